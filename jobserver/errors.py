@@ -1,0 +1,70 @@
+"""The one error that every layer raises and every front end shows. Imports nothing of ours.
+
+A code says what kind of refusal it is; each front end maps the codes once (HTTP status, exit code). Faults
+list what was wrong with a document, one by one, for whoever has to mend it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    INVALID = "invalid"  # the input is wrong: mend it
+    CONFLICT = "conflict"  # the input was right for another state: read again
+    NOT_FOUND = "not_found"
+    FORBIDDEN = "forbidden"  # known, and not allowed
+    UNAUTHENTICATED = "unauthenticated"  # not known
+    UNAVAILABLE = "unavailable"  # not now: try again
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one file. ``line`` counts from 1; 0 means the whole file."""
+
+    message: str
+    path: str = ""
+    line: int = 0
+    key: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.path and self.line else self.path
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
+class Error(Exception):
+    """A refusal with a code, one clear line, where it applies, and the single faults if there are any."""
+
+    def __init__(self, code: Code, message: str, where: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.where = where
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def invalid(message: str, where: str = "", faults: Sequence[Fault] = ()) -> Error:
+    return Error(Code.INVALID, message, where, faults)
+
+
+def conflict(message: str, where: str = "") -> Error:
+    return Error(Code.CONFLICT, message, where)
+
+
+def not_found(message: str, where: str = "") -> Error:
+    return Error(Code.NOT_FOUND, message, where)
+
+
+def forbidden(message: str, where: str = "") -> Error:
+    return Error(Code.FORBIDDEN, message, where)
+
+
+def unauthenticated(message: str, where: str = "") -> Error:
+    return Error(Code.UNAUTHENTICATED, message, where)
+
+
+def unavailable(message: str, where: str = "") -> Error:
+    return Error(Code.UNAVAILABLE, message, where)

@@ -1,0 +1,101 @@
+"""Bytes of YAML to nodes with lines, and nothing that YAML could do behind the reader's back.
+
+Refused always: what is not UTF-8, duplicate keys, tags, keys that are not scalars, a second document, nesting
+deeper than 32. Refused unless asked for: anchors and aliases. Scalars stay text: YAML's guesses (``no`` is False,
+``0123456`` is 42798) are not made here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
+from jobserver.errors import Error, Fault, invalid
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH = 32
+
+
+class _Builder:
+    def __init__(self, events: Iterator[Any], path: str, aliases: bool) -> None:
+        self.events = events
+        self.path = path
+        self.aliases = aliases
+        self.anchored: dict[str, Node] = {}
+
+    def fault(self, event: Any, message: str, key: str = "") -> Error:
+        fault = Fault(message, self.path, event.start_mark.line + 1, key)
+        return invalid(str(fault), faults=[fault])
+
+    def node(self, event: Any, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise self.fault(event, f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(event, yaml.AliasEvent):
+            if not self.aliases:
+                raise self.fault(event, f"alias *{event.anchor}: write the value out")
+            if event.anchor not in self.anchored:
+                raise self.fault(event, f"alias *{event.anchor} has no anchor before it")
+            return self.anchored[event.anchor]
+        anchor = event.anchor
+        if anchor and not self.aliases:
+            raise self.fault(event, f"anchor &{anchor}: not allowed")
+        if event.tag:
+            raise self.fault(event, f"tag {event.tag}: not allowed")
+        node = self.bare(event, depth)
+        if anchor:
+            self.anchored[anchor] = node
+        return node
+
+    def bare(self, event: Any, depth: int) -> Node:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(event.value, event.style is None or event.style == "", line)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(item := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(item, depth + 1))
+            return Sequence(tuple(items), line)
+        entries: list[tuple[Scalar, Node]] = []
+        seen: dict[str, int] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.node(event, depth + 1)
+            if not isinstance(key, Scalar):
+                raise self.fault(event, "a key must be plain text")
+            if key.text in seen:
+                raise self.fault(event, f"duplicate key, first on line {seen[key.text]}", key.text)
+            seen[key.text] = key.line
+            entries.append((key, self.node(next(self.events), depth + 1)))
+        return Mapping(tuple(entries), line)
+
+
+def read_nodes(data: bytes, path: str = "", *, aliases: bool = False) -> Node | None:
+    """The one document in ``data``, or None if it holds none. Raises `Error` (invalid) with one fault and its line."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        fault = Fault(f"not UTF-8 at byte {error.start}", path, data.count(b"\n", 0, error.start) + 1)
+        raise invalid(str(fault), faults=[fault]) from None
+    loader = None
+    try:
+        loader = _Loader(text)
+        events = iter(loader.get_event, None)
+        builder = _Builder(events, path, aliases)
+        next(events)  # stream start
+        event = next(events)
+        if isinstance(event, yaml.StreamEndEvent):
+            return None
+        node = builder.node(next(events), 0)
+        next(events)  # document end
+        event = next(events)
+        if not isinstance(event, yaml.StreamEndEvent):
+            raise builder.fault(event, "a second document in the file")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        fault = Fault(f"not YAML: {problem}", path, mark.line + 1 if mark else 0)
+        raise invalid(str(fault), faults=[fault]) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return node
