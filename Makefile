@@ -1,0 +1,23 @@
+# `make demo` and `make test` need nothing but Debian's python3 (3.11+, with venv) and git (2.34+).
+VENV ?= .venv
+PY = $(VENV)/bin/python
+
+.PHONY: demo test lint types bench clean
+
+$(VENV)/.installed: pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+test: $(VENV)/.installed
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(VENV)/.installed
+	$(PY) -m mypy
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

@@ -1,0 +1,239 @@
+"""One frozen, strict model per document kind. Field order is the canonical order of the YAML.
+
+Values are checked here and nowhere else; whether a document may follow another is `admit`'s business.
+"""
+
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
+
+from jobserver.domain import names
+from jobserver.domain.permissions import Role
+
+MAX_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 1024 * 1024
+MAX_MESSAGE_BYTES = 8 * 1024
+
+
+def _named(pattern: str) -> Any:
+    return StringConstraints(pattern=rf"^(?:{pattern})$")
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
+        raise ValueError("a time needs its zone: 2026-11-23T20:15:04.123456Z")
+    return moment.astimezone(UTC)
+
+
+def _clean(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("not Unicode text (a lone surrogate)")
+    return text
+
+
+def _json(value: Any, depth: int = 8) -> Any:
+    """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
+    match value:
+        case str():
+            _clean(value)
+        case float() if not isfinite(value):
+            raise ValueError("a number must be finite")
+        case bool() | None | float():
+            pass
+        case int() if not -(2**63) <= value < 2**63:
+            raise ValueError("a whole number must fit in 64 bits")
+        case list() | dict() if depth == 0:
+            raise ValueError("nested deeper than 8 levels")
+        case list():
+            for item in value:
+                _json(item, depth - 1)
+        case dict():
+            for key, item in value.items():
+                if len(_clean(key)) > 128:
+                    raise ValueError("a key must be at most 128 characters")
+                _json(item, depth - 1)
+    return value
+
+
+Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
+Slug: TypeAlias = Annotated[str, _named(names.SLUG)]
+Username: TypeAlias = Annotated[str, _named(names.USERNAME)]
+WorkspaceName: TypeAlias = Annotated[str, _named(names.WORKSPACE)]
+ActionName: TypeAlias = Annotated[str, _named(names.ACTION)]
+Database: TypeAlias = Annotated[str, _named(names.DATABASE)]
+ProjectName: TypeAlias = Annotated[str, _named(names.PROJECT)]
+Text: TypeAlias = Annotated[str, AfterValidator(_clean), StringConstraints(max_length=10_000)]
+Line: TypeAlias = Annotated[
+    str, AfterValidator(_clean), StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
+RoleName: TypeAlias = Annotated[Role, BeforeValidator(lambda value: Role(value) if isinstance(value, str) else value)]
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Token(Document):
+    """A secret's SHA-256; the secret itself was shown once."""
+
+    sha256: Annotated[str, _named(names.DIGEST)]
+    label: Line
+    created_at: Time
+
+
+class Member(Document):
+    username: Username
+    roles: tuple[RoleName, ...] = Field(default=(), strict=False)
+
+
+class Backend(Document):
+    version: Literal[1] = 1
+    slug: Slug
+    name: Line
+    parent_directory: Line = ""
+    databases: tuple[Database, ...] = Field(default=(), strict=False)
+    active: bool = True
+    alert_after_minutes: Annotated[int, Field(ge=1, le=100_000)] = 5
+    tokens: tuple[Token, ...] = Field(default=(), strict=False)
+    created_at: Time
+
+
+class User(Document):
+    version: Literal[1] = 1
+    username: Username
+    name: Line = ""
+    roles: tuple[RoleName, ...] = Field(default=(), strict=False)
+    active: bool = True
+    tokens: tuple[Token, ...] = Field(default=(), strict=False)
+
+
+class Org(Document):
+    version: Literal[1] = 1
+    slug: Slug
+    name: Line
+    members: tuple[Member, ...] = Field(default=(), strict=False)
+
+
+class Project(Document):
+    version: Literal[1] = 1
+    slug: Slug
+    name: Line
+    org: Slug
+    members: tuple[Member, ...] = Field(default=(), strict=False)
+    registration: dict[str, Text] | None = None
+
+
+class Workspace(Document):
+    version: Literal[1] = 1
+    name: WorkspaceName
+    project: ProjectName | None = None
+    repo: Line
+    branch: Line
+    db: Database
+    created_by: Username
+    created_at: Time
+    archived: bool = False
+    should_notify: bool = False
+
+
+class RequestedWorkspace(Document):
+    """The workspace as it was when the job was asked for."""
+
+    name: WorkspaceName
+    repo: Line
+    branch: Line
+    db: Database
+    created_by: Username | None
+    created_at: Time
+
+
+class PipelineAction(Document):
+    needs: tuple[ActionName, ...] = Field(default=(), strict=False)
+    run: Annotated[str, AfterValidator(_clean)]
+
+
+class JobRequest(Document):
+    version: Literal[1] = 1
+    identifier: Annotated[str, _named(names.REQUEST_ID)]
+    backend: Slug
+    created_by: Username
+    created_at: Time
+    sha: Annotated[str, _named(names.SHA)]
+    requested_actions: tuple[ActionName, ...] = Field(min_length=1, strict=False)
+    cancelled_actions: tuple[ActionName, ...] = Field(default=(), strict=False)
+    force_run_dependencies: bool = False
+    database_name: Database
+    codelists_ok: bool = True
+    will_notify: bool = False
+    workspace: RequestedWorkspace
+    project: ProjectName | None = None
+    pipeline: dict[ActionName, PipelineAction]
+
+
+class Job(Document):
+    version: Literal[1] = 1
+    identifier: Annotated[str, _named(names.JOB_ID)]
+    action: Text
+    status: Literal["pending", "running", "failed", "succeeded"]
+    status_code: Text
+    status_message: Text
+    created_at: Time
+    updated_at: Time | None
+    started_at: Time | None
+    completed_at: Time | None
+    run_command: Text | None = None
+    trace_context: JsonMap | None = None
+    metrics: JsonMap | None = None
+    requires_db: bool | None = None
+
+
+AnyDocument: TypeAlias = Backend | User | Org | Project | Workspace | JobRequest | Job
+
+MODELS: dict[names.Kind, type[AnyDocument]] = {
+    names.Kind.BACKEND: Backend,
+    names.Kind.USER: User,
+    names.Kind.ORG: Org,
+    names.Kind.PROJECT: Project,
+    names.Kind.WORKSPACE: Workspace,
+    names.Kind.REQUEST: JobRequest,
+    names.Kind.JOB: Job,
+}
+
+# Written only where they are known (CONTRACT section 1).
+OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
+
+
+def name_faults(where: names.DocPath, document: AnyDocument) -> list[tuple[str, str]]:
+    """(key, message) for each name inside ``document`` that disagrees with the path it stands at."""
+    expected: dict[str, object]
+    match document:
+        case Backend() | Org():
+            expected = {"slug": where.name}
+        case User():
+            expected = {"username": where.name}
+        case Workspace():
+            expected = {"name": where.name}
+        case Project():
+            org, slug = where.name.split("/")
+            expected = {"org": org, "slug": slug}
+        case JobRequest() | Job():
+            expected = {"identifier": where.name}
+    faults = [
+        (key, f"is {getattr(document, key)!r}, but the path says {value!r}")
+        for key, value in expected.items()
+        if getattr(document, key) != value
+    ]
+    if isinstance(document, JobRequest) and where.place and document.created_at.date() != where.place.day:
+        faults.append(("created_at", f"is of {document.created_at.date()}, but the path says {where.place.day}"))
+    return faults

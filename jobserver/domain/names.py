@@ -1,0 +1,179 @@
+"""Names, identifiers and the grammar of branches and paths: CONTRACT section 1 as code, used by everybody.
+
+A path that this module does not parse is no document's, on any branch.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+MAIN = "main"
+AUDIT = "audit"
+_BACKENDS = "backends/"
+
+SLUG = r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
+WORKSPACE = r"[a-z0-9][a-z0-9_-]{0,127}"
+USERNAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+ACTION = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+DATABASE = r"[a-z0-9][a-z0-9_-]{0,63}"
+JOB_ID = r"[A-Za-z0-9_-]{1,64}"
+REQUEST_ID = r"[2-7a-z]{16}"
+SHA = r"[0-9a-f]{40}"
+DIGEST = r"[0-9a-f]{64}"
+PROJECT = rf"{SLUG}/{SLUG}"
+
+_REQUEST_ID = re.compile(REQUEST_ID)
+_SLUG = re.compile(SLUG)
+_DIGITS = "234567abcdefghijklmnopqrstuvwxyz"  # ASCII order, so that text order is number order
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RANDOM_BITS = 27  # 53 bits of microseconds reach the year 2255
+
+# First segments of the server's own URLs: a workspace's page stands at the root beside them.
+RESERVED = frozenset(
+    [
+        "admin",
+        "api",
+        "audit",
+        "backends",
+        "favicon.ico",
+        "health-check",
+        "job-requests",
+        "jobs",
+        "login",
+        "logout",
+        "metrics",
+        "new",
+        "orgs",
+        "projects",
+        "robots.txt",
+        "settings",
+        "state",
+        "state.git",
+        "static",
+        "status",
+        "users",
+        "webhooks",
+        "workspaces",
+    ]
+)
+
+
+class Kind(StrEnum):
+    BACKEND = "backend"
+    USER = "user"
+    ORG = "org"
+    PROJECT = "project"
+    WORKSPACE = "workspace"
+    REQUEST = "job-request"
+    JOB = "job"
+
+
+class Area(StrEnum):
+    ACTIVE = "active"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job request's folder stands on its backend's branch."""
+
+    area: Area
+    day: date
+    identifier: str
+
+    @property
+    def folder(self) -> str:
+        if self.area is Area.ACTIVE:
+            return f"active/{self.day.isoformat()}/{self.identifier}"
+        return f"archive/{self.day:%Y/%m/%d}/{self.identifier}"
+
+    @property
+    def request(self) -> str:
+        return f"{self.folder}/request.yaml"
+
+    def job(self, identifier: str) -> str:
+        return f"{self.folder}/jobs/{identifier}.yaml"
+
+    def moved(self, area: Area) -> "Place":
+        return Place(area, self.day, self.identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class DocPath:
+    """What a path says about its document. ``name`` is ``org/project`` for projects, the job's id for jobs."""
+
+    kind: Kind
+    name: str
+    place: Place | None = None
+
+
+def backend_branch(slug: str) -> str:
+    return _BACKENDS + slug
+
+
+def branch_backend(branch: str) -> str | None:
+    """The backend whose branch this is, or None."""
+    slug = branch.removeprefix(_BACKENDS)
+    return slug if slug != branch and _SLUG.fullmatch(slug) else None
+
+
+def main_path(kind: Kind, name: str) -> str:
+    return f"{kind.value}s/{name}.yaml"
+
+
+def request_id(micros: int, random: int) -> str:
+    """16 characters from microseconds since 1970 and 27 random bits; later is greater."""
+    number = (micros << _RANDOM_BITS) | (random & ((1 << _RANDOM_BITS) - 1))
+    return "".join(_DIGITS[(number >> shift) & 31] for shift in range(75, -1, -5))
+
+
+def is_request_id(text: str) -> bool:
+    return _REQUEST_ID.fullmatch(text) is not None
+
+
+def request_day(identifier: str) -> date:
+    """The UTC day that an id of ours was made on; a mere guess for an id that somebody made up."""
+    number = 0
+    for digit in identifier:
+        number = number << 5 | _DIGITS.index(digit)
+    return (_EPOCH + timedelta(microseconds=number >> _RANDOM_BITS)).date()
+
+
+def micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+_MAIN_PATHS = tuple(
+    (kind, re.compile(rf"{kind.value}s/({pattern})\.yaml"))
+    for kind, pattern in (
+        (Kind.WORKSPACE, WORKSPACE),
+        (Kind.USER, USERNAME),
+        (Kind.PROJECT, PROJECT),
+        (Kind.BACKEND, SLUG),
+        (Kind.ORG, SLUG),
+    )
+)
+_BACKEND_PATH = re.compile(
+    r"(?:(active)/(\d{4})-(\d\d)-(\d\d)|(archive)/(\d{4})/(\d\d)/(\d\d))"
+    rf"/({REQUEST_ID})/(?:(request)\.yaml|jobs/({JOB_ID})\.yaml)"
+)
+
+
+def parse_path(branch: str, path: str) -> DocPath | None:
+    """What stands at ``path`` of ``branch`` by the contract's layout, or None if nothing may."""
+    if branch == MAIN:
+        for kind, pattern in _MAIN_PATHS:
+            if found := pattern.fullmatch(path):
+                return DocPath(kind, found[1])
+        return None
+    found = _BACKEND_PATH.fullmatch(path) if branch_backend(branch) else None
+    if not found:
+        return None
+    active, y1, m1, d1, _, y2, m2, d2, identifier, request, job = found.groups()
+    try:
+        day = date(int(y1 or y2), int(m1 or m2), int(d1 or d2))
+    except ValueError:
+        return None
+    place = Place(Area.ACTIVE if active else Area.ARCHIVE, day, identifier)
+    return DocPath(Kind.REQUEST, identifier, place) if request else DocPath(Kind.JOB, job, place)

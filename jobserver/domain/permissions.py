@@ -1,0 +1,94 @@
+"""Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
+
+Facts: job-server's roles (May 2021), plus Auditor. SuperUser may do everything; the others what the table says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    CANCEL_JOB = "cancel_job"
+    CHECK_OUTPUT = "check_output"
+    INVITE_PROJECT_MEMBERS = "invite_project_members"
+    MANAGE_PROJECT_MEMBERS = "manage_project_members"
+    MANAGE_PROJECT_WORKSPACES = "manage_project_workspaces"
+    PUBLISH_OUTPUT = "publish_output"
+    REVIEW_PROJECT = "review_project"
+    RUN_JOB = "run_job"
+    READ_ALL = "read_all"
+    ADMINISTER = "administer"
+
+
+class Role(StrEnum):
+    PROJECT_COORDINATOR = "ProjectCoordinator"
+    PROJECT_DEVELOPER = "ProjectDeveloper"
+    PROJECT_COLLABORATOR = "ProjectCollaborator"
+    ORG_COORDINATOR = "OrgCoordinator"
+    CORE_DEVELOPER = "CoreDeveloper"
+    OUTPUT_CHECKER = "OutputChecker"
+    OUTPUT_PUBLISHER = "OutputPublisher"
+    TECHNICAL_REVIEWER = "TechnicalReviewer"
+    DATA_INVESTIGATOR = "DataInvestigator"
+    GOVERNANCE_REVIEWER = "GovernanceReviewer"
+    ONBOARDING_AGENT = "OnboardingAgent"
+    AUDITOR = "Auditor"
+    SUPER_USER = "SuperUser"
+
+
+_P = Permission
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.PROJECT_COORDINATOR: frozenset(
+        {_P.INVITE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_WORKSPACES}
+    ),
+    Role.PROJECT_DEVELOPER: frozenset({_P.CANCEL_JOB, _P.CHECK_OUTPUT, _P.RUN_JOB}),
+    Role.PROJECT_COLLABORATOR: frozenset(),
+    Role.ORG_COORDINATOR: frozenset(),
+    Role.CORE_DEVELOPER: frozenset(
+        {
+            _P.CANCEL_JOB,
+            _P.INVITE_PROJECT_MEMBERS,
+            _P.MANAGE_PROJECT_MEMBERS,
+            _P.MANAGE_PROJECT_WORKSPACES,
+            _P.RUN_JOB,
+        }
+    ),
+    Role.OUTPUT_CHECKER: frozenset({_P.CHECK_OUTPUT}),
+    Role.OUTPUT_PUBLISHER: frozenset({_P.PUBLISH_OUTPUT}),
+    Role.TECHNICAL_REVIEWER: frozenset({_P.REVIEW_PROJECT}),
+    Role.DATA_INVESTIGATOR: frozenset(),
+    Role.GOVERNANCE_REVIEWER: frozenset(),
+    Role.ONBOARDING_AGENT: frozenset(),
+    Role.AUDITOR: frozenset({_P.READ_ALL}),
+    Role.SUPER_USER: frozenset(Permission),
+}
+
+PROJECT_ROLES = frozenset({Role.PROJECT_COORDINATOR, Role.PROJECT_DEVELOPER, Role.PROJECT_COLLABORATOR})
+ORG_ROLES = frozenset({Role.ORG_COORDINATOR})
+GLOBAL_ROLES = frozenset(Role) - PROJECT_ROLES - ORG_ROLES
+
+
+class ActorKind(StrEnum):
+    USER = "user"
+    BACKEND = "backend"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whom the gate authenticated. ``str()`` is the form of the `Actor:` trailer, ``user/alice``."""
+
+    kind: ActorKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}/{self.name}"
+
+
+SERVER = Actor(ActorKind.SERVER, "jobserver")
+
+
+def granted(*roles: Iterable[Role]) -> frozenset[Permission]:
+    """What all these roles together permit (a person's global roles, and those in the context)."""
+    return frozenset(permission for some in roles for role in some for permission in GRANTS[role])

@@ -1,0 +1,205 @@
+"""The one canonical YAML form: an emitter, and a reader of just that form. Pure text, no library.
+
+The emitter serves every write; the reader is the fast path of `codec.read` and gives up (`Unusual`) on anything the
+emitter would not have written, so that PyYAML decides. Properties hold the two equal to PyYAML (tests).
+
+Form: block style, two spaces, sequences at the indent of their key, text plain only where no YAML reader could take it
+for something else, otherwise as a JSON string, which is YAML too.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+Value: TypeAlias = Any  # None, bool, int, float, str, datetime, and lists and mappings of them
+
+_PLAIN = re.compile(r"[A-Za-z_/](?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_./@+-])| (?=[A-Za-z0-9_./@+]))*").fullmatch
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
+_INT = re.compile(r"0|-?[1-9]\d{0,18}").fullmatch
+_FLOAT = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:e[-+]\d+)?").fullmatch
+_WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_quote = json.encoder.encode_basestring
+_CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
+
+
+class Unusual(Exception):
+    """Not the canonical form; somebody else has to read it."""
+
+
+def is_float(text: str) -> bool:
+    return _FLOAT(text) is not None
+
+
+def text_of(moment: datetime) -> str:
+    """``2026-11-23T20:15:04.123456Z``, of an aware time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _text(text: str) -> str:
+    if _PLAIN(text) and text.lower() not in _WORDS:
+        return text
+    quoted: str = _quote(text)
+    if not quoted.isascii():
+        quoted = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+    elif "\x7f" in quoted:
+        quoted = quoted.replace("\x7f", "\\u007f")
+    return quoted
+
+
+def _float(number: float) -> str:
+    text = repr(number)
+    mantissa, e, exponent = text.partition("e")
+    return text if "." in mantissa else f"{mantissa}.0{e}{exponent}"
+
+
+def _scalar(value: Value) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return text_of(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float(value)
+    raise TypeError(f"no canonical form for {type(value).__name__}")
+
+
+def _mapping(value: Mapping[str, Value], indent: str, lines: list[str]) -> None:
+    for key, item in value.items():
+        head = f"{indent}{_text(key)}:"
+        if isinstance(item, Mapping):
+            if item:
+                lines.append(head)
+                _mapping(item, indent + "  ", lines)
+            else:
+                lines.append(head + " {}")
+        elif isinstance(item, list | tuple):
+            if item:
+                lines.append(head)
+                _sequence(item, indent, lines)
+            else:
+                lines.append(head + " []")
+        else:
+            lines.append(f"{head} {_scalar(item)}")
+
+
+def _sequence(value: list[Value] | tuple[Value, ...], indent: str, lines: list[str]) -> None:
+    for item in value:
+        if isinstance(item, Mapping | list | tuple):
+            if not item:
+                lines.append(f"{indent}- {'{}' if isinstance(item, Mapping) else '[]'}")
+                continue
+            start = len(lines)
+            if isinstance(item, Mapping):
+                _mapping(item, indent + "  ", lines)
+            else:
+                _sequence(item, indent + "  ", lines)
+            lines[start] = f"{indent}- {lines[start][len(indent) + 2 :]}"
+        else:
+            lines.append(f"{indent}- {_scalar(item)}")
+
+
+def emit(value: Mapping[str, Value]) -> bytes:
+    """The canonical bytes of a mapping, in its own order of keys, with one final newline."""
+    lines: list[str] = []
+    _mapping(value, "", lines)
+    lines.append("")
+    return "\n".join(lines).encode()
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.lines[-1] = "\0"  # less indented than anything: the end
+        self.at = 0
+
+    def scalar(self, text: str) -> Value:
+        if _PLAIN(text):
+            if text in _CONSTANTS:
+                return _CONSTANTS[text]
+            if text.lower() in _WORDS:
+                raise Unusual
+            return text
+        if text.startswith('"'):
+            if "\\u" in text or "\\/" in text:
+                raise Unusual
+            try:
+                quoted = json.loads(text)
+            except ValueError:
+                raise Unusual from None
+            if _UNPRINTABLE.search(text):
+                raise Unusual
+            return quoted
+        if _TIME(text):
+            try:
+                return datetime.fromisoformat(text)
+            except ValueError:
+                raise Unusual from None
+        if _INT(text):
+            return int(text)
+        if _FLOAT(text):
+            return float(text)
+        if text == "[]":
+            return []
+        if text == "{}":
+            return {}
+        raise Unusual
+
+    def mapping(self, indent: int) -> dict[str, Value]:
+        result: dict[str, Value] = {}
+        lines, prefix, deeper = self.lines, " " * indent, " " * indent + "  "
+        while (line := lines[self.at]).startswith(prefix) and line[indent] not in " -\0":
+            head, colon, rest = line[indent:].partition(":")
+            if not colon or not _PLAIN(head) or head.lower() in _WORDS or head in result:
+                raise Unusual
+            self.at += 1
+            if rest:
+                if rest[0] != " ":
+                    raise Unusual
+                result[head] = self.scalar(rest[1:])
+                continue
+            following = lines[self.at]
+            if following.startswith(deeper) and following[indent + 2] not in " -":
+                result[head] = self.mapping(indent + 2)
+            elif following.startswith(prefix + "- "):
+                result[head] = self.sequence(indent)
+            else:
+                raise Unusual
+        return result
+
+    def sequence(self, indent: int) -> list[Value]:
+        result: list[Value] = []
+        lines, dash = self.lines, " " * indent + "- "
+        while (line := lines[self.at]).startswith(dash):
+            rest = line[indent + 2 :]
+            try:
+                result.append(self.scalar(rest))
+                self.at += 1
+                continue
+            except Unusual:
+                if rest[:1] in '"-[{' or ":" not in rest:
+                    raise
+            lines[self.at] = " " * (indent + 2) + rest
+            result.append(self.mapping(indent + 2))
+        return result
+
+
+def parse(data: bytes) -> dict[str, Value]:
+    """What `emit` was given, if ``data`` is what it would write. Raises `Unusual` for everything else."""
+    if not data.endswith(b"\n") or b"\r" in data or b"\0" in data or b"\t" in data or b"\n\n" in data:
+        raise Unusual
+    try:
+        reader = _Reader(data.decode())
+        result = reader.mapping(0)
+    except (UnicodeDecodeError, IndexError):
+        raise Unusual from None
+    if reader.at != len(reader.lines) - 1 or not result:
+        raise Unusual
+    return result

@@ -1,0 +1,199 @@
+"""Documents to canonical YAML and back; reading is strict and says every fault with its file, line and key."""
+
+import types
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from jobserver.domain import documents
+from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
+from jobserver.errors import Fault, invalid
+from jobserver.store import canonical
+from jobserver.store.yaml_nodes import read_nodes
+
+D = TypeVar("D", bound=documents.Document)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {
+            key: _plain(item)
+            for key, item in value.__dict__.items()
+            if item is not None or key not in documents.OPTIONAL_KEYS
+        }
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, StrEnum):
+        return value.value
+    return value
+
+
+def write(document: documents.Document) -> bytes:
+    """The canonical YAML of ``document``."""
+    return canonical.emit(_plain(document))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a schema expects at one place: ``what`` is text, int, bool, time, any, list, map or model."""
+
+    what: str
+    optional: bool = False
+    inner: "_Shape | None" = None
+    model: type[BaseModel] | None = None
+
+
+@cache
+def _shape(annotation: Any, optional: bool = False) -> _Shape:
+    if annotation is JsonValue:
+        return _Shape("any")
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _shape(args[0], optional)
+    if origin in (Union, types.UnionType):
+        (inner,) = [arg for arg in args if arg is not type(None)]
+        return _shape(inner, True)
+    if origin is Literal:
+        return _Shape("int" if isinstance(args[0], int) else "text", optional)
+    if origin is tuple:
+        return _Shape("list", optional, _shape(args[0]))
+    if origin is dict:
+        return _Shape("map", optional, _shape(args[1]))
+    if issubclass(annotation, BaseModel):
+        return _Shape("model", optional, model=annotation)
+    simple = {bool: "bool", int: "int", datetime: "time"}
+    return _Shape(simple.get(annotation, "text"), optional)
+
+
+_EXPECTED = {
+    "text": "text",
+    "int": "a whole number",
+    "bool": "true or false",
+    "time": "a time like 2026-11-23T20:15:04.123456Z",
+    "list": "a list",
+    "map": "a mapping",
+    "model": "a mapping",
+}
+
+
+class _Conversion:
+    """Nodes to the values that the schema expects; remembers the line of every place."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.faults: list[Fault] = []
+        self.lines: dict[tuple[str | int, ...], int] = {}
+
+    def fault(self, message: str, line: int, place: tuple[str | int, ...]) -> None:
+        self.faults.append(Fault(message, self.path, line, ".".join(map(str, place))))
+
+    def value(self, node: Node, shape: _Shape, place: tuple[str | int, ...]) -> Any:
+        self.lines[place] = node.line
+        if shape.what == "any":
+            return self.free(node, place)
+        null = isinstance(node, Scalar) and node.plain and node.text in ("", "null", "~")
+        if null and shape.optional:
+            return None
+        match node, shape.what:
+            case Mapping(entries, _), "model":
+                assert shape.model is not None
+                fields = shape.model.model_fields
+                result = {}
+                for key, item in entries:
+                    if key.text not in fields:
+                        known = ", ".join(fields)
+                        self.fault(f"unknown key, expected one of: {known}", key.line, (*place, key.text))
+                        continue
+                    expected: Any = fields[key.text].annotation
+                    result[key.text] = self.value(item, _shape(expected), (*place, key.text))
+                return result
+            case Mapping(entries, _), "map":
+                assert shape.inner is not None
+                return {key.text: self.value(item, shape.inner, (*place, key.text)) for key, item in entries}
+            case Sequence(items, _), "list":
+                assert shape.inner is not None
+                return [self.value(item, shape.inner, (*place, at)) for at, item in enumerate(items)]
+            case Scalar(text, plain, _), ("text" | "int" | "bool" | "time") as what if not (null and plain):
+                if what == "text":
+                    return text
+                if (converted := _typed(text, what) if plain or what == "time" else None) is not None:
+                    return converted
+        shown = f"{node.text[:40]!r}" if isinstance(node, Scalar) else type(node).__name__.lower()
+        self.fault(f"expected {_EXPECTED[shape.what]}, found {'nothing' if null else shown}", node.line, place)
+        return None
+
+    def free(self, node: Node, place: tuple[str | int, ...]) -> Any:
+        match node:
+            case Mapping(entries, _):
+                return {key.text: self.free(item, place) for key, item in entries}
+            case Sequence(items, _):
+                return [self.free(item, place) for item in items]
+            case Scalar(text, True, _):
+                if text in ("", "null", "~"):
+                    return None
+                for what in ("bool", "int", "float"):
+                    if (value := _typed(text, what)) is not None:
+                        return value
+        return node.text
+
+
+def _typed(text: str, what: str) -> Any:
+    """A scalar as bool, int, float or time; None if it is not one."""
+    if what == "bool":
+        return {"true": True, "false": False}.get(text)
+    try:
+        if what == "time":
+            moment = datetime.fromisoformat(text)
+            return moment.astimezone(UTC) if moment.utcoffset() is not None else None
+        if what == "int":
+            return int(text) if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20 else None
+        return float(text) if canonical.is_float(text) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _reason(error: Any) -> str:
+    """pydantic's reason, shortened to what the person who edits YAML can use."""
+    if error["type"] == "missing":
+        return "required, and missing"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{error['input']!r:.60} does not match {error['ctx']['pattern']}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
+
+
+def _strict(model: type[D], data: bytes, path: str) -> D:
+    node = read_nodes(data, path)
+    if not isinstance(node, Mapping):
+        fault = Fault("expected a mapping, found " + ("nothing" if node is None else "something else"), path, 1)
+        raise invalid(str(fault), faults=[fault])
+    conversion = _Conversion(path)
+    value = conversion.value(node, _Shape("model", model=model), ())
+    if not conversion.faults:
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                place = tuple(part for part in one["loc"] if part != "[key]")
+                known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
+                conversion.fault(_reason(one), conversion.lines[known], place)
+    faults = sorted(conversion.faults, key=lambda fault: fault.line)
+    raise invalid(str(faults[0]), faults=faults)
+
+
+def read(model: type[D], data: bytes, path: str = "") -> D:
+    """The document in ``data``. Raises `Error` (invalid) with every fault: file, line, key and what was expected."""
+    limit = documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
+    if len(data) > limit:
+        fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)
+        raise invalid(str(fault), faults=[fault])
+    try:
+        return model.model_validate(canonical.parse(data))
+    except (canonical.Unusual, ValidationError):
+        return _strict(model, data, path)

@@ -1,0 +1,243 @@
+"""Packs written directly: one per batch, and many small ones joined into one. Formats: gitformat-pack(5), version 2.
+
+Why not dulwich: its ``add_objects`` reads every id of every pack at each call (measured: 45 ms at 200,000 objects).
+Nothing here touches the disk but `Pack.save`, whose order of fsyncs is what durability rests on.
+"""
+
+import hashlib
+import os
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+COMMIT, TREE, BLOB, OFS_DELTA = 1, 2, 3, 6
+_KINDS = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
+_MAX_CHAIN = 40
+
+
+def object_id(kind: int, data: bytes) -> bytes:
+    """The 20 bytes of the object's SHA-1."""
+    return hashlib.sha1(b"%s %d\0%s" % (_KINDS[kind], len(data), data), usedforsecurity=False).digest()
+
+
+def _head(kind: int, size: int) -> bytes:
+    byte = kind << 4 | size & 15
+    size >>= 4
+    out = bytearray()
+    while size:
+        out.append(byte | 128)
+        byte = size & 127
+        size >>= 7
+    out.append(byte)
+    return bytes(out)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _offset(distance: int) -> bytes:
+    out = bytearray([distance & 127])
+    while distance := distance >> 7:
+        distance -= 1
+        out.append(128 | distance & 127)
+    out.reverse()
+    return bytes(out)
+
+
+def _copy(start: int, size: int) -> bytes:
+    """Delta instructions that copy ``size`` bytes of the base from ``start``."""
+    out = bytearray()
+    while size:
+        part = min(size, 0xFFFFFF)
+        code, tail = 128, bytearray()
+        for bit in range(4):
+            if byte := start >> 8 * bit & 255:
+                code |= 1 << bit
+                tail.append(byte)
+        for bit in range(3):
+            if byte := part >> 8 * bit & 255:
+                code |= 16 << bit
+                tail.append(byte)
+        out.append(code)
+        out += tail
+        start += part
+        size -= part
+    return bytes(out)
+
+
+def splice_delta(base: int, start: int, end: int, insert: bytes) -> bytes:
+    """The delta that replaces bytes ``start`` to ``end`` of a base of ``base`` bytes by ``insert`` (up to 127 bytes)."""
+    head = _varint(base) + _varint(base - (end - start) + len(insert))
+    middle = bytes([len(insert)]) + insert if insert else b""
+    return head + _copy(0, start) + middle + _copy(end, base - end)
+
+
+class _Entry(NamedTuple):
+    sha: bytes
+    crc: int
+    offset: int
+
+
+def _index(entries: list[_Entry], checksum: bytes) -> bytes:
+    entries = sorted(entries)
+    counts = [0] * 256
+    for entry in entries:
+        counts[entry.sha[0]] += 1
+    total, fanout = 0, []
+    for count in counts:
+        total += count
+        fanout.append(total)
+    large = [entry.offset for entry in entries if entry.offset >= 1 << 31]
+    places = {offset: at for at, offset in enumerate(large)}
+    offsets = [entry.offset if entry.offset < 1 << 31 else 1 << 31 | places[entry.offset] for entry in entries]
+    body = b"".join(
+        (
+            b"\377tOc\0\0\0\2",
+            struct.pack(">256I", *fanout),
+            b"".join(entry.sha for entry in entries),
+            struct.pack(f">{total}I", *(entry.crc for entry in entries)),
+            struct.pack(f">{total}I", *offsets),
+            struct.pack(f">{len(large)}Q", *large),
+            checksum,
+        )
+    )
+    return body + hashlib.sha1(body, usedforsecurity=False).digest()
+
+
+@dataclass
+class Pack:
+    """The objects of one batch. Each object goes in once; adding one again is free."""
+
+    parts: list[bytes] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
+    size: int = 12
+    chains: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tree -> (offset, depth)
+    seen: set[bytes] = field(default_factory=set)
+
+    def _append(self, sha: bytes, head: bytes, data: bytes, level: int) -> int:
+        packed = head + zlib.compress(data, level)
+        at = self.size
+        self.parts.append(packed)
+        self.entries.append(_Entry(sha, zlib.crc32(packed), at))
+        self.seen.add(sha)
+        self.size += len(packed)
+        return at
+
+    def add(self, kind: int, data: bytes) -> bytes:
+        """The id of the object, which is now in the pack."""
+        sha = object_id(kind, data)
+        if sha not in self.seen:
+            # Only blobs are worth zlib's time now; the later repack compresses the rest, as deltas.
+            at = self._append(sha, _head(kind, len(data)), data, 1 if kind == BLOB else 0)
+            if kind == TREE:
+                self.chains[sha] = (at, 0)
+        return sha
+
+    def add_spliced(self, base: bytes, old: bytes, start: int, end: int, insert: bytes) -> tuple[bytes, bytes]:
+        """(id, bytes) of tree ``base`` (whose bytes are ``old``) with ``start``..``end`` replaced by ``insert``."""
+        data = old[:start] + insert + old[end:]
+        chain = self.chains.get(base)
+        if chain is None or chain[1] >= _MAX_CHAIN or len(insert) > 127 or len(old) < 512:
+            return self.add(TREE, data), data
+        sha = object_id(TREE, data)
+        if sha not in self.seen:
+            delta = splice_delta(len(old), start, end, insert)
+            at = self._append(sha, _head(OFS_DELTA, len(delta)) + _offset(self.size - chain[0]), delta, 0)
+            self.chains[sha] = (at, chain[1] + 1)
+        return sha, data
+
+    def save(self, folder: Path, keep: bool = True) -> Path:
+        """Durable as ``pack-<sha>.pack`` in ``folder``, with a ``.keep`` beside it that holds maintenance off.
+
+        Returns the path without its suffix. Raises OSError with nothing left that git would read.
+        """
+        body = b"".join((b"PACK\0\0\0\2", struct.pack(">I", len(self.entries)), *self.parts))
+        checksum = hashlib.sha1(body, usedforsecurity=False).digest()
+        stem = folder / f"pack-{checksum.hex()}"
+        made: list[Path] = []
+        try:
+            if keep:
+                path = stem.with_suffix(".keep")
+                path.touch(0o600)
+                made.append(path)
+            # git looks for the .idx, so it comes last.
+            for suffix, data in ((".pack", body + checksum), (".idx", _index(self.entries, checksum))):
+                made.append(_write_durably(stem.with_suffix(suffix), data))
+            sync_folder(folder)
+        except OSError:
+            for path in reversed(made):
+                path.unlink(missing_ok=True)
+            raise
+        return stem
+
+
+def _write_durably(path: Path, data: bytes) -> Path:
+    partial = path.with_name("tmp_" + path.name)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o444)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    partial.rename(path)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def join(stems: list[Path], folder: Path) -> Path | None:
+    """Joins small packs into one by concatenation: deltas point back by distance, so their bytes stay as they are.
+
+    Returns the stem of the joined pack (durable, without .keep), or None where an object is in two of the packs,
+    which a concatenation can't express; git's own repack can.
+    """
+    parts: list[bytes] = []
+    entries: list[_Entry] = []
+    size = 12
+    for stem in stems:
+        body = stem.with_suffix(".pack").read_bytes()[12:-20]
+        entries += [_Entry(sha, crc, offset + size - 12) for sha, crc, offset in _read_index(stem)]
+        parts.append(body)
+        size += len(body)
+    if len({entry.sha for entry in entries}) != len(entries):
+        return None
+    return Pack(parts, entries, size).save(folder, keep=False)
+
+
+def _read_index(stem: Path) -> list[_Entry]:
+    data = stem.with_suffix(".idx").read_bytes()
+    (count,) = struct.unpack_from(">I", data, 8 + 255 * 4)
+    shas = 8 + 1024
+    crcs = shas + 20 * count
+    offsets = crcs + 4 * count
+    if any(offset >> 31 for offset in struct.unpack_from(f">{count}I", data, offsets)):
+        raise ValueError(f"{stem.name}: too large to join")
+    return [
+        _Entry(data[shas + 20 * at : shas + 20 * at + 20], crc, offset)
+        for at, (crc, offset) in enumerate(
+            zip(
+                struct.unpack_from(f">{count}I", data, crcs),
+                struct.unpack_from(f">{count}I", data, offsets),
+                strict=True,
+            )
+        )
+    ]

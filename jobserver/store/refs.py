@@ -1,0 +1,86 @@
+"""Branch tips: read as they are on disk now, moved by compare-and-swap, durably. Format: gitrepository-layout(5).
+
+Takes git's own locks (``<ref>.lock``), so git beside us either waits or is refused. Why not dulwich's: it does not
+fsync the folder, and answers a lost race in a way that is easily taken for success.
+"""
+
+import os
+import re
+import time
+from pathlib import Path
+
+from jobserver.errors import unavailable
+from jobserver.store.packs import sync_folder
+
+_HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
+_RETRY_SECONDS = 0.1  # what git waits for a lock (core.filesRefLockTimeout)
+
+
+class Refs:
+    def __init__(self, repository: Path) -> None:
+        self._root = repository
+        self._heads = repository / "refs" / "heads"
+
+    def tip(self, branch: str) -> str | None:
+        """The commit id (40 hex) that the branch is at, or None if there is no such branch."""
+        for _ in range(2):  # pack-refs may move it from loose to packed between our two looks
+            try:
+                data = (self._heads / branch).read_bytes()
+                if _HEX(data):
+                    return data[:40].decode()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                pass
+            if packed := self._packed().get(branch):
+                return packed
+        return None
+
+    def _packed(self) -> dict[str, str]:
+        try:
+            lines = (self._root / "packed-refs").read_text().splitlines()
+        except FileNotFoundError:
+            return {}
+        prefix = "refs/heads/"
+        return {line[41:].removeprefix(prefix): line[:40] for line in lines if line[41:].startswith(prefix)}
+
+    def branches(self) -> dict[str, str]:
+        """Every branch with its tip."""
+        found = self._packed()
+        for path in self._heads.rglob("*"):
+            name = path.relative_to(self._heads).as_posix()
+            if path.is_file() and not name.endswith(".lock") and (tip := self.tip(name)):
+                found[name] = tip
+        return dict(sorted(found.items()))
+
+    def move(self, branch: str, old: str | None, new: str) -> bool:
+        """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.
+
+        False: the tip is not ``old``, and nothing was changed. Raises `Error` (unavailable) if another process
+        holds the branch's lock, and OSError if the disk refuses.
+        """
+        path = self._heads / branch
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock")
+        descriptor = self._lock(lock)
+        try:
+            if self.tip(branch) != old:
+                return False
+            os.write(descriptor, new.encode() + b"\n")
+            os.fsync(descriptor)
+            lock.rename(path)
+            sync_folder(path.parent)
+            if old is None:
+                sync_folder(self._heads)
+            return True
+        finally:
+            os.close(descriptor)
+            lock.unlink(missing_ok=True)
+
+    def _lock(self, lock: Path) -> int:
+        until = time.monotonic() + _RETRY_SECONDS
+        while True:
+            try:
+                return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            except FileExistsError:
+                if time.monotonic() > until:
+                    raise unavailable("another process holds the lock of this branch", lock.name) from None
+                time.sleep(0.005)

@@ -1,0 +1,85 @@
+"""SSH signatures of commits, made in process, as ``git verify-commit`` and ``ssh-keygen -Y verify`` read them.
+
+Format: OpenSSH's PROTOCOL.sshsig, namespace ``git``, SHA-512, an ed25519 key in OpenSSH's own file format.
+"""
+
+import base64
+import hashlib
+import os
+import struct
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from jobserver.errors import invalid
+
+_NAMESPACE = b"git"
+
+
+def _string(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+class SigningKey:
+    """An ed25519 key; ``principal`` is the name it stands under in ``allowed_signers``."""
+
+    def __init__(self, key: Ed25519PrivateKey, principal: str) -> None:
+        raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self._key = key
+        self._public = _string(b"ssh-ed25519") + _string(raw)
+        self.principal = principal
+
+    @classmethod
+    def load(cls, path: Path, principal: str) -> "SigningKey":
+        """Raises `Error` (invalid) if the file is missing, readable by others, or no ed25519 key."""
+        try:
+            if path.stat().st_mode & 0o077:
+                raise invalid("readable by others than its owner: chmod 600", str(path))
+            key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+        except OSError as error:
+            raise invalid(f"the signing key cannot be read: {error.strerror}", str(path)) from None
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise invalid(f"not an unencrypted OpenSSH private key: {error}", str(path)) from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise invalid("not an ed25519 key", str(path))
+        return cls(key, principal)
+
+    @classmethod
+    def create(cls, path: Path, principal: str) -> "SigningKey":
+        """A new key, durable at ``path`` with mode 0600. Raises FileExistsError rather than replace one."""
+        key = Ed25519PrivateKey.generate()
+        text = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        return cls(key, principal)
+
+    @property
+    def allowed_signer(self) -> str:
+        """This key's line of an ``allowed_signers`` file, with its newline."""
+        public = base64.b64encode(self._public).decode()
+        return f'{self.principal} namespaces="git" ssh-ed25519 {public}\n'
+
+    def sign(self, message: bytes) -> bytes:
+        """The armoured signature of ``message``."""
+        digest = hashlib.sha512(message).digest()
+        signed = b"SSHSIG" + _string(_NAMESPACE) + _string(b"") + _string(b"sha512") + _string(digest)
+        signature = _string(b"ssh-ed25519") + _string(self._key.sign(signed))
+        blob = (
+            b"SSHSIG"
+            + struct.pack(">I", 1)
+            + _string(self._public)
+            + _string(_NAMESPACE)
+            + _string(b"")
+            + _string(b"sha512")
+            + _string(signature)
+        )
+        text = base64.b64encode(blob)
+        lines = [text[at : at + 70] for at in range(0, len(text), 70)]
+        return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----"])

@@ -1,0 +1,90 @@
+"""Raw git trees, found in and spliced without parsing them whole.
+
+A day's folder holds thousands of requests; parsing it for each commit would cost more than everything else. Its
+entries all have the same length (16-character ids), so the right one is found by bisection.
+Format: gitformat "tree": ``<octal mode> SP <name> NUL <20 bytes>``, sorted as if a folder's name ended in ``/``.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+FILE = b"100644"
+FOLDER = b"40000"
+
+
+class Entry(NamedTuple):
+    mode: bytes
+    name: bytes
+    sha: bytes  # 20 bytes
+
+
+class Spot(NamedTuple):
+    """Where ``entry`` stands in the raw tree, or, if it is None, where it would (start == end)."""
+
+    start: int
+    end: int
+    entry: Entry | None
+
+
+def entries(raw: bytes) -> Iterator[Entry]:
+    """Every entry, in the tree's order. Raises ValueError for bytes that are no tree."""
+    at, size = 0, len(raw)
+    while at < size:
+        space = raw.index(b" ", at)
+        end = raw.index(b"\0", space) + 21
+        if end > size:
+            raise ValueError("cut off")
+        yield Entry(raw[at:space], raw[space + 1 : end - 21], raw[end - 20 : end])
+        at = end
+
+
+def _order(entry: Entry) -> bytes:
+    return entry.name + b"/" if entry.mode == FOLDER else entry.name
+
+
+def _bisect(raw: bytes, name: bytes) -> Spot | None:
+    """The spot among folders of equally long names, or None if these are not such."""
+    size = 27 + len(name)  # "40000 " + name + NUL + sha
+    count, rest = divmod(len(raw), size)
+    if rest or count < 16:
+        return None
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        at = middle * size
+        if raw[at : at + 6] != b"40000 " or raw[at + size - 21] != 0 or 0 in raw[at + 6 : at + size - 21]:
+            return None
+        found = raw[at + 6 : at + size - 21]
+        if found == name:
+            return Spot(at, at + size, Entry(FOLDER, name, raw[at + size - 20 : at + size]))
+        if found < name:
+            low = middle + 1
+        else:
+            high = middle
+    return Spot(low * size, low * size, None)
+
+
+def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
+    """The entry called ``name``, of any mode, or the spot where one of this ``mode`` belongs."""
+    if mode == FOLDER and (spot := _bisect(raw, name)) is not None:
+        return spot
+    wanted = name + b"/" if mode == FOLDER else name
+    at = 0
+    spot = None
+    for entry in entries(raw):
+        end = at + len(entry.mode) + len(entry.name) + 22
+        if entry.name == name:
+            return Spot(at, end, entry)
+        if spot is None and _order(entry) > wanted:
+            spot = Spot(at, at, None)
+        at = end
+    return spot or Spot(at, at, None)
+
+
+def encode(entry: Entry) -> bytes:
+    return b"%s %s\0%s" % entry
+
+
+def build(items: list[Entry]) -> bytes:
+    """A tree of these entries, in git's order."""
+    return b"".join(encode(entry) for entry in sorted(items, key=_order))

@@ -1,0 +1,141 @@
+"""The codec against PyYAML and against itself."""
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobserver.domain.documents import Job, JobRequest, User, Workspace
+from jobserver.errors import Error
+from jobserver.store import canonical, codec
+
+times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.sampled_from(
+    ["no", "Yes", "0123", "12:30:00", "1e5", "null", "~", "a: b", "- x", "#c", "a #c", " a", "a ", "2026-11-23", "\n"]
+)
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | text | st.floats(allow_nan=False)
+finite = scalars.filter(lambda value: not isinstance(value, float) or abs(value) != float("inf"))
+json_values = st.recursive(
+    finite, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
+)
+jobs = st.builds(
+    Job,
+    identifier=st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
+    action=text,
+    status=st.sampled_from(["pending", "running", "failed", "succeeded"]),
+    status_code=text,
+    status_message=text,
+    created_at=times,
+    updated_at=st.none() | times,
+    started_at=st.none() | times,
+    completed_at=st.none() | times,
+    run_command=st.none() | text,
+    trace_context=st.none() | st.dictionaries(text, json_values, max_size=3),
+    metrics=st.none() | st.dictionaries(text, json_values, max_size=3),
+    requires_db=st.none() | st.booleans(),
+)
+
+
+@given(jobs)
+def test_reads_what_it_wrote(job: Job) -> None:
+    data = codec.write(job)
+    assert codec.read(Job, data) == job
+    assert codec._strict(Job, data, "") == job
+    assert codec.write(codec.read(Job, data)) == data
+
+
+@given(st.dictionaries(text.filter(lambda key: len(key) < 100), json_values, min_size=1, max_size=5))
+def test_pyyaml_reads_the_same(value: dict[str, Any]) -> None:
+    data = canonical.emit(value)
+    assert yaml.safe_load(data) == value
+    with contextlib.suppress(canonical.Unusual):
+        assert canonical.parse(data) == value
+
+
+@given(st.text(alphabet="ab:-[]{}\"'#&*! \n01.yn~", max_size=40))
+def test_fast_reader_never_disagrees_with_pyyaml(source: str) -> None:
+    try:
+        fast = canonical.parse(source.encode())
+    except canonical.Unusual:
+        return
+    assert yaml.safe_load(source) == fast
+
+
+WORKSPACE = b"""\
+version: 1
+name: diabetes-trends
+project: datalab/diabetes
+repo: https://github.com/org/study
+branch: main
+db: full
+created_by: alice
+created_at: 2026-11-23T20:15:04.123456Z
+archived: false
+should_notify: false
+"""
+
+
+def test_canonical_form_of_a_workspace() -> None:
+    assert codec.write(codec.read(Workspace, WORKSPACE)) == WORKSPACE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "value"),
+    [
+        (b"branch: main", b"branch: no", "branch", "no"),
+        (b"branch: main", b"branch: 0123456", "branch", "0123456"),
+        (b"branch: main", b"branch: 12:30:00", "branch", "12:30:00"),
+        (b"branch: main", b"# why\nbranch: 'feature/x'  # this", "branch", "feature/x"),
+        (b"project: datalab/diabetes", b"project: ~", "project", None),
+        (b"archived: false\n", b"", "archived", False),
+        (b"20:15:04.123456Z", b"21:15:04+01:00", "created_at", datetime(2026, 11, 23, 20, 15, 4, tzinfo=UTC)),
+    ],
+)
+def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: object) -> None:
+    assert getattr(codec.read(Workspace, WORKSPACE.replace(old, new)), key) == value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b"archived: false", b"archived: no", "w.yaml:9: archived: expected true or false, found 'no'"),
+        (b"archived: false", b'archived: "false"', "w.yaml:9: archived: expected true or false"),
+        (b"db: full", b"db: full\ndb: slice", "w.yaml:7: db: duplicate key, first on line 6"),
+        (b"db: full", b"database: full", "w.yaml:6: database: unknown key, expected one of: version, name"),
+        (b"db: full\n", b"", "w.yaml:1: db: required, and missing"),
+        (b"db: full", b"db: &x full", "w.yaml:6: anchor &x"),
+        (b"db: full", b"db: *x", "w.yaml:6: alias *x"),
+        (b"db: full", b"db: !!str full", "w.yaml:6: tag"),
+        (b"db: full", b"db: [full]", "w.yaml:6: db: expected text, found sequence"),
+        (b"db: full", b"db:", "w.yaml:6: db: expected text, found nothing"),
+        (b"version: 1", b"version: 2", "w.yaml:1: version: input should be 1"),
+        (b"name: diabetes-trends", b"name: Diabetes", "w.yaml:2: name: 'Diabetes' does not match"),
+        (b"20:15:04.123456Z", b"20:15:04", "w.yaml:8: created_at: expected a time like"),
+        (b"should_notify: false\n", b"should_notify: false\n---\na: 1\n", "w.yaml:11: a second document"),
+        (WORKSPACE, b"", "w.yaml:1: expected a mapping, found nothing"),
+        (WORKSPACE, b"x" * 70_000, "w.yaml: 70000 bytes, at most 65536"),
+    ],
+)
+def test_refuses_with_the_line_and_the_key(old: bytes, new: bytes, fault: str) -> None:
+    with pytest.raises(Error) as caught:
+        codec.read(Workspace, WORKSPACE.replace(old, new), "w.yaml")
+    assert str(caught.value.faults[0]).startswith(fault)
+
+
+def test_names_every_fault_not_only_the_first() -> None:
+    with pytest.raises(Error) as caught:
+        codec.read(User, b"version: 1\nusername: a b\nroles: [Boss]\nactive: 3\nextra: 1\n", "u.yaml")
+    assert [(fault.line, fault.key) for fault in caught.value.faults] == [(4, "active"), (5, "extra")]
+    with pytest.raises(Error) as caught:
+        codec.read(User, b"version: 1\nusername: a b\nroles: [Boss]\n", "u.yaml")
+    assert [(fault.line, fault.key) for fault in caught.value.faults] == [(2, "username"), (3, "roles.0")]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_a_document_or_an_error(data: bytes) -> None:
+    with pytest.raises(Error):
+        codec.read(JobRequest, data, "r.yaml")
