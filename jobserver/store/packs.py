@@ -74,7 +74,7 @@ def _copy(start: int, size: int) -> bytes:
 
 
 def splice_delta(base: int, start: int, end: int, insert: bytes) -> bytes:
-    """The delta that replaces bytes ``start`` to ``end`` of a base of ``base`` bytes by ``insert`` (up to 127 bytes)."""
+    """The delta that replaces bytes ``start`` to ``end`` of a base of ``base`` bytes by ``insert`` (at most 127)."""
     head = _varint(base) + _varint(base - (end - start) + len(insert))
     middle = bytes([len(insert)]) + insert if insert else b""
     return head + _copy(0, start) + middle + _copy(end, base - end)

@@ -61,19 +61,22 @@ class Refs:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock")
         descriptor = self._lock(lock)
+        ours = True
         try:
             if self.tip(branch) != old:
                 return False
             os.write(descriptor, new.encode() + b"\n")
             os.fsync(descriptor)
             lock.rename(path)
+            ours = False
             sync_folder(path.parent)
             if old is None:
                 sync_folder(self._heads)
             return True
         finally:
             os.close(descriptor)
-            lock.unlink(missing_ok=True)
+            if ours:  # once renamed, a lock of this name would be somebody else's
+                lock.unlink(missing_ok=True)
 
     def _lock(self, lock: Path) -> int:
         until = time.monotonic() + _RETRY_SECONDS

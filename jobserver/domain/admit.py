@@ -1,0 +1,209 @@
+"""admit(state, changes, actor, now) -> Admitted: the one place that decides.
+
+Judges what would be so, not how it was asked for, so that a form, a command and a pushed commit are judged alike:
+the path and the names in it, references, the lifecycle, and the actor's rights (a table keyed by kind and operation).
+Only this module builds an `Admitted`, and only an `Admitted` can be committed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobserver.domain import lifecycle, names
+from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, User, Workspace, name_faults
+from jobserver.domain.names import Area, Kind
+from jobserver.domain.permissions import (
+    GLOBAL_ROLES,
+    ORG_ROLES,
+    PROJECT_ROLES,
+    Actor,
+    ActorKind,
+    Permission,
+    Role,
+    granted,
+)
+from jobserver.domain.state import Change, Changes, Main, Move, State
+from jobserver.errors import Fault, forbidden, invalid
+
+POLICY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Changes that may be committed on ``tip`` and nowhere else."""
+
+    tip: str | None
+    changes: Changes
+    actor: Actor
+    now: datetime
+
+
+def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitted:
+    """Raises `Error` (forbidden, invalid) with every fault."""
+    rights = _Rights(state, actor, changes.branch)
+    faults: list[Fault] = []
+    for change in changes.changes:
+        faults += _shape(changes.branch, change)
+    if faults:
+        raise invalid(str(faults[0]), faults=faults)
+    for change in changes.changes:
+        rights.check(change)
+        faults += [Fault(message, change.path, key=key) for key, message in _references(state, change)]
+    for move in changes.moves:
+        rights.check_move(move)
+        faults += _misplaced(state, changes, move)
+    if faults:
+        raise invalid(str(faults[0]), faults=faults)
+    return Admitted(state.tip, changes, actor, now)
+
+
+def _shape(branch: str, change: Change) -> list[Fault]:
+    where = names.parse_path(branch, change.path)
+    if where is None:
+        return [Fault(f"no document may stand here on {branch}", change.path)]
+    document = change.after or change.before
+    assert document is not None
+    return [Fault(message, change.path, key=key) for key, message in name_faults(where, document)]
+
+
+def _references(state: State, change: Change) -> list[tuple[str, str]]:
+    after, before = change.after, change.before
+    faults: list[tuple[str, str]] = []
+    match after:
+        case Workspace(project=str(project)) if state.project(project) is None:
+            faults.append(("project", f"there is no project {project!r}"))
+        case Project():
+            if state.org(after.org) is None:
+                faults.append(("org", f"there is no org {after.org!r}"))
+            faults += _roles(((member.username, member.roles) for member in after.members), PROJECT_ROLES)
+        case Org():
+            faults += _roles(((member.username, member.roles) for member in after.members), ORG_ROLES)
+        case User():
+            faults += _roles([(after.username, after.roles)], GLOBAL_ROLES)
+        case JobRequest():
+            if after.backend != names.branch_backend(state.branch):
+                faults.append(("backend", f"is {after.backend!r}, but the branch is {state.branch}"))
+            if isinstance(before, JobRequest):
+                faults += _request_update(before, after)
+        case Job() if isinstance(before, Job) and not lifecycle.takes(before, after):
+            faults.append(("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored"))
+    return faults
+
+
+def _roles(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[tuple[str, str]]:
+    return [
+        ("roles", f"{role} is not for {username} here, expected one of: {', '.join(sorted(allowed))}")
+        for username, roles in given
+        for role in roles
+        if role not in allowed
+    ]
+
+
+def _request_update(before: JobRequest, after: JobRequest) -> list[tuple[str, str]]:
+    faults = [
+        (key, "what was asked for can't be changed, only cancelled")
+        for key in JobRequest.model_fields
+        if key != "cancelled_actions" and getattr(before, key) != getattr(after, key)
+    ]
+    if after.cancelled_actions[: len(before.cancelled_actions)] != before.cancelled_actions:
+        faults.append(("cancelled_actions", "a cancelled action stays cancelled"))
+    return faults
+
+
+def _misplaced(state: State, changes: Changes, move: Move) -> list[Fault]:
+    jobs = dict(state.jobs(move.place))
+    folder = move.place.moved(move.to).folder + "/"
+    for change in changes.changes:
+        if change.path.startswith(folder) and isinstance(change.after or change.before, Job):
+            identifier = change.path.rsplit("/", 1)[1].removesuffix(".yaml")
+            if isinstance(change.after, Job):
+                jobs[identifier] = change.after
+            else:
+                jobs.pop(identifier, None)
+    if lifecycle.finished(jobs.values()) != (move.to is Area.ARCHIVE):
+        return [Fault("a request is in archive/ when all of its jobs are finished, and only then", folder)]
+    return []
+
+
+class _Rights:
+    def __init__(self, state: State, actor: Actor, branch: str) -> None:
+        self.state, self.actor, self.branch = state, actor, branch
+        self.user = state.user(actor.name) if actor.kind is ActorKind.USER else None
+        if actor.kind is ActorKind.USER and (self.user is None or not self.user.active):
+            raise forbidden(f"{actor.name} is not an active user")
+        if actor.kind is ActorKind.BACKEND:
+            backend = state.backend(actor.name)
+            if backend is None or not backend.active:
+                raise forbidden(f"{actor.name} is not an active backend")
+
+    def may(self, permission: Permission, project: str | None = None) -> bool:
+        return self.user is not None and permission in permissions_of(self.state, self.user, project)
+
+    def need(self, allowed: bool, what: str) -> None:
+        if not allowed:
+            raise forbidden(f"{self.actor.name} may not {what}")
+
+    def check(self, change: Change) -> None:
+        """Raises `Error` (forbidden) unless the actor may make this change."""
+        if self.actor.kind is ActorKind.SERVER:
+            self.need(isinstance(change.after, User), "change this")  # ADMIN_USERS, and nothing else
+            return
+        where = names.parse_path(self.branch, change.path)
+        assert where is not None
+        operation = "create" if change.before is None else "update" if change.after is not None else "delete"
+        what = f"{operation} the {where.kind.value} {where.name}"
+        self.need(self.may(Permission.ADMINISTER) or self._rule(where.kind, operation, change), what)
+
+    def _rule(self, kind: Kind, operation: str, change: Change) -> bool:
+        before, after = change.before, change.after
+        match kind, operation:
+            case Kind.JOB, _:
+                return self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
+            case Kind.REQUEST, "create":
+                assert isinstance(after, JobRequest)
+                return after.created_by == self.actor.name and self.may(Permission.RUN_JOB, after.project)
+            case Kind.REQUEST, "update":
+                assert isinstance(before, JobRequest)
+                own = before.created_by == self.actor.name and self.user is not None
+                return own or self.may(Permission.CANCEL_JOB, before.project)
+            case Kind.WORKSPACE, "create":
+                assert isinstance(after, Workspace)
+                return after.created_by == self.actor.name and self.may(Permission.RUN_JOB, after.project)
+            case Kind.WORKSPACE, "update":
+                assert isinstance(before, Workspace)
+                assert isinstance(after, Workspace)
+                own = {"archived", "should_notify"}
+                return _changed(before, after) <= own and self.may(Permission.RUN_JOB, before.project)
+            case Kind.PROJECT, "update":
+                assert isinstance(before, Project)
+                assert isinstance(after, Project)
+                name = f"{before.org}/{before.slug}"
+                return _changed(before, after) <= {"members", "name"} and self.may(
+                    Permission.MANAGE_PROJECT_MEMBERS, name
+                )
+            case Kind.USER, "update":
+                assert isinstance(before, User)
+                assert isinstance(after, User)
+                return before.username == self.actor.name and _changed(before, after) <= {"tokens", "name"}
+        return False
+
+    def check_move(self, move: Move) -> None:
+        own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
+        allowed = own or self.actor.kind is ActorKind.SERVER or self.may(Permission.ADMINISTER)
+        self.need(allowed, f"move job request {move.place.identifier}")
+
+
+def _changed(before: Backend | User | Project | Workspace, after: Backend | User | Project | Workspace) -> set[str]:
+    return {key for key in type(before).model_fields if getattr(before, key) != getattr(after, key)}
+
+
+def permissions_of(main: Main, user: User, project: str | None = None) -> frozenset[Permission]:
+    """What ``user`` may do everywhere, or within ``project`` (``org/slug``); nothing if disabled."""
+    if not user.active:
+        return frozenset()
+    roles = [user.roles]
+    if project is not None and (document := main.project(project)) is not None:
+        roles += [member.roles for member in document.members if member.username == user.username]
+        if (org := main.org(document.org)) is not None:
+            roles += [member.roles for member in org.members if member.username == user.username]
+    return granted(*roles)

@@ -1,0 +1,152 @@
+"""One frozen dataclass per verb. Secrets and other people's answers (a study's pipeline) are settled before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from jobserver.domain.documents import Job, PipelineAction
+from jobserver.domain.permissions import Role
+
+
+@dataclass(frozen=True, slots=True)
+class AddBackend:
+    slug: str
+    token_sha256: str
+    name: str = ""
+    databases: tuple[str, ...] = ()
+    parent_directory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RotateBackendToken:
+    slug: str
+    token_sha256: str
+    keep_old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeBackendToken:
+    """Ends every token but the newest."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeactivateBackend:
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddUser:
+    username: str
+    name: str = ""
+    roles: tuple[Role, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureAdmin:
+    """Makes sure that this person is an active SuperUser; changes nothing if so."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddUserToken:
+    username: str
+    label: str
+    token_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeUserToken:
+    username: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisableUser:
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddOrg:
+    slug: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddProject:
+    """``project`` is ``org/slug``."""
+
+    project: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetProjectMember:
+    """No roles at all ends the membership."""
+
+    project: str
+    username: str
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddWorkspace:
+    name: str
+    repo: str
+    branch: str
+    db: str = "full"
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestJobs:
+    """``sha`` and ``pipeline`` are one answer of the study's repository: the commit, and project.yaml at it."""
+
+    workspace: str
+    backend: str
+    requested_actions: tuple[str, ...]
+    sha: str
+    pipeline: Mapping[str, PipelineAction]
+    force_run_dependencies: bool = False
+    will_notify: bool | None = None
+    database_name: str | None = None
+    codelists_ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJobs:
+    """``backend`` is where the request is; no actions: all that are not finished."""
+
+    identifier: str
+    backend: str
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateJobs:
+    """A runner's report: (job request's id, job) for all jobs of each request that it names."""
+
+    backend: str
+    jobs: tuple[tuple[str, Job], ...]
+
+
+Command: TypeAlias = (
+    AddBackend
+    | RotateBackendToken
+    | RevokeBackendToken
+    | DeactivateBackend
+    | AddUser
+    | EnsureAdmin
+    | AddUserToken
+    | RevokeUserToken
+    | DisableUser
+    | AddOrg
+    | AddProject
+    | SetProjectMember
+    | AddWorkspace
+    | RequestJobs
+    | CancelJobs
+    | UpdateJobs
+)

@@ -1,0 +1,184 @@
+"""plan(state, command, ...) -> Changes: what a command would change. Proposes only; `admit` decides, and rights are its.
+
+Refusals here are about the command itself: it names something that is not there, or that is there already.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.documents import AnyDocument, Backend, Member, Org, Project, Token, User, Workspace
+from jobserver.domain.names import Kind
+from jobserver.domain.permissions import Actor, Role
+from jobserver.domain.plan_requests import cancel, request, update
+from jobserver.domain.state import Change, Changes, State
+from jobserver.errors import Fault, conflict, invalid, not_found
+
+D = TypeVar("D")
+
+
+def branch_of(command: c.Command) -> str:
+    """The one branch that a command writes."""
+    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs):
+        return names.backend_branch(command.backend)
+    return names.MAIN
+
+
+def plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id: str) -> Changes:
+    """What ``command`` would change on ``state``. Raises `Error` (invalid, conflict, not_found)."""
+    try:
+        return _plan(state, command, actor, now, new_id)
+    except ValidationError as error:
+        faults = [Fault(str(one["msg"]), key=".".join(map(str, one["loc"]))) for one in error.errors(include_url=False)]
+        raise invalid(str(faults[0]), faults=faults) from None
+
+
+def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id: str) -> Changes:
+    match command:
+        case c.RequestJobs():
+            return request(state, command, actor, now, new_id)
+        case c.CancelJobs():
+            return cancel(state, command, actor)
+        case c.UpdateJobs():
+            return update(state, command, actor)
+        case c.AddWorkspace():
+            return _add_workspace(state, command, actor, now)
+        case c.AddOrg(slug, name):
+            _absent(state.org(slug), "org", slug)
+            return _write(
+                Kind.ORG, slug, None, Org(slug=slug, name=name or slug), "org.created", f"{actor.name} added org {slug}"
+            )
+        case c.AddProject() | c.SetProjectMember():
+            return _project(state, command, actor)
+        case c.AddBackend() | c.RotateBackendToken() | c.RevokeBackendToken() | c.DeactivateBackend():
+            return _backend(state, command, actor, now)
+        case _:
+            return _user(state, command, actor, now)
+
+
+def _write(kind: Kind, name: str, before: AnyDocument | None, after: AnyDocument, event: str, subject: str) -> Changes:
+    changes = (Change(names.main_path(kind, name), before, after),) if before != after else ()
+    return Changes(names.MAIN, event, subject, changes)
+
+
+def _absent(document: AnyDocument | None, kind: str, name: str) -> None:
+    if document is not None:
+        raise conflict(f"the {kind} {name!r} is there already")
+
+
+def _present(document: D | None, kind: str, name: str) -> D:
+    if document is None:
+        raise not_found(f"there is no {kind} {name!r}")
+    return document
+
+
+def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: datetime) -> Changes:
+    if command.name in names.RESERVED:
+        raise invalid(f"{command.name!r} is a page of the server: choose another name", "name")
+    _absent(state.workspace(command.name), "workspace", command.name)
+    workspace = Workspace(
+        name=command.name,
+        project=command.project,
+        repo=command.repo,
+        branch=command.branch,
+        db=command.db,
+        created_by=actor.name,
+        created_at=now,
+    )
+    subject = f"{actor.name} added workspace {command.name}"
+    changes = _write(Kind.WORKSPACE, command.name, None, workspace, "workspace.created", subject)
+    return replace(changes, trailers=(("Workspace", command.name),))
+
+
+def _project(state: State, command: c.AddProject | c.SetProjectMember, actor: Actor) -> Changes:
+    before = state.project(command.project)
+    if isinstance(command, c.AddProject):
+        _absent(before, "project", command.project)
+        org, _, slug = command.project.partition("/")
+        _present(state.org(org), "org", org)
+        after = Project(slug=slug, name=command.name or slug, org=org)
+        subject = f"{actor.name} added project {command.project}"
+        return _write(Kind.PROJECT, command.project, None, after, "project.created", subject)
+    project = _present(before, "project", command.project)
+    _present(state.user(command.username), "user", command.username)
+    others = [member for member in project.members if member.username != command.username]
+    if command.roles:
+        others.append(Member(username=command.username, roles=command.roles))
+    members = tuple(sorted(others, key=lambda member: member.username))
+    said = f"{', '.join(command.roles)} in" if command.roles else "no longer a member of"
+    subject = f"{actor.name} made {command.username} {said} {command.project}"
+    after = project.model_copy(update={"members": members})
+    return _write(Kind.PROJECT, command.project, project, after, "project.updated", subject)
+
+
+def _backend(
+    state: State,
+    command: c.AddBackend | c.RotateBackendToken | c.RevokeBackendToken | c.DeactivateBackend,
+    actor: Actor,
+    now: datetime,
+) -> Changes:
+    slug = command.slug
+    if isinstance(command, c.AddBackend):
+        _absent(state.backend(slug), "backend", slug)
+        after = Backend(
+            slug=slug,
+            name=command.name or slug,
+            parent_directory=command.parent_directory,
+            databases=command.databases,
+            tokens=(Token(sha256=command.token_sha256, label="first", created_at=now),),
+            created_at=now,
+        )
+        return _write(Kind.BACKEND, slug, None, after, "backend.created", f"{actor.name} added backend {slug}")
+    before = _present(state.backend(slug), "backend", slug)
+    match command:
+        case c.RotateBackendToken():
+            token = Token(sha256=command.token_sha256, label=f"rotated {now:%Y-%m-%d}", created_at=now)
+            kept = before.tokens if command.keep_old else ()
+            update, event, said = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"
+        case c.RevokeBackendToken():
+            update, event, said = {"tokens": before.tokens[-1:]}, "backend.token-revoked", "revoked the old tokens of"
+        case c.DeactivateBackend():
+            update, event, said = {"active": False}, "backend.deactivated", "deactivated"
+    after = before.model_copy(update=update)
+    return _write(Kind.BACKEND, slug, before, after, event, f"{actor.name} {said} backend {slug}")
+
+
+def _user(
+    state: State,
+    command: c.AddUser | c.EnsureAdmin | c.AddUserToken | c.RevokeUserToken | c.DisableUser,
+    actor: Actor,
+    now: datetime,
+) -> Changes:
+    name = command.username
+    before = state.user(name)
+    if isinstance(command, c.AddUser):
+        _absent(before, "user", name)
+        after = User(username=name, name=command.name, roles=command.roles)
+        return _write(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
+    if isinstance(command, c.EnsureAdmin):
+        user = before or User(username=name)
+        roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
+        after = user.model_copy(update={"roles": roles, "active": True})
+        event = "user.updated" if before else "user.created"
+        return _write(Kind.USER, name, before, after, event, f"ADMIN_USERS makes {name} a SuperUser")
+    user = _present(before, "user", name)
+    match command:
+        case c.AddUserToken(_, label, sha256):
+            if any(token.label == label for token in user.tokens):
+                raise conflict(f"{name} has a token with the label {label!r} already")
+            token = Token(sha256=sha256, label=label, created_at=now)
+            after, event = user.model_copy(update={"tokens": (*user.tokens, token)}), "user.token-created"
+            said = f"made a token of {name}"
+        case c.RevokeUserToken(_, label):
+            kept = tuple(token for token in user.tokens if token.label != label)
+            if len(kept) == len(user.tokens):
+                raise not_found(f"{name} has no token with the label {label!r}")
+            after, event = user.model_copy(update={"tokens": kept}), "user.token-revoked"
+            said = f"revoked a token of {name}"
+        case c.DisableUser():
+            after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
+    return _write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

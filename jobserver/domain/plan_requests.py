@@ -1,0 +1,185 @@
+"""What the verbs of job requests would change: ask, cancel, report. Part of `plan`; see there."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from jobserver.domain import commands as c
+from jobserver.domain import lifecycle, names
+from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job, JobRequest, PipelineAction, RequestedWorkspace
+from jobserver.domain.names import Area, Place
+from jobserver.domain.permissions import Actor
+from jobserver.domain.state import Change, Changes, Move, State, Stored
+from jobserver.errors import conflict, invalid, not_found
+
+RUN_ALL = "run_all"
+_CUT = " [cut by the server at 8 KiB]"
+
+
+def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
+    workspace = state.workspace(command.workspace)
+    if workspace is None:
+        raise not_found(f"there is no workspace {command.workspace!r}")
+    if workspace.archived:
+        raise conflict(f"workspace {workspace.name} is archived")
+    backend = state.backend(command.backend)
+    if backend is None:
+        raise invalid(f"there is no backend {command.backend!r}", "backend")
+    if not backend.active:
+        raise conflict(f"backend {backend.slug} is not active", "backend")
+    actions = tuple(dict.fromkeys(command.requested_actions))
+    if not actions:
+        raise invalid("name at least one action", "requested_actions")
+    if unknown := [action for action in actions if action not in command.pipeline]:
+        raise invalid(f"not in project.yaml: {', '.join(unknown)}", "requested_actions")
+    database = command.database_name or workspace.db
+    if backend.databases and database not in backend.databases:
+        raise invalid(f"backend {backend.slug} has {', '.join(backend.databases)}, not {database!r}", "database_name")
+    document = JobRequest(
+        identifier=new_id,
+        backend=backend.slug,
+        created_by=actor.name,
+        created_at=now,
+        sha=command.sha,
+        requested_actions=actions,
+        force_run_dependencies=command.force_run_dependencies,
+        database_name=database,
+        codelists_ok=command.codelists_ok,
+        will_notify=workspace.should_notify if command.will_notify is None else command.will_notify,
+        workspace=RequestedWorkspace(
+            name=workspace.name,
+            repo=workspace.repo,
+            branch=workspace.branch,
+            db=workspace.db,
+            created_by=workspace.created_by,
+            created_at=workspace.created_at,
+        ),
+        project=workspace.project,
+        pipeline=dict(command.pipeline),
+    )
+    place = Place(Area.ACTIVE, now.date(), new_id)
+    said = ", ".join(actions) if len(actions) <= 3 else f"{len(actions)} actions"
+    return Changes(
+        state.branch,
+        "job-request.created",
+        f"{actor.name} requested {said} on {workspace.name}",
+        (Change(place.request, None, document),),
+        trailers=(("Job-Request", new_id), ("Workspace", workspace.name)),
+        result={"identifier": new_id},
+    )
+
+
+def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> list[str]:
+    """The actions and all that they need, without ``run_all`` itself, each after what it needs."""
+    done: dict[str, None] = {}
+    waiting = list(reversed(list(actions)))
+    opened: set[str] = set()
+    while waiting:
+        action = waiting[-1]
+        needs = pipeline[action].needs if action in pipeline else ()
+        if action in opened or all(need in opened for need in needs):
+            opened.add(action)
+            done[waiting.pop()] = None
+        else:
+            opened.add(action)
+            waiting.extend(reversed([need for need in needs if need not in opened]))
+    return [action for action in done if action != RUN_ALL]
+
+
+def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
+    stored = state.find(command.identifier)
+    if stored is None:
+        raise not_found(f"there is no job request {command.identifier!r}")
+    request, jobs = stored.request, state.jobs(stored.place).values()
+    finished = {job.action for job in jobs if job.status in lifecycle.FINISHED}
+    finished -= {job.action for job in jobs if job.status not in lifecycle.FINISHED}
+    known = dict.fromkeys([*expand(request.requested_actions, request.pipeline), *(job.action for job in jobs)])
+    wanted = command.actions or (() if stored.place.area is Area.ARCHIVE else tuple(known))
+    if strange := [action for action in wanted if action not in known and action not in request.requested_actions]:
+        raise invalid(f"not part of this job request: {', '.join(strange)}", "actions")
+    # A runner compares job by job, so run_all is cancelled as the actions it stands for.
+    added = [action for action in expand(wanted, {RUN_ALL: request.pipeline[RUN_ALL]} if RUN_ALL in wanted else {})]
+    new = [action for action in added if action not in finished and action not in request.cancelled_actions]
+    if not new or stored.place.area is Area.ARCHIVE:
+        return Changes(state.branch, "job-request.cancelled", "", result={"identifier": request.identifier})
+    after = request.model_copy(update={"cancelled_actions": (*request.cancelled_actions, *new)})
+    said = ", ".join(new) if len(new) <= 3 else f"{len(new)} actions"
+    return Changes(
+        state.branch,
+        "job-request.cancelled",
+        f"{actor.name} cancelled {said} on {request.workspace.name}",
+        (Change(stored.place.request, request, after),),
+        trailers=(("Job-Request", request.identifier), ("Workspace", request.workspace.name)),
+        result={"identifier": request.identifier},
+    )
+
+
+def _cut(job: Job) -> Job:
+    data = job.status_message.encode()
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return job
+    kept = data[: MAX_MESSAGE_BYTES - len(_CUT)].decode(errors="ignore")
+    return job.model_copy(update={"status_message": kept + _CUT})
+
+
+def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
+    reported: dict[str, dict[str, Job]] = {}
+    owners: dict[str, str] = {}
+    for identifier, job in command.jobs:
+        if owners.setdefault(job.identifier, identifier) != identifier:
+            raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
+        reported.setdefault(identifier, {})[job.identifier] = _cut(job)
+    ignored: list[str] = []
+    changes: list[Change] = []
+    moves: list[Move] = []
+    trailers: list[tuple[str, str]] = []
+    workspaces: dict[str, None] = {}
+    words: list[str] = []
+    for identifier, jobs in reported.items():
+        stored = state.find(identifier) if names.is_request_id(identifier) else None
+        if stored is None:
+            ignored.append(identifier)
+            continue
+        some, move = _update_one(state, stored, jobs)
+        if some or move:
+            changes += some
+            moves += move
+            trailers.append(("Job-Request", identifier))
+            workspaces[stored.request.workspace.name] = None
+            words += [
+                f"{change.after.action} {change.after.status}" for change in some if isinstance(change.after, Job)
+            ]
+    said = ", ".join(words) if 0 < len(words) <= 3 else f"{len(words)} jobs"
+    trailers += [("Workspace", name) for name in workspaces]
+    return Changes(
+        state.branch,
+        "jobs.updated",
+        f"{actor.name} reported {said}"[:200],
+        tuple(changes),
+        tuple(moves),
+        tuple(trailers),
+        {"ignored": ignored},
+    )
+
+
+def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tuple[list[Change], list[Move]]:
+    before = state.jobs(stored.place)
+    after = dict(before)
+    for identifier, job in reported.items():
+        old = before.get(identifier)
+        if old is None:
+            owner = state.owner(identifier)
+            if owner not in (None, stored.request.identifier):
+                raise invalid(f"job {identifier} belongs to job request {owner}", "identifier")
+        if old is None or lifecycle.takes(old, job):
+            after[identifier] = job
+    newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values())
+    if known is None or (newest is not None and newest >= known):
+        after = {identifier: job for identifier, job in after.items() if identifier in reported}
+    area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
+    place = stored.place.moved(area)
+    changes = [
+        Change(place.job(identifier), before.get(identifier), after.get(identifier))
+        for identifier in sorted(before.keys() | after.keys())
+        if before.get(identifier) != after.get(identifier)
+    ]
+    return changes, [Move(stored.place, area)] if area is not stored.place.area else []
