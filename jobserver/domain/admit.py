@@ -172,8 +172,8 @@ class _Rights:
             case Kind.WORKSPACE, "update":
                 assert isinstance(before, Workspace)
                 assert isinstance(after, Workspace)
-                own = {"archived", "should_notify"}
-                return _changed(before, after) <= own and self.may(Permission.RUN_JOB, before.project)
+                switches = {"archived", "should_notify"}
+                return _changed(before, after) <= switches and self.may(Permission.RUN_JOB, before.project)
             case Kind.PROJECT, "update":
                 assert isinstance(before, Project)
                 assert isinstance(after, Project)

@@ -1,4 +1,4 @@
-"""plan(state, command, ...) -> Changes: what a command would change. Proposes only; `admit` decides, and rights are its.
+"""plan(state, command, ...) -> Changes: what a command would change. It proposes; `admit` decides.
 
 Refusals here are about the command itself: it names something that is not there, or that is there already.
 """
@@ -134,6 +134,7 @@ def _backend(
         )
         return _write(Kind.BACKEND, slug, None, after, "backend.created", f"{actor.name} added backend {slug}")
     before = _present(state.backend(slug), "backend", slug)
+    update: dict[str, object]
     match command:
         case c.RotateBackendToken():
             token = Token(sha256=command.token_sha256, label=f"rotated {now:%Y-%m-%d}", created_at=now)

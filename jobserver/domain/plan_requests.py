@@ -97,7 +97,7 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     if strange := [action for action in wanted if action not in known and action not in request.requested_actions]:
         raise invalid(f"not part of this job request: {', '.join(strange)}", "actions")
     # A runner compares job by job, so run_all is cancelled as the actions it stands for.
-    added = [action for action in expand(wanted, {RUN_ALL: request.pipeline[RUN_ALL]} if RUN_ALL in wanted else {})]
+    added = expand(wanted, {RUN_ALL: request.pipeline[RUN_ALL]} if RUN_ALL in wanted else {})
     new = [action for action in added if action not in finished and action not in request.cancelled_actions]
     if not new or stored.place.area is Area.ARCHIVE:
         return Changes(state.branch, "job-request.cancelled", "", result={"identifier": request.identifier})

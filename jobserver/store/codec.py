@@ -152,7 +152,8 @@ def _typed(text: str, what: str) -> Any:
             moment = datetime.fromisoformat(text)
             return moment.astimezone(UTC) if moment.utcoffset() is not None else None
         if what == "int":
-            return int(text) if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20 else None
+            digits = text.removeprefix("-")
+            return int(text) if digits.isdecimal() and digits.isascii() and len(digits) < 20 else None
         return float(text) if canonical.is_float(text) else None
     except (ValueError, OverflowError):
         return None

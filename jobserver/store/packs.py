@@ -141,18 +141,17 @@ class Pack:
                 self.chains[sha] = (at, 0)
         return sha
 
-    def add_spliced(self, base: bytes, old: bytes, start: int, end: int, insert: bytes) -> tuple[bytes, bytes]:
-        """(id, bytes) of tree ``base`` (whose bytes are ``old``) with ``start``..``end`` replaced by ``insert``."""
-        data = old[:start] + insert + old[end:]
+    def add_spliced(self, base: bytes, size: int, data: bytes, start: int, end: int, insert: bytes) -> bytes:
+        """The id of tree ``data``: tree ``base`` (of ``size`` bytes) with ``start``..``end`` replaced by ``insert``."""
         chain = self.chains.get(base)
-        if chain is None or chain[1] >= _MAX_CHAIN or len(insert) > 127 or len(old) < 512:
-            return self.add(TREE, data), data
+        if chain is None or chain[1] >= _MAX_CHAIN or len(insert) > 127 or size < 512:
+            return self.add(TREE, data)
         sha = object_id(TREE, data)
         if sha not in self.seen:
-            delta = splice_delta(len(old), start, end, insert)
+            delta = splice_delta(size, start, end, insert)
             at = self._append(sha, _head(OFS_DELTA, len(delta)) + _offset(self.size - chain[0]), delta, 0)
             self.chains[sha] = (at, chain[1] + 1)
-        return sha, data
+        return sha
 
     def save(self, folder: Path, keep: bool = True) -> Path:
         """Durable as ``pack-<sha>.pack`` in ``folder``, with a ``.keep`` beside it that holds maintenance off.

@@ -83,8 +83,3 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
 
 def encode(entry: Entry) -> bytes:
     return b"%s %s\0%s" % entry
-
-
-def build(items: list[Entry]) -> bytes:
-    """A tree of these entries, in git's order."""
-    return b"".join(encode(entry) for entry in sorted(items, key=_order))

@@ -1,0 +1,90 @@
+"""The state repository as a whole: made, opened, maintained. Everything else of the store works inside one."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from jobserver.domain import names
+from jobserver.errors import invalid, unavailable
+from jobserver.store.signing import SigningKey
+from jobserver.store.staging import Identity
+from jobserver.store.writer import Writer
+
+# git beside us must be as durable as we are, must not collect anything by itself, and must not rewrite history.
+_CONFIG = {
+    "core.fsync": "all",
+    "core.logAllRefUpdates": "false",
+    "gc.auto": "0",
+    "gc.pruneExpire": "never",
+    "maintenance.auto": "false",
+    "receive.autogc": "false",
+    "receive.denyDeletes": "true",
+    "receive.denyNonFastForwards": "true",
+    "receive.fsckObjects": "true",
+    "transfer.unpackLimit": "1",
+}
+PRINCIPAL = "jobserver"
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
+    program = shutil.which("git")
+    if program is None:
+        raise unavailable("git is missing: install it (2.34 or later)")
+    done = subprocess.run([program, "-C", str(repository), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise unavailable(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class StateRepo:
+    """An open state repository. ``templates`` holds ``main/`` and ``backend/``: a new branch's first files."""
+
+    def __init__(self, path: Path, key: SigningKey, host: str, templates: Path) -> None:
+        if not (path / "objects" / "pack").is_dir() or not (path / "refs").is_dir():
+            raise invalid("not a git repository; `jobserver init` makes one", str(path))
+        self.path = path
+        self.key = key
+        self.writer = Writer(path, Identity(host, key))
+        self._templates = templates
+
+    @classmethod
+    def create(cls, path: Path, key_path: Path, host: str, templates: Path, now: datetime) -> "StateRepo":
+        """Makes the repository with its ``main`` and its key. Raises `Error` (invalid) if something else is there.
+
+        Done again after an interruption, it goes on where it stopped.
+        """
+        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "HEAD").is_file())):
+            raise invalid("holds something else; name a folder that is empty or does not exist", str(path))
+        path.mkdir(parents=True, exist_ok=True)
+        git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
+        for name, value in _CONFIG.items():
+            git(path, "config", name, value)
+        try:
+            key = SigningKey.create(key_path, PRINCIPAL)
+        except FileExistsError:
+            key = SigningKey.load(key_path, PRINCIPAL)
+        repo = cls(path, key, host, templates)
+        repo.found(names.MAIN, "main", now)
+        return repo
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def found(self, branch: str, template: str, now: datetime) -> bool:
+        """Makes ``branch`` with the files of its template and the server's public key; False if it is there."""
+        files: Mapping[str, bytes] = {
+            found.relative_to(self._templates / template).as_posix(): found.read_bytes()
+            for found in sorted((self._templates / template).rglob("*"))
+            if found.is_file()
+        } | {"allowed_signers": self.key.allowed_signer.encode()}
+        return self.writer.found(branch, files, f"jobserver opened {branch}", "branch.opened", now)
+
+    def maintain(self) -> None:
+        """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""
+        with self.writer.locked():
+            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx")
+            git(self.path, "pack-refs", "--all")
+            git(self.path, "commit-graph", "write", "--reachable", "--split")

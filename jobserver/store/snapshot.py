@@ -1,0 +1,135 @@
+"""A branch as it is, read through the writer's caches: the store's side of `domain.state.State`."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TypeVar
+
+from jobserver.domain import names
+from jobserver.domain.documents import (
+    Backend,
+    Document,
+    Job,
+    JobRequest,
+    Org,
+    Project,
+    User,
+    Workspace,
+)
+from jobserver.domain.names import Area, Kind, Place
+from jobserver.domain.state import Stored
+from jobserver.store import trees
+from jobserver.store.objects import Objects
+
+D = TypeVar("D", bound=Document)
+
+
+class Head:
+    """Where one branch is: its tip, that commit's tree and time. Moves with every commit of a batch."""
+
+    def __init__(self, branch: str, tip: str | None, root: bytes | None, time: int) -> None:
+        self.branch, self.tip, self.root, self.time = branch, tip, root, time
+        self.owners: dict[str, str] | None = None  # job id -> active request, once somebody asked
+
+    @classmethod
+    def read(cls, branch: str, tip: str | None, objects: Objects) -> "Head":
+        if tip is None:
+            return cls(branch, None, None, 0)
+        raw = objects.raw(bytes.fromhex(tip))
+        committer = raw[raw.index(b"\ncommitter ") :].split(b"\n", 2)[1]
+        return cls(branch, tip, bytes.fromhex(raw[5:45].decode()), int(committer.rsplit(b" ", 2)[1]))
+
+
+class Snapshot:
+    """`State` over the heads of one batch. Valid until the next commit is staged on its branch."""
+
+    def __init__(self, objects: Objects, head: Head, main: Head) -> None:
+        self._objects, self._head, self._main = objects, head, main
+
+    @property
+    def branch(self) -> str:
+        return self._head.branch
+
+    @property
+    def tip(self) -> str | None:
+        return self._head.tip
+
+    def _entry(self, head: Head, path: str) -> trees.Entry | None:
+        sha, entry = head.root, None
+        if sha is None:
+            return None
+        *folders, name = path.encode().split(b"/")
+        for folder in folders:
+            entry = trees.find(self._objects.tree(sha), folder, trees.FOLDER).entry
+            if entry is None or entry.mode != trees.FOLDER:
+                return None
+            sha = entry.sha
+        return trees.find(self._objects.tree(sha), name, trees.FOLDER).entry
+
+    def _list(self, head: Head, path: str) -> Iterator[trees.Entry]:
+        entry = self._entry(head, path)
+        if entry is not None and entry.mode == trees.FOLDER:
+            yield from trees.entries(self._objects.tree(entry.sha))
+
+    def _document(self, head: Head, path: str, model: type[D]) -> D | None:
+        entry = self._entry(head, path)
+        return None if entry is None else self._objects.document(entry.sha, model, path)
+
+    def text(self, path: str) -> bytes | None:
+        """A file of this branch as it is."""
+        entry = self._entry(self._head, path)
+        return None if entry is None else self._objects.raw(entry.sha)
+
+    def backend(self, slug: str) -> Backend | None:
+        return self._document(self._main, names.main_path(Kind.BACKEND, slug), Backend)
+
+    def user(self, username: str) -> User | None:
+        return self._document(self._main, names.main_path(Kind.USER, username), User)
+
+    def org(self, slug: str) -> Org | None:
+        return self._document(self._main, names.main_path(Kind.ORG, slug), Org)
+
+    def project(self, name: str) -> Project | None:
+        return self._document(self._main, names.main_path(Kind.PROJECT, name), Project)
+
+    def workspace(self, name: str) -> Workspace | None:
+        return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)
+
+    def find(self, identifier: str) -> Stored | None:
+        for place in self._places(identifier):
+            if (request := self._document(self._head, place.request, JobRequest)) is not None:
+                return Stored(place, request)
+        return None
+
+    def _places(self, identifier: str) -> Iterator[Place]:
+        """Where it may be: first where its id says, then, for ids that others made up, every day there is."""
+        guess = names.request_day(identifier)
+        yield Place(Area.ACTIVE, guess, identifier)
+        yield Place(Area.ARCHIVE, guess, identifier)
+        name = identifier.encode()
+        for day in self._list(self._head, "active"):
+            if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
+                yield Place(Area.ACTIVE, date.fromisoformat(day.name.decode()), identifier)
+        for year in self._list(self._head, "archive"):
+            for month in trees.entries(self._objects.tree(year.sha)):
+                for day in trees.entries(self._objects.tree(month.sha)):
+                    if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
+                        parts = (int(part.name) for part in (year, month, day))
+                        yield Place(Area.ARCHIVE, date(*parts), identifier)
+
+    def jobs(self, place: Place) -> dict[str, Job]:
+        return {
+            entry.name.decode().removesuffix(".yaml"): self._objects.document(
+                entry.sha, Job, f"{place.folder}/jobs/{entry.name.decode()}"
+            )
+            for entry in self._list(self._head, f"{place.folder}/jobs")
+        }
+
+    def owner(self, job: str) -> str | None:
+        if self._head.owners is None:
+            self._head.owners = {
+                entry.name.decode().removesuffix(".yaml"): request.name.decode()
+                for day in self._list(self._head, "active")
+                for request in trees.entries(self._objects.tree(day.sha))
+                for entry in self._list(self._head, f"active/{day.name.decode()}/{request.name.decode()}/jobs")
+            }
+        return self._head.owners.get(job)

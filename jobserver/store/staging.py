@@ -1,0 +1,189 @@
+"""The commits of one batch, built in memory on the heads they were judged on; `writer` makes them durable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from jobserver.domain import names
+from jobserver.domain.admit import POLICY, Admitted
+from jobserver.domain.documents import Job
+from jobserver.domain.names import Area
+from jobserver.domain.permissions import SERVER, ActorKind
+from jobserver.errors import conflict
+from jobserver.store import codec, packs, trees
+from jobserver.store.objects import Objects
+from jobserver.store.packs import Pack
+from jobserver.store.signing import SigningKey
+from jobserver.store.snapshot import Head
+
+# What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
+Edits: TypeAlias = "dict[bytes, trees.Entry | Edits | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signs, and the host of BASE_URL that all names get their addresses from."""
+
+    host: str
+    key: SigningKey
+
+    def author(self, admitted: Admitted) -> bytes:
+        actor = admitted.actor
+        if actor.kind is ActorKind.SERVER:
+            return self.committer
+        place = "users" if actor.kind is ActorKind.USER else "backends"
+        return f"{actor.name} <{actor.name}@{place}.{self.host}>".encode()
+
+    @property
+    def committer(self) -> bytes:
+        return f"{SERVER.name} <{SERVER.name}@{self.host}>".encode()
+
+
+class Staging:
+    """One batch: a pack that grows, heads that advance."""
+
+    def __init__(self, objects: Objects, identity: Identity) -> None:
+        self.pack = Pack()
+        self._objects, self._identity = objects, identity
+
+    def commit(self, head: Head, admitted: Admitted, trailers: Mapping[str, str]) -> str:
+        """Stages one commit on ``head``, which moves on to it. Returns its id.
+
+        Raises `Error` (conflict) if ``head`` is not what was judged.
+        """
+        if admitted.tip != head.tip:
+            raise conflict("the branch has moved since this was judged")
+        root = self._edit(head.root, self._edits(head, admitted))
+        lines = [f"{key}: {value}" for key, value in self._trailers(admitted, trailers)]
+        message = "\n".join([admitted.changes.subject, "", *lines, ""])
+        empty = self.pack.add(packs.TREE, b"") if root is None else b""
+        self._commit(head, root or empty, message, self._identity.author(admitted), admitted.now)
+        assert head.tip is not None
+        return head.tip
+
+    def found(self, head: Head, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> None:
+        """Stages the first commit of a branch: the files that explain it and the keys that sign it."""
+        edits: Edits = {}
+        for path, data in files.items():
+            _put(edits, path, trees.Entry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
+        root = self._edit(head.root, edits)
+        assert root is not None
+        message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\nPolicy: {POLICY}\n"
+        self._commit(head, root, message, self._identity.committer, now)
+
+    def _trailers(self, admitted: Admitted, more: Mapping[str, str]) -> list[tuple[str, str]]:
+        changes = admitted.changes
+        return [
+            ("Event", changes.event),
+            ("Actor", str(admitted.actor)),
+            ("Branch", changes.branch),
+            *changes.trailers,
+            *more.items(),
+            ("Policy", str(POLICY)),
+        ]
+
+    def _commit(self, head: Head, root: bytes, message: str, author: bytes, now: datetime) -> None:
+        # Times never go back on a branch, whatever the clock does: git's walks rely on it.
+        time = max(int(now.timestamp()), head.time)
+        parent = b"parent %s\n" % head.tip.encode() if head.tip else b""
+        top = b"tree %s\n%sauthor %s %d +0000\ncommitter %s %d +0000\n" % (
+            root.hex().encode(),
+            parent,
+            author,
+            time,
+            self._identity.committer,
+            time,
+        )
+        body = b"\n" + message.encode()
+        signature = self._identity.key.sign(top + body).replace(b"\n", b"\n ")
+        sha = self.pack.add(packs.COMMIT, b"%sgpgsig %s\n%s" % (top, signature, body))
+        head.tip, head.root, head.time = sha.hex(), root, time
+
+    def _edits(self, head: Head, admitted: Admitted) -> Edits:
+        edits: Edits = {}
+        for move in admitted.changes.moves:
+            source, target = move.place.folder, move.place.moved(move.to).folder
+            _put(edits, source, None)
+            _put(edits, target, self._folder(head, source))
+        for change in admitted.changes.changes:
+            if change.after is None:
+                _put(edits, change.path, None)
+            else:
+                blob = self.pack.add(packs.BLOB, codec.write(change.after))
+                self._objects.remember_document(blob, change.after)
+                _put(edits, change.path, trees.Entry(trees.FILE, b"", blob))
+        self._own(head, admitted)
+        return edits
+
+    def _own(self, head: Head, admitted: Admitted) -> None:
+        """Keeps the map of active jobs in step."""
+        if head.owners is None:
+            return
+        if admitted.changes.moves:
+            head.owners = None  # rare: read again when asked
+            return
+        for change in admitted.changes.changes:
+            where = names.parse_path(head.branch, change.path)
+            if where and where.place and where.place.area is Area.ACTIVE and where.kind is names.Kind.JOB:
+                if isinstance(change.after, Job):
+                    head.owners[where.name] = where.place.identifier
+                else:
+                    head.owners.pop(where.name, None)
+
+    def _folder(self, head: Head, path: str) -> Edits:
+        """The folder's entries as edits, so that further edits fall into the moved folder."""
+        sha = head.root
+        for name in path.encode().split(b"/"):
+            assert sha is not None
+            entry = trees.find(self._objects.tree(sha), name, trees.FOLDER).entry
+            assert entry is not None, path
+            sha = entry.sha
+        assert sha is not None
+        result: Edits = {}
+        for entry in trees.entries(self._objects.tree(sha)):
+            if entry.mode == trees.FOLDER:
+                result[entry.name] = {inner.name: inner for inner in trees.entries(self._objects.tree(entry.sha))}
+            else:
+                result[entry.name] = entry
+        return result
+
+    def _edit(self, sha: bytes | None, edits: Edits) -> bytes | None:
+        """The id of the tree after ``edits``; None if nothing is left in it. Adds no tree that nobody will point at."""
+        old = raw = self._objects.tree(sha) if sha else b""
+        spot = trees.Spot(0, 0, None)
+        insert = b""
+        for name, edit in edits.items():
+            mode = edit.mode if isinstance(edit, trees.Entry) else trees.FOLDER
+            spot = trees.find(raw, name, mode)
+            insert = b""
+            if isinstance(edit, dict):
+                below = self._edit(spot.entry.sha if spot.entry else None, edit)
+                if below is not None:
+                    insert = trees.encode(trees.Entry(trees.FOLDER, name, below))
+            elif edit is not None:
+                insert = trees.encode(trees.Entry(edit.mode, name, edit.sha))
+            raw = raw[: spot.start] + insert + raw[spot.end :]
+        if not raw:
+            return None
+        if sha is None or raw == old:
+            return sha or self._remember(self.pack.add(packs.TREE, raw), raw, None)
+        if len(edits) == 1:
+            new = self.pack.add_spliced(sha, len(old), raw, spot.start, spot.end, insert)
+        else:
+            new = self.pack.add(packs.TREE, raw)
+        return self._remember(new, raw, sha)
+
+    def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
+        self._objects.remember_tree(sha, raw, instead_of)
+        return sha
+
+
+def _put(edits: Edits, path: str, entry: "trees.Entry | Edits | None") -> None:
+    *folders, name = path.encode().split(b"/")
+    for folder in folders:
+        below = edits.setdefault(folder, {})
+        if not isinstance(below, dict):
+            below = edits[folder] = {}
+        edits = below
+    edits[name] = entry

@@ -1,0 +1,269 @@
+"""The one writer of a repository: what waits becomes one batch, one pack, one move of each ref; then all are answered.
+
+Threads queue; the first to come leads, the others sleep until they are served or lead the next batch. No timer: a lone
+command goes at once, and while it syncs the next ones gather. Processes take turns by a lock file held for the batch.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from jobserver.domain import names
+from jobserver.domain.admit import Admitted
+from jobserver.domain.state import Changes
+from jobserver.errors import Code, Error, unavailable
+from jobserver.store import packs
+from jobserver.store.objects import Objects
+from jobserver.store.refs import Refs
+from jobserver.store.snapshot import Head, Snapshot
+from jobserver.store.staging import Identity, Staging
+
+T = TypeVar("T")
+_TRIES = 5
+_JOIN_AT = 100  # small packs; joining that many takes some 10 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already."""
+
+    branch: str
+    commit: str
+    changed: bool
+    changes: Changes
+
+
+Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
+"""Judges on a snapshot; returns what to commit and further trailers. Runs again if the branch moved meanwhile."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    branch: str
+    decide: Decide
+    wake: threading.Lock = field(default_factory=threading.Lock)
+    written: Written | None = None
+    error: BaseException | None = None
+    leads: bool = False
+
+    def outcome(self) -> Written:
+        if self.error is not None:
+            raise self.error
+        assert self.written is not None
+        return self.written
+
+
+class _Lost(Exception):
+    """Another process moved the ref between our look and our move."""
+
+
+class Writer:
+    def __init__(self, repository: Path, identity: Identity) -> None:
+        self.refs = Refs(repository)
+        self._packs = repository / "objects" / "pack"
+        self._lock_path = repository / "jobserver.lock"
+        self._identity = identity
+        self._objects = Objects(repository)
+        self._reader = Objects(repository)
+        self._reading = threading.Lock()
+        self._heads: dict[str, Head] = {}
+        self._small: list[Path] = []
+        self._guard = threading.Lock()
+        self._queue: list[_Ticket] = []
+        self._led = False
+
+    def close(self) -> None:
+        self._forget()
+        self._reader.close()
+
+    def submit(self, branch: str, decide: Decide) -> Written:
+        """Commits what ``decide`` admits on ``branch``; returns once that is durable.
+
+        Raises what ``decide`` raises, and `Error` (unavailable) if the disk refuses or others hold the branch.
+        """
+        ticket = _Ticket(branch, decide)
+        ticket.wake.acquire()
+        with self._guard:
+            self._queue.append(ticket)
+            lead, self._led = not self._led, True
+        if not lead:
+            ticket.wake.acquire()
+            if not ticket.leads:
+                return ticket.outcome()
+        self._lead()
+        return ticket.outcome()
+
+    def _lead(self) -> None:
+        with self._guard:
+            batch, self._queue = self._queue, []
+        try:
+            self._serve(batch)
+        finally:
+            with self._guard:
+                if self._queue:
+                    self._queue[0].leads = True
+                    self._queue[0].wake.release()
+                else:
+                    self._led = False
+            for ticket in batch[1:]:  # the first is the leader itself
+                ticket.wake.release()
+
+    def look(self, branch: str, read: Callable[[Snapshot], T]) -> T:
+        """What ``read`` finds on the branch as it is now, in the writer's turn: for what is asked rarely."""
+        with self._reading, self.locked():
+            head, main = (Head.read(name, self.refs.tip(name), self._reader) for name in (branch, names.MAIN))
+            return read(Snapshot(self._reader, head, main))
+
+    def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
+        """Makes the branch with these files, durably; False if it is there already."""
+        with self.locked():
+            head = Head(branch, None, None, 0)
+            if self.refs.tip(branch) is not None:
+                return False
+            staging = Staging(self._objects, self._identity)
+            try:
+                staging.found(head, files, subject, event, now)
+                stem = staging.pack.save(self._packs)
+                assert head.tip is not None
+                moved = self.refs.move(branch, None, head.tip)
+                stem.with_suffix(".keep").unlink()
+            except OSError as error:
+                self._forget()
+                raise _disk(error) from None
+            return moved
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """The turn of this process; maintenance takes it too."""
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _forget(self) -> None:
+        """After any surprise: a cache that may be wrong once committed trees without their documents."""
+        self._objects.forget()
+        self._heads.clear()
+
+    def _serve(self, batch: list[_Ticket]) -> None:
+        try:
+            with self.locked():
+                self._attempt(batch)
+                retry = [ticket for ticket in batch if isinstance(ticket.error, OSError | _Lost)]
+                for ticket in retry:  # one by one, so that one bad command fails alone
+                    for _ in range(_TRIES):
+                        ticket.error = None
+                        self._attempt([ticket])
+                        if not isinstance(ticket.error, _Lost):
+                            break
+        except BaseException as error:
+            self._forget()
+            for ticket in batch:
+                if ticket.written is None and ticket.error is None:
+                    ticket.error = error
+            if not isinstance(error, Exception):
+                raise
+        for ticket in batch:
+            if isinstance(ticket.error, OSError):
+                ticket.error = _disk(ticket.error)
+            elif isinstance(ticket.error, _Lost):
+                ticket.error = unavailable("the branch is being moved by others; try again", ticket.branch)
+
+    def _head(self, branch: str) -> Head:
+        tip = self.refs.tip(branch)
+        head = self._heads.get(branch)
+        if head is None or head.tip != tip:
+            head = self._heads[branch] = Head.read(branch, tip, self._objects)
+        return head
+
+    def _attempt(self, batch: list[_Ticket]) -> None:
+        staging = Staging(self._objects, self._identity)
+        heads = {names.MAIN: self._head(names.MAIN)}
+        before: dict[str, str | None] = {}
+        staged: list[tuple[_Ticket, Written]] = []
+        surprised = False
+        for ticket in batch:
+            try:
+                branch = ticket.branch
+                if branch not in heads:
+                    heads[branch] = self._head(branch)
+                head = heads[branch]
+                tip = head.tip
+                admitted, trailers = ticket.decide(Snapshot(self._objects, head, heads[names.MAIN]))
+                changed = bool(admitted.changes)
+                if changed:
+                    before.setdefault(branch, tip)
+                    staging.commit(head, admitted, trailers)
+                assert head.tip is not None
+                staged.append((ticket, Written(branch, head.tip, changed, admitted.changes)))
+            except Error as error:
+                ticket.error = error
+            except Exception as error:  # noqa: BLE001 - a bug in one command must not fail the others
+                ticket.error = error
+                surprised = True
+        self._land(staging, heads, before, staged)
+        if surprised:
+            self._forget()
+
+    def _land(
+        self,
+        staging: Staging,
+        heads: dict[str, Head],
+        before: dict[str, str | None],
+        staged: list[tuple[_Ticket, Written]],
+    ) -> None:
+        failed: dict[str, Exception] = {}
+        if before:
+            stem = None
+            try:
+                stem = staging.pack.save(self._packs)
+                for branch, old in before.items():
+                    try:
+                        new = heads[branch].tip
+                        assert new is not None
+                        if not self.refs.move(branch, old, new):
+                            failed[branch] = _Lost()
+                    except (OSError, Error) as error:
+                        failed[branch] = error
+            except OSError as error:
+                failed = dict.fromkeys(before, error)
+            finally:
+                if stem is not None:
+                    with contextlib.suppress(OSError):
+                        stem.with_suffix(".keep").unlink()
+                    self._small.append(stem)
+        if failed:
+            self._forget()
+        for ticket, written in staged:
+            if written.branch in failed:
+                ticket.error = failed[written.branch]
+            else:
+                ticket.written = written
+        if len(self._small) >= _JOIN_AT:
+            self.join()
+
+    def join(self) -> None:
+        """Joins this process's small packs into one. Needs the lock; a failure costs nothing but the joining."""
+        stems, self._small = self._small, []
+        with contextlib.suppress(OSError, ValueError):
+            joined = packs.join(stems, self._packs)
+            if joined is not None:
+                for stem in stems:
+                    if stem != joined:
+                        for suffix in (".idx", ".pack"):
+                            stem.with_suffix(suffix).unlink(missing_ok=True)
+                self._objects.close()
+
+
+def _disk(error: OSError) -> Error:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Error(Code.UNAVAILABLE, "the disk is full" if full else f"the disk refused: {error.strerror}")

@@ -1,0 +1,289 @@
+"""The gate on a real repository, judged by the system's git."""
+
+import random
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.documents import Job, PipelineAction
+from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
+from jobserver.errors import Code, Error
+from jobserver.service.gate import Gate
+from jobserver.store.repo import StateRepo
+
+TEMPLATES = Path(__file__).parents[3] / "state_repo_template"
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+ADMIN = Actor(ActorKind.USER, "admin")
+ALICE = Actor(ActorKind.USER, "alice")
+TPP = Actor(ActorKind.BACKEND, "tpp")
+PIPELINE = {
+    "generate": PipelineAction(run="python g.py"),
+    "analyse": PipelineAction(needs=("generate",), run="python a.py"),
+    "run_all": PipelineAction(needs=("generate", "analyse"), run=""),
+}
+
+
+class Seeded(random.Random):
+    def randbits(self, k: int, /) -> int:
+        return self.getrandbits(k)
+
+
+class Site:
+    """A repository with a backend, two people and a workspace; its clock moves a second a call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = START
+        self.path = folder / "state.git"
+        self.repo = StateRepo.create(self.path, folder / "state.key", "jobs.example", TEMPLATES, self.now)
+        self.gate = Gate(self.repo, self.clock, Seeded(1))
+        self.do(SERVER, c.EnsureAdmin("admin"))
+        self.do(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full", "slice")))
+        self.do(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)))
+        self.do(ADMIN, c.AddUser("bob"))
+        self.do(ALICE, c.AddWorkspace("trends", "study", "main"))
+
+    def clock(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def do(self, actor: Actor, command: c.Command) -> Any:
+        return self.gate.submit(actor, command, "test")
+
+    def ask(self, *actions: str) -> str:
+        command = c.RequestJobs("trends", "tpp", actions or ("run_all",), "0" * 40, PIPELINE)
+        return str(self.do(ALICE, command).changes.result["identifier"])
+
+    def report(self, *jobs: tuple[str, Job], actor: Actor = TPP) -> Any:
+        return self.do(actor, c.UpdateJobs("tpp", jobs))
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", "-C", self.path, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def files(self, branch: str = "backends/tpp") -> list[str]:
+        return self.git("ls-tree", "-r", "--name-only", branch).split()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.repo.close()
+    assert made.git("fsck", "--full", "--strict") == ""
+
+
+def job(identifier: str, status: str, minute: int, action: str = "generate", message: str = "") -> Job:
+    moment = START + timedelta(minutes=minute)
+    return Job.model_validate(
+        {
+            "identifier": identifier,
+            "action": action,
+            "status": status,
+            "status_code": status,
+            "status_message": message,
+            "created_at": START,
+            "updated_at": moment,
+            "started_at": None,
+            "completed_at": moment if status in ("failed", "succeeded") else None,
+        }
+    )
+
+
+def test_a_request_travels_there_and_back(site: Site) -> None:
+    identifier = site.ask()
+    assert site.files() == ["README.md", f"active/2026-11-24/{identifier}/request.yaml", "allowed_signers"]
+    site.report((identifier, job("j1", "running", 1)), (identifier, job("j2", "pending", 1, "analyse")))
+    written = site.report((identifier, job("j1", "succeeded", 2)), (identifier, job("j2", "succeeded", 2, "analyse")))
+    folder = f"archive/2026/11/24/{identifier}"
+    assert [path for path in site.files() if identifier in path] == [
+        f"{folder}/jobs/j1.yaml",
+        f"{folder}/jobs/j2.yaml",
+        f"{folder}/request.yaml",
+    ]
+    assert site.git("rev-parse", "backends/tpp").strip() == written.commit
+    body = site.git("log", "-1", "--format=%an <%ae>|%cn <%ce>|%B", "backends/tpp")
+    assert body.startswith("tpp <tpp@backends.jobs.example>|jobserver <jobserver@jobs.example>|tpp reported")
+    for trailer in (
+        "Event: jobs.updated",
+        "Actor: backend/tpp",
+        "Branch: backends/tpp",
+        "Workspace: trends",
+        "Policy: 1",
+    ):
+        assert f"\n{trailer}\n" in body
+    assert f"\nJob-Request: {identifier}\n" in body
+
+
+def test_every_commit_verifies_and_history_is_linear(site: Site, tmp_path: Path) -> None:
+    site.ask()
+    for branch in ("main", "backends/tpp"):
+        signers = tmp_path / "signers"
+        signers.write_text(site.git("show", f"{branch}:allowed_signers"))
+        for commit in site.git("rev-list", branch).split():
+            site.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", commit)
+        assert site.git("rev-list", "--merges", branch) == ""
+    assert (tmp_path / "state.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_finished_job_is_reopened_by_news_only(site: Site) -> None:
+    identifier = site.ask("generate")
+    site.report((identifier, job("j1", "succeeded", 5)))
+    assert not site.report((identifier, job("j1", "running", 4))).changed
+    assert not site.report((identifier, job("j1", "running", 5))).changed
+    assert site.report((identifier, job("j1", "running", 6))).changed
+    assert f"active/2026-11-24/{identifier}/jobs/j1.yaml" in site.files()
+    assert not [path for path in site.files() if path.startswith("archive/")]
+
+
+def test_a_report_that_changes_nothing_writes_nothing(site: Site) -> None:
+    identifier = site.ask()
+    first = site.report((identifier, job("j1", "running", 1)))
+    again = site.report((identifier, job("j1", "running", 1)))
+    assert not again.changed
+    assert again.commit == first.commit
+
+
+def test_interleaved_unknown_and_absent_jobs(site: Site) -> None:
+    one, two = site.ask(), site.ask()
+    unknown = "zzzzzzzzzzzzzzzz"
+    written = site.report(
+        (one, job("a1", "running", 1)),
+        (two, job("b1", "running", 1)),
+        (unknown, job("c1", "running", 1)),
+        (one, job("a2", "pending", 1, "analyse")),
+    )
+    assert written.changes.result["ignored"] == [unknown]
+    assert sum("/jobs/" in path for path in site.files()) == 3
+    site.report((one, job("a1", "running", 2)))
+    assert not [path for path in site.files() if path.endswith("a2.yaml")]
+    site.report((one, job("a3", "running", 1)))  # older than what is stored: removes nothing
+    assert [path for path in site.files() if path.endswith("a1.yaml")]
+
+
+@pytest.mark.parametrize("before_the_runner_saw_it", [True, False])
+def test_cancelling(site: Site, before_the_runner_saw_it: bool) -> None:
+    identifier = site.ask()
+    if not before_the_runner_saw_it:
+        site.report((identifier, job("j1", "succeeded", 1)), (identifier, job("j2", "running", 1, "analyse")))
+    assert site.do(ALICE, c.CancelJobs(identifier, "tpp")).changed
+    text = site.git("show", f"backends/tpp:active/2026-11-24/{identifier}/request.yaml")
+    expected = "- generate\n- analyse\n" if before_the_runner_saw_it else "- analyse\n"
+    assert f"cancelled_actions:\n{expected}force_run" in text
+    assert not site.do(ALICE, c.CancelJobs(identifier, "tpp")).changed
+
+
+def test_a_message_over_8_kib_is_cut(site: Site) -> None:
+    identifier = site.ask("generate")
+    site.report((identifier, job("j1", "running", 1, message="ä" * 9000)))
+    text = site.git("show", f"backends/tpp:active/2026-11-24/{identifier}/jobs/j1.yaml")
+    assert "[cut by the server at 8 KiB]" in text
+
+
+@pytest.mark.parametrize(
+    ("actor", "command", "code"),
+    [
+        (Actor(ActorKind.USER, "bob"), c.AddWorkspace("w", "study", "main"), Code.FORBIDDEN),
+        (Actor(ActorKind.USER, "nobody"), c.AddOrg("o"), Code.FORBIDDEN),
+        (ALICE, c.AddBackend("emis", "b" * 64), Code.FORBIDDEN),
+        (ALICE, c.AddWorkspace("jobs", "study", "main"), Code.INVALID),
+        (ALICE, c.AddWorkspace("trends", "study", "main"), Code.CONFLICT),
+        (ALICE, c.AddWorkspace("Bad Name", "study", "main"), Code.INVALID),
+        (ALICE, c.AddWorkspace("w", "study", "main", project="o/none"), Code.INVALID),
+        (ADMIN, c.AddUser("carol", roles=(Role.PROJECT_DEVELOPER,)), Code.INVALID),
+        (ALICE, c.RequestJobs("none", "tpp", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
+        (ALICE, c.RequestJobs("trends", "none", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
+        (ALICE, c.RequestJobs("trends", "tpp", ("nope",), "0" * 40, PIPELINE), Code.INVALID),
+        (ALICE, c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE, database_name="x"), Code.INVALID),
+        (
+            Actor(ActorKind.USER, "bob"),
+            c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE),
+            Code.FORBIDDEN,
+        ),
+        (ALICE, c.CancelJobs("2222222222222222", "tpp"), Code.NOT_FOUND),
+    ],
+)
+def test_refusals_change_nothing(site: Site, actor: Actor, command: c.Command, code: Code) -> None:
+    site.ask()
+    before = site.git("for-each-ref")
+    with pytest.raises(Error) as caught:
+        site.do(actor, command)
+    assert caught.value.code is code
+    assert site.git("for-each-ref") == before
+
+
+def test_a_disabled_user_and_an_inactive_backend_may_nothing(site: Site) -> None:
+    identifier = site.ask()
+    site.do(ADMIN, c.DisableUser("alice"))
+    with pytest.raises(Error, match="not an active user"):
+        site.do(ALICE, c.CancelJobs(identifier, "tpp"))
+    site.do(ADMIN, c.DeactivateBackend("tpp"))
+    with pytest.raises(Error, match="not an active backend"):
+        site.report((identifier, job("j1", "running", 1)))
+
+
+def test_the_same_job_under_two_requests_is_refused(site: Site) -> None:
+    one, two = site.ask(), site.ask()
+    site.report((one, job("j1", "running", 1)))
+    with pytest.raises(Error, match="belongs to job request"):
+        site.report((two, job("j1", "running", 1)))
+    with pytest.raises(Error, match="two job requests"):
+        site.report((one, job("j9", "running", 1)), (two, job("j9", "running", 1)))
+
+
+def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_path: Path) -> None:
+    other = StateRepo(site.path, site.repo.key, "jobs.example", TEMPLATES)
+    gates = [site.gate, Gate(other, site.clock, Seeded(2))]
+    found: list[str] = []
+
+    def work(gate: Gate) -> None:
+        for _ in range(10):
+            command = c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
+            found.append(gate.submit(ALICE, command, "test").changes.result["identifier"])
+
+    threads = [threading.Thread(target=work, args=(gates[at % 2],)) for at in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    assert len(set(found)) == 120
+    stored = [path.split("/")[2] for path in site.files() if path.endswith("request.yaml")]
+    assert sorted(stored) == sorted(found)
+    assert len(site.git("rev-list", "backends/tpp").split()) == 121
+
+
+def test_maintenance_beside_writes_loses_nothing(site: Site) -> None:
+    found = [site.ask() for _ in range(3)]
+    site.repo.maintain()
+    found += [site.ask() for _ in range(3)]
+    assert sum(path.endswith("request.yaml") for path in site.files()) == len(found)
+
+
+def test_a_full_disk_refuses_and_heals(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.ask()
+    before = site.git("for-each-ref")
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> Path:
+            raise OSError(28, "No space left on device")
+
+        patched.setattr("jobserver.store.packs._write_durably", full)
+        with pytest.raises(Error, match="the disk is full") as caught:
+            site.ask()
+    assert caught.value.code is Code.UNAVAILABLE
+    assert site.git("for-each-ref") == before
+    site.ask()
+
+
+def test_times_never_go_back(site: Site) -> None:
+    site.ask()
+    site.now -= timedelta(days=2)
+    site.ask()
+    times = [int(time) for time in site.git("log", "--reverse", "--format=%ct", "backends/tpp").split()]
+    assert times == sorted(times)
