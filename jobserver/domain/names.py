@@ -25,6 +25,7 @@ PROJECT = rf"{SLUG}/{SLUG}"
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
+_USERNAME = re.compile(USERNAME)
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"  # ASCII order, so that text order is number order
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 27  # 53 bits of microseconds reach the year 2255
@@ -130,6 +131,10 @@ def request_id(micros: int, random: int) -> str:
 
 def is_request_id(text: str) -> bool:
     return _REQUEST_ID.fullmatch(text) is not None
+
+
+def is_username(text: str) -> bool:
+    return _USERNAME.fullmatch(text) is not None
 
 
 def request_day(identifier: str) -> date:

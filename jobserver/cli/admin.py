@@ -1,0 +1,222 @@
+"""The commands of administrators: init, backend, user, org, project, workspace. Each goes through the gate."""
+
+import getpass
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from jobserver import bootstrap
+from jobserver.config import Settings
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
+
+_acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
+
+
+@contextmanager
+def connected() -> Iterator[bootstrap.App]:
+    app = bootstrap.connect(Settings.from_env())
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def _submit(username: str | None, command: c.Command) -> None:
+    with connected() as app:
+        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
+        app.gate.submit(actor, command, f"cli/{getpass.getuser()}")
+
+
+def _new_token() -> tuple[str, str]:
+    """(secret of 160 random bits, its SHA-256)."""
+    secret = secrets.token_hex(20)
+    return secret, hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _show_token(secret: str) -> None:
+    click.echo("This token is shown once; only its SHA-256 is stored.", err=True)
+    click.echo(secret)
+
+
+def _roles(values: tuple[str, ...]) -> tuple[Role, ...]:
+    return tuple(Role(value) for value in values)
+
+
+@click.command()
+def init() -> None:
+    """Create STATE_REPO, its signing key, and ADMIN_USERS as SuperUsers."""
+    app = bootstrap.create(Settings.from_env())
+    app.close()
+    click.echo(f"{app.settings.state_repo} is ready; its key is {app.settings.signing_key}")
+
+
+@click.group()
+def backend() -> None:
+    """Secure environments and their tokens."""
+
+
+@backend.command("add")
+@click.argument("slug")
+@click.option("--name", default="")
+@click.option("--database", "databases", multiple=True)
+@click.option("--parent-directory", default="")
+@_acting
+def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
+    """Add a backend; prints its token on the last line."""
+    secret, digest = _new_token()
+    _submit(username, c.AddBackend(slug, digest, name, databases, parent_directory))
+    _show_token(secret)
+
+
+@backend.command("rotate-token")
+@click.argument("slug")
+@click.option("--keep-old", is_flag=True, help="The old token works until `backend revoke-token`.")
+@_acting
+def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
+    """Give a backend a new token; prints it on the last line. The old one stops at once."""
+    secret, digest = _new_token()
+    _submit(username, c.RotateBackendToken(slug, digest, keep_old))
+    _show_token(secret)
+
+
+@backend.command("revoke-token")
+@click.argument("slug")
+@_acting
+def backend_revoke(slug: str, username: str | None) -> None:
+    """End every token of a backend but the newest."""
+    _submit(username, c.RevokeBackendToken(slug))
+
+
+@backend.command("deactivate")
+@click.argument("slug")
+@_acting
+def backend_deactivate(slug: str, username: str | None) -> None:
+    """Switch a backend off: it may do nothing, and no job can be requested on it."""
+    _submit(username, c.DeactivateBackend(slug))
+
+
+@backend.command("list")
+@click.option("--json", "as_json", is_flag=True)
+def backend_list(as_json: bool) -> None:
+    """The backends, with the databases that each has."""
+    with connected() as app:
+        found = app.repo.writer.look(names.MAIN, lambda state: list(state.backends()))
+    if as_json:
+        rows = [
+            {"slug": one.slug, "name": one.name, "active": one.active, "databases": list(one.databases)}
+            for one in found
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for one in found:
+        click.echo(f"{one.slug}\t{'active' if one.active else 'not active'}\t{', '.join(one.databases)}\t{one.name}")
+
+
+@click.group()
+def user() -> None:
+    """People, their roles and personal access tokens."""
+
+
+@user.command("add")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--name", default="")
+@click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
+@_acting
+def user_add(name_: str, name: str, roles: tuple[str, ...], username: str | None) -> None:
+    """Add a person."""
+    _submit(username, c.AddUser(name_, name, _roles(roles)))
+
+
+@user.command("token")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--label", default="command line")
+@_acting
+def user_token(name_: str, label: str, username: str | None) -> None:
+    """Make a personal access token; prints it on the last line."""
+    secret, digest = _new_token()
+    _submit(username, c.AddUserToken(name_, label, digest))
+    _show_token(secret)
+
+
+@user.command("revoke-token")
+@click.argument("name_", metavar="USERNAME")
+@click.argument("label")
+@_acting
+def user_revoke(name_: str, label: str, username: str | None) -> None:
+    """End the token of this label, at once."""
+    _submit(username, c.RevokeUserToken(name_, label))
+
+
+@user.command("disable")
+@click.argument("name_", metavar="USERNAME")
+@_acting
+def user_disable(name_: str, username: str | None) -> None:
+    """Switch a person off, at once."""
+    _submit(username, c.DisableUser(name_))
+
+
+@click.group()
+def org() -> None:
+    """Organisations."""
+
+
+@org.command("add")
+@click.argument("slug")
+@click.option("--name", default="")
+@_acting
+def org_add(slug: str, name: str, username: str | None) -> None:
+    """Add an organisation."""
+    _submit(username, c.AddOrg(slug, name))
+
+
+@click.group()
+def project() -> None:
+    """Projects and their members."""
+
+
+@project.command("add")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.option("--name", default="")
+@_acting
+def project_add(project_: str, name: str, username: str | None) -> None:
+    """Add a project to an organisation."""
+    _submit(username, c.AddProject(project_, name))
+
+
+@project.command("member")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("member")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(sorted(role.value for role in PROJECT_ROLES)),
+    help="None ends it.",
+)
+@_acting
+def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
+    """Set the roles that a person has in a project."""
+    _submit(username, c.SetProjectMember(project_, member, _roles(roles)))
+
+
+@click.group()
+def workspace() -> None:
+    """Workspaces."""
+
+
+@workspace.command("add")
+@click.argument("name")
+@click.option("--repo", required=True, help="https URL, or a path inside STUDY_REPOS.")
+@click.option("--branch", required=True)
+@click.option("--db", default="full", show_default=True)
+@click.option("--project", "project_", metavar="ORG/PROJECT")
+@_acting
+def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
+    """Add a workspace: a study's repository, a branch of it, and a database."""
+    _submit(username, c.AddWorkspace(name, repo, branch, db, project_))

@@ -1,0 +1,93 @@
+"""Settings from the environment and `.env`; read by the entry points only, never at import.
+
+CONTRACT section 3 names them all. A missing or malformed one stops the start with its name and what is expected.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobserver.domain import names
+from jobserver.errors import Fault, invalid
+
+_Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Attribute names are the settings' names in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    secret_key: str = Field(min_length=16)
+    base_url: str
+    state_repo: Path
+    admin_users: _Names
+
+    backends: _Names = ()
+    debug: bool = False
+    study_repos: Path | None = None
+    github_token: str = ""
+    github_org: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    signing_key: Path = Path()
+    index: Path = Path()
+    private_store: Path = Path()
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> "Settings":
+        """Raises `Error` (invalid) that names every setting that is missing or malformed."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            faults = [
+                Fault(
+                    "required, and not set"
+                    if one["type"] == "missing"
+                    else str(one["msg"]).removeprefix("Value error, "),
+                    key="_".join(map(str, one["loc"])).upper(),
+                )
+                for one in error.errors(include_url=False, include_input=False)
+            ]
+            raise invalid("; ".join(map(str, faults)), "settings", faults) from None
+
+    @field_validator("admin_users", "backends", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("admin_users")
+    @classmethod
+    def _some_admin(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(names.is_username(name) for name in value):
+            raise ValueError("expected user names, separated by commas")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("expected a URL such as https://jobs.example.org")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if repo := values.get("state_repo"):
+            repo = Path(repo)
+            for name, suffix in (
+                ("signing_key", ".key"),
+                ("index", ".index.sqlite3"),
+                ("private_store", ".private.sqlite3"),
+            ):
+                values.setdefault(name, repo.with_name(repo.name + suffix))
+        return values
+
+    @property
+    def hostname(self) -> str:
+        """The host of BASE_URL, which commit authors' addresses end in."""
+        return urlsplit(self.base_url).hostname or ""

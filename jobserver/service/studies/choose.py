@@ -1,0 +1,84 @@
+"""Which place a repository is at, by how it is written: the one thing that the rest of the server uses.
+
+May import errors and this package.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from jobserver.errors import invalid
+from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip
+from jobserver.service.studies.cache import Remembering
+from jobserver.service.studies.local import LocalSource
+
+GITHUB_API = "https://api.github.com"
+
+
+class Studies:
+    """GitHub for https URLs, folders inside ``study_repos`` for everything else; safe for any thread.
+
+    Each method raises `Error`: invalid (not a repository that may be used, or a faulty project.yaml, with its
+    faults), forbidden (another organisation than ``github_org``), not_found (repository, branch,
+    project.yaml), unavailable (names the place; only if no earlier answer is known).
+    """
+
+    def __init__(
+        self,
+        study_repos: Path | None,
+        github_token: str,
+        github_org: str,
+        clock: Callable[[], datetime],
+        github_url: str = GITHUB_API,
+        github_time_out: float = 5.0,
+    ) -> None:
+        self._local = Remembering(LocalSource(study_repos), clock)
+        self._clock = clock
+        self._github_options = (github_token, github_org, github_url, github_time_out)
+        self._github: Remembering | None = None
+        self._lock = threading.Lock()
+
+    def check_repo(self, repo: str) -> str:
+        """What a workspace stores: a URL without ``.git``, or the absolute path of a repository."""
+        return self._place(repo).source.check_repo(repo)
+
+    def branches(self, repo: str) -> list[Branch]:
+        return list(self.answer(repo).branches)
+
+    def answer(self, repo: str) -> Answer:
+        """The branches, and how old the answer is."""
+        return self._place(repo).branches(repo)
+
+    def resolve(self, repo: str, branch: str) -> str:
+        """The commit id of the branch's tip, 40 hex digits."""
+        return self.tip(repo, branch).sha
+
+    def tip(self, repo: str, branch: str) -> Tip:
+        """The commit of the branch's tip, and how old the answer is."""
+        return self._place(repo).tip(repo, branch)
+
+    def project(self, repo: str, branch: str) -> Study:
+        """The tip of the branch and the project.yaml in that very commit."""
+        return self._place(repo).project(repo, branch)
+
+    def _place(self, repo: str) -> Remembering:
+        scheme, separator, _ = repo.partition("://")
+        if scheme.lower() == "https" and separator:
+            return self._hub()
+        if separator or repo.startswith("git@"):
+            raise invalid(
+                f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
+                "or a path inside STUDY_REPOS"
+            )
+        return self._local
+
+    def _hub(self) -> Remembering:
+        # PyGithub takes a quarter of a second to import, and many servers and commands never need it.
+        from jobserver.service.studies.github import GitHubSource
+
+        with self._lock:
+            if self._github is None:
+                source: Source = GitHubSource(*self._github_options)
+                self._github = Remembering(source, self._clock)
+            return self._github

@@ -1,0 +1,200 @@
+"""Studies on GitHub, through its REST API.
+
+May import errors and PyGithub. A client per call, since PyGithub's is not for several threads, and no
+retries: who asks has a last known answer, and waits for one that is fresh only so long.
+
+Files are read as git objects, by id, and checked against it. The contents endpoint takes the commit as a
+query parameter, which PyGithub drops when GitHub redirects (a renamed repository): it would read the default
+branch.
+"""
+
+import base64
+import hashlib
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import github
+from github.Repository import Repository
+
+from jobserver.errors import Error, forbidden, invalid, unavailable
+from jobserver.service.studies.base import (
+    MAX_PROJECT_BYTES,
+    PROJECT_FILE,
+    Branch,
+    check_branch,
+    check_sha,
+    missing_branch,
+    missing_project_file,
+    missing_repo,
+    too_large,
+    unusable_project_file,
+)
+from jobserver.service.studies.within import Within
+
+API = "https://api.github.com"
+HOST = "github.com"
+TIME_OUT = 5.0  # seconds, of one question with all the calls that it takes
+MAX_BRANCHES = 5000
+
+_ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_EXPECTED = f"expected https://{HOST}/<org>/<name>"
+_REGULAR = ("100644", "100755")
+_GONE = (404, 410)
+_EMPTY = 409  # a repository without commits
+
+T = TypeVar("T")
+
+
+class GitHubSource:
+    """Repositories of ``org``, or of anybody if it is empty.
+
+    ``token`` may be empty: then public ones only, and few questions an hour. ``time_out`` is in seconds.
+    """
+
+    def __init__(self, token: str = "", org: str = "", url: str = API, time_out: float = TIME_OUT) -> None:
+        self.patience = time_out
+        self._token = token
+        self._org = org
+        self._url = url.rstrip("/")
+        self._within = Within()
+
+    def check_repo(self, repo: str) -> str:
+        """``https://github.com/<org>/<name>``. Raises `Error` (invalid; forbidden: another organisation)."""
+        try:
+            parts = urlsplit(repo)
+            usual = (parts.scheme, parts.netloc.lower(), parts.query, parts.fragment) == (
+                "https",
+                HOST,
+                "",
+                "",
+            )
+        except ValueError:
+            raise _unusable(repo) from None
+        org, _, name = parts.path.strip("/").partition("/")
+        name = name.removesuffix(".git")
+        if not (usual and _ORG.fullmatch(org) and _NAME.fullmatch(name)) or name in (".", ".."):
+            raise _unusable(repo)
+        if self._org and org.lower() != self._org.lower():
+            raise forbidden(f"{repo!r} belongs to {org!r}; only repositories of {self._org!r} (GITHUB_ORG) can be used")
+        return f"https://{HOST}/{org}/{name}"
+
+    def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
+        def ask(opened: Repository) -> tuple[Branch, ...]:
+            found: list[Branch] = []
+            for branch in opened.get_branches():
+                found.append(Branch(branch.name, branch.commit.sha))
+                if len(found) == MAX_BRANCHES:
+                    break
+            return tuple(sorted(found, key=lambda branch: branch.name))
+
+        return self._ask(repo, until, ask, missing=None, empty=())
+
+    def tip(self, repo: str, branch: str, until: float) -> str:
+        check_branch(branch)
+
+        def ask(opened: Repository) -> str:
+            ref = opened.get_git_ref(f"heads/{branch}")
+            sha = ref.object.sha
+            if ref.ref != f"refs/heads/{branch}" or not check_sha(sha):
+                raise ValueError(f"not the ref {branch!r}")
+            return sha
+
+        return self._ask(repo, until, ask, missing=missing_branch(branch))
+
+    def project_file(self, repo: str, sha: str, until: float) -> bytes:
+        def ask(opened: Repository) -> bytes:
+            tree = opened.get_git_tree(sha)
+            entry = next((entry for entry in tree.tree if entry.path == PROJECT_FILE), None)
+            if entry is None:
+                raise missing_project_file(sha)
+            if entry.type != "blob" or entry.mode not in _REGULAR:
+                raise unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
+            if entry.size > MAX_PROJECT_BYTES:
+                raise too_large(sha, entry.size)
+            blob = opened.get_git_blob(entry.sha)
+            data = base64.b64decode(blob.content)
+            if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != entry.sha:
+                raise ValueError("not the file that was asked for")
+            return data
+
+        return self._ask(repo, until, ask, missing=missing_project_file(sha))
+
+    def _ask(
+        self,
+        repo: str,
+        until: float,
+        ask: Callable[[Repository], T],
+        missing: Error | None,
+        empty: T | None = None,
+    ) -> T:
+        """What ``ask`` finds. ``missing`` is raised if it is not there though the repository is."""
+        full_name = self.check_repo(repo).removeprefix(f"https://{HOST}/")
+        try:
+            return self._within(until, lambda: self._call(full_name, until, ask))
+        except github.GithubException as error:
+            if error.status == _EMPTY and empty is not None:
+                return empty
+            if error.status == _EMPTY and missing is not None:
+                raise missing from None
+            if error.status not in _GONE:
+                raise _refused(error) from error
+        except TimeoutError:
+            raise _silent(self.patience) from None
+        except OSError as error:  # all errors of the HTTP client that PyGithub uses are
+            raise unavailable("GitHub can't be reached", HOST) from error
+        except _STRANGE as error:
+            raise unavailable(f"GitHub's answer was not understood: {type(error).__name__}", HOST) from error
+        if missing is None:
+            raise missing_repo(repo)
+        # GitHub says the same of a missing repository and of what is missing in one.
+        self._ask(repo, until, lambda opened: opened.complete(), missing=None)
+        raise missing
+
+    def _call(self, full_name: str, until: float, ask: Callable[[Repository], T]) -> T:
+        # PyGithub takes whole seconds only; `Within` keeps the fractions.
+        time_out = max(1, math.ceil(until - time.monotonic()))
+        with github.Github(
+            auth=github.Auth.Token(self._token) if self._token else None,
+            base_url=self._url,
+            timeout=time_out,
+            per_page=100,
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+            lazy=True,
+        ) as client:
+            return ask(client.get_repo(full_name))
+
+
+# What PyGithub raises for bodies that are no JSON, or other JSON, and for redirects to elsewhere.
+_STRANGE = (
+    github.BadAttributeException,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def _unusable(repo: str) -> Error:
+    return invalid(f"{repo!r} is no repository that can be used: {_EXPECTED}")
+
+
+def _silent(patience: float) -> Error:
+    return unavailable(f"GitHub did not answer within {patience:g} s", HOST)
+
+
+def _refused(error: github.GithubException) -> Error:
+    if isinstance(error, github.RateLimitExceededException) or error.status == 429:
+        return unavailable("GitHub's rate limit is used up; try again later", HOST)
+    if error.status == 401:
+        return unavailable("GitHub does not accept GITHUB_TOKEN", HOST)
+    return unavailable(f"GitHub answered with an error, {error.status}", HOST)

@@ -1,0 +1,115 @@
+"""Studies in local git repositories, inside one folder that the operator names.
+
+May import errors and dulwich. Opens a repository for each question: dulwich's objects are not for several
+threads, and a repository may be repacked between two questions.
+"""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dulwich.errors import NotGitRepository
+from dulwich.objects import Blob, Commit, Tree
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+
+from jobserver.errors import Error, invalid, not_found, unavailable
+from jobserver.service.studies.base import (
+    MAX_PROJECT_BYTES,
+    PROJECT_FILE,
+    Branch,
+    check_branch,
+    check_sha,
+    missing_branch,
+    missing_project_file,
+    missing_repo,
+    too_large,
+    unusable_project_file,
+)
+
+_HEADS = b"refs/heads/"
+
+
+class LocalSource:
+    """Repositories, bare or with a work tree, inside ``folder`` once symbolic links are followed."""
+
+    patience = 5.0  # unused: a disk is not waited for
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder.resolve() if folder is not None else None
+
+    def check_repo(self, repo: str) -> str:
+        """The absolute path. Raises `Error`: invalid if it is outside, not_found if nothing is there."""
+        with self._open(repo) as (path, _):
+            return str(path)
+
+    def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
+        with self._open(repo) as (_, opened):
+            heads = opened.refs.as_dict(Ref(_HEADS))
+        return tuple(Branch(name.decode("utf-8", "replace"), sha.decode()) for name, sha in sorted(heads.items()))
+
+    def tip(self, repo: str, branch: str, until: float) -> str:
+        name = check_branch(branch).encode()
+        with self._open(repo) as (_, opened):
+            try:
+                return opened.refs[Ref(_HEADS + name)].decode()
+            except KeyError:
+                raise missing_branch(branch) from None
+
+    def project_file(self, repo: str, sha: str, until: float) -> bytes:
+        with self._open(repo) as (_, opened):
+            commit = opened[sha.encode()] if check_sha(sha) and sha.encode() in opened else None
+            if not isinstance(commit, Commit):
+                raise not_found(f"Missing commit: {sha!r}", repo)
+            tree = opened[commit.tree]
+            if not isinstance(tree, Tree) or PROJECT_FILE.encode() not in tree:
+                raise missing_project_file(sha)
+            mode, blob_id = tree[PROJECT_FILE.encode()]
+            if not stat.S_ISREG(mode):
+                raise unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
+            blob = opened[blob_id]
+            if not isinstance(blob, Blob):
+                raise unusable_project_file(sha, "expected a file")
+            if blob.raw_length() > MAX_PROJECT_BYTES:
+                raise too_large(sha, blob.raw_length())
+            return blob.as_raw_string()
+
+    @contextmanager
+    def _open(self, repo: str) -> Iterator[tuple[Path, Repo]]:
+        path = self._inside(repo)
+        try:
+            with Repo(str(path)) as opened:
+                # A `.git` file may point anywhere, so where the data really is counts too.
+                for place in (opened.controldir(), opened.commondir()):
+                    if not self._holds(Path(place).resolve()):
+                        raise self._outside(repo)
+                yield path, opened
+        except NotGitRepository:
+            raise missing_repo(repo) from None
+        except (OSError, KeyError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise unavailable(f"The repository {repo!r} can't be read: {problem}") from error
+
+    def _inside(self, repo: str) -> Path:
+        if self.folder is None:
+            raise invalid(
+                f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name> "
+                "(paths are possible where STUDY_REPOS is set)"
+            )
+        try:
+            path = (self.folder / repo).resolve()
+        except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL
+            raise self._outside(repo) from None
+        if not self._holds(path):
+            raise self._outside(repo)
+        return path
+
+    def _holds(self, path: Path) -> bool:
+        return self.folder is not None and path != self.folder and path.is_relative_to(self.folder)
+
+    def _outside(self, repo: str) -> Error:
+        return invalid(
+            f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
+            f"or a path that resolves inside STUDY_REPOS, {self.folder}"
+        )

@@ -1,0 +1,61 @@
+"""Calls that are not waited for longer than they are worth.
+
+A client's own time-out counts from one byte to the next, and each redirect starts another: none of them
+bounds the whole. May import the standard library only.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _Call(Generic[T]):
+    """One call on its way; whoever started it may have gone when it ends."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.work = work
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+        self.result: list[T] = []
+
+    def run(self) -> None:
+        try:
+            self.result.append(self.work())
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is waited for
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+class Within:
+    """Runs calls on threads of their own, at most ``at_once`` with those that nobody waits for any more."""
+
+    def __init__(self, at_once: int = 32) -> None:
+        self._free = threading.BoundedSemaphore(at_once)
+
+    def __call__(self, until: float, work: Callable[[], T]) -> T:
+        """What ``work`` returns or raises. Raises TimeoutError once `time.monotonic` has passed ``until``."""
+        left = until - time.monotonic()
+        if left <= 0 or not self._free.acquire(timeout=left):
+            raise TimeoutError
+        call = _Call(work)
+
+        def run() -> None:
+            try:
+                call.run()
+            finally:
+                self._free.release()
+
+        try:
+            threading.Thread(target=run, name="studies", daemon=True).start()
+        except RuntimeError:  # no more threads
+            self._free.release()
+            raise TimeoutError from None
+        if not call.ended.wait(max(0.0, until - time.monotonic())):
+            raise TimeoutError
+        if call.error is not None:
+            raise call.error
+        return call.result[0]

@@ -1,0 +1,166 @@
+"""A server on loopback that answers as GitHub's REST API does to the calls that studies make."""
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+RATE_LIMIT = "API rate limit exceeded for 127.0.0.1. (But here's the good news: more with authentication.)"
+
+
+def sha1(kind: str, data: bytes) -> str:
+    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data, usedforsecurity=False).hexdigest()
+
+
+class FakeRepo:
+    """Branches are names with commits; a commit is a dict of paths to bytes, or to a ready tree entry."""
+
+    def __init__(self) -> None:
+        self.branches: dict[str, str] = {}
+        self.commits: dict[str, dict[str, Any]] = {}
+        self.blobs: dict[str, bytes] = {}
+
+    def commit(self, branch: str, files: dict[str, Any]) -> str:
+        sha = sha1("commit", f"{branch}{len(self.commits)}".encode())
+        self.commits[sha] = files
+        self.branches[branch] = sha
+        return sha
+
+    def tree(self, sha: str) -> list[dict[str, Any]]:
+        entries = []
+        for path, content in self.commits[sha].items():
+            if isinstance(content, dict):
+                entries.append({"path": path, **content})
+                continue
+            blob = sha1("blob", content)
+            self.blobs[blob] = content
+            size = len(content)
+            entries.append({"path": path, "mode": "100644", "type": "blob", "sha": blob, "size": size})
+        return entries
+
+
+class FakeGitHub(ThreadingHTTPServer):
+    """``trouble`` is None, or a (status, message) for every answer, or "hang", "drip" or "garbage".
+
+    ``after`` lets that many requests through first.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.repos: dict[str, FakeRepo] = {}
+        self.moved: dict[str, str] = {}
+        self.trouble: tuple[int, str] | str | None = None
+        self.after = 0
+        self.seen: list[str] = []
+        self.tokens: set[str | None] = set()
+        self.over = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away while it was kept waiting is what some tests are about."""
+
+
+@contextmanager
+def fake_github() -> Iterator[FakeGitHub]:
+    server = FakeGitHub()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeGitHub
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.seen.append(self.path)
+        server.tokens.add(self.headers.get("Authorization"))
+        trouble = server.trouble if server.after <= 0 else None
+        server.after -= 1
+        if trouble == "hang":
+            server.over.wait()
+        elif trouble == "drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            while not server.over.wait(0.02):
+                self.wfile.write(b" ")
+        elif trouble == "garbage":
+            self.reply(200, ["no", "such", "thing"])
+        elif isinstance(trouble, tuple):
+            self.reply(trouble[0], {"message": trouble[1]})
+        else:
+            self.route()
+
+    def reply(self, status: int, body: Any, **headers: str) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def missing(self) -> None:
+        self.reply(404, {"message": "Not Found", "documentation_url": "https://docs.github.com/rest"})
+
+    def route(self) -> None:
+        parts = urlsplit(self.path)
+        _, top, org, name, *rest = parts.path.split("/")
+        full_name = f"{org}/{name}"
+        if full_name in self.server.moved:
+            target = "/".join(["/repos", self.server.moved[full_name], *rest])
+            query = f"?{parts.query}" if parts.query else ""
+            self.reply(301, {"message": "Moved Permanently"}, Location=f"{self.server.url}{target}{query}")
+            return
+        repo = self.server.repos.get(full_name)
+        if top != "repos" or repo is None:
+            self.missing()
+        elif not rest:
+            self.reply(200, {"full_name": full_name, "url": f"{self.server.url}{parts.path}"})
+        elif rest == ["branches"]:
+            self.branches(repo, parts.path, parse_qs(parts.query))
+        elif not repo.branches:
+            self.reply(409, {"message": "Git Repository is empty."})
+        elif rest[:3] == ["git", "ref", "heads"]:
+            branch = unquote("/".join(rest[3:]))
+            if branch not in repo.branches:
+                self.missing()
+                return
+            target = {"type": "commit", "sha": repo.branches[branch]}
+            self.reply(200, {"ref": f"refs/heads/{branch}", "object": target})
+        elif rest[:2] == ["git", "trees"] and rest[2] in repo.commits:
+            self.reply(200, {"sha": rest[2], "tree": repo.tree(rest[2]), "truncated": False})
+        elif rest[:2] == ["git", "blobs"] and rest[2] in repo.blobs:
+            data = repo.blobs[rest[2]]
+            content = base64.encodebytes(data).decode()
+            self.reply(200, {"sha": rest[2], "size": len(data), "content": content, "encoding": "base64"})
+        else:
+            self.missing()
+
+    def branches(self, repo: FakeRepo, path: str, query: dict[str, list[str]]) -> None:
+        page, size = int(query.get("page", ["1"])[0]), int(query.get("per_page", ["30"])[0])
+        names = sorted(repo.branches)[(page - 1) * size : page * size]
+        body = [{"name": n, "commit": {"sha": repo.branches[n]}, "protected": False} for n in names]
+        headers = {}
+        if page * size < len(repo.branches):
+            following = f"{self.server.url}{path}?per_page={size}&page={page + 1}"
+            headers["Link"] = f'<{following}>; rel="next"'
+        self.reply(200, body, **headers)

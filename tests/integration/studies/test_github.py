@@ -1,0 +1,288 @@
+"""Studies on GitHub, against a server on loopback: what is found, what is missing, every kind of silence."""
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobserver.errors import Code, Error
+from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
+from jobserver.service.studies.choose import Studies
+
+from .fake_github import RATE_LIMIT, FakeGitHub, FakeRepo, fake_github, sha1
+
+REPO = "https://github.com/org/study"
+PROJECT = b"version: '3.0'\nactions:\n  a: {run: x}\n  b: {run: y, needs: [a]}\n"
+START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
+
+Ask = Callable[[Studies], object]
+TROUBLES: list[Any] = [
+    (500, "Server Error"),
+    (502, "Bad Gateway"),
+    (401, "Bad credentials"),
+    (403, RATE_LIMIT),
+    (403, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."),
+    (403, "Resource not accessible by personal access token"),
+    (429, "Too many requests"),
+    (451, "Repository access blocked"),
+    "garbage",
+    "hang",
+    "drip",
+]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def server() -> Iterator[FakeGitHub]:
+    with fake_github() as running:
+        running.repos["org/study"] = FakeRepo()
+        yield running
+
+
+@pytest.fixture
+def repo(server: FakeGitHub) -> FakeRepo:
+    return server.repos["org/study"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def studies_at(url: str, clock: Clock, org: str = "", token: str = "", time_out: float = 10) -> Studies:
+    return Studies(None, token, org, clock, github_url=url, github_time_out=time_out)
+
+
+@pytest.fixture
+def studies(server: FakeGitHub, clock: Clock) -> Studies:
+    return studies_at(server.url, clock)
+
+
+def refusal(ask: Callable[[], object]) -> Error:
+    with pytest.raises(Error) as caught:
+        ask()
+    return caught.value
+
+
+@pytest.mark.parametrize("branch", ["main", "feature/a/b", "50%#1&x=y", "größe", "a+b"])
+def test_a_study_at_its_branch(studies: Studies, repo: FakeRepo, branch: str) -> None:
+    repo.commit("other", {"README.md": b""})
+    sha = repo.commit(branch, {"README.md": b"", "project.yaml": PROJECT})
+    assert studies.resolve(REPO, branch) == sha
+    study = studies.project(REPO, branch)
+    assert (study.sha, study.source, study.as_of) == (sha, PROJECT.decode(), None)
+    assert list(study.pipeline.actions) == ["a", "b", "run_all"]
+
+
+def test_branches_over_several_pages(studies: Studies, repo: FakeRepo, server: FakeGitHub) -> None:
+    made = {f"feature/{i:03}": repo.commit(f"feature/{i:03}", {}) for i in range(230)}
+    assert studies.branches(REPO) == [Branch(name, sha) for name, sha in made.items()]
+    assert len(server.seen) == 3
+
+
+def test_a_commit_is_read_once(studies: Studies, repo: FakeRepo, server: FakeGitHub) -> None:
+    repo.commit("main", {"project.yaml": PROJECT})
+    first = studies.project(REPO, "main")
+    server.seen.clear()
+    assert studies.project(REPO, "main") == first
+    assert server.seen == ["/repos/org/study/git/ref/heads/main"]
+    repo.commit("main", {"project.yaml": b"actions: {c: {run: z}}"})
+    assert list(studies.project(REPO, "main").pipeline.actions) == ["c", "run_all"]
+
+
+def test_a_renamed_repository_is_read_at_the_commit(studies: Studies, server: FakeGitHub) -> None:
+    renamed = server.repos["org/renamed"] = FakeRepo()
+    renamed.commit("main", {"project.yaml": b"actions: {wrong: {run: x}}"})
+    sha = renamed.commit("dev", {"project.yaml": PROJECT})
+    server.moved["org/study"] = "org/renamed"
+    study = studies.project(REPO, "dev")
+    assert (study.sha, study.source) == (sha, PROJECT.decode())
+
+
+def test_the_token_is_sent_only_if_there_is_one(server: FakeGitHub, repo: FakeRepo, clock: Clock) -> None:
+    repo.commit("main", {"project.yaml": PROJECT})
+    studies_at(server.url, clock).project(REPO, "main")
+    assert server.tokens == {None}
+    server.tokens.clear()
+    studies_at(server.url, clock, token="abc").project(REPO, "main")
+    assert server.tokens == {"token abc"}
+
+
+def test_a_missing_repository(studies: Studies, server: FakeGitHub) -> None:
+    gone = "https://github.com/org/gone"
+    asks: list[Ask] = [
+        lambda s: s.branches(gone),
+        lambda s: s.resolve(gone, "main"),
+        lambda s: s.project(gone, "main"),
+    ]
+    for ask in asks:
+        error = refusal(lambda ask=ask: ask(studies))  # type: ignore[misc]
+        assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing repository: {gone!r}")
+
+
+def test_a_missing_branch(studies: Studies, repo: FakeRepo) -> None:
+    repo.commit("feature/a", {})
+    error = refusal(lambda: studies.project(REPO, "feature"))
+    assert (error.code, error.message) == (Code.NOT_FOUND, "Missing branch: 'feature'")
+
+
+@pytest.mark.parametrize("branch", ["../../../../user", "", "a..b", "/a", "a b", "x\0", "-x", "a.lock", "@{1}"])
+def test_a_branch_that_can_not_be_asks_nobody(studies: Studies, server: FakeGitHub, branch: str) -> None:
+    error = refusal(lambda: studies.resolve(REPO, branch))
+    assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing branch: {branch!r}")
+    assert server.seen == []
+
+
+def test_an_empty_repository(studies: Studies, repo: FakeRepo) -> None:
+    assert studies.branches(REPO) == []
+    assert refusal(lambda: studies.resolve(REPO, "main")).message == "Missing branch: 'main'"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "message"),
+    [
+        ({"README.md": b""}, Code.NOT_FOUND, "Could not find project.yaml"),
+        (
+            {"project.yaml": {"mode": "040000", "type": "tree", "sha": "0" * 40}},
+            Code.INVALID,
+            "expected a file",
+        ),
+        (
+            {"project.yaml": {"mode": "120000", "type": "blob", "sha": "0" * 40, "size": 4}},
+            Code.INVALID,
+            "a link",
+        ),
+        ({"project.yaml": b"#" * (MAX_PROJECT_BYTES + 1)}, Code.INVALID, f"at most {MAX_PROJECT_BYTES}"),
+        ({"project.yaml": b"actions: [\n"}, Code.INVALID, "not YAML"),
+        ({"project.yaml": b"\xff"}, Code.INVALID, "not UTF-8"),
+        ({"project.yaml": b"actions:\n  a: {needs: [b], run: x}\n"}, Code.INVALID, "project.yaml:2"),
+    ],
+)
+def test_an_unusable_project_file(
+    studies: Studies, repo: FakeRepo, files: dict[str, Any], code: Code, message: str
+) -> None:
+    repo.commit("main", files)
+    error = refusal(lambda: studies.project(REPO, "main"))
+    assert error.code is code
+    assert message in str(error)
+    assert bool(error.faults) is (code is Code.INVALID)
+
+
+def test_a_file_that_is_not_what_its_id_says_is_not_used(studies: Studies, repo: FakeRepo) -> None:
+    false = {"mode": "100644", "type": "blob", "sha": sha1("blob", PROJECT), "size": len(PROJECT)}
+    repo.commit("main", {"project.yaml": false})
+    repo.blobs[false["sha"]] = b"actions: {other: {run: x}}"
+    error = refusal(lambda: studies.project(REPO, "main"))
+    assert (error.code, "GitHub" in error.message) == (Code.UNAVAILABLE, True)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_without_a_known_answer_github_is_named(server: FakeGitHub, clock: Clock, trouble: Any) -> None:
+    server.trouble = trouble
+    silent = trouble in ("hang", "drip")
+    patience = 0.3 if silent else 10
+    studies = studies_at(server.url, clock, time_out=patience, token="secret-token")
+    asks: list[Ask] = [
+        lambda s: s.branches(REPO),
+        lambda s: s.resolve(REPO, "main"),
+        lambda s: s.project(REPO, "main"),
+    ]
+    for ask in asks:
+        error = refusal(lambda ask=ask: ask(studies))  # type: ignore[misc]
+        assert error.code is Code.UNAVAILABLE
+        assert "GitHub" in error.message
+        assert "secret" not in str(error)
+    # A silent server may be given up before it has seen the question.
+    assert len(server.seen) == len(asks) or silent, "asked once each: no retries"
+    assert len(server.seen) <= len(asks)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_the_last_known_answer_and_recovery(server: FakeGitHub, repo: FakeRepo, clock: Clock, trouble: Any) -> None:
+    studies = studies_at(server.url, clock)
+    first = repo.commit("main", {"project.yaml": PROJECT})
+    studies.branches(REPO)
+    studies.project(REPO, "main")
+    second = repo.commit("main", {"project.yaml": b"actions: {c: {run: z}}"})
+    clock.now += timedelta(hours=1)
+    server.trouble = trouble
+    if trouble in ("hang", "drip"):
+        studies._hub().source.patience = 0.3
+
+    study = studies.project(REPO, "main")
+    assert (study.sha, study.source, study.as_of) == (first, PROJECT.decode(), START)
+    tip = studies.tip(REPO, "main")
+    assert (tip.sha, tip.as_of) == (first, START)
+    answer = studies.answer(REPO)
+    assert (answer.branches, answer.as_of) == ((Branch("main", first),), START)
+
+    server.trouble = None
+    studies._hub().source.patience = 10
+    study = studies.project(REPO, "main")
+    assert (study.sha, list(study.pipeline.actions), study.as_of) == (second, ["c", "run_all"], None)
+    assert studies.answer(REPO).as_of is None
+
+
+def test_trouble_between_the_tip_and_the_file(
+    server: FakeGitHub, repo: FakeRepo, clock: Clock, studies: Studies
+) -> None:
+    first = repo.commit("main", {"project.yaml": PROJECT})
+    studies.project(REPO, "main")
+    repo.commit("main", {"project.yaml": b"actions: {c: {run: z}}"})
+    clock.now += timedelta(hours=1)
+    server.trouble, server.after = (500, "Server Error"), 1
+    study = studies.project(REPO, "main")
+    assert (study.sha, study.source, study.as_of) == (first, PROJECT.decode(), START)
+
+
+def test_trouble_while_telling_a_missing_branch_from_a_missing_repository(
+    server: FakeGitHub, repo: FakeRepo, studies: Studies
+) -> None:
+    repo.commit("main", {})
+    server.trouble, server.after = (500, "Server Error"), 1
+    assert refusal(lambda: studies.resolve(REPO, "gone")).code is Code.UNAVAILABLE
+
+
+def test_what_is_gone_is_not_answered_from_memory(server: FakeGitHub, repo: FakeRepo, studies: Studies) -> None:
+    repo.commit("main", {"project.yaml": PROJECT})
+    studies.project(REPO, "main")
+    del repo.branches["main"]
+    repo.commit("other", {})
+    assert refusal(lambda: studies.project(REPO, "main")).message == "Missing branch: 'main'"
+    del server.repos["org/study"]
+    assert refusal(lambda: studies.project(REPO, "main")).message == f"Missing repository: {REPO!r}"
+
+
+def test_nobody_listens(clock: Clock) -> None:
+    with socket.socket() as bound:  # bound and not listening: refused
+        bound.bind(("127.0.0.1", 0))
+        studies = studies_at(f"http://127.0.0.1:{bound.getsockname()[1]}", clock)
+        error = refusal(lambda: studies.project(REPO, "main"))
+    assert (error.code, error.message) == (Code.UNAVAILABLE, "GitHub can't be reached")
+
+
+def test_another_organisation_is_refused(server: FakeGitHub, repo: FakeRepo, clock: Clock) -> None:
+    repo.commit("main", {"project.yaml": PROJECT})
+    own = studies_at(server.url, clock, org="ORG")
+    assert own.check_repo(f"{REPO}.git") == REPO
+    assert own.project(REPO, "main").as_of is None
+    other = studies_at(server.url, clock, org="else")
+    asks: list[Ask] = [
+        lambda s: s.check_repo(REPO),
+        lambda s: s.branches(REPO),
+        lambda s: s.project(REPO, "main"),
+    ]
+    server.seen.clear()
+    for ask in asks:
+        error = refusal(lambda ask=ask: ask(other))  # type: ignore[misc]
+        assert (error.code, "'else' (GITHUB_ORG)" in error.message) == (Code.FORBIDDEN, True)
+    assert server.seen == []

@@ -1,0 +1,174 @@
+"""Studies in local repositories that the git binary made: bare, with a work tree, packed, linked, and outside."""
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Code, Error
+from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
+from jobserver.service.studies.choose import Studies
+
+PROJECT = "version: '3.0'\nactions:\n  a: {run: x}\n"
+
+
+def git(folder: Path, *args: str) -> str:
+    settings = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+    command = ["git", *settings, "-c", "commit.gpgSign=false", "-C", str(folder), *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(folder: Path, text: str | None = PROJECT, branch: str = "main") -> str:
+    git(folder, "checkout", "-q", "-B", branch)
+    if text is not None:
+        (folder / "project.yaml").write_text(text)
+        git(folder, "add", "project.yaml")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "work")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def create(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (tmp_path / "studies").mkdir()
+    return tmp_path / "studies"
+
+
+@pytest.fixture
+def repo(home: Path) -> Path:
+    return create(home / "team" / "study")
+
+
+@pytest.fixture
+def studies(home: Path) -> Studies:
+    return Studies(home, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+
+
+def refusal(studies: Studies, repo: str, branch: str = "main") -> Error:
+    with pytest.raises(Error) as caught:
+        studies.project(repo, branch)
+    return caught.value
+
+
+def test_a_study_at_its_branch(studies: Studies, repo: Path) -> None:
+    first = commit(repo)
+    second = commit(repo, "actions: {b: {run: y}}", "feature/a/b")
+    assert studies.branches("team/study") == [Branch("feature/a/b", second), Branch("main", first)]
+    assert studies.resolve("team/study", "main") == first
+    study = studies.project("team/study", "feature/a/b")
+    assert (study.sha, study.source, study.as_of) == (second, "actions: {b: {run: y}}", None)
+    assert studies.project(str(repo), "main").pipeline.closure(["run_all"]) == ("a",)
+    third = commit(repo, "actions: {c: {run: z}}")
+    assert studies.project("team/study", "main").sha == third
+
+
+def test_work_that_is_not_committed_does_not_count(studies: Studies, repo: Path) -> None:
+    commit(repo)
+    (repo / "project.yaml").write_text("actions: {other: {run: x}}")
+    assert studies.project("team/study", "main").source == PROJECT
+
+
+def test_bare_and_packed(studies: Studies, repo: Path, home: Path) -> None:
+    sha = commit(repo)
+    git(home, "clone", "-q", "--bare", str(repo), "bare.git")
+    git(home / "bare.git", "gc", "-q")
+    assert studies.project("bare.git", "main").sha == sha
+    assert studies.check_repo("bare.git") == str(home / "bare.git")
+
+
+def test_one_spelling_is_stored(studies: Studies, repo: Path, home: Path) -> None:
+    (home / "link").symlink_to(repo, target_is_directory=True)
+    for spelling in ("team/study", "team/../team/study/", str(repo), "link"):
+        assert studies.check_repo(spelling) == str(repo.resolve())
+
+
+def test_a_linked_work_tree_inside(studies: Studies, repo: Path, home: Path) -> None:
+    sha = commit(repo)
+    git(repo, "worktree", "add", "-q", "-b", "side", str(home / "side"))
+    assert studies.resolve("side", "side") == sha
+
+
+def test_nothing_outside_is_opened(studies: Studies, home: Path, repo: Path) -> None:
+    outside = create(home.parent / "secret")
+    commit(outside)
+    (home / "link").symlink_to(outside, target_is_directory=True)
+    git(outside, "worktree", "add", "-q", "-b", "side", str(home / "side"))
+    pointer = home / "pointer"
+    pointer.mkdir()
+    (pointer / ".git").write_text(f"gitdir: {outside}/.git\n")
+    inner = home / "inner"
+    inner.mkdir()
+    (inner / ".git").symlink_to(outside / ".git", target_is_directory=True)
+    (home / "loop").symlink_to(home / "loop")
+    for path in ("../secret", str(outside), "link", "side", "pointer", "inner", ".", "", "/", "loop", "a\0b"):
+        for ask in (studies.check_repo, studies.branches, lambda p: studies.project(p, "main")):
+            with pytest.raises(Error, match=r"expected https://github\.com/<org>/<name>, or a path") as caught:
+                ask(path)
+            assert caught.value.code is Code.INVALID, path
+
+
+def test_no_folder_for_local_studies(repo: Path) -> None:
+    studies = Studies(None, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    error = refusal(studies, str(repo))
+    assert error.code is Code.INVALID
+    assert "STUDY_REPOS" in error.message
+
+
+def test_what_is_missing(studies: Studies, repo: Path, home: Path) -> None:
+    (home / "plain").mkdir()
+    for name in ("gone", "plain"):
+        error = refusal(studies, name)
+        assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing repository: {name!r}")
+    assert studies.branches("team/study") == []
+    assert refusal(studies, "team/study").message == "Missing branch: 'main'"
+    commit(repo, None)
+    error = refusal(studies, "team/study")
+    assert (error.code, error.message) == (Code.NOT_FOUND, "Could not find project.yaml")
+    for branch in ("gone", "../../config", "", "main/x"):
+        assert refusal(studies, "team/study", branch).message == f"Missing branch: {branch!r}"
+
+
+def test_a_tag_is_no_branch(studies: Studies, repo: Path) -> None:
+    commit(repo)
+    git(repo, "tag", "v1")
+    assert refusal(studies, "team/study", "v1").message == "Missing branch: 'v1'"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("actions:\n  a: {run: x, needs: [b]}\n", 2, "needs 'b'"),
+        ("actions:\n  a: [\n", 3, "not YAML"),
+        ("actions: {}\nactions: {}\n", 2, "duplicate key"),
+        ("#" * (MAX_PROJECT_BYTES + 1), 0, "at most 1048576"),
+    ],
+)
+def test_faults_have_lines(studies: Studies, repo: Path, text: str, line: int, message: str) -> None:
+    commit(repo, text)
+    error = refusal(studies, "team/study")
+    assert error.code is Code.INVALID
+    assert error.faults[0].line == line
+    assert message in error.faults[0].message
+
+
+def test_a_link_is_not_followed(studies: Studies, repo: Path) -> None:
+    (repo / "project.yaml").symlink_to("/etc/passwd")
+    git(repo, "add", "project.yaml")
+    commit(repo, None)
+    assert "not a folder, a link or a submodule" in refusal(studies, "team/study").message
+
+
+def test_a_damaged_repository_is_unavailable(studies: Studies, repo: Path) -> None:
+    commit(repo)
+    tree = git(repo, "rev-parse", "HEAD^{tree}")
+    (repo / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    error = refusal(studies, "team/study")
+    assert (error.code, "team/study" in error.message) == (Code.UNAVAILABLE, True)

@@ -1,0 +1,147 @@
+"""What is remembered, for how long, and that only silence is answered from memory."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobserver.errors import Error, conflict, not_found, unavailable
+from jobserver.service.studies.base import Branch, Tip
+from jobserver.service.studies.cache import Lru, Remembering
+
+START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
+
+
+class Place:
+    """Holds one branch, whose tip is ``sha``; raises ``error`` if it is set, for those methods."""
+
+    patience = 1.0
+
+    def __init__(self) -> None:
+        self.sha = "a" * 40
+        self.error: Error | None = None
+        self.failing = {"branches", "tip", "project_file"}
+        self.read: list[str] = []
+
+    def _fail(self, method: str) -> None:
+        if self.error is not None and method in self.failing:
+            raise self.error
+
+    def check_repo(self, repo: str) -> str:
+        return repo
+
+    def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
+        self._fail("branches")
+        return (Branch("main", self.sha),)
+
+    def tip(self, repo: str, branch: str, until: float) -> str:
+        self._fail("tip")
+        return self.sha
+
+    def project_file(self, repo: str, sha: str, until: float) -> bytes:
+        self._fail("project_file")
+        self.read.append(sha)
+        return f"actions: {{a: {{run: 'at {sha[0]}'}}}}".encode()
+
+
+class Clock:
+    now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def known(place: Place, clock: Clock) -> Remembering:
+    return Remembering(place, clock)
+
+
+def test_least_recently_used_goes_first() -> None:
+    lru = Lru[str, int](3 * 1024 + 30, lambda weight: weight)
+    for key in "abc":
+        lru.put(key, 10)
+    assert lru.get("a") == 10
+    lru.put("d", 10)
+    assert [lru.get(key) for key in "abcd"] == [10, None, 10, 10]
+    lru.put("d", 5)
+    assert (lru.get("d"), lru.total) == (5, 3 * 1024 + 25)
+    lru.put("e", 5000)  # more than all of it: kept for nobody
+    assert (lru.get("e"), lru.total) == (None, 0)
+
+
+def test_a_commit_is_read_once(place: Place, known: Remembering) -> None:
+    assert known.project("r", "main") == known.project("r", "main")
+    known.project("r", "other")
+    assert place.read == [place.sha]
+    known.project("other", "main")
+    assert place.read == [place.sha, place.sha]
+
+
+def test_the_tip_may_be_known_later_than_a_study(place: Place, known: Remembering, clock: Clock) -> None:
+    known.project("r", "main")
+    clock.now += timedelta(minutes=5)
+    known.tip("r", "main")
+    clock.now += timedelta(minutes=5)
+    place.error = unavailable("silent")
+    assert known.project("r", "main").as_of == START + timedelta(minutes=5)
+
+
+def test_a_known_tip_without_its_file_falls_back_to_the_study_before(
+    place: Place, known: Remembering, clock: Clock
+) -> None:
+    known.project("r", "main")
+    clock.now += timedelta(minutes=5)
+    place.sha = "b" * 40
+    known.tip("r", "main")
+    place.error = unavailable("silent")
+    assert known.tip("r", "main") == Tip("b" * 40, START + timedelta(minutes=5))
+    study = known.project("r", "main")
+    assert (study.sha, study.as_of, study.pipeline.actions["a"].run) == ("a" * 40, START, "at a")
+
+
+def test_an_answer_from_memory_does_not_grow_younger(place: Place, known: Remembering, clock: Clock) -> None:
+    known.project("r", "main")
+    known.branches("r")
+    place.error = unavailable("silent")
+    for _ in range(3):
+        clock.now += timedelta(minutes=5)
+        assert known.project("r", "main").as_of == START
+        assert known.branches("r").as_of == START
+
+
+@pytest.mark.parametrize("error", [not_found("gone"), conflict("odd")])
+def test_other_refusals_are_passed_on(place: Place, known: Remembering, error: Error) -> None:
+    known.project("r", "main")
+    known.branches("r")
+    place.error = error
+    for ask in (
+        lambda: known.project("r", "main"),
+        lambda: known.tip("r", "main"),
+        lambda: known.branches("r"),
+    ):
+        with pytest.raises(Error) as caught:
+            ask()
+        assert caught.value is error
+
+
+def test_memory_is_of_the_branch_that_was_asked(place: Place, known: Remembering) -> None:
+    known.project("r", "main")
+    known.branches("r")
+    place.error = unavailable("silent")
+    for ask in (
+        lambda: known.project("r", "other"),
+        lambda: known.tip("x", "main"),
+        lambda: known.branches("x"),
+    ):
+        with pytest.raises(Error) as caught:
+            ask()
+        assert caught.value is place.error
