@@ -1,8 +1,8 @@
-# `make demo` and `make test` need nothing but Debian's python3 (3.11+, with venv) and git (2.34+).
+# `make test` needs nothing but Debian's python3 (3.11+, with venv) and git (2.34+).
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types bench clean
+.PHONY: test lint types clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)

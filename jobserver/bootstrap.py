@@ -10,6 +10,8 @@ from jobserver.config import Settings
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER
 from jobserver.service.gate import Gate
+from jobserver.service.requests import Requests
+from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import PRINCIPAL, StateRepo
 from jobserver.store.signing import SigningKey
 
@@ -31,6 +33,8 @@ class App:
     settings: Settings
     repo: StateRepo
     gate: Gate
+    studies: Studies
+    requests: Requests
 
     def close(self) -> None:
         self.repo.close()
@@ -40,13 +44,19 @@ def connect(settings: Settings, clock: Clock = now) -> App:
     """Opens STATE_REPO. Raises `Error` (invalid) if it is none or its key can't be used."""
     key = SigningKey.load(settings.signing_key, PRINCIPAL)
     repo = StateRepo(settings.state_repo, key, settings.hostname, templates())
-    return App(settings, repo, Gate(repo, clock))
+    return _assemble(settings, repo, clock)
+
+
+def _assemble(settings: Settings, repo: StateRepo, clock: Clock) -> App:
+    gate = Gate(repo, clock)
+    studies = Studies(settings.study_repos, settings.github_token, settings.github_org, clock)
+    return App(settings, repo, gate, studies, Requests(repo, gate, studies))
 
 
 def create(settings: Settings, clock: Clock = now) -> App:
     """Makes STATE_REPO, or completes one whose making was interrupted, with ADMIN_USERS as SuperUsers."""
     repo = StateRepo.create(settings.state_repo, settings.signing_key, settings.hostname, templates(), clock())
-    app = App(settings, repo, Gate(repo, clock))
+    app = _assemble(settings, repo, clock)
     ensure_admins(app)
     return app
 

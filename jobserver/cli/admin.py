@@ -15,7 +15,7 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
 
-_acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
+acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def backend() -> None:
 @click.option("--name", default="")
 @click.option("--database", "databases", multiple=True)
 @click.option("--parent-directory", default="")
-@_acting
+@acting
 def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
     """Add a backend; prints its token on the last line."""
     secret, digest = _new_token()
@@ -77,7 +77,7 @@ def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directo
 @backend.command("rotate-token")
 @click.argument("slug")
 @click.option("--keep-old", is_flag=True, help="The old token works until `backend revoke-token`.")
-@_acting
+@acting
 def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
     """Give a backend a new token; prints it on the last line. The old one stops at once."""
     secret, digest = _new_token()
@@ -87,7 +87,7 @@ def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
 
 @backend.command("revoke-token")
 @click.argument("slug")
-@_acting
+@acting
 def backend_revoke(slug: str, username: str | None) -> None:
     """End every token of a backend but the newest."""
     _submit(username, c.RevokeBackendToken(slug))
@@ -95,7 +95,7 @@ def backend_revoke(slug: str, username: str | None) -> None:
 
 @backend.command("deactivate")
 @click.argument("slug")
-@_acting
+@acting
 def backend_deactivate(slug: str, username: str | None) -> None:
     """Switch a backend off: it may do nothing, and no job can be requested on it."""
     _submit(username, c.DeactivateBackend(slug))
@@ -127,7 +127,7 @@ def user() -> None:
 @click.argument("name_", metavar="USERNAME")
 @click.option("--name", default="")
 @click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
-@_acting
+@acting
 def user_add(name_: str, name: str, roles: tuple[str, ...], username: str | None) -> None:
     """Add a person."""
     _submit(username, c.AddUser(name_, name, _roles(roles)))
@@ -136,7 +136,7 @@ def user_add(name_: str, name: str, roles: tuple[str, ...], username: str | None
 @user.command("token")
 @click.argument("name_", metavar="USERNAME")
 @click.option("--label", default="command line")
-@_acting
+@acting
 def user_token(name_: str, label: str, username: str | None) -> None:
     """Make a personal access token; prints it on the last line."""
     secret, digest = _new_token()
@@ -147,7 +147,7 @@ def user_token(name_: str, label: str, username: str | None) -> None:
 @user.command("revoke-token")
 @click.argument("name_", metavar="USERNAME")
 @click.argument("label")
-@_acting
+@acting
 def user_revoke(name_: str, label: str, username: str | None) -> None:
     """End the token of this label, at once."""
     _submit(username, c.RevokeUserToken(name_, label))
@@ -155,7 +155,7 @@ def user_revoke(name_: str, label: str, username: str | None) -> None:
 
 @user.command("disable")
 @click.argument("name_", metavar="USERNAME")
-@_acting
+@acting
 def user_disable(name_: str, username: str | None) -> None:
     """Switch a person off, at once."""
     _submit(username, c.DisableUser(name_))
@@ -169,7 +169,7 @@ def org() -> None:
 @org.command("add")
 @click.argument("slug")
 @click.option("--name", default="")
-@_acting
+@acting
 def org_add(slug: str, name: str, username: str | None) -> None:
     """Add an organisation."""
     _submit(username, c.AddOrg(slug, name))
@@ -183,7 +183,7 @@ def project() -> None:
 @project.command("add")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.option("--name", default="")
-@_acting
+@acting
 def project_add(project_: str, name: str, username: str | None) -> None:
     """Add a project to an organisation."""
     _submit(username, c.AddProject(project_, name))
@@ -199,7 +199,7 @@ def project_add(project_: str, name: str, username: str | None) -> None:
     type=click.Choice(sorted(role.value for role in PROJECT_ROLES)),
     help="None ends it.",
 )
-@_acting
+@acting
 def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
     """Set the roles that a person has in a project."""
     _submit(username, c.SetProjectMember(project_, member, _roles(roles)))
@@ -216,7 +216,9 @@ def workspace() -> None:
 @click.option("--branch", required=True)
 @click.option("--db", default="full", show_default=True)
 @click.option("--project", "project_", metavar="ORG/PROJECT")
-@_acting
+@acting
 def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
     """Add a workspace: a study's repository, a branch of it, and a database."""
+    with connected() as app:
+        repo = app.studies.check_repo(repo)
     _submit(username, c.AddWorkspace(name, repo, branch, db, project_))

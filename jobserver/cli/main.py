@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from jobserver.cli.admin import backend, init, org, project, user, workspace
+from jobserver.cli.jobs import cancel, check, request, status
 from jobserver.errors import Error
 
 
@@ -20,15 +21,15 @@ def cli() -> None:
     """Jobs for secure environments, recorded as signed commits in a git repository."""
 
 
-for command in (init, backend, user, org, project, workspace):
+for command in (init, backend, user, org, project, workspace, request, cancel, status, check):
     cli.add_command(command)
 
 
 def main() -> None:
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # A command that ends by click's Exit has its code returned here, as does --help (0).
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(1)
     except click.ClickException as error:

@@ -105,6 +105,14 @@ class Snapshot:
                 return Stored(place, request)
         return None
 
+    def active(self) -> Iterator[Stored]:
+        """Every request in ``active/``, oldest day first."""
+        for day in self._list(self._head, "active"):
+            for entry in trees.entries(self._objects.tree(day.sha)):
+                place = Place(Area.ACTIVE, date.fromisoformat(day.name.decode()), entry.name.decode())
+                if (request := self._document(self._head, place.request, JobRequest)) is not None:
+                    yield Stored(place, request)
+
     def _places(self, identifier: str) -> Iterator[Place]:
         """Where it may be: first where its id says, then, for ids that others made up, every day there is."""
         guess = names.request_day(identifier)

@@ -1,0 +1,125 @@
+"""The commands of people who want jobs run: request, cancel, status; and check, for who edits documents."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobserver.cli.admin import acting, connected
+from jobserver.domain import lifecycle, names
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.service.requests import Seen
+from jobserver.store.canonical import text_of
+from jobserver.store.check import check_files, check_revision
+
+
+def _via() -> str:
+    return f"cli/{getpass.getuser()}"
+
+
+@click.command()
+@click.argument("workspace")
+@click.argument("actions", nargs=-1, required=True, metavar="ACTION...")
+@click.option("--backend", required=True)
+@click.option("--force-run-dependencies", is_flag=True)
+@click.option("--notify", is_flag=True)
+@acting
+def request(
+    workspace: str,
+    actions: tuple[str, ...],
+    backend: str,
+    force_run_dependencies: bool,
+    notify: bool,
+    username: str | None,
+) -> None:
+    """Ask for jobs; prints the job request's id."""
+    with connected() as app:
+        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
+        written = app.requests.ask(
+            actor,
+            workspace,
+            actions,
+            backend,
+            _via(),
+            force_run_dependencies=force_run_dependencies,
+            will_notify=notify or None,
+        )
+    click.echo(written.changes.result["identifier"])
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.argument("actions", nargs=-1, metavar="[ACTION...]")
+@acting
+def cancel(identifier: str, actions: tuple[str, ...], username: str | None) -> None:
+    """Cancel actions of a job request, or all that are not finished."""
+    with connected() as app:
+        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
+        written = app.requests.cancel(actor, identifier, actions, _via())
+    click.echo("cancelled" if written.changed else "nothing to cancel", err=True)
+
+
+def _row(seen: Seen) -> dict[str, Any]:
+    request, jobs = seen.stored.request, seen.jobs
+    return {
+        "identifier": request.identifier,
+        "backend": request.backend,
+        "workspace": request.workspace.name,
+        "created_by": request.created_by,
+        "created_at": text_of(request.created_at),
+        "status": lifecycle.request_status([job.status for job in jobs]),
+        "requested_actions": list(request.requested_actions),
+        "cancelled_actions": list(request.cancelled_actions),
+        "jobs": [
+            {
+                "identifier": job.identifier,
+                "action": job.action,
+                "status": job.status,
+                "status_code": job.status_code,
+                "status_message": job.status_message,
+            }
+            for job in jobs
+        ],
+    }
+
+
+@click.command()
+@click.argument("identifier", metavar="[ID]", required=False)
+@click.option("--json", "as_json", is_flag=True)
+def status(identifier: str | None, as_json: bool) -> None:
+    """What is not finished, newest first; or one job request with its jobs."""
+    with connected() as app:
+        rows = [_row(seen) for seen in ([app.requests.find(identifier)] if identifier else app.requests.active())]
+    if as_json:
+        click.echo(json.dumps(rows[0] if identifier else rows))
+        return
+    for row in rows:
+        done = sum(job["status"] in lifecycle.FINISHED for job in row["jobs"])
+        click.echo(
+            f"{row['identifier']}  {row['status']:<9}  {done}/{len(row['jobs'])} jobs  "
+            f"{row['workspace']} on {row['backend']}, by {row['created_by']} at {row['created_at']}"
+        )
+        for job in row["jobs"] if identifier else ():
+            click.echo(f"  {job['status']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}".rstrip())
+
+
+@click.command()
+@click.option("--branch", default=names.MAIN, show_default=True, help="The branch that the documents are of.")
+@click.argument("what", nargs=-1, metavar="[REV | FILE...]")
+def check(branch: str, what: tuple[str, ...]) -> None:
+    """Validate documents: of STATE_REPO's branch, of a revision of it, or files of the working copy here."""
+    files = [Path(one) for one in what if Path(one).is_file()]
+    if files and len(files) == len(what):
+        count, faults = check_files(branch, Path.cwd(), files)
+    elif len(what) > 1:
+        raise click.UsageError("name one revision, or files that are there")
+    else:
+        with connected() as app:
+            count, faults = check_revision(app.settings.state_repo, branch, what[0] if what else branch)
+    for fault in faults:
+        click.echo(str(fault), err=True)
+    if faults:
+        raise click.exceptions.Exit(1)
+    click.echo(f"{count} files, no fault", err=True)

@@ -1,0 +1,95 @@
+"""Asking for jobs, finding and cancelling them: what every front end does around the gate.
+
+The study is asked before the gate, so that no commit ever waits for GitHub.
+"""
+
+from dataclasses import dataclass
+
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.documents import Job, PipelineAction
+from jobserver.domain.permissions import Actor
+from jobserver.domain.state import Stored
+from jobserver.errors import not_found
+from jobserver.service.gate import Gate
+from jobserver.service.studies.choose import Studies
+from jobserver.store.repo import StateRepo
+from jobserver.store.snapshot import Snapshot
+from jobserver.store.writer import Written
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job request with its jobs, as its backend's branch has them."""
+
+    stored: Stored
+    jobs: tuple[Job, ...]
+
+
+class Requests:
+    def __init__(self, repo: StateRepo, gate: Gate, studies: Studies) -> None:
+        self._repo, self._gate, self._studies = repo, gate, studies
+
+    def ask(
+        self,
+        actor: Actor,
+        workspace: str,
+        actions: tuple[str, ...],
+        backend: str,
+        via: str,
+        *,
+        force_run_dependencies: bool = False,
+        will_notify: bool | None = None,
+        database_name: str | None = None,
+    ) -> Written:
+        """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
+        found = self._repo.writer.look(names.MAIN, lambda state: state.workspace(workspace))
+        if found is None:
+            raise not_found(f"there is no workspace {workspace!r}")
+        study = self._studies.project(found.repo, found.branch)
+        pipeline = {
+            name: PipelineAction(needs=tuple(action["needs"]), run=action["run"])
+            for name, action in study.pipeline.as_document().items()
+        }
+        command = c.RequestJobs(
+            workspace,
+            backend,
+            actions,
+            study.sha,
+            pipeline,
+            force_run_dependencies=force_run_dependencies,
+            will_notify=will_notify,
+            database_name=database_name,
+        )
+        return self._gate.submit(actor, command, via)
+
+    def cancel(self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str) -> Written:
+        """Cancels these actions, or all that are not finished; durable before the runner has seen the request."""
+        request = self.find(identifier).stored.request
+        return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via)
+
+    def find(self, identifier: str) -> Seen:
+        """Raises `Error` (not_found)."""
+        for branch in self._backend_branches() if names.is_request_id(identifier) else ():
+            seen = self._repo.writer.look(branch, lambda state: _see(state, state.find(identifier)))
+            if seen is not None:
+                return seen
+        raise not_found(f"there is no job request {identifier!r}")
+
+    def active(self) -> list[Seen]:
+        """Every request that is not finished, newest first."""
+        found: list[Seen] = []
+        for branch in self._backend_branches():
+            found += self._repo.writer.look(
+                branch, lambda state: [seen for one in state.active() if (seen := _see(state, one))]
+            )
+        return sorted(
+            found, key=lambda seen: (seen.stored.request.created_at, seen.stored.request.identifier), reverse=True
+        )
+
+    def _backend_branches(self) -> list[str]:
+        return [branch for branch in self._repo.writer.refs.branches() if names.branch_backend(branch)]
+
+
+def _see(state: Snapshot, stored: Stored | None) -> Seen | None:
+    return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))

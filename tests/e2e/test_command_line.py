@@ -1,0 +1,151 @@
+"""The command line as its users meet it: a process, its exit code, what it prints."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+PROJECT = """\
+version: "4.0"
+actions:
+  generate:
+    run: python g.py
+  analyse:
+    needs: [generate]
+    run: python a.py
+"""
+
+
+def make_study(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "project.yaml").write_text(PROJECT)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q", "-b", "main", "."], ["add", "."], [*identity, "commit", "-qm", "study"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    make_study(tmp_path / "studies" / "trends")
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "SECRET_KEY": "not-a-secret-but-long",
+        "BASE_URL": "http://jobs.example",
+        "STATE_REPO": str(tmp_path / "state.git"),
+        "STUDY_REPOS": str(tmp_path / "studies"),
+        "ADMIN_USERS": "admin, boss",
+    }
+
+
+@pytest.fixture
+def run(settings: dict[str, str], tmp_path: Path) -> Run:
+    root = Path(__file__).parents[2]
+
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "jobserver", *arguments]
+        environment = settings | {"PYTHONPATH": str(root)}
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_first_day(run: Run, settings: dict[str, str]) -> None:
+    run("init")
+    token = last_line(run("backend", "add", "tpp", "--database", "full", "--parent-directory", "/srv/high"))
+    assert len(token) == 40
+    assert json.loads(run("backend", "list", "--json").stdout)[0]["slug"] == "tpp"
+    run("user", "add", "alice", "--role", "CoreDeveloper")
+    assert last_line(run("user", "token", "alice", "--label", "laptop")) != token
+    run("org", "add", "datalab")
+    run("project", "add", "datalab/diabetes")
+    run("project", "member", "datalab/diabetes", "alice", "--role", "ProjectDeveloper")
+    run("workspace", "add", "trends", "--repo", "trends", "--branch", "main", "--as", "alice")
+    identifier = last_line(run("request", "trends", "run_all", "--backend", "tpp", "--as", "alice"))
+    shown = json.loads(run("status", identifier, "--json").stdout)
+    assert (shown["status"], shown["requested_actions"]) == ("unknown", ["run_all"])
+    assert identifier in run("status").stdout
+    run("cancel", identifier, "--as", "alice")
+    assert json.loads(run("status", identifier, "--json").stdout)["cancelled_actions"] == ["generate", "analyse"]
+    run("backend", "rotate-token", "tpp", "--keep-old")
+    run("backend", "revoke-token", "tpp")
+    run("user", "revoke-token", "alice", "laptop")
+    run("user", "disable", "alice")
+    assert "not an active user" in run("cancel", identifier, "--as", "alice", code=1).stderr
+    run("check")
+    run("check", "--branch", "backends/tpp")
+    fsck = subprocess.run(
+        ["git", "-C", settings["STATE_REPO"], "fsck", "--full", "--strict"], capture_output=True, text=True, check=True
+    )
+    assert fsck.stdout == ""
+    assert (
+        token
+        not in subprocess.run(
+            ["git", "-C", settings["STATE_REPO"], "log", "-p", "--all"], capture_output=True, text=True, check=True
+        ).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["backend", "add", "No Slug"], 1, "slug"),
+        (["backend", "rotate-token", "none"], 1, "there is no backend 'none'"),
+        (["user", "add", "x", "--role", "Boss"], 2, "Invalid value for '--role'"),
+        (["workspace", "add", "w", "--repo", "../../etc", "--branch", "main"], 1, "STUDY_REPOS"),
+        (["workspace", "add", "jobs", "--repo", "trends", "--branch", "main"], 1, "choose another name"),
+        (["request", "none", "a", "--backend", "tpp"], 1, "there is no workspace 'none'"),
+        (["cancel", "nonsense"], 1, "there is no job request 'nonsense'"),
+        (["status", "2222222222222222"], 1, "there is no job request"),
+        (["check", "none"], 1, "Not a valid object name"),
+        (["nothing"], 2, "No such command"),
+    ],
+)
+def test_refusals_are_one_clear_line(run: Run, arguments: list[str], code: int, said: str) -> None:
+    run("init")
+    assert said in run(*arguments, code=code).stderr
+
+
+def test_init_refuses_a_folder_that_holds_something_else(run: Run, settings: dict[str, str]) -> None:
+    folder = Path(settings["STATE_REPO"])
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    assert "holds something else" in run("init", code=1).stderr
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_init_again_changes_nothing(run: Run, settings: dict[str, str]) -> None:
+    run("init")
+    tip = (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text()
+    run("init")
+    assert (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text() == tip
+
+
+def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
+    del settings["SECRET_KEY"]
+    settings["ADMIN_USERS"] = " "
+    stderr = run("init", code=1).stderr
+    assert "SECRET_KEY: required, and not set" in stderr
+    assert "ADMIN_USERS: expected user names" in stderr
+
+
+def test_check_names_file_line_and_key(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "users" / "alice.yaml"
+    path.parent.mkdir()
+    path.write_text("version: 1\nusername: bob\nactive: maybe\n")
+    done = run("check", "users/alice.yaml", code=1)
+    assert done.stderr.startswith("users/alice.yaml:3: active: expected true or false, found 'maybe'")
+    path.write_text("version: 1\nusername: bob\n")
+    assert "username: is 'bob', but the path says 'alice'" in run("check", "users/alice.yaml", code=1).stderr
