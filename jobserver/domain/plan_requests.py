@@ -9,7 +9,7 @@ from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job, JobRequest, Pipel
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Change, Changes, Move, State, Stored
-from jobserver.errors import conflict, invalid, not_found
+from jobserver.errors import Error, conflict, invalid, not_found
 
 RUN_ALL = "run_all"
 _CUT = " [cut by the server at 8 KiB]"
@@ -135,7 +135,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
     workspaces: dict[str, None] = {}
     words: list[str] = []
     for identifier, jobs in reported.items():
-        stored = state.find(identifier) if names.is_request_id(identifier) else None
+        stored = _find(state, identifier)
         if stored is None:
             ignored.append(identifier)
             continue
@@ -159,6 +159,14 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         tuple(trailers),
         {"ignored": ignored},
     )
+
+
+def _find(state: State, identifier: str) -> Stored | None:
+    """None also for one that can't be read: it must not stop the report of the others."""
+    try:
+        return state.find(identifier) if names.is_request_id(identifier) else None
+    except Error:
+        return None
 
 
 def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tuple[list[Change], list[Move]]:

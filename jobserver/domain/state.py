@@ -32,7 +32,8 @@ class State(Main, Protocol):
     @property
     def tip(self) -> str | None: ...
     def find(self, identifier: str) -> Stored | None: ...
-    def jobs(self, place: Place) -> Mapping[str, Job]: ...
+    def jobs(self, place: Place) -> Mapping[str, Job]:
+        """Without those that can't be read: the runner's next report writes them anew."""
     def owner(self, job: str) -> str | None:
         """The active request that has a job of this id, or None."""
 

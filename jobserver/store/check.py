@@ -1,52 +1,45 @@
 """Every fault of the documents on a branch, in a commit or in files: what a push of them is refused for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from jobserver.domain import names
-from jobserver.domain.documents import MODELS, name_faults
+from jobserver.domain.documents import MODELS, AnyDocument, name_faults
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store import codec
-from jobserver.store.repo import git, git_bytes
+from jobserver.store.bulk import tree_files
 
 # Files of a branch that are no documents.
 _OTHERS = frozenset({"README.md", "allowed_signers"})
 
 
-def check_document(branch: str, path: str, data: bytes) -> list[Fault]:
-    """The faults of one file as it would stand at ``path`` of ``branch``."""
+def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | None, list[Fault]]:
+    """The document of a file that stands at ``path`` of ``branch``, or its faults. Neither: it is no document."""
     if path in _OTHERS:
-        return []
+        return None, []
     where = names.parse_path(branch, path)
     if where is None:
-        return [Fault(f"no document may stand here on {branch}", path)]
+        return None, [Fault(f"no document may stand here on {branch}", path)]
     try:
-        document = codec.read(MODELS[where.kind], data, path)
+        document: AnyDocument = codec.read(MODELS[where.kind], data, path)
     except Error as error:
-        return list(error.faults)
-    return [Fault(message, path, key=key) for key, message in name_faults(where, document)]
+        return None, list(error.faults)
+    faults = [Fault(message, path, key=key) for key, message in name_faults(where, document)]
+    return (None if faults else document), faults
+
+
+def check_document(branch: str, path: str, data: bytes) -> list[Fault]:
+    """The faults of one file as it would stand at ``path`` of ``branch``."""
+    return read_document(branch, path, data)[1]
 
 
 def check_revision(repository: Path, branch: str, revision: str) -> tuple[int, list[Fault]]:
     """(files looked at, faults) of the tree of ``revision``, judged as ``branch``."""
     count, faults = 0, []
-    for path, data in _files(repository, revision):
+    for path, data in tree_files(repository, revision):
         count += 1
         faults += check_document(branch, path, data)
     return count, faults
-
-
-def _files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
-    listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision).split("\0")
-    rows = [row.split("\t", 1) for row in listing if row]
-    shas = [meta.split()[2] for meta, _ in rows]
-    answer = git_bytes(repository, ("cat-file", "--batch"), "".join(f"{sha}\n" for sha in shas).encode())
-    at = 0
-    for _, path in rows:
-        end = answer.index(b"\n", at)
-        size = int(answer[at:end].rsplit(b" ", 1)[1])
-        yield path, answer[end + 1 : end + 1 + size]
-        at = end + size + 2
 
 
 def check_files(branch: str, root: Path, files: Iterable[Path]) -> tuple[int, list[Fault]]:

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -28,20 +28,20 @@ _CONFIG = {
 PRINCIPAL = "jobserver"
 
 
+def program() -> str:
+    """Where the system's git is. Raises `Error` (unavailable) if it is missing."""
+    found = shutil.which("git")
+    if found is None:
+        raise unavailable("git is missing: install it (2.34 or later)")
+    return found
+
+
 def git(repository: Path, *arguments: str) -> str:
     """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
-    return git_bytes(repository, arguments).decode(errors="surrogateescape")
-
-
-def git_bytes(repository: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
-    """The same, of bytes."""
-    program = shutil.which("git")
-    if program is None:
-        raise unavailable("git is missing: install it (2.34 or later)")
-    done = subprocess.run([program, "-C", str(repository), *arguments], capture_output=True, input=stdin, check=False)
+    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
     if done.returncode:
         raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
+    return done.stdout.decode(errors="surrogateescape")
 
 
 class StateRepo:

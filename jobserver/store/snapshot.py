@@ -1,5 +1,6 @@
 """A branch as it is, read through the writer's caches: the store's side of `domain.state.State`."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import date
 from typing import TypeVar
@@ -17,6 +18,7 @@ from jobserver.domain.documents import (
 )
 from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.state import Stored
+from jobserver.errors import Error
 from jobserver.store import trees
 from jobserver.store.objects import Objects
 
@@ -130,12 +132,13 @@ class Snapshot:
                         yield Place(Area.ARCHIVE, date(*parts), identifier)
 
     def jobs(self, place: Place) -> dict[str, Job]:
-        return {
-            entry.name.decode().removesuffix(".yaml"): self._objects.document(
-                entry.sha, Job, f"{place.folder}/jobs/{entry.name.decode()}"
-            )
-            for entry in self._list(self._head, f"{place.folder}/jobs")
-        }
+        found = {}
+        for entry in self._list(self._head, f"{place.folder}/jobs"):
+            name = entry.name.decode(errors="replace")
+            with contextlib.suppress(Error):
+                document = self._objects.document(entry.sha, Job, f"{place.folder}/jobs/{name}")
+                found[name.removesuffix(".yaml")] = document
+        return found
 
     def owner(self, job: str) -> str | None:
         if self._head.owners is None:

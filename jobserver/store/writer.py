@@ -40,6 +40,16 @@ class Written:
     changes: Changes
 
 
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One branch's part of a batch, durable: the ref moved from ``old`` to ``new`` by these changes, in this order."""
+
+    branch: str
+    old: str
+    new: str
+    changes: tuple[Changes, ...]
+
+
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
 """Judges on a snapshot; returns what to commit and further trailers. Runs again if the branch moved meanwhile."""
 
@@ -75,6 +85,7 @@ class Writer:
         self._reading = threading.Lock()
         self._heads: dict[str, Head] = {}
         self._small: list[Path] = []
+        self._listeners: list[Callable[[Landed], None]] = []
         self._guard = threading.Lock()
         self._queue: list[_Ticket] = []
         self._led = False
@@ -82,6 +93,10 @@ class Writer:
     def close(self) -> None:
         self._forget()
         self._reader.close()
+
+    def listen(self, listener: Callable[[Landed], None]) -> None:
+        """``listener`` is told of each move of a ref by this process, in the writer's turn: it must return at once."""
+        self._listeners.append(listener)
 
     def submit(self, branch: str, decide: Decide) -> Written:
         """Commits what ``decide`` admits on ``branch``; returns once that is durable.
@@ -248,6 +263,12 @@ class Writer:
                 ticket.error = failed[written.branch]
             else:
                 ticket.written = written
+        for branch, old in before.items():
+            tip = heads[branch].tip
+            if branch not in failed and old is not None and tip is not None:
+                changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
+                for listener in self._listeners:
+                    listener(Landed(branch, old, tip, changes))
         if len(self._small) >= _JOIN_AT:
             self.join()
 

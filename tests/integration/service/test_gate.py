@@ -1,73 +1,18 @@
 """The gate on a real repository, judged by the system's git."""
 
-import random
-import subprocess
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.documents import Job, PipelineAction
-from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
+from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error
 from jobserver.service.gate import Gate
 from jobserver.store.repo import StateRepo
-
-TEMPLATES = Path(__file__).parents[3] / "state_repo_template"
-START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-ADMIN = Actor(ActorKind.USER, "admin")
-ALICE = Actor(ActorKind.USER, "alice")
-TPP = Actor(ActorKind.BACKEND, "tpp")
-PIPELINE = {
-    "generate": PipelineAction(run="python g.py"),
-    "analyse": PipelineAction(needs=("generate",), run="python a.py"),
-    "run_all": PipelineAction(needs=("generate", "analyse"), run=""),
-}
-
-
-class Seeded(random.Random):
-    def randbits(self, k: int, /) -> int:
-        return self.getrandbits(k)
-
-
-class Site:
-    """A repository with a backend, two people and a workspace; its clock moves a second a call."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = START
-        self.path = folder / "state.git"
-        self.repo = StateRepo.create(self.path, folder / "state.key", "jobs.example", TEMPLATES, self.now)
-        self.gate = Gate(self.repo, self.clock, Seeded(1))
-        self.do(SERVER, c.EnsureAdmin("admin"))
-        self.do(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full", "slice")))
-        self.do(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)))
-        self.do(ADMIN, c.AddUser("bob"))
-        self.do(ALICE, c.AddWorkspace("trends", "study", "main"))
-
-    def clock(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-    def do(self, actor: Actor, command: c.Command) -> Any:
-        return self.gate.submit(actor, command, "test")
-
-    def ask(self, *actions: str) -> str:
-        command = c.RequestJobs("trends", "tpp", actions or ("run_all",), "0" * 40, PIPELINE)
-        return str(self.do(ALICE, command).changes.result["identifier"])
-
-    def report(self, *jobs: tuple[str, Job], actor: Actor = TPP) -> Any:
-        return self.do(actor, c.UpdateJobs("tpp", jobs))
-
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(["git", "-C", self.path, *arguments], capture_output=True, text=True, check=True)
-        return done.stdout
-
-    def files(self, branch: str = "backends/tpp") -> list[str]:
-        return self.git("ls-tree", "-r", "--name-only", branch).split()
+from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded, Site, job
 
 
 @pytest.fixture
@@ -76,23 +21,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield made
     made.repo.close()
     assert made.git("fsck", "--full", "--strict") == ""
-
-
-def job(identifier: str, status: str, minute: int, action: str = "generate", message: str = "") -> Job:
-    moment = START + timedelta(minutes=minute)
-    return Job.model_validate(
-        {
-            "identifier": identifier,
-            "action": action,
-            "status": status,
-            "status_code": status,
-            "status_message": message,
-            "created_at": START,
-            "updated_at": moment,
-            "started_at": None,
-            "completed_at": moment if status in ("failed", "succeeded") else None,
-        }
-    )
 
 
 def test_a_request_travels_there_and_back(site: Site) -> None:

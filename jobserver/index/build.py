@@ -1,0 +1,125 @@
+"""The index made anew from the branches, beside the old one, which it then replaces in one step.
+
+Reads each branch whole and in order, so that a request's files come one after the other.
+"""
+
+import gc
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jobserver.domain import names
+from jobserver.domain.documents import Job, JobRequest
+from jobserver.domain.names import Place
+from jobserver.errors import Fault
+from jobserver.index import rows, schema
+from jobserver.store.bulk import tree_files
+from jobserver.store.check import read_document
+from jobserver.store.packs import sync_folder
+
+Progress = Callable[[str, int], None]
+"""Told now and then: the branch, and how many files of it have been read."""
+_CHUNK = 5000
+
+
+def build(
+    repository: Path, path: Path, tips: Mapping[str, str], progress: Progress = lambda branch, count: None
+) -> None:
+    """Writes the index of backends' branches at ``tips`` to ``path``, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    _remove(partial)
+    connection = schema.create(partial)
+    try:
+        with _no_collection():
+            connection.execute("BEGIN")
+            for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
+                connection.execute("INSERT INTO branches VALUES (?,?,?)", (number, branch, tip))
+                _Loading(connection, number, branch).load(tree_files(repository, tip), progress)
+            connection.execute("COMMIT")
+            connection.executescript(schema.INDEXES)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+    _remove(path)
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Nothing here makes cycles, and looking for them over and over would cost more than the loading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Loading:
+    """Rows of one branch, gathered request by request and inserted in chunks."""
+
+    def __init__(self, connection: sqlite3.Connection, number: int, branch: str) -> None:
+        self._sql, self._number, self._branch = connection, number, branch
+        self._requests: list[tuple[Any, ...]] = []
+        self._jobs: list[tuple[Any, ...]] = []
+        self._faults: list[tuple[Any, ...]] = []
+
+    def load(self, files: Iterable[tuple[str, bytes]], progress: Progress) -> None:
+        place: Place | None = None
+        request: JobRequest | None = None
+        jobs: list[Job] = []
+        for count, (path, data) in enumerate(files):
+            if count % _CHUNK == 0:
+                progress(self._branch, count)
+                self._insert()
+            where = names.parse_path(self._branch, path)
+            if where is not None and where.place != place:
+                self._gathered(place, request, jobs)
+                place, request, jobs = where.place, None, []
+            document, faults = read_document(self._branch, path, data)
+            self._faults += [self._fault(path, fault) for fault in faults]
+            if isinstance(document, JobRequest):
+                request = document
+            elif isinstance(document, Job):
+                jobs.append(document)
+        self._gathered(place, request, jobs)
+        self._insert()
+
+    def _fault(self, path: str, fault: Fault) -> tuple[Any, ...]:
+        return (self._number, path, fault.line, fault.key, fault.message)
+
+    def _gathered(self, place: Place | None, request: JobRequest | None, jobs: list[Job]) -> None:
+        if place is None:
+            return
+        workspace = request.workspace.name if request else None
+        found = [rows.job_row(self._number, place.identifier, workspace, job) for job in jobs]
+        self._jobs += found
+        if request is not None:
+            facts = [(row[5], row[10], row[11], row[9]) for row in found]
+            area = place.area.value
+            self._requests.append(rows.request_row(self._number, place, request) + rows.summary(area, facts))
+
+    def _insert(self) -> None:
+        marks = ",".join("?" * 16)
+        self._sql.executemany(
+            f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS}) VALUES ({marks})",
+            self._requests,
+        )
+        marks = ",".join("?" * 13)
+        self._sql.executemany(
+            f"INSERT OR REPLACE INTO jobs ({rows.JOB_COLUMNS}) VALUES ({marks})",
+            self._jobs,
+        )
+        self._sql.executemany("INSERT INTO faults VALUES (?,?,?,?,?)", self._faults)
+        self._requests, self._jobs, self._faults = [], [], []

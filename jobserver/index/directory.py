@@ -1,0 +1,94 @@
+"""Branch ``main`` in memory: who and what there is, and whose each token is. One immutable view per tip.
+
+Small (people, backends, workspaces), and looked into at every request, so it is kept whole; a new tip costs what
+changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from jobserver.domain import names
+from jobserver.domain.documents import AnyDocument, Backend, Org, Project, User, Workspace
+from jobserver.domain.names import Kind
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Fault
+from jobserver.index.apply import Delta
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """`domain.state.Main` without unreadable documents, whose faults it has instead."""
+
+    tip: str | None = None
+    backends: Mapping[str, Backend] = field(default_factory=dict)
+    users: Mapping[str, User] = field(default_factory=dict)
+    orgs: Mapping[str, Org] = field(default_factory=dict)
+    projects: Mapping[str, Project] = field(default_factory=dict)
+    workspaces: Mapping[str, Workspace] = field(default_factory=dict)
+    faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    tokens: Mapping[str, Actor] = field(default_factory=dict)
+
+    def backend(self, slug: str) -> Backend | None:
+        return self.backends.get(slug)
+
+    def user(self, username: str) -> User | None:
+        return self.users.get(username)
+
+    def org(self, slug: str) -> Org | None:
+        return self.orgs.get(slug)
+
+    def project(self, name: str) -> Project | None:
+        return self.projects.get(name)
+
+    def workspace(self, name: str) -> Workspace | None:
+        return self.workspaces.get(name)
+
+    def updated(self, tip: str, deltas: Iterable[Delta]) -> "Directory":
+        """The view at ``tip``, which differs from this one by ``deltas``."""
+        found: dict[Kind, dict[str, AnyDocument | None]] = {kind: {} for kind in Kind}
+        faults = dict(self.faults)
+        for delta in deltas:
+            faults.pop(delta.path, None)
+            if delta.faults:
+                faults[delta.path] = delta.faults
+            if where := names.parse_path(names.MAIN, delta.path):
+                found[where.kind][where.name] = delta.document
+        new = replace(
+            self,
+            tip=tip,
+            backends=_merged(self.backends, found[Kind.BACKEND]),
+            users=_merged(self.users, found[Kind.USER]),
+            orgs=_merged(self.orgs, found[Kind.ORG]),
+            projects=_merged(self.projects, found[Kind.PROJECT]),
+            workspaces=_merged(self.workspaces, found[Kind.WORKSPACE]),
+            faults=faults,
+        )
+        if found[Kind.BACKEND] or found[Kind.USER]:
+            new = replace(new, tokens=_tokens(new))
+        return new
+
+
+def _merged(known: Mapping[str, D], found: Mapping[str, AnyDocument | None]) -> Mapping[str, D]:
+    if not found:
+        return known
+    both: dict[str, D] = {**known, **found}  # type: ignore[dict-item]  # the path's kind decided the model
+    return {name: document for name, document in sorted(both.items()) if document is not None}
+
+
+def _tokens(directory: Directory) -> dict[str, Actor]:
+    """SHA-256 -> whose it is; of active users and backends only."""
+    tokens = {
+        token.sha256: Actor(ActorKind.USER, user.username)
+        for user in directory.users.values()
+        if user.active
+        for token in user.tokens
+    }
+    return tokens | {
+        token.sha256: Actor(ActorKind.BACKEND, backend.slug)
+        for backend in directory.backends.values()
+        if backend.active
+        for token in backend.tokens
+    }

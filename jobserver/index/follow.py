@@ -1,0 +1,281 @@
+"""The index follows the branches' tips, and hands out views that are never older than the tip on disk.
+
+Every reader first compares the tip that a view is of with the ref file (some microseconds). If they differ, what the
+writer told of, or else the difference of the two trees, is applied before the reader goes on: whoever has been told
+that a write is done sees it at the next read, in every process. A thread does the same as soon as a tip moves, for
+those who wait; a reader seldom finds anything left to do.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+from jobserver.domain import names
+from jobserver.errors import Fault, unavailable
+from jobserver.index import schema
+from jobserver.index.active import Listing
+from jobserver.index.apply import Delta, Rows
+from jobserver.index.build import Progress, build
+from jobserver.index.directory import Directory
+from jobserver.index.files import Database
+from jobserver.store.check import read_document
+from jobserver.store.diff import diff
+from jobserver.store.objects import Objects
+from jobserver.store.refs import Refs
+from jobserver.store.snapshot import Head
+from jobserver.store.writer import Landed
+
+_log = logging.getLogger(__name__)
+_BACKSTOP_SECONDS = 2.0  # should a moved ref go unnoticed by all else
+_NOTED = 1000  # batches; whoever falls further behind compares trees
+
+
+class Index:
+    """Thread-safe. ``refs`` and ``repository`` are the state repository's, ``path`` the index file."""
+
+    def __init__(
+        self, repository: Path, refs: Refs, path: Path, progress: Progress = lambda branch, count: None
+    ) -> None:
+        self._repository, self._refs, self.path = repository, refs, path
+        self._objects = Objects(repository)
+        self._guard = threading.RLock()
+        self._noted: dict[str, deque[Landed]] = {}
+        self._directory = Directory()
+        self._tips: dict[str, str] = {}
+        self._listings: dict[str, Listing] = {}
+        self._joined: dict[tuple[str, ...], Listing] = {}
+        self._waiters: dict[str, set[threading.Event]] = {}
+        self._moved = threading.Event()
+        self._closing = False
+        self.problem = ""  # why views may be older than the tips; empty: they are not
+        if not schema.usable(path):
+            rebuild(repository, refs, path, progress)
+        self._database = Database(path)
+        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+
+    def start(self) -> None:
+        """Begins to follow by itself; without it, readers still find everything."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread and every wait."""
+        self.release()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._database.close()
+        self._objects.close()
+
+    def release(self) -> None:
+        """Ends every wait, now and from now on: the process is about to stop."""
+        self._closing = True
+        self._moved.set()
+        with self._guard:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.set()
+
+    def note(self, landed: Landed) -> None:
+        """For `Writer.listen`: what moved, so that it need not be found out."""
+        self._noted.setdefault(landed.branch, deque(maxlen=_NOTED)).append(landed)
+        self._moved.set()
+
+    def moved(self) -> None:
+        """Somebody else moved some ref."""
+        self._moved.set()
+
+    def directory(self) -> Directory:
+        """``main`` as it is now."""
+        tip = self._refs.tip(names.MAIN)
+        if tip is not None and tip != self._directory.tip:
+            with self._guard, self._stale(names.MAIN):
+                if tip != self._directory.tip:
+                    noted = self._chain(names.MAIN, self._directory.tip, tip)
+                    deltas = (
+                        self._difference(names.MAIN, self._directory.tip, tip)
+                        if noted is None
+                        else [
+                            Delta(one.path, one.after)
+                            for landed in noted
+                            for all_ in landed.changes
+                            for one in all_.changes
+                        ]
+                    )
+                    self._directory = self._directory.updated(tip, deltas)
+        return self._directory
+
+    def listing(self, slugs: Sequence[str]) -> Listing:
+        """The active job requests of these backends together."""
+        found = [self._listing(names.backend_branch(slug)) for slug in slugs]
+        if len(found) == 1:
+            return found[0]
+        key = tuple(one.etag for one in found)
+        joined = self._joined.get(key)
+        if joined is None:
+            joined = Listing.joined(found)
+            self._joined = {key: joined}
+        return joined
+
+    def wait(self, slugs: Sequence[str], etag: str, seconds: float) -> Listing:
+        """The listing as soon as it is another than ``etag``'s, or as it is after ``seconds``."""
+        waiter = threading.Event()
+        ends = monotonic() + seconds
+        branches = [names.backend_branch(slug) for slug in slugs]
+        with self._guard:
+            for branch in branches:
+                self._waiters.setdefault(branch, set()).add(waiter)
+        try:
+            while (listing := self.listing(slugs)).etag == etag and not self._closing:
+                left = ends - monotonic()
+                if left <= 0 or not waiter.wait(left):
+                    break
+                waiter.clear()
+        finally:
+            with self._guard:
+                for branch in branches:
+                    self._waiters[branch].discard(waiter)
+        return listing
+
+    @contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """The rows of all backends' branches, of one moment, no older than the tips are now."""
+        for branch in self._backend_branches():
+            self._listing(branch)
+        try:
+            with self._database.view() as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise unavailable(f"the index can't be read: {error}") from None
+
+    def faults(self) -> Iterator[tuple[str, Fault]]:
+        """(branch, fault) of every document that can't be read."""
+        for faults in self.directory().faults.values():
+            yield from ((names.MAIN, fault) for fault in faults)
+        with self.view() as sql:
+            found = sql.execute(
+                "SELECT name, message, path, line, key FROM faults JOIN branches ON id = branch"
+                " ORDER BY name, path, line"
+            ).fetchall()
+        yield from ((name, Fault(message, path, line, key)) for name, message, path, line, key in found)
+
+    def refresh(self) -> None:
+        """Catches up with every branch."""
+        self.directory()
+        for branch in self._backend_branches():
+            self._listing(branch)
+
+    def _backend_branches(self) -> Iterable[str]:
+        known = {names.backend_branch(slug) for slug in self.directory().backends}
+        return sorted(known | self._tips.keys())
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._moved.wait(_BACKSTOP_SECONDS)
+            self._moved.clear()
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 - this thread must outlive whatever a reader can be told of
+                _log.exception("the index could not follow")
+
+    @contextmanager
+    def _stale(self, branch: str) -> Iterator[None]:
+        """A full disk must not stop reads: they go on with what was there, and the next one tries again."""
+        try:
+            yield
+            self.problem = ""
+        except (sqlite3.Error, OSError, KeyError) as error:
+            self.problem = f"{branch} can't be followed: {error}"
+            _log.warning("%s", self.problem)
+
+    def _listing(self, branch: str) -> Listing:
+        tip = self._refs.tip(branch)
+        if tip is not None and tip != self._tips.get(branch):
+            with self._guard, self._stale(branch):
+                self._catch_up(branch)
+        return self._listings.get(branch) or _EMPTY
+
+    def _catch_up(self, branch: str) -> None:
+        with self._database.write() as sql:
+            # Read within the transaction: no other process can have brought the rows further than this.
+            tip = self._refs.tip(branch)
+            if tip is None or tip == self._tips.get(branch):
+                return
+            row = sql.execute("SELECT id, tip FROM branches WHERE name=?", (branch,)).fetchone()
+            if row is None:
+                sql.execute("INSERT INTO branches (name, tip) VALUES (?, ?)", (branch, tip))
+                row = (sql.execute("SELECT last_insert_rowid()").fetchone()[0], None)
+            number, old = row
+            touched: set[str] | None = None  # not known: another process applied it
+            if old != tip:
+                rows = Rows(sql, number, branch)
+                noted = self._chain(branch, old, tip)
+                if noted is None:
+                    rows.apply_deltas(self._difference(branch, old, tip))
+                else:
+                    for landed in noted:
+                        for changes in landed.changes:
+                            rows.apply_changes(changes)
+                rows.finish()
+                sql.execute("UPDATE branches SET tip=? WHERE id=?", (tip, number))
+                if old == self._tips.get(branch):
+                    touched = rows.touched
+            listing = self._listed(sql, branch, number, touched)
+        known = self._listings.get(branch)
+        self._listings[branch], self._tips[branch] = listing, tip
+        if known is None or known.etag != listing.etag:
+            for waiter in self._waiters.get(branch, ()):
+                waiter.set()
+
+    def _listed(self, sql: sqlite3.Connection, branch: str, number: int, touched: set[str] | None) -> Listing:
+        known = self._listings.get(branch)
+        if touched is None or known is None:
+            found = sql.execute(
+                "SELECT created_at, identifier, item FROM requests WHERE branch=? AND active", (number,)
+            ).fetchall()
+            return Listing.of(((time, identifier), item.encode()) for time, identifier, item in found)
+        changed = {}
+        for identifier in touched:
+            row = sql.execute(
+                "SELECT created_at, item FROM requests WHERE identifier=? AND branch=? AND active", (identifier, number)
+            ).fetchone()
+            changed[identifier] = ((row[0], identifier), row[1].encode()) if row else None
+        return known.updated(changed)
+
+    def _chain(self, branch: str, old: str | None, new: str) -> list[Landed] | None:
+        """What the writer noted from ``old`` to ``new``, without a gap; None if that is not all of it."""
+        noted = self._noted.get(branch)
+        chain: list[Landed] = []
+        at = old
+        while noted and at != new:
+            landed = noted.popleft()
+            if landed.old == at:
+                chain.append(landed)
+                at = landed.new
+        return chain if at == new else None
+
+    def _difference(self, branch: str, old: str | None, new: str) -> Iterator[Delta]:
+        before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
+        for path, _, blob in diff(self._objects, before, after):
+            if blob is None:
+                yield Delta(path)
+            else:
+                document, faults = read_document(branch, path, self._objects.raw(blob))
+                if document is not None or faults:
+                    yield Delta(path, document, tuple(faults))
+
+
+_EMPTY = Listing.of([])
+
+
+def rebuild(repository: Path, refs: Refs, path: Path, progress: Progress = lambda branch, count: None) -> int:
+    """Makes the index file anew; how many branches it holds. Raises `Error` (unavailable)."""
+    tips = {branch: tip for branch, tip in refs.branches().items() if names.branch_backend(branch)}
+    try:
+        build(repository, path, tips, progress)
+    except (sqlite3.Error, OSError) as error:
+        raise unavailable(f"the index can't be written: {error}", str(path)) from None
+    return len(tips)

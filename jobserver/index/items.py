@@ -1,0 +1,75 @@
+"""Job requests and jobs as JSON data, in the shapes of the HTTP API v2 (CONTRACT section 4).
+
+An item carries the keys that the runners of 2021 and of 2025 need, both; kept ready, because a poll must cost nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from jobserver.domain import lifecycle
+from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
+from jobserver.store.canonical import text_of
+
+_WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")
+_JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """``2026-11-23T20:15:04.123456Z``, or None."""
+    return None if moment is None else text_of(moment)
+
+
+def request_item(request: JobRequest) -> dict[str, Any]:
+    """What a runner has to know about a job request."""
+    workspace = {key: getattr(request.workspace, key) for key in _WORKSPACE}
+    workspace["created_at"] = time_text(request.workspace.created_at)
+    org, _, project = (request.project or "").partition("/")
+    return {
+        "identifier": request.identifier,
+        "backend": request.backend,
+        "sha": request.sha,
+        "workspace": workspace,
+        "created_by": request.created_by,
+        "created_at": time_text(request.created_at),
+        "requested_actions": list(request.requested_actions),
+        "cancelled_actions": list(request.cancelled_actions),
+        "force_run_dependencies": request.force_run_dependencies,
+        "codelists_ok": request.codelists_ok,
+        "database_name": request.database_name,
+        "project": project or None,
+        "orgs": [org] if org else [],
+    }
+
+
+def job_item(job: Job) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "identifier": job.identifier,
+        "action": job.action,
+        "status": job.status,
+        "status_code": job.status_code,
+        "status_message": job.status_message,
+    }
+    item |= {key: time_text(getattr(job, key)) for key in _JOB_TIMES}
+    item |= {key: value for key in sorted(OPTIONAL_KEYS) if (value := getattr(job, key)) is not None}
+    return item
+
+
+def detail(item: dict[str, Any], jobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The item with its jobs (items, oldest first) and what follows from them."""
+    ordered = sorted(jobs, key=lambda job: (job["created_at"], job["identifier"]))
+    statuses = [job["status"] for job in ordered]
+    done = bool(statuses) and all(status in lifecycle.FINISHED for status in statuses)
+    return {
+        **item,
+        "status": lifecycle.request_status(statuses),
+        "started_at": _extreme(min, (job["started_at"] for job in ordered)),
+        "completed_at": _extreme(max, (job["completed_at"] for job in ordered)) if done else None,
+        "jobs": ordered,
+    }
+
+
+def _extreme(choose: Any, times: Iterable[str | None]) -> str | None:
+    """Of texts of equal form, so that text order is time order."""
+    found: str | None = choose((time for time in times if time), default=None)
+    return found

@@ -1,0 +1,100 @@
+"""The index file: its tables, and how a file that is not ours, or of another version, is told apart.
+
+SQLite in WAL mode: readers see one commit's state while the next is applied. `synchronous=NORMAL`: after a power loss
+the newest transactions may be gone, never half there; the tips in ``branches`` then say what has to be applied again.
+"""
+
+import sqlite3
+from pathlib import Path
+
+VERSION = 1
+APPLICATION = 0x6A6F6273  # "jobs"
+
+TABLES = """
+CREATE TABLE branches (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    tip TEXT NOT NULL            -- the commit that all rows of this branch are of
+);
+CREATE TABLE requests (
+    branch INTEGER NOT NULL,
+    identifier TEXT NOT NULL,
+    area TEXT NOT NULL,          -- active or archive: the folder
+    day TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    project TEXT,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL, -- times are microseconds since 1970
+    item TEXT NOT NULL,          -- JSON, as a runner gets it
+    active INTEGER NOT NULL,     -- 1: a runner has to look at it
+    status TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    started_at INTEGER,
+    completed_at INTEGER,
+    updated_at INTEGER
+);
+CREATE TABLE jobs (
+    branch INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    identifier TEXT NOT NULL,
+    workspace TEXT,              -- of its request; NULL while that can't be read
+    action TEXT NOT NULL,
+    status TEXT NOT NULL,
+    status_code TEXT NOT NULL,
+    status_message TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER,
+    started_at INTEGER,
+    completed_at INTEGER,
+    more TEXT,                   -- JSON of the fields that only some runners send
+    PRIMARY KEY (branch, request, identifier)
+) WITHOUT ROWID;
+CREATE TABLE faults (
+    branch INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    message TEXT NOT NULL
+);
+"""
+# Made after a rebuild has loaded its rows: one sort instead of a search per row.
+INDEXES = """
+CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
+CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
+CREATE INDEX jobs_identifier ON jobs (identifier);
+CREATE INDEX jobs_action ON jobs (workspace, action, created_at, status);
+CREATE INDEX faults_path ON faults (branch, path);
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Transactions are begun by hand. The page cache is small: the system's own serves all connections."""
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA cache_size=-1024")
+    return connection
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """A new, empty file at ``path``, without its indexes, for loading: neither safe nor shared until it is done."""
+    connection = connect(path)
+    connection.executescript(
+        f"PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION};"
+        "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;" + TABLES
+    )
+    return connection
+
+
+def usable(path: Path) -> bool:
+    """Whether an index of this version stands at ``path``."""
+    if not path.is_file():
+        return False
+    connection = sqlite3.connect(path)
+    try:
+        marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        connection.execute("SELECT count(*) FROM branches").fetchone()
+    except sqlite3.Error:
+        return False
+    finally:
+        connection.close()
+    return marks == [APPLICATION, VERSION]

@@ -1,0 +1,49 @@
+"""Every file of a revision, streamed from `git cat-file --batch`: for whoever reads a branch whole.
+
+Faster than reading object by object in process, and in memory only a part at a time.
+"""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobserver.errors import unavailable
+from jobserver.store.repo import git, program
+
+
+def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
+    """(path, data) of each file, in the tree's order. Raises `Error` (unavailable) with git's own words."""
+    listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision)
+    rows = [row for row in listing.split("\0") if row]
+    paths = [row[row.index("\t") + 1 :] for row in rows]
+    shas = [row[: row.index("\t")].split(" ")[2] for row in rows]
+    del listing, rows
+    command = [program(), "-C", str(repository), "cat-file", "--batch", "--buffer"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1 << 20) as process:
+        asked, answered = process.stdin, process.stdout
+        assert asked is not None
+        assert answered is not None
+
+        def ask() -> None:
+            # From a thread of its own: both pipes fill up.
+            try:
+                for start in range(0, len(shas), 1000):
+                    asked.write(("\n".join(shas[start : start + 1000]) + "\n").encode())
+                asked.close()
+            except BrokenPipeError:
+                pass
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            for path in paths:
+                head = answered.readline().split()
+                if len(head) != 3:
+                    raise unavailable("git cat-file ended early; `git fsck` says whether objects are missing", path)
+                size = int(head[2])
+                yield path, answered.read(size)
+                answered.read(1)
+        finally:
+            process.kill()
+            thread.join()

@@ -1,0 +1,241 @@
+"""The index against the repository: whichever way it learnt of the commits, it is what a rebuild would make."""
+
+import random
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.errors import Error
+from jobserver.index import query
+from jobserver.index.build import build
+from jobserver.index.follow import Index, rebuild
+from jobserver.index.items import detail
+from jobserver.store.repo import StateRepo
+from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job
+
+Open = Callable[..., Index]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.repo.close()
+
+
+@pytest.fixture
+def opened(site: Site, tmp_path: Path) -> Iterator[Open]:
+    made: list[Index] = []
+
+    def open_index(name: str = "index.sqlite3") -> Index:
+        made.append(Index(site.path, site.repo.writer.refs, tmp_path / name))
+        return made[-1]
+
+    yield open_index
+    for index in made:
+        index.close()
+
+
+def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All that an index says, without the numbers it gave its branches."""
+    sql = sqlite3.connect(path)
+    try:
+        found = {}
+        for table, columns in (
+            (
+                "requests",
+                "area, day, workspace, project, created_by, created_at, item, active, status, requests.jobs,"
+                " succeeded, started_at, completed_at, updated_at, identifier",
+            ),
+            (
+                "jobs",
+                "request, identifier, workspace, action, status, status_code, status_message, created_at,"
+                " updated_at, started_at, completed_at, more",
+            ),
+            ("faults", "path, line, key, message"),
+        ):
+            found[table] = sorted(
+                sql.execute(f"SELECT branches.name, {columns} FROM {table} JOIN branches ON branch = id").fetchall(),
+                key=repr,
+            )
+        found["branches"] = sorted(sql.execute("SELECT name, tip FROM branches").fetchall())
+        return found
+    finally:
+        sql.close()
+
+
+def anything(site: Site, chance: random.Random, known: list[str]) -> None:
+    """One command or another; some are refused, and that is part of it."""
+    target = chance.choice(known) if known else None
+    minute = chance.randrange(100)
+    try:
+        match chance.randrange(8):
+            case 0 | 1:
+                known.append(site.ask(*chance.sample(["generate", "analyse", "run_all"], 2)))
+            case 2 if target:
+                site.do(ALICE, c.CancelJobs(target, "tpp", ()))
+            case 3:
+                site.do(ADMIN, c.AddUser(f"u{minute}"))
+            case 4:
+                site.do(ADMIN, c.RotateBackendToken("tpp", f"{minute:064x}", True))
+            case _ if target:
+                count = chance.randrange(4)
+                statuses = [chance.choice(["pending", "running", "failed", "succeeded"]) for _ in range(count + 1)]
+                site.report(*((target, job(f"{target[-6:]}{n}", status, minute)) for n, status in enumerate(statuses)))
+    except Error:
+        pass
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    told, comparing, seldom = opened("told"), opened("comparing"), opened("seldom")
+    site.repo.writer.listen(told.note)
+    known: list[str] = []
+    for _ in range(40):
+        anything(site, chance, known)
+        told.refresh()
+        comparing.refresh()
+        if chance.random() < 0.1:
+            seldom.refresh()
+    seldom.refresh()
+    rebuild(site.path, site.repo.writer.refs, tmp_path / "anew")
+    expected = rows(tmp_path / "anew")
+    assert expected["requests"]
+    for index in (told, comparing, seldom):
+        assert rows(index.path) == expected
+        assert index.listing(["tpp"]) == told.listing(["tpp"])
+        assert index.directory() == told.directory()
+    afresh = opened("anew")
+    assert afresh.listing(["tpp"]) == told.listing(["tpp"])
+    assert {**vars_of(afresh)} == {**vars_of(told)}
+
+
+def vars_of(index: Index) -> dict[str, object]:
+    directory = index.directory()
+    return {name: getattr(directory, name) for name in type(directory).__slots__}
+
+
+def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
+    index = opened()
+    identifier = site.ask()
+    assert [key[1] for key, _ in index.listing(["tpp"]).items] == [identifier]
+    site.report((identifier, job("j1", "running", 1)))
+    with index.view() as sql:
+        found = query.find_request(sql, identifier, ["tpp"])
+        assert query.latest_statuses(sql, "trends") == {"generate": "running"}
+    assert found is not None
+    assert detail(*found)["status"] == "running"
+
+
+def test_a_report_of_running_leaves_the_list_as_it_was(site: Site, opened: Open) -> None:
+    index = opened()
+    identifier = site.ask()
+    before = index.listing(["tpp"])
+    site.report((identifier, job("j1", "running", 1)))
+    assert index.listing(["tpp"]) is before
+    site.report((identifier, job("j1", "succeeded", 2)))
+    assert index.listing(["tpp"]).items == ()
+    site.report((identifier, job("j1", "running", 3)))
+    assert index.listing(["tpp"]) == before
+
+
+def test_a_wait_ends_with_a_change_of_the_list(site: Site, opened: Open) -> None:
+    index = opened()
+    index.start()
+    etag = index.listing(["tpp"]).etag
+    assert index.wait(["tpp"], etag, 0).etag == etag
+    found: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(index.wait(["tpp"], etag, 60).items[0][0][1])) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    identifier = site.ask()
+    index.moved()
+    for thread in threads:
+        thread.join()
+    assert found == [identifier] * 20
+
+
+def test_release_ends_every_wait(site: Site, opened: Open) -> None:
+    index = opened()
+    etag = index.listing(["tpp"]).etag
+    thread = threading.Thread(target=index.wait, args=(["tpp"], etag, 600))
+    thread.start()
+    index.release()
+    thread.join()
+
+
+def test_deleted_or_foreign_it_is_made_anew(site: Site, opened: Open, tmp_path: Path) -> None:
+    identifier = site.ask()
+    for content in (None, b"", b"no database" * 100):
+        path = tmp_path / f"index{content and len(content)}"
+        if content is not None:
+            path.write_bytes(content)
+        assert [key[1] for key, _ in opened(path.name).listing(["tpp"]).items] == [identifier]
+    old = tmp_path / "old"
+    build(site.path, old, {})
+    sql = sqlite3.connect(old)
+    sql.execute("PRAGMA user_version=999")
+    sql.close()
+    assert opened("old").listing(["tpp"]).items
+
+
+def test_two_processes_share_one_file(site: Site, opened: Open) -> None:
+    first, second = opened(), opened()
+    for _ in range(3):
+        identifier = site.ask()
+        for index in (first, second):
+            assert index.listing(["tpp"]).items[0][0][1] == identifier
+        first, second = second, first
+
+
+def test_what_cannot_be_read_is_named_and_served_around(site: Site, opened: Open, tmp_path: Path) -> None:
+    index = opened()
+    good, bad = site.ask(), site.ask()
+    clone = tmp_path / "clone"
+    for arguments in (
+        ["clone", "-q", "-b", "backends/tpp", str(site.path), str(clone)],
+        ["-C", str(clone), "config", "user.name", "x"],
+        ["-C", str(clone), "config", "user.email", "x@y"],
+    ):
+        subprocess.run(["git", *arguments], check=True)
+    (request,) = clone.glob(f"active/*/{bad}/request.yaml")
+    text = request.read_text()
+    request.write_text(text.replace("database_name: full", "database_name: [1]"))
+    (clone / "stray.txt").write_text("x")
+    commit = ["git", "-C", str(clone)]
+    subprocess.run([*commit, "add", "."], check=True)
+    subprocess.run([*commit, "commit", "-qm", "x"], check=True)
+    subprocess.run([*commit, "push", "-q"], check=True)
+    assert [key[1] for key, _ in index.listing(["tpp"]).items] == [good]
+    assert [(branch, fault.path, fault.key) for branch, fault in index.faults()] == [
+        ("backends/tpp", request.relative_to(clone).as_posix(), "database_name"),
+        ("backends/tpp", "stray.txt", ""),
+    ]
+    written = site.report((bad, job("j1", "running", 1)), (good, job("j2", "running", 1)))
+    assert written.changes.result["ignored"] == [bad]
+    subprocess.run([*commit, "pull", "-q", "--rebase"], check=True)
+    request.write_text(text)
+    (clone / "stray.txt").unlink()
+    subprocess.run([*commit, "commit", "-qam", "mended"], check=True)
+    subprocess.run([*commit, "push", "-q"], check=True)
+    assert list(index.faults()) == []
+    assert len(index.listing(["tpp"]).items) == 2
+
+
+def test_another_server_writes_and_this_one_sees_it(site: Site, opened: Open) -> None:
+    index = opened()
+    other = StateRepo(site.path, site.repo.key, "jobs.example", TEMPLATES)
+    other.maintain()
+    site.repo.maintain()
+    other.close()
+    identifier = site.ask()
+    assert index.listing(["tpp"]).items[0][0][1] == identifier
+    assert TPP.name in index.directory().backends
