@@ -5,15 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jobserver.config import Settings
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER
+from jobserver.index.build import Progress
+from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
+from jobserver.service.live import Live
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import PRINCIPAL, StateRepo
 from jobserver.store.signing import SigningKey
+from jobserver.store.watch import Watch
+from jobserver.web.app import Parts, make_app
 
 Clock = Callable[[], datetime]
 
@@ -30,6 +36,8 @@ def templates() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class App:
+    """What a command works with."""
+
     settings: Settings
     repo: StateRepo
     gate: Gate
@@ -37,7 +45,23 @@ class App:
     requests: Requests
 
     def close(self) -> None:
+        self.gate.close()
         self.repo.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a serving process works with: an `App` with its index, behind a WSGI application."""
+
+    app: App
+    index: Index
+    watch: Watch
+    wsgi: Callable[..., Any]
+
+    def close(self) -> None:
+        self.watch.close()
+        self.index.close()
+        self.app.close()
 
 
 def connect(settings: Settings, clock: Clock = now) -> App:
@@ -45,6 +69,33 @@ def connect(settings: Settings, clock: Clock = now) -> App:
     key = SigningKey.load(settings.signing_key, PRINCIPAL)
     repo = StateRepo(settings.state_repo, key, settings.hostname, templates())
     return _assemble(settings, repo, clock)
+
+
+def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
+    """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
+    app = connect(settings, clock)
+    index: Index | None = None
+    try:
+        ensure_admins(app)
+        index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
+        app.repo.writer.listen(index.note)
+        index.refresh()
+        index.start()
+        parts = Parts(
+            app.repo,
+            index,
+            app.gate,
+            app.requests,
+            Live(clock),
+            settings.base_url,
+            settings.backends,
+        )
+        return Server(app, index, Watch(settings.state_repo, index.moved), make_app(parts))
+    except BaseException:
+        if index is not None:
+            index.close()
+        app.close()
+        raise
 
 
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock) -> App:

@@ -31,7 +31,7 @@ OWNERS = {
     "github": {"service"},
     "requests": {"service"},
     "httpx": {"runner", "cli"},
-    "orjson": {"web", "index"},
+    "orjson": {"index", "service", "web"},
     "bottle": {"web"},
     "prometheus_client": {"web"},
     "granian": {"cli"},

@@ -5,7 +5,7 @@ Values are checked here and nowhere else; whether a document may follow another 
 
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,10 +15,14 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    ValidationError,
 )
 
 from jobserver.domain import names
 from jobserver.domain.permissions import Role
+from jobserver.errors import Error, Fault, invalid
+
+D = TypeVar("D", bound="Document")
 
 MAX_BYTES = 64 * 1024
 MAX_REQUEST_BYTES = 1024 * 1024
@@ -212,6 +216,41 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
 
 # Written only where they are known (CONTRACT section 1).
 OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
+
+
+_CUT = " [cut by the server at 8 KiB]"
+
+
+def cut_message(text: str) -> str:
+    """A job's status message, cut to what a document may hold: one that is too long must not stop a whole report."""
+    data = text.encode(errors="replace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return text
+    return data[: MAX_MESSAGE_BYTES - len(_CUT)].decode(errors="ignore") + _CUT
+
+
+def checked(model: type[D], values: dict[str, Any]) -> D:
+    """A document from values. Raises `Error` (invalid) with a fault for each field that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid_values(error) from None
+
+
+def invalid_values(error: ValidationError) -> Error:
+    """pydantic's faults as ours."""
+    faults = [Fault(reason(one), key=".".join(map(str, one["loc"]))) for one in error.errors(include_url=False)]
+    return invalid(str(faults[0]), faults=faults)
+
+
+def reason(fault: Any) -> str:
+    """pydantic's reason, shortened to what the person who edits the document can use."""
+    if fault["type"] == "missing":
+        return "required, and missing"
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def name_faults(where: names.DocPath, document: AnyDocument) -> list[tuple[str, str]]:

@@ -11,12 +11,22 @@ from pydantic import ValidationError
 
 from jobserver.domain import commands as c
 from jobserver.domain import names
-from jobserver.domain.documents import AnyDocument, Backend, Member, Org, Project, Token, User, Workspace
+from jobserver.domain.documents import (
+    AnyDocument,
+    Backend,
+    Member,
+    Org,
+    Project,
+    Token,
+    User,
+    Workspace,
+    invalid_values,
+)
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.plan_requests import cancel, request, update
 from jobserver.domain.state import Change, Changes, State
-from jobserver.errors import Fault, conflict, invalid, not_found
+from jobserver.errors import conflict, invalid, not_found
 
 D = TypeVar("D")
 
@@ -33,8 +43,7 @@ def plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id: 
     try:
         return _plan(state, command, actor, now, new_id)
     except ValidationError as error:
-        faults = [Fault(str(one["msg"]), key=".".join(map(str, one["loc"]))) for one in error.errors(include_url=False)]
-        raise invalid(str(faults[0]), faults=faults) from None
+        raise invalid_values(error) from None
 
 
 def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id: str) -> Changes:

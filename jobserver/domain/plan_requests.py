@@ -5,14 +5,20 @@ from datetime import datetime
 
 from jobserver.domain import commands as c
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job, JobRequest, PipelineAction, RequestedWorkspace
+from jobserver.domain.documents import (
+    MAX_MESSAGE_BYTES,
+    Job,
+    JobRequest,
+    PipelineAction,
+    RequestedWorkspace,
+    cut_message,
+)
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Change, Changes, Move, State, Stored
 from jobserver.errors import Error, conflict, invalid, not_found
 
 RUN_ALL = "run_all"
-_CUT = " [cut by the server at 8 KiB]"
 
 
 def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
@@ -113,21 +119,17 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     )
 
 
-def _cut(job: Job) -> Job:
-    data = job.status_message.encode()
-    if len(data) <= MAX_MESSAGE_BYTES:
-        return job
-    kept = data[: MAX_MESSAGE_BYTES - len(_CUT)].decode(errors="ignore")
-    return job.model_copy(update={"status_message": kept + _CUT})
-
-
 def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
     reported: dict[str, dict[str, Job]] = {}
     owners: dict[str, str] = {}
     for identifier, job in command.jobs:
         if owners.setdefault(job.identifier, identifier) != identifier:
             raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
-        reported.setdefault(identifier, {})[job.identifier] = _cut(job)
+        reported.setdefault(identifier, {})[job.identifier] = (
+            job.model_copy(update={"status_message": cut_message(job.status_message)})
+            if len(job.status_message) * 4 > MAX_MESSAGE_BYTES
+            else job
+        )
     ignored: list[str] = []
     changes: list[Change] = []
     moves: list[Move] = []

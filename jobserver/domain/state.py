@@ -34,6 +34,7 @@ class State(Main, Protocol):
     def find(self, identifier: str) -> Stored | None: ...
     def jobs(self, place: Place) -> Mapping[str, Job]:
         """Without those that can't be read: the runner's next report writes them anew."""
+
     def owner(self, job: str) -> str | None:
         """The active request that has a job of this id, or None."""
 

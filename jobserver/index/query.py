@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -17,10 +17,12 @@ def _time(micros: int | None) -> str | None:
     return None if micros is None else time_text(_EPOCH + timedelta(microseconds=micros))
 
 
-def find_request(
-    sql: sqlite3.Connection, identifier: str, backends: Collection[str]
-) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """(item, its jobs' items) of a request of one of these backends."""
+Found: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A job request's item, and its jobs' items."""
+
+
+def find_request(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> Found | None:
+    """The request of this id on one of these backends."""
     branches = [backend_branch(slug) for slug in backends]
     marks = ",".join("?" * len(branches))
     found = sql.execute(
@@ -45,21 +47,26 @@ def _job(row: tuple[Any, ...]) -> dict[str, Any]:
     return item | (orjson.loads(row[9]) if row[9] else {})
 
 
-def latest_statuses(sql: sqlite3.Connection, workspace: str) -> dict[str, str]:
-    """action -> status of its job that was made last, over all requests of the workspace.
+def latest_statuses(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, str]:
+    """action -> status of its job that was made last, over the workspace's requests on these backends.
 
-    Steps from action to action through the index, so that it costs the number of actions, not of jobs.
+    Steps from action to action through an index, so that it costs the number of actions, not of jobs.
     """
-    found: dict[str, str] = {}
-    action = ""
-    while True:
-        row = sql.execute(
-            "SELECT action FROM jobs WHERE workspace=? AND action > ? ORDER BY action LIMIT 1", (workspace, action)
-        ).fetchone()
-        if row is None:
-            return found
-        action = row[0]
-        found[action] = sql.execute(
-            "SELECT status FROM jobs WHERE workspace=? AND action=? ORDER BY created_at DESC, status LIMIT 1",
-            (workspace, action),
-        ).fetchone()[0]
+    latest: dict[str, tuple[int, str]] = {}
+    for slug in backends:
+        row = sql.execute("SELECT id FROM branches WHERE name=?", (backend_branch(slug),)).fetchone()
+        action = None if row is None else ""
+        while action is not None:
+            found = sql.execute(
+                "SELECT action FROM jobs WHERE branch=? AND workspace=? AND action > ? ORDER BY action LIMIT 1",
+                (row[0], workspace, action),
+            ).fetchone()
+            action = None if found is None else found[0]
+            if action is not None:
+                last = sql.execute(
+                    "SELECT created_at, status FROM jobs WHERE branch=? AND workspace=? AND action=?"
+                    " ORDER BY created_at DESC, status DESC LIMIT 1",
+                    (row[0], workspace, action),
+                ).fetchone()
+                latest[action] = max(latest.get(action, (0, "")), last)
+    return {action: status for action, (_, status) in sorted(latest.items())}

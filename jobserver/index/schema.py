@@ -63,7 +63,7 @@ INDEXES = """
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
 CREATE INDEX jobs_identifier ON jobs (identifier);
-CREATE INDEX jobs_action ON jobs (workspace, action, created_at, status);
+CREATE INDEX jobs_action ON jobs (branch, workspace, action, created_at, status);
 CREATE INDEX faults_path ON faults (branch, path);
 """
 

@@ -3,16 +3,19 @@
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobserver.domain import names
 from jobserver.domain.admit import Admitted, admit
-from jobserver.domain.commands import Command
+from jobserver.domain.commands import Command, UpdateJobs
 from jobserver.domain.names import branch_backend
 from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
-from jobserver.errors import not_found
+from jobserver.domain.state import Changes
+from jobserver.errors import Code, Error, not_found
+from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Snapshot
 from jobserver.store.writer import Written
@@ -24,13 +27,39 @@ class Random(Protocol):
     def randbits(self, k: int, /) -> int: ...
 
 
+class _Repeated(Error):
+    """Out of the writer's turn: this was done before. ``result`` is what it would tell now."""
+
+    def __init__(self, done: Done, result: Mapping[str, Any]) -> None:
+        super().__init__(Code.CONFLICT, "done before")
+        self.done, self.result = done, result
+
+
+def again(done: Done, result: Mapping[str, Any]) -> Written:
+    """What was answered then: the commit, the id that was made then, and what is ignored now as it was then."""
+    identifier = {"identifier": done.request} if done.request else {}
+    return Written(done.branch, done.commit, True, Changes(done.branch, "", "", result={**result, **identifier}))
+
+
+def _result(state: Snapshot, command: Command, actor: Actor, now: datetime) -> Mapping[str, Any]:
+    """Only reports tell more than their commit does: which job requests they named in vain."""
+    if isinstance(command, UpdateJobs):
+        with suppress(Error):
+            return plan(state, command, actor, now, "").result
+    return {}
+
+
 class Gate:
     """Thread-safe. ``clock`` gives aware UTC times."""
 
     def __init__(self, repo: StateRepo, clock: Callable[[], datetime], random: Random = secrets) -> None:
         self._repo, self._clock, self._random = repo, clock, random
+        self.ledger = Ledger(repo, clock)
         self._last = 0
         self._guard = threading.Lock()
+
+    def close(self) -> None:
+        self.ledger.close()
 
     def _new_id(self, now: datetime) -> str:
         """Later is greater, also within a microsecond and when the clock goes back."""
@@ -38,20 +67,29 @@ class Gate:
             self._last = max(names.micros(now), self._last + 1)
             return names.request_id(self._last, self._random.randbits(27))
 
-    def submit(self, actor: Actor, command: Command, via: str) -> Written:
+    def submit(self, actor: Actor, command: Command, via: str, key: Key | None = None) -> Written:
         """Decides and writes. Returns once the commit is durable; raises `Error` with nothing changed.
 
-        ``via`` says by which front end it came (``http``, ``cli``), for the record.
+        ``via`` says by which front end it came (``http``, ``cli``), for the record. With a ``key`` that did this
+        already, writes nothing and returns what was written then.
         """
         branch = branch_of(command)
         self._open(branch)
         trailers = {"Via": via, "Request-Id": f"{self._random.randbits(96):024x}"}
+        if key is not None:
+            trailers[TRAILER] = key.trailer
 
         def decide(state: Snapshot) -> tuple[Admitted, Mapping[str, str]]:
             now = self._clock()
+            if key is not None and (done := self.ledger.find(key)) is not None:
+                raise _Repeated(done, _result(state, command, actor, now))
             return admit(state, plan(state, command, actor, now, self._new_id(now)), actor, now), trailers
 
-        return self._repo.writer.submit(branch, decide)
+        with self.ledger.holding(key) if key is not None else nullcontext():
+            try:
+                return self._repo.writer.submit(branch, decide)
+            except _Repeated as repeated:
+                return again(repeated.done, repeated.result)
 
     def _open(self, branch: str) -> None:
         """A backend's branch is made when it is first needed: `backend add` writes main, and one command one branch."""

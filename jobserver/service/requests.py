@@ -11,7 +11,8 @@ from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Stored
 from jobserver.errors import not_found
-from jobserver.service.gate import Gate
+from jobserver.service.gate import Gate, again
+from jobserver.service.idempotency import Key
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Snapshot
@@ -38,11 +39,14 @@ class Requests:
         backend: str,
         via: str,
         *,
+        key: Key | None = None,
         force_run_dependencies: bool = False,
         will_notify: bool | None = None,
         database_name: str | None = None,
     ) -> Written:
         """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
+        if key is not None and (done := self._gate.ledger.find(key)) is not None:
+            return again(done, {})  # also while the study's host does not answer
         found = self._repo.writer.look(names.MAIN, lambda state: state.workspace(workspace))
         if found is None:
             raise not_found(f"there is no workspace {workspace!r}")
@@ -61,12 +65,24 @@ class Requests:
             will_notify=will_notify,
             database_name=database_name,
         )
-        return self._gate.submit(actor, command, via)
+        return self._gate.submit(actor, command, via, key)
 
-    def cancel(self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str) -> Written:
+    def cancel(
+        self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None
+    ) -> Written:
         """Cancels these actions, or all that are not finished; durable before the runner has seen the request."""
         request = self.find(identifier).stored.request
-        return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via)
+        return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via, key)
+
+    def written(self, written: Written) -> Seen:
+        """The job request that ``written`` is about, as it was at that commit."""
+        identifier = written.changes.result["identifier"]
+        seen = self._repo.writer.look(
+            written.branch, lambda state: _see(state, state.find(identifier)), at=written.commit
+        )
+        if seen is None:
+            raise not_found(f"there is no job request {identifier!r}")
+        return seen
 
     def find(self, identifier: str) -> Seen:
         """Raises `Error` (not_found)."""

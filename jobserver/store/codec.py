@@ -159,16 +159,6 @@ def _typed(text: str, what: str) -> Any:
         return None
 
 
-def _reason(error: Any) -> str:
-    """pydantic's reason, shortened to what the person who edits YAML can use."""
-    if error["type"] == "missing":
-        return "required, and missing"
-    if error["type"] == "string_pattern_mismatch":
-        return f"{error['input']!r:.60} does not match {error['ctx']['pattern']}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[0].lower() + message[1:]
-
-
 def _strict(model: type[D], data: bytes, path: str) -> D:
     node = read_nodes(data, path)
     if not isinstance(node, Mapping):
@@ -183,14 +173,19 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
             for one in error.errors(include_url=False):
                 place = tuple(part for part in one["loc"] if part != "[key]")
                 known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
-                conversion.fault(_reason(one), conversion.lines[known], place)
+                conversion.fault(documents.reason(one), conversion.lines[known], place)
     faults = sorted(conversion.faults, key=lambda fault: fault.line)
     raise invalid(str(faults[0]), faults=faults)
 
 
+def size_limit(model: type[documents.Document]) -> int:
+    """Bytes of YAML that a document of this kind may have."""
+    return documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
+
+
 def read(model: type[D], data: bytes, path: str = "") -> D:
     """The document in ``data``. Raises `Error` (invalid) with every fault: file, line, key and what was expected."""
-    limit = documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
+    limit = size_limit(model)
     if len(data) > limit:
         fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)
         raise invalid(str(fault), faults=[fault])

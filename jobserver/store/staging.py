@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from jobserver.domain import names
 from jobserver.domain.admit import POLICY, Admitted
-from jobserver.domain.documents import Job
+from jobserver.domain.documents import AnyDocument, Job
 from jobserver.domain.names import Area
 from jobserver.domain.permissions import SERVER, ActorKind
-from jobserver.errors import conflict
+from jobserver.errors import Fault, conflict, invalid
 from jobserver.store import codec, packs, trees
 from jobserver.store.objects import Objects
 from jobserver.store.packs import Pack
@@ -55,8 +55,8 @@ class Staging:
         if admitted.tip != head.tip:
             raise conflict("the branch has moved since this was judged")
         root = self._edit(head.root, self._edits(head, admitted))
-        lines = [f"{key}: {value}" for key, value in self._trailers(admitted, trailers)]
-        message = "\n".join([admitted.changes.subject, "", *lines, ""])
+        lines = [f"{key}: {_line(value)}" for key, value in self._trailers(admitted, trailers)]
+        message = "\n".join([_line(admitted.changes.subject), "", *lines, ""])
         empty = self.pack.add(packs.TREE, b"") if root is None else b""
         self._commit(head, root or empty, message, self._identity.author(admitted), admitted.now)
         assert head.tip is not None
@@ -110,7 +110,7 @@ class Staging:
             if change.after is None:
                 _put(edits, change.path, None)
             else:
-                blob = self.pack.add(packs.BLOB, codec.write(change.after))
+                blob = self.pack.add(packs.BLOB, _written(change.path, change.after))
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.Entry(trees.FILE, b"", blob))
         self._own(head, admitted)
@@ -177,6 +177,20 @@ class Staging:
     def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
         self._objects.remember_tree(sha, raw, instead_of)
         return sha
+
+
+def _written(path: str, document: AnyDocument) -> bytes:
+    """Its canonical YAML, if that could be read again. Raises `Error` (invalid) if it is too large."""
+    data = codec.write(document)
+    if len(data) > (limit := codec.size_limit(type(document))):
+        fault = Fault(f"{len(data)} bytes as YAML, at most {limit} are allowed", path)
+        raise invalid(str(fault), faults=[fault])
+    return data
+
+
+def _line(text: str) -> str:
+    """One line of a commit message: what an action is called must not be able to add trailers."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
 def _put(edits: Edits, path: str, entry: "trees.Entry | Edits | None") -> None:

@@ -130,10 +130,14 @@ class Writer:
             for ticket in batch[1:]:  # the first is the leader itself
                 ticket.wake.release()
 
-    def look(self, branch: str, read: Callable[[Snapshot], T]) -> T:
-        """What ``read`` finds on the branch as it is now, in the writer's turn: for what is asked rarely."""
+    def look(self, branch: str, read: Callable[[Snapshot], T], at: str | None = None) -> T:
+        """What ``read`` finds on the branch as it is now, or was at the commit ``at``: for what is asked rarely.
+
+        In the writer's turn, so that no maintenance takes a pack away meanwhile.
+        """
         with self._reading, self.locked():
-            head, main = (Head.read(name, self.refs.tip(name), self._reader) for name in (branch, names.MAIN))
+            head = Head.read(branch, at or self.refs.tip(branch), self._reader)
+            main = Head.read(names.MAIN, self.refs.tip(names.MAIN), self._reader)
             return read(Snapshot(self._reader, head, main))
 
     def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:

@@ -128,7 +128,7 @@ def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
     site.report((identifier, job("j1", "running", 1)))
     with index.view() as sql:
         found = query.find_request(sql, identifier, ["tpp"])
-        assert query.latest_statuses(sql, "trends") == {"generate": "running"}
+        assert query.latest_statuses(sql, "trends", ["tpp"]) == {"generate": "running"}
     assert found is not None
     assert detail(*found)["status"] == "running"
 

@@ -1,0 +1,10 @@
+"""The WSGI entry point for any WSGI server: ``bottle_app:app``. Settings come from the environment and `.env`.
+
+`jobserver serve` is the tested way to serve it. Another server must run it as one process with threads, more of them
+than there are waiting polls (web.app.Parts.max_held).
+"""
+
+from jobserver.bootstrap import serve
+from jobserver.config import Settings
+
+app = serve(Settings.from_env()).wsgi

@@ -1,0 +1,56 @@
+"""Whether this server can read and write state, and what of it can't be read."""
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobserver.domain import names
+from jobserver.errors import Error, Fault
+from jobserver.index.follow import Index
+from jobserver.store.repo import StateRepo
+
+_BLOCK = 64 * 1024  # bytes that a small batch takes
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``problems`` stop reads or writes; ``unreadable`` documents, (branch, fault), are served around."""
+
+    problems: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, Fault]] = field(default_factory=list)
+
+
+def look(repo: StateRepo, index: Index) -> Health:
+    health = Health()
+    try:
+        if repo.writer.refs.tip(names.MAIN) is None:
+            health.problems.append("read: the state repository has no branch main")
+        health.unreadable.extend(index.faults())
+        if index.problem:
+            health.problems.append(f"read: {index.problem}")
+    except (Error, OSError) as error:
+        health.problems.append(f"read: {error}")
+    for folder in {repo.path / "objects" / "pack", index.path.parent}:
+        if problem := _cannot_write(folder):
+            health.problems.append(f"write: {folder.name}: {problem}")
+    return health
+
+
+def _cannot_write(folder: Path) -> str:
+    """Tries what a commit does, without leaving anything."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="tmp_health_", dir=folder)
+    except OSError as error:
+        return error.strerror or str(error)
+    try:
+        os.write(descriptor, bytes(_BLOCK))
+        os.fsync(descriptor)
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+    return ""

@@ -1,0 +1,123 @@
+"""Idempotency keys: the same POST again finds the commit that it made, on any server, after any crash.
+
+The commits themselves are the ledger (trailer ``Idempotency-Key: <digest> <digest of the body>``), so there is nothing
+to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn.
+"""
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobserver.domain.permissions import Actor
+from jobserver.errors import conflict
+from jobserver.store.objects import Objects
+from jobserver.store.repo import StateRepo
+
+TRAILER = "Idempotency-Key"
+KEPT = timedelta(hours=24)
+_ENTRY = re.compile(rb"\nIdempotency-Key: ([0-9a-f]{32}) ([0-9a-f]{32})\n")
+_REQUEST = re.compile(rb"\nJob-Request: ([2-7a-z]{16})\n")
+_TIME = re.compile(rb"\ncommitter [^\n]*> (\d+) [+-]\d{4}\n")
+_PARENT = re.compile(rb"\nparent ([0-9a-f]{40})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``digest`` is of actor, method, path and the client's key; ``body`` of the body. 32 hex each."""
+
+    digest: str
+    body: str
+
+    @classmethod
+    def of(cls, actor: Actor, method: str, path: str, key: str, body: bytes) -> "Key":
+        whole = "\n".join((str(actor), method, path, key)).encode()
+        return cls(*(hashlib.sha256(data).hexdigest()[:32] for data in (whole, body)))
+
+    @property
+    def trailer(self) -> str:
+        return f"{self.digest} {self.body}"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a key did before. ``request`` is the first job request that the commit names, or empty."""
+
+    branch: str
+    commit: str
+    body: str
+    request: str
+    at: datetime
+
+
+class Ledger:
+    """Thread-safe."""
+
+    def __init__(self, repo: StateRepo, clock: Callable[[], datetime]) -> None:
+        self._refs = repo.writer.refs
+        self._objects = Objects(repo.path)
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._tips: dict[str, str] = {}
+        self._done: dict[str, Done] = {}
+        self._held: dict[str, tuple[threading.Lock, int]] = {}
+
+    def close(self) -> None:
+        self._objects.close()
+
+    @contextmanager
+    def holding(self, key: Key) -> Iterator[None]:
+        """One at a time per key in this process: two in one batch would see nothing of each other."""
+        with self._guard:
+            lock, count = self._held.get(key.digest, (threading.Lock(), 0))
+            self._held[key.digest] = lock, count + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, count = self._held[key.digest]
+                if count == 1:
+                    del self._held[key.digest]
+                else:
+                    self._held[key.digest] = lock, count - 1
+
+    def find(self, key: Key) -> Done | None:
+        """What the key did within 24 hours; exact within the writer's turn.
+
+        Raises `Error` (conflict) if it was used with another body.
+        """
+        with self._guard:
+            oldest = self._clock() - KEPT
+            for branch, tip in self._refs.branches().items():
+                if self._tips.get(branch) != tip:
+                    self._read(branch, tip, oldest)
+            done = self._done.get(key.digest)
+        if done is None or done.at < oldest:
+            return None
+        if done.body != key.body:
+            raise conflict("this Idempotency-Key was used with another body", TRAILER)
+        return done
+
+    def _read(self, branch: str, tip: str, oldest: datetime) -> None:
+        commit, stop = tip, self._tips.get(branch)
+        while commit != stop:
+            raw = self._objects.raw(bytes.fromhex(commit))
+            top, _, message = raw.partition(b"\n\n")
+            time, parent = _TIME.search(top + b"\n"), _PARENT.search(top)
+            at = datetime.fromtimestamp(int(time[1]), oldest.tzinfo) if time else oldest
+            if at < oldest:
+                break
+            if entry := _ENTRY.search(message):
+                request = _REQUEST.search(message)
+                named = request[1].decode() if request else ""
+                self._done[entry[1].decode()] = Done(branch, commit, entry[2].decode(), named, at)
+            if parent is None:
+                break
+            commit = parent[1].decode()
+        self._tips[branch] = tip
+        if len(self._done) > 10_000:
+            self._done = {digest: done for digest, done in self._done.items() if done.at >= oldest}

@@ -1,0 +1,38 @@
+"""What the API's endpoints share: which backends are visible, who is a person, and idempotency keys."""
+
+from collections.abc import Sequence
+
+from bottle import request
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import forbidden, invalid
+from jobserver.index.follow import Index
+from jobserver.service.idempotency import Key
+from jobserver.web import http
+
+
+class Visible:
+    """The backends that this server shows: all, or those that the setting BACKENDS names."""
+
+    def __init__(self, index: Index, limit: Sequence[str]) -> None:
+        self._index, self._limit = index, frozenset(limit)
+
+    def slugs(self) -> Sequence[str]:
+        return [slug for slug in self._index.directory().backends if not self._limit or slug in self._limit]
+
+
+def person(actor: Actor) -> None:
+    """Raises `Error` (forbidden) for a backend."""
+    if actor.kind is not ActorKind.USER:
+        raise forbidden("this needs a person's token, not a backend's")
+
+
+def idempotency_key(actor: Actor, body: bytes) -> Key | None:
+    """From the request's header, if it has one. Raises `Error` (invalid) for one that can't be a key."""
+    key = http.header("Idempotency-Key")
+    if key is None:
+        return None
+    key = key.strip()
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise invalid("expected 1 to 255 printable ASCII characters", "Idempotency-Key")
+    return Key.of(actor, request.method, request.path, key, body)

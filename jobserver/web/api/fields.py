@@ -1,0 +1,79 @@
+"""A JSON object's fields, taken one by one; what is wrong is gathered, so that one answer names all of it."""
+
+from typing import Any, TypeVar, overload
+
+from jobserver.errors import Fault, invalid
+
+T = TypeVar("T")
+REQUIRED: Any = object()
+
+
+class Fields:
+    def __init__(self, data: Any) -> None:
+        if not isinstance(data, dict):
+            raise invalid(f"expected an object, found {kind(data)}", "non_field_errors")
+        self._data: dict[str, Any] = data
+        self._taken: set[str] = set()
+        self._faults: list[Fault] = []
+
+    def __contains__(self, name: str) -> bool:
+        return self._data.get(name) is not None
+
+    def done(self) -> None:
+        """Raises `Error` (invalid) with every fault, also for fields that nobody asked for."""
+        unknown = [name for name in self._data if name not in self._taken]
+        known = ", ".join(sorted(self._taken))
+        self._faults += [Fault(f"unknown field, expected one of: {known}", key=name[:100]) for name in unknown]
+        if self._faults:
+            raise invalid(str(self._faults[0]), faults=self._faults)
+
+    def _take(self, name: str, default: Any) -> Any:
+        self._taken.add(name)
+        value = self._data.get(name)
+        if value is None:
+            if default is REQUIRED:
+                self._faults.append(Fault("required", key=name))
+            return default
+        return value
+
+    def _fault(self, name: str, message: str, stand_in: T) -> T:
+        self._faults.append(Fault(message, key=name))
+        return stand_in
+
+    @overload
+    def text(self, name: str) -> str: ...
+    @overload
+    def text(self, name: str, default: None) -> str | None: ...
+    def text(self, name: str, default: Any = REQUIRED) -> str | None:
+        value = self._take(name, default)
+        if value is default:
+            return "" if default is REQUIRED else None
+        if not isinstance(value, str) or not value:
+            return self._fault(name, f"expected text, found {kind(value)}", "")
+        return value
+
+    def flag(self, name: str, default: bool | None) -> bool | None:
+        value = self._take(name, default)
+        if not isinstance(value, bool | None):
+            return self._fault(name, f"expected true or false, found {kind(value)}", default)
+        return value
+
+    def texts(self, name: str, most: int, empty: bool = False) -> list[str]:
+        value = self._take(name, REQUIRED)
+        if value is REQUIRED:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            return self._fault(name, f"expected a list of texts, found {kind(value)}", [])
+        if not empty and not value:
+            return self._fault(name, "expected at least one", [])
+        if len(value) > most:
+            return self._fault(name, f"{len(value)} entries, at most {most} are allowed", [])
+        return value
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is, in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    if value == "":
+        return "empty text"
+    return names.get(type(value), "null")

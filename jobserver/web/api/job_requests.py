@@ -1,0 +1,143 @@
+"""Job requests: the runner's list with its waiting polls, one with its jobs, asking for one, cancelling."""
+
+import threading
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+import orjson
+from bottle import HTTPResponse, request
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import forbidden, invalid, not_found
+from jobserver.index import query
+from jobserver.index.active import Listing, etag, list_body
+from jobserver.index.follow import Index
+from jobserver.index.items import detail, job_item, request_item
+from jobserver.service.requests import Requests
+from jobserver.store.writer import Written
+from jobserver.web import http
+from jobserver.web.api.common import Visible, idempotency_key, person
+from jobserver.web.api.fields import Fields
+from jobserver.web.metrics import Metrics
+
+MAX_ACTIONS = 1000
+
+
+class JobRequests:
+    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't."""
+
+    def __init__(
+        self, index: Index, requests: Requests, visible: Visible, metrics: Metrics, base_url: str, max_held: int
+    ) -> None:
+        self._index, self._requests, self._visible, self._metrics = index, requests, visible, metrics
+        self._base_url = base_url
+        self._slots = threading.Semaphore(max_held)
+
+    def listed(self, actor: Actor) -> HTTPResponse:
+        slugs = self._slugs(actor)
+        limit, offset = _number("limit"), _number("offset") or 0
+        listing = self._index.listing(slugs)
+        headers: dict[str, str] = {}
+        if (seconds := http.wait_seconds()) is not None and http.header("If-None-Match") is not None:
+            headers["Preference-Applied"] = f"wait={seconds}"
+            if limit is None and not offset and http.unchanged(listing.etag):
+                # With every thread holding a poll nobody else would be served: the excess is answered at once.
+                if self._slots.acquire(blocking=False):
+                    self._metrics.held(1)
+                    try:
+                        listing = self._index.wait(slugs, listing.etag, seconds)
+                    finally:
+                        self._metrics.held(-1)
+                        self._slots.release()
+                else:
+                    headers = {}
+        if limit is None and not offset:
+            body, tag = listing.body, listing.etag
+        else:
+            body = self._part(listing, limit, offset)
+            tag = etag(body)
+        if http.unchanged(tag):
+            return http.not_modified(tag, headers)
+        return http.answer(body, headers={"ETag": tag, **headers})
+
+    def _slugs(self, actor: Actor) -> Sequence[str]:
+        wanted = request.query.get("backend")
+        if actor.kind is ActorKind.BACKEND:
+            if wanted not in (None, "", actor.name):
+                raise forbidden(f"this token is of backend {actor.name}, not of {wanted}")
+            return (actor.name,)
+        visible = self._visible.slugs()
+        return [slug for slug in visible if slug == wanted] if wanted else visible
+
+    def _part(self, listing: Listing, limit: int | None, offset: int) -> bytes:
+        count = len(listing.items)
+        size = count if limit is None else limit
+        items = [item for _, item in listing.items[offset : offset + size]]
+        following = self._page(size, offset + size) if offset + size < count else None
+        previous = self._page(size, max(offset - size, 0)) if offset > 0 else None
+        return list_body(count, items, orjson.dumps(following), orjson.dumps(previous))
+
+    def _page(self, limit: int, offset: int) -> str:
+        kept = [(key, value) for key, value in request.query.allitems() if key not in ("limit", "offset")]
+        query_ = urlencode([*kept, ("limit", limit), *([("offset", offset)] if offset else [])])
+        return f"{self._base_url}/api/v2/job-requests/?{query_}"
+
+    def one(self, actor: Actor, identifier: str) -> HTTPResponse:
+        return http.answer(detail(*self._find(actor, identifier)))
+
+    def _find(self, actor: Actor, identifier: str) -> query.Found:
+        """Raises `Error` (not_found), also for what this server or this token does not show."""
+        slugs = (actor.name,) if actor.kind is ActorKind.BACKEND else self._visible.slugs()
+        with self._index.view() as sql:
+            found = query.find_request(sql, identifier, slugs)
+        if found is None:
+            raise not_found(f"there is no job request {identifier!r}")
+        return found
+
+    def ask(self, actor: Actor, workspace: str) -> HTTPResponse:
+        person(actor)
+        body = http.read_body()
+        fields = Fields(http.read_json(body))
+        actions = fields.texts("requested_actions", MAX_ACTIONS)
+        backend = fields.text("backend")
+        force = fields.flag("force_run_dependencies", False)
+        notify = fields.flag("will_notify", None)
+        database = fields.text("database_name", None)
+        fields.done()
+        if backend not in self._visible.slugs():
+            raise invalid(f"there is no backend {backend!r}", "backend")
+        written = self._requests.ask(
+            actor,
+            workspace,
+            tuple(actions),
+            backend,
+            "http",
+            key=idempotency_key(actor, body),
+            force_run_dependencies=bool(force),
+            will_notify=notify,
+            database_name=database,
+        )
+        location = f"{self._base_url}/api/v2/job-requests/{written.changes.result['identifier']}/"
+        return self._written(written, 201, {"Location": location})
+
+    def cancel(self, actor: Actor, identifier: str) -> HTTPResponse:
+        person(actor)
+        body = http.read_body()
+        fields = Fields(http.read_json(body) if body else {})
+        actions = fields.texts("actions", MAX_ACTIONS, empty=True) if "actions" in fields else []
+        fields.done()
+        self._find(actor, identifier)
+        key = idempotency_key(actor, body)
+        return self._written(self._requests.cancel(actor, identifier, tuple(actions), "http", key), 200, {})
+
+    def _written(self, written: Written, status: int, headers: dict[str, str]) -> HTTPResponse:
+        """Answers from the commit itself, so that the same answer can be given again."""
+        seen = self._requests.written(written)
+        item = detail(request_item(seen.stored.request), [job_item(job) for job in seen.jobs])
+        return http.written(item, written.commit, status, headers)
+
+
+def _number(name: str) -> int | None:
+    """A query parameter that is a number; nonsense counts as not given, as job-server had it."""
+    value = request.query.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) > 0 else None

@@ -1,0 +1,98 @@
+"""POST /api/v2/jobs/: a runner's report, in the form of either generation of runners (job-server 2021 and 2025)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bottle import HTTPResponse
+
+from jobserver.domain.commands import UpdateJobs
+from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_message
+from jobserver.domain.lifecycle import STATUSES
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Error, forbidden
+from jobserver.service.gate import Gate
+from jobserver.web import http
+from jobserver.web.api.common import idempotency_key
+from jobserver.web.api.fields import kind
+
+_NOT_BLANK = ("job_request_id", "identifier", "status")
+_TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
+_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
+_REQUIRED = (*_TEXTS, *_TIMES)
+_Problems = dict[str, list[str]]
+
+
+class Jobs:
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def report(self, actor: Actor) -> HTTPResponse:
+        if actor.kind is not ActorKind.BACKEND:
+            raise forbidden("this needs a backend's token, not a person's")
+        body = http.read_body()
+        data = http.read_json(body)
+        if not isinstance(data, list):
+            return http.answer({"non_field_errors": [f"expected a list of jobs, found {kind(data)}"]}, 400)
+        jobs, problems = read_jobs(data)
+        if any(problems):
+            return http.answer(problems, 400)
+        command = UpdateJobs(actor.name, tuple(jobs))
+        written = self._gate.submit(actor, command, "http", idempotency_key(actor, body))
+        ignored = written.changes.result.get("ignored")
+        reply = {"status": "success", **({"ignored": ignored} if ignored else {})}
+        return http.written(reply, written.commit)
+
+
+def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems]]:
+    """((job request's id, job), ...) and, for each element, its fields that are wrong with the reasons."""
+    jobs: list[tuple[str, Job]] = []
+    problems: list[_Problems] = []
+    for element in data:
+        found = _problems(element)
+        if not found:
+            try:
+                jobs.append((element["job_request_id"], _job(element)))
+            except Error as error:
+                for fault in error.faults:
+                    found.setdefault(fault.key.partition(".")[0], []).append(fault.message)
+        problems.append(found)
+    return jobs, problems
+
+
+def _problems(element: Any) -> _Problems:
+    if not isinstance(element, dict):
+        return {"non_field_errors": [f"expected an object, found {kind(element)}"]}
+    found = {name: ["required"] for name in _REQUIRED if name not in element}
+    for name in _TEXTS:
+        if name in element:
+            value = element[name]
+            if not isinstance(value, str):
+                found[name] = [f"expected text, found {kind(value)}"]
+            elif name in _NOT_BLANK and not value.strip():
+                found[name] = ["may not be blank"]
+    if not found.get("status") and element.get("status") not in STATUSES:
+        found["status"] = [f"expected one of: {', '.join(STATUSES)}"]
+    for name in _TIMES:
+        if name in element and _time(element[name]) is None and (name == "created_at" or element[name] is not None):
+            found[name] = ["expected a time like 2021-05-30T10:00:00.123456Z"]
+    return found
+
+
+def _time(value: Any) -> datetime | None:
+    """ISO 8601; without a zone it is UTC, which is what job-server took it for."""
+    if not isinstance(value, str) or not 16 <= len(value) <= 40:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _job(element: dict[str, Any]) -> Job:
+    values: dict[str, Any] = {name: element[name] for name in _TEXTS if name != "job_request_id"}
+    values |= {name: _time(element[name]) for name in _TIMES}
+    values["status_message"] = cut_message(values["status_message"])
+    values |= {name: value for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
+    return checked(Job, values)

@@ -1,0 +1,56 @@
+"""What others may know: a user's roles and permissions, and how a workspace's actions stand."""
+
+from bottle import HTTPResponse
+
+from jobserver.domain.documents import Member
+from jobserver.domain.permissions import Actor, ActorKind, granted
+from jobserver.errors import not_found
+from jobserver.index import query
+from jobserver.index.follow import Index
+from jobserver.web import http
+from jobserver.web.api.common import Visible
+
+
+class People:
+    def __init__(self, index: Index, visible: Visible) -> None:
+        self._index, self._visible = index, visible
+
+    def user(self, _: Actor, username: str) -> HTTPResponse:
+        directory = self._index.directory()
+        user = directory.user(username)
+        if user is None:
+            raise not_found(f"there is no user {username!r}")
+        active = user.active
+
+        def within(members: tuple[Member, ...]) -> tuple[list[str], list[str]]:
+            roles = [role for member in members if member.username == username for role in member.roles]
+            return sorted(roles) if active else [], sorted(granted(roles)) if active else []
+
+        orgs = {slug: within(org.members) for slug, org in directory.orgs.items() if _in(org.members, username)}
+        projects = {
+            project.slug: within(project.members)
+            for project in directory.projects.values()
+            if _in(project.members, username)
+        }
+        return http.answer(
+            {
+                kind: {
+                    "global": sorted(granted(user.roles) if kind == "permissions" else user.roles) if active else [],
+                    "orgs": [{"slug": slug, kind: found[at]} for slug, found in sorted(orgs.items())],
+                    "projects": [{"slug": slug, kind: found[at]} for slug, found in sorted(projects.items())],
+                }
+                for at, kind in enumerate(("roles", "permissions"))
+            }
+        )
+
+    def statuses(self, actor: Actor, name: str) -> HTTPResponse:
+        """The latest status of each action; a backend's token learns of its own jobs only."""
+        if self._index.directory().workspace(name) is None:
+            return HTTPResponse(b"", 404)
+        slugs = [actor.name] if actor.kind is ActorKind.BACKEND else self._visible.slugs()
+        with self._index.view() as sql:
+            return http.answer(query.latest_statuses(sql, name, slugs))
+
+
+def _in(members: tuple[Member, ...], username: str) -> bool:
+    return any(member.username == username for member in members)

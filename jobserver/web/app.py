@@ -1,0 +1,64 @@
+"""The WSGI application: every URL that there is, in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bottle import Bottle
+
+from jobserver.index.follow import Index
+from jobserver.service.auth import Auth
+from jobserver.service.gate import Gate
+from jobserver.service.live import Live
+from jobserver.service.requests import Requests
+from jobserver.store.repo import StateRepo
+from jobserver.web.api.common import Visible
+from jobserver.web.api.job_requests import JobRequests
+from jobserver.web.api.jobs import Jobs
+from jobserver.web.api.openapi import describe
+from jobserver.web.api.people import People
+from jobserver.web.endpoints import Endpoint, Endpoints
+from jobserver.web.http import answer
+from jobserver.web.metrics import Metrics
+from jobserver.web.operations import Operations
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application stands on."""
+
+    repo: StateRepo
+    index: Index
+    gate: Gate
+    requests: Requests
+    live: Live
+    base_url: str
+    backends: Sequence[str] = ()
+    max_held: int = 256
+
+
+def make_app(parts: Parts) -> Bottle:
+    app = Bottle()
+    auth, metrics = Auth(parts.index), Metrics()
+    visible = Visible(parts.index, parts.backends)
+    job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
+    people = People(parts.index, visible)
+    operations = Operations(parts.repo, parts.index, auth, metrics)
+    metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
+    metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
+    description = describe(parts.base_url)
+    endpoints = Endpoints(app, auth, parts.live, metrics)
+    api = "/api/v2"
+    for endpoint in (
+        Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
+        Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.one}),
+        Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
+        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate).report}),
+        Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
+        Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
+        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
+        Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
+        Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
+        Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
+    ):
+        endpoints.add(endpoint)
+    return app

@@ -1,0 +1,91 @@
+"""Endpoints on bottle: authenticate, then look at the method, then call; every error becomes its answer.
+
+In this order, because a runner with a wrong token must hear about the token (403), whatever else is wrong.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bottle import Bottle, HTTPError, HTTPResponse, request
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Error
+from jobserver.service.auth import Auth
+from jobserver.service.live import Live
+from jobserver.web import http
+from jobserver.web.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+Handler = Callable[..., HTTPResponse]
+"""Takes the actor (None on open endpoints) and the URL's parts by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are."""
+
+    path: str
+    handlers: Mapping[str, Handler]
+    is_open: bool = False
+
+
+class Endpoints:
+    """Adds endpoints to a bottle application."""
+
+    def __init__(self, app: Bottle, auth: Auth, live: Live, metrics: Metrics) -> None:
+        self._app, self._auth, self._live, self._metrics = app, auth, live, metrics
+        app.default_error_handler = _unexpected
+        app.catchall = True
+
+    def add(self, endpoint: Endpoint) -> None:
+        def call(**parts: str) -> HTTPResponse:
+            started = time.perf_counter()
+            reply = self._answer(endpoint, parts)
+            self._metrics.observe(endpoint.path, request.method, reply.status_code, time.perf_counter() - started)
+            return reply
+
+        self._app.route(endpoint.path, "ANY", call)
+        if endpoint.path.endswith("/"):
+            self._app.route(endpoint.path.removesuffix("/"), "ANY", _slash)
+
+    def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
+        try:
+            actor = None if endpoint.is_open else self._identify()
+            method = "GET" if request.method == "HEAD" else request.method
+            handler = endpoint.handlers.get(method)
+            if handler is None:
+                allowed = ", ".join(sorted(endpoint.handlers))
+                return http.answer({"detail": f"{request.method} is not allowed here"}, 405, {"Allow": allowed})
+            return handler(actor, **parts)
+        except Error as error:
+            return http.refusal(error)
+        except http.TooLarge:
+            return http.answer({"detail": f"the body is over {http.MAX_BODY} bytes"}, 413, {"Connection": "close"})
+        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a caller
+            _log.exception("%s %s", request.method, request.path)
+            return http.answer({"detail": "a bug in the server; it has been logged"}, 500)
+
+    def _identify(self) -> Actor:
+        actor = self._auth.by_header(http.header("Authorization"))
+        if actor.kind is ActorKind.BACKEND:
+            self._live.heard(actor.name, http.header("Flags"))
+        return actor
+
+
+def _slash(**_: str) -> HTTPResponse:
+    """301 on GET, as job-server did; 308 on the rest, which keeps method and body."""
+    query = f"?{request.query_string}" if request.query_string else ""
+    status = 301 if request.method in ("GET", "HEAD") else 308
+    return HTTPResponse(b"", status, {"Location": f"{request.environ.get('PATH_INFO', '')}/{query}"})
+
+
+def _unexpected(error: HTTPError) -> bytes:
+    """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
+    reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
+    reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
+    error.set_header("Content-Type", "application/json")
+    body: bytes = reply.body
+    return body

@@ -1,0 +1,53 @@
+"""/metrics in Prometheus' text format: how many calls, how long they took, what is waiting, what can't be read."""
+
+import threading
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class Metrics:
+    """A registry of its own, so that several applications may live in one process."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._guard = threading.Lock()
+        self._seconds: dict[tuple[str, str], Histogram] = {}
+        self._counts: dict[tuple[str, str, int], Counter] = {}
+        labels = ("endpoint", "method")
+        self._durations = Histogram(
+            "jobserver_request_seconds", "Time to answer, held polls included", labels,
+            buckets=_BUCKETS, registry=self._registry,
+        )  # fmt: skip
+        self._requests = Counter(
+            "jobserver_requests", "Answers by status", (*labels, "status"), registry=self._registry
+        )
+        self._held = Gauge("jobserver_held_polls", "Polls that wait for a change", registry=self._registry)
+
+    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A number that is asked for when somebody looks."""
+        Gauge(f"jobserver_{name}", text, registry=self._registry).set_function(value)
+
+    def observe(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        # Children are kept here: looking them up by label costs more than counting does.
+        try:
+            duration = self._seconds[endpoint, method]
+            count = self._counts[endpoint, method, status]
+        except KeyError:
+            method = method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH") else "other"
+            with self._guard:
+                duration = self._seconds[endpoint, method] = self._durations.labels(endpoint, method)
+                count = self._counts[endpoint, method, status] = self._requests.labels(endpoint, method, str(status))
+        duration.observe(seconds)
+        count.inc()
+
+    def held(self, change: int) -> None:
+        self._held.inc(change)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)

@@ -1,0 +1,53 @@
+"""What operators' tools ask: /health-check/, /metrics, and the API's own description."""
+
+import ipaddress
+
+from bottle import HTTPResponse, request
+
+from jobserver.domain.admit import permissions_of
+from jobserver.domain.permissions import Actor, Permission
+from jobserver.errors import forbidden
+from jobserver.index.follow import Index
+from jobserver.service.auth import Auth
+from jobserver.service.health import look
+from jobserver.store.repo import StateRepo
+from jobserver.web import http
+from jobserver.web.metrics import Metrics
+
+_SHOWN = 100  # unreadable documents; `jobserver check` names all
+
+
+class Operations:
+    def __init__(self, repo: StateRepo, index: Index, auth: Auth, metrics: Metrics) -> None:
+        self._repo, self._index, self._auth, self._metrics = repo, index, auth, metrics
+
+    def health(self, _: Actor | None) -> HTTPResponse:
+        """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
+        found = look(self._repo, self._index)
+        data = {
+            "status": "failing" if found.problems else "ok",
+            "problems": found.problems,
+            "unreadable": [{"branch": branch, "fault": str(fault)} for branch, fault in found.unreadable[:_SHOWN]],
+            "unreadable_count": len(found.unreadable),
+        }
+        return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
+
+    def metrics(self, _: Actor | None) -> HTTPResponse:
+        """For this machine, and for SuperUsers."""
+        if not _loopback():
+            actor = self._auth.by_header(http.header("Authorization"))
+            directory = self._index.directory()
+            user = directory.user(actor.name)
+            if user is None or Permission.ADMINISTER not in permissions_of(directory, user):
+                raise forbidden("metrics are for SuperUsers")
+        return HTTPResponse(self._metrics.text(), 200, {"Content-Type": self._metrics.content_type})
+
+
+def _loopback() -> bool:
+    """Whether the call came from this machine, and from nobody that a proxy here speaks for."""
+    if http.header("X-Forwarded-For") is not None or http.header("Forwarded") is not None:
+        return False
+    try:
+        return ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
