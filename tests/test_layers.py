@@ -60,7 +60,7 @@ def room_of(path: Path) -> str:
 def fault(room: str, name: str) -> str | None:
     top, *rest = name.split(".")
     if top == "jobserver":
-        if not rest:
+        if not rest or rest[0] == "__version__":
             return None
         other = rest[0]
         if other != room and FLOOR[other] >= FLOOR[room]:
