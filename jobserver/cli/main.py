@@ -12,6 +12,7 @@ import click
 
 from jobserver.cli.admin import backend, init, org, project, user, workspace
 from jobserver.cli.jobs import cancel, check, request, status
+from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
 from jobserver.errors import Error
 
@@ -22,7 +23,7 @@ def cli() -> None:
     """Jobs for secure environments, recorded as signed commits in a git repository."""
 
 
-for command in (init, backend, user, org, project, workspace, request, cancel, status, check, serve):
+for command in (init, backend, user, org, project, workspace, request, cancel, status, check, serve, runner):
     cli.add_command(command)
 
 

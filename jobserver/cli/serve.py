@@ -76,7 +76,7 @@ def serve(host: str | None, port: int | None) -> None:
         backlog=2048,
         workers_kill_timeout=_STOP_SECONDS,
         respawn_failed_workers=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
     )
     server.lifeline = theirs
     click.echo(f"serving {settings.base_url} at http://{host}:{port}", err=True)

@@ -1,0 +1,114 @@
+"""The runner's side of the HTTP API: two calls. Imports httpx, and the errors that its answers become."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from jobserver.errors import Code, Error, invalid, unavailable
+from jobserver.runner.model import iso
+
+MAX_WAIT = 50.0
+_PATIENCE = 20.0  # for an answer, on top of the wait that was asked for
+_TRANSIENT = frozenset({408, 425, 429})
+
+
+class HttpTransport:
+    """See `jobserver.runner.transport.Transport`. Remembers the list's ETag, for as long as it lives."""
+
+    def __init__(
+        self, url: str, token: str, now: Callable[[], datetime], transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._now = now
+        self._etag = ""
+        try:
+            token.encode("ascii")
+            self._client = httpx.Client(
+                base_url=url.rstrip("/"),
+                headers={"Authorization": token},
+                timeout=httpx.Timeout(_PATIENCE, connect=10.0),
+                transport=transport,
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise invalid("expected a URL such as https://jobs.example.org, and a token of ASCII") from error
+
+    def fetch(self, wait: float) -> list[Any] | None:
+        headers = {}
+        if self._etag:
+            headers["If-None-Match"] = self._etag
+            if wait > 0:
+                headers["Prefer"] = f"wait={int(min(wait, MAX_WAIT))}"
+        timeout = httpx.Timeout(_PATIENCE + wait, connect=10.0)
+        answer = self._call("GET", "/api/v2/job-requests/", headers=headers, timeout=timeout)
+        if answer.status_code == 304:
+            return None
+        body = _body(answer)
+        if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+            raise unavailable("the server's list of job requests has another shape than expected")
+        self._etag = answer.headers.get("ETag", "")
+        results: list[Any] = body["results"]
+        return results
+
+    def report(self, jobs: Sequence[dict[str, Any]]) -> Sequence[str]:
+        answer = self._call("POST", "/api/v2/jobs/", json=list(jobs))
+        body = _body(answer)
+        ignored = body.get("ignored", []) if isinstance(body, dict) else []
+        return [identifier for identifier in ignored if isinstance(identifier, str)]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Flags": self._flags(), **options.pop("headers", {})}
+        try:
+            answer = self._client.request(method, path, headers=headers, **options)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise invalid(f"{error}; expected a URL such as https://jobs.example.org", "the server's URL") from error
+        except httpx.HTTPError as error:
+            raise unavailable(f"no answer: {error or type(error).__name__}", str(self._client.base_url)) from error
+        if answer.status_code in (200, 201) or (method == "GET" and answer.status_code == 304):
+            return answer
+        raise _refusal(answer)
+
+    def _flags(self) -> str:
+        """What the 2025 runner tells of itself with every call. This one can't be paused and has no database."""
+        moment = iso(self._now())
+        off = {"v": None, "ts": None}
+        flags = {
+            "last-seen-at": {"v": moment, "ts": moment},
+            "paused": off,
+            "mode": off,
+            "manual-db-maintenance": off,
+        }
+        return json.dumps(flags)
+
+
+def _body(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise unavailable("the server's answer is no JSON", str(answer.url)) from error
+
+
+def _refusal(answer: httpx.Response) -> Error:
+    status = answer.status_code
+    message = f"{status}: {_reason(answer)}"
+    where = f"{answer.request.method} {answer.url}"
+    if status >= 500 or status in _TRANSIENT:
+        return unavailable(message, where)
+    codes = {401: Code.UNAUTHENTICATED, 403: Code.FORBIDDEN, 404: Code.NOT_FOUND, 409: Code.CONFLICT}
+    return Error(codes.get(status, Code.INVALID), message, where)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """The server's own words, on one line, and not too many of them."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = answer.text
+    if isinstance(body, dict) and isinstance(body.get("detail"), str):
+        body = body["detail"]
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return " ".join(text.split())[:1000] or answer.reason_phrase

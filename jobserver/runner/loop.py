@@ -1,0 +1,274 @@
+"""The runner's loop: one thread that decides and writes state, others that fetch, check out and run, and tell it.
+
+Every change is on disk before it is acted on or reported, so the runner can be killed anywhere; a request is
+forgotten when the server has accepted its end and does not list it any more.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from jobserver.errors import Error
+from jobserver.runner import plan
+from jobserver.runner.config import RunnerConfig
+from jobserver.runner.execute import Executor, Limits, Outcome, Task
+from jobserver.runner.fetch import Failed, Fetcher, Listed, new_backoff
+from jobserver.runner.http import HttpTransport
+from jobserver.runner.model import Job, Request
+from jobserver.runner.process import kill_marked
+from jobserver.runner.report import Reporter
+from jobserver.runner.state import Record, StateFolder
+from jobserver.runner.study import Studies
+from jobserver.runner.transport import Transport
+from jobserver.runner.work import Ended, Expanded, Work
+
+_CHECKOUTS = 2  # at a time
+_LOOK = 0.5  # seconds between looks at `stop`
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Jobs that ended while the runner ran, and whether the server has accepted all that there was to say."""
+
+    succeeded: int = 0
+    failed: int = 0
+    all_reported: bool = True
+
+
+Event = Listed | Failed | Expanded | Ended
+
+
+def run(config: RunnerConfig, transport: Transport | None = None, stop: threading.Event | None = None) -> Summary:
+    """Runs until ``stop`` is set, or, with ``config.once``, until all that there is has run.
+
+    Raises `Error`: conflict if another runner works in the same folder, unauthenticated or forbidden if the token is
+    refused at the start, unavailable if the disk refuses (or, with ``once``, the server never answered).
+    """
+    return Runner(config, transport, stop).run()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runner:
+    """One run of it. ``now`` gives the time that jobs carry."""
+
+    def __init__(
+        self,
+        config: RunnerConfig,
+        transport: Transport | None = None,
+        stop: threading.Event | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.config = config
+        self.now = now
+        self.stop = stop or threading.Event()
+        self.transport = transport or HttpTransport(config.url, config.token, now)
+        self.state = StateFolder(config.root)
+        limits = Limits(config.job_timeout, config.kill_grace, config.log_limit)
+        self.executor = Executor(config.root, self.state, limits)
+        self.reporter = Reporter(self.transport, new_backoff(config), config.longest_pause)
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.records: dict[str, Record] = {}
+        self.expanding: set[str] = set()
+        self.running: dict[str, threading.Event] = {}  # job id -> ends it
+        self.halt = threading.Event()  # ends everything that other threads do
+        studies = Studies(config.study_repos, config.root.resolve() / "work", config.checkout_timeout)
+        self.work = Work(studies, self.executor, now, self.events.put, self.halt)
+        self.done = {"succeeded": 0, "failed": 0}
+
+    def run(self) -> Summary:
+        _log.warning(
+            "runner for backend %s: for trying things out; it is no sandbox, and runs what studies say as this user",
+            self.config.backend,
+        )
+        fetcher = Fetcher(self.transport, self.config, self.events.put, self.halt)
+        try:
+            with self.state.locked():
+                self._recover()
+                with (
+                    ThreadPoolExecutor(_CHECKOUTS, "checkout") as self._checkouts,
+                    ThreadPoolExecutor(self.config.max_jobs, "job") as self._workers,
+                ):
+                    try:
+                        if self.config.once:
+                            self._handle(fetcher.first())
+                        else:
+                            fetcher.start()
+                        self._loop()
+                    finally:
+                        self._wind_down()
+                        fetcher.join()
+        finally:
+            self.transport.close()
+        return Summary(**self.done, all_reported=not self._unreported())
+
+    def _loop(self) -> None:
+        while not self.stop.is_set():
+            self._advance()
+            self.reporter.send(self._unreported(), self._accept)
+            if self.config.once and self._idle():
+                return
+            for event in self._wait(min(_LOOK, self.reporter.pause())):
+                self._handle(event)
+
+    def _idle(self) -> bool:
+        """Nothing left to do, or, of telling the server, nothing that it is likely to take."""
+        if not all(record.finished for record in self.records.values()):
+            return False
+        return not self._unreported() or self.reporter.failures >= self.config.attempts
+
+    def _wait(self, seconds: float) -> Iterator[Event]:
+        """What happened, waiting for the first of it."""
+        try:
+            yield self.events.get(timeout=seconds)
+            while True:
+                yield self.events.get_nowait()
+        except queue.Empty:
+            return
+
+    # What happened
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Failed(error):
+                raise error
+            case Listed(items):
+                self._listed(items)
+            case Expanded(identifier, planned):
+                self.expanding.discard(identifier)
+                record = self.records[identifier]
+                self._save(replace(record, actions=planned.actions).with_jobs(planned.jobs))
+            case Ended(identifier, job, outcome):
+                del self.running[job.identifier]
+                self._ended(self.records[identifier], job, outcome)
+
+    def _listed(self, items: list[Any]) -> None:
+        seen = set()
+        for item in items:
+            try:
+                request = Request.from_item(item)
+            except Error as error:
+                _log.error("a job request is left alone: %s", error)
+                continue
+            if request.backend != self.config.backend:
+                _log.error("job request %s is left alone: it is backend %s's", request.identifier, request.backend)
+                continue
+            seen.add(request.identifier)
+            self._met(request)
+        for identifier, record in list(self.records.items()):
+            if identifier not in seen and record.finished and record.accepted:
+                self.state.forget(identifier)
+                self.executor.forget(identifier)
+                del self.records[identifier]
+
+    def _met(self, request: Request) -> None:
+        record = self.records.get(request.identifier)
+        if record is None:
+            _log.info("job request %s: %s", request.identifier, ", ".join(request.requested_actions))
+            self._save(Record(request))
+        elif request.cancelled_actions != record.request.cancelled_actions:
+            # Of all that a request says, only this ever changes.
+            self._save(replace(record, request=replace(record.request, cancelled_actions=request.cancelled_actions)))
+        elif record.finished and record.accepted:
+            self._save(replace(record, accepted=False))  # the server does not have it after all: tell it again
+
+    def _ended(self, record: Record, job: Job, outcome: Outcome) -> None:
+        state = (outcome.status, outcome.code, outcome.message)
+        if outcome.stopped:
+            state = plan.REBOOTED if self.halt.is_set() else plan.CANCELLED
+        ended = job.moved(*state, self.now())
+        _log.info("job %s (%s): %s, %s", ended.identifier, ended.action, ended.status, ended.status_message)
+        self._save(record.with_job(ended))
+
+    # What follows from it
+
+    def _advance(self) -> None:
+        for record in list(self.records.values()):
+            if not record.jobs:
+                self._expand(record)
+                continue
+            settled = plan.settle(record.jobs, record.needs(), record.request, self.now())
+            self._save(record.with_jobs(settled))
+            for job in plan.to_kill(settled, record.request):
+                self.running[job.identifier].set()
+        for record in list(self.records.values()):
+            for job in plan.ready(record.jobs):
+                if len(self.running) < self.config.max_jobs and not self._is_busy(record.request.workspace, job.action):
+                    self._start(self.records[record.request.identifier], job)
+
+    def _is_busy(self, workspace: str, action: str) -> bool:
+        """Whether that action runs in that workspace for another request: their outputs would mix."""
+        return any(
+            job.action == action and job.status == "running"
+            for record in self.records.values()
+            if record.request.workspace == workspace
+            for job in record.jobs
+        )
+
+    def _start(self, record: Record, job: Job) -> None:
+        started = job.moved("running", "executing", "Executing", self.now())
+        self._save(record.with_job(started))
+        stop = threading.Event()
+        self.running[job.identifier] = stop
+        request = record.request
+        action = record.actions[job.action]
+        task = Task(request.identifier, job.identifier, request.workspace, request.sha, job.action, action)
+        self._workers.submit(self.work.run, request, started, task, stop)
+
+    def _expand(self, record: Record) -> None:
+        identifier = record.request.identifier
+        if identifier not in self.expanding:
+            self.expanding.add(identifier)
+            self._checkouts.submit(self.work.expand, record.request)
+
+    # What is kept
+
+    def _save(self, record: Record) -> None:
+        old = self.records.get(record.request.identifier)
+        if record == old:
+            return
+        self.state.save(record)
+        self.records[record.request.identifier] = record
+        before = {job.identifier for job in old.jobs if job.finished} if old else set()
+        for job in record.jobs:
+            if job.finished and job.identifier not in before:
+                self.done[job.status] += 1
+
+    def _unreported(self) -> list[Record]:
+        return [record for record in self.records.values() if record.jobs and not record.accepted]
+
+    def _accept(self, record: Record) -> None:
+        self._save(replace(record, accepted=True))
+
+    # Beginning and end
+
+    def _recover(self) -> None:
+        """Before anything runs, what a killed runner left behind is ended: no job ever runs twice at a time."""
+        self.records = self.state.load()
+        for record in list(self.records.values()):
+            kill_marked(f"{record.request.identifier}.checkout")
+            for job in record.jobs:
+                if job.status == "running" and (killed := kill_marked(job.identifier)):
+                    _log.warning("job %s: killed %d processes of an earlier run", job.identifier, killed)
+            self._save(record.with_jobs(plan.rebooted(record.jobs, self.now())))
+
+    def _wind_down(self) -> None:
+        """Ends what runs; it will run again. One try at telling the server: what it does not take is told next time."""
+        self.halt.set()
+        for stop in self.running.values():
+            stop.set()
+        self._workers.shutdown()
+        self._checkouts.shutdown()
+        for event in self._wait(0):
+            if isinstance(event, Ended | Expanded):
+                self._handle(event)
+        if not self.config.once:
+            self.reporter.send(self._unreported(), self._accept, last=True)

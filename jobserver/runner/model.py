@@ -1,0 +1,190 @@
+"""What the runner is told (`Request`) and what it tells (`Job`), with their shapes on the wire and on disk.
+
+May import errors and domain names. Pure: the time is passed in.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobserver.domain import names
+from jobserver.domain.lifecycle import FINISHED
+from jobserver.errors import invalid
+
+MAX_MESSAGE_BYTES = 8 * 1024  # the server cuts there
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_SHA = re.compile(names.SHA)
+
+
+def iso(moment: datetime) -> str:
+    """``2026-11-23T20:15:04.123456Z``, always with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _iso_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A job request, as far as a runner needs it. ``repo`` is an https URL or a path inside STUDY_REPOS."""
+
+    identifier: str
+    backend: str
+    workspace: str
+    repo: str
+    branch: str
+    sha: str
+    requested_actions: tuple[str, ...]
+    cancelled_actions: tuple[str, ...] = ()
+    force_run_dependencies: bool = False
+
+    @classmethod
+    def from_item(cls, item: Any) -> "Request":
+        """From an item of the server's list. Raises `Error` (invalid) naming what is missing or unusable.
+
+        The identifier and the workspace's name become names of folders here, so they are not taken on trust.
+        """
+        match item:
+            case {
+                "identifier": str(identifier),
+                "backend": str(backend),
+                "sha": str(sha),
+                "requested_actions": list(requested),
+                "workspace": {"name": str(workspace), "repo": str(repo), "branch": str(branch)},
+            } if _strings(requested) and requested:
+                pass
+            case _:
+                raise invalid("a job request lacks a field, or has one of another type", _named(item))
+        cancelled = item.get("cancelled_actions", [])
+        if not _IDENTIFIER.fullmatch(identifier):
+            raise invalid("its identifier can't be used", _named(item))
+        if not _WORKSPACE.fullmatch(workspace):
+            raise invalid(f"its workspace's name can't be used: {workspace!r}", identifier)
+        if not _SHA.fullmatch(sha):
+            raise invalid(f"its sha is no commit id: {sha!r}", identifier)
+        if not isinstance(cancelled, list) or not _strings(cancelled):
+            raise invalid("cancelled_actions is no list of names", identifier)
+        return cls(
+            identifier,
+            backend,
+            workspace,
+            repo,
+            branch,
+            sha,
+            tuple(requested),
+            tuple(cancelled),
+            item.get("force_run_dependencies") is True,
+        )
+
+    def as_item(self) -> dict[str, Any]:
+        """The inverse of `from_item`."""
+        return {
+            "identifier": self.identifier,
+            "backend": self.backend,
+            "sha": self.sha,
+            "requested_actions": list(self.requested_actions),
+            "cancelled_actions": list(self.cancelled_actions),
+            "force_run_dependencies": self.force_run_dependencies,
+            "workspace": {"name": self.workspace, "repo": self.repo, "branch": self.branch},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One action of one request, as it is reported."""
+
+    identifier: str
+    action: str
+    status: str
+    status_code: str
+    status_message: str
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    run_command: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+    def moved(self, status: str, code: str, message: str, now: datetime) -> "Job":
+        """This job in another state. ``updated_at`` grows whatever the clock does: the server skips old news."""
+        moment = max(now, self.updated_at + timedelta(microseconds=1))
+        started, completed = self.started_at, None
+        if status == "pending":
+            started = None
+        elif status == "running":
+            started = moment
+        else:
+            completed = moment
+        return replace(
+            self,
+            status=status,
+            status_code=code,
+            status_message=cut(message),
+            updated_at=moment,
+            started_at=started,
+            completed_at=completed,
+        )
+
+    def as_payload(self, request: str) -> dict[str, Any]:
+        """An element of what is posted to ``/api/v2/jobs/``."""
+        return {
+            "job_request_id": request,
+            "identifier": self.identifier,
+            "action": self.action,
+            "status": self.status,
+            "status_code": self.status_code,
+            "status_message": self.status_message,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "started_at": _iso_or_none(self.started_at),
+            "completed_at": _iso_or_none(self.completed_at),
+            "run_command": self.run_command,
+            "trace_context": {},
+            "metrics": {},
+            "requires_db": False,
+        }
+
+    @classmethod
+    def from_payload(cls, data: Mapping[str, Any]) -> "Job":
+        """The inverse of `as_payload`; raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            data["identifier"],
+            data["action"],
+            data["status"],
+            data["status_code"],
+            data["status_message"],
+            datetime.fromisoformat(data["created_at"]),
+            datetime.fromisoformat(data["updated_at"]),
+            _time(data["started_at"]),
+            _time(data["completed_at"]),
+            data["run_command"],
+        )
+
+
+def cut(message: str) -> str:
+    """At most 8 KiB of UTF-8."""
+    data = message.encode("utf-8", "replace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return data.decode()
+    mark = " [cut]"
+    return data[: MAX_MESSAGE_BYTES - len(mark)].decode(errors="ignore") + mark
+
+
+def _strings(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _named(item: Any) -> str:
+    identifier = item.get("identifier") if isinstance(item, dict) else None
+    return identifier[:64] if isinstance(identifier, str) else "a job request without an identifier"

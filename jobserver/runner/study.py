@@ -1,0 +1,140 @@
+"""A study's files at one commit, in a folder, by way of the system's git.
+
+Imports errors, and the pipeline and YAML readers for project.yaml. Nothing of the repository is trusted: no hooks,
+no `ext::` transport, no submodules, no questions at a terminal.
+"""
+
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+from jobserver.domain.pipeline import Pipeline, parse
+from jobserver.errors import Error, invalid, not_found, unavailable
+from jobserver.runner.process import MARK, run_command
+from jobserver.store.yaml_nodes import read_nodes
+
+PROJECT_FILE = "project.yaml"
+MAX_PROJECT_BYTES = 1024 * 1024
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
+_SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
+
+
+def source(repo: str, study_repos: Path | None) -> str:
+    """What git fetches from: an https URL, or the absolute path of a repository inside ``study_repos``.
+
+    Raises `Error` (invalid) for anything else, whatever git might make of it.
+    """
+    if repo.startswith("-"):
+        raise invalid(f"{repo!r} is no repository: it starts with '-'")
+    if _HTTPS.fullmatch(repo):
+        return repo
+    if "://" in repo or "::" in repo or "\0" in repo:
+        raise invalid(f"{repo!r} is no repository that can be used: expected https://...")
+    if study_repos is None:
+        raise invalid(f"{repo!r} is no https URL, and this runner has no folder of local studies (STUDY_REPOS)")
+    base = study_repos.resolve()
+    path = (base / repo).resolve()
+    if path == base or not path.is_relative_to(base):
+        raise invalid(f"{repo!r} is outside this runner's folder of local studies")
+    if not path.is_dir():
+        raise not_found(f"there is no repository {repo!r} in this runner's folder of local studies")
+    return str(path)
+
+
+class Studies:
+    """Checks studies out. ``scratch`` is a folder for what is not finished yet, on the same disk as the targets."""
+
+    def __init__(self, study_repos: Path | None, scratch: Path, timeout: float = 600.0) -> None:
+        self.study_repos = study_repos
+        self.scratch = scratch
+        self.timeout = timeout
+
+    def checkout(self, repo: str, branch: str, sha: str, target: Path, stop: threading.Event) -> None:
+        """The files at ``sha`` in ``target``, without git's own; nothing to do if it is there: it appears whole or not.
+
+        Raises `Error`: invalid or not_found where the request is wrong, unavailable where it may work later.
+        """
+        if target.is_dir():
+            return
+        fetched = source(repo, self.study_repos)
+        work = self.scratch / f"{target.parent.name}.checkout"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            git = _Git(work, self.scratch / f"{work.name}.log", stop, self.timeout)
+            git("init", "--quiet", "--template=")
+            if git.tries("fetch", "--quiet", "--no-tags", "--depth", "1", "--", fetched, sha) is not None:
+                # A server may refuse to hand out what is no branch's tip.
+                git("fetch", "--quiet", "--no-tags", "--", fetched, f"+refs/heads/{branch}:refs/heads/fetched")
+            if git.tries("cat-file", "-e", f"{sha}^{{commit}}") is not None:
+                raise not_found(f"commit {sha} is not in {repo}, branch {branch}")
+            git("checkout", "--quiet", "--force", "--detach", sha)
+            shutil.rmtree(work / ".git")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            work.rename(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            (self.scratch / f"{work.name}.log").unlink(missing_ok=True)
+
+
+class _Git:
+    """git in one folder, with nothing of the repository's choice taking effect."""
+
+    def __init__(self, folder: Path, log: Path, stop: threading.Event, timeout: float) -> None:
+        self.folder = folder
+        self.log = log
+        self.stop = stop
+        self.timeout = timeout
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE", "https_proxy") if name in os.environ
+        }
+        self.env = {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": "", MARK: folder.name}
+
+    def __call__(self, *arguments: str) -> None:
+        problem = self.tries(*arguments)
+        if problem is not None:
+            raise unavailable(f"git {arguments[0]} failed: {problem}")
+
+    def tries(self, *arguments: str) -> str | None:
+        """None, or what git said when it failed. Raises `Error` (unavailable) if it could not be run to its end."""
+        try:
+            ended = run_command(
+                ["git", *_SAFE, *arguments],
+                cwd=self.folder,
+                env=self.env,
+                log=self.log,
+                log_limit=4096,
+                stop=self.stop,
+                timeout=self.timeout,
+                grace=2.0,
+            )
+            said = " ".join(self.log.read_text("utf-8", "replace").split())
+        except OSError as error:
+            raise unavailable(f"git can't be run: {error}") from error
+        if ended.why == "timeout":
+            raise unavailable(f"git {arguments[0]} took longer than {self.timeout:g} s")
+        if ended.why == "stopped":
+            raise unavailable("the runner was stopped")
+        return None if ended.code == 0 else said or f"exit code {ended.code}"
+
+
+def read_pipeline(study: Path) -> Pipeline:
+    """From the study's project.yaml. Raises `Error` (invalid, not_found) with the line of what is wrong."""
+    path = study / PROJECT_FILE
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise invalid("expected a file", PROJECT_FILE)
+    try:
+        size = path.stat().st_size
+        if size > MAX_PROJECT_BYTES:
+            raise invalid(f"{size} bytes; at most {MAX_PROJECT_BYTES} are allowed", PROJECT_FILE)
+        return parse(read_nodes(path.read_bytes(), PROJECT_FILE, aliases=True), PROJECT_FILE)
+    except FileNotFoundError:
+        raise not_found("Could not find project.yaml") from None
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> Error:
+    return unavailable(f"project.yaml can't be read: {error.strerror}")
