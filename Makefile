@@ -2,12 +2,15 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: test lint types clean
+.PHONY: demo test lint types clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
+
+demo: $(VENV)/.installed
+	$(PY) -m jobserver demo $(ARGS)
 
 test: $(VENV)/.installed
 	$(PY) -m pytest $(ARGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from jobserver.cli.admin import backend, init, org, project, user, workspace
+from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
@@ -23,7 +24,7 @@ def cli() -> None:
     """Jobs for secure environments, recorded as signed commits in a git repository."""
 
 
-for command in (init, backend, user, org, project, workspace, request, cancel, status, check, serve, runner):
+for command in (init, backend, user, org, project, workspace, request, cancel, status, check, serve, runner, demo):
     cli.add_command(command)
 
 

@@ -1,0 +1,205 @@
+"""`jobserver demo`: server, backend, runner and a sample study in one folder, and one request from end to end.
+
+Nothing is played: the server and the runner are the real commands in processes of their own, and everything that
+happens is in the folder's state repository afterwards.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from jobserver import bootstrap
+from jobserver.config import Settings
+from jobserver.domain import commands as c
+from jobserver.domain.lifecycle import FINISHED
+from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.errors import Error, unavailable
+from jobserver.service.auth import token_digest
+from jobserver.store.repo import git
+
+STUDY = Path(__file__).parent / "demo_study"
+_BACKEND, _PERSON, _WORKSPACE = "demo", "ada", "admissions"
+_PATIENCE_SECONDS = 120.0
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when the jobs have; exit code 0 only if all succeeded.")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), help="By default 8000, or a free one.")
+def demo(once: bool, folder: Path, port: int | None) -> None:
+    """Run everything in one folder: a state repository, a server, a backend with a runner, a sample study."""
+    folder = folder.resolve()
+    port = port or _free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = _environment(folder, url)
+    settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in environment.items()})
+    backend_token, person_token = _prepare(settings, folder)
+    with ExitStack() as stack:
+        stack.enter_context(_process(folder / "server.log", environment, "serve", "--port", str(port)))
+        api = stack.enter_context(httpx.Client(base_url=url, headers={"Authorization": f"Bearer {person_token}"}))
+        _wait_for_server(api, folder / "server.log")
+        arguments = ("runner", "--backend", _BACKEND, "--url", url, "--root", str(folder / "runner"))
+        stack.enter_context(
+            _process(folder / "runner.log", {**environment, "JOB_SERVER_TOKEN": backend_token}, *arguments)
+        )
+        click.echo(f"The server is at {url}, everything it holds in {folder}. {_PERSON} asks for run_all:\n")
+        succeeded = _follow(api, _ask(api))
+        click.echo(f"\nThe record, in {settings.state_repo}, branch backends/{_BACKEND}:\n")
+        click.echo(git(settings.state_repo, "log", "--graph", "--format=%h %an: %s", f"backends/{_BACKEND}").rstrip())
+        if once:
+            raise click.exceptions.Exit(0 if succeeded else 1)
+        _stay(url, folder, backend_token, person_token)
+
+
+def _free_port() -> int:
+    for wanted in (8000, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
+    raise unavailable("there is no free port")
+
+
+def _environment(folder: Path, url: str) -> dict[str, str]:
+    """The settings of a demo; those that are set outside are for other servers."""
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(32),
+        "BASE_URL": url,
+        "STATE_REPO": str(folder / "state.git"),
+        "ADMIN_USERS": "admin",
+        "STUDY_REPOS": str(folder / "studies"),
+    }
+
+
+def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
+    """Makes or completes what the demo needs; new tokens (the backend's, the person's) each time."""
+    assert settings.study_repos is not None
+    study = settings.study_repos / "hospital-admissions"
+    if not study.exists():
+        _make_study(study)
+    app = bootstrap.create(settings)
+    try:
+        admin = Actor(ActorKind.USER, "admin")
+        backend_token, person_token = secrets.token_hex(20), secrets.token_hex(20)
+        label = f"demo {time.time_ns()}"
+        if (settings.state_repo / "refs" / "heads" / "backends").is_dir():
+            app.gate.submit(admin, c.RotateBackendToken(_BACKEND, token_digest(backend_token)), "demo")
+        else:
+            for command in (
+                c.AddBackend(_BACKEND, token_digest(backend_token), "A backend for trying things out", ("full",)),
+                c.AddUser(_PERSON, "Ada", (Role.CORE_DEVELOPER,)),
+                c.AddWorkspace(_WORKSPACE, study.name, "main"),
+            ):
+                try:
+                    app.gate.submit(admin, command, "demo")
+                except Error as error:  # an earlier demo was interrupted here
+                    if error.code != "conflict":
+                        raise
+        app.gate.submit(admin, c.AddUserToken(_PERSON, label, token_digest(person_token)), "demo")
+    finally:
+        app.close()
+    return backend_token, person_token
+
+
+def _make_study(folder: Path) -> None:
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(STUDY, partial, ignore=shutil.ignore_patterns("__pycache__"))
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@users.localhost", "-c", "commit.gpgsign=false")
+    git(partial, "init", "--quiet", "--initial-branch=main")
+    git(partial, "add", "--all")
+    git(partial, *identity, "commit", "--quiet", "--message=Admissions by week")
+    partial.rename(folder)
+
+
+@contextmanager
+def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[None]:
+    """One of our commands, until the block ends."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobserver", *arguments],
+            stdout=file,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            start_new_session=True,  # Ctrl-C is for this process, which then ends the others in order
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _wait_for_server(api: httpx.Client, log: Path) -> None:
+    ends = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < ends:
+        try:
+            if api.get("/health-check/").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise unavailable(f"the server did not start; see {log}")
+
+
+def _ask(api: httpx.Client) -> str:
+    body = {"requested_actions": ["run_all"], "backend": _BACKEND, "force_run_dependencies": True}
+    answer = api.post(f"/api/v2/workspaces/{_WORKSPACE}/job-requests/", json=body)
+    if answer.status_code != 201:
+        raise unavailable(f"the server refused the request: {answer.text}")
+    identifier: str = answer.json()["identifier"]
+    return identifier
+
+
+def _follow(api: httpx.Client, identifier: str) -> bool:
+    """Prints each change of a job's state until all are finished; whether all succeeded."""
+    shown: dict[str, str] = {}
+    began = time.monotonic()
+    while time.monotonic() - began < _PATIENCE_SECONDS:
+        item: dict[str, Any] = api.get(f"/api/v2/job-requests/{identifier}/").json()
+        for job in item["jobs"]:
+            state = f"{job['status']:<10} {job['status_message']}"
+            if shown.get(job["action"]) != state:
+                shown[job["action"]] = state
+                click.echo(f"  {time.monotonic() - began:5.1f} s  {job['action']:<20} {state}")
+        if item["status"] in FINISHED and item["completed_at"]:
+            click.echo(f"\nJob request {identifier}: {item['status']}")
+            return bool(item["status"] == "succeeded")
+        time.sleep(0.1)
+    raise unavailable(f"job request {identifier} did not finish within {_PATIENCE_SECONDS:.0f} s")
+
+
+def _stay(url: str, folder: Path, backend_token: str, person_token: str) -> None:
+    click.echo(
+        f"""
+The server and the runner stay up until Ctrl-C.
+  URL                  {url}/api/v2/openapi.json
+  {_PERSON}'s token          {person_token}
+  the backend's token  {backend_token}
+  the results          {folder}/runner/workspaces/{_WORKSPACE}/outputs
+
+Ask again with:
+  curl -H 'Authorization: {person_token}' -d '{{"requested_actions": ["run_all"], "backend": "{_BACKEND}"}}' \\
+    {url}/api/v2/workspaces/{_WORKSPACE}/job-requests/"""
+    )
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
