@@ -78,7 +78,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     try:
         ensure_admins(app)
         index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
-        app.repo.writer.listen(index.note)
+        app.repo.writer.listen(index.note, index.moved)
         index.refresh()
         index.start()
         parts = Parts(

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 MAIN = "main"
 AUDIT = "audit"
@@ -165,6 +166,7 @@ _BACKEND_PATH = re.compile(
 )
 
 
+@lru_cache(maxsize=16384)  # several look at each path of a change, and the same jobs change again and again
 def parse_path(branch: str, path: str) -> DocPath | None:
     """What stands at ``path`` of ``branch`` by the contract's layout, or None if nothing may."""
     if branch == MAIN:

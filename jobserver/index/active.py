@@ -8,6 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import merge
 
+import orjson
+
+from jobserver.domain.documents import JobRequest
+from jobserver.domain.names import Area, micros
+from jobserver.domain.state import Changes
+from jobserver.index.items import request_item
+
 Key = tuple[int, str]
 """(created_at in microseconds, identifier): the order of lists, newest first."""
 
@@ -45,8 +52,24 @@ class Listing:
     def joined(cls, listings: Iterable["Listing"]) -> "Listing":
         return cls._of(tuple(merge(*(one.items for one in listings), reverse=True)))
 
-    def updated(self, found: Mapping[str, tuple[Key, bytes] | None]) -> "Listing":
-        """With these ids replaced, or, if None, gone. Returns itself if nothing differs."""
+    def followed(self, events: Iterable[Changes]) -> "Listing | None":
+        """After these events of the gate, in which a request leaves ``active/`` in the commit that finishes it.
+
+        Itself if the list is the same; None if they do not tell, because a request came back.
+        """
+        found: dict[str, tuple[Key, bytes] | None] = {}
+        for event in events:
+            for move in event.moves:
+                if move.to is Area.ACTIVE:
+                    return None
+                found[move.place.identifier] = None
+            for change in event.changes:
+                if isinstance(request := change.after, JobRequest) and change.path.startswith(f"{Area.ACTIVE}/"):
+                    item = orjson.dumps(request_item(request))
+                    found[request.identifier] = ((micros(request.created_at), request.identifier), item)
+        return self._updated(found) if found else self
+
+    def _updated(self, found: Mapping[str, tuple[Key, bytes] | None]) -> "Listing":
         present = {key[1]: (key, item) for key, item in self.items if key[1] in found}
         wanted = {identifier: entry for identifier, entry in found.items() if entry is not None}
         if present == wanted:

@@ -1,4 +1,7 @@
-"""Changes of one branch, applied to the index's rows within a transaction that the caller holds."""
+"""Changes of one branch, gathered and then written to the index's rows in one go.
+
+Only the last state of each document is written: under load a job changes several times between two writes.
+"""
 
 import sqlite3
 from collections.abc import Iterable
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 from jobserver.domain import names
 from jobserver.domain.documents import AnyDocument, Job, JobRequest
-from jobserver.domain.names import Kind, Place
+from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.state import Changes
 from jobserver.errors import Fault
 from jobserver.index import rows
@@ -21,106 +24,133 @@ class Delta:
     faults: tuple[Fault, ...] = ()
 
 
-class Rows:
-    """The rows of one branch of a backend. ``touched`` collects the ids of requests that anything changed for."""
+class Gathered:
+    """What became of one branch, by document. ``touched``: ids of the requests that anything changed for."""
 
-    def __init__(self, connection: sqlite3.Connection, branch: int, branch_name: str) -> None:
-        self._sql, self._branch, self._name = connection, branch, branch_name
+    def __init__(self, branch: str) -> None:
+        self._branch = branch
         self.touched: set[str] = set()
+        self.requests: dict[str, tuple[Place, JobRequest | None]] = {}
+        self.areas: dict[str, Area] = {}
+        self.jobs: dict[tuple[str, str], Job | None] = {}
+        self.faults: dict[str, tuple[Fault, ...]] = {}
 
-    def apply_changes(self, changes: Changes) -> None:
+    def add_changes(self, changes: Changes) -> None:
         """An event as the writer knows it: moves first, then documents at their new paths."""
         for move in changes.moves:
-            self._sql.execute(
-                "UPDATE requests SET area=? WHERE identifier=? AND branch=?",
-                (move.to.value, move.place.identifier, self._branch),
-            )
-            self.touched.add(move.place.identifier)
+            identifier = move.place.identifier
+            self.touched.add(identifier)
+            self.areas[identifier] = move.to
+            if (known := self.requests.get(identifier)) is not None:
+                self.requests[identifier] = (known[0].moved(move.to), known[1])
         for change in changes.changes:
-            self._one(Delta(change.path, change.after))
+            self._add(Delta(change.path, change.after))
 
-    def apply_deltas(self, deltas: Iterable[Delta]) -> None:
-        """The difference of two trees: what is gone first, so that a moved folder ends up where it went; requests
-        before jobs, which take their workspace from them."""
+    def add_deltas(self, deltas: Iterable[Delta]) -> None:
+        """The difference of two trees: what is gone first, so that a moved folder ends up where it went."""
         kept = []
         for delta in deltas:
             if delta.document is None:
-                self._one(delta)
+                self._add(delta)
             else:
                 kept.append(delta)
-        for delta in sorted(kept, key=lambda delta: not isinstance(delta.document, JobRequest)):
-            self._one(delta)
+        for delta in kept:
+            self._add(delta)
 
-    def finish(self) -> None:
-        """Brings what follows from the jobs in step, for every touched request."""
-        for identifier in self.touched:
-            area = self._sql.execute(
-                "SELECT area FROM requests WHERE identifier=? AND branch=?", (identifier, self._branch)
-            ).fetchone()
-            if area is None:
-                continue
-            jobs = self._sql.execute(
-                "SELECT status, started_at, completed_at, updated_at FROM jobs WHERE branch=? AND request=?",
-                (self._branch, identifier),
-            ).fetchall()
-            self._sql.execute(
-                f"UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (?,?,?,?,?,?,?) WHERE identifier=? AND branch=?",
-                (*rows.summary(area[0], jobs), identifier, self._branch),
-            )
-
-    def _one(self, delta: Delta) -> None:
-        where = names.parse_path(self._name, delta.path)
-        self._faults(delta)
+    def _add(self, delta: Delta) -> None:
+        self.faults[delta.path] = delta.faults
+        where = names.parse_path(self._branch, delta.path)
         if where is None or where.place is None:
             return
-        self.touched.add(where.place.identifier)
-        match where.kind, delta.document:
-            case Kind.REQUEST, JobRequest() as request:
-                self._put_request(where.place, request)
-            case Kind.JOB, Job() as job:
-                self._put_job(where.place, job)
-            case Kind.REQUEST, _:
-                self._sql.execute(
-                    "DELETE FROM requests WHERE identifier=? AND branch=? AND area=?",
-                    (where.name, self._branch, where.place.area.value),
-                )
-                self._sql.execute(
-                    "UPDATE jobs SET workspace=NULL WHERE branch=? AND request=?", (self._branch, where.name)
-                )
-            case _:
-                self._sql.execute(
-                    "DELETE FROM jobs WHERE branch=? AND request=? AND identifier=?",
-                    (self._branch, where.place.identifier, where.name),
-                )
+        identifier = where.place.identifier
+        self.touched.add(identifier)
+        if where.kind is Kind.JOB:
+            self.jobs[identifier, where.name] = delta.document if isinstance(delta.document, Job) else None
+        else:
+            request = delta.document if isinstance(delta.document, JobRequest) else None
+            self.requests[identifier] = (where.place, request)
 
-    def _faults(self, delta: Delta) -> None:
-        self._sql.execute("DELETE FROM faults WHERE branch=? AND path=?", (self._branch, delta.path))
-        self._sql.executemany(
-            "INSERT INTO faults VALUES (?,?,?,?,?)",
-            [(self._branch, delta.path, fault.line, fault.key, fault.message) for fault in delta.faults],
-        )
 
-    def _put_request(self, place: Place, request: JobRequest) -> None:
-        row = rows.request_row(self._branch, place, request)
-        self._sql.execute(
-            f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS})"
-            " VALUES (?,?,?,?,?,?,?,?,?, 0,'unknown',0,0,NULL,NULL,NULL)"
-            " ON CONFLICT (identifier, branch) DO UPDATE SET area=excluded.area, day=excluded.day,"
-            " workspace=excluded.workspace, project=excluded.project, created_by=excluded.created_by,"
-            " created_at=excluded.created_at, item=excluded.item",
-            row,
-        )
-        self._sql.execute(
-            "UPDATE jobs SET workspace=?1 WHERE branch=?2 AND request=?3 AND workspace IS NOT ?1",
-            (request.workspace.name, self._branch, request.identifier),
-        )
+def write(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+    """Brings the rows of the branch of this number in step, within a transaction that the caller holds."""
+    _write_faults(sql, branch, gathered)
+    for identifier, (place, request) in gathered.requests.items():
+        if request is None:
+            sql.execute(
+                "DELETE FROM requests WHERE identifier=? AND branch=? AND area=?", (identifier, branch, place.area)
+            )
+            sql.execute("UPDATE jobs SET workspace=NULL WHERE branch=? AND request=?", (branch, identifier))
+        else:
+            _put_request(sql, branch, place, request)
+    for identifier, area in gathered.areas.items():
+        sql.execute("UPDATE requests SET area=? WHERE identifier=? AND branch=?", (area, identifier, branch))
+    _write_jobs(sql, branch, gathered)
+    _summarise(sql, branch, gathered.touched)
 
-    def _put_job(self, place: Place, job: Job) -> None:
-        found = self._sql.execute(
-            "SELECT workspace FROM requests WHERE identifier=? AND branch=?", (place.identifier, self._branch)
-        ).fetchone()
-        row = rows.job_row(self._branch, place.identifier, found[0] if found else None, job)
-        self._sql.execute(
-            f"INSERT OR REPLACE INTO jobs ({rows.JOB_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            row,
+
+def _write_faults(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+    if sql.execute("SELECT 1 FROM faults WHERE branch=? LIMIT 1", (branch,)).fetchone():
+        sql.executemany("DELETE FROM faults WHERE branch=? AND path=?", ((branch, path) for path in gathered.faults))
+    sql.executemany(
+        "INSERT INTO faults VALUES (?,?,?,?,?)",
+        (
+            (branch, path, fault.line, fault.key, fault.message)
+            for path, faults in gathered.faults.items()
+            for fault in faults
+        ),
+    )
+
+
+def _put_request(sql: sqlite3.Connection, branch: int, place: Place, request: JobRequest) -> None:
+    sql.execute(
+        f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS})"
+        " VALUES (?,?,?,?,?,?,?,?,?, 0,'unknown',0,0,NULL,NULL,NULL)"
+        " ON CONFLICT (identifier, branch) DO UPDATE SET area=excluded.area, day=excluded.day,"
+        " workspace=excluded.workspace, project=excluded.project, created_by=excluded.created_by,"
+        " created_at=excluded.created_at, item=excluded.item",
+        rows.request_row(branch, place, request),
+    )
+    sql.execute(
+        "UPDATE jobs SET workspace=?1 WHERE branch=?2 AND request=?3 AND workspace IS NOT ?1",
+        (request.workspace.name, branch, request.identifier),
+    )
+
+
+def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+    gone = [(branch, *key) for key, job in gathered.jobs.items() if job is None]
+    sql.executemany("DELETE FROM jobs WHERE branch=? AND request=? AND identifier=?", gone)
+    workspaces: dict[str, str | None] = {}
+    found = []
+    for (identifier, _), job in gathered.jobs.items():
+        if job is None:
+            continue
+        if identifier not in workspaces:
+            row = sql.execute(
+                "SELECT workspace FROM requests WHERE identifier=? AND branch=?", (identifier, branch)
+            ).fetchone()
+            workspaces[identifier] = row[0] if row else None
+        found.append(rows.job_row(branch, identifier, workspaces[identifier], job))
+    sql.executemany(
+        f"INSERT INTO jobs ({rows.JOB_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+        " ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace=excluded.workspace,"
+        " action=excluded.action, status=excluded.status, status_code=excluded.status_code,"
+        " status_message=excluded.status_message, created_at=excluded.created_at, updated_at=excluded.updated_at,"
+        " started_at=excluded.started_at, completed_at=excluded.completed_at, more=excluded.more",
+        found,
+    )
+
+
+def _summarise(sql: sqlite3.Connection, branch: int, identifiers: Iterable[str]) -> None:
+    """What follows from the jobs."""
+    for identifier in identifiers:
+        area = sql.execute("SELECT area FROM requests WHERE identifier=? AND branch=?", (identifier, branch)).fetchone()
+        if area is None:
+            continue
+        jobs = sql.execute(
+            "SELECT status, started_at, completed_at, updated_at FROM jobs WHERE branch=? AND request=?",
+            (branch, identifier),
+        ).fetchall()
+        sql.execute(
+            f"UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (?,?,?,?,?,?,?) WHERE identifier=? AND branch=?",
+            (*rows.summary(area[0], jobs), identifier, branch),
         )

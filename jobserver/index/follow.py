@@ -9,9 +9,9 @@ those who wait; a reader seldom finds anything left to do.
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +19,7 @@ from jobserver.domain import names
 from jobserver.errors import Fault, unavailable
 from jobserver.index import schema
 from jobserver.index.active import Listing
-from jobserver.index.apply import Delta, Rows
+from jobserver.index.apply import Delta, Gathered, write
 from jobserver.index.build import Progress, build
 from jobserver.index.directory import Directory
 from jobserver.index.files import Database
@@ -28,10 +28,11 @@ from jobserver.store.diff import diff
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
 from jobserver.store.snapshot import Head
-from jobserver.store.writer import Landed
+from jobserver.store.writer import Landing
 
 _log = logging.getLogger(__name__)
 _BACKSTOP_SECONDS = 2.0  # should a moved ref go unnoticed by all else
+_GATHER_SECONDS = 0.25  # rows are written this seldom where nobody reads them: the writer needs the time
 _NOTED = 1000  # batches; whoever falls further behind compares trees
 
 
@@ -43,11 +44,13 @@ class Index:
     ) -> None:
         self._repository, self._refs, self.path = repository, refs, path
         self._objects = Objects(repository)
-        self._guard = threading.RLock()
-        self._noted: dict[str, deque[Landed]] = {}
+        self._guard = threading.Lock()  # of what is in memory; taken before the next one
+        self._writing = threading.Lock()
+        self._unlisted: dict[str, dict[str, Landing]] = {}
+        self._unwritten: dict[str, dict[str, Landing]] = {}
         self._directory = Directory()
-        self._tips: dict[str, str] = {}
-        self._listings: dict[str, Listing] = {}
+        self._rows: dict[str, str] = {}  # branch -> the tip that its rows are of, at least
+        self._listings: dict[str, _Listed] = {}
         self._joined: dict[tuple[str, ...], Listing] = {}
         self._waiters: dict[str, set[threading.Event]] = {}
         self._moved = threading.Event()
@@ -79,13 +82,16 @@ class Index:
                 for waiter in waiters:
                     waiter.set()
 
-    def note(self, landed: Landed) -> None:
-        """For `Writer.listen`: what moved, so that it need not be found out."""
-        self._noted.setdefault(landed.branch, deque(maxlen=_NOTED)).append(landed)
-        self._moved.set()
+    def note(self, landing: Landing) -> None:
+        """For `Writer.listen`: what is about to move, so that it need not be found out."""
+        for noted in (self._unlisted, self._unwritten):
+            of_branch = noted.setdefault(landing.branch, {})
+            of_branch[landing.new] = landing
+            if len(of_branch) > _NOTED:
+                of_branch.clear()
 
     def moved(self) -> None:
-        """Somebody else moved some ref."""
+        """For `Writer.listen` and `Watch`: some ref moved."""
         self._moved.set()
 
     def directory(self) -> Directory:
@@ -94,15 +100,15 @@ class Index:
         if tip is not None and tip != self._directory.tip:
             with self._guard, self._stale(names.MAIN):
                 if tip != self._directory.tip:
-                    noted = self._chain(names.MAIN, self._directory.tip, tip)
+                    noted = _chain(self._unlisted.get(names.MAIN), self._directory.tip, tip)
                     deltas = (
                         self._difference(names.MAIN, self._directory.tip, tip)
                         if noted is None
                         else [
                             Delta(one.path, one.after)
-                            for landed in noted
-                            for all_ in landed.changes
-                            for one in all_.changes
+                            for landing in noted
+                            for changes in landing.changes
+                            for one in changes.changes
                         ]
                     )
                     self._directory = self._directory.updated(tip, deltas)
@@ -144,7 +150,7 @@ class Index:
     def view(self) -> Iterator[sqlite3.Connection]:
         """The rows of all backends' branches, of one moment, no older than the tips are now."""
         for branch in self._backend_branches():
-            self._listing(branch)
+            self._written(branch)
         try:
             with self._database.view() as connection:
                 yield connection
@@ -167,17 +173,25 @@ class Index:
         self.directory()
         for branch in self._backend_branches():
             self._listing(branch)
+            self._written(branch)
 
     def _backend_branches(self) -> Iterable[str]:
         known = {names.backend_branch(slug) for slug in self.directory().backends}
-        return sorted(known | self._tips.keys())
+        return sorted(known | self._listings.keys())
 
     def _run(self) -> None:
+        write_at, behind = 0.0, True
         while not self._closing:
-            self._moved.wait(_BACKSTOP_SECONDS)
+            self._moved.wait(max(0.0, write_at - monotonic()) if behind else _BACKSTOP_SECONDS)
             self._moved.clear()
             try:
-                self.refresh()
+                self.directory()
+                for branch in self._backend_branches():
+                    self._listing(branch)
+                behind = monotonic() < write_at
+                if not behind:
+                    self.refresh()
+                    write_at = monotonic() + _GATHER_SECONDS
             except Exception:  # noqa: BLE001 - this thread must outlive whatever a reader can be told of
                 _log.exception("the index could not follow")
 
@@ -193,69 +207,64 @@ class Index:
 
     def _listing(self, branch: str) -> Listing:
         tip = self._refs.tip(branch)
-        if tip is not None and tip != self._tips.get(branch):
-            with self._guard, self._stale(branch):
-                self._catch_up(branch)
-        return self._listings.get(branch) or _EMPTY
+        listed = self._listings.get(branch)
+        if tip is None or (listed is not None and listed.tip == tip):
+            return listed.listing if listed else _EMPTY
+        with self._guard, self._stale(branch):
+            listed = self._listings.get(branch)
+            if listed is None or listed.tip != tip:
+                self._listings[branch] = now = self._listed(branch, tip, listed)
+                if listed is None or listed.listing.etag != now.listing.etag:
+                    for waiter in self._waiters.get(branch, ()):
+                        waiter.set()
+        listed = self._listings.get(branch)
+        return listed.listing if listed else _EMPTY
 
-    def _catch_up(self, branch: str) -> None:
+    def _listed(self, branch: str, tip: str, known: "_Listed | None") -> "_Listed":
+        if known is not None and (noted := _chain(self._unlisted.get(branch), known.tip, tip)) is not None:
+            listing = known.listing.followed(changes for landing in noted for changes in landing.changes)
+            if listing is not None:
+                return _Listed(tip, listing)
+        self._written(branch)
+        with self._database.view() as sql:
+            number, tip = sql.execute("SELECT id, tip FROM branches WHERE name=?", (branch,)).fetchone()
+            found = sql.execute(
+                "SELECT created_at, identifier, item FROM requests WHERE branch=? AND active", (number,)
+            ).fetchall()
+        listing = Listing.of(((time, identifier), item.encode()) for time, identifier, item in found)
+        return _Listed(tip, listing if known is None or known.listing.etag != listing.etag else known.listing)
+
+    def _written(self, branch: str) -> None:
+        """Brings the rows up to the tip."""
+        tip = self._refs.tip(branch)
+        if tip is not None and tip != self._rows.get(branch):
+            with self._writing, self._stale(branch):
+                if tip != self._rows.get(branch):
+                    self._write(branch)
+
+    def _write(self, branch: str) -> None:
         with self._database.write() as sql:
             # Read within the transaction: no other process can have brought the rows further than this.
             tip = self._refs.tip(branch)
-            if tip is None or tip == self._tips.get(branch):
+            if tip is None:
                 return
             row = sql.execute("SELECT id, tip FROM branches WHERE name=?", (branch,)).fetchone()
             if row is None:
                 sql.execute("INSERT INTO branches (name, tip) VALUES (?, ?)", (branch, tip))
                 row = (sql.execute("SELECT last_insert_rowid()").fetchone()[0], None)
             number, old = row
-            touched: set[str] | None = None  # not known: another process applied it
             if old != tip:
-                rows = Rows(sql, number, branch)
-                noted = self._chain(branch, old, tip)
+                gathered = Gathered(branch)
+                noted = _chain(self._unwritten.get(branch), old, tip)
                 if noted is None:
-                    rows.apply_deltas(self._difference(branch, old, tip))
+                    gathered.add_deltas(self._difference(branch, old, tip))
                 else:
-                    for landed in noted:
-                        for changes in landed.changes:
-                            rows.apply_changes(changes)
-                rows.finish()
+                    for landing in noted:
+                        for changes in landing.changes:
+                            gathered.add_changes(changes)
+                write(sql, number, gathered)
                 sql.execute("UPDATE branches SET tip=? WHERE id=?", (tip, number))
-                if old == self._tips.get(branch):
-                    touched = rows.touched
-            listing = self._listed(sql, branch, number, touched)
-        known = self._listings.get(branch)
-        self._listings[branch], self._tips[branch] = listing, tip
-        if known is None or known.etag != listing.etag:
-            for waiter in self._waiters.get(branch, ()):
-                waiter.set()
-
-    def _listed(self, sql: sqlite3.Connection, branch: str, number: int, touched: set[str] | None) -> Listing:
-        known = self._listings.get(branch)
-        if touched is None or known is None:
-            found = sql.execute(
-                "SELECT created_at, identifier, item FROM requests WHERE branch=? AND active", (number,)
-            ).fetchall()
-            return Listing.of(((time, identifier), item.encode()) for time, identifier, item in found)
-        changed = {}
-        for identifier in touched:
-            row = sql.execute(
-                "SELECT created_at, item FROM requests WHERE identifier=? AND branch=? AND active", (identifier, number)
-            ).fetchone()
-            changed[identifier] = ((row[0], identifier), row[1].encode()) if row else None
-        return known.updated(changed)
-
-    def _chain(self, branch: str, old: str | None, new: str) -> list[Landed] | None:
-        """What the writer noted from ``old`` to ``new``, without a gap; None if that is not all of it."""
-        noted = self._noted.get(branch)
-        chain: list[Landed] = []
-        at = old
-        while noted and at != new:
-            landed = noted.popleft()
-            if landed.old == at:
-                chain.append(landed)
-                at = landed.new
-        return chain if at == new else None
+        self._rows[branch] = tip
 
     def _difference(self, branch: str, old: str | None, new: str) -> Iterator[Delta]:
         before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
@@ -266,6 +275,25 @@ class Index:
                 document, faults = read_document(branch, path, self._objects.raw(blob))
                 if document is not None or faults:
                     yield Delta(path, document, tuple(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    tip: str
+    listing: Listing
+
+
+def _chain(noted: dict[str, Landing] | None, old: str | None, new: str) -> list[Landing] | None:
+    """Takes what was noted from ``old`` to ``new``, without a gap; None if that is not all of it."""
+    chain: list[Landing] = []
+    at: str | None = new
+    while noted and at != old:
+        landing = noted.pop(at, None) if at else None
+        if landing is None:
+            return None
+        chain.append(landing)
+        at = landing.old
+    return chain[::-1] if at == old else None
 
 
 _EMPTY = Listing.of([])

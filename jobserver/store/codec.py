@@ -18,7 +18,13 @@ from jobserver.store.yaml_nodes import read_nodes
 D = TypeVar("D", bound=documents.Document)
 
 
+_AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
+
+
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
     if isinstance(value, BaseModel):
         return {
             key: _plain(item)

@@ -41,8 +41,8 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
-    """One branch's part of a batch, durable: the ref moved from ``old`` to ``new`` by these changes, in this order."""
+class Landing:
+    """One branch's part of a batch: its ref is about to move from ``old`` to ``new`` by these changes, in order."""
 
     branch: str
     old: str
@@ -85,7 +85,7 @@ class Writer:
         self._reading = threading.Lock()
         self._heads: dict[str, Head] = {}
         self._small: list[Path] = []
-        self._listeners: list[Callable[[Landed], None]] = []
+        self._listeners: list[tuple[Callable[[Landing], None], Callable[[], None]]] = []
         self._guard = threading.Lock()
         self._queue: list[_Ticket] = []
         self._led = False
@@ -94,9 +94,13 @@ class Writer:
         self._forget()
         self._reader.close()
 
-    def listen(self, listener: Callable[[Landed], None]) -> None:
-        """``listener`` is told of each move of a ref by this process, in the writer's turn: it must return at once."""
-        self._listeners.append(listener)
+    def listen(self, landing: Callable[[Landing], None], landed: Callable[[], None]) -> None:
+        """Has this process's moves of refs told: ``landing`` before one, so that whoever sees the new tip can know
+        what it brought (should the move fail, nobody ever sees that tip), ``landed`` after.
+
+        Called in the writer's turn: they must return at once.
+        """
+        self._listeners.append((landing, landed))
 
     def submit(self, branch: str, decide: Decide) -> Written:
         """Commits what ``decide`` admits on ``branch``; returns once that is durable.
@@ -249,6 +253,7 @@ class Writer:
                     try:
                         new = heads[branch].tip
                         assert new is not None
+                        self._tell(branch, old, new, staged)
                         if not self.refs.move(branch, old, new):
                             failed[branch] = _Lost()
                     except (OSError, Error) as error:
@@ -262,19 +267,22 @@ class Writer:
                     self._small.append(stem)
         if failed:
             self._forget()
+        if before:
+            for _, landed in self._listeners:
+                landed()
         for ticket, written in staged:
             if written.branch in failed:
                 ticket.error = failed[written.branch]
             else:
                 ticket.written = written
-        for branch, old in before.items():
-            tip = heads[branch].tip
-            if branch not in failed and old is not None and tip is not None:
-                changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
-                for listener in self._listeners:
-                    listener(Landed(branch, old, tip, changes))
         if len(self._small) >= _JOIN_AT:
             self.join()
+
+    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[_Ticket, Written]]) -> None:
+        if old is not None:
+            changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
+            for landing, _ in self._listeners:
+                landing(Landing(branch, old, new, changes))
 
     def join(self) -> None:
         """Joins this process's small packs into one. Needs the lock; a failure costs nothing but the joining."""

@@ -95,7 +95,7 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
 def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     told, comparing, seldom = opened("told"), opened("comparing"), opened("seldom")
-    site.repo.writer.listen(told.note)
+    site.repo.writer.listen(told.note, told.moved)
     known: list[str] = []
     for _ in range(40):
         anything(site, chance, known)
