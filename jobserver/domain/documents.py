@@ -36,7 +36,7 @@ def _named(pattern: str) -> Any:
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise ValueError("a time needs its zone: 2026-11-23T20:15:04.123456Z")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _clean(text: str) -> str:
@@ -216,6 +216,11 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
 
 # Written only where they are known (CONTRACT section 1).
 OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
+
+
+def same(one: Document | None, other: Document | None) -> bool:
+    """Whether two documents of one kind say the same; what ``==`` says, without pydantic's generality."""
+    return one is other or (one is not None and other is not None and one.__dict__ == other.__dict__)
 
 
 _CUT = " [cut by the server at 8 KiB]"

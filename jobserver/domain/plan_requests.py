@@ -12,6 +12,7 @@ from jobserver.domain.documents import (
     PipelineAction,
     RequestedWorkspace,
     cut_message,
+    same,
 )
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
@@ -190,6 +191,6 @@ def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tu
     changes = [
         Change(place.job(identifier), before.get(identifier), after.get(identifier))
         for identifier in sorted(before.keys() | after.keys())
-        if before.get(identifier) != after.get(identifier)
+        if not same(before.get(identifier), after.get(identifier))
     ]
     return changes, [Move(stored.place, area)] if area is not stored.place.area else []

@@ -9,7 +9,7 @@ for something else, otherwise as a JSON string, which is YAML too.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeAlias
@@ -118,10 +118,10 @@ _SIMPLE: dict[type, Callable[[Any], str]] = {
 }
 
 
-def emit(value: Mapping[str, Value]) -> bytes:
-    """The canonical bytes of a mapping, in its own order of keys, with one final newline."""
+def emit(entries: Iterable[tuple[str, Value]]) -> bytes:
+    """The canonical bytes of a mapping with these entries, in their order, with one final newline."""
     lines: list[str] = []
-    for key, item in value.items():
+    for key, item in entries:
         # The same as _mapping, without asking every key and scalar what it is: most of the writer's time went there.
         if (simple := _SIMPLE.get(type(item))) is not None:
             lines.append(f"{_head(key)} {simple(item)}")

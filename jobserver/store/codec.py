@@ -42,7 +42,11 @@ def _plain(value: Any) -> Any:
 
 def write(document: documents.Document) -> bytes:
     """The canonical YAML of ``document``."""
-    return canonical.emit(_plain(document))
+    return canonical.emit(
+        (key, item if type(item) in _AS_IT_IS else _plain(item))
+        for key, item in document.__dict__.items()
+        if item is not None or key not in documents.OPTIONAL_KEYS
+    )
 
 
 @dataclass(frozen=True, slots=True)

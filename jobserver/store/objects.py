@@ -40,14 +40,14 @@ class Objects:
 
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there."""
-        for attempt in (1, 2):
+        for attempt in (1, 2, 3):
             if self._repo is None:
                 self._repo = Repo(self._path)
             try:
                 _, data = self._repo.object_store.get_raw(sha.hex().encode())  # type: ignore[arg-type]
             except (KeyError, OSError, ValueError):
                 self.close()
-                if attempt == 2:
+                if attempt == 3:
                     raise
             else:
                 return bytes(data)

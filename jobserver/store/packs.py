@@ -164,9 +164,7 @@ class Pack:
         made: list[Path] = []
         try:
             if keep:
-                path = stem.with_suffix(".keep")
-                path.touch(0o600)
-                made.append(path)
+                made.append(_keep(stem.with_suffix(".keep")))
             # git looks for the .idx, so it comes last.
             for suffix, data in ((".pack", body + checksum), (".idx", _index(self.entries, checksum))):
                 made.append(_write_durably(stem.with_suffix(suffix), data))
@@ -178,9 +176,28 @@ class Pack:
         return stem
 
 
+def _keep(path: Path) -> Path:
+    """A ``.keep`` as one more name of a file that stays: where files come and go by the thousand, some file systems
+    (ext4 without a journal) take longer and longer to make new ones."""
+    shared = path.with_name("jobserver-keep")
+    for _ in range(2):
+        try:
+            path.hardlink_to(shared)
+        except FileNotFoundError:
+            shared.touch(0o600)
+        except OSError:
+            break
+        else:
+            return path
+    path.touch(0o600)  # a file system without links
+    return path
+
+
 def _write_durably(path: Path, data: bytes) -> Path:
-    partial = path.with_name("tmp_" + path.name)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o444)
+    # git takes no notice of a pack without its index, so only that must not be seen half written.
+    partial = path if path.suffix == ".pack" else path.with_name("tmp_" + path.name)
+    flags = os.O_EXCL if partial == path else os.O_TRUNC
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | flags, 0o444)
     try:
         view = memoryview(data)
         while view:
@@ -191,7 +208,8 @@ def _write_durably(path: Path, data: bytes) -> Path:
         raise
     finally:
         os.close(descriptor)
-    partial.rename(path)
+    if partial != path:
+        partial.rename(path)
     return path
 
 

@@ -65,7 +65,7 @@ class Snapshot:
             if entry is None or entry.mode != trees.FOLDER:
                 return None
             sha = entry.sha
-        return trees.find(self._objects.tree(sha), name, trees.FOLDER).entry
+        return trees.find(self._objects.tree(sha), name, trees.FILE if b"." in name else trees.FOLDER).entry
 
     def _list(self, head: Head, path: str) -> Iterator[trees.Entry]:
         entry = self._entry(head, path)

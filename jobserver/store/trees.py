@@ -68,6 +68,13 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
     """The entry called ``name``, of any mode, or the spot where one of this ``mode`` belongs."""
     if mode == FOLDER and (spot := _bisect(raw, name)) is not None:
         return spot
+    if mode == FILE and len(name) > 8 and b" " not in name:
+        # Too long to stand inside a 20-byte id by chance, and the mode before it can't be part of another name.
+        pattern = b"100644 %s\0" % name
+        start = raw.find(pattern)
+        if start >= 0:
+            end = start + len(pattern) + 20
+            return Spot(start, end, Entry(FILE, name, raw[end - 20 : end]))
     wanted = name + b"/" if mode == FOLDER else name
     at = 0
     spot = None

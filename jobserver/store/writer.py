@@ -135,11 +135,8 @@ class Writer:
                 ticket.wake.release()
 
     def look(self, branch: str, read: Callable[[Snapshot], T], at: str | None = None) -> T:
-        """What ``read`` finds on the branch as it is now, or was at the commit ``at``: for what is asked rarely.
-
-        In the writer's turn, so that no maintenance takes a pack away meanwhile.
-        """
-        with self._reading, self.locked():
+        """What ``read`` finds on the branch as it is now, or was at the commit ``at``: for what is asked rarely."""
+        with self._reading:
             head = Head.read(branch, at or self.refs.tip(branch), self._reader)
             main = Head.read(names.MAIN, self.refs.tip(names.MAIN), self._reader)
             return read(Snapshot(self._reader, head, main))
