@@ -5,6 +5,7 @@ is what a service manager sees.
 """
 
 import contextlib
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
     from jobserver.cli.progress import reading
 
     os.close(theirs)
+    gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
         with reading() as progress:
             server = bootstrap.serve(settings, progress=progress)
@@ -51,6 +53,7 @@ def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
         os.read(ours, 1)  # returns when the other end is closed, also by a kill -9
         server.index.release()
 
+    gc.freeze()
     threading.Thread(target=end, name="lifeline", daemon=True).start()
     wsgi: Callable[..., Any] = server.wsgi
     return wsgi

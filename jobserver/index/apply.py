@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
+
 from jobserver.domain import names
 from jobserver.domain.documents import AnyDocument, Job, JobRequest
 from jobserver.domain.names import Area, Kind, Place
@@ -116,41 +118,39 @@ def _put_request(sql: sqlite3.Connection, branch: int, place: Place, request: Jo
     )
 
 
+# Many rows go in by one statement each: SQLite then works without the interpreter, which the writer needs meanwhile.
+_PUT_JOBS = f"""
+INSERT INTO jobs ({rows.JOB_COLUMNS})
+SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+    (SELECT workspace FROM requests WHERE identifier = json_extract(value, '$[0]') AND branch = ?1),
+    {", ".join(f"json_extract(value, '$[{at}]')" for at in range(2, 11))}
+FROM json_each(?2) WHERE true
+ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace = excluded.workspace, action = excluded.action,
+    status = excluded.status, status_code = excluded.status_code, status_message = excluded.status_message,
+    created_at = excluded.created_at, updated_at = excluded.updated_at, started_at = excluded.started_at,
+    completed_at = excluded.completed_at, more = excluded.more
+"""
+# The same as `rows.summary`, which rebuilds use; a test holds the two together.
+_SUMMARISE = f"""
+UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (
+    SELECT requests.area = 'active' AND (count(*) = 0 OR count(*) > total(status IN ('failed', 'succeeded'))),
+        CASE WHEN count(*) = 0 THEN 'unknown' WHEN total(status = 'running') THEN 'running'
+            WHEN total(status = 'pending') THEN 'pending' WHEN total(status = 'failed') THEN 'failed'
+            ELSE 'succeeded' END,
+        count(*), count(*) FILTER (WHERE status = 'succeeded'), min(started_at),
+        CASE WHEN count(*) = total(status IN ('failed', 'succeeded')) THEN max(completed_at) END, max(updated_at)
+    FROM jobs WHERE jobs.branch = requests.branch AND jobs.request = requests.identifier
+) WHERE branch = ?1 AND identifier IN (SELECT value FROM json_each(?2))
+"""
+
+
 def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
     gone = [(branch, *key) for key, job in gathered.jobs.items() if job is None]
     sql.executemany("DELETE FROM jobs WHERE branch=? AND request=? AND identifier=?", gone)
-    workspaces: dict[str, str | None] = {}
-    found = []
-    for (identifier, _), job in gathered.jobs.items():
-        if job is None:
-            continue
-        if identifier not in workspaces:
-            row = sql.execute(
-                "SELECT workspace FROM requests WHERE identifier=? AND branch=?", (identifier, branch)
-            ).fetchone()
-            workspaces[identifier] = row[0] if row else None
-        found.append(rows.job_row(branch, identifier, workspaces[identifier], job))
-    sql.executemany(
-        f"INSERT INTO jobs ({rows.JOB_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
-        " ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace=excluded.workspace,"
-        " action=excluded.action, status=excluded.status, status_code=excluded.status_code,"
-        " status_message=excluded.status_message, created_at=excluded.created_at, updated_at=excluded.updated_at,"
-        " started_at=excluded.started_at, completed_at=excluded.completed_at, more=excluded.more",
-        found,
-    )
+    found = [(identifier, *rows.job_values(job)) for (identifier, _), job in gathered.jobs.items() if job is not None]
+    sql.execute(_PUT_JOBS, (branch, orjson.dumps(found).decode()))
 
 
 def _summarise(sql: sqlite3.Connection, branch: int, identifiers: Iterable[str]) -> None:
     """What follows from the jobs."""
-    for identifier in identifiers:
-        area = sql.execute("SELECT area FROM requests WHERE identifier=? AND branch=?", (identifier, branch)).fetchone()
-        if area is None:
-            continue
-        jobs = sql.execute(
-            "SELECT status, started_at, completed_at, updated_at FROM jobs WHERE branch=? AND request=?",
-            (branch, identifier),
-        ).fetchall()
-        sql.execute(
-            f"UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (?,?,?,?,?,?,?) WHERE identifier=? AND branch=?",
-            (*rows.summary(area[0], jobs), identifier, branch),
-        )
+    sql.execute(_SUMMARISE, (branch, orjson.dumps(list(identifiers)).decode()))

@@ -16,6 +16,7 @@ JOB_COLUMNS = (
     "branch, request, identifier, workspace, action, status, status_code, status_message, "
     "created_at, updated_at, started_at, completed_at, more"
 )
+_MORE = sorted(OPTIONAL_KEYS)
 
 
 def request_row(branch: int, place: Place, request: JobRequest) -> tuple[Any, ...]:
@@ -33,13 +34,16 @@ def request_row(branch: int, place: Place, request: JobRequest) -> tuple[Any, ..
 
 
 def job_row(branch: int, request: str, workspace: str | None, job: Job) -> tuple[Any, ...]:
-    more = {key: value for key in sorted(OPTIONAL_KEYS) if (value := getattr(job, key)) is not None}
+    identifier, *values = job_values(job)
+    return (branch, request, identifier, workspace, *values)
+
+
+def job_values(job: Job) -> tuple[Any, ...]:
+    """What a job itself says of its row: identifier, action, and so on to the end."""
+    more = {key: value for key in _MORE if (value := getattr(job, key)) is not None}
     times = (job.created_at, job.updated_at, job.started_at, job.completed_at)
     return (
-        branch,
-        request,
         job.identifier,
-        workspace,
         job.action,
         job.status,
         job.status_code,

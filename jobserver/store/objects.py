@@ -14,7 +14,7 @@ from jobserver.store import codec
 
 D = TypeVar("D", bound=Document)
 _TREE_BYTES = 32 * 1024 * 1024
-_DOCUMENTS = 50_000
+_DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
 
 
 class Objects:

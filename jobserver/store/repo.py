@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
+from jobserver.store.joiner import maintaining
 from jobserver.store.signing import SigningKey
 from jobserver.store.staging import Identity
 from jobserver.store.writer import Writer
@@ -89,7 +90,7 @@ class StateRepo:
 
     def maintain(self) -> None:
         """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""
-        with self.writer.locked():
+        with maintaining(self.path / "jobserver.maintenance"), self.writer.locked():
             git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx")
             git(self.path, "pack-refs", "--all")
             git(self.path, "commit-graph", "write", "--reachable", "--split")

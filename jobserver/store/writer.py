@@ -19,7 +19,7 @@ from jobserver.domain import names
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, unavailable
-from jobserver.store import packs
+from jobserver.store.joiner import Joiner
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
 from jobserver.store.snapshot import Head, Snapshot
@@ -27,7 +27,6 @@ from jobserver.store.staging import Identity, Staging
 
 T = TypeVar("T")
 _TRIES = 5
-_JOIN_AT = 100  # small packs; joining that many takes some 10 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,14 @@ class Writer:
         self._reader = Objects(repository)
         self._reading = threading.Lock()
         self._heads: dict[str, Head] = {}
-        self._small: list[Path] = []
+        self._joiner = Joiner(self._packs, repository / "jobserver.maintenance")
         self._listeners: list[tuple[Callable[[Landing], None], Callable[[], None]]] = []
         self._guard = threading.Lock()
         self._queue: list[_Ticket] = []
         self._led = False
 
     def close(self) -> None:
+        self._joiner.close()
         self._forget()
         self._reader.close()
 
@@ -261,7 +261,7 @@ class Writer:
                 if stem is not None:
                     with contextlib.suppress(OSError):
                         stem.with_suffix(".keep").unlink()
-                    self._small.append(stem)
+                    self._joiner.add(stem)
         if failed:
             self._forget()
         if before:
@@ -272,26 +272,12 @@ class Writer:
                 ticket.error = failed[written.branch]
             else:
                 ticket.written = written
-        if len(self._small) >= _JOIN_AT:
-            self.join()
 
     def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[_Ticket, Written]]) -> None:
         if old is not None:
             changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
             for landing, _ in self._listeners:
                 landing(Landing(branch, old, new, changes))
-
-    def join(self) -> None:
-        """Joins this process's small packs into one. Needs the lock; a failure costs nothing but the joining."""
-        stems, self._small = self._small, []
-        with contextlib.suppress(OSError, ValueError):
-            joined = packs.join(stems, self._packs)
-            if joined is not None:
-                for stem in stems:
-                    if stem != joined:
-                        for suffix in (".idx", ".pack"):
-                            stem.with_suffix(suffix).unlink(missing_ok=True)
-                self._objects.close()
 
 
 def _disk(error: OSError) -> Error:
