@@ -1,0 +1,247 @@
+"""POST /api/v2/jobs/ as the runners of 2021 and 2025 call it, and what git has afterwards."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Client, Site, dumps, job, stamp
+
+POST = "/api/v2/jobs/"
+NINE = {
+    "job_request_id",
+    "identifier",
+    "status",
+    "status_code",
+    "status_message",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "completed_at",
+}
+
+
+def jobs_of(client: Client, identifier: str) -> dict[str, dict[str, Any]]:
+    item = client.get(f"/api/v2/job-requests/{identifier}/").json()
+    return {one["identifier"]: one for one in item["jobs"]}
+
+
+def test_the_2021_runner_takes_a_request_to_its_end(site: Site, tpp: Client) -> None:
+    identifier = site.ask("analyse")
+    a, b = f"{identifier}a", f"{identifier}b"
+    pending = job(identifier, b, "pending", action="analyse", updated_at=None)
+    answer = tpp.report(job(identifier, a), pending)
+    assert (answer.status_code, answer.json()) == (200, {"status": "success"})
+    assert identifier in tpp.listed()
+    item = tpp.get(f"/api/v2/job-requests/{identifier}/").json()
+    assert (item["status"], item["started_at"], item["completed_at"]) == ("running", stamp(0)[:-1] + ".000000Z", None)
+    assert [one["action"] for one in item["jobs"]] == ["generate", "analyse"]
+    tpp.report(job(identifier, a, "succeeded", 5), job(identifier, b, "succeeded", 9, action="analyse"))
+    assert identifier not in tpp.listed()
+    item = tpp.get(f"/api/v2/job-requests/{identifier}/").json()
+    assert (item["status"], item["completed_at"]) == ("succeeded", stamp(9)[:-1] + ".000000Z")
+    folder, *_ = {path.rsplit("/", 1)[0] for path in site.files(identifier) if path.endswith("request.yaml")}
+    assert folder.startswith("archive/")
+    assert sorted(site.files(identifier)) == [
+        f"{folder}/jobs/{a}.yaml",
+        f"{folder}/jobs/{b}.yaml",
+        f"{folder}/request.yaml",
+    ]
+
+
+def test_the_2025_runner_sends_more_and_it_is_kept(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    more = {
+        "run_command": "python:latest python generate.py",
+        "trace_context": {"traceparent": "00-abc"},
+        "metrics": {"cpu": 1.5, "peak": 3, "mem": [1, None, True]},
+        "requires_db": False,
+    }
+    answer = tpp.report(job(identifier, f"{identifier}a", **more, backend="tpp", anything=[1, {"else": 2}]))
+    assert answer.status_code == 200
+    kept = jobs_of(tpp, identifier)[f"{identifier}a"]
+    assert {key: kept[key] for key in more} == more
+    assert "anything" not in kept
+    assert tpp.report(job(identifier, f"{identifier}a", at=1, **dict.fromkeys(more))).status_code == 200
+
+
+def test_a_report_is_one_signed_commit_that_the_answer_names(site: Site, tpp: Client) -> None:
+    first, second = site.ask(), site.ask()
+    before = site.count()
+    answer = tpp.report(job(first, f"{first}a"), job(second, f"{second}a"), job(first, f"{first}b"))
+    assert site.count() == before + 1
+    commit = answer.headers["X-Commit"]
+    assert site.git("rev-parse", "backends/tpp") == commit
+    body = site.git("log", "-1", "--format=%an <%ae>%n%B", commit)
+    for line in (
+        "tpp <tpp@backends.127.0.0.1>",
+        "Event: jobs.updated",
+        "Actor: backend/tpp",
+        "Branch: backends/tpp",
+        f"Job-Request: {first}",
+        f"Job-Request: {second}",
+        "Workspace: plain",
+        "Policy: 1",
+    ):
+        assert line in body.splitlines(), body
+    signers = site.folder / "allowed_signers"
+    signers.write_text(site.git("show", "backends/tpp:allowed_signers") + "\n")
+    site.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", commit)
+    assert len(jobs_of(tpp, first)) == 2  # interleaved, and nothing lost
+
+
+def test_nothing_to_say_is_a_success_that_writes_nothing(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    one = job(identifier, f"{identifier}a")
+    tpp.report(one)
+    before = site.count()
+    for payload in ([], [one], [job("2222222222222222", "x")]):
+        answer = tpp.report(*payload)
+        assert answer.status_code == 200
+        assert answer.headers["X-Commit"] == site.git("rev-parse", "backends/tpp")
+    assert site.count() == before
+
+
+def test_unknown_and_others_requests_are_ignored_and_named(site: Site, tpp: Client) -> None:
+    mine, theirs = site.ask(), site.ask(backend="emis")
+    unknown = ["2222222222222222", "x", "../../etc", "\u0000", "ü" * 300]
+    answer = tpp.report(*(job(name, f"{mine}{n}") for n, name in enumerate([*unknown, theirs])), job(mine, f"{mine}a"))
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "success", "ignored": [*unknown, theirs]}
+    assert list(jobs_of(tpp, mine)) == [f"{mine}a"]
+    with site.client("emis") as emis:
+        assert jobs_of(emis, theirs) == {}
+
+
+def test_a_list_is_expected(tpp: Client) -> None:
+    for body in ({}, {"jobs": []}, "x", 1, None):
+        answer = tpp.post(POST, content=dumps(body))
+        assert answer.status_code == 400
+        assert list(answer.json()) == ["non_field_errors"]
+
+
+def test_what_is_missing_is_named_field_by_field(tpp: Client) -> None:
+    answer = tpp.post(POST, json=[{"action": "x"}])
+    assert answer.status_code == 400
+    assert set(answer.json()[0]) == NINE
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("job_request_id", ""),
+        ("job_request_id", None),
+        ("job_request_id", 1),
+        ("identifier", ""),
+        ("identifier", "a/b"),
+        ("identifier", "x" * 65),
+        ("identifier", None),
+        ("status", "unknown"),
+        ("status", " "),
+        ("status", ["running"]),
+        ("action", None),
+        ("action", "x" * 20000),
+        ("status_code", None),
+        ("status_code", {}),
+        ("status_message", None),
+        ("created_at", None),
+        ("created_at", "yesterday"),
+        ("created_at", "2026-11-24"),
+        ("created_at", "0001-01-01T00:00:00+23:59"),
+        ("updated_at", "2026-13-24T10:00:00Z"),
+        ("started_at", 1),
+        ("completed_at", []),
+        ("run_command", 1),
+        ("trace_context", [1]),
+        ("metrics", "x"),
+        ("metrics", {"a": [[[[[[[[[1]]]]]]]]]}),
+        ("requires_db", "yes"),
+    ],
+)
+def test_one_bad_field_refuses_all(site: Site, tpp: Client, field: str, value: Any) -> None:
+    identifier = site.ask()
+    before = site.count()
+    answer = tpp.report(job(identifier, f"{identifier}a"), {**job("2222222222222222", "b"), field: value})
+    assert answer.status_code == 400
+    assert answer.json()[0] == {}
+    assert list(answer.json()[1]) == [field]
+    assert site.count() == before
+
+
+def test_jobs_that_are_left_out_leave_the_tree(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    a, b = f"{identifier}a", f"{identifier}b"
+    tpp.report(job(identifier, a, at=1), job(identifier, b, at=1))
+    tpp.report(job(identifier, a, at=2))
+    assert list(jobs_of(tpp, identifier)) == [a]
+    tpp.report(job(identifier, b, at=1))  # older than what is stored: it takes nothing away
+    assert list(jobs_of(tpp, identifier)) == [a, b]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "last"),
+    [
+        (("running", 5), ("pending", 4), "running"),  # older: skipped
+        (("running", 5), ("pending", 6), "pending"),  # a reboot
+        (("running", 5), ("pending", 5), "pending"),
+        (("succeeded", 5), ("running", 4), "succeeded"),
+        (("succeeded", 5), ("running", 5), "succeeded"),
+        (("succeeded", 5), ("running", 6), "running"),  # run again by hand
+        (("failed", 5), ("succeeded", 6), "succeeded"),
+    ],
+)
+def test_what_counts_is_the_newest(
+    site: Site, tpp: Client, first: tuple[str, int], second: tuple[str, int], last: str
+) -> None:
+    identifier = site.ask()
+    for status, at in (first, second):
+        assert tpp.report(job(identifier, f"{identifier}a", status, at)).status_code == 200
+    assert jobs_of(tpp, identifier)[f"{identifier}a"]["status"] == last
+    active = last in ("running", "pending")
+    assert (identifier in tpp.listed()) is active
+    assert all(path.startswith("active/" if active else "archive/") for path in site.files(identifier))
+
+
+def test_one_id_cannot_be_of_two_requests(site: Site, tpp: Client) -> None:
+    first, second = site.ask(), site.ask()
+    assert tpp.report(job(first, "shared")).status_code == 200
+    assert tpp.report(job(second, "shared")).status_code == 400
+    assert tpp.report(job(first, "both"), job(second, "both")).status_code == 400
+    assert jobs_of(tpp, second) == {}
+
+
+def test_a_long_message_is_cut_and_says_so(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    assert tpp.report(job(identifier, f"{identifier}a", status_message="ü" * 30_000)).status_code == 200
+    message = jobs_of(tpp, identifier)[f"{identifier}a"]["status_message"]
+    assert len(message.encode()) <= 8 * 1024
+    assert message.startswith("üü")
+    assert "cut" in message[-40:]
+
+
+def test_no_field_can_forge_a_trailer(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    forged = job(identifier, f"{identifier}a", action="x\n\nActor: user/root\nEvent: user.created")
+    answer = tpp.report(forged)
+    assert answer.status_code == 200
+    trailers = site.git("log", "-1", "--format=%(trailers:key=Actor,valueonly)", answer.headers["X-Commit"])
+    assert trailers == "backend/tpp"
+
+
+def test_only_a_backend_reports(site: Site, alice: Client) -> None:
+    assert alice.report(job(site.ask(), "x")).status_code == 403
+
+
+def test_statuses_of_a_workspace_are_the_latest_of_each_action(site: Site, tpp: Client, alice: Client) -> None:
+    first, second = (site.ask(workspace="slashed") for _ in range(2))
+    tpp.report(
+        job(first, f"{first}a", "failed", 1, created_at=stamp(1)),
+        job(second, f"{second}a", "running", 2, created_at=stamp(2)),
+        job(first, f"{first}b", "succeeded", 1, action="analyse"),
+    )
+    expected = {"analyse": "succeeded", "generate": "running"}
+    assert alice.get("/api/v2/workspaces/slashed/statuses/").json() == expected
+    assert tpp.get("/api/v2/workspaces/slashed/statuses/").json() == expected
+    with site.client("emis") as emis:
+        assert emis.get("/api/v2/workspaces/slashed/statuses/").json() == {}
+    missing = alice.get("/api/v2/workspaces/nowhere/statuses/")
+    assert (missing.status_code, missing.content) == (404, b"")

@@ -1,0 +1,199 @@
+"""A real site: a state repository, study repositories, and a server process on a loopback port."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+STUDY = """\
+version: "4.0"
+actions:
+  generate:
+    run: python:latest python generate.py
+  analyse:
+    needs: [generate]
+    run: python:latest python analyse.py
+  report:
+    needs: [analyse]
+    run: python:latest python report.py
+"""
+START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", "-C", folder, *identity, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def stamp(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def job(request: str, identifier: str, status: str = "running", at: float = 0, **more: Any) -> dict[str, Any]:
+    """A job as the 2021 runner reports it."""
+    done = status in ("failed", "succeeded")
+    return {
+        "job_request_id": request,
+        "identifier": identifier,
+        "action": "generate",
+        "status": status,
+        "status_code": "",
+        "status_message": "",
+        "created_at": stamp(0),
+        "updated_at": stamp(at),
+        "started_at": stamp(0) if status != "pending" else None,
+        "completed_at": stamp(at) if done else None,
+    } | more
+
+
+class Site:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repo = folder / "state.git"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("COV_")} | {
+            "SECRET_KEY": "0123456789abcdef",
+            "BASE_URL": self.url,
+            "STATE_REPO": str(self.repo),
+            "ADMIN_USERS": "root",
+            "STUDY_REPOS": str(folder / "studies"),
+        }
+        self.server: subprocess.Popen[bytes] | None = None
+        study = folder / "studies" / "study"
+        study.mkdir(parents=True)
+        (study / "project.yaml").write_text(STUDY)
+        (study / "generate.py").write_text("open('numbers.txt', 'w').write('1 2 3')\n")
+        (study / "analyse.py").write_text(
+            "open('sum.txt', 'w').write(str(sum(map(int, open('numbers.txt').read().split()))))\n"
+        )
+        (study / "report.py").write_text("print('the sum is', open('sum.txt').read())\n")
+        git(study, "init", "-q", "-b", "main")
+        git(study, "add", ".")
+        git(study, "commit", "-qm", "a study")
+        git(study, "branch", "feature/slashes")
+        self.sha = git(study, "rev-parse", "main")
+        self.run("init")
+        self.tokens = {slug: self.run("backend", "add", slug, "--database", "full") for slug in ("tpp", "emis")}
+        self.run("user", "add", "alice", "--role", "CoreDeveloper")
+        for name in ("bob", "carol"):
+            self.run("user", "add", name)
+        self.run("org", "add", "datalab")
+        self.run("project", "add", "datalab/trends")
+        self.run("project", "member", "datalab/trends", "bob", "--role", "ProjectDeveloper")
+        for name in ("alice", "bob", "carol", "root"):
+            self.tokens[name] = self.run("user", "token", name)
+        self.run("workspace", "add", "plain", "--repo", "study", "--branch", "main")
+        self.run("workspace", "add", "slashed", "--repo", "study", "--branch", "feature/slashes")
+        self.run("workspace", "add", "grouped", "--repo", "study", "--branch", "main", "--project", "datalab/trends")
+
+    def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "jobserver", *arguments],
+            env={**self.env, **env},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, *arguments: str, **env: str) -> str:
+        """The last line that the command prints."""
+        done = self.command(*arguments, **env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    def start(self, log: str = "server.log") -> None:
+        with (self.folder / log).open("ab") as file:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "jobserver", "serve", "--port", str(self.port)],
+                env=self.env,
+                stdout=file,
+                stderr=file,
+                cwd=self.folder,
+            )
+        self.wait()
+
+    def wait(self, seconds: float = 30) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            assert self.server is None or self.server.poll() is None, self.log()
+            try:
+                if httpx.get(f"{self.url}/health-check/", timeout=10).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"no answer\n{self.log()}")
+
+    def stop(self) -> None:
+        """As a service manager does; nothing must be left to say."""
+        assert self.server is not None
+        self.server.terminate()
+        assert self.server.wait(30) == 0
+        self.server = None
+        assert "Traceback" not in self.log(), self.log()
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text()
+
+    def client(self, who: str | None, **headers: str) -> "Client":
+        return Client(self.url, self.tokens[who] if who else None, headers)
+
+    def ask(self, *actions: str, backend: str = "tpp", workspace: str = "plain") -> str:
+        """A new job request's id."""
+        body = {"requested_actions": actions or ["run_all"], "backend": backend}
+        with self.client("alice") as alice:
+            answer = alice.post(f"/api/v2/workspaces/{workspace}/job-requests/", json=body)
+        assert answer.status_code == 201, answer.text
+        identifier: str = answer.json()["identifier"]
+        return identifier
+
+    def git(self, *arguments: str) -> str:
+        return git(self.repo, *arguments)
+
+    def count(self, branch: str = "backends/tpp") -> int:
+        """Commits; 0 before there is such a branch."""
+        return int(self.git("rev-list", "--count", branch)) if self.git("branch", "--list", branch) else 0
+
+    def files(self, identifier: str, branch: str = "backends/tpp") -> list[str]:
+        paths = self.git("ls-tree", "-r", "--name-only", branch).splitlines()
+        return [path for path in paths if identifier in path]
+
+
+class Client(httpx.Client):
+    def __init__(self, url: str, token: str | None, headers: dict[str, str]) -> None:
+        authorization = {"Authorization": token} if token else {}
+        super().__init__(base_url=url, headers={**authorization, **headers}, timeout=60)
+
+    def report(self, *jobs: dict[str, Any], **headers: str) -> httpx.Response:
+        return self.post("/api/v2/jobs/", json=list(jobs), headers=headers)
+
+    def listed(self, **params: Any) -> list[str]:
+        answer = self.get("/api/v2/job-requests/", params=params)
+        assert answer.status_code == 200, answer.text
+        return [item["identifier"] for item in answer.json()["results"]]
+
+
+def dumps(data: Any) -> bytes:
+    return json.dumps(data).encode()
+
+
+def only(values: Sequence[Any], *wanted: Any) -> list[Any]:
+    """Of ``values`` those that are wanted, in their order: other tests share the server."""
+    return [value for value in values if value in wanted]
