@@ -11,7 +11,8 @@ from jobserver.config import Settings
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER
 from jobserver.index.build import Progress
-from jobserver.index.follow import Index
+from jobserver.index.follow import Index, rebuild
+from jobserver.index.status import BranchStatus, look
 from jobserver.service.gate import Gate
 from jobserver.service.live import Live
 from jobserver.service.requests import Requests
@@ -96,6 +97,24 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.close()
         app.close()
         raise
+
+
+def rebuild_index(settings: Settings, progress: Progress) -> int:
+    """Makes the index file anew; how many branches it holds. Raises as `connect`."""
+    app = connect(settings)
+    try:
+        return rebuild(settings.state_repo, app.repo.writer.refs, settings.index, progress)
+    finally:
+        app.close()
+
+
+def index_status(settings: Settings) -> list[BranchStatus]:
+    """Raises as `connect`."""
+    app = connect(settings)
+    try:
+        return look(app.repo.writer.refs, settings.index)
+    finally:
+        app.close()
 
 
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock) -> App:

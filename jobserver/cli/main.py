@@ -13,6 +13,7 @@ import click
 from jobserver.cli.admin import backend, init, org, project, user, workspace
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
+from jobserver.cli.operate import index, maintain
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
 from jobserver.errors import Error
@@ -24,7 +25,12 @@ def cli() -> None:
     """Jobs for secure environments, recorded as signed commits in a git repository."""
 
 
-for command in (init, backend, user, org, project, workspace, request, cancel, status, check, serve, runner, demo):
+COMMANDS = (
+    *(init, backend, user, org, project, workspace),
+    *(request, cancel, status, check),
+    *(serve, runner, demo, index, maintain),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

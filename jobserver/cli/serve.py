@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from jobserver.errors import Error
 
 THREADS = 320  # 256 held polls, and 64 for everybody else
 _STOP_SECONDS = 10
+_ORPHAN_SECONDS = 0.5  # for what is being answered
 
 
 class _Server(MPServer):
@@ -40,6 +42,7 @@ def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
     from jobserver import bootstrap
     from jobserver.cli.progress import reading
 
+    parent = os.getppid()
     os.close(theirs)
     gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
@@ -52,6 +55,9 @@ def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
     def end() -> None:
         os.read(ours, 1)  # returns when the other end is closed, also by a kill -9
         server.index.release()
+        if os.getppid() != parent:  # nobody will tell us to stop, and a new server may be waiting for the port
+            time.sleep(_ORPHAN_SECONDS)
+            os._exit(1)
 
     gc.freeze()
     threading.Thread(target=end, name="lifeline", daemon=True).start()

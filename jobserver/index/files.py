@@ -23,6 +23,8 @@ class Database:
         self._writer = schema.connect(path)
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.execute("PRAGMA synchronous=NORMAL")
+        # Opened now: on a full disk a new connection could not be, and reads must go on.
+        self._idle = [self._open() for _ in range(_KEPT)]
 
     def close(self) -> None:
         with self._guard, self._writing:
@@ -30,6 +32,12 @@ class Database:
             for connection in [*self._idle, self._writer]:
                 connection.close()
             self._idle = []
+
+    def _open(self) -> sqlite3.Connection:
+        connection = schema.connect(self._path)
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("SELECT count(*) FROM branches").fetchone()
+        return connection
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -49,8 +57,7 @@ class Database:
         with self._guard:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
-            connection = schema.connect(self._path)
-            connection.execute("PRAGMA query_only=ON")
+            connection = self._open()
         kept = False
         try:
             connection.execute("BEGIN")

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from jobserver.domain import names
 from jobserver.domain.admit import Admitted, admit
-from jobserver.domain.commands import Command, UpdateJobs
-from jobserver.domain.names import branch_backend
+from jobserver.domain.commands import AddBackend, Command, UpdateJobs
+from jobserver.domain.names import backend_branch, branch_backend
 from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
 from jobserver.domain.state import Changes
@@ -87,12 +87,15 @@ class Gate:
 
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
-                return self._repo.writer.submit(branch, decide)
+                written = self._repo.writer.submit(branch, decide)
+                if isinstance(command, AddBackend):
+                    self._open(backend_branch(command.slug))
+                return written
             except _Repeated as repeated:
                 return again(repeated.done, repeated.result)
 
     def _open(self, branch: str) -> None:
-        """A backend's branch is made when it is first needed: `backend add` writes main, and one command one branch."""
+        """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
         slug = branch_backend(branch)
         writer = self._repo.writer
         if slug is None or writer.refs.tip(branch) is not None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,14 @@ class Client(httpx.Client):
 
 def dumps(data: Any) -> bytes:
     return json.dumps(data).encode()
+
+
+def until(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for something that happens in another process."""
+    ends = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.01)
 
 
 def only(values: Sequence[Any], *wanted: Any) -> list[Any]:

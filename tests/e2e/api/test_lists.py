@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.harness import Client, Site, job, only
+from tests.e2e.harness import Client, Site, job, only, until
 
 LIST = "/api/v2/job-requests/"
 PRIVATE = [
@@ -134,8 +134,7 @@ def test_a_waiting_poll_is_answered_by_a_change(site: Site, tpp: Client) -> None
     threads = [threading.Thread(target=poll) for _ in range(5)]
     for thread in threads:
         thread.start()
-    while f"jobserver_held_polls {len(threads)}.0" not in httpx.get(f"{site.url}/metrics").text:
-        pass
+    until(lambda: f"jobserver_held_polls {len(threads)}.0" in httpx.get(f"{site.url}/metrics").text)
     identifier = site.ask()
     for thread in threads:
         thread.join()

@@ -1,0 +1,46 @@
+"""The commands of operators: index rebuild, index status, maintain. None of them changes the record."""
+
+import json
+
+import click
+
+from jobserver import bootstrap
+from jobserver.cli.admin import connected
+from jobserver.cli.progress import reading
+from jobserver.config import Settings
+
+
+@click.group()
+def index() -> None:
+    """The index: derived from the branches, and disposable."""
+
+
+@index.command()
+def rebuild() -> None:
+    """Make the index anew. A running server goes on with the old one until it is restarted."""
+    with reading() as progress:
+        count = bootstrap.rebuild_index(Settings.from_env(), progress)
+    click.echo(f"the index is new, of {count} backends' branches", err=True)
+
+
+@index.command()
+@click.option("--json", "as_json", is_flag=True)
+def status(as_json: bool) -> None:
+    """For each backend's branch: its tip, the index's tip, and what the index holds."""
+    rows = bootstrap.index_status(Settings.from_env())
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows]))
+        return
+    for row in rows:
+        state = "up to date" if row.indexed == row.tip else "behind" if row.indexed else "not indexed"
+        click.echo(
+            f"{row.branch}  {row.tip[:10]}  {state}  {row.requests} job requests ({row.active} active), {row.jobs} jobs"
+        )
+
+
+@click.command()
+def maintain() -> None:
+    """Repack, pack refs, write the commit-graph; safe beside a running server."""
+    with connected() as app:
+        app.repo.maintain()
+    click.echo("done", err=True)
