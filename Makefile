@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types bench clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -21,6 +21,12 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(PY) -m mypy
+
+# Each benchmark prints one table; ARGS=--quick for the short form.
+bench: $(VENV)/.installed
+	$(PY) -m benchmarks.write $(ARGS)
+	$(PY) -m benchmarks.api $(ARGS)
+	$(PY) -m benchmarks.growth $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

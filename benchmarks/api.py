@@ -1,0 +1,79 @@
+"""The HTTP API under wrk: polls that bring nothing, whole lists, reports of 10 jobs in 2 requests."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from benchmarks.common import PORT, TOKEN, quick, server, site, table
+
+URL = f"http://127.0.0.1:{PORT}"
+LIST = f"{URL}/api/v2/job-requests/"
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+
+
+def main() -> None:
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing: apt-get install wrk")
+    is_quick = quick()
+    rows = []
+    for requests in (1_000, 10_000) if is_quick else (1_000, 10_000, 100_000):
+        with site(requests) as made, server(made):
+            seconds = 2 if is_quick else 8
+            etag = httpx.get(LIST, headers={"Authorization": TOKEN.format("tpp")}).headers["ETag"]
+            condition = f"If-None-Match: {etag}"
+            unchanged = wrk(LIST, 1, seconds, condition)
+            whole = wrk(LIST, 1, seconds)
+            polls = wrk(LIST, 8, seconds, condition)
+            script = Path(__file__).with_name("report.lua")
+            reports = wrk(URL, 8, seconds * 2, script=script, ids=" ".join(made.made.active))
+            rows.append(
+                (
+                    f"{requests:,}",
+                    unchanged["50%"],
+                    whole["50%"],
+                    polls["rate"],
+                    reports["rate"],
+                    reports["99%"],
+                    int(reports["errors"]),
+                )
+            )
+    table(
+        "api: 100 active requests; reach 0.5 ms, 1.5 ms, 2,500/s, 600/s, 50 ms, 0",
+        ("history", "304 p50 ms", "list p50 ms", "polls/s (8)", "reports/s (8)", "report p99 ms", "errors"),
+        rows,
+    )
+
+
+def wrk(
+    url: str, clients: int, seconds: int, header: str = "", script: Path | None = None, ids: str = ""
+) -> dict[str, float]:
+    """Rate (1/s), percentiles (ms) and answers that were no 2xx or 3xx."""
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{clients}",
+        f"-d{seconds}s",
+        "--latency",
+        "-H",
+        f"Authorization: {TOKEN.format('tpp')}",
+    ]
+    command += ["-H", header] if header else []
+    command += ["-s", str(script)] if script else []
+    said = subprocess.run(
+        [*command, url], capture_output=True, text=True, check=True, env=os.environ | {"IDS": ids}
+    ).stdout
+    found = {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), "errors": 0.0}  # type: ignore[index]
+    for percent, value, unit in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)\b", said):
+        found[f"{percent}%"] = float(value) * _UNITS[unit]
+    for pattern in (r"Non-2xx or 3xx responses: (\d+)", r"Socket errors: .*read (\d+)", r"timeout (\d+)"):
+        if errors := re.search(pattern, said):
+            found["errors"] += int(errors[1])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the benchmarks share: a site with history, made once per size and copied, and tables."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks.history import Made, make_history
+from jobserver import bootstrap
+from jobserver.config import Settings
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.service.auth import token_digest
+
+CACHE = Path(__file__).parent / ".cache"
+ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
+TOKEN = "benchmark-token-of-{}"
+PORT = 8765
+
+
+def quick() -> bool:
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter, under a minute")
+    return bool(parser.parse_args().quick)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """As Markdown, so that it can stand in the documents as it is."""
+    cells = [[f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[at]) for row in [list(columns), *cells]) for at in range(len(columns))]
+    print(f"\n{title}\n")
+    for row in [list(columns), ["-" * width for width in widths], *cells]:
+        print("| " + " | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Site:
+    settings: Settings
+    env: dict[str, str]
+    made: Made
+
+
+@contextmanager
+def site(requests: int) -> Iterator[Site]:
+    """A state repository with so many archived job requests of 5 jobs, and 100 active ones; thrown away afterwards."""
+    folder = CACHE / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    env = {
+        "SECRET_KEY": "0123456789abcdef",
+        "BASE_URL": f"http://127.0.0.1:{PORT}",
+        "STATE_REPO": str(folder / "state.git"),
+        "ADMIN_USERS": "admin",
+        "STUDY_REPOS": str(folder),
+    }
+    settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in env.items()})
+    kept = CACHE / f"{requests}"
+    if not kept.exists():
+        made = _make(settings, requests)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(folder, kept)
+        (kept / "active").write_text("\n".join(made.active))
+    else:
+        shutil.copytree(kept, folder)
+        made = Made(tuple((kept / "active").read_text().split()))
+    try:
+        yield Site(settings, env, made)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(settings: Settings, requests: int) -> Made:
+    app = bootstrap.create(settings)
+    try:
+        for command in (
+            c.AddBackend("tpp", token_digest(TOKEN.format("tpp"))),
+            c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)),
+            c.AddUserToken("alice", "benchmark", token_digest(TOKEN.format("alice"))),
+            c.AddWorkspace("trends", "study", "main"),
+        ):
+            app.gate.submit(ADMIN, command, "benchmark")
+    finally:
+        app.close()
+    return make_history(settings.state_repo, "backends/tpp", requests)
+
+
+@contextmanager
+def server(made: Site) -> Iterator[tuple[float, int]]:
+    """A real server on the site: (seconds to its first 200, its process id)."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobserver", "serve", "--port", str(PORT)],
+        env=os.environ | made.env,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            try:
+                if httpx.get(f"http://127.0.0.1:{PORT}/health-check/").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.01)
+        yield time.perf_counter() - began, process.pid
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,104 @@
+"""What years of history cost: the same calls on little and on much of it, the start, memory, a rebuild, the disk."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import httpx
+
+from benchmarks.common import PORT, TOKEN, Site, quick, server, site, table
+from benchmarks.history import job
+from jobserver.domain.documents import Job
+from jobserver.index.follow import rebuild
+from jobserver.index.items import job_item
+from jobserver.store.refs import Refs
+
+_URL = f"http://127.0.0.1:{PORT}/api/v2"
+_TIMES = 300
+_NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def main() -> None:
+    sizes = (1_000, 10_000) if quick() else (1_000, 100_000)
+    found = [_measure(size) for size in sizes]
+    rows: list[tuple[object, ...]] = []
+    for name, limit in (
+        ("list p50, ms", "1.2 x"),
+        ("report p50, ms", "1.2 x"),
+        ("request p50, ms", "1.2 x"),
+        ("rebuild, s", "60 s"),
+        ("start to first 200, s", "1.5 s"),
+        ("memory, MB", "200 MB"),
+        ("packed bytes/event", "1,024"),
+    ):
+        values = [one[name] for one in found]
+        rows.append((name, *values, values[-1] / values[0], limit))
+    table("growth: history", ("", *(f"{size:,} requests" for size in sizes), "ratio", "limit"), rows)
+
+
+def _measure(requests: int) -> dict[str, float]:
+    found: dict[str, float] = {}
+    with site(requests) as made:
+        began = time.perf_counter()
+        rebuild(made.settings.state_repo, Refs(made.settings.state_repo), made.settings.index)
+        found["rebuild, s"] = time.perf_counter() - began
+        with server(made) as (seconds, pid):
+            found["start to first 200, s"] = seconds
+            client = httpx.Client(headers={"Authorization": TOKEN.format("tpp")})
+            active = made.made.active
+            found["list p50, ms"] = _p50(lambda n: client.get(f"{_URL}/job-requests/"))
+            found["request p50, ms"] = _p50(lambda n: client.get(f"{_URL}/job-requests/{active[n % len(active)]}/"))
+            commits = _commits(made)
+            found["report p50, ms"] = _p50(lambda n: client.post(f"{_URL}/jobs/", json=_report(active[n % 100], n)))
+            found["memory, MB"] = _memory(pid)
+            events = _commits(made) - commits
+        found["packed bytes/event"] = _grown(made, events) / events
+    return found
+
+
+def _p50(call: Callable[[int], httpx.Response]) -> float:
+    times = []
+    for number in range(_TIMES):
+        began = time.perf_counter()
+        if call(number).status_code != 200:
+            raise SystemExit("a call was refused")
+        times.append((time.perf_counter() - began) * 1000)
+    return median(times)
+
+
+def _report(identifier: str, number: int) -> list[dict[str, object]]:
+    seconds = f"{number // 60:02d}:{number % 60:02d}"
+    sample: Job = job(f"{identifier}0", "action_0", _NOW)
+    item = job_item(sample) | {"status": "running", "completed_at": None, "updated_at": f"2026-11-24T01:{seconds}Z"}
+    return [{"job_request_id": identifier, **item}]
+
+
+def _memory(pid: int) -> float:
+    """Resident megabytes of the server's processes together."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in [str(pid), *children])
+    return pages * 4096 / 1e6
+
+
+def _commits(made: Site) -> int:
+    command = ["git", "-C", str(made.settings.state_repo), "rev-list", "--count", "backends/tpp"]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def _grown(made: Site, events: int) -> float:
+    """Bytes that the last ``events`` commits add to a packed repository."""
+    repository = str(made.settings.state_repo)
+    subprocess.run(["git", "-C", repository, "repack", "-adfq"], check=True)
+    whole = sum(path.stat().st_size for path in Path(repository, "objects", "pack").glob("*.pack"))
+    subprocess.run(
+        ["git", "-C", repository, "update-ref", "refs/heads/backends/tpp", f"backends/tpp~{events}"], check=True
+    )
+    subprocess.run(["git", "-C", repository, "repack", "-adfq"], check=True)
+    return float(whole - sum(path.stat().st_size for path in Path(repository, "objects", "pack").glob("*.pack")))
+
+
+if __name__ == "__main__":
+    main()
