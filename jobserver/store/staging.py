@@ -120,9 +120,12 @@ class Staging:
         """Keeps the map of active jobs in step."""
         if head.owners is None:
             return
-        if admitted.changes.moves:
-            head.owners = None  # rare: read again when asked
+        gone = {move.place.identifier for move in admitted.changes.moves if move.to is Area.ARCHIVE}
+        if len(gone) < len(admitted.changes.moves):
+            head.owners = None  # a request came back, which is rare: read again when asked
             return
+        if gone:
+            head.owners = {job: owner for job, owner in head.owners.items() if owner not in gone}
         for change in admitted.changes.changes:
             where = names.parse_path(head.branch, change.path)
             if where and where.place and where.place.area is Area.ACTIVE and where.kind is names.Kind.JOB:
