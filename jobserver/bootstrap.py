@@ -17,7 +17,7 @@ from jobserver.service.gate import Gate
 from jobserver.service.live import Live
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
-from jobserver.store.repo import PRINCIPAL, StateRepo
+from jobserver.store.repo import PRINCIPAL, StateRepo, check_git
 from jobserver.store.signing import SigningKey
 from jobserver.store.watch import Watch
 from jobserver.web.app import Parts, make_app
@@ -74,6 +74,7 @@ def connect(settings: Settings, clock: Clock = now) -> App:
 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
     """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
+    check_git()
     app = connect(settings, clock)
     index: Index | None = None
     try:
@@ -125,6 +126,7 @@ def _assemble(settings: Settings, repo: StateRepo, clock: Clock) -> App:
 
 def create(settings: Settings, clock: Clock = now) -> App:
     """Makes STATE_REPO, or completes one whose making was interrupted, with ADMIN_USERS as SuperUsers."""
+    check_git()
     repo = StateRepo.create(settings.state_repo, settings.signing_key, settings.hostname, templates(), clock())
     app = _assemble(settings, repo, clock)
     ensure_admins(app)

@@ -3,6 +3,7 @@
 CONTRACT section 3 names them all. A missing or malformed one stops the start with its name and what is expected.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from jobserver.domain import names
 from jobserver.errors import Fault, invalid
 
 _Names = Annotated[tuple[str, ...], NoDecode]
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Networks = Annotated[tuple[_Network, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -21,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
-    secret_key: str = Field(min_length=16)
+    secret_key: str = Field(min_length=16, repr=False)
     base_url: str
     state_repo: Path
     admin_users: _Names
@@ -29,8 +32,18 @@ class Settings(BaseSettings):
     backends: _Names = ()
     debug: bool = False
     study_repos: Path | None = None
-    github_token: str = ""
+    github_token: str = Field(default="", repr=False)
     github_org: str = ""
+    social_auth_github_key: str = ""
+    social_auth_github_secret: str = Field(default="", repr=False)
+    public_read: bool = False
+    trusted_proxies: _Networks = ()
+    email_backend: str = ""
+    mailgun_api_key: str = Field(default="", repr=False)
+    release_storage: str = ""
+    sentry_dsn: str = Field(default="", repr=False)
+    sentry_environment: str = ""
+    state_remote: str = ""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     signing_key: Path = Path()
@@ -66,6 +79,16 @@ class Settings(BaseSettings):
             raise ValueError("expected user names, separated by commas")
         return value
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _proxies(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError as error:
+            raise ValueError(f"expected addresses or networks, separated by commas: {error}") from None
+
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
@@ -86,6 +109,18 @@ class Settings(BaseSettings):
             ):
                 values.setdefault(name, repo.with_name(repo.name + suffix))
         return values
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "Settings":
+        if bool(self.social_auth_github_key) != bool(self.social_auth_github_secret):
+            raise ValueError("SOCIAL_AUTH_GITHUB_KEY and SOCIAL_AUTH_GITHUB_SECRET: expected both, or none")
+        if self.state_remote:
+            raise ValueError("STATE_REMOTE: a hosted repository as the authority is not supported yet")
+        return self
+
+    @property
+    def is_https(self) -> bool:
+        return self.base_url.startswith("https://")
 
     @property
     def hostname(self) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 
@@ -14,6 +14,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
+from jobserver.service.private import PrivateStore, check_email
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
 
@@ -126,11 +127,16 @@ def user() -> None:
 @user.command("add")
 @click.argument("name_", metavar="USERNAME")
 @click.option("--name", default="")
+@click.option("--email", default="", help="Kept in PRIVATE_STORE, never in git.")
 @click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
 @acting
-def user_add(name_: str, name: str, roles: tuple[str, ...], username: str | None) -> None:
+def user_add(name_: str, name: str, email: str, roles: tuple[str, ...], username: str | None) -> None:
     """Add a person."""
+    address = check_email(email) if email else ""
     _submit(username, c.AddUser(name_, name, _roles(roles)))
+    if address:
+        with closing(PrivateStore(Settings.from_env().private_store)) as private:
+            private.set_email(name_, address)
 
 
 @user.command("token")

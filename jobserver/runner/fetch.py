@@ -65,15 +65,19 @@ class Fetcher:
         if self._thread.ident is not None:
             self._thread.join(patience)
 
-    def first(self) -> Listed:
-        """The list as it is now. Raises `Error` once the server has not answered ``config.attempts`` times."""
-        while True:
+    def first(self, stop: threading.Event) -> Listed | None:
+        """The list as it is now; None if ``stop`` was set first.
+
+        Raises `Error` once the server has not answered ``config.attempts`` times.
+        """
+        while not stop.is_set():
             try:
                 return Listed(self.transport.fetch(0) or [])
             except Error as error:
                 if error.code is not Code.UNAVAILABLE or self.backoff.failures + 1 >= self.config.attempts:
                     raise
-                self._pause(error)
+                self._pause(error, stop)
+        return None
 
     def _run(self) -> None:
         known: list[Any] | None = None
@@ -85,7 +89,7 @@ class Fetcher:
                 if known is None and error.code is not Code.UNAVAILABLE:
                     self.tell(Failed(_plain(error)))
                     return
-                self._pause(error)
+                self._pause(error, self.halt)
                 continue
             self.backoff.worked()
             # One that answers at once although nothing is new does not hold polls.
@@ -97,10 +101,10 @@ class Fetcher:
             if not is_news and not held:
                 self.halt.wait(self.config.interval)
 
-    def _pause(self, error: Error) -> None:
+    def _pause(self, error: Error, stop: threading.Event) -> None:
         pause = self.backoff.failed()
         _log.warning("%s; again in %.1f s", _plain(error), pause)
-        self.halt.wait(pause)
+        stop.wait(pause)
 
 
 def _plain(error: Error) -> Error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobserver.errors import Error
+from jobserver.errors import Error, unavailable
 from jobserver.runner import plan
 from jobserver.runner.config import RunnerConfig
 from jobserver.runner.execute import Executor, Limits, Outcome, Task
@@ -99,7 +99,9 @@ class Runner:
                 ):
                     try:
                         if self.config.once:
-                            self._handle(fetcher.first())
+                            if (listed := fetcher.first(self.stop)) is None:
+                                raise unavailable("stopped before the server had answered")
+                            self._handle(listed)
                         else:
                             fetcher.start()
                         self._loop()

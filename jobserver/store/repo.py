@@ -1,5 +1,6 @@
 """The state repository as a whole: made, opened, maintained. Everything else of the store works inside one."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ _CONFIG = {
     "transfer.unpackLimit": "1",
 }
 PRINCIPAL = "jobserver"
+OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
 
 
 def program() -> str:
@@ -35,6 +37,14 @@ def program() -> str:
     if found is None:
         raise unavailable("git is missing: install it (2.34 or later)")
     return found
+
+
+def check_git() -> None:
+    """Raises `Error` (unavailable) if the system's git is missing or too old."""
+    said = subprocess.run([program(), "version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
+        raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
 
 
 def git(repository: Path, *arguments: str) -> str:

@@ -40,7 +40,7 @@ class Studies:
         self._lock = threading.Lock()
 
     def check_repo(self, repo: str) -> str:
-        """What a workspace stores: a URL without ``.git``, or the absolute path of a repository."""
+        """What a workspace stores: a URL without ``.git``, or a repository's path inside STUDY_REPOS."""
         return self._place(repo).source.check_repo(repo)
 
     def branches(self, repo: str) -> list[Branch]:

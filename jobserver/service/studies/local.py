@@ -40,9 +40,13 @@ class LocalSource:
         self.folder = folder.resolve() if folder is not None else None
 
     def check_repo(self, repo: str) -> str:
-        """The absolute path. Raises `Error`: invalid if it is outside, not_found if nothing is there."""
+        """The path inside the folder, which may stand elsewhere on a runner's machine.
+
+        Raises `Error`: invalid if it is outside, not_found if nothing is there.
+        """
         with self._open(repo) as (path, _):
-            return str(path)
+            assert self.folder is not None
+            return path.relative_to(self.folder).as_posix()
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         with self._open(repo) as (_, opened):

@@ -1,0 +1,202 @@
+"""The reference runner as its operator starts it, against a real server: with each transport, the same tests."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Site, free_port, git, until
+
+STUDY = """\
+version: "4.0"
+actions:
+  first: {run: python:latest python first.py}
+  breaks: {run: python:latest python -c 'raise SystemExit(3)'}
+  after: {needs: [breaks], run: python:latest python first.py}
+  slow: {needs: [first], run: "sleep 60"}
+  image: {run: "r:latest analysis.R"}
+"""
+
+
+class RunnerProcess:
+    def __init__(self, site: Site, transport: str, name: str) -> None:
+        self.site, self.transport = site, transport
+        self.root = site.folder / name
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *more: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", self.site.url),
+            *("--transport", self.transport, "--root", str(self.root), *more),
+        ]
+
+    @property
+    def env(self) -> dict[str, str]:
+        studies = str(self.site.folder / "studies")
+        return {"PATH": os.environ["PATH"], "JOB_SERVER_TOKEN": self.site.tokens["tpp"], "STUDY_REPOS": studies}
+
+    def once(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command("--once"), env=self.env, cwd=self.site.folder, capture_output=True, text=True, check=False
+        )
+
+    def start(self) -> None:
+        with (self.site.folder / "runner.log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(), env=self.env, cwd=self.site.folder, stdout=log, stderr=log)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.process = None
+        return code
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    study = made.folder / "studies" / "hard"
+    study.mkdir()
+    (study / "project.yaml").write_text(STUDY)
+    (study / "first.py").write_text("open('out.txt', 'w').write('done')\n")
+    git(study, "init", "-q", "-b", "main")
+    git(study, "add", ".")
+    git(study, "commit", "-qm", "a study")
+    made.start()
+    yield made
+    made.stop()
+    assert made.git("fsck", "--full", "--strict") == ""
+
+
+@pytest.fixture(params=["http"])
+def runner(site: Site, request: pytest.FixtureRequest) -> Iterator[RunnerProcess]:
+    made = RunnerProcess(site, request.param, f"runner-{request.param}-{request.node.name.split('[')[0]}")
+    name = f"w-{request.param}-{request.node.name.split('[')[0]}".replace("_", "-")[:100]
+    site.run("workspace", "add", name, "--repo", "hard", "--branch", "main")
+    made.workspace = name  # type: ignore[attr-defined]
+    yield made
+    if made.process is not None:
+        made.end(signal.SIGKILL)
+
+
+def ask(runner: RunnerProcess, *actions: str) -> str:
+    return runner.site.ask(*actions, workspace=runner.workspace)  # type: ignore[attr-defined]
+
+
+def seen(site: Site, identifier: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(site.run("status", identifier, "--json"))
+    return found
+
+
+def codes(site: Site, identifier: str) -> dict[str, str]:
+    return {job["action"]: job["status_code"] for job in seen(site, identifier)["jobs"]}
+
+
+def test_success_failure_and_what_depended_on_it(runner: RunnerProcess) -> None:
+    identifier = ask(runner, "first", "after", "image")
+    done = runner.once()
+    assert done.returncode == 1, done.stderr  # not all succeeded
+    assert codes(runner.site, identifier) == {
+        "first": "succeeded",
+        "breaks": "nonzero_exit",
+        "after": "dependency_failed",
+        "image": "job_error",
+    }
+    assert (runner.root / "workspaces" / runner.workspace / "outputs" / "out.txt").read_text() == "done"  # type: ignore[attr-defined]
+    assert "Traceback" not in done.stderr
+    assert all(path.startswith("archive/") for path in runner.site.files(identifier))
+    again = ask(runner, "first")
+    assert runner.once().returncode == 0
+    assert codes(runner.site, again) == {"first": "succeeded"}
+
+
+def test_cancelled_before_it_was_seen_and_while_it_ran(runner: RunnerProcess) -> None:
+    before = ask(runner, "first")
+    runner.site.run("cancel", before)
+    runner.start()
+    until(lambda: codes(runner.site, before) == {"first": "cancelled_by_user"})
+    during = ask(runner, "slow")
+    until(lambda: codes(runner.site, during).get("slow") == "executing", 60)
+    runner.site.run("cancel", during, "slow")
+    until(lambda: codes(runner.site, during) == {"first": "succeeded", "slow": "cancelled_by_user"})
+    assert runner.end() == 0
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_was(runner: RunnerProcess) -> None:
+    identifier = ask(runner, "slow")
+    runner.start()
+    until(lambda: codes(runner.site, identifier).get("slow") == "executing", 60)
+    runner.end(signal.SIGKILL)
+    runner.start()
+    until(lambda: "killed 1 process" in (runner.site.folder / "runner.log").read_text())
+    # Its first report says that it waits again, or, if that was faster, that it runs again.
+    jobs = seen(runner.site, identifier)["jobs"]
+    assert [job["status"] for job in jobs if job["action"] == "first"] == ["succeeded"]
+    runner.site.run("cancel", identifier)
+    until(lambda: codes(runner.site, identifier).get("slow") == "cancelled_by_user")
+    assert runner.end() == 0
+
+
+def test_what_the_server_did_not_take_is_told_when_it_is_back(runner: RunnerProcess) -> None:
+    site = runner.site
+    identifier = ask(runner, "slow")
+    runner.start()
+    until(lambda: codes(site, identifier).get("slow") == "executing", 60)
+    site.stop()
+    site.run("cancel", identifier)  # by the command line: it needs no server, and the runner can't know yet
+    done = runner.root / "requests" / f"{identifier}.json"
+    runner.end()  # a reboot of the machine, while nobody can be told
+    assert json.loads(done.read_text())["accepted"] is False
+    site.start()
+    runner.start()
+    until(lambda: codes(site, identifier).get("slow") == "cancelled_by_user")
+    assert runner.end() == 0
+
+
+def test_a_wrong_token_and_no_server(runner: RunnerProcess) -> None:
+    wrong = subprocess.run(
+        runner.command("--once"),
+        env={**runner.env, "JOB_SERVER_TOKEN": "wrong"},
+        cwd=runner.site.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert wrong.returncode == 1
+    assert "jobserver: " in wrong.stderr.splitlines()[-1]
+    missing = subprocess.run(
+        runner.command("--once"), env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+    )
+    assert missing.returncode == 1
+    assert "JOB_SERVER_TOKEN" in missing.stderr
+    elsewhere = RunnerProcess(runner.site, runner.transport, "elsewhere")
+    command = [part.replace(runner.site.url, f"http://127.0.0.1:{free_port()}") for part in elsewhere.command("--once")]
+    with subprocess.Popen(command, env=elsewhere.env, cwd=runner.site.folder, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        until(lambda: b"again in" in process.stderr.readline())  # it says so, and goes on trying
+        process.terminate()
+        said = process.stderr.read()
+        assert process.wait(5) == 1
+    assert b"Traceback" not in said
+
+
+def test_nothing_to_do(runner: RunnerProcess) -> None:
+    done = runner.once()
+    assert done.returncode == 0, done.stderr
+    assert "0 succeeded, 0 failed" in done.stderr
+
+
+def test_two_runners_in_one_folder(runner: RunnerProcess) -> None:
+    ask(runner, "slow")
+    runner.start()
+    until(lambda: (runner.root / "lock").exists())
+    until(lambda: any((runner.root / "requests").glob("*.json")))
+    second = runner.once()
+    assert second.returncode == 1
+    assert "another runner works in this folder" in second.stderr
+    assert runner.end() == 0
