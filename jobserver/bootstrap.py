@@ -1,5 +1,7 @@
 """The only wiring: settings in, connected parts out. Entry points and integration tests start here."""
 
+import os
+import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +11,19 @@ from typing import Any
 
 from jobserver.config import Settings
 from jobserver.domain.commands import EnsureAdmin
-from jobserver.domain.permissions import SERVER
+from jobserver.domain.permissions import SERVER, Actor, ActorKind
+from jobserver.errors import invalid
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.status import BranchStatus, look
+from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.live import Live
+from jobserver.service.pushes import PushSocket, verdict
+from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
+from jobserver.store import hooks
 from jobserver.store.repo import PRINCIPAL, StateRepo, check_git
 from jobserver.store.signing import SigningKey
 from jobserver.store.watch import Watch
@@ -56,11 +63,15 @@ class Server:
 
     app: App
     index: Index
+    follow_up: FollowUp
+    pushes: PushSocket
     watch: Watch
     wsgi: Callable[..., Any]
 
     def close(self) -> None:
         self.watch.close()
+        self.pushes.close()
+        self.follow_up.close()
         self.index.close()
         self.app.close()
 
@@ -83,6 +94,16 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         app.repo.writer.listen(index.note, index.moved)
         index.refresh()
         index.start()
+        follow_up = FollowUp(app.repo, app.gate)
+        install_hooks(settings)
+
+        def moved() -> None:
+            index.moved()
+            follow_up.moved()
+
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved())
+        pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
+        follow_up.start()
         parts = Parts(
             app.repo,
             index,
@@ -91,13 +112,48 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             Live(clock),
             settings.base_url,
             settings.backends,
+            environment=os.environ,
+            strayed=lambda: follow_up.strayed,
         )
-        return Server(app, index, Watch(settings.state_repo, index.moved), make_app(parts))
+        return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts))
     except BaseException:
         if index is not None:
             index.close()
         app.close()
         raise
+
+
+def local_actor(settings: Settings) -> Actor:
+    """Whoever works on this machine acts as the first of ADMIN_USERS."""
+    return Actor(ActorKind.USER, settings.admin_users[0])
+
+
+def install_hooks(settings: Settings) -> None:
+    """So that every push is judged, also a local one, also where no server runs."""
+    command = [sys.executable, "-I", "-S", str(Path(__file__).parent / "cli" / "hook.py")]
+    known = {
+        "host": settings.hostname,
+        "signing_key": str(settings.signing_key.absolute()),
+        "actor": str(local_actor(settings)),
+    }
+    hooks.install(settings.state_repo, command, known)
+
+
+def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[str, Any]:
+    """The verdict on a push where no server runs, with the settings that `install_hooks` left. Raises `Error`."""
+    try:
+        known = hooks.settings(repository)
+        kind, _, name = known["actor"].partition("/")
+        key = SigningKey.load(Path(known["signing_key"]), PRINCIPAL)
+        repo = StateRepo(repository, key, known["host"], templates())
+    except (OSError, ValueError, KeyError) as error:
+        raise invalid(f"`jobserver init` was never run here: {error}", str(repository)) from None
+    gate = Gate(repo, clock)
+    try:
+        return verdict(Receiver(repo, gate, clock), question, Actor(ActorKind(kind), name))
+    finally:
+        gate.close()
+        repo.close()
 
 
 def rebuild_index(settings: Settings, progress: Progress) -> int:
@@ -129,6 +185,7 @@ def create(settings: Settings, clock: Clock = now) -> App:
     check_git()
     repo = StateRepo.create(settings.state_repo, settings.signing_key, settings.hostname, templates(), clock())
     app = _assemble(settings, repo, clock)
+    install_hooks(settings)
     ensure_admins(app)
     return app
 

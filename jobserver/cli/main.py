@@ -13,7 +13,7 @@ import click
 from jobserver.cli.admin import backend, init, org, project, user, workspace
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
-from jobserver.cli.operate import index, maintain
+from jobserver.cli.operate import index, judge_push, maintain
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
 from jobserver.errors import Error
@@ -28,7 +28,7 @@ def cli() -> None:
 COMMANDS = (
     *(init, backend, user, org, project, workspace),
     *(request, cancel, status, check),
-    *(serve, runner, demo, index, maintain),
+    *(serve, runner, demo, index, maintain, judge_push),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -1,6 +1,8 @@
 """The commands of operators: index rebuild, index status, maintain. None of them changes the record."""
 
 import json
+import sys
+from pathlib import Path
 
 import click
 
@@ -36,6 +38,13 @@ def status(as_json: bool) -> None:
         click.echo(
             f"{row.branch}  {row.tip[:10]}  {state}  {row.requests} job requests ({row.active} active), {row.jobs} jobs"
         )
+
+
+@click.command("judge-push", hidden=True)
+def judge_push() -> None:
+    """For the repository's pre-receive hook, where no server runs."""
+    answer = bootstrap.judge_push(Path.cwd(), sys.stdin.buffer.read())
+    click.echo(json.dumps(answer))
 
 
 @click.command()

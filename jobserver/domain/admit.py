@@ -9,8 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, User, Workspace, name_faults
+from jobserver.domain import integrity, lifecycle, names
+from jobserver.domain.documents import (
+    Backend,
+    Checkpoint,
+    Job,
+    JobRequest,
+    Org,
+    Project,
+    Receipt,
+    User,
+    Workspace,
+    name_faults,
+)
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.permissions import (
     GLOBAL_ROLES,
@@ -52,6 +63,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
     for move in changes.moves:
         rights.check_move(move)
         faults += _misplaced(state, changes, move)
+    faults += integrity.faults(state, changes)
     if faults:
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
@@ -146,8 +158,10 @@ class _Rights:
     def check(self, change: Change) -> None:
         """Raises `Error` (forbidden) unless the actor may make this change."""
         if self.actor.kind is ActorKind.SERVER:
-            self.need(isinstance(change.after, User), "change this")  # ADMIN_USERS, and nothing else
+            # ADMIN_USERS, and the record of the record; nothing else.
+            self.need(isinstance(change.after, User | Receipt | Checkpoint), "change this")
             return
+        self.need(self.branch != names.AUDIT, f"write {names.AUDIT}")
         where = names.parse_path(self.branch, change.path)
         assert where is not None
         operation = "create" if change.before is None else "update" if change.after is not None else "delete"

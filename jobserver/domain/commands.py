@@ -132,6 +132,28 @@ class UpdateJobs:
     jobs: tuple[tuple[str, Job], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveFinished:
+    """Moves what a push finished: over HTTP the report itself moves it."""
+
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPush:
+    """``pusher`` is who was authenticated, ``backend/tpp``; ``old`` and ``new`` are commit ids."""
+
+    branch: str
+    old: str
+    new: str
+    pusher: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCheckpoint:
+    tips: Mapping[str, str]
+
+
 Command: TypeAlias = (
     AddBackend
     | RotateBackendToken
@@ -149,4 +171,7 @@ Command: TypeAlias = (
     | RequestJobs
     | CancelJobs
     | UpdateJobs
+    | ArchiveFinished
+    | RecordPush
+    | RecordCheckpoint
 )

@@ -202,7 +202,28 @@ class Job(Document):
     requires_db: bool | None = None
 
 
-AnyDocument: TypeAlias = Backend | User | Org | Project | Workspace | JobRequest | Job
+class Receipt(Document):
+    """A push that was judged and found good. An intent: git moves the branch only after this is durable."""
+
+    version: Literal[1] = 1
+    number: Annotated[int, Field(ge=1)]
+    branch: Line
+    old: Annotated[str, _named(names.SHA)]
+    new: Annotated[str, _named(names.SHA)]
+    pusher: Line
+    received_at: Time
+
+
+class Checkpoint(Document):
+    """Where every other branch stood. Keys are branches, values commit ids."""
+
+    version: Literal[1] = 1
+    number: Annotated[int, Field(ge=1)]
+    tips: dict[Line, Annotated[str, _named(names.SHA)]]
+    made_at: Time
+
+
+AnyDocument: TypeAlias = Backend | User | Org | Project | Workspace | JobRequest | Job | Receipt | Checkpoint
 
 MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.BACKEND: Backend,
@@ -212,6 +233,8 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.WORKSPACE: Workspace,
     names.Kind.REQUEST: JobRequest,
     names.Kind.JOB: Job,
+    names.Kind.RECEIPT: Receipt,
+    names.Kind.CHECKPOINT: Checkpoint,
 }
 
 # Written only where they are known (CONTRACT section 1).
@@ -273,6 +296,8 @@ def name_faults(where: names.DocPath, document: AnyDocument) -> list[tuple[str, 
             expected = {"org": org, "slug": slug}
         case JobRequest() | Job():
             expected = {"identifier": where.name}
+        case _:
+            expected = {}
     faults = [
         (key, f"is {getattr(document, key)!r}, but the path says {value!r}")
         for key, value in expected.items()

@@ -69,6 +69,8 @@ class Kind(StrEnum):
     WORKSPACE = "workspace"
     REQUEST = "job-request"
     JOB = "job"
+    RECEIPT = "receipt"
+    CHECKPOINT = "checkpoint"
 
 
 class Area(StrEnum):
@@ -160,6 +162,11 @@ _MAIN_PATHS = tuple(
         (Kind.ORG, SLUG),
     )
 )
+RECEIPT_PATH, CHECKPOINT_PATH = "receipt.yaml", "checkpoint.yaml"
+_AUDIT_PATHS = {
+    RECEIPT_PATH: DocPath(Kind.RECEIPT, "receipt"),
+    CHECKPOINT_PATH: DocPath(Kind.CHECKPOINT, "checkpoint"),
+}
 _BACKEND_PATH = re.compile(
     r"(?:(active)/(\d{4})-(\d\d)-(\d\d)|(archive)/(\d{4})/(\d\d)/(\d\d))"
     rf"/({REQUEST_ID})/(?:(request)\.yaml|jobs/({JOB_ID})\.yaml)"
@@ -174,6 +181,8 @@ def parse_path(branch: str, path: str) -> DocPath | None:
             if found := pattern.fullmatch(path):
                 return DocPath(kind, found[1])
         return None
+    if branch == AUDIT:
+        return _AUDIT_PATHS.get(path)
     found = _BACKEND_PATH.fullmatch(path) if branch_backend(branch) else None
     if not found:
         return None

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
+from jobserver.domain import names, plan_audit
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -33,8 +33,10 @@ D = TypeVar("D")
 
 def branch_of(command: c.Command) -> str:
     """The one branch that a command writes."""
-    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs):
+    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.ArchiveFinished):
         return names.backend_branch(command.backend)
+    if isinstance(command, c.RecordPush | c.RecordCheckpoint):
+        return names.AUDIT
     return names.MAIN
 
 
@@ -54,6 +56,12 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return cancel(state, command, actor)
         case c.UpdateJobs():
             return update(state, command, actor)
+        case c.ArchiveFinished():
+            return plan_audit.archive(state)
+        case c.RecordPush():
+            return plan_audit.push(state, command, now)
+        case c.RecordCheckpoint():
+            return plan_audit.checkpoint(state, command, now)
         case c.AddWorkspace():
             return _add_workspace(state, command, actor, now)
         case c.AddOrg(slug, name):

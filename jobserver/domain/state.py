@@ -1,11 +1,22 @@
 """What a decision may look at, and what it may propose. The store implements `State`; tests may too."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jobserver.domain.documents import AnyDocument, Backend, Job, JobRequest, Org, Project, User, Workspace
-from jobserver.domain.names import Area, Place
+from jobserver.domain.documents import (
+    AnyDocument,
+    Backend,
+    Checkpoint,
+    Job,
+    JobRequest,
+    Org,
+    Project,
+    Receipt,
+    User,
+    Workspace,
+)
+from jobserver.domain.names import Area, Kind, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,14 @@ class State(Main, Protocol):
     def jobs(self, place: Place) -> Mapping[str, Job]:
         """Without those that can't be read: the runner's next report writes them anew."""
 
+    def active(self) -> Iterable[Stored]:
+        """Every request in ``active/`` that can be read."""
+
+    def referrers(self, kind: Kind, name: str) -> Sequence[str]:
+        """Paths on ``main`` of the documents that name this org or project."""
+
+    def receipt(self) -> Receipt | None: ...
+    def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:
         """The active request that has a job of this id, or None."""
 

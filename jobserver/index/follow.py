@@ -268,7 +268,7 @@ class Index:
 
     def _difference(self, branch: str, old: str | None, new: str) -> Iterator[Delta]:
         before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
-        for path, _, blob in diff(self._objects, before, after):
+        for path, _, blob, _ in diff(self._objects, before, after):
             if blob is None:
                 yield Delta(path)
             else:

@@ -28,6 +28,10 @@ class Auth:
         scheme, _, rest = token.partition(" ")
         if scheme.lower() == "bearer":
             token = rest.strip()
+        return self.by_token(token)
+
+    def by_token(self, token: str) -> Actor:
+        """Raises `Error` (unauthenticated) for a token that is nobody's, or no longer."""
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
         actor = self._index.directory().tokens.get(token_digest(token))
         if actor is None:

@@ -98,6 +98,8 @@ class Gate:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
         slug = branch_backend(branch)
         writer = self._repo.writer
+        if branch == names.AUDIT and writer.refs.tip(branch) is None:
+            self._repo.found(branch, "audit", self._clock())
         if slug is None or writer.refs.tip(branch) is not None:
             return
         if not writer.look(names.MAIN, lambda state: state.backend(slug) is not None):

@@ -10,12 +10,12 @@ from jobserver.store import codec
 from jobserver.store.bulk import tree_files
 
 # Files of a branch that are no documents.
-_OTHERS = frozenset({"README.md", "allowed_signers"})
+OTHERS = frozenset({"README.md", "allowed_signers"})
 
 
 def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | None, list[Fault]]:
     """The document of a file that stands at ``path`` of ``branch``, or its faults. Neither: it is no document."""
-    if path in _OTHERS:
+    if path in OTHERS:
         return None, []
     where = names.parse_path(branch, path)
     if where is None:

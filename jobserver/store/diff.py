@@ -3,22 +3,33 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from jobserver.errors import invalid
 from jobserver.store import trees
 from jobserver.store.objects import Objects
 
+MAX_DEPTH = 16  # what we write has 6
+
 
 class Difference(NamedTuple):
-    """One file: ``old`` and ``new`` are blob ids (20 bytes), None where it is not there."""
+    """One file: ``old`` and ``new`` are blob ids (20 bytes), None where it is not there. ``mode`` is the new one's."""
 
     path: str
     old: bytes | None
     new: bytes | None
+    mode: bytes = trees.FILE
 
 
-def diff(objects: Objects, old: bytes | None, new: bytes | None, path: str = "") -> Iterator[Difference]:
-    """Files that differ between the trees ``old`` and ``new``; None is the empty tree."""
+def diff(
+    objects: Objects, old: bytes | None, new: bytes | None, path: str = "", depth: int = MAX_DEPTH
+) -> Iterator[Difference]:
+    """Files that differ between the trees ``old`` and ``new``; None is the empty tree.
+
+    Raises `Error` (invalid) for folders nested deeper than ``depth``.
+    """
     if old == new:
         return
+    if depth == 0:
+        raise invalid(f"folders are nested deeper than {MAX_DEPTH}", path)
     before = {entry.name: entry for entry in trees.entries(objects.tree(old))} if old else {}
     after = {entry.name: entry for entry in trees.entries(objects.tree(new))} if new else {}
     for name in sorted(before.keys() | after.keys()):
@@ -28,7 +39,10 @@ def diff(objects: Objects, old: bytes | None, new: bytes | None, path: str = "")
         inner = path + name.decode(errors="surrogateescape")
         folders = [entry.sha if entry and entry.mode == trees.FOLDER else None for entry in (was, now)]
         if any(folders):
-            yield from diff(objects, folders[0], folders[1], inner + "/")
-        files = [entry.sha if entry and entry.mode != trees.FOLDER else None for entry in (was, now)]
+            yield from diff(objects, folders[0], folders[1], inner + "/", depth - 1)
+        files = [entry if entry and entry.mode != trees.FOLDER else None for entry in (was, now)]
         if files[0] != files[1]:
-            yield Difference(inner, files[0], files[1])
+            one, other = files
+            yield Difference(
+                inner, one.sha if one else None, other.sha if other else None, other.mode if other else trees.FILE
+            )

@@ -71,6 +71,14 @@ class Objects:
                 self._size -= len(self._trees.popitem(last=False)[1])
         return data
 
+    def blob(self, sha: bytes) -> bytes:
+        """As `raw`; where objects come from strangers, this is where their size is looked at."""
+        return self.raw(sha)
+
+    def known(self, sha: bytes) -> Document | None:
+        """The document of this blob, if it was read before."""
+        return self._documents.get(sha)
+
     def document(self, sha: bytes, model: type[D], path: str) -> D:
         """Raises `Error` (invalid) with its faults if the document can't be read."""
         known = self._documents.get(sha)

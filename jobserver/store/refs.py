@@ -20,6 +20,7 @@ class Refs:
     def __init__(self, repository: Path) -> None:
         self._root = repository
         self._heads = repository / "refs" / "heads"
+        self._synced: dict[str, str] = {}
 
     def tip(self, branch: str) -> str | None:
         """The commit id (40 hex) that the branch is at, or None if there is no such branch."""
@@ -33,6 +34,16 @@ class Refs:
             if packed := self._packed().get(branch):
                 return packed
         return None
+
+    def durable_tip(self, branch: str) -> str | None:
+        """As `tip`, once that would survive a power cut: somebody may have renamed it into place a moment ago."""
+        tip = self.tip(branch)
+        if tip is not None and self._synced.get(branch) != tip:
+            folder = (self._heads / branch).parent
+            if folder.is_dir():
+                sync_folder(folder)
+            self._synced[branch] = tip
+        return tip
 
     def _packed(self) -> dict[str, str]:
         try:
@@ -72,6 +83,7 @@ class Refs:
             sync_folder(path.parent)
             if old is None:
                 sync_folder(self._heads)
+            self._synced[branch] = new
             return True
         finally:
             os.close(descriptor)

@@ -17,6 +17,7 @@ from jobserver.store.writer import Writer
 # git beside us must be as durable as we are, must not collect anything by itself, and must not rewrite history.
 _CONFIG = {
     "core.fsync": "all",
+    "core.hooksPath": "hooks",
     "core.logAllRefUpdates": "false",
     "gc.auto": "0",
     "gc.pruneExpire": "never",
@@ -84,6 +85,7 @@ class StateRepo:
             key = SigningKey.load(key_path, PRINCIPAL)
         repo = cls(path, key, host, templates)
         repo.found(names.MAIN, "main", now)
+        repo.found(names.AUDIT, "audit", now)
         return repo
 
     def close(self) -> None:

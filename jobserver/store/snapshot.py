@@ -8,11 +8,13 @@ from typing import TypeVar
 from jobserver.domain import names
 from jobserver.domain.documents import (
     Backend,
+    Checkpoint,
     Document,
     Job,
     JobRequest,
     Org,
     Project,
+    Receipt,
     User,
     Workspace,
 )
@@ -54,6 +56,11 @@ class Snapshot:
     @property
     def tip(self) -> str | None:
         return self._head.tip
+
+    @property
+    def root(self) -> bytes | None:
+        """The tree's id."""
+        return self._head.root
 
     def _entry(self, head: Head, path: str) -> trees.Entry | None:
         sha, entry = head.root, None
@@ -112,8 +119,9 @@ class Snapshot:
         for day in self._list(self._head, "active"):
             for entry in trees.entries(self._objects.tree(day.sha)):
                 place = Place(Area.ACTIVE, date.fromisoformat(day.name.decode()), entry.name.decode())
-                if (request := self._document(self._head, place.request, JobRequest)) is not None:
-                    yield Stored(place, request)
+                with contextlib.suppress(Error):
+                    if (request := self._document(self._head, place.request, JobRequest)) is not None:
+                        yield Stored(place, request)
 
     def _places(self, identifier: str) -> Iterator[Place]:
         """Where it may be: first where its id says, then, for ids that others made up, every day there is."""
@@ -139,6 +147,25 @@ class Snapshot:
                 document = self._objects.document(entry.sha, Job, f"{place.folder}/jobs/{name}")
                 found[name.removesuffix(".yaml")] = document
         return found
+
+    def referrers(self, kind: Kind, name: str) -> list[str]:
+        """Paths of the documents on main that name this org or project; those that can't be read name nothing."""
+        if kind is Kind.ORG:
+            return [f"projects/{name}/{entry.name.decode()}" for entry in self._list(self._main, f"projects/{name}")]
+        found = []
+        if kind is Kind.PROJECT:
+            for entry in self._list(self._main, "workspaces"):
+                path = f"workspaces/{entry.name.decode(errors='replace')}"
+                with contextlib.suppress(Error):
+                    if self._objects.document(entry.sha, Workspace, path).project == name:
+                        found.append(path)
+        return found
+
+    def receipt(self) -> Receipt | None:
+        return self._document(self._head, names.RECEIPT_PATH, Receipt)
+
+    def checkpoint(self) -> Checkpoint | None:
+        return self._document(self._head, names.CHECKPOINT_PATH, Checkpoint)
 
     def owner(self, job: str) -> str | None:
         if self._head.owners is None:

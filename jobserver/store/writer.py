@@ -88,6 +88,11 @@ class Writer:
         self._guard = threading.Lock()
         self._queue: list[_Ticket] = []
         self._led = False
+        self._last: dict[str, str] = {}
+
+    def last_written(self, branch: str) -> str | None:
+        """The tip that this process last moved the branch to."""
+        return self._last.get(branch)
 
     def close(self) -> None:
         self._joiner.close()
@@ -222,7 +227,9 @@ class Writer:
                 changed = bool(admitted.changes)
                 if changed:
                     before.setdefault(branch, tip)
-                    staging.commit(head, admitted, trailers)
+                    # What was read on main is part of the decision: whoever replays it needs to know which main.
+                    read = {"Main": main} if branch != names.MAIN and (main := heads[names.MAIN].tip) else {}
+                    staging.commit(head, admitted, {**trailers, **read})
                 assert head.tip is not None
                 staged.append((ticket, Written(branch, head.tip, changed, admitted.changes)))
             except Error as error:
@@ -253,6 +260,8 @@ class Writer:
                         self._tell(branch, old, new, staged)
                         if not self.refs.move(branch, old, new):
                             failed[branch] = _Lost()
+                        else:
+                            self._last[branch] = new
                     except (OSError, Error) as error:
                         failed[branch] = error
             except OSError as error:

@@ -1,7 +1,7 @@
 """The WSGI application: every URL that there is, in one place."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bottle import Bottle
 
@@ -20,6 +20,7 @@ from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
+from jobserver.web.state_git import StateGit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Parts:
     base_url: str
     backends: Sequence[str] = ()
     max_held: int = 256
+    environment: Mapping[str, str] = field(default_factory=dict)
+    strayed: Callable[[], Sequence[str]] = tuple
 
 
 def make_app(parts: Parts) -> Bottle:
@@ -42,7 +45,7 @@ def make_app(parts: Parts) -> Bottle:
     visible = Visible(parts.index, parts.backends)
     job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
     people = People(parts.index, visible)
-    operations = Operations(parts.repo, parts.index, auth, metrics)
+    operations = Operations(parts.repo, parts.index, auth, metrics, parts.strayed)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
     description = describe(parts.base_url)
@@ -61,4 +64,6 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ):
         endpoints.add(endpoint)
+    state_git = StateGit(parts.repo, parts.index, auth, parts.live, dict(parts.environment))
+    app.route("/state.git/<rest:path>", "ANY", state_git.call)
     return app

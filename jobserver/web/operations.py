@@ -1,6 +1,7 @@
 """What operators' tools ask: /health-check/, /metrics, and the API's own description."""
 
 import ipaddress
+from collections.abc import Callable, Sequence
 
 from bottle import HTTPResponse, request
 
@@ -18,8 +19,11 @@ _SHOWN = 100  # unreadable documents; `jobserver check` names all
 
 
 class Operations:
-    def __init__(self, repo: StateRepo, index: Index, auth: Auth, metrics: Metrics) -> None:
+    def __init__(
+        self, repo: StateRepo, index: Index, auth: Auth, metrics: Metrics, strayed: Callable[[], Sequence[str]]
+    ) -> None:
         self._repo, self._index, self._auth, self._metrics = repo, index, auth, metrics
+        self._strayed = strayed
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
@@ -29,6 +33,8 @@ class Operations:
             "problems": found.problems,
             "unreadable": [{"branch": branch, "fault": str(fault)} for branch, fault in found.unreadable[:_SHOWN]],
             "unreadable_count": len(found.unreadable),
+            # Rewritten behind the server's back: `jobserver audit verify` says more.
+            "strayed": list(self._strayed()),
         }
         return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
 

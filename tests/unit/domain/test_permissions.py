@@ -60,6 +60,18 @@ class Memory:
     def jobs(self, place: Place) -> Mapping[str, Job]:
         return {}
 
+    def active(self) -> list[Stored]:
+        return list(self.requests.values())
+
+    def referrers(self, kind: str, name: str) -> list[str]:
+        return []
+
+    def receipt(self) -> None:
+        return None
+
+    def checkpoint(self) -> None:
+        return None
+
     def owner(self, job: str) -> str | None:
         return None
 

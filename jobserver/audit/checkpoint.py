@@ -1,0 +1,37 @@
+"""Which tips may be checkpointed: those that descend from where the last checkpoint saw their branch."""
+
+from jobserver.domain import names
+from jobserver.errors import Error
+from jobserver.store.repo import StateRepo, git
+
+
+class Descent:
+    """``strayed`` are branches that were rewritten or are gone, as of the last look: never checkpointed, reported."""
+
+    def __init__(self, repo: StateRepo) -> None:
+        self._repo = repo
+        self.strayed: list[str] = []
+
+    def tips(self) -> dict[str, str]:
+        """What the next checkpoint says. A strayed branch stays at what the last one said; empty: nothing to say."""
+        refs, writer = self._repo.writer.refs, self._repo.writer
+        now = {branch: tip for branch, tip in refs.branches().items() if branch != names.AUDIT}
+        if refs.tip(names.AUDIT) is None:
+            return now
+        last = writer.look(names.AUDIT, lambda state: state.checkpoint())
+        known = dict(last.tips) if last else {}
+        strayed = [
+            branch
+            for branch, tip in known.items()
+            if branch not in now or (now[branch] != tip and not self._descends(tip, now[branch]))
+        ]
+        self.strayed = sorted(strayed)
+        tips = now | {branch: known[branch] for branch in strayed}
+        return {} if tips == known else tips
+
+    def _descends(self, old: str, new: str) -> bool:
+        """Also False where git can't say: an object of the old tip may be gone."""
+        try:
+            return git(self._repo.path, "merge-base", old, new).strip() == old
+        except Error:
+            return False

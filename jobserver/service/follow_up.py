@@ -1,0 +1,87 @@
+"""What the server does after others moved a branch: it archives the job requests that a push finished, and writes
+checkpoints of all tips. In a thread of its own; both are derived from the branches, so doing them late harms nothing.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from jobserver.audit.checkpoint import Descent
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.permissions import SERVER
+from jobserver.errors import Error
+from jobserver.service.gate import Gate
+from jobserver.store.repo import StateRepo
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 2.0  # where no hint came
+_SETTLE_SECONDS = 0.05  # for git to move the ref after the hook said yes
+CHECKPOINT_SECONDS = 60.0
+
+
+class FollowUp:
+    """``moved`` is a hint, for `Watch` and `Receiver`."""
+
+    def __init__(self, repo: StateRepo, gate: Gate) -> None:
+        self._repo, self._gate = repo, gate
+        self._descent = Descent(repo)
+        self._seen: dict[str, str] = {}
+        self._hint = threading.Event()
+        self._closing = False
+        self._checkpoint_at = monotonic() + CHECKPOINT_SECONDS
+        self._thread = threading.Thread(target=self._run, name="follow-up", daemon=True)
+
+    @property
+    def strayed(self) -> list[str]:
+        """Branches whose tip does not descend from the last checkpoint's."""
+        return self._descent.strayed
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def moved(self) -> None:
+        self._hint.set()
+
+    def close(self) -> None:
+        """Writes a last checkpoint."""
+        self._closing = True
+        self._hint.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._attempt(self.checkpoint)
+
+    def checkpoint(self) -> bool:
+        """Writes one if tips moved; whether it did. Raises `Error`."""
+        tips = self._descent.tips()
+        return self._gate.submit(SERVER, c.RecordCheckpoint(tips), "server").changed if tips else False
+
+    def _run(self) -> None:
+        self._attempt(self._archive)
+        while not self._closing:
+            if self._hint.wait(_LOOK_SECONDS):
+                self._hint.clear()
+                threading.Event().wait(_SETTLE_SECONDS)
+            self._attempt(self._archive)
+            if monotonic() >= self._checkpoint_at:
+                self._attempt(self.checkpoint)
+                self._checkpoint_at = monotonic() + CHECKPOINT_SECONDS
+
+    def _archive(self) -> None:
+        """Looks only where somebody else moved a branch: the server's own reports archive what they finish."""
+        for branch, tip in self._repo.writer.refs.branches().items():
+            slug = names.branch_backend(branch)
+            if slug is None or self._seen.get(branch) == tip:
+                continue
+            if self._repo.writer.last_written(branch) != tip:
+                tip = self._gate.submit(SERVER, c.ArchiveFinished(slug), "server").commit
+            self._seen[branch] = tip
+
+    def _attempt(self, what: Callable[[], object]) -> None:
+        try:
+            what()
+        except (Error, OSError) as error:
+            _log.warning("after a push: %s", error)
+        except Exception:  # noqa: BLE001 - this thread must outlive a bug, which is logged
+            _log.exception("after a push")

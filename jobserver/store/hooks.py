@@ -1,0 +1,32 @@
+"""git's hooks in the state repository, and what they need to know to judge a push where no server runs."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+_SETTINGS = "jobserver.json"
+_HOOK = "#!/bin/sh\n# Written by jobserver, at each start: every push is judged, also a local one.\nexec {command}\n"
+
+
+def install(repository: Path, command: list[str], settings: dict[str, str]) -> None:
+    """Writes `pre-receive` and the settings, each whole or not at all; leaves them alone if they say so already."""
+    hook = _HOOK.format(command=shlex.join(command))
+    (repository / "hooks").mkdir(exist_ok=True)
+    _write(repository / "hooks" / "pre-receive", hook, 0o755)
+    _write(repository / _SETTINGS, json.dumps(settings, indent=1) + "\n", 0o600)
+
+
+def settings(repository: Path) -> dict[str, str]:
+    """What `install` was given. Raises OSError or ValueError."""
+    found: dict[str, str] = json.loads((repository / _SETTINGS).read_text())
+    return found
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.chmod(mode)
+    beside.replace(path)

@@ -1,0 +1,192 @@
+"""Commits that others made, as what they change: the store's side of judging a push and of replaying history.
+
+Between two trees stand files; what `admit` judges are changes of documents, and moves of whole job requests.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from jobserver.domain import names
+from jobserver.domain.documents import MODELS, AnyDocument
+from jobserver.domain.names import Area, Kind
+from jobserver.domain.state import Change, Changes, Move
+from jobserver.errors import Error, Fault, invalid
+from jobserver.store import trees
+from jobserver.store.check import OTHERS, read_document
+from jobserver.store.diff import Difference, diff
+from jobserver.store.objects import Objects
+
+MAX_FILES = 20_000  # changed by one commit
+_KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", b"100755": "an executable"}
+_WHO = re.compile(rb"([^<\n]*) <([^>\n]*)> (\d+) ([+-]\d{4})")
+_OURS = ("Event", "Actor", "Branch", "Policy", "Request-Id", "Idempotency-Key", "Via", "Main", "Number")
+_TRAILER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit's fields. ``tree`` in 20 bytes; ``parents`` and ``sha`` in hex; ``time`` the committer's.
+
+    ``signed`` is what ``signature`` (armoured; empty: none) is of.
+    """
+
+    sha: str
+    tree: bytes
+    parents: tuple[str, ...]
+    author: str
+    time: int
+    message: str
+    signature: bytes = b""
+    signed: bytes = b""
+
+    @property
+    def subject(self) -> str:
+        return self.message.partition("\n")[0]
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.time, UTC)
+
+    def trailers(self) -> list[tuple[str, str]]:
+        """Those of the last paragraph, as git reads them."""
+        lines = self.message.rstrip("\n").rpartition("\n\n")[2].split("\n")
+        found = [_TRAILER.match(line) for line in lines]
+        return [(one[1], one[2]) for one in found if one] if all(found) else []
+
+    def trailer(self, key: str) -> str:
+        """The first of this key; empty if there is none."""
+        return next((value for name, value in self.trailers() if name == key), "")
+
+
+def parse_commit(sha: str, raw: bytes) -> Commit:
+    """Raises `Error` (invalid) for bytes that are no commit as git makes them."""
+    head, _, message = raw.partition(b"\n\n")
+    tree, parents, author, committer, signature = b"", [], b"", b"", b""
+    unsigned: list[bytes] = []
+    lines = iter(head.split(b"\n"))
+    key = b""
+    for line in lines:
+        if line.startswith(b" "):
+            if key == b"gpgsig":
+                signature += b"\n" + line[1:]
+            else:
+                unsigned.append(line)
+            continue
+        key, _, value = line.partition(b" ")
+        if key == b"gpgsig":
+            signature = value
+            continue
+        unsigned.append(line)
+        if key == b"tree":
+            tree = value
+        elif key == b"parent":
+            parents.append(value.decode("ascii", "replace"))
+        elif key == b"author":
+            author = value
+        elif key == b"committer":
+            committer = value
+    who, when = _WHO.fullmatch(author), _WHO.fullmatch(committer)
+    if len(tree) != 40 or not who or not when or len(when[3]) > 11:
+        raise invalid("not a commit that can be read", sha)
+    email = who[2].decode("utf-8", "replace")
+    signed = b"\n".join(unsigned) + b"\n\n" + message
+    text = message.decode("utf-8", "replace")
+    return Commit(sha, bytes.fromhex(tree.decode()), tuple(parents), email, int(when[3]), text, signature, signed)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What one commit changes. ``others`` are files that hold no document and may stand there (README.md)."""
+
+    changes: Changes
+    faults: list[Fault] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, event: str = "pushed") -> Incoming:
+    """What lies between two trees of ``branch``, as changes and moves, with every fault of the files themselves.
+
+    Documents that stood there and can't be read count as not there: mending them is allowed.
+    Raises `Error` (invalid) for a commit too large or too deep to be judged.
+    """
+    found: dict[str, Difference] = {}
+    for one in diff(objects, before, after):
+        found[one.path] = one
+        if len(found) > MAX_FILES:
+            raise invalid(f"one commit changes more than {MAX_FILES} files")
+    moves = _moves(branch, found)
+    result = Incoming(Changes(branch, event, ""))
+    changes: list[Change] = []
+    for path, (old, new, mode) in _moved(found, moves).items():
+        if path in OTHERS:
+            result.others.append(path)
+            continue
+        if new is not None and mode != trees.FILE:
+            result.faults.append(Fault(f"is {_KINDS.get(mode, 'no ordinary file')}: expected a file", path))
+            continue
+        stood = None if old is None else _read(objects, branch, path, old)[0]
+        stands: AnyDocument | None = None
+        if new is not None:
+            stands, faults = _read(objects, branch, path, new)
+            result.faults += faults
+        if stands is not None or stood is not None:
+            changes.append(Change(path, stood, stands))
+        elif new is None and names.parse_path(branch, path) is None:
+            continue  # away with what never should have stood there
+    result.changes = Changes(branch, event, "", tuple(changes), tuple(moves))
+    return result
+
+
+def _read(objects: Objects, branch: str, path: str, blob: bytes) -> tuple[AnyDocument | None, list[Fault]]:
+    known, where = objects.known(blob), names.parse_path(branch, path)
+    if where is not None and isinstance(known, MODELS[where.kind]):
+        return known, []  # the same bytes at another path: the names in them are judged by `admit`
+    try:
+        data = objects.blob(blob)
+    except Error as error:
+        return None, [Fault(error.message, path)]
+    document, faults = read_document(branch, path, data)
+    if document is not None:
+        objects.remember_document(blob, document)
+    return document, faults
+
+
+def _moves(branch: str, found: dict[str, Difference]) -> list[Move]:
+    moves = []
+    for path, one in found.items():
+        where = names.parse_path(branch, path)
+        if where is None or where.kind is not Kind.REQUEST or one.old is None or one.new is not None:
+            continue
+        place = where.place
+        assert place is not None
+        to = Area.ARCHIVE if place.area is Area.ACTIVE else Area.ACTIVE
+        target = found.get(place.moved(to).request)
+        if target is not None and target.old is None:
+            moves.append(Move(place, to))
+    return moves
+
+
+def _moved(found: dict[str, Difference], moves: Iterable[Move]) -> dict[str, tuple[bytes | None, bytes | None, bytes]]:
+    """path -> (old, new, mode), with what moved standing where it went, and nothing said of what only moved."""
+    result = {path: (one.old, one.new, one.mode) for path, one in found.items()}
+    for move in moves:
+        source, target = move.place.folder + "/", move.place.moved(move.to).folder + "/"
+        for path in [path for path in result if path.startswith(source)]:
+            old, new, _ = result[path]
+            if new is not None:
+                continue  # something stays behind: a fault of its own, no part of the move
+            del result[path]
+            beside = target + path[len(source) :]
+            _, now, mode = result.get(beside, (None, None, trees.FILE))
+            if now == old and mode == trees.FILE:
+                result.pop(beside, None)
+            else:
+                result[beside] = (old, now, mode)
+    return result
+
+
+def reserved_trailers(commit: Commit) -> list[str]:
+    """Of what a commit carries, the trailers that only the server may write."""
+    return [key for key, _ in commit.trailers() if key in _OURS]

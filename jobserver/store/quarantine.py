@@ -1,0 +1,78 @@
+"""The objects of a push that git has received and not yet taken: git's quarantine folder, laid over the store.
+
+A plain reader of the repository does not see them (git-receive-pack(1), "Quarantine environment"), and must not: they
+are a stranger's until they are judged. Their sizes are looked at before anything is unpacked.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from dulwich.object_store import DiskObjectStore
+
+from jobserver.errors import Fault, invalid
+from jobserver.store.objects import Objects
+from jobserver.store.repo import program
+
+MAX_BLOB = 1024 * 1024 + 1  # what any document may have, and one more for the reader to complain about
+MAX_TREE = 16 * 1024 * 1024
+MAX_COMMIT = 64 * 1024
+_LIMITS = {"blob": MAX_BLOB, "tree": MAX_TREE, "commit": MAX_COMMIT}
+
+
+class QuarantinedObjects(Objects):
+    """The store's objects and those of the push at ``folder``. Raises `Error` (invalid) if one is too large."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        super().__init__(repository)
+        self._too_large = _check_sizes(repository, folder)
+        self._pushed = DiskObjectStore(str(folder))
+
+    def close(self) -> None:
+        super().close()
+        if hasattr(self, "_pushed"):
+            self._pushed.close()
+
+    def blob(self, sha: bytes) -> bytes:
+        """Raises `Error` (invalid) for one that is larger than any document may be."""
+        if size := self._too_large.get(sha):
+            raise invalid(f"{size} bytes; at most {MAX_BLOB - 1} are allowed")
+        return super().blob(sha)
+
+    def raw(self, sha: bytes) -> bytes:
+        try:
+            return bytes(self._pushed.get_raw(sha.hex().encode())[1])  # type: ignore[arg-type]
+        except KeyError:
+            return super().raw(sha)
+
+
+def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
+    """Blobs that are too large, with their sizes: the files they stand at will be named. Raises for all else."""
+    environment = {**os.environ, "GIT_OBJECT_DIRECTORY": str(folder), "LC_ALL": "C"}
+    environment.pop("GIT_ALTERNATE_OBJECT_DIRECTORIES", None)
+    environment.pop("GIT_QUARANTINE_PATH", None)
+    done = subprocess.run(
+        [
+            *(program(), "--git-dir", str(repository), "cat-file"),
+            *("--batch-all-objects", "--unordered", "--buffer"),
+            "--batch-check=%(objectname) %(objecttype) %(objectsize)",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise invalid(f"the push can't be read: {done.stderr.strip()}")
+    faults, too_large = [], {}
+    for line in done.stdout.splitlines():
+        sha, kind, size = line.split(" ")
+        limit = _LIMITS.get(kind, 0)
+        if kind == "blob" and int(size) > limit:
+            too_large[bytes.fromhex(sha)] = int(size)
+        elif int(size) > limit:
+            what = f"a {kind} of {size} bytes; at most {limit - 1} are allowed" if limit else f"no {kind} may be pushed"
+            faults.append(Fault(what, sha))
+    if faults:
+        raise invalid(str(faults[0]), faults=faults)
+    return too_large

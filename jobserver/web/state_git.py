@@ -1,0 +1,281 @@
+"""Git over HTTP at /state.git: `git http-backend` behind our authentication, streamed both ways.
+
+What a caller may not see is hidden from git itself (`transfer.hideRefs`), and a backend is spoken to in protocol v0: v2
+hands out any object by its id (gitprotocol-v2(5)), v0 only what a visible branch reaches. Refs are listed to
+backends by this process, because that is what they ask for all day. Formats: gitprotocol-http(5), gitprotocol-pack(5).
+"""
+
+import base64
+import binascii
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from bottle import HTTPResponse, request
+
+from jobserver.domain import names
+from jobserver.domain.admit import permissions_of
+from jobserver.domain.permissions import Actor, ActorKind, Permission
+from jobserver.errors import Error, forbidden, unauthenticated
+from jobserver.index.follow import Index
+from jobserver.service.auth import Auth
+from jobserver.service.live import Live
+from jobserver.store.repo import StateRepo, program
+from jobserver.web import http
+
+_UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
+_REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
+_CHUNK = 64 * 1024
+_MAX_PUSH = 64 * 1024 * 1024
+_MAX_RUNNER_PUSH = 8 * 1024 * 1024
+_PROCESSES = 32
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``ref``: the only one to be seen; empty: all of them."""
+
+    actor: Actor
+    ref: str
+    may_push: bool
+
+
+class StateGit:
+    def __init__(self, repo: StateRepo, index: Index, auth: Auth, live: Live, environment: dict[str, str]) -> None:
+        self._repo, self._index, self._auth, self._live = repo, index, auth, live
+        self._environment = {key: environment[key] for key in _PASSED_ON if key in environment}
+        self._slots = threading.BoundedSemaphore(_PROCESSES)
+        self._capabilities = b""
+
+    def call(self, rest: str) -> HTTPResponse:
+        """Any request below /state.git."""
+        try:
+            access = self._access()
+            return self._serve(access, rest)
+        except Error as error:
+            if error.code.value == "unauthenticated":
+                return _text(str(error), 401, _REALM)
+            return _text(str(error), http.refusal(error).status_code)
+
+    def _access(self) -> Access:
+        actor = self._auth.by_token(_password())
+        if actor.kind is ActorKind.BACKEND:
+            self._live.heard(actor.name, None)
+            return Access(actor, f"refs/heads/{names.backend_branch(actor.name)}", True)
+        directory = self._index.directory()
+        user = directory.user(actor.name)
+        rights = permissions_of(directory, user) if user else frozenset()
+        if Permission.ADMINISTER in rights:
+            return Access(actor, "", True)
+        if Permission.READ_ALL in rights:
+            return Access(actor, "", False)
+        raise forbidden(f"{actor.name} may not read the state repository: SuperUsers, Auditors and backends may")
+
+    def _serve(self, access: Access, rest: str) -> HTTPResponse:
+        method, service = request.method, request.query.get("service", "")
+        if method == "GET" and rest == "info/refs" and service in (_UPLOAD, _RECEIVE):
+            if service == _RECEIVE and not access.may_push:
+                raise forbidden(f"{access.actor.name} may read, and not push")
+            if service == _UPLOAD and access.ref:
+                return self._advertise(access)
+            return self._run(access, rest, service)
+        if method == "POST" and rest in (_UPLOAD, _RECEIVE):
+            if rest == _RECEIVE and not access.may_push:
+                raise forbidden(f"{access.actor.name} may read, and not push")
+            return self._run(access, rest, rest)
+        if rest == "info/refs":
+            return _text("git's dumb protocol is not spoken here: use git 1.6.6 or later", 403)
+        return _text("there is nothing at this URL", 404)
+
+    def _advertise(self, access: Access) -> HTTPResponse:
+        """The one ref that a backend sees, without a process: the tip is one that would survive a power cut."""
+        if not self._capabilities:
+            self._capabilities = self._ask_capabilities(access)
+        tip = self._repo.writer.refs.durable_tip(access.ref.removeprefix("refs/heads/"))
+        name = access.ref.encode() if tip else b"capabilities^{}"
+        line = b"%s %s\0%s\n" % ((tip or "0" * 40).encode(), name, self._capabilities)
+        body = _packet(b"# service=git-upload-pack\n") + b"0000" + _packet(line) + b"0000"
+        headers = {"Content-Type": "application/x-git-upload-pack-advertisement", "Cache-Control": "no-cache"}
+        return HTTPResponse(body, 200, headers)
+
+    def _ask_capabilities(self, access: Access) -> bytes:
+        """What this git can do, in its own words, once."""
+        environment = self._git_environment(access, _UPLOAD)
+        command = [program(), "upload-pack", "--stateless-rpc", "--advertise-refs", str(self._repo.path)]
+        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        return said.partition(b"\0")[2].partition(b"\n")[0]
+
+    def _git_environment(self, access: Access, service: str) -> dict[str, str]:
+        config = {
+            "http.receivepack": str(access.may_push).lower(),
+            "http.uploadpack": "true",
+            "http.getanyfile": "false",
+        }
+        config["receive.maxInputSize"] = str(_MAX_RUNNER_PUSH if access.ref else _MAX_PUSH)
+        config["uploadpack.allowFilter"] = str(not access.ref).lower()
+        pairs = list(config.items())
+        if access.ref:
+            # The last one that matches counts.
+            pairs += [("transfer.hideRefs", "refs/"), ("transfer.hideRefs", f"!{access.ref}")]
+        environment = {
+            **self._environment,
+            "GIT_CONFIG_COUNT": str(len(pairs)),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "JOBSERVER_ACTOR": str(access.actor),
+        }
+        for at, (key, value) in enumerate(pairs):
+            environment |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+        protocol = http.header("Git-Protocol") or ""
+        if not access.ref and service == _UPLOAD and protocol.isascii() and protocol.isprintable():
+            environment["GIT_PROTOCOL"] = protocol[:100]
+        return environment
+
+    def _run(self, access: Access, rest: str, service: str) -> HTTPResponse:
+        environ = request.environ
+        environment = self._git_environment(access, service) | {
+            "GIT_PROJECT_ROOT": str(self._repo.path),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": f"/{rest}",
+            "QUERY_STRING": f"service={service}" if rest == "info/refs" else "",
+            "REQUEST_METHOD": request.method,
+            "CONTENT_TYPE": environ.get("CONTENT_TYPE", ""),
+            "REMOTE_USER": str(access.actor),
+            "REMOTE_ADDR": environ.get("REMOTE_ADDR", ""),
+        }
+        if protocol := environment.pop("GIT_PROTOCOL", ""):
+            environment["HTTP_GIT_PROTOCOL"] = protocol
+        if encoding := http.header("Content-Encoding"):
+            environment["HTTP_CONTENT_ENCODING"] = encoding
+        if (length := environ.get("CONTENT_LENGTH", "")).isdecimal():
+            environment["CONTENT_LENGTH"] = length
+        if not self._slots.acquire(timeout=10):
+            return _text("too many git requests at once: try again", 503, {"Retry-After": "2"})
+        try:
+            process = subprocess.Popen(
+                [program(), "http-backend"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=self._repo.path,
+            )
+        except OSError:
+            self._slots.release()
+            raise
+        return self._answer(_Exchange(process, self._slots), environ)
+
+    def _answer(self, exchange: "_Exchange", environ: dict[str, Any]) -> HTTPResponse:
+        try:
+            exchange.feed(environ["wsgi.input"], request.content_length, request.chunked)
+            status, headers = exchange.head()
+        except BaseException:
+            exchange.close()
+            raise
+        if request.method == "HEAD":
+            exchange.close()
+            return HTTPResponse(b"", status, headers)
+        return HTTPResponse(exchange, status, headers)
+
+
+class _Exchange:
+    """One run of http-backend: the request flows in from a thread, the answer out as it comes (CGI, RFC 3875)."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", slots: threading.BoundedSemaphore) -> None:
+        self._process, self._slots = process, slots
+        self._closed = False
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin: IO[bytes] = process.stdin
+        self._stdout: IO[bytes] = process.stdout
+        self._feeder: threading.Thread | None = None
+
+    def feed(self, stream: Any, length: int, chunked: bool) -> None:
+        if 0 <= length <= _CHUNK:
+            self._pump(stream, length)  # fits into the pipe
+        elif length > 0 or chunked or request.environ.get("wsgi.input_terminated"):
+            self._feeder = threading.Thread(target=self._pump, args=(stream, length), name="git", daemon=True)
+            self._feeder.start()
+        else:
+            self._stdin.close()
+
+    def _pump(self, stream: Any, length: int) -> None:
+        left = length if length >= 0 else None
+        try:
+            while left is None or left > 0:
+                part = stream.read(_CHUNK if left is None else min(_CHUNK, left))
+                if not part:
+                    break
+                self._stdin.write(part)
+                if left is not None:
+                    left -= len(part)
+            if left:  # the client went away: git must not take half a push for a whole one
+                self._process.kill()
+        except OSError:
+            pass  # git has heard enough
+        finally:
+            with contextlib.suppress(OSError):
+                self._stdin.close()
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        status, headers = 200, {}
+        while (line := self._stdout.readline().strip()) != b"":
+            key, _, value = line.decode("latin-1").partition(":")
+            if key.lower() == "status":
+                status = int(value.split()[0])
+            else:
+                headers[key] = value.strip()
+        if not headers and self._process.poll() not in (None, 0):
+            status = 500
+        return status, headers
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while part := self._stdout.read1(_CHUNK):  # type: ignore[attr-defined]
+                yield part
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Called by the server at the end, also where the client has gone."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stdout.close()
+        if self._feeder is not None:
+            self._feeder.join(1)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._slots.release()
+
+
+def _password() -> str:
+    """The token of `Authorization`: as a password (Basic), or as the API takes it."""
+    given = http.header("Authorization")
+    if not given:
+        raise unauthenticated("a token is needed, as the password of any user name")
+    scheme, _, rest = given.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return rest.strip() if scheme.lower() == "bearer" else given.strip()
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise unauthenticated("the Authorization header can't be read") from None
+
+
+def _packet(data: bytes) -> bytes:
+    return b"%04x%s" % (len(data) + 4, data)
+
+
+def _text(message: str, status: int, headers: dict[str, str] | None = None) -> HTTPResponse:
+    """git shows plain text to its user."""
+    return HTTPResponse(
+        f"{message}\n".encode(), status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+    )
