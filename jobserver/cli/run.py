@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,6 +17,12 @@ from jobserver.runner import RunnerConfig, run
 @click.option("--backend", required=True, metavar="SLUG")
 @click.option("--url", required=True, help="The server, such as https://jobs.example.org.")
 @click.option("--transport", type=click.Choice(["http", "git"]), default="http", show_default=True)
+@click.option(
+    "--signer", default="", metavar="SHA256:...", help="git: the server's key, that requests must be signed by."
+)
+@click.option(
+    "--interval", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="git: seconds to wait."
+)
 @click.option("--once", is_flag=True, help="Take what there is, run it to its end, report, end.")
 @click.option("--root", type=click.Path(path_type=Path), help="Its folder; by default ./runner-SLUG.")
 @click.option(
@@ -29,7 +36,9 @@ from jobserver.runner import RunnerConfig, run
 def runner(
     backend: str,
     url: str,
-    transport: str,
+    transport: Literal["http", "git"],
+    signer: str,
+    interval: float,
     once: bool,
     root: Path | None,
     study_repos: Path | None,
@@ -43,8 +52,8 @@ def runner(
     token = os.environ.get("JOB_SERVER_TOKEN", "")
     if not token:
         raise invalid("required, and not set: the backend's token", "JOB_SERVER_TOKEN")
-    if transport == "git":
-        raise invalid("the git transport is not there yet; use http", "--transport")
+    if signer and not signer.startswith("SHA256:"):
+        raise invalid("expected a fingerprint such as `ssh-keygen -lf allowed_signers` prints: SHA256:...", "--signer")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
@@ -57,7 +66,10 @@ def runner(
         root or Path(f"runner-{backend}"),
         study_repos,
         once,
+        transport,
+        signer,
         max_jobs,
+        interval=interval,
         job_timeout=job_timeout,
     )
     summary = run(config, stop=stop)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +10,7 @@ class RunnerConfig:
     """Times in seconds, sizes in bytes. ``root`` holds all that the runner writes, and is one runner's only.
 
     ``study_repos`` is the folder that a workspace's repo may be a path inside of; None: https URLs only.
+    ``signer``: the server's key, ``SHA256:...``, that requests by git must be signed with.
     ``once``: take what there is, run it to its end, report, return; a server that does not answer is then given up
     after ``attempts``. ``interval`` is the pause between polls of a server that does not hold them.
     """
@@ -19,6 +21,8 @@ class RunnerConfig:
     root: Path
     study_repos: Path | None = None
     once: bool = False
+    transport: Literal["http", "git"] = "http"
+    signer: str = ""
     max_jobs: int = 2
     wait: float = 50.0
     interval: float = 5.0

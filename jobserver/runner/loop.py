@@ -18,6 +18,7 @@ from jobserver.runner import plan
 from jobserver.runner.config import RunnerConfig
 from jobserver.runner.execute import Executor, Limits, Outcome, Task
 from jobserver.runner.fetch import Failed, Fetcher, Listed, new_backoff
+from jobserver.runner.git import GitTransport
 from jobserver.runner.http import HttpTransport
 from jobserver.runner.model import Job, Request
 from jobserver.runner.process import kill_marked
@@ -57,6 +58,12 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _transport(config: RunnerConfig, now: Callable[[], datetime]) -> Transport:
+    if config.transport == "git":
+        return GitTransport(config.url, config.token, config.backend, config.root, now, config.signer, config.interval)
+    return HttpTransport(config.url, config.token, now)
+
+
 class Runner:
     """One run of it. ``now`` gives the time that jobs carry."""
 
@@ -70,7 +77,7 @@ class Runner:
         self.config = config
         self.now = now
         self.stop = stop or threading.Event()
-        self.transport = transport or HttpTransport(config.url, config.token, now)
+        self.transport = transport or _transport(config, now)
         self.state = StateFolder(config.root)
         limits = Limits(config.job_timeout, config.kill_grace, config.log_limit)
         self.executor = Executor(config.root, self.state, limits)

@@ -4,14 +4,15 @@ Format: OpenSSH's PROTOCOL.sshsig, namespace ``git``, SHA-512, an ed25519 key in
 """
 
 import base64
+import binascii
 import hashlib
 import os
 import struct
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jobserver.errors import invalid
 
@@ -20,6 +21,59 @@ _NAMESPACE = b"git"
 
 def _string(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
+
+
+def fingerprint(public: bytes) -> str:
+    """``SHA256:...`` as `ssh-keygen -l` prints it; ``public`` is the key in SSH's wire format."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode().rstrip("=")
+
+
+class _Reader:
+    """Takes length-prefixed strings (RFC 4251, section 5) off a blob."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def take(self, size: int) -> bytes:
+        part = self._data[self._at : self._at + size]
+        if len(part) != size:
+            raise ValueError("cut off")
+        self._at += size
+        return part
+
+    def string(self) -> bytes:
+        (size,) = struct.unpack(">I", self.take(4))
+        return self.take(size)
+
+
+def verify(armoured: bytes, message: bytes) -> str:
+    """The fingerprint of the key that made this signature of ``message``: whether it may sign is for others to say.
+
+    Raises `Error` (invalid) for none, one of another kind than ours (ed25519, SHA-512 or SHA-256), and a wrong one.
+    """
+    if not armoured:
+        raise invalid("is not signed")
+    try:
+        lines = armoured.strip().split(b"\n")
+        if lines[0] != b"-----BEGIN SSH SIGNATURE-----" or lines[-1] != b"-----END SSH SIGNATURE-----":
+            raise ValueError("no SSH signature")
+        blob = _Reader(base64.b64decode(b"".join(lines[1:-1]), validate=True))
+        if blob.take(6) != b"SSHSIG" or blob.take(4) != b"\0\0\0\1":
+            raise ValueError("no SSH signature of version 1")
+        public, namespace, reserved, hashing = blob.string(), blob.string(), blob.string(), blob.string()
+        signature = _Reader(blob.string())
+        key = _Reader(public)
+        if key.string() != b"ssh-ed25519" or signature.string() != b"ssh-ed25519" or namespace != _NAMESPACE:
+            raise ValueError("no ed25519 signature of a commit")
+        digest = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}[hashing](message).digest()
+        parts = (namespace, reserved, hashing, digest)
+        signed = b"SSHSIG" + b"".join(map(_string, parts))
+        Ed25519PublicKey.from_public_bytes(key.string()).verify(signature.string(), signed)
+    except InvalidSignature:
+        raise invalid("its signature is of something else") from None
+    except (ValueError, KeyError, binascii.Error, IndexError) as error:
+        raise invalid(f"its signature can't be read: {error}") from None
+    return fingerprint(public)
 
 
 class SigningKey:
@@ -65,6 +119,10 @@ class SigningKey:
         """This key's line of an ``allowed_signers`` file, with its newline."""
         public = base64.b64encode(self._public).decode()
         return f'{self.principal} namespaces="git" ssh-ed25519 {public}\n'
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self._public)
 
     def sign(self, message: bytes) -> bytes:
         """The armoured signature of ``message``."""

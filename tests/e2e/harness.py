@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from jobserver.store.signing import SigningKey
+
 STUDY = """\
 version: "4.0"
 actions:
@@ -166,6 +168,10 @@ class Site:
 
     def git(self, *arguments: str) -> str:
         return git(self.repo, *arguments)
+
+    def signer(self) -> str:
+        """The fingerprint of the server's key."""
+        return SigningKey.load(Path(f"{self.repo}.key"), "jobserver").fingerprint
 
     def count(self, branch: str = "backends/tpp") -> int:
         """Commits; 0 before there is such a branch."""

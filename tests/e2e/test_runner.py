@@ -33,6 +33,7 @@ class RunnerProcess:
         return [
             *(sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", self.site.url),
             *("--transport", self.transport, "--root", str(self.root), *more),
+            *(("--signer", self.site.signer(), "--interval", "0.2") if self.transport == "git" else ()),
         ]
 
     @property
@@ -73,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     assert made.git("fsck", "--full", "--strict") == ""
 
 
-@pytest.fixture(params=["http"])
+@pytest.fixture(params=["http", "git"])
 def runner(site: Site, request: pytest.FixtureRequest) -> Iterator[RunnerProcess]:
     made = RunnerProcess(site, request.param, f"runner-{request.param}-{request.node.name.split('[')[0]}")
     name = f"w-{request.param}-{request.node.name.split('[')[0]}".replace("_", "-")[:100]

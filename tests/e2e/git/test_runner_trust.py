@@ -1,0 +1,151 @@
+"""What the runner's git transport refuses to believe, and how it works with no network at all."""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Code, Error
+from jobserver.runner.git import GitTransport
+from tests.e2e.harness import Site, git
+from tests.e2e.harness import job as payload
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    made.start()
+    yield made
+    if made.server is not None:
+        made.stop()
+
+
+def transport(site: Site, root: Path, url: str | None = None, signer: str | None = None) -> GitTransport:
+    made = site.signer() if signer is None else signer
+    return GitTransport(url or site.url, site.tokens["tpp"], "tpp", root, lambda: datetime.now(UTC), made, 0.05)
+
+
+def ids(items: "list[dict[str, str]] | None") -> set[str]:
+    return {item["identifier"] for item in items or ()}
+
+
+def report(identifier: str, status: str = "running", at: float = 0, name: str = "") -> dict[str, object]:
+    return payload(identifier, name or f"j-{identifier}", status, at)
+
+
+def test_reports_land_also_where_the_server_committed_in_between(site: Site, tmp_path: Path) -> None:
+    runner = transport(site, tmp_path)
+    first = site.ask("generate")
+    assert first in ids(runner.fetch(0))
+    real = runner._push
+    raced: list[str] = []
+
+    def push(tip: str, new: str) -> bool:
+        if not raced:
+            raced.append(site.ask("generate"))  # the server commits after we built on the old tip
+        return real(tip, new)
+
+    runner._push = push  # type: ignore[method-assign]
+    assert runner.report([report(first)]) == []
+    assert any(path.endswith(f"j-{first}.yaml") for path in site.files(first))
+    assert site.files(raced[0])
+    count = site.count()
+    assert runner.report([report(first)]) == []  # again: nothing to say
+    assert site.count() == count
+    assert runner.report([report("aaaaaaaaaaaaaaaa")]) == ["aaaaaaaaaaaaaaaa"]
+
+
+def test_a_refusal_names_its_reason(site: Site, tmp_path: Path) -> None:
+    runner = transport(site, tmp_path)
+    first, other = site.ask("generate"), site.ask("generate")
+    runner.report([report(first, name="taken")])
+    with pytest.raises(Error, match=f"job taken belongs to job request {first}") as caught:
+        runner.report([report(other, name="taken")])
+    assert caught.value.code is Code.INVALID
+    assert runner.report([report(other)]) == []
+
+
+def test_a_request_that_the_server_did_not_sign_is_left_alone(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror = tmp_path / "mirror.git"
+    good = site.ask("generate")
+    subprocess.run(["git", "clone", "-q", "--mirror", site.repo, mirror], check=True)
+    work = tmp_path / "work"
+    subprocess.run(["git", "clone", "-q", "-b", "backends/tpp", mirror, work], check=True)
+    there = next(path for path in site.files(good) if path.endswith("request.yaml"))
+    forged = there.replace(good, "a" * 16)
+    (work / forged).parent.mkdir(parents=True)
+    (work / forged).write_text((work / there).read_text().replace(good, "a" * 16))
+    git(work, "add", ".")
+    # Not even with a message that says all that the server would say.
+    git(work, "commit", "-qm", f"alice requested\n\nEvent: job-request.created\nBranch: backends/tpp\nActor: {good}")
+    git(work, "push", "-q", "origin", "HEAD")
+    runner = transport(site, tmp_path / "runner", str(mirror))
+    assert good in ids(runner.fetch(0))
+    assert "a" * 16 not in ids(runner._listed)
+    assert "is left alone: commit" in caplog.text
+    other = transport(site, tmp_path / "other", str(mirror), "SHA256:" + "A" * 43)
+    assert ids(other.fetch(0)) == set()
+    trusting = transport(site, tmp_path / "trusting", str(mirror), "")
+    assert "a" * 16 in ids(trusting.fetch(0))
+
+
+def test_a_rewritten_branch_is_refused_for_good(site: Site, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror.git"
+    site.ask("generate")
+    subprocess.run(["git", "clone", "-q", "--mirror", site.repo, mirror], check=True)
+    runner = transport(site, tmp_path / "runner", str(mirror))
+    runner.fetch(0)
+    git(mirror, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
+    for _ in range(2):
+        with pytest.raises(Error, match="it was rewritten") as caught:
+            runner.fetch(0)
+        assert caught.value.code is Code.CONFLICT
+    again = transport(site, tmp_path / "runner", str(mirror))  # also after a restart
+    with pytest.raises(Error, match="it was rewritten"):
+        again.fetch(0)
+
+
+def test_a_wrong_token_is_not_tried_again(site: Site, tmp_path: Path) -> None:
+    wrong = GitTransport(site.url, "wrong", "tpp", tmp_path, lambda: NOW, "SHA256:x", 0.1)
+    with pytest.raises(Error) as caught:
+        wrong.fetch(0)
+    assert caught.value.code is Code.UNAUTHENTICATED
+    others = GitTransport(site.url, site.tokens["emis"], "tpp", tmp_path / "o", lambda: NOW, "SHA256:x", 0.1)
+    with pytest.raises(Error):
+        others.fetch(0)
+
+
+def test_a_backend_without_a_network_is_fed_by_bundles(site: Site, tmp_path: Path) -> None:
+    """The commands of docs/runner-operator.md."""
+    outside, inside = tmp_path / "outside", tmp_path / "inside.git"
+    branch = "backends/tpp"
+    url = site.url.replace("http://", f"http://x:{site.tokens['tpp']}@") + "/state.git"
+    identifier = site.ask("generate")
+    # Outside, in: everything there is, on the first day.
+    git(tmp_path, "clone", "-q", "--single-branch", "--branch", branch, url, str(outside))
+    git(outside, "bundle", "create", "-q", str(tmp_path / "in.bundle"), branch)
+    git(tmp_path, "init", "-q", "--bare", str(inside))
+    git(inside, "fetch", "-q", str(tmp_path / "in.bundle"), f"+{branch}:{branch}")
+    base = git(inside, "rev-parse", branch)
+    runner = transport(site, tmp_path / "runner", str(inside))
+    assert identifier in ids(runner.fetch(0))
+    assert runner.report([report(identifier, "succeeded", 1)]) == []
+    # Inside, out: what the runner said since.
+    git(inside, "bundle", "create", "-q", str(tmp_path / "out.bundle"), f"{base}..{branch}", branch)
+    second = site.ask("generate")  # meanwhile, the server went on
+    git(outside, "fetch", "-q", str(tmp_path / "out.bundle"), f"{branch}:refs/heads/reported")
+    git(outside, "fetch", "-q", "origin")
+    git(outside, "rebase", "-q", f"origin/{branch}", "reported")
+    git(outside, "push", "-q", "origin", f"reported:{branch}")
+    assert any(path.endswith(f"j-{identifier}.yaml") for path in site.files(identifier))
+    # And in again: what the runner reported has other ids now, and it goes on.
+    git(outside, "fetch", "-q", "origin")
+    git(outside, "bundle", "create", "-q", str(tmp_path / "in2.bundle"), f"{base}..origin/{branch}", f"origin/{branch}")
+    git(inside, "fetch", "-q", str(tmp_path / "in2.bundle"), f"+refs/remotes/origin/{branch}:{branch}")
+    assert second in ids(runner.fetch(0))
