@@ -27,6 +27,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.write $(ARGS)
 	$(PY) -m benchmarks.api $(ARGS)
 	$(PY) -m benchmarks.growth $(ARGS)
+	$(PY) -m benchmarks.git $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

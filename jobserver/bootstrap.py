@@ -24,8 +24,8 @@ from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store import hooks
-from jobserver.store.repo import PRINCIPAL, StateRepo, check_git
-from jobserver.store.signing import SigningKey
+from jobserver.store.repo import StateRepo, check_git
+from jobserver.store.rotate import settle
 from jobserver.store.watch import Watch
 from jobserver.web.app import Parts, make_app
 
@@ -78,8 +78,8 @@ class Server:
 
 def connect(settings: Settings, clock: Clock = now) -> App:
     """Opens STATE_REPO. Raises `Error` (invalid) if it is none or its key can't be used."""
-    key = SigningKey.load(settings.signing_key, PRINCIPAL)
-    repo = StateRepo(settings.state_repo, key, settings.hostname, templates())
+    repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
+    settle(repo, clock())
     return _assemble(settings, repo, clock)
 
 
@@ -123,6 +123,16 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         raise
 
 
+def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:
+    """(whether a checkpoint was written, branches that were rewritten). Raises as `connect`."""
+    app = connect(settings, clock)
+    try:
+        follow_up = FollowUp(app.repo, app.gate)
+        return follow_up.checkpoint(), follow_up.strayed
+    finally:
+        app.close()
+
+
 def local_actor(settings: Settings) -> Actor:
     """Whoever works on this machine acts as the first of ADMIN_USERS."""
     return Actor(ActorKind.USER, settings.admin_users[0])
@@ -144,8 +154,7 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
     try:
         known = hooks.settings(repository)
         kind, _, name = known["actor"].partition("/")
-        key = SigningKey.load(Path(known["signing_key"]), PRINCIPAL)
-        repo = StateRepo(repository, key, known["host"], templates())
+        repo = StateRepo(repository, Path(known["signing_key"]), known["host"], templates())
     except (OSError, ValueError, KeyError) as error:
         raise invalid(f"`jobserver init` was never run here: {error}", str(repository)) from None
     gate = Gate(repo, clock)

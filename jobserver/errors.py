@@ -18,6 +18,13 @@ class Code(StrEnum):
     UNAVAILABLE = "unavailable"  # not now: try again
 
 
+def printable(text: str) -> str:
+    """On one line, and without what would move a terminal's cursor: names and messages come from strangers."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with one file. ``line`` counts from 1; 0 means the whole file."""
@@ -29,7 +36,7 @@ class Fault:
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.path and self.line else self.path
-        return ": ".join(part for part in (place, self.key, self.message) if part)
+        return printable(": ".join(part for part in (place, self.key, self.message) if part))
 
 
 class Error(Exception):

@@ -35,7 +35,8 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.now = START
         self.path = folder / "state.git"
-        self.repo = StateRepo.create(self.path, folder / "state.key", "jobs.example", TEMPLATES, self.now)
+        self.key = folder / "state.key"
+        self.repo = StateRepo.create(self.path, self.key, "jobs.example", TEMPLATES, self.now)
         self.gate = Gate(self.repo, self.clock, Seeded(1))
         self.do(SERVER, c.EnsureAdmin("admin"))
         self.do(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full", "slice")))

@@ -13,6 +13,7 @@ from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
+from jobserver.store.worktree import branch_of, check_worktree, top_of
 
 
 def _via() -> str:
@@ -106,18 +107,26 @@ def status(identifier: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--branch", default=names.MAIN, show_default=True, help="The branch that the documents are of.")
+@click.option("--branch", help="The branch that the documents are of; by default the one checked out, or main.")
 @click.argument("what", nargs=-1, metavar="[REV | FILE...]")
-def check(branch: str, what: tuple[str, ...]) -> None:
-    """Validate documents: of STATE_REPO's branch, of a revision of it, or files of the working copy here."""
+def check(branch: str | None, what: tuple[str, ...]) -> None:
+    """Validate documents: every fault that a push would be refused for, with file, line and key.
+
+    In a working copy: all of it, and what is not pushed yet. With FILEs: those. Elsewhere: STATE_REPO's branch, or REV.
+    """
     files = [Path(one) for one in what if Path(one).is_file()]
+    top = top_of(Path.cwd())
     if files and len(files) == len(what):
-        count, faults = check_files(branch, Path.cwd(), files)
+        count, faults = check_files(branch or names.MAIN, top or Path.cwd(), files)
+    elif not what and top is not None:
+        count, faults = check_worktree(top, branch or branch_of(top))
     elif len(what) > 1:
         raise click.UsageError("name one revision, or files that are there")
     else:
         with connected() as app:
-            count, faults = check_revision(app.settings.state_repo, branch, what[0] if what else branch)
+            count, faults = check_revision(
+                app.settings.state_repo, branch or names.MAIN, what[0] if what else branch or names.MAIN
+            )
     for fault in faults:
         click.echo(str(fault), err=True)
     if faults:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from jobserver.cli.admin import backend, init, org, project, user, workspace
+from jobserver.cli.audit import audit, key
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
 from jobserver.cli.operate import index, judge_push, maintain
@@ -29,6 +30,7 @@ COMMANDS = (
     *(init, backend, user, org, project, workspace),
     *(request, cancel, status, check),
     *(serve, runner, demo, index, maintain, judge_push),
+    *(audit, key),
 )
 for command in COMMANDS:
     cli.add_command(command)

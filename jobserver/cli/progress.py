@@ -5,9 +5,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _PATIENCE_SECONDS = 2.0
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call with how many are done, of how many."""
+    bar = Progress(
+        TextColumn("{task.completed:,} of {task.total:,} {task.description}"), BarColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    began = time.monotonic()
+    tasks: list[TaskID] = []
+
+    def told(done: int, total: int) -> None:
+        if time.monotonic() - began < _PATIENCE_SECONDS:
+            return
+        if not tasks:
+            bar.start()
+            tasks.append(bar.add_task(what, total=total))
+        bar.update(tasks[0], completed=done)
+
+    try:
+        yield told
+    finally:
+        if tasks:
+            bar.stop()
 
 
 @contextmanager

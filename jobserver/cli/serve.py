@@ -7,6 +7,7 @@ is what a service manager sees.
 import contextlib
 import gc
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -23,27 +24,34 @@ from jobserver.errors import Error
 
 THREADS = 320  # 256 held polls, and 64 for everybody else
 _STOP_SECONDS = 10
+_FAREWELL_SECONDS = 5
 _ORPHAN_SECONDS = 0.5  # for what is being answered
 
 
 class _Server(MPServer):
-    """Closes ``lifeline`` when it is told to stop; the serving process then ends the polls that it holds."""
+    """Closes ``lifeline`` when it is told to stop; the serving process then ends the polls that it holds, writes its
+    last checkpoint, and closes ``farewell``."""
 
     lifeline = -1
+    farewell = (-1, -1)
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(OSError):
             os.close(self.lifeline)
+            hears, ours = self.farewell
+            os.close(ours)
+            select.select([hears], [], [], _FAREWELL_SECONDS)
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
+def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int]) -> Callable[..., Any]:
     """In the serving process: the WSGI application, tied to the life of the process that started it."""
     from jobserver import bootstrap
     from jobserver.cli.progress import reading
 
     parent = os.getppid()
     os.close(theirs)
+    os.close(farewell[0])
     gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
         with reading() as progress:
@@ -55,6 +63,9 @@ def _load(settings: Settings, ours: int, theirs: int) -> Callable[..., Any]:
     def end() -> None:
         os.read(ours, 1)  # returns when the other end is closed, also by a kill -9
         server.index.release()
+        server.pushes.close()
+        server.follow_up.close()
+        os.close(farewell[1])
         if os.getppid() != parent:  # nobody will tell us to stop, and a new server may be waiting for the port
             time.sleep(_ORPHAN_SECONDS)
             os._exit(1)
@@ -73,7 +84,7 @@ def serve(host: str | None, port: int | None) -> None:
     settings = Settings.from_env()
     _check(settings)
     host, port = host or settings.host, port or settings.port
-    ours, theirs = os.pipe()
+    (ours, theirs), farewell = os.pipe(), os.pipe()
     server = _Server(
         "jobserver",
         address=host,
@@ -87,9 +98,9 @@ def serve(host: str | None, port: int | None) -> None:
         respawn_failed_workers=False,
         log_level=LogLevels.error,
     )
-    server.lifeline = theirs
+    server.lifeline, server.farewell = theirs, farewell
     click.echo(f"serving {settings.base_url} at http://{host}:{port}", err=True)
-    server.serve(target_loader=partial(_load, settings, ours, theirs), wrap_loader=False)
+    server.serve(target_loader=partial(_load, settings, ours, theirs, farewell), wrap_loader=False)
 
 
 def _check(settings: Settings) -> None:

@@ -52,21 +52,54 @@ class Admitted:
 def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitted:
     """Raises `Error` (forbidden, invalid) with every fault."""
     rights = _Rights(state, actor, changes.branch)
-    faults: list[Fault] = []
-    for change in changes.changes:
-        faults += _shape(changes.branch, change)
-    if faults:
-        raise invalid(str(faults[0]), faults=faults)
+    if shapes := _shapes(changes):
+        raise invalid(str(shapes[0]), faults=shapes)
     for change in changes.changes:
         rights.check(change)
-        faults += [Fault(message, change.path, key=key) for key, message in _references(state, change)]
     for move in changes.moves:
         rights.check_move(move)
-        faults += _misplaced(state, changes, move)
-    faults += integrity.faults(state, changes)
-    if faults:
+    if faults := _faults(state, changes):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
+
+
+def review(state: State, changes: Changes) -> list[Fault]:
+    """Every fault that `admit` would find, but for who makes the change: for whoever edits documents by hand."""
+    return _shapes(changes) or _faults(state, changes)
+
+
+def _shapes(changes: Changes) -> list[Fault]:
+    return [fault for change in changes.changes for fault in _shape(changes.branch, change)]
+
+
+def _faults(state: State, changes: Changes) -> list[Fault]:
+    after = _After(state, changes)
+    faults = [
+        Fault(message, change.path, key=key)
+        for change in changes.changes
+        for key, message in _references(state, after, change)
+    ]
+    for move in changes.moves:
+        faults += _misplaced(state, changes, move)
+    return faults + integrity.faults(state, changes)
+
+
+class _After:
+    """What documents may refer to: also to what the same changes bring."""
+
+    def __init__(self, state: State, changes: Changes) -> None:
+        self._state = state
+        self._brought = {change.path: change.after for change in changes.changes}
+
+    def has_org(self, slug: str) -> bool:
+        path = names.main_path(Kind.ORG, slug)
+        return self._brought.get(path) is not None or (path not in self._brought and self._state.org(slug) is not None)
+
+    def has_project(self, name: str) -> bool:
+        path = names.main_path(Kind.PROJECT, name)
+        if path in self._brought:
+            return self._brought[path] is not None
+        return self._state.project(name) is not None
 
 
 def _shape(branch: str, change: Change) -> list[Fault]:
@@ -78,14 +111,14 @@ def _shape(branch: str, change: Change) -> list[Fault]:
     return [Fault(message, change.path, key=key) for key, message in name_faults(where, document)]
 
 
-def _references(state: State, change: Change) -> list[tuple[str, str]]:
+def _references(state: State, there: _After, change: Change) -> list[tuple[str, str]]:
     after, before = change.after, change.before
     faults: list[tuple[str, str]] = []
     match after:
-        case Workspace(project=str(project)) if state.project(project) is None:
+        case Workspace(project=str(project)) if not there.has_project(project):
             faults.append(("project", f"there is no project {project!r}"))
         case Project():
-            if state.org(after.org) is None:
+            if not there.has_org(after.org):
                 faults.append(("org", f"there is no org {after.org!r}"))
             faults += _roles(((member.username, member.roles) for member in after.members), PROJECT_ROLES)
         case Org():

@@ -21,7 +21,7 @@ from jobserver.errors import Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
 from jobserver.store.incoming import Commit, incoming, parse_commit, reserved_trailers
 from jobserver.store.objects import Objects
-from jobserver.store.quarantine import QuarantinedObjects
+from jobserver.store.quarantine import QuarantinedObjects, is_in_history
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Head, Snapshot
 
@@ -125,9 +125,26 @@ class Receiver:
         for commit in commits:
             beside = head if branch == names.MAIN else main
             found = judge(objects, Snapshot(objects, head, beside), actor, commit, now)
+            if actor.kind is ActorKind.BACKEND:
+                found += self._foreign(objects, head.root, commit, branch, update)
             faults += [Fault(one.message, f"{commit.sha[:10]} {one.path}".strip(), one.line, one.key) for one in found]
             head = Head.read(branch, commit.sha, objects)
         return faults
+
+    def _foreign(
+        self, objects: Objects, root: bytes | None, commit: Commit, branch: str, update: Update
+    ) -> list[Fault]:
+        """Files that the push names and neither brought nor could have seen: a way to read another backend's."""
+        try:
+            blobs = incoming(objects, branch, root, commit.tree).blobs
+        except (Error, KeyError, ValueError):
+            return []  # said already
+        return [
+            Fault("names an object that this push did not bring", path)
+            for path, blob in blobs
+            if not (isinstance(objects, QuarantinedObjects) and objects.brought(blob))
+            and not is_in_history(self._repo.path, update.old, blob)
+        ]
 
 
 def _commits(objects: Objects, update: Update) -> list[Commit]:

@@ -30,12 +30,11 @@ def diff(
         return
     if depth == 0:
         raise invalid(f"folders are nested deeper than {MAX_DEPTH}", path)
-    before = {entry.name: entry for entry in trees.entries(objects.tree(old))} if old else {}
-    after = {entry.name: entry for entry in trees.entries(objects.tree(new))} if new else {}
-    for name in sorted(before.keys() | after.keys()):
-        was, now = before.get(name), after.get(name)
-        if was == now:
-            continue
+    before, after = objects.entry_set(old), objects.entry_set(new)
+    gone = {entry.name: entry for entry in map(trees.Entry._make, before - after)}
+    come = {entry.name: entry for entry in map(trees.Entry._make, after - before)}
+    for name in sorted(gone.keys() | come.keys()):
+        was, now = gone.get(name), come.get(name)
         inner = path + name.decode(errors="surrogateescape")
         folders = [entry.sha if entry and entry.mode == trees.FOLDER else None for entry in (was, now)]
         if any(folders):

@@ -98,11 +98,15 @@ def parse_commit(sha: str, raw: bytes) -> Commit:
 
 @dataclass(slots=True)
 class Incoming:
-    """What one commit changes. ``others`` are files that hold no document and may stand there (README.md)."""
+    """What one commit changes. ``others`` are files that hold no document and may stand there (README.md).
+
+    ``blobs``: (path, id) of every file that is new or has other contents.
+    """
 
     changes: Changes
     faults: list[Fault] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    blobs: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, event: str = "pushed") -> Incoming:
@@ -120,6 +124,8 @@ def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, 
     result = Incoming(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
+        if new is not None and new != old:
+            result.blobs.append((path, new))
         if path in OTHERS:
             result.others.append(path)
             continue

@@ -10,10 +10,11 @@ from typing import TypeVar
 from dulwich.repo import Repo
 
 from jobserver.domain.documents import Document
-from jobserver.store import codec
+from jobserver.store import codec, trees
 
 D = TypeVar("D", bound=Document)
 _TREE_BYTES = 32 * 1024 * 1024
+_SETS = 64
 _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
 
 
@@ -25,6 +26,7 @@ class Objects:
         self._repo: Repo | None = None
         self._trees: OrderedDict[bytes, bytes] = OrderedDict()
         self._size = 0
+        self._sets: OrderedDict[bytes, frozenset[tuple[bytes, bytes, bytes]]] = OrderedDict()
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
 
     def close(self) -> None:
@@ -36,6 +38,7 @@ class Objects:
         self.close()
         self._trees.clear()
         self._documents.clear()
+        self._sets.clear()
         self._size = 0
 
     def raw(self, sha: bytes) -> bytes:
@@ -59,6 +62,17 @@ class Objects:
             return self._trees[sha]
         except KeyError:
             return self.remember_tree(sha, self.raw(sha))
+
+    def entry_set(self, sha: bytes | None) -> frozenset[tuple[bytes, bytes, bytes]]:
+        """What the tree holds; nothing for None. The last ones are kept: what one commit made, the next one changes."""
+        if sha is None:
+            return frozenset()
+        known = self._sets.get(sha)
+        if known is None:
+            known = self._sets[sha] = trees.entry_set(self.tree(sha))
+            if len(self._sets) > _SETS:
+                self._sets.popitem(last=False)
+        return known
 
     def remember_tree(self, sha: bytes, data: bytes, instead_of: bytes | None = None) -> bytes:
         """``instead_of``: the version that this one replaces, which nobody will ask for again."""

@@ -12,7 +12,7 @@ from dulwich.object_store import DiskObjectStore
 
 from jobserver.errors import Fault, invalid
 from jobserver.store.objects import Objects
-from jobserver.store.repo import program
+from jobserver.store.repo import git, program
 
 MAX_BLOB = 1024 * 1024 + 1  # what any document may have, and one more for the reader to complain about
 MAX_TREE = 16 * 1024 * 1024
@@ -20,18 +20,27 @@ MAX_COMMIT = 64 * 1024
 _LIMITS = {"blob": MAX_BLOB, "tree": MAX_TREE, "commit": MAX_COMMIT}
 
 
+def is_in_history(repository: Path, tip: str, blob: bytes) -> bool:
+    """Whether any commit up to ``tip`` has had this blob. Reads history: for what is asked rarely."""
+    return bool(git(repository, "log", "-1", "--format=%H", "--no-renames", f"--find-object={blob.hex()}", tip))
+
+
 class QuarantinedObjects(Objects):
     """The store's objects and those of the push at ``folder``. Raises `Error` (invalid) if one is too large."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
         super().__init__(repository)
-        self._too_large = _check_sizes(repository, folder)
+        self._brought, self._too_large = _check_sizes(repository, folder)
         self._pushed = DiskObjectStore(str(folder))
 
     def close(self) -> None:
         super().close()
         if hasattr(self, "_pushed"):
             self._pushed.close()
+
+    def brought(self, sha: bytes) -> bool:
+        """Whether the push itself brought this object."""
+        return sha in self._brought
 
     def blob(self, sha: bytes) -> bytes:
         """Raises `Error` (invalid) for one that is larger than any document may be."""
@@ -46,8 +55,11 @@ class QuarantinedObjects(Objects):
             return super().raw(sha)
 
 
-def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
-    """Blobs that are too large, with their sizes: the files they stand at will be named. Raises for all else."""
+def _check_sizes(repository: Path, folder: Path) -> tuple[set[bytes], dict[bytes, int]]:
+    """All objects, and blobs that are too large, with their sizes: the files they stand at will be named.
+
+    Raises `Error` (invalid) for anything else that is too large, or no part of a branch.
+    """
     environment = {**os.environ, "GIT_OBJECT_DIRECTORY": str(folder), "LC_ALL": "C"}
     environment.pop("GIT_ALTERNATE_OBJECT_DIRECTORIES", None)
     environment.pop("GIT_QUARANTINE_PATH", None)
@@ -64,10 +76,11 @@ def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
     )
     if done.returncode:
         raise invalid(f"the push can't be read: {done.stderr.strip()}")
-    faults, too_large = [], {}
+    faults, brought, too_large = [], set(), {}
     for line in done.stdout.splitlines():
         sha, kind, size = line.split(" ")
         limit = _LIMITS.get(kind, 0)
+        brought.add(bytes.fromhex(sha))
         if kind == "blob" and int(size) > limit:
             too_large[bytes.fromhex(sha)] = int(size)
         elif int(size) > limit:
@@ -75,4 +88,4 @@ def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
             faults.append(Fault(what, sha))
     if faults:
         raise invalid(str(faults[0]), faults=faults)
-    return too_large
+    return brought, too_large

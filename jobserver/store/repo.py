@@ -1,5 +1,6 @@
 """The state repository as a whole: made, opened, maintained. Everything else of the store works inside one."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -10,8 +11,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.joiner import maintaining
-from jobserver.store.signing import SigningKey
-from jobserver.store.staging import Identity
+from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.writer import Writer
 
 # git beside us must be as durable as we are, must not collect anything by itself, and must not rewrite history.
@@ -29,6 +29,7 @@ _CONFIG = {
     "transfer.unpackLimit": "1",
 }
 PRINCIPAL = "jobserver"
+SIGNERS = "allowed_signers"
 OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
 
 
@@ -59,12 +60,11 @@ def git(repository: Path, *arguments: str) -> str:
 class StateRepo:
     """An open state repository. ``templates`` holds ``main/`` and ``backend/``: a new branch's first files."""
 
-    def __init__(self, path: Path, key: SigningKey, host: str, templates: Path) -> None:
+    def __init__(self, path: Path, key_path: Path, host: str, templates: Path) -> None:
         if not (path / "objects" / "pack").is_dir() or not (path / "refs").is_dir():
             raise invalid("not a git repository; `jobserver init` makes one", str(path))
         self.path = path
-        self.key = key
-        self.writer = Writer(path, Identity(host, key))
+        self.writer = Writer(path, host, KeyFile(key_path, PRINCIPAL))
         self._templates = templates
 
     @classmethod
@@ -79,11 +79,9 @@ class StateRepo:
         git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
         for name, value in _CONFIG.items():
             git(path, "config", name, value)
-        try:
-            key = SigningKey.create(key_path, PRINCIPAL)
-        except FileExistsError:
-            key = SigningKey.load(key_path, PRINCIPAL)
-        repo = cls(path, key, host, templates)
+        with contextlib.suppress(FileExistsError):
+            SigningKey.create(key_path, PRINCIPAL)
+        repo = cls(path, key_path, host, templates)
         repo.found(names.MAIN, "main", now)
         repo.found(names.AUDIT, "audit", now)
         return repo
@@ -97,8 +95,15 @@ class StateRepo:
             found.relative_to(self._templates / template).as_posix(): found.read_bytes()
             for found in sorted((self._templates / template).rglob("*"))
             if found.is_file()
-        } | {"allowed_signers": self.key.allowed_signer.encode()}
+        } | {"allowed_signers": self._signers()}
         return self.writer.found(branch, files, f"jobserver opened {branch}", "branch.opened", now)
+
+    def _signers(self) -> bytes:
+        """Those of main, which is the first to be told of a new key."""
+        known = None
+        if self.writer.refs.tip(names.MAIN) is not None:
+            known = self.writer.look(names.MAIN, lambda state: state.text(SIGNERS))
+        return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:
         """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""

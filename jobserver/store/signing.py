@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import os
 import struct
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -26,6 +27,14 @@ def _string(data: bytes) -> bytes:
 def fingerprint(public: bytes) -> str:
     """``SHA256:...`` as `ssh-keygen -l` prints it; ``public`` is the key in SSH's wire format."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode().rstrip("=")
+
+
+def fingerprint_of(line: str) -> str:
+    """Of the key in a line of ``allowed_signers``; empty if it has none."""
+    for word in line.split():
+        if word.startswith("AAAA"):
+            return fingerprint(base64.b64decode(word))
+    return ""
 
 
 class _Reader:
@@ -76,6 +85,11 @@ def verify(armoured: bytes, message: bytes) -> str:
     return fingerprint(public)
 
 
+def signers_time(moment: datetime) -> str:
+    """As ``allowed_signers`` has it; the Z (UTC) is understood by OpenSSH 8.9 and later."""
+    return f"{moment.astimezone(UTC):%Y%m%d%H%M%S}Z"
+
+
 class SigningKey:
     """An ed25519 key; ``principal`` is the name it stands under in ``allowed_signers``."""
 
@@ -115,10 +129,19 @@ class SigningKey:
         return cls(key, principal)
 
     @property
+    def public(self) -> str:
+        """As it stands in ``allowed_signers``: base64."""
+        return base64.b64encode(self._public).decode()
+
+    @property
     def allowed_signer(self) -> str:
         """This key's line of an ``allowed_signers`` file, with its newline."""
-        public = base64.b64encode(self._public).decode()
-        return f'{self.principal} namespaces="git" ssh-ed25519 {public}\n'
+        return self.allowed_from(None)
+
+    def allowed_from(self, after: datetime | None) -> str:
+        """As `allowed_signer`, for a key that signs from ``after`` on."""
+        since = f',valid-after="{signers_time(after)}"' if after else ""
+        return f'{self.principal} namespaces="git"{since} ssh-ed25519 {self.public}\n'
 
     @property
     def fingerprint(self) -> str:
@@ -141,3 +164,27 @@ class SigningKey:
         text = base64.b64encode(blob)
         lines = [text[at : at + 70] for at in range(0, len(text), 70)]
         return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----"])
+
+
+class KeyFile:
+    """The server's key as the file has it now: another process may rotate it. Not for several threads at once."""
+
+    def __init__(self, path: Path, principal: str) -> None:
+        self.path, self._principal = path, principal
+        self._seen = self._look()
+        self._key = SigningKey.load(path, principal)
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise invalid(f"the signing key cannot be read: {error.strerror}", str(self.path)) from None
+        return status.st_mtime_ns, status.st_ino
+
+    def current(self) -> SigningKey:
+        """Raises `Error` (invalid) if it is gone or can't be used."""
+        seen = self._look()
+        if seen != self._seen:
+            self._key = SigningKey.load(self.path, self._principal)
+            self._seen = seen
+        return self._key

@@ -19,7 +19,7 @@ from jobserver.domain.documents import (
     Workspace,
 )
 from jobserver.domain.names import Area, Kind, Place
-from jobserver.domain.state import Stored
+from jobserver.domain.state import Changes, Stored
 from jobserver.errors import Error
 from jobserver.store import trees
 from jobserver.store.objects import Objects
@@ -43,6 +43,25 @@ class Head:
         return cls(branch, tip, bytes.fromhex(raw[5:45].decode()), int(committer.rsplit(b" ", 2)[1]))
 
 
+def follow_owners(owners: dict[str, str] | None, changes: Changes) -> dict[str, str] | None:
+    """The map of active jobs after ``changes``; None where it has to be read anew."""
+    if owners is None:
+        return None
+    gone = {move.place.identifier for move in changes.moves if move.to is Area.ARCHIVE}
+    if len(gone) < len(changes.moves):
+        return None  # a request came back, which is rare
+    if gone:
+        owners = {job: owner for job, owner in owners.items() if owner not in gone}
+    for change in changes.changes:
+        where = names.parse_path(changes.branch, change.path)
+        if where and where.place and where.place.area is Area.ACTIVE and where.kind is Kind.JOB:
+            if isinstance(change.after, Job):
+                owners[where.name] = where.place.identifier
+            else:
+                owners.pop(where.name, None)
+    return owners
+
+
 class Snapshot:
     """`State` over the heads of one batch. Valid until the next commit is staged on its branch."""
 
@@ -56,6 +75,11 @@ class Snapshot:
     @property
     def tip(self) -> str | None:
         return self._head.tip
+
+    @property
+    def time(self) -> int:
+        """The tip's time, in seconds since 1970; 0 without a tip."""
+        return self._head.time
 
     @property
     def root(self) -> bytes | None:

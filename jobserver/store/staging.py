@@ -1,21 +1,19 @@
 """The commits of one batch, built in memory on the heads they were judged on; `writer` makes them durable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from jobserver.domain import names
 from jobserver.domain.admit import POLICY, Admitted
-from jobserver.domain.documents import AnyDocument, Job
-from jobserver.domain.names import Area
+from jobserver.domain.documents import AnyDocument
 from jobserver.domain.permissions import SERVER, ActorKind
 from jobserver.errors import Fault, conflict, invalid
 from jobserver.store import codec, packs, trees
 from jobserver.store.objects import Objects
 from jobserver.store.packs import Pack
 from jobserver.store.signing import SigningKey
-from jobserver.store.snapshot import Head
+from jobserver.store.snapshot import Head, follow_owners
 
 # What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
 Edits: TypeAlias = "dict[bytes, trees.Entry | Edits | None]"
@@ -62,14 +60,23 @@ class Staging:
         assert head.tip is not None
         return head.tip
 
-    def found(self, head: Head, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> None:
-        """Stages the first commit of a branch: the files that explain it and the keys that sign it."""
+    def put(
+        self,
+        head: Head,
+        files: Mapping[str, bytes],
+        subject: str,
+        event: str,
+        now: datetime,
+        trailers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Stages files that are no documents: those that explain a branch, and the keys that sign it."""
         edits: Edits = {}
         for path, data in files.items():
             _put(edits, path, trees.Entry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
         root = self._edit(head.root, edits)
         assert root is not None
-        message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\nPolicy: {POLICY}\n"
+        more = "".join(f"{key}: {value}\n" for key, value in trailers)
+        message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
         self._commit(head, root, message, self._identity.committer, now)
 
     def _trailers(self, admitted: Admitted, more: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -113,26 +120,8 @@ class Staging:
                 blob = self.pack.add(packs.BLOB, _written(change.path, change.after))
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.Entry(trees.FILE, b"", blob))
-        self._own(head, admitted)
+        head.owners = follow_owners(head.owners, admitted.changes)
         return edits
-
-    def _own(self, head: Head, admitted: Admitted) -> None:
-        """Keeps the map of active jobs in step."""
-        if head.owners is None:
-            return
-        gone = {move.place.identifier for move in admitted.changes.moves if move.to is Area.ARCHIVE}
-        if len(gone) < len(admitted.changes.moves):
-            head.owners = None  # a request came back, which is rare: read again when asked
-            return
-        if gone:
-            head.owners = {job: owner for job, owner in head.owners.items() if owner not in gone}
-        for change in admitted.changes.changes:
-            where = names.parse_path(head.branch, change.path)
-            if where and where.place and where.place.area is Area.ACTIVE and where.kind is names.Kind.JOB:
-                if isinstance(change.after, Job):
-                    head.owners[where.name] = where.place.identifier
-                else:
-                    head.owners.pop(where.name, None)
 
     def _folder(self, head: Head, path: str) -> Edits:
         """The folder's entries as edits, so that further edits fall into the moved folder."""

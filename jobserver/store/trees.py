@@ -5,6 +5,7 @@ entries all have the same length (16-character ids), so the right one is found b
 Format: gitformat "tree": ``<octal mode> SP <name> NUL <20 bytes>``, sorted as if a folder's name ended in ``/``.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,6 +37,17 @@ def entries(raw: bytes) -> Iterator[Entry]:
             raise ValueError("cut off")
         yield Entry(raw[at:space], raw[space + 1 : end - 21], raw[end - 20 : end])
         at = end
+
+
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+
+
+def entry_set(raw: bytes) -> frozenset[tuple[bytes, bytes, bytes]]:
+    """Every (mode, name, id): what two trees are compared by. Raises ValueError for bytes that are no tree."""
+    found = _ENTRY.findall(raw)
+    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(raw):
+        raise ValueError("not a tree")
+    return frozenset(found)
 
 
 def _order(entry: Entry) -> bytes:

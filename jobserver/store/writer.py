@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from jobserver.errors import Code, Error, unavailable
 from jobserver.store.joiner import Joiner
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
+from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.snapshot import Head, Snapshot
 from jobserver.store.staging import Identity, Staging
 
@@ -74,11 +75,11 @@ class _Lost(Exception):
 
 
 class Writer:
-    def __init__(self, repository: Path, identity: Identity) -> None:
+    def __init__(self, repository: Path, host: str, keys: KeyFile) -> None:
         self.refs = Refs(repository)
         self._packs = repository / "objects" / "pack"
         self._lock_path = repository / "jobserver.lock"
-        self._identity = identity
+        self._host, self.keys = host, keys
         self._objects = Objects(repository)
         self._reader = Objects(repository)
         self._reading = threading.Lock()
@@ -149,20 +150,38 @@ class Writer:
     def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
         """Makes the branch with these files, durably; False if it is there already."""
         with self.locked():
-            head = Head(branch, None, None, 0)
             if self.refs.tip(branch) is not None:
                 return False
-            staging = Staging(self._objects, self._identity)
-            try:
-                staging.found(head, files, subject, event, now)
-                stem = staging.pack.save(self._packs)
-                assert head.tip is not None
-                moved = self.refs.move(branch, None, head.tip)
-                stem.with_suffix(".keep").unlink()
-            except OSError as error:
-                self._forget()
-                raise _disk(error) from None
-            return moved
+            self.put(branch, files, subject, event, now)
+            return True
+
+    def put(
+        self,
+        branch: str,
+        files: Mapping[str, bytes],
+        subject: str,
+        event: str,
+        now: datetime,
+        trailers: Sequence[tuple[str, str]] = (),
+        key: SigningKey | None = None,
+    ) -> None:
+        """Commits files that are no documents, in a turn that the caller holds (`locked`). Raises `Error`."""
+        self._forget()
+        old = self.refs.tip(branch)
+        head = Head.read(branch, old, self._objects)
+        staging = Staging(self._objects, Identity(self._host, key or self.keys.current()))
+        try:
+            staging.put(head, files, subject, event, now, trailers)
+            stem = staging.pack.save(self._packs)
+            assert head.tip is not None
+            moved = self.refs.move(branch, old, head.tip)
+            stem.with_suffix(".keep").unlink()
+        except OSError as error:
+            raise _disk(error) from None
+        finally:
+            self._forget()
+        if not moved:
+            raise unavailable("the branch is being moved by others; try again", branch)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -211,7 +230,7 @@ class Writer:
         return head
 
     def _attempt(self, batch: list[_Ticket]) -> None:
-        staging = Staging(self._objects, self._identity)
+        staging = Staging(self._objects, Identity(self._host, self.keys.current()))
         heads = {names.MAIN: self._head(names.MAIN)}
         before: dict[str, str | None] = {}
         staged: list[tuple[_Ticket, Written]] = []

@@ -14,7 +14,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield made
     if made.server is not None:
         made.stop()
-    assert made.git("fsck", "--full", "--strict") == ""
+    made.check_record()
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made.start()
     yield made
     made.stop()
-    assert made.git("fsck", "--full", "--strict") == ""
+    made.check_record()
 
 
 @pytest.fixture(params=["http", "git"])

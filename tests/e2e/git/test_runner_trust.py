@@ -22,6 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield made
     if made.server is not None:
         made.stop()
+    made.check_record()
 
 
 def transport(site: Site, root: Path, url: str | None = None, signer: str | None = None) -> GitTransport:

@@ -232,7 +232,7 @@ def test_what_cannot_be_read_is_named_and_served_around(site: Site, opened: Open
 
 def test_another_server_writes_and_this_one_sees_it(site: Site, opened: Open) -> None:
     index = opened()
-    other = StateRepo(site.path, site.repo.key, "jobs.example", TEMPLATES)
+    other = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
     other.maintain()
     site.repo.maintain()
     other.close()

@@ -165,7 +165,7 @@ def test_the_same_job_under_two_requests_is_refused(site: Site) -> None:
 
 
 def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_path: Path) -> None:
-    other = StateRepo(site.path, site.repo.key, "jobs.example", TEMPLATES)
+    other = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
     gates = [site.gate, Gate(other, site.clock, Seeded(2))]
     found: list[str] = []
 

@@ -1,0 +1,144 @@
+"""Who did what when, from the commits themselves: `jobserver audit log`, and the audit tabs of the web pages."""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jobserver.audit.receipts import Recorded, recorded
+from jobserver.domain import names
+from jobserver.errors import Error
+from jobserver.store.diff import diff
+from jobserver.store.incoming import Commit
+from jobserver.store.piped import PipedObjects, branches, newest_first
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One commit. ``actor`` is who the server authenticated, ``user/alice``; empty where nothing says it."""
+
+    commit: str
+    branch: str
+    at: datetime
+    event: str
+    actor: str
+    subject: str
+    requests: tuple[str, ...] = ()
+    workspaces: tuple[str, ...] = ()
+    via: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "at": self.at.isoformat().replace("+00:00", "Z")}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to show; an empty field wants everything. ``since`` and ``until`` are inclusive."""
+
+    backend: str = ""
+    workspace: str = ""
+    request: str = ""
+    actor: str = ""
+    event: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def has(self, entry: Entry) -> bool:
+        return (
+            (not self.workspace or self.workspace in entry.workspaces)
+            and (not self.request or self.request in entry.requests)
+            and (not self.actor or entry.actor in (self.actor, f"user/{self.actor}", f"backend/{self.actor}"))
+            and (not self.event or entry.event == self.event or entry.event.startswith(f"{self.event}."))
+            and (self.since is None or entry.at >= self.since)
+            and (self.until is None or entry.at <= self.until)
+        )
+
+
+def log(repository: Path, wanted: Wanted) -> Iterator[Entry]:
+    """Newest first. Raises `Error` if the repository can't be read."""
+    tips = branches(repository)
+    pushers = _pushers(repository, tips)
+    chosen = [names.backend_branch(wanted.backend)] if wanted.backend else list(tips)
+    streams = [
+        _entries(repository, branch, tips[branch], pushers.get(branch, {}), wanted)
+        for branch in chosen
+        if branch in tips
+    ]
+    yield from heapq.merge(*streams, key=lambda entry: entry.at, reverse=True)
+
+
+def _entries(
+    repository: Path, branch: str, tip: str, pushers: Mapping[str, tuple[str, str]], wanted: Wanted
+) -> Iterator[Entry]:
+    objects = PipedObjects(repository)
+    pusher, ends = "", ""
+    try:
+        for commit in newest_first(repository, tip):
+            if commit.sha == ends:
+                pusher, ends = "", ""
+            if commit.sha in pushers:
+                pusher, ends = pushers[commit.sha]
+            entry = _entry(objects, branch, commit, pusher)
+            if wanted.since is not None and entry.at < wanted.since:
+                return
+            if wanted.has(entry):
+                yield entry
+    finally:
+        objects.close()
+
+
+def _entry(objects: PipedObjects, branch: str, commit: Commit, pusher: str) -> Entry:
+    if pusher:
+        touched = _touched(objects, branch, commit)
+        return Entry(commit.sha, branch, commit.at, "pushed", pusher, commit.subject, *touched, via="git")
+    trailers = commit.trailers()
+
+    def all_of(key: str) -> tuple[str, ...]:
+        return tuple(value for name, value in trailers if name == key)
+
+    return Entry(
+        commit.sha,
+        branch,
+        commit.at,
+        commit.trailer("Event"),
+        commit.trailer("Actor"),
+        commit.subject,
+        all_of("Job-Request"),
+        all_of("Workspace"),
+        commit.trailer("Via"),
+    )
+
+
+def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(job requests, workspaces) that a pushed commit changes."""
+    parent = objects.commit(commit.parents[0]).tree if commit.parents else None
+    found: dict[names.Kind, dict[str, None]] = {}
+    try:
+        for one in diff(objects, parent, commit.tree):
+            where = names.parse_path(branch, one.path)
+            if where is not None and where.place is not None:
+                found.setdefault(names.Kind.REQUEST, {})[where.place.identifier] = None
+            elif where is not None:
+                found.setdefault(where.kind, {})[where.name] = None
+    except (Error, KeyError, ValueError):
+        return (), ()
+    return tuple(found.get(names.Kind.REQUEST, ())), tuple(found.get(names.Kind.WORKSPACE, ()))
+
+
+def _pushers(repository: Path, tips: Mapping[str, str]) -> dict[str, dict[str, tuple[str, str]]]:
+    """branch -> last commit of a push -> (who pushed, the commit before the push)."""
+    if names.AUDIT not in tips:
+        return {}
+    objects = PipedObjects(repository)
+    try:
+        found: Recorded = recorded(objects, newest_first(repository, tips[names.AUDIT]))
+    except (Error, KeyError, ValueError):
+        return {}
+    finally:
+        objects.close()
+    pushers: dict[str, dict[str, tuple[str, str]]] = {}
+    for receipt, _ in found.receipts:
+        pushers.setdefault(receipt.branch, {})[receipt.new] = (receipt.pusher, receipt.old)
+    return pushers

@@ -1,0 +1,62 @@
+"""What `audit` itself says, read from its commits: the pushes that were judged good, and where branches stood."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobserver.domain import names
+from jobserver.domain.documents import Checkpoint, Receipt
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.store import codec, trees
+from jobserver.store.incoming import Commit
+from jobserver.store.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Who pushed a commit that the server did not sign, when, and under which policy that was judged."""
+
+    actor: Actor
+    at: datetime
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Receipts with the policy each was judged by, and checkpoints, in order."""
+
+    receipts: list[tuple[Receipt, str]]
+    checkpoints: list[Checkpoint]
+
+
+def recorded(objects: Objects, commits: Iterable[Commit]) -> Recorded:
+    """From the commits of `audit`, oldest first. Raises `Error` (invalid) for one that can't be read."""
+    found = Recorded([], [])
+    for commit in commits:
+        event = commit.trailer("Event")
+        tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(commit.tree))}
+        if event == "push.received":
+            data = objects.raw(tree[names.RECEIPT_PATH.encode()])
+            found.receipts.append((codec.read(Receipt, data, names.RECEIPT_PATH), commit.trailer("Policy")))
+        elif event == "tips.checkpointed":
+            data = objects.raw(tree[names.CHECKPOINT_PATH.encode()])
+            found.checkpoints.append(codec.read(Checkpoint, data, names.CHECKPOINT_PATH))
+    return found
+
+
+def covers(record: Recorded, branch: str, positions: Mapping[str, int], line: list[str]) -> dict[str, Cover]:
+    """Commit -> who pushed it, for the receipts of pushes that landed. ``line`` is the branch, oldest first."""
+    found: dict[str, Cover] = {}
+    for receipt, policy in record.receipts:
+        if receipt.branch != branch or receipt.new not in positions:
+            continue
+        first = positions.get(receipt.old, -1) + 1
+        for sha in line[first : positions[receipt.new] + 1]:
+            found[sha] = Cover(actor_of(receipt.pusher), receipt.received_at, policy)
+    return found
+
+
+def actor_of(text: str) -> Actor:
+    """From the form of the `Actor:` trailer. Raises ValueError."""
+    kind, _, name = text.partition("/")
+    return Actor(ActorKind(kind), name)

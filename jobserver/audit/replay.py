@@ -1,0 +1,178 @@
+"""Every commit of a stretch of one branch judged again: signature, line, trailers, and the change itself by `admit`.
+
+Each commit is judged on the state before it, which its parent's tree is; so stretches can be judged side by side.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements
+from jobserver.audit.receipts import Cover, actor_of
+from jobserver.audit.signers import Signer
+from jobserver.domain import names
+from jobserver.domain.admit import admit
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Error, printable
+from jobserver.store.check import OTHERS
+from jobserver.store.incoming import Commit, incoming
+from jobserver.store.piped import PipedObjects
+from jobserver.store.signing import verify
+from jobserver.store.snapshot import Head, Snapshot, follow_owners
+
+# The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
+POLICIES: dict[str, Callable[..., object]] = {"1": admit}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the record. ``commit`` may be empty, where it is about a branch."""
+
+    branch: str
+    commit: str
+    message: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.branch} {self.commit[:10]}: {self.message}".replace(" :", ":", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """``commits``: (id, parents), oldest first. ``covers``: who pushed those that the server did not sign.
+
+    ``mains``: (commit of main, its time), oldest first, for what does not say which main it was judged on.
+    """
+
+    repository: Path
+    branch: str
+    commits: Sequence[tuple[str, tuple[str, ...]]]
+    is_first: bool
+    covers: Mapping[str, Cover]
+    signers: Mapping[str, Signer]
+    mains: Sequence[tuple[str, int]]
+
+
+@dataclass(slots=True)
+class Judged:
+    """``signed_by``: commit -> fingerprint, where the server signed; ``retired``: commit -> keys that it ends."""
+
+    problems: list[Problem] = field(default_factory=list)
+    signed_by: dict[str, str] = field(default_factory=dict)
+    retired: dict[str, list[str]] = field(default_factory=dict)
+
+
+def replay(stretch: Stretch) -> Judged:
+    objects = PipedObjects(stretch.repository)
+    try:
+        return _Replay(stretch, objects).run()
+    finally:
+        objects.close()
+
+
+class _Replay:
+    def __init__(self, stretch: Stretch, objects: PipedObjects) -> None:
+        self._stretch, self._objects = stretch, objects
+        self._mains = {sha for sha, _ in stretch.mains}
+        self._times = list(accumulate((time for _, time in stretch.mains), max))
+        self._main_head: Head | None = None
+        self._judged = Judged()
+
+    def run(self) -> Judged:
+        stretch = self._stretch
+        head: Head | None = None
+        time = 0
+        for number, (sha, parents) in enumerate(stretch.commits):
+            try:
+                commit = self._objects.commit(sha)
+                if head is None or head.tip != (parents[0] if parents else None):
+                    head = Head.read(stretch.branch, parents[0] if parents else None, self._objects)
+                    time = head.time
+                found = list(self._judge(commit, head, is_root=stretch.is_first and number == 0))
+                if len(parents) != 1 and not (stretch.is_first and number == 0):
+                    found.append("is a merge, or a second beginning: the history of a branch is a line")
+                if commit.sha in self._judged.signed_by and commit.time < time:
+                    found.append("is older than the commit before it")
+                owners = follow_owners(head.owners, self._changes) if not found else None
+                head = Head(stretch.branch, sha, commit.tree, commit.time)
+                head.owners = owners
+                time = max(time, commit.time)
+            except (Error, KeyError, ValueError) as error:
+                found = [f"can't be read: {error}"]
+                head = None
+            self._judged.problems += [Problem(stretch.branch, sha, message) for message in found]
+        return self._judged
+
+    def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
+        branch = self._stretch.branch
+        found = incoming(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
+        self._changes = found.changes
+        yield from map(str, found.faults)
+        problem = self._signature(commit)
+        if problem is None:
+            yield from self._by_server(commit, head, found.others, is_root)
+        elif (cover := self._stretch.covers.get(commit.sha)) is not None:
+            if "allowed_signers" in found.others:
+                yield "changes allowed_signers, which is the server's to write"
+            yield from self._admit(cover.actor, cover.policy, commit, self._main_at(int(cover.at.timestamp())), head)
+        else:
+            yield f"{problem}, and no receipt of a push covers it"
+
+    def _signature(self, commit: Commit) -> str | None:
+        """None if the server signed it, with a key that was valid then; else why not."""
+        try:
+            made_by = verify(commit.signature, commit.signed)
+        except Error as error:
+            return str(error)
+        signer = self._stretch.signers.get(made_by)
+        if signer is None:
+            return f"is signed by {made_by}, which is no key of the server"
+        if not signer.was_valid(commit.at):
+            return f"is signed by {made_by}, which was not valid at {commit.at:%Y-%m-%d %H:%M:%S} UTC"
+        self._judged.signed_by[commit.sha] = made_by
+        return None
+
+    def _by_server(self, commit: Commit, head: Head, others: list[str], is_root: bool) -> Iterator[str]:
+        event = commit.trailer("Event")
+        try:
+            actor = actor_of(commit.trailer("Actor"))
+        except ValueError:
+            yield f"has no Actor: trailer that can be read: {commit.trailer('Actor')!r}"
+            return
+        yield from disagreements(commit, actor, self._changes, others)
+        if event in WITHOUT_DOCUMENTS:
+            if set(others) - OTHERS or (is_root != (event == "branch.opened")):
+                yield f"says Event: {event}, and does something else"
+            self._judged.retired[commit.sha] = [value for key, value in commit.trailers() if key == "Retired"]
+            return
+        if is_root:
+            yield "is the first of its branch, and does not open it"
+        named = commit.trailer("Main")
+        if named and named not in self._mains:
+            yield f"says Main: {named[:10]}, which is not in the history of main"
+            return
+        yield from self._admit(actor, commit.trailer("Policy"), commit, named or self._main_at(commit.time), head)
+
+    def _admit(self, actor: Actor, policy: str, commit: Commit, main: str | None, head: Head) -> Iterator[str]:
+        rules = POLICIES.get(policy)
+        if rules is None:
+            yield f"says Policy: {policy or 'nothing'}, whose rules are not known here"
+            return
+        if actor.kind is not ActorKind.SERVER and head.branch == names.AUDIT:
+            yield f"is by {actor}: only the server writes {names.AUDIT}"
+        state = Snapshot(self._objects, head, head if head.branch == names.MAIN else self._main(main))
+        try:
+            rules(state, self._changes, actor, commit.at)
+        except Error as error:
+            yield from (str(fault) for fault in error.faults) if error.faults else [str(error)]
+
+    def _main(self, sha: str | None) -> Head:
+        if self._main_head is None or self._main_head.tip != sha:
+            self._main_head = Head.read(names.MAIN, sha, self._objects)
+        return self._main_head
+
+    def _main_at(self, time: int) -> str | None:
+        """The last commit of main that is not younger."""
+        at = bisect_right(self._times, time)
+        return self._stretch.mains[at - 1][0] if at else None

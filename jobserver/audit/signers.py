@@ -1,0 +1,69 @@
+"""Which keys may sign for the server, and when. Format: ssh-keygen(1), "ALLOWED SIGNERS"."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jobserver.errors import Fault, invalid
+from jobserver.store.signing import fingerprint
+
+_LINE = re.compile(r'(?P<who>\S+)\s+(?P<options>(?:[a-z-]+(?:="[^"]*")?,?)*\s+)?(?P<kind>ssh-\S+)\s+(?P<key>\S+)')
+_OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
+_TIME = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?Z?")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key, by its fingerprint, and the time that it may sign in; None is without end."""
+
+    fingerprint: str
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def was_valid(self, at: datetime) -> bool:
+        return (self.after is None or at >= self.after) and (self.before is None or at <= self.before)
+
+
+def read(text: str, where: str = "allowed_signers") -> dict[str, Signer]:
+    """By fingerprint. Raises `Error` (invalid) with the line of what can't be read."""
+    found: dict[str, Signer] = {}
+    faults = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            signer = _signer(line.strip())
+        except ValueError as error:
+            faults.append(Fault(str(error), where, number))
+        else:
+            found[signer.fingerprint] = signer
+    if faults:
+        raise invalid(str(faults[0]), where, faults)
+    if not found:
+        raise invalid("names no key", where)
+    return found
+
+
+def _signer(line: str) -> Signer:
+    matched = _LINE.match(line)
+    if matched is None:
+        raise ValueError("expected: name options ssh-ed25519 key")
+    options = dict(_OPTION.findall(matched["options"] or ""))
+    try:
+        public = base64.b64decode(matched["key"], validate=True)
+    except binascii.Error:
+        raise ValueError("the key is no base64") from None
+    if "git" not in options.get("namespaces", "git").split(","):
+        raise ValueError("the key is not for git")
+    return Signer(fingerprint(public), _time(options.get("valid-after")), _time(options.get("valid-before")))
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    matched = _TIME.fullmatch(text)
+    if matched is None:
+        raise ValueError(f"{text!r} is no time such as 20261124093000Z")
+    return datetime.strptime(matched[1] + (matched[2] or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)

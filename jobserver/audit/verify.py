@@ -1,0 +1,233 @@
+"""`jobserver audit verify`: is the whole record what the server signed or judged, and has nothing been taken away?
+
+Needs the repository (also a clone) and the public keys. What is found without a witness, and what only with one, is in
+docs/threat-model.md: who can rewrite the whole repository and has the key can rewrite `audit` too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from jobserver.audit import signers as keys
+from jobserver.audit.receipts import Cover, Recorded, covers, recorded
+from jobserver.audit.replay import Judged, Problem, Stretch, replay
+from jobserver.audit.signers import Signer
+from jobserver.domain import names
+from jobserver.domain.documents import Checkpoint
+from jobserver.errors import Error, invalid
+from jobserver.store.piped import PipedObjects, branches, line_of
+from jobserver.store.repo import git
+
+_STRETCH = 2_000  # commits that one process takes at a time
+_PROCESSES = 2
+Progress = Callable[[int, int], None]
+"""Told how many commits are judged, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A branch's commits with their parents, oldest first; and how many of them were judged before (`--since`)."""
+
+    commits: list[tuple[str, tuple[str, ...]]]
+    positions: Mapping[str, int]
+    known: int = 0
+
+    @property
+    def shas(self) -> list[str]:
+        return [sha for sha, _ in self.commits]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``commits``: how many were judged. ``problems``: everything that is wrong, in order."""
+
+    commits: int
+    problems: list[Problem]
+
+
+def verify(
+    repository: Path,
+    *,
+    signers: str | None = None,
+    witness: Path | None = None,
+    since: str = "",
+    progress: Progress = lambda done, all_: None,
+) -> Verdict:
+    """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's own is believed.
+
+    Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
+    """
+    tips = branches(repository)
+    if names.MAIN not in tips:
+        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
+    known = keys.read(git(repository, "show", f"{tips[names.MAIN]}:allowed_signers") if signers is None else signers)
+    ours = {branch: tip for branch, tip in tips.items() if _is_ours(branch)}
+    lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
+    problems = [
+        Problem(branch, tip, "is a branch that a state repository does not have")
+        for branch, tip in tips.items()
+        if branch not in ours
+    ]
+    record, faults = _record(repository, lines)
+    problems += faults
+    if since:
+        lines = _shortened(repository, lines, record, since)
+    judged, covered = _judge(repository, lines, record, known, progress)
+    for branch, found in judged.items():
+        problems += found.problems
+        problems += _retired(branch, lines[branch], found)
+        problems += _unpaired(branch, lines[branch], covered[branch], found)
+    problems += _checkpoints(record, lines)
+    problems += _numbers(record)
+    if witness is not None:
+        problems += _compare(repository, witness, lines)
+    return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems)
+
+
+def _is_ours(branch: str) -> bool:
+    return branch in (names.MAIN, names.AUDIT) or names.branch_backend(branch) is not None
+
+
+def _line(repository: Path, tip: str) -> Line:
+    commits = line_of(repository, tip)
+    return Line(commits, {sha: at for at, (sha, _) in enumerate(commits)})
+
+
+def _record(repository: Path, lines: Mapping[str, Line]) -> tuple[Recorded, list[Problem]]:
+    line = lines.get(names.AUDIT)
+    if line is None:
+        return Recorded([], []), [Problem(names.AUDIT, "", "the branch is gone: no push and no rollback can be judged")]
+    objects = PipedObjects(repository)
+    try:
+        return recorded(objects, map(objects.commit, line.shas)), []
+    except (Error, KeyError, ValueError) as error:
+        return Recorded([], []), [Problem(names.AUDIT, "", f"can't be read: {error}")]
+    finally:
+        objects.close()
+
+
+def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, since: str) -> dict[str, Line]:
+    """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
+    sha = git(repository, "rev-parse", "--verify", "--quiet", f"{since}^{{commit}}").strip()
+    starts: dict[str, int] = {}
+    for branch, line in lines.items():
+        if sha in line.positions:
+            starts[branch] = line.positions[sha] + 1
+    if not starts:
+        raise invalid("is no commit of any branch", since)
+    if names.AUDIT in starts:
+        objects = PipedObjects(repository)
+        try:
+            before = recorded(objects, map(objects.commit, lines[names.AUDIT].shas[: starts[names.AUDIT]]))
+        finally:
+            objects.close()
+        for branch, tip in before.checkpoints[-1].tips.items() if before.checkpoints else ():
+            if branch in lines and tip in lines[branch].positions:
+                starts[branch] = lines[branch].positions[tip] + 1
+    return {branch: replace(line, known=starts.get(branch, 0)) for branch, line in lines.items()}
+
+
+def _judge(
+    repository: Path, lines: Mapping[str, Line], record: Recorded, signers: Mapping[str, Signer], progress: Progress
+) -> tuple[dict[str, Judged], dict[str, dict[str, Cover]]]:
+    mains = _times(repository, lines[names.MAIN])
+    covered = {branch: covers(record, branch, line.positions, line.shas) for branch, line in lines.items()}
+    stretches = []
+    for branch, line in lines.items():
+        for start in range(line.known, len(line.commits), _STRETCH):
+            part = line.commits[start : start + _STRETCH]
+            some = {sha: covered[branch][sha] for sha, _ in part if sha in covered[branch]}
+            stretches.append(Stretch(repository, branch, part, start == 0, some, signers, mains))
+    total = sum(len(stretch.commits) for stretch in stretches)
+    results = {branch: Judged() for branch in lines}
+    done = 0
+    for stretch, found in zip(stretches, _replayed(stretches), strict=True):
+        result = results[stretch.branch]
+        result.problems += found.problems
+        result.signed_by |= found.signed_by
+        result.retired |= found.retired
+        done += len(stretch.commits)
+        progress(done, total)
+    return results, covered
+
+
+def _replayed(stretches: Sequence[Stretch]) -> Iterator[Judged]:
+    if len([stretch for stretch in stretches if len(stretch.commits) > _STRETCH // 4]) < 2:
+        yield from map(replay, stretches)
+        return
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as pool:
+        yield from pool.map(replay, stretches)
+
+
+def _times(repository: Path, line: Line) -> list[tuple[str, int]]:
+    objects = PipedObjects(repository)
+    try:
+        return [(sha, objects.commit(sha).time) for sha in line.shas]
+    finally:
+        objects.close()
+
+
+def _retired(branch: str, line: Line, judged: Judged) -> Iterator[Problem]:
+    """A key that a branch was told has ended signs nothing there any more, whatever time a commit claims."""
+    ended: set[str] = set()
+    for sha in line.shas:
+        if judged.signed_by.get(sha) in ended:
+            yield Problem(branch, sha, f"is signed by {judged.signed_by[sha]}, which had ended before")
+        ended.update(judged.retired.get(sha, ()))
+
+
+def _unpaired(branch: str, line: Line, covered: Mapping[str, Cover], judged: Judged) -> Iterator[Problem]:
+    """Receipts cover pushes only: one over the server's own commits says that history was spliced."""
+    for sha in line.shas[line.known :]:
+        if sha in covered and sha in judged.signed_by:
+            yield Problem(branch, sha, f"is signed by the server, and a receipt says {covered[sha].actor} pushed it")
+
+
+def _checkpoints(record: Recorded, lines: Mapping[str, Line]) -> Iterator[Problem]:
+    last: dict[str, tuple[int, Checkpoint]] = {}
+    told: set[str] = set()
+    for checkpoint in record.checkpoints:
+        for branch, tip in checkpoint.tips.items():
+            when = f"checkpoint {checkpoint.number} of {checkpoint.made_at:%Y-%m-%d %H:%M:%S} UTC"
+            if branch in told:
+                continue
+            if branch not in lines:
+                told.add(branch)
+                yield Problem(branch, tip, f"{when} saw this branch; it is gone")
+                continue
+            at = lines[branch].positions.get(tip)
+            if at is None:
+                told.add(branch)
+                yield Problem(branch, tip, f"{when} saw this tip, which is not there: rolled back, forked or swapped")
+            elif branch in last and at < last[branch][0]:
+                told.add(branch)
+                yield Problem(branch, tip, f"{when} saw this tip, the one before it a later one: rolled back")
+            else:
+                last[branch] = at, checkpoint
+
+
+def _numbers(record: Recorded) -> Iterator[Problem]:
+    for kind, numbers in (
+        ("receipts", [receipt.number for receipt, _ in record.receipts]),
+        ("checkpoints", [checkpoint.number for checkpoint in record.checkpoints]),
+    ):
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield Problem(names.AUDIT, "", f"the {kind} are not numbered one after the other")
+
+
+def _compare(repository: Path, witness: Path, lines: Mapping[str, Line]) -> Iterator[Problem]:
+    """What somebody else fetched before must be part of what stands here."""
+    for branch, tip in branches(witness).items():
+        if not _is_ours(branch):
+            continue
+        line = lines.get(branch)
+        if line is None:
+            yield Problem(branch, tip, f"the witness {witness} has this branch; it is gone")
+        elif tip not in line.positions:
+            theirs = {sha for sha, _ in line_of(witness, tip)}
+            if line.commits and line.commits[-1][0] in theirs:
+                yield Problem(branch, tip, f"the witness {witness} is ahead: it saw commits that are not here")
+            else:
+                yield Problem(branch, tip, f"the witness {witness} saw another history")

@@ -1,0 +1,145 @@
+"""The commands of auditors: audit log, verify and checkpoint; and of the server's keys: key rotate, key revoke."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from jobserver import bootstrap
+from jobserver.audit.log import Wanted
+from jobserver.audit.log import log as entries
+from jobserver.audit.verify import verify as judge
+from jobserver.cli.admin import connected
+from jobserver.cli.progress import counting
+from jobserver.config import Settings
+from jobserver.errors import invalid, printable
+from jobserver.store.rotate import rotate as rotate_key
+
+
+class Moment(click.ParamType[datetime]):
+    """``2026-11-24`` or ``2026-11-24T09:30:00Z``; without a zone it is UTC."""
+
+    name = "TIME"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-11-24 or 2026-11-24T09:30:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+repository = click.option(
+    "--repo",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A state repository or a clone of it; by default STATE_REPO. Nothing else is needed.",
+)
+
+
+def _path(repo: Path | None) -> Path:
+    return repo if repo is not None else Settings.from_env().state_repo
+
+
+@click.group()
+def audit() -> None:
+    """The record: who did what when, and whether it was changed."""
+
+
+@audit.command("log")
+@repository
+@click.option("--backend", default="")
+@click.option("--workspace", default="")
+@click.option("--request", default="", metavar="ID")
+@click.option("--actor", default="", help="alice, user/alice or backend/tpp.")
+@click.option("--event", default="", help="job-request.created, or all of a kind: job-request.")
+@click.option("--since", type=Moment())
+@click.option("--until", type=Moment())
+@click.option("--limit", type=click.IntRange(min=1))
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def log(
+    repo: Path | None,
+    backend: str,
+    workspace: str,
+    request: str,
+    actor: str,
+    event: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Who did what when, newest first."""
+    wanted = Wanted(backend, workspace, request, actor, event, since, until)
+    for number, entry in enumerate(entries(_path(repo), wanted)):
+        if limit is not None and number >= limit:
+            break
+        if as_json:
+            click.echo(json.dumps(entry.as_dict()))
+        else:
+            who = entry.actor or "nobody that the record names"
+            line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.commit[:10]}  {entry.branch}  {who}  {entry.subject}"
+            click.echo(printable(line))
+
+
+@audit.command()
+@repository
+@click.option("--since", default="", metavar="REV", help="Only what came after this commit.")
+@click.option(
+    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
+)
+@click.option("--witness", type=click.Path(path_type=Path, exists=True), help="A copy that somebody fetched before.")
+def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None) -> None:
+    """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
+    if signers is None:
+        click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
+    text = signers.read_text() if signers is not None else None
+    with counting("commits") as progress:
+        verdict = judge(_path(repo), signers=text, witness=witness, since=since, progress=progress)
+    for problem in verdict.problems:
+        click.echo(str(problem), err=True)
+    if verdict.problems:
+        click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo(f"{verdict.commits} commits, no fault", err=True)
+
+
+@audit.command()
+def checkpoint() -> None:
+    """Record, signed, where every branch stands now."""
+    settings = Settings.from_env()
+    written, strayed = bootstrap.checkpoint(settings)
+    for branch in strayed:
+        click.echo(f"{branch} does not descend from the last checkpoint: `jobserver audit verify` says more", err=True)
+    click.echo("recorded" if written else "nothing has moved", err=True)
+    if strayed:
+        raise click.exceptions.Exit(1)
+
+
+@click.group()
+def key() -> None:
+    """The key that the server signs with."""
+
+
+@key.command()
+def rotate() -> None:
+    """Begin a new key; the old one's signatures stay valid. A running server takes it up by itself."""
+    with connected() as app:
+        found = rotate_key(app.repo, bootstrap.now())
+    click.echo(found)
+
+
+@key.command()
+@click.argument("fingerprint", metavar="SHA256:...")
+@click.option("--at", type=Moment(), help="What it signed after this does not count; by default the last checkpoint.")
+def revoke(fingerprint: str, at: datetime | None) -> None:
+    """End a key that was stolen; if it is the current one, begin a new one. Prints the current key's fingerprint."""
+    with connected() as app:
+        if at is None:
+            last = app.repo.writer.look("audit", lambda state: state.checkpoint())
+            if last is None:
+                raise invalid("there is no checkpoint to go by: say when", "--at")
+            at = last.made_at
+        found = rotate_key(app.repo, bootstrap.now(), fingerprint, at)
+    click.echo(f"{fingerprint} counts until {at:%Y-%m-%d %H:%M:%S} UTC", err=True)
+    click.echo(found)

@@ -1,0 +1,86 @@
+"""`jobserver check` in a working copy says what a push of it would say."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Site, git
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    yield made
+    made.check_record()
+
+
+@pytest.fixture
+def clone(site: Site, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", str(site.repo), "clone")
+    return tmp_path / "clone"
+
+
+def check(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """With no setting at all, as on a hosted repository's CI."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobserver", "check", *arguments],
+        cwd=clone, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+    )  # fmt: skip
+
+
+def test_a_sound_copy(clone: Path) -> None:
+    done = check(clone)
+    assert done.returncode == 0, done.stderr
+    assert "no fault" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "words"),
+    [
+        ("users/alice.yaml", "nonsense: 1\n", "users/alice.yaml:1: nonsense: unknown key"),
+        ("orgs/other.yaml", "version: 1\nslug: another\nname: x\n", "slug: is 'another', but the path says 'other'"),
+        ("projects/none/p.yaml", "version: 1\nslug: p\nname: p\norg: none\n", "there is no org 'none'"),
+        ("notes.txt", "hello", "no document may stand here on main"),
+        ("orgs/datalab.yaml", None, "projects/datalab/trends.yaml names it"),
+        ("allowed_signers", "x", "allowed_signers: is the server's to write"),
+    ],
+)
+def test_check_and_push_find_the_same(site: Site, clone: Path, path: str, text: str | None, words: str) -> None:
+    file = clone / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
+    before = check(clone)
+    assert before.returncode == 1
+    assert words in before.stderr, before.stderr
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "x")
+    after = check(clone)
+    assert words in after.stderr, after.stderr
+    push = subprocess.run(["git", "push"], cwd=clone, capture_output=True, text=True, check=False)
+    assert push.returncode != 0
+    assert words in push.stderr, push.stderr
+
+
+def test_an_org_and_its_project_may_come_together(site: Site, clone: Path) -> None:
+    (clone / "orgs" / "fresh.yaml").write_text("slug: fresh\nversion: 1\nname: Fresh\n")
+    (clone / "projects" / "fresh").mkdir()
+    (clone / "projects" / "fresh" / "p.yaml").write_text("version: 1\nslug: p\nname: p\norg: fresh\n")
+    assert check(clone).returncode == 0
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "x")
+    git(clone, "push", "-q")
+
+
+def test_files_by_name(clone: Path) -> None:
+    (clone / "users" / "bob.yaml").write_text("version: 2\n")
+    done = check(clone, "users/bob.yaml")
+    assert done.returncode == 1
+    assert "users/bob.yaml:1: version" in done.stderr
+    assert check(clone, "users/alice.yaml").returncode == 0

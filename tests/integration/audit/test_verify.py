@@ -1,0 +1,286 @@
+"""An honest history has no fault; each way of tampering with one has its own."""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver.audit.log import Wanted, log
+from jobserver.audit.verify import verify
+from jobserver.domain import commands as c
+from jobserver.domain.admit import Admitted
+from jobserver.domain.documents import Backend
+from jobserver.domain.permissions import Actor, Role
+from jobserver.domain.state import Change, Changes
+from jobserver.errors import Error
+from jobserver.service.follow_up import FollowUp
+from jobserver.store.rotate import rotate, settle
+from jobserver.store.signing import SigningKey
+from jobserver.store.snapshot import Snapshot
+from tests.site import ADMIN, ALICE, START, Site, job
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    made.do(ADMIN, c.AddOrg("lab"))
+    made.do(ADMIN, c.AddProject("lab/p"))
+    made.do(ADMIN, c.SetProjectMember("lab/p", "bob", (Role.PROJECT_DEVELOPER,)))
+    made.do(ADMIN, c.AddUserToken("bob", "laptop", "c" * 64))
+    made.do(ADMIN, c.RevokeUserToken("bob", "laptop"))
+    first, second = made.ask(), made.ask("generate")
+    made.report((first, job("a", "running", 1)), (second, job("b", "pending", 1)))
+    made.do(ALICE, c.CancelJobs(second, "tpp", ("generate",)))
+    made.report((first, job("a", "succeeded", 2)), (second, job("b", "failed", 2)))
+    made.report((first, job("a", "running", 3)))  # a rerun brings it back
+    made.report((first, job("a", "succeeded", 4)))
+    checkpoint(made)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+def checkpoint(site: Site) -> FollowUp:
+    follow_up = FollowUp(site.repo, site.gate)
+    follow_up.checkpoint()
+    return follow_up
+
+
+def problems(site: Site, **options: object) -> str:
+    return "\n".join(map(str, verify(site.path, **options).problems))  # type: ignore[arg-type]
+
+
+def move(site: Site, branch: str, to: str) -> None:
+    site.git("update-ref", f"refs/heads/{branch}", to)
+
+
+def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:
+    arguments = [part for parent in parents for part in ("-p", parent)]
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+    return site.git(*identity, "commit-tree", tree or f"{branch}^{{tree}}", *arguments, "-m", message).strip()
+
+
+def illegal(site: Site, actor: Actor, changes: Changes) -> None:
+    """What a server would write that was tricked, or whose key was stolen: signed, and never admitted."""
+
+    def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:
+        return Admitted(state.tip, changes, actor, site.clock()), {}
+
+    site.repo.writer.submit(changes.branch, decide)
+
+
+def test_an_honest_history(site: Site, tmp_path: Path) -> None:
+    verdict = verify(site.path)
+    assert verdict.problems == []
+    assert verdict.commits == int(site.git("rev-list", "--count", "--all"))
+    subprocess.run(["git", "clone", "-q", site.path, tmp_path / "clone"], check=True)
+    assert verify(tmp_path / "clone").problems == []
+    assert (
+        verify(tmp_path / "clone", witness=site.path, signers=site.git("show", "main:allowed_signers")).problems == []
+    )
+    signers = tmp_path / "signers"
+    signers.write_text(site.git("show", "main:allowed_signers"))
+    for sha in site.git("rev-list", "--all").split():
+        site.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", sha)
+
+
+def test_unsigned_commits_that_nobody_pushed(site: Site) -> None:
+    sha = commit(site, "main", "main")
+    move(site, "main", sha)
+    assert f"main {sha[:10]}: is not signed, and no receipt" in problems(site)
+
+
+def test_a_changed_message_breaks_its_signature(site: Site) -> None:
+    raw = site.git("cat-file", "commit", "main").replace("Event: ", "Event: x")
+    done = subprocess.run(
+        ["git", "-C", site.path, "hash-object", "-t", "commit", "-w", "--stdin"],
+        input=raw, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    move(site, "main", done.stdout.strip())
+    assert "its signature is of something else" in problems(site)
+
+
+def test_another_key(site: Site, tmp_path: Path) -> None:
+    site.key.unlink()
+    SigningKey.create(site.key, "jobserver")
+    site.do(ADMIN, c.AddUser("eve"))
+    assert "which is no key of the server" in problems(site)
+
+
+def test_a_rollback_a_fork_a_swap_and_a_deletion(site: Site) -> None:
+    tips = {branch: site.git("rev-parse", branch).strip() for branch in ("backends/tpp", "backends/emis")}
+    move(site, "backends/tpp", "backends/tpp~1")
+    assert "backends/tpp" in problems(site)
+    assert "rolled back, forked or swapped" in problems(site)
+    follow_up = checkpoint(site)
+    assert follow_up.strayed == ["backends/tpp"]
+    site.ask()  # the server goes on upon the fork
+    assert "forked" in problems(site)
+    move(site, "backends/tpp", tips["backends/emis"])
+    assert "says Branch: backends/emis, and stands on backends/tpp" in problems(site)
+    site.git("update-ref", "-d", "refs/heads/backends/tpp")
+    assert "saw this branch; it is gone" in problems(site)
+    move(site, "backends/tpp", tips["backends/tpp"])
+    assert problems(site) == ""
+    site.git("update-ref", "-d", "refs/heads/audit")
+    assert "the branch is gone" in problems(site)
+
+
+def test_a_merge_and_a_strange_branch(site: Site) -> None:
+    move(site, "main", commit(site, "main", "main", "backends/tpp"))
+    site.git("branch", "feature", "main~1")
+    found = problems(site)
+    assert "is a merge" in found
+    assert "feature" in found
+
+
+def test_what_only_a_witness_finds(site: Site, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    subprocess.run(["git", "clone", "-q", "--mirror", site.path, witness], check=True)
+    site.ask()
+    assert verify(site.path, witness=witness).problems == []
+    # Whoever has the key and the disk rewrites everything, audit included.
+    move(site, "backends/tpp", "backends/tpp~2")
+    move(site, "audit", "audit~1")
+    assert problems(site) == ""
+    assert "is ahead" in problems(site, witness=witness)
+    site.ask("generate")
+    assert "saw another history" in problems(site, witness=witness)
+    site.git("update-ref", "-d", "refs/heads/backends/emis")
+    assert "has this branch; it is gone" in problems(site, witness=witness)
+
+
+def test_a_signed_commit_that_was_never_legal(site: Site) -> None:
+    """The rules are replayed, so a server that was tricked is found too."""
+    bob = Actor(ALICE.kind, "bob")  # may do nothing on a workspace without a project
+    identifier = site.ask()
+    stored = site.repo.writer.look("backends/tpp", lambda state: state.find(identifier))
+    assert stored is not None
+    after = stored.request.model_copy(update={"cancelled_actions": ("generate",)})
+    change = Change(stored.place.request, stored.request, after)
+    trailers = (("Job-Request", stored.request.identifier), ("Workspace", "trends"))
+    illegal(site, bob, Changes("backends/tpp", "job-request.cancelled", "x", (change,), trailers=trailers))
+    assert "bob may not update the job-request" in problems(site)
+
+
+def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:
+    backend = site.repo.writer.look("main", lambda state: state.backend("tpp"))
+    assert isinstance(backend, Backend)
+    change = Change("backends/tpp.yaml", backend, backend.model_copy(update={"active": False}))
+    illegal(site, ADMIN, Changes("main", "user.created", "x", (change,), trailers=(("Job-Request", "a" * 16),)))
+    found = problems(site)
+    assert "says Event: user.created, and does something else" in found
+    assert f"says Job-Request: {'a' * 16}" in found
+
+
+def test_rules_of_another_policy_are_not_guessed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobserver.store.staging.POLICY", 99)
+    site.do(ADMIN, c.AddUser("eve"))
+    assert "says Policy: 99, whose rules are not known here" in problems(site)
+
+
+def test_since(site: Site) -> None:
+    start = site.git("rev-parse", "audit").strip()
+    site.ask()
+    assert verify(site.path, since=start).commits == 1
+    sha = commit(site, "main", "main")
+    move(site, "main", sha)
+    assert sha[:10] in problems(site, since=start)
+    assert sha[:10] not in problems(site, since=sha)
+    with pytest.raises(Error):
+        verify(site.path, since="nonsense")
+
+
+def test_keys_follow_each_other(site: Site, tmp_path: Path) -> None:
+    old = site.repo.writer.keys.current().fingerprint
+    new = rotate(site.repo, site.clock())
+    assert new != old
+    site.do(ADMIN, c.AddUser("eve"))
+    site.ask()
+    assert verify(site.path).problems == []
+    signers = tmp_path / "signers"
+    signers.write_text(site.git("show", "main:allowed_signers"))
+    for sha in site.git("rev-list", "--all").split():
+        site.git("-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", sha)
+    for branch in ("audit", "backends/tpp", "backends/emis"):
+        assert site.git("show", f"{branch}:allowed_signers") == signers.read_text()
+
+
+def test_an_old_key_signs_nothing_more(site: Site, tmp_path: Path) -> None:
+    stolen = tmp_path / "stolen"
+    stolen.write_bytes(site.key.read_bytes())
+    stolen.chmod(0o600)
+    rotate(site.repo, site.clock())
+    settle(site.repo, site.clock())
+    new = site.key.read_bytes()
+    site.key.write_bytes(stolen.read_bytes())
+    site.now -= timedelta(hours=1)
+    site.do(ADMIN, c.AddUser("eve"))  # its time says that the key was still valid
+    assert problems(site).endswith("which had ended before")
+    site.now += timedelta(hours=2)
+    site.do(ADMIN, c.AddUser("mallory"))
+    assert "which was not valid at" in problems(site)
+    site.key.write_bytes(new)
+
+
+def test_a_stolen_key_counts_until_the_last_checkpoint(site: Site) -> None:
+    bad = site.repo.writer.keys.current().fingerprint
+    last = site.repo.writer.look("audit", lambda state: state.checkpoint())
+    assert last is not None
+    site.now = last.made_at
+    site.clock()
+    site.clock()
+    site.do(ADMIN, c.AddUser("eve"))  # by whoever has the key, after the checkpoint
+    rotate(site.repo, site.clock(), bad, last.made_at)
+    found = problems(site)
+    assert found.count("which was not valid at") == 1
+    site.do(ADMIN, c.AddUser("mallory"))
+    assert problems(site) == found
+
+
+@pytest.mark.parametrize("after", ["key", "main", "swap"])
+def test_an_interrupted_rotation_is_completed_or_never_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    class Cut(Exception):
+        pass
+
+    real = site.repo.writer.put
+
+    def put(branch: str, *arguments: object) -> None:
+        if after == "key" or (after == "main" and branch != "main"):
+            raise Cut
+        real(branch, *arguments)  # type: ignore[arg-type]
+
+    def replace(self: Path, target: Path) -> Path:
+        raise Cut
+
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(site.repo.writer, "put", put)
+        if after == "swap":
+            patch.setattr(Path, "replace", replace)
+        rotate(site.repo, site.clock())
+    settle(site.repo, site.clock())
+    site.do(ADMIN, c.AddUser("eve"))
+    site.ask()
+    assert problems(site) == ""
+    assert site.git("show", "main:allowed_signers").count("ssh-ed25519") == (1 if after == "key" else 2)
+    assert not Path(f"{site.key}.new").exists()
+
+
+def test_the_log_by_everything(site: Site) -> None:
+    everything = list(log(site.path, Wanted()))
+    assert len(everything) == int(site.git("rev-list", "--count", "--all"))
+    assert [entry.at for entry in everything] == sorted((entry.at for entry in everything), reverse=True)
+    identifier = next(entry.requests[0] for entry in everything if entry.event == "job-request.created")
+    story = [entry.event for entry in log(site.path, Wanted(request=identifier))]
+    assert story[-1] == "job-request.created"
+    assert set(story[:-1]) <= {"jobs.updated", "job-request.cancelled"}
+    assert {entry.actor for entry in log(site.path, Wanted(actor="alice"))} == {"user/alice"}
+    assert {entry.branch for entry in log(site.path, Wanted(backend="tpp"))} == {"backends/tpp"}
+    assert {entry.event for entry in log(site.path, Wanted(event="user"))} >= {"user.created", "user.token-created"}
+    assert all("trends" in entry.workspaces for entry in log(site.path, Wanted(workspace="trends")))
+    assert list(log(site.path, Wanted(until=START.replace(year=2020)))) == []
