@@ -138,10 +138,7 @@ def post(site: Site, old: str, new: str, data: bytes) -> str:
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "no pack", "lying count"])
 def test_packs_that_are_cut_off_or_damaged(site: Site, tpp: Clone, damage: str) -> None:
     tip = tpp.git("rev-parse", "HEAD")
-    raw = subprocess.run(
-        ["git", "-C", tpp.folder, "cat-file", "commit", "HEAD^{commit}"], capture_output=True, check=True
-    )
-    commit = b"tree " + raw.stdout.split(b"\n")[0][5:] + b"\nparent " + tip.encode()
+    commit = f"tree {tpp.git('rev-parse', 'HEAD^{tree}')}\nparent {tip}".encode()
     commit += b"\nauthor x <x@x> 1 +0000\ncommitter x <x@x> 1 +0000\n\nx\n"
     sha = hashlib.sha1(b"commit %d\0" % len(commit) + commit, usedforsecurity=False).hexdigest()
     good = pack([(1, commit)])
