@@ -18,7 +18,9 @@ from jobserver.index.follow import Index, rebuild
 from jobserver.index.status import BranchStatus, look
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
+from jobserver.service.github_login import GitHubLogin
 from jobserver.service.live import Live
+from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
@@ -27,7 +29,8 @@ from jobserver.store import hooks
 from jobserver.store.repo import StateRepo, check_git
 from jobserver.store.rotate import settle
 from jobserver.store.watch import Watch
-from jobserver.web.app import Parts, make_app
+from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.pages.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
@@ -104,16 +107,34 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved())
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
+        private = PrivateStore(settings.private_store)
+        identity = None
+        if settings.social_auth_github_key:
+            identity = GitHubLogin(
+                settings.social_auth_github_key,
+                settings.social_auth_github_secret,
+                settings.github_org,
+                settings.github_token,
+            )
         parts = Parts(
             app.repo,
             index,
             app.gate,
             app.requests,
-            Live(clock),
+            Live(clock, private),
             settings.base_url,
             settings.backends,
             environment=os.environ,
             strayed=lambda: follow_up.strayed,
+            pages=Pages(
+                settings.secret_key,
+                private,
+                app.studies,
+                clock,
+                settings.public_read,
+                settings.trusted_proxies,
+                identity,
+            ),
         )
         return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts))
     except BaseException:
@@ -131,6 +152,15 @@ def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]
         return follow_up.checkpoint(), follow_up.strayed
     finally:
         app.close()
+
+
+def login_token(settings: Settings, username: str) -> str:
+    """What a one-time log-in link ends in."""
+    private = PrivateStore(settings.private_store)
+    try:
+        return Sessions(settings.secret_key, private, now, settings.is_https).link(username)
+    finally:
+        private.close()
 
 
 def local_actor(settings: Settings) -> Actor:

@@ -14,6 +14,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
+from jobserver.errors import not_found
 from jobserver.service.private import PrivateStore, check_email
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
@@ -148,6 +149,18 @@ def user_token(name_: str, label: str, username: str | None) -> None:
     secret, digest = _new_token()
     _submit(username, c.AddUserToken(name_, label, digest))
     _show_token(secret)
+
+
+@user.command("login-link")
+@click.argument("name_", metavar="USERNAME")
+def user_login_link(name_: str) -> None:
+    """Print a URL that logs a person in, once, within 15 minutes."""
+    settings = Settings.from_env()
+    with connected() as app:
+        found = app.repo.writer.look(names.MAIN, lambda state: state.user(name_))
+    if found is None or not found.active:
+        raise not_found(f"there is no active user {name_!r}")
+    click.echo(f"{settings.base_url}/login/link/{bootstrap.login_token(settings, name_)}/")
 
 
 @user.command("revoke-token")

@@ -101,6 +101,39 @@ class AddWorkspace:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeWorkspace:
+    """None leaves a switch as it is."""
+
+    name: str
+    archived: bool | None = None
+    should_notify: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserRoles:
+    username: str
+    roles: tuple[Role, ...]
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeUser:
+    """Somebody logged in for the first time; changes nothing for who is known."""
+
+    username: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailJob:
+    """A job that its runner lost: failed until the runner reports a finished state."""
+
+    identifier: str
+    request: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestJobs:
     """``sha`` and ``pipeline`` are one answer of the study's repository: the commit, and project.yaml at it."""
 
@@ -168,6 +201,10 @@ Command: TypeAlias = (
     | AddProject
     | SetProjectMember
     | AddWorkspace
+    | ChangeWorkspace
+    | SetUserRoles
+    | WelcomeUser
+    | FailJob
     | RequestJobs
     | CancelJobs
     | UpdateJobs

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Job
 
+KILLED_BY_ADMIN = "killed_by_admin"
 FINISHED = frozenset({"failed", "succeeded"})
 STATUSES = ("pending", "running", "failed", "succeeded")
 
@@ -20,6 +21,8 @@ NEEDS_NEWER: dict[tuple[str, str], bool] = {
 
 def takes(stored: Job, reported: Job) -> bool:
     """Whether ``reported`` replaces ``stored``; if not, it is stale and is skipped."""
+    if stored.status_code == KILLED_BY_ADMIN and reported.status not in FINISHED:
+        return False  # an administrator's word stands until the runner knows how it ended
     if stored.updated_at is None:
         return True
     if reported.updated_at is None:

@@ -24,7 +24,7 @@ from jobserver.domain.documents import (
 )
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
-from jobserver.domain.plan_requests import cancel, request, update
+from jobserver.domain.plan_requests import cancel, fail, request, update
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import conflict, invalid, not_found
 
@@ -33,7 +33,7 @@ D = TypeVar("D")
 
 def branch_of(command: c.Command) -> str:
     """The one branch that a command writes."""
-    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.ArchiveFinished):
+    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.ArchiveFinished | c.FailJob):
         return names.backend_branch(command.backend)
     if isinstance(command, c.RecordPush | c.RecordCheckpoint):
         return names.AUDIT
@@ -62,6 +62,10 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return plan_audit.push(state, command, now)
         case c.RecordCheckpoint():
             return plan_audit.checkpoint(state, command, now)
+        case c.FailJob():
+            return fail(state, command, actor, now)
+        case c.ChangeWorkspace():
+            return _change_workspace(state, command, actor)
         case c.AddWorkspace():
             return _add_workspace(state, command, actor, now)
         case c.AddOrg(slug, name):
@@ -109,6 +113,23 @@ def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: dat
     subject = f"{actor.name} added workspace {command.name}"
     changes = _write(Kind.WORKSPACE, command.name, None, workspace, "workspace.created", subject)
     return replace(changes, trailers=(("Workspace", command.name),))
+
+
+def _change_workspace(state: State, command: c.ChangeWorkspace, actor: Actor) -> Changes:
+    before = _present(state.workspace(command.name), "workspace", command.name)
+    wanted = {"archived": command.archived, "should_notify": command.should_notify}
+    switches = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
+    words = {
+        ("archived", True): "archived",
+        ("archived", False): "took out of the archive",
+        ("should_notify", True): "switched notifications on for",
+        ("should_notify", False): "switched notifications off for",
+    }
+    said = " and ".join(words[switch] for switch in switches.items())
+    after = before.model_copy(update=switches)
+    subject = f"{actor.name} {said} workspace {before.name}"
+    changes = _write(Kind.WORKSPACE, before.name, before, after, "workspace.updated", subject)
+    return replace(changes, trailers=(("Workspace", before.name),))
 
 
 def _project(state: State, command: c.AddProject | c.SetProjectMember, actor: Actor) -> Changes:
@@ -167,7 +188,13 @@ def _backend(
 
 def _user(
     state: State,
-    command: c.AddUser | c.EnsureAdmin | c.AddUserToken | c.RevokeUserToken | c.DisableUser,
+    command: c.AddUser
+    | c.EnsureAdmin
+    | c.WelcomeUser
+    | c.SetUserRoles
+    | c.AddUserToken
+    | c.RevokeUserToken
+    | c.DisableUser,
     actor: Actor,
     now: datetime,
 ) -> Changes:
@@ -177,6 +204,9 @@ def _user(
         _absent(before, "user", name)
         after = User(username=name, name=command.name, roles=command.roles)
         return _write(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
+    if isinstance(command, c.WelcomeUser):
+        after = before or User(username=name, name=command.name)
+        return _write(Kind.USER, name, before, after, "user.created", f"{name} logged in for the first time")
     if isinstance(command, c.EnsureAdmin):
         user = before or User(username=name)
         roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
@@ -197,6 +227,9 @@ def _user(
                 raise not_found(f"{name} has no token with the label {label!r}")
             after, event = user.model_copy(update={"tokens": kept}), "user.token-revoked"
             said = f"revoked a token of {name}"
+        case c.SetUserRoles(_, roles, active):
+            after, event = user.model_copy(update={"roles": roles, "active": active}), "user.updated"
+            said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
         case c.DisableUser():
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return _write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

@@ -120,6 +120,37 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     )
 
 
+def fail(state: State, command: c.FailJob, actor: Actor, now: datetime) -> Changes:
+    stored = state.find(command.request)
+    job = state.jobs(stored.place).get(command.identifier) if stored else None
+    if stored is None or job is None:
+        raise not_found(f"there is no job {command.identifier!r}")
+    if job.status in lifecycle.FINISHED:
+        raise conflict(f"job {job.identifier} has {job.status} already")
+    newest = max(now, job.updated_at or now)
+    after = job.model_copy(
+        update={
+            "status": "failed",
+            "status_code": lifecycle.KILLED_BY_ADMIN,
+            "status_message": f"Marked as failed by {actor.name}: its runner lost it",
+            "updated_at": newest,
+            "completed_at": newest,
+        }
+    )
+    jobs = {**state.jobs(stored.place), job.identifier: after}
+    done = lifecycle.finished(jobs.values()) and stored.place.area is Area.ACTIVE
+    place = stored.place.moved(Area.ARCHIVE) if done else stored.place
+    return Changes(
+        state.branch,
+        "jobs.updated",
+        f"{actor.name} marked {job.action} as failed",
+        (Change(place.job(job.identifier), job, after),),
+        (Move(stored.place, Area.ARCHIVE),) if done else (),
+        (("Job-Request", command.request), ("Workspace", stored.request.workspace.name)),
+        {"identifier": command.request},
+    )
+
+
 def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
     reported: dict[str, dict[str, Job]] = {}
     owners: dict[str, str] = {}

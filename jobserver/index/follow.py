@@ -9,7 +9,7 @@ those who wait; a reader seldom finds anything left to do.
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,9 @@ class Index:
         self._joined: dict[tuple[str, ...], Listing] = {}
         self._waiters: dict[str, set[threading.Event]] = {}
         self._moved = threading.Event()
+        self._released: list[Callable[[], None]] = []
+        self._told: list[Callable[[], None]] = []
+        self._tips: tuple[str, ...] = ()
         self._closing = False
         self.problem = ""  # why views may be older than the tips; empty: they are not
         if not schema.usable(path):
@@ -77,6 +80,8 @@ class Index:
         """Ends every wait, now and from now on: the process is about to stop."""
         self._closing = True
         self._moved.set()
+        for callback in self._released:
+            callback()
         with self._guard:
             for waiters in self._waiters.values():
                 for waiter in waiters:
@@ -188,12 +193,32 @@ class Index:
                 self.directory()
                 for branch in self._backend_branches():
                     self._listing(branch)
+                self._tell()
                 behind = monotonic() < write_at
                 if not behind:
                     self.refresh()
                     write_at = monotonic() + _GATHER_SECONDS
             except Exception:  # noqa: BLE001 - this thread must outlive whatever a reader can be told of
                 _log.exception("the index could not follow")
+
+    def tell(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called, from the index's own thread, after tips moved. It must return at once."""
+        self._told.append(callback)
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called when every wait ends."""
+        self._released.append(callback)
+
+    def tips(self) -> tuple[str, ...]:
+        """What all that is shown follows from: main's tip, and each backend's."""
+        return (self.directory().tip or "", *(self._refs.tip(branch) or "" for branch in self._backend_branches()))
+
+    def _tell(self) -> None:
+        tips = self.tips()
+        if tips != self._tips:
+            self._tips = tips
+            for callback in self._told:
+                callback()
 
     @contextmanager
     def _stale(self, branch: str) -> Iterator[None]:

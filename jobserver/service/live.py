@@ -1,16 +1,25 @@
-"""What is true only now, and never in git: when each backend was last heard of, and what flags its runner sent."""
+"""What is true only now, and never in git: when each backend was last heard of, and what flags its runner sent.
+
+Kept in memory, because each call of a runner comes by here; written to the private store now and then, so that it
+outlives the process and other servers learn of it.
+"""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
+from jobserver.errors import Error
+from jobserver.service.private import PrivateStore
+
 _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024
+_WRITE_EVERY = timedelta(seconds=20)
+STRIP_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +31,16 @@ class Seen:
 
 
 class Live:
-    """Thread-safe; forgotten when the process ends."""
+    """Thread-safe."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], datetime], private: PrivateStore | None = None) -> None:
+        self._clock, self._private = clock, private
         self._guard = threading.Lock()
         self._seen: dict[str, Seen] = {}
+        self._written: dict[str, datetime] = {}
+        if private is not None:
+            for backend, (at, flags) in private.last_heard().items():
+                self._seen[backend] = Seen(datetime.fromtimestamp(at, UTC), orjson.loads(flags))
 
     def heard(self, backend: str, flags: str | None) -> None:
         """A call of this backend's runner, with its Flags header. Flags that make no sense are logged and ignored."""
@@ -35,11 +48,32 @@ class Live:
         with self._guard:
             known = self._seen.get(backend)
             kept = known.flags if known else {}
-            self._seen[backend] = Seen(now, kept if flags is None else _flags(backend, flags, kept))
+            seen = self._seen[backend] = Seen(now, kept if flags is None else _flags(backend, flags, kept))
+            is_due = now - self._written.get(backend, datetime.min.replace(tzinfo=UTC)) >= _WRITE_EVERY
+            is_due = is_due or (known is not None and known.flags != seen.flags and _switches(known) != _switches(seen))
+            if is_due:
+                self._written[backend] = now
+        if is_due and self._private is not None:
+            try:
+                self._private.heard(backend, int(now.timestamp()), orjson.dumps(dict(seen.flags)).decode())
+            except Error as error:
+                _log.warning("%s", error)
 
     def seen(self) -> dict[str, Seen]:
         with self._guard:
             return dict(self._seen)
+
+    def strip(self, backend: str) -> list[tuple[datetime, int]]:
+        """For each of the last 30 days, oldest first: the day, and in how many of its hours it was heard of."""
+        today = self._clock().replace(hour=0, minute=0, second=0, microsecond=0)
+        first = today - timedelta(days=STRIP_DAYS - 1)
+        hours = self._private.hours_heard(backend, int(first.timestamp())) if self._private else set()
+        days = [first + timedelta(days=number) for number in range(STRIP_DAYS)]
+        return [(day, sum(int(day.timestamp()) // 3600 + hour in hours for hour in range(24))) for day in days]
+
+
+def _switches(seen: Seen) -> dict[str, Any]:
+    return {key: flag["v"] for key, flag in seen.flags.items() if key != "last-seen-at"}
 
 
 def _flags(backend: str, header: str, known: Mapping[str, Any]) -> Mapping[str, Any]:

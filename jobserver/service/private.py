@@ -1,12 +1,14 @@
-"""What must stay erasable, and so is never in git: how to reach people. A small SQLite file of mode 0600.
+"""What is never in git: how to reach people, which must stay erasable, and what is live but outlives a process: used
+log-in links, ended sessions, when tokens and backends were last heard of. A small SQLite file of mode 0600.
 
-Losing it loses no job: nothing but email depends on it.
+Losing it loses no job: only email and the memory of who was here depend on it. Times are seconds since 1970.
 """
 
 import os
 import re
 import sqlite3
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
@@ -14,6 +16,11 @@ from jobserver.errors import invalid, unavailable
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contacts (username TEXT PRIMARY KEY, email TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used (mark TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS token_use (sha256 TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (backend TEXT, hour INTEGER, PRIMARY KEY (backend, hour)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS last_seen (backend TEXT PRIMARY KEY, at INTEGER NOT NULL, flags TEXT NOT NULL)
+    WITHOUT ROWID;
 """
 
 
@@ -53,6 +60,36 @@ class PrivateStore:
         """Empty if none is known."""
         rows = self._run("SELECT email FROM contacts WHERE username=?", username)
         return str(rows[0][0]) if rows else ""
+
+    def use_up(self, mark: str, until: int, now: int) -> bool:
+        """Whether this mark (a log-in link's, a session's) had not been used before; remembered until ``until``."""
+        self._run("DELETE FROM used WHERE until < ?", now)
+        return bool(self._run("INSERT INTO used VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", mark, until))
+
+    def is_used(self, mark: str) -> bool:
+        return bool(self._run("SELECT 1 FROM used WHERE mark=?", mark))
+
+    def token_uses(self) -> dict[str, int]:
+        """SHA-256 of a token -> when it was last used, to within a minute."""
+        return {str(sha): int(str(at)) for sha, at in self._run("SELECT sha256, at FROM token_use")}
+
+    def used_tokens(self, uses: Mapping[str, int]) -> None:
+        for sha, at in uses.items():
+            self._run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha, at)
+
+    def heard(self, backend: str, at: int, flags: str) -> None:
+        self._run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, at, flags)
+        self._run("INSERT OR IGNORE INTO seen VALUES (?, ?)", backend, at // 3600)
+
+    def last_heard(self) -> dict[str, tuple[int, str]]:
+        """backend -> (when, its flags as JSON)."""
+        rows = self._run("SELECT backend, at, flags FROM last_seen")
+        return {str(backend): (int(str(at)), str(flags)) for backend, at, flags in rows}
+
+    def hours_heard(self, backend: str, since: int) -> set[int]:
+        """Hours (since 1970) in which the backend was heard of."""
+        rows = self._run("SELECT hour FROM seen WHERE backend=? AND hour >= ?", backend, since // 3600)
+        return {int(str(row[0])) for row in rows}
 
     def set_email(self, username: str, email: str) -> None:
         """Empty erases it."""

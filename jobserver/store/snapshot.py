@@ -132,6 +132,10 @@ class Snapshot:
     def workspace(self, name: str) -> Workspace | None:
         return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)
 
+    def own_workspace(self, name: str) -> Workspace | None:
+        """As it stands on this branch, which is main at some commit."""
+        return self._document(self._head, names.main_path(Kind.WORKSPACE, name), Workspace)
+
     def find(self, identifier: str) -> Stored | None:
         for place in self._places(identifier):
             if (request := self._document(self._head, place.request, JobRequest)) is not None:

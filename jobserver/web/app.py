@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bottle import Bottle
 
@@ -9,17 +10,29 @@ from jobserver.index.follow import Index
 from jobserver.service.auth import Auth
 from jobserver.service.gate import Gate
 from jobserver.service.live import Live
+from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Requests
+from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
 from jobserver.web.api.common import Visible
 from jobserver.web.api.job_requests import JobRequests
 from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
-from jobserver.web.api.people import People
+from jobserver.web.api.people import People as ApiPeople
+from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
+from jobserver.web.pages.assets import Assets
+from jobserver.web.pages.backends import Backends, Orgs
+from jobserver.web.pages.live import Live as LivePages
+from jobserver.web.pages.people import Identity, People
+from jobserver.web.pages.render import Renderer
+from jobserver.web.pages.sessions import Sessions
+from jobserver.web.pages.site import Site, Stand
+from jobserver.web.pages.work import Work
+from jobserver.web.pages.workspaces import Workspaces
 from jobserver.web.state_git import StateGit
 
 
@@ -37,6 +50,20 @@ class Parts:
     max_held: int = 256
     environment: Mapping[str, str] = field(default_factory=dict)
     strayed: Callable[[], Sequence[str]] = tuple
+    pages: "Pages | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the pages stand on beyond that; without it there are none. ``identity``: GitHub's log-in, if set up."""
+
+    secret_key: str
+    private: PrivateStore
+    studies: Studies
+    clock: Callable[[], datetime]
+    public: bool = False
+    proxies: Sequence[Network] = ()
+    identity: Identity | None = None
 
 
 def make_app(parts: Parts) -> Bottle:
@@ -44,7 +71,7 @@ def make_app(parts: Parts) -> Bottle:
     auth, metrics = Auth(parts.index), Metrics()
     visible = Visible(parts.index, parts.backends)
     job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
-    people = People(parts.index, visible)
+    people = ApiPeople(parts.index, visible)
     operations = Operations(parts.repo, parts.index, auth, metrics, parts.strayed)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
@@ -66,4 +93,37 @@ def make_app(parts: Parts) -> Bottle:
         endpoints.add(endpoint)
     state_git = StateGit(parts.repo, parts.index, auth, parts.live, dict(parts.environment))
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
+    if parts.pages is not None:
+        _add_pages(app, parts, parts.pages, visible, metrics)
     return app
+
+
+def _add_pages(app: Bottle, parts: Parts, more: Pages, visible: Visible, metrics: Metrics) -> None:
+    is_https = parts.base_url.startswith("https://")
+    assets = Assets()
+    stand = Stand(
+        parts.repo,
+        parts.index,
+        parts.gate,
+        parts.requests,
+        more.studies,
+        parts.live,
+        more.private,
+        Sessions(more.secret_key, more.private, more.clock, is_https),
+        Renderer(assets, is_https),
+        visible,
+        more.clock,
+        parts.base_url,
+        more.public,
+        more.proxies,
+    )
+    app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
+    site = Site(app, stand, metrics)
+    live = LivePages(site, parts.index, lambda: list(visible.slugs()))
+    parts.index.on_release(live.close)
+    metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
+    People(site, more.identity)
+    Work(site)
+    Backends(site)
+    Orgs(site)
+    Workspaces(site)

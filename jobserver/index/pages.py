@@ -1,0 +1,315 @@
+"""What the web pages read from the index, each within one view. Times are microseconds since 1970."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from jobserver.domain.names import backend_branch, is_request_id
+
+_COLUMNS = (
+    "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
+    " started_at, completed_at, updated_at, item"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job request in a list."""
+
+    identifier: str
+    backend: str
+    workspace: str
+    project: str | None
+    created_by: str
+    created_at: int
+    status: str
+    jobs: int
+    succeeded: int
+    started_at: int | None
+    completed_at: int | None
+    updated_at: int | None
+    actions: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    identifier: str
+    request: str
+    action: str
+    status: str
+    status_code: str
+    status_message: str
+    created_at: int
+    updated_at: int | None
+    started_at: int | None
+    completed_at: int | None
+    more: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """An empty field wants everything. ``before``: (created_at, identifier) of the last row of the page before."""
+
+    status: str = ""
+    backend: str = ""
+    workspace: str = ""
+    username: str = ""
+    query: str = ""
+    before: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cube:
+    """How many requests there are of each (backend, workspace, person, status): every count on the event log."""
+
+    cells: Sequence[tuple[str, str, str, str, int]]
+
+    def counts(self, chosen: Filter, backends: Collection[str]) -> dict[str, Counter[str]]:
+        """Per field of the filter, its values with their counts, all other fields as chosen."""
+        wanted = (chosen.backend, chosen.workspace, chosen.username, chosen.status)
+        fields = ("backend", "workspace", "username", "status")
+        found: dict[str, Counter[str]] = {name: Counter() for name in fields}
+        for *values, count in self.cells:
+            if values[0] not in backends:
+                continue
+            misses = [at for at in range(4) if wanted[at] and wanted[at] != values[at]]
+            for at, name in enumerate(fields):
+                if not misses or misses == [at]:
+                    found[name][values[at]] += count
+        return found
+
+
+def cube(sql: sqlite3.Connection) -> Cube:
+    rows = sql.execute(
+        "SELECT name, workspace, created_by, status, count(*) FROM requests JOIN branches ON id = branch"
+        " GROUP BY branch, workspace, created_by, status"
+    )
+    return Cube([(_slug(name), *rest) for name, *rest in rows])
+
+
+def _slug(branch: str) -> str:
+    return branch.removeprefix("backends/")
+
+
+def _row(values: Sequence[Any]) -> Row:
+    item = orjson.loads(values[12])
+    fields = [values[0], _slug(values[1]), *values[2:12]]
+    fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"]]
+    return Row(*fields)
+
+
+def _branches(sql: sqlite3.Connection, backends: Iterable[str]) -> list[int]:
+    wanted = {backend_branch(slug) for slug in backends}
+    return [number for number, name in sql.execute("SELECT id, name FROM branches") if name in wanted]
+
+
+def requests(sql: sqlite3.Connection, chosen: Filter, backends: Collection[str], limit: int) -> list[Row]:
+    """Newest first. One more than ``limit`` if there are more."""
+    shown = [chosen.backend] if chosen.backend else list(backends)
+    numbers = _branches(sql, [slug for slug in shown if slug in backends])
+    if not numbers:
+        return []
+    where, values = [f"branch IN ({','.join('?' * len(numbers))})"], list[Any](numbers)
+    for column, value in (
+        ("status", chosen.status),
+        ("workspace", chosen.workspace),
+        ("created_by", chosen.username),
+    ):
+        if value:
+            where.append(f"{column} = ?")
+            values.append(value)
+    if chosen.before is not None:
+        where.append("(requests.created_at, requests.identifier) < (?, ?)")
+        values += chosen.before
+    if chosen.query:
+        found = _search(sql, chosen, numbers, limit)
+        where.append(f"requests.identifier IN ({','.join('?' * len(found))})")
+        values += found
+    order = "INDEXED BY requests_created" if len(where) == 1 + (chosen.before is not None) else ""
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM requests {order} JOIN branches ON id = branch WHERE {' AND '.join(where)}"
+        " ORDER BY requests.created_at DESC, requests.identifier DESC LIMIT ?",
+        (*values, limit + 1),
+    )
+    return [_row(row) for row in rows]
+
+
+def _search(sql: sqlite3.Connection, chosen: Filter, numbers: Sequence[int], limit: int) -> list[str]:
+    """Ids of requests that ``query`` may mean: by id, by a job's id, by an action that contains it; newest first."""
+    text = chosen.query.strip().lower()
+    found: dict[str, int] = {}
+    if len(text) >= 4:
+        upper = text + "\U0010ffff"
+        for identifier, at in sql.execute(
+            "SELECT identifier, created_at FROM requests WHERE identifier >= ? AND identifier < ? LIMIT 100",
+            (text, upper),
+        ):
+            found[identifier] = at
+        for identifier, at in sql.execute(
+            "SELECT request, created_at FROM jobs WHERE identifier >= ? AND identifier < ? LIMIT 100", (text, upper)
+        ):
+            found[identifier] = at
+    before = chosen.before[0] if chosen.before else 1 << 62
+    for number in numbers:
+        for workspace, action in _actions(sql, number, chosen.workspace):
+            if text not in action.lower() and text not in workspace:
+                continue
+            rows = sql.execute(
+                "SELECT request, created_at FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at <= ?"
+                " ORDER BY created_at DESC LIMIT ?",
+                (number, workspace, action, before + 86_400_000_000, limit * 8),
+            )
+            found.update(rows)
+    return sorted(found, key=lambda one: found[one], reverse=True)[: 20 * limit]
+
+
+def _actions(sql: sqlite3.Connection, branch: int, workspace: str) -> list[tuple[str, str]]:
+    """Distinct (workspace, action) that were ever run, stepping through an index."""
+    found: list[tuple[str, str]] = []
+    at: tuple[str, str] = (workspace, "")
+    while True:
+        row = sql.execute(
+            "SELECT workspace, action FROM jobs WHERE branch=? AND (workspace, action) > (?, ?)"
+            + (" AND workspace=?" if workspace else "")
+            + " ORDER BY workspace, action LIMIT 1",
+            (branch, *at, workspace) if workspace else (branch, *at),
+        ).fetchone()
+        if row is None or len(found) >= 2000:
+            return found
+        found.append((row[0], row[1]))
+        at = row
+
+
+def running(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[Row]:
+    """What a runner has to look at, oldest first; of one person, or of everybody."""
+    numbers = _branches(sql, backends)
+    marks = ",".join("?" * len(numbers))
+    extra = " AND created_by = ?" if username else ""
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM requests JOIN branches ON id = branch WHERE branch IN ({marks}) AND active{extra}"
+        " ORDER BY requests.created_at, requests.identifier",
+        (*numbers, *([username] if username else [])),
+    )
+    return [_row(row) for row in rows]
+
+
+def request(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> tuple[Row, list[JobRow]] | None:
+    """One with its jobs, in the order they were made."""
+    numbers = _branches(sql, backends)
+    marks = ",".join("?" * len(numbers))
+    found = sql.execute(
+        f"SELECT {_COLUMNS}, branch FROM requests JOIN branches ON id = branch"
+        f" WHERE requests.identifier = ? AND branch IN ({marks})",
+        (identifier, *numbers),
+    ).fetchone()
+    if found is None:
+        return None
+    return _row(found), jobs(sql, found[13], identifier)
+
+
+_JOBS = (
+    "identifier, request, action, status, status_code, status_message, created_at, updated_at, started_at,"
+    " completed_at, more"
+)
+
+
+def jobs(sql: sqlite3.Connection, branch: int, request_: str) -> list[JobRow]:
+    rows = sql.execute(
+        f"SELECT {_JOBS} FROM jobs WHERE branch=? AND request=? ORDER BY created_at, identifier", (branch, request_)
+    )
+    return [_job(row) for row in rows]
+
+
+def _job(row: Sequence[Any]) -> JobRow:
+    fields = [*row[:10], orjson.loads(row[10]) if row[10] else {}]
+    return JobRow(*fields)
+
+
+def job(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> JobRow | None:
+    """Of several with one id (on different backends), the newest."""
+    numbers = _branches(sql, backends)
+    marks = ",".join("?" * len(numbers))
+    found = sql.execute(
+        f"SELECT {_JOBS} FROM jobs WHERE identifier = ? AND branch IN ({marks}) ORDER BY created_at DESC LIMIT 1",
+        (identifier, *numbers),
+    ).fetchone()
+    return None if found is None else _job(found)
+
+
+def resolve(sql: sqlite3.Connection, text: str) -> str | None:
+    """The request that a (partial) identifier means, if it means one only."""
+    text = text.strip().lower()
+    if is_request_id(text):
+        return text
+    found = sql.execute(
+        "SELECT identifier FROM requests WHERE identifier >= ? AND identifier < ? LIMIT 2", (text, text + "\U0010ffff")
+    ).fetchall()
+    return found[0][0] if len(found) == 1 and len(text) >= 4 else None
+
+
+def durations(sql: sqlite3.Connection, backend: str, workspace: str, actions: Iterable[str]) -> dict[str, list[int]]:
+    """action -> how long its last successes took, microseconds, newest first, at most 10."""
+    numbers = _branches(sql, [backend])
+    found: dict[str, list[int]] = {}
+    for action in actions:
+        for number in numbers:
+            rows = sql.execute(
+                "SELECT completed_at - started_at FROM jobs WHERE branch=? AND workspace=? AND action=?"
+                " AND status='succeeded' AND started_at IS NOT NULL AND completed_at > started_at"
+                " ORDER BY created_at DESC LIMIT 10",
+                (number, workspace, action),
+            ).fetchall()
+            if rows:
+                found[action] = [row[0] for row in rows]
+    return found
+
+
+def previous(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Row | None:
+    """The request on the same workspace before this one."""
+    chosen = Filter(workspace=row.workspace, before=(row.created_at, row.identifier))
+    found = requests(sql, chosen, backends, 1)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A backend at a glance. ``acknowledged``: requests whose runner has made jobs of them."""
+
+    active: int = 0
+    acknowledged: int = 0
+    running: int = 0
+    oldest_waiting: int | None = None
+    statuses: dict[str, int] = field(default_factory=dict)
+
+
+def queue(sql: sqlite3.Connection, backend: str) -> Queue:
+    numbers = _branches(sql, [backend])
+    if not numbers:
+        return Queue()
+    row = sql.execute(
+        "SELECT count(*), total(jobs > 0), total(status = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
+        " FROM requests WHERE branch = ? AND active",
+        numbers,
+    ).fetchone()
+    return Queue(row[0], int(row[1]), int(row[2]), row[3])
+
+
+def latest(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, JobRow]:
+    """action -> its job that was made last, over all requests of the workspace."""
+    found: dict[str, JobRow] = {}
+    for number in _branches(sql, backends):
+        for _, action in _actions(sql, number, workspace):
+            row = sql.execute(
+                f"SELECT {_JOBS} FROM jobs WHERE branch=? AND workspace=? AND action=?"
+                " ORDER BY created_at DESC LIMIT 1",
+                (number, workspace, action),
+            ).fetchone()
+            if action not in found or found[action].created_at < row[6]:
+                found[action] = _job(row)
+    return found

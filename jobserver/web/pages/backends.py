@@ -1,0 +1,157 @@
+"""The pages of backends, for everybody (`/status/`) and for SuperUsers (`/backends/`), and of organisations."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.names import Kind
+from jobserver.domain.permissions import PROJECT_ROLES, Permission, Role
+from jobserver.errors import forbidden, invalid, not_found
+from jobserver.index import pages
+from jobserver.web.pages import history, words
+from jobserver.web.pages.site import Look, Site, quiet, redirect, text, texts
+
+
+class Backends:
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/status/", self.status)
+        site.add("/status/<slug>/", self.monitor, is_open=True)
+        site.add("/backends/", self.listed, self.add)
+        site.add("/backends/<slug>/", self.show, self.change)
+        site.add("/backends/<slug>/audit/", self.audit)
+
+    def status(self, look: Look) -> HTTPResponse:
+        slugs = self._stand.visible.slugs()
+        seen = self._stand.live.seen()
+        with self._stand.index.view() as sql:
+            queues = {slug: pages.queue(sql, slug) for slug in slugs}
+        flags = {slug: words.raised(dict(seen[slug].flags)) if slug in seen else [] for slug in slugs}
+        strips = {slug: self._stand.live.strip(slug) for slug in slugs}
+        return self._site.page(
+            look, "status.html", title="Status", slugs=slugs, seen=seen, queues=queues, flags=flags, strips=strips
+        )
+
+    def monitor(self, look: Look, slug: str) -> HTTPResponse:
+        """For machines: 200 while the backend was seen in time, 503 otherwise."""
+        backend = look.directory.backends.get(slug) if slug in self._stand.visible.slugs() else None
+        if backend is None:
+            raise not_found(f"there is no backend {slug!r}")
+        late = quiet(look, [slug], self._stand.live.seen())
+        last = late[0][1] if late else None
+        said = "seen in time" if not late else f"not seen since {last:%Y-%m-%d %H:%M:%S} UTC" if last else "never seen"
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+        return HTTPResponse(f"{slug}: {said}\n".encode(), 503 if late else 200, headers)
+
+    def listed(self, look: Look, shown: str = "", slug: str = "") -> HTTPResponse:
+        self._admins_only(look)
+        return self._site.page(look, "backends.html", title="Backends", shown=shown, slug=slug)
+
+    def add(self, look: Look) -> HTTPResponse:
+        secret, digest = _new_token()
+        slug = text("slug", 64)
+        databases = tuple(part.strip() for part in text("databases", 500).split(",") if part.strip())
+        self._stand.gate.submit(
+            look.actor, c.AddBackend(slug, digest, text("name", 200), databases, text("parent_directory", 500)), "web"
+        )
+        return self.listed(self._site.look(), secret, slug)
+
+    def show(self, look: Look, slug: str, shown: str = "") -> HTTPResponse:
+        self._admins_only(look)
+        backend = look.directory.backends.get(slug)
+        if backend is None:
+            raise not_found(f"there is no backend {slug!r}")
+        return self._site.page(
+            look, "backend.html", title=slug, backend=backend, shown=shown, seen=self._stand.live.seen()
+        )
+
+    def change(self, look: Look, slug: str) -> HTTPResponse:
+        what = text("what")
+        if what == "rotate":
+            secret, digest = _new_token()
+            self._stand.gate.submit(look.actor, c.RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
+            return self.show(self._site.look(), slug, secret)
+        commands: dict[str, c.Command] = {"revoke": c.RevokeBackendToken(slug), "deactivate": c.DeactivateBackend(slug)}
+        if what not in commands:
+            raise invalid("expected rotate, revoke or deactivate", "what")
+        self._stand.gate.submit(look.actor, commands[what], "web")
+        return redirect(f"/backends/{slug}/")
+
+    def audit(self, look: Look, slug: str) -> HTTPResponse:
+        """Of the backend's own document, and of the last week on its branch."""
+        if slug not in look.directory.backends:
+            raise not_found(f"there is no backend {slug!r}")
+        found = history.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.BACKEND, slug)])
+        week = look.now - timedelta(days=7)
+        found += history.entries(self._stand.repo, names.backend_branch(slug), ["active", "archive"], week)
+        found.sort(key=lambda entry: entry.commit.time, reverse=True)
+        subject = f"Backend {slug}"
+        return self._site.page(
+            look, "audit.html", title=f"Audit: {subject}", subject=subject, back="/status/", entries=found[:200]
+        )
+
+    @staticmethod
+    def _admins_only(look: Look) -> None:
+        if not look.is_admin:
+            raise forbidden("this page is for SuperUsers")
+
+
+class Orgs:
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/orgs/", self.listed, self.add_org)
+        site.add("/orgs/<org>/", self.org, self.add_project)
+        site.add("/orgs/<org>/<project>/", self.project, self.set_member)
+
+    def listed(self, look: Look) -> HTTPResponse:
+        return self._site.page(look, "orgs.html", title="Organisations")
+
+    def add_org(self, look: Look) -> HTTPResponse:
+        self._stand.gate.submit(look.actor, c.AddOrg(text("slug", 64), text("name", 200)), "web")
+        return redirect("/orgs/")
+
+    def org(self, look: Look, org: str) -> HTTPResponse:
+        found = look.directory.org(org)
+        if found is None:
+            raise not_found(f"there is no organisation {org!r}")
+        projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
+        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects)
+
+    def add_project(self, look: Look, org: str) -> HTTPResponse:
+        self._stand.gate.submit(look.actor, c.AddProject(f"{org}/{text('slug', 64)}", text("name", 200)), "web")
+        return redirect(f"/orgs/{org}/")
+
+    def project(self, look: Look, org: str, project: str) -> HTTPResponse:
+        name = f"{org}/{project}"
+        found = look.directory.project(name)
+        if found is None:
+            raise not_found(f"there is no project {name!r}")
+        workspaces = [one for one in look.directory.workspaces.values() if one.project == name]
+        return self._site.page(
+            look,
+            "project.html",
+            title=found.name,
+            project=found,
+            name=name,
+            workspaces=workspaces,
+            can_manage=look.may(Permission.MANAGE_PROJECT_MEMBERS, name),
+            roles=sorted(PROJECT_ROLES),
+        )
+
+    def set_member(self, look: Look, org: str, project: str) -> HTTPResponse:
+        try:
+            roles = tuple(Role(value) for value in texts("roles"))
+        except ValueError as error:
+            raise invalid(str(error), "roles") from None
+        command = c.SetProjectMember(f"{org}/{project}", text("username", 64), roles)
+        self._stand.gate.submit(look.actor, command, "web")
+        return redirect(f"/orgs/{org}/{project}/")
+
+
+def _new_token() -> tuple[str, str]:
+    secret = secrets.token_hex(20)
+    return secret, hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""The audit tab: who did what when to one thing, as words and as a diff, and whether each signature verifies.
+
+Asks git, limited to the thing's paths and to the time it lived in; everything else on the pages reads the index.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jobserver.audit import signers as keys
+from jobserver.audit.receipts import Cover, covers, recorded
+from jobserver.domain import names
+from jobserver.errors import Error, invalid
+from jobserver.store.incoming import Commit
+from jobserver.store.piped import PipedObjects
+from jobserver.store.repo import StateRepo, git, program
+from jobserver.store.signing import verify
+
+_MOST = 200  # entries of a tab
+_DIFF_BYTES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``signature``: empty if it verifies, else what is wrong, or who pushed it. ``is_sound``: nothing is wrong."""
+
+    commit: Commit
+    actor: str
+    via: str
+    signature: str
+    is_sound: bool
+    diff: Sequence[str]
+
+
+def entries(
+    repo: StateRepo, branch: str, paths: Sequence[str], since: datetime | None = None, until: datetime | None = None
+) -> list[Entry]:
+    """Newest first. Raises `Error` (unavailable) if git can't be asked."""
+    limits = [f"--since={int(since.timestamp()) - 60}"] if since else []
+    limits += [f"--until={int(until.timestamp()) + 86_400}"] if until else []
+    listed = git(
+        repo.path, "log", f"--max-count={_MOST}", "--format=%H", *limits, "--end-of-options", branch, "--", *paths
+    )
+    shas = listed.split()
+    objects = PipedObjects(repo.path)
+    try:
+        known = keys.read(git(repo.path, "show", f"{names.MAIN}:allowed_signers"))
+        commits = [objects.commit(sha) for sha in shas]
+        pushed = _pushed(objects, repo, branch) if any(not commit.signature for commit in commits) else {}
+        return [_entry(repo, commit, known, pushed, paths) for commit in commits]
+    finally:
+        objects.close()
+
+
+def _entry(
+    repo: StateRepo, commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cover], paths: Sequence[str]
+) -> Entry:
+    problem, cover = _problem(commit, known), pushed.get(commit.sha)
+    if problem and cover is not None:
+        said, is_sound = f"pushed by {cover.actor}, with a receipt", True
+    else:
+        said, is_sound = problem, not problem
+    actor = str(cover.actor) if problem and cover else commit.trailer("Actor") or commit.author
+    return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _diff(repo, commit.sha, paths))
+
+
+def _problem(commit: Commit, known: dict[str, keys.Signer]) -> str:
+    try:
+        signer = known.get(verify(commit.signature, commit.signed))
+    except Error as error:
+        return str(error)
+    if signer is None:
+        return "is signed by a key that is not the server's"
+    return "" if signer.was_valid(commit.at) else "is signed by a key that was not valid then"
+
+
+def _pushed(objects: PipedObjects, repo: StateRepo, branch: str) -> dict[str, Cover]:
+    try:
+        audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", names.AUDIT).split()
+        line = git(repo.path, "rev-list", "--reverse", branch).split()
+        record = recorded(objects, map(objects.commit, audit))
+        return covers(record, branch, {sha: at for at, sha in enumerate(line)}, line)
+    except Error:
+        return {}
+
+
+def _diff(repo: StateRepo, sha: str, paths: Sequence[str]) -> list[str]:
+    done = subprocess.run(
+        [program(), "-C", str(repo.path), "show", "--format=", "-M", "-U1", "--no-color", sha, "--", *paths],
+        capture_output=True,
+        check=False,
+    )
+    text = done.stdout[:_DIFF_BYTES].decode("utf-8", "replace")
+    kept = [line for line in text.splitlines() if not line.startswith(("diff ", "index ", "new file", "deleted file"))]
+    return [*kept, "…"] if len(done.stdout) > _DIFF_BYTES else kept
+
+
+def commit_at(repo: StateRepo, branch: str, text: str) -> str:
+    """The commit of ``branch`` that ``text`` names: an id (or its beginning), or a time. Raises `Error` (invalid)."""
+    try:
+        if 7 <= len(text) <= 40 and all(char in "0123456789abcdef" for char in text):
+            sha = git(repo.path, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").strip()
+            if git(repo.path, "merge-base", sha, branch).strip() == sha:
+                return sha
+            raise invalid(f"commit {text} is not in the history of {branch}", "at")
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid("expected a commit id, or a time such as 2026-11-24T09:30:00Z", "at") from None
+    except Error as error:
+        if error.where == "at":
+            raise
+        raise invalid(f"there is no commit {text}", "at") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = git(repo.path, "rev-list", "-1", f"--before={int(moment.timestamp())}", branch).strip()
+    if not found:
+        raise invalid(f"there was nothing before {text}", "at")
+    return found

@@ -1,0 +1,177 @@
+"""Logging in (GitHub, one-time links) and out; a person's own settings; for SuperUsers, everybody's roles."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Protocol
+
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain.names import is_username
+from jobserver.domain.permissions import GLOBAL_ROLES, SERVER, Role
+from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.service.private import check_email
+from jobserver.web.clients import Limit
+from jobserver.web.pages.site import Look, Site, local, redirect, text, texts
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who GitHub says it is."""
+
+    username: str
+    name: str
+    email: str
+
+
+class Identity(Protocol):
+    """`jobserver.service.github_login`; None where no OAuth application is configured."""
+
+    def login_url(self, state: str, back: str) -> str: ...
+    def person(self, code: str, state: str) -> tuple[str, str, str]:
+        """(user name, name, email). Raises `Error`: forbidden for who is not in the organisation, unavailable."""
+
+
+class People:
+    def __init__(self, site: Site, identity: Identity | None) -> None:
+        self._site, self._stand, self._identity = site, site.stand, identity
+        self._limit = Limit(most=10, seconds=60)
+        site.add("/login/", self.login, is_open=True)
+        site.add("/login/github/", self.to_github, is_open=True)
+        site.add("/login/github/callback/", self.from_github, is_open=True)
+        site.add("/login/link/<token>/", self.link, self.use_link, is_open=True)
+        site.add("/logout/", post=self.logout, is_open=True)
+        site.add("/settings/", self.settings, self.save)
+        site.add("/users/", self.users, self.add_user)
+        site.add("/users/<username>/", self.user, self.save_user)
+
+    # Logging in
+
+    def login(self, look: Look) -> HTTPResponse:
+        if look.user is not None:
+            return redirect(local(text("next") or "/"))
+        reply = self._site.page(look, "login.html", title="Log in", has_github=self._identity is not None)
+        self._stand.sessions.remember(reply, "next", local(text("next") or "/"))
+        return reply
+
+    def to_github(self, look: Look) -> HTTPResponse:
+        if self._identity is None:
+            raise not_found("logging in with GitHub is not set up here: ask an administrator for a log-in link")
+        self._slow_down()
+        state = secrets.token_urlsafe(16)
+        reply = redirect(self._identity.login_url(state, f"{self._stand.base_url}/login/github/callback/"))
+        self._stand.sessions.remember(reply, "state", state)
+        return reply
+
+    def from_github(self, look: Look) -> HTTPResponse:
+        state = self._stand.sessions.recall("state")
+        if self._identity is None or not state or text("state") != state:
+            self._limit.failed(self._stand.client())
+            raise forbidden("this log-in was not begun here, or too long ago: begin again")
+        person = Person(*self._identity.person(text("code"), state))
+        if not is_username(person.username):
+            raise invalid(f"GitHub's name {person.username!r} can't be used here")
+        known = self._stand.index.directory().user(person.username)
+        if known is None:
+            self._stand.gate.submit(SERVER, c.WelcomeUser(person.username, person.name[:200]), "github")
+            if person.email and not self._stand.private.email(person.username):
+                self._stand.private.set_email(person.username, person.email)
+        elif not known.active:
+            raise forbidden(f"{person.username} is switched off: ask an administrator")
+        return self._logged_in(person.username)
+
+    def link(self, look: Look, token: str) -> HTTPResponse:
+        """Only shows a button: mail scanners open links."""
+        self._slow_down()
+        owner = self._stand.sessions.link_owner(token)
+        if owner is None:
+            self._limit.failed(self._stand.client())
+            raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
+        return self._site.page(look, "login_link.html", title="Log in", owner=owner[0])
+
+    def use_link(self, look: Look, token: str) -> HTTPResponse:
+        self._slow_down()
+        username = self._stand.sessions.use_link(token)
+        user = self._stand.index.directory().user(username) if username else None
+        if user is None or not user.active:
+            self._limit.failed(self._stand.client())
+            raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
+        return self._logged_in(user.username)
+
+    def _logged_in(self, username: str) -> HTTPResponse:
+        reply = redirect(local(self._stand.sessions.recall("next") or "/"))
+        self._stand.sessions.begin(reply, username)
+        return reply
+
+    def logout(self, look: Look) -> HTTPResponse:
+        reply = redirect("/login/")
+        self._stand.sessions.end(reply, look.session)
+        return reply
+
+    def _slow_down(self) -> None:
+        if seconds := self._limit.wait(self._stand.client()):
+            raise Error(Code.UNAVAILABLE, f"too many failed attempts from here: try again in {seconds} s")
+
+    # One's own
+
+    def settings(self, look: Look, shown: str = "") -> HTTPResponse:
+        assert look.user is not None
+        return self._site.page(
+            look,
+            "settings.html",
+            title="Settings",
+            email=self._stand.private.email(look.user.username),
+            uses=self._stand.private.token_uses(),
+            shown=shown,
+        )
+
+    def save(self, look: Look) -> HTTPResponse:
+        username, what = look.actor.name, text("what")
+        if what == "email":
+            address = text("email")
+            self._stand.private.set_email(username, check_email(address) if address else "")
+        elif what == "new-token":
+            secret = secrets.token_hex(20)
+            digest = hashlib.sha256(secret.encode()).hexdigest()
+            label = text("label", 100) or "from the settings page"
+            self._stand.gate.submit(look.actor, c.AddUserToken(username, label, digest), "web")
+            return self.settings(self._site.look(), shown=secret)
+        elif what == "revoke":
+            self._stand.gate.submit(look.actor, c.RevokeUserToken(username, text("label", 200)), "web")
+        return redirect("/settings/")
+
+    # Everybody's
+
+    def users(self, look: Look) -> HTTPResponse:
+        _admins_only(look)
+        return self._site.page(look, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
+
+    def add_user(self, look: Look) -> HTTPResponse:
+        command = c.AddUser(text("username"), text("name", 200), _roles(texts("roles")))
+        self._stand.gate.submit(look.actor, command, "web")
+        return redirect("/users/")
+
+    def user(self, look: Look, username: str) -> HTTPResponse:
+        _admins_only(look)
+        user = look.directory.user(username)
+        if user is None:
+            raise not_found(f"there is no user {username!r}")
+        return self._site.page(look, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
+
+    def save_user(self, look: Look, username: str) -> HTTPResponse:
+        command = c.SetUserRoles(username, _roles(texts("roles")), bool(text("active")))
+        self._stand.gate.submit(look.actor, command, "web")
+        return redirect(f"/users/{username}/")
+
+
+def _roles(values: list[str]) -> tuple[Role, ...]:
+    try:
+        return tuple(Role(value) for value in values)
+    except ValueError as error:
+        raise invalid(str(error), "roles") from None
+
+
+def _admins_only(look: Look) -> None:
+    if not look.is_admin:
+        raise forbidden("this page is for SuperUsers")

@@ -1,0 +1,75 @@
+"""Templates as answers: escaped always, with the headers that every page has."""
+
+import gzip
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bottle import HTTPResponse, request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from jobserver.web.pages import words
+from jobserver.web.pages.assets import Assets
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_WORTH_PACKING = 1000  # bytes
+
+
+class Renderer:
+    """``clock``: aware, UTC."""
+
+    def __init__(self, assets: Assets, is_https: bool) -> None:
+        self._is_https = is_https
+        self._env = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._env.globals.update(asset=assets.url, words=words)
+        self._env.filters.update(when=when, clock=words.clock)
+
+    def text(self, template: str, values: Mapping[str, Any]) -> str:
+        return self._env.get_template(template).render(values)
+
+    def page(self, template: str, values: Mapping[str, Any], status: int = 200) -> HTTPResponse:
+        return self.answer(self.text(template, values).encode(), status)
+
+    def answer(self, body: bytes, status: int = 200) -> HTTPResponse:
+        headers = {"Content-Type": "text/html; charset=utf-8", **self.headers()}
+        if len(body) > _WORTH_PACKING and "gzip" in request.get_header("Accept-Encoding", ""):
+            body = gzip.compress(body, 1)
+            headers["Content-Encoding"] = "gzip"
+        return HTTPResponse(body, status, headers)
+
+    def headers(self) -> dict[str, str]:
+        found = {
+            "Content-Security-Policy": CSP,
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "same-origin",
+            "Cache-Control": "no-store",
+            "Vary": "Cookie, Accept-Encoding",
+        }
+        if self._is_https:
+            found["Strict-Transport-Security"] = "max-age=31536000"
+        return found
+
+
+def when(at: datetime | int | None, now: datetime, none: str = "–") -> Markup:
+    """A time, relative, with the exact one (UTC) on hover and for machines."""
+    if isinstance(at, int):
+        at = words.moment(at)
+    if at is None:
+        return Markup.escape(none)
+    at = at.astimezone(UTC)
+    exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact, words.ago(at, now))

@@ -1,0 +1,219 @@
+"""What every page goes through: who looks, whether the form is genuine, what went wrong in words."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from bottle import Bottle, HTTPResponse, request
+
+from jobserver.domain.admit import permissions_of
+from jobserver.domain.documents import User
+from jobserver.domain.permissions import Actor, ActorKind, Permission
+from jobserver.errors import Code, Error, Fault, forbidden, invalid
+from jobserver.index.directory import Directory
+from jobserver.index.follow import Index
+from jobserver.service.gate import Gate
+from jobserver.service.live import Live, Seen
+from jobserver.service.private import PrivateStore
+from jobserver.service.requests import Requests
+from jobserver.service.studies.choose import Studies
+from jobserver.store.repo import StateRepo
+from jobserver.web import http
+from jobserver.web.api.common import Visible
+from jobserver.web.clients import Network, address
+from jobserver.web.metrics import Metrics
+from jobserver.web.pages.render import Renderer
+from jobserver.web.pages.sessions import Session, Sessions
+
+_log = logging.getLogger(__name__)
+_STATUS = {
+    Code.INVALID: 400,
+    Code.CONFLICT: 409,
+    Code.NOT_FOUND: 404,
+    Code.FORBIDDEN: 403,
+    Code.UNAUTHENTICATED: 401,
+    Code.UNAVAILABLE: 503,
+}
+_MAX_FORM = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One request for a page. ``user`` is None where nobody is logged in."""
+
+    directory: Directory
+    user: User | None
+    session: Session | None
+    now: datetime
+
+    @property
+    def actor(self) -> Actor:
+        """Raises `Error` (unauthenticated) where nobody is logged in."""
+        if self.user is None:
+            raise Error(Code.UNAUTHENTICATED, "log in first")
+        return Actor(ActorKind.USER, self.user.username)
+
+    def may(self, permission: Permission, project: str | None = None) -> bool:
+        return self.user is not None and permission in permissions_of(self.directory, self.user, project)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.may(Permission.ADMINISTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What the pages stand on. ``public``: they can be read without logging in."""
+
+    repo: StateRepo
+    index: Index
+    gate: Gate
+    requests: Requests
+    studies: Studies
+    live: Live
+    private: PrivateStore
+    sessions: Sessions
+    render: Renderer
+    visible: Visible
+    clock: Callable[[], datetime]
+    base_url: str
+    public: bool = False
+    proxies: Sequence[Network] = ()
+
+    def client(self) -> str:
+        return address(self.proxies)
+
+
+Handler = Callable[..., HTTPResponse]
+"""Takes the `Look` and the URL's parts by name."""
+
+
+class Site:
+    """Adds pages to a bottle application."""
+
+    def __init__(self, app: Bottle, stand: Stand, metrics: Metrics) -> None:
+        self.stand, self._app, self._metrics = stand, app, metrics
+
+    def add(self, path: str, get: Handler | None = None, post: Handler | None = None, is_open: bool = False) -> None:
+        """``is_open``: for who is not logged in."""
+        handlers = {"GET": get, "POST": post}
+
+        def call(**parts: str) -> HTTPResponse:
+            started = perf_counter()
+            reply = self._answer(handlers, is_open, parts)
+            self._metrics.observe(path, request.method, reply.status_code, perf_counter() - started)
+            return reply
+
+        # "ANY", as all other routes: bottle would prefer a pattern for GET to an exact path for any method.
+        self._app.route(path, "ANY", call)
+        if path.endswith("/") and path != "/":
+            self._app.route(path.removesuffix("/"), "ANY", _slash)
+
+    def look(self) -> Look:
+        stand = self.stand
+        directory = stand.index.directory()
+        session = stand.sessions.current()
+        user = directory.user(session.username) if session else None
+        if user is None or not user.active:  # disabled: at once, sessions too
+            session, user = None, None
+        return Look(directory, user, session, stand.clock())
+
+    def _answer(self, handlers: Mapping[str, Handler | None], is_open: bool, parts: Mapping[str, str]) -> HTTPResponse:
+        look: Look | None = None
+        try:
+            look = self.look()
+            method = "GET" if request.method == "HEAD" else request.method
+            handler = handlers.get(method)
+            if handler is None:
+                return self.error(look, Error(Code.INVALID, "this page can't be used like that"), 405)
+            if look.user is None and not is_open and not (method == "GET" and self.stand.public):
+                return redirect(f"/login/?next={quote(request.path)}")
+            if method == "POST":
+                self._check_form(look)
+            return handler(look, **parts)
+        except Error as error:
+            return self.error(look, error)
+        except http.TooLarge:
+            return self.error(look, invalid("this form is too large"), 413)
+        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
+            _log.exception("%s %s", request.method, request.path)
+            return self.error(look, Error(Code.UNAVAILABLE, "a bug in the server; it has been logged"), 500)
+
+    def _check_form(self, look: Look) -> None:
+        if request.content_length > _MAX_FORM:
+            raise http.TooLarge
+        origin = http.header("Origin")
+        here = {self.stand.base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{http.header('Host')}"}
+        if http.header("Sec-Fetch-Site") not in (None, "same-origin", "none") or (origin and origin not in here):
+            raise forbidden("this form was sent from another site")
+        if not self.stand.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
+            raise forbidden("this form is too old, or not from here: go back, reload the page, and send it again")
+
+    # Answers
+
+    def page(self, look: Look, template: str, status: int = 200, **values: Any) -> HTTPResponse:
+        return self.stand.render.page(template, {**self._common(look), **values}, status)
+
+    def _common(self, look: Look) -> dict[str, Any]:
+        stand = self.stand
+        seen = stand.live.seen()
+        return {
+            "look": look,
+            "now": look.now,
+            "path": request.path,
+            "form": stand.sessions.form_token(look.session),
+            "quiet": quiet(look, stand.visible.slugs(), seen),
+            "title": "",
+        }
+
+    def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:
+        status = status or _STATUS[error.code]
+        faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
+        empty = look or Look(Directory(), None, None, self.stand.clock())
+        reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
+        if status == 503:
+            reply.set_header("Retry-After", "5")
+        return reply
+
+
+def quiet(look: Look, slugs: Sequence[str], seen: Mapping[str, Seen]) -> list[tuple[str, datetime | None]]:
+    """(backend, when it was last seen) of those that were not for longer than they said."""
+    found = []
+    for slug in slugs:
+        backend = look.directory.backends[slug]
+        if backend.active:
+            last = seen[slug].last_seen if slug in seen else None
+            if last is None or (look.now - last).total_seconds() > backend.alert_after_minutes * 60:
+                found.append((slug, last))
+    return found
+
+
+def redirect(where: str, status: int = 303) -> HTTPResponse:
+    return HTTPResponse(b"", status, {"Location": where, "Cache-Control": "no-store"})
+
+
+def local(where: str) -> str:
+    """A path of ours, or the front page: nobody is sent to another site by a link to us."""
+    parts = urlsplit(where)
+    fine = where.startswith("/") and not where.startswith("//") and "\\" not in where and where.isprintable()
+    return where if fine and not parts.scheme and not parts.netloc else "/"
+
+
+def text(name: str, most: int = 1000) -> str:
+    """A field of the form or the query, cut to size."""
+    source = request.forms if request.method == "POST" else request.query
+    return str(source.getunicode(name) or "").strip()[:most]
+
+
+def texts(name: str) -> list[str]:
+    source = request.forms if request.method == "POST" else request.query
+    return [value for value in source.decode().getall(name) if value][:2000]
+
+
+def _slash(**_: str) -> HTTPResponse:
+    query = f"?{request.query_string}" if request.query_string else ""
+    return redirect(f"{request.path}/{query}", 301)

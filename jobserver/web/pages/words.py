@@ -1,0 +1,97 @@
+"""Statuses, codes, flags and times in words that people use, with what to do next. Pure."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+STATUS = {
+    "pending": "Waiting",
+    "running": "Running",
+    "failed": "Failed",
+    "succeeded": "Succeeded",
+    "unknown": "Not picked up yet",
+}
+SIGNS = {"pending": "◷", "running": "▶", "failed": "✕", "succeeded": "✓", "unknown": "…"}
+
+# code -> (what it means, what to do next)
+CODES = {
+    "created": ("The runner has made this job.", ""),
+    "initiated": ("The runner is about to start it.", ""),
+    "paused": ("The backend is paused.", "It goes on by itself when the backend does."),
+    "waiting_db_maintenance": ("The backend's database is being maintained.", "It goes on by itself afterwards."),
+    "waiting_on_dependencies": ("Waits for the actions that it needs.", ""),
+    "waiting_on_workers": ("Waits for a free place on the backend.", ""),
+    "waiting_on_db_workers": ("Waits for a free place on the backend's database.", ""),
+    "waiting_on_reboot": ("The runner was restarted; the job will run again.", ""),
+    "waiting_on_new_task": ("The runner is starting it anew.", ""),
+    "preparing": ("The study is being made ready.", ""),
+    "prepared": ("The study is ready.", ""),
+    "executing": ("It runs.", ""),
+    "executed": ("It has run; its outputs are being collected.", ""),
+    "finalizing": ("Its outputs are being collected.", ""),
+    "finalized": ("Its outputs are collected.", ""),
+    "succeeded": ("It ran to its end, and its outputs are there.", ""),
+    "dependency_failed": ("It was not run, because an action that it needs failed.", "Look at that action first."),
+    "nonzero_exit": ("The study's own command ended with an error.", "Read its log on the backend; run it locally."),
+    "cancelled_by_user": ("Somebody cancelled it.", "Run it again if it is still wanted."),
+    "unmatched_patterns": (
+        "It ran, but did not make the files that project.yaml promises.",
+        "Compare its `outputs` in project.yaml with what it writes.",
+    ),
+    "internal_error": (
+        "Something went wrong on the backend, not in the study.",
+        "Try again; if it stays, tell its operator.",
+    ),
+    "killed_by_admin": ("An administrator ended it.", "Ask them, or run it again."),
+    "stale_codelists": ("The study's codelists are out of date.", "Update them, commit, and run it again."),
+    "job_error": ("The job could not be begun as project.yaml describes it.", "Read the message; mend project.yaml."),
+}
+
+FLAGS = {
+    "paused": "It is paused: nothing new is started.",
+    "mode": "Its database is being maintained: jobs that need it wait.",
+    "manual-db-maintenance": "Its database is being maintained by hand: jobs that need it wait.",
+}
+
+
+def moment(micros: int | None) -> datetime | None:
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """``3 minutes ago``, ``in 2 hours``."""
+    seconds = int((now - at).total_seconds())
+    said = length(abs(seconds))
+    if abs(seconds) < 5:
+        return "just now"
+    return f"{said} ago" if seconds > 0 else f"in {said}"
+
+
+def length(seconds: float) -> str:
+    """``45 seconds``, ``2 minutes``, ``3 hours``, ``4 days``: the largest unit of which there is one."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    count = int(seconds)
+    return f"{count} second{'s' if count != 1 else ''}"
+
+
+def clock(seconds: float) -> str:
+    """``HH:MM:SS``."""
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def meaning(code: str) -> tuple[str, str]:
+    return CODES.get(code, ("", ""))
+
+
+def raised(flags: "dict[str, dict[str, object]]") -> list[str]:
+    """What a runner's flags say of it, in words."""
+    off = (None, "", False, "false", "False", "off", "no")
+    return [words for flag, words in FLAGS.items() if flag in flags and flags[flag].get("v") not in off]

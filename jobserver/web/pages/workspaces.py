@@ -1,0 +1,174 @@
+"""The pages of workspaces: making one, asking for jobs on it, its past, its switches."""
+
+import orjson
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.documents import Workspace
+from jobserver.domain.names import Kind
+from jobserver.domain.permissions import Permission
+from jobserver.domain.pipeline import RUN_ALL
+from jobserver.errors import Code, Error, Fault, not_found
+from jobserver.index import pages
+from jobserver.index.pages import Filter
+from jobserver.service.studies.base import Study
+from jobserver.web.pages import history
+from jobserver.web.pages.graph import picture
+from jobserver.web.pages.site import Look, Site, redirect, text, texts
+
+_PAGE = 25
+
+
+class Workspaces:
+    """Added last: a workspace's page stands at the root, beside all others."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/workspaces/new/", self.new, self.create)
+        site.add("/workspaces/new/branches/", self.branches)
+        site.add("/<name>/", self.show, self.ask)
+        site.add("/<name>/logs/", self.logs)
+        site.add("/<name>/switch/", post=self.switch)
+        site.add("/<name>/audit/", self.audit)
+
+    # Making one
+
+    def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
+        known = sorted({one.repo for one in look.directory.workspaces.values()})
+        projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
+        wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
+        databases = sorted({db for backend in look.directory.backends.values() for db in backend.databases})
+        return self._site.page(
+            look,
+            "new_workspace.html",
+            400 if error else 200,
+            title="New workspace",
+            repos=known,
+            projects=projects,
+            databases=databases or ["full", "slice"],
+            wanted=wanted,
+            error=error,
+        )
+
+    def create(self, look: Look) -> HTTPResponse:
+        name = text("name", 200).lower()
+        try:
+            repo = self._stand.studies.check_repo(text("repo", 500))
+            branch = text("branch", 255) or "main"
+            self._stand.studies.resolve(repo, branch)
+            command = c.AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
+            self._stand.gate.submit(look.actor, command, "web")
+        except Error as error:
+            if error.code in (Code.UNAVAILABLE, Code.UNAUTHENTICATED):
+                raise
+            return self.new(look, error)
+        return redirect(f"/{name}/")
+
+    def branches(self, look: Look) -> HTTPResponse:
+        """For the branch picker."""
+        try:
+            found = [branch.name for branch in self._stand.studies.branches(text("repo", 500))]
+            data: dict[str, object] = {"branches": found[:2000]}
+        except Error as error:
+            data = {"branches": [], "problem": str(error)}
+        headers = {"Content-Type": "application/json", **self._stand.render.headers()}
+        return HTTPResponse(orjson.dumps(data), 200, headers)
+
+    # One
+
+    def _find(self, look: Look, name: str) -> Workspace:
+        found = look.directory.workspace(name)
+        if found is None:
+            raise not_found(f"there is no workspace {name!r}, and no other page at this address")
+        return found
+
+    def show(self, look: Look, name: str, error: Error | None = None) -> HTTPResponse:
+        workspace = self._find(look, name)
+        at = text("at", 64)
+        if at:
+            commit = history.commit_at(self._stand.repo, names.MAIN, at)
+            was = self._stand.repo.writer.look(names.MAIN, lambda state: state.own_workspace(name), at=commit)
+            if was is None:
+                raise not_found(f"there was no workspace {name!r} at {at}")
+            workspace = was
+        study, problem = self._study(workspace)
+        slugs = self._stand.visible.slugs()
+        backends = [look.directory.backends[slug] for slug in slugs if look.directory.backends[slug].active]
+        with self._stand.index.view() as sql:
+            latest = pages.latest(sql, name, slugs)
+            recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
+        needs = {
+            action: list(one.needs)
+            for action, one in (study.pipeline.actions.items() if study else ())
+            if action != RUN_ALL
+        }
+        return self._site.page(
+            look,
+            "workspace.html",
+            400 if error else 200,
+            title=name,
+            workspace=workspace,
+            at=at,
+            study=study,
+            problem=problem,
+            backends=backends,
+            latest=latest,
+            recent=recent,
+            failed=[action for action in needs if action in latest and latest[action].status == "failed"],
+            picture=picture(needs, {action: job.status for action, job in latest.items()}) if needs else None,
+            can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
+            can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
+            chosen=texts("actions") or texts("requested_actions"),
+            error=error,
+            run_all=RUN_ALL,
+        )
+
+    def _study(self, workspace: Workspace) -> tuple[Study | None, list[Fault]]:
+        try:
+            return self._stand.studies.project(workspace.repo, workspace.branch), []
+        except Error as error:
+            return None, list(error.faults) or [Fault(str(error))]
+
+    def ask(self, look: Look, name: str) -> HTTPResponse:
+        workspace = self._find(look, name)
+        try:
+            written = self._stand.requests.ask(
+                look.actor,
+                workspace.name,
+                tuple(texts("requested_actions")),
+                text("backend", 64),
+                "web",
+                force_run_dependencies=bool(text("force_run_dependencies")),
+                will_notify=bool(text("will_notify")),
+                database_name=text("database_name", 64) or None,
+            )
+        except Error as error:
+            if error.code not in (Code.INVALID, Code.CONFLICT):
+                raise
+            return self.show(look, name, error)
+        return redirect(f"/job-requests/{written.changes.result['identifier']}/")
+
+    def switch(self, look: Look, name: str) -> HTTPResponse:
+        self._find(look, name)
+        what, on = text("what"), bool(text("on"))
+        if what == "archived":
+            command = c.ChangeWorkspace(name, archived=on)
+        else:
+            command = c.ChangeWorkspace(name, should_notify=on)
+        self._stand.gate.submit(look.actor, command, "web")
+        return redirect(f"/{name}/")
+
+    def logs(self, look: Look, name: str) -> HTTPResponse:
+        self._find(look, name)
+        query = text("q", 100)
+        return redirect(f"/jobs/?workspace={name}" + (f"&q={query}" if query else ""))
+
+    def audit(self, look: Look, name: str) -> HTTPResponse:
+        self._find(look, name)
+        paths = [names.main_path(Kind.WORKSPACE, name)]
+        found = history.entries(self._stand.repo, names.MAIN, paths)
+        subject = f"Workspace {name}"
+        return self._site.page(
+            look, "audit.html", title=f"Audit: {subject}", subject=subject, back=f"/{name}/", entries=found
+        )

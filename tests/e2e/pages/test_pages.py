@@ -1,0 +1,327 @@
+"""The pages over plain HTTP: who may see them, what forms do, what is refused; nothing here needs JavaScript."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.harness import Site, job, until
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    made.start()
+    yield made
+    made.stop()
+    made.check_record()
+
+
+class Browser(httpx.Client):
+    """Somebody with a session and no JavaScript."""
+
+    def __init__(self, site: Site, who: str | None) -> None:
+        super().__init__(base_url=site.url, timeout=30)
+        if who is not None:
+            link = site.run("user", "login-link", who)
+            page = self.get(link)
+            assert page.status_code == 200, page.text
+            answer = self.post(link, data={"form": self.token(page)})
+            assert answer.status_code == 303, answer.text
+
+    def __enter__(self) -> "Browser":
+        return self  # it has called already
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def token(page: httpx.Response) -> str:
+        found = re.search(r'name="form" value="([^"]+)"', page.text)
+        assert found, page.text
+        return found[1]
+
+    def submit(self, path: str, page: str | None = None, **fields: object) -> httpx.Response:
+        token = self.token(self.get(page or path))
+        return self.post(path, data={"form": token, **fields})
+
+
+@pytest.fixture
+def alice(site: Site) -> Iterator[Browser]:
+    with Browser(site, "alice") as browser:
+        yield browser
+
+
+@pytest.fixture
+def root(site: Site) -> Iterator[Browser]:
+    with Browser(site, "root") as browser:
+        yield browser
+
+
+PAGES = ["/", "/jobs/", "/status/", "/orgs/", "/orgs/datalab/", "/orgs/datalab/trends/", "/settings/", "/plain/",
+         "/workspaces/new/", "/plain/audit/", "/backends/tpp/audit/"]  # fmt: skip
+ADMIN_PAGES = ["/backends/", "/backends/tpp/", "/users/", "/users/alice/"]
+
+
+def test_every_page_needs_a_log_in_and_has_its_headers(site: Site, alice: Browser, root: Browser) -> None:
+    with Browser(site, None) as nobody:
+        for path in (*PAGES, *ADMIN_PAGES):
+            answer = nobody.get(path)
+            assert answer.status_code == 303, path
+            assert answer.headers["Location"].startswith("/login/?next="), path
+        for path in PAGES:
+            answer = alice.get(path)
+            assert answer.status_code == 200, (path, answer.text)
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "style=" not in answer.text
+        for path in ADMIN_PAGES:
+            assert alice.get(path).status_code == 403, path
+            assert root.get(path).status_code == 200, path
+        assert nobody.get("/login/").status_code == 200
+        assert alice.get("/nothing-here/").status_code == 404
+        assert alice.get("/job-requests/aaaaaaaaaaaaaaaa/").status_code == 404
+        assert alice.get("/plain").headers["Location"] == "/plain/"
+        assert alice.get("/job-requests/").headers["Location"] == "/jobs/"
+
+
+def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser) -> None:
+    answer = alice.submit("/plain/", requested_actions=["generate", "analyse"], backend="tpp", database_name="full")
+    assert answer.status_code == 303, answer.text
+    path = answer.headers["Location"]
+    identifier = path.split("/")[2]
+    assert "has not picked it up yet" in alice.get(path).text
+    with site.client("tpp") as tpp:
+        tpp.report(
+            job(identifier, f"g{identifier}", "succeeded", 1),
+            job(identifier, f"a{identifier}", "running", 1, action="analyse"),
+        )
+    page = alice.get(path).text
+    assert "Running" in page
+    assert f'href="/jobs/a{identifier}/"' in page
+    assert alice.get(f"/jobs/a{identifier}/").status_code == 200
+    answer = alice.submit(f"{path}cancel/", page=path, actions="analyse")
+    assert answer.status_code == 303
+    assert "Cancel requested" in alice.get(path).text
+    with site.client("tpp") as tpp:
+        failed = job(identifier, f"a{identifier}", "failed", 2, action="analyse", status_code="nonzero_exit")
+        tpp.report(job(identifier, f"g{identifier}", "succeeded", 1), failed)
+    page = alice.get(path).text
+    assert "Rerun what failed" in page
+    assert "ended with an error" in page
+    again = alice.submit(f"{path}rerun/", page=path, what="failed")
+    assert again.status_code == 303
+    with site.client("alice") as api:
+        item = api.get(f"/api/v2{again.headers['Location']}").json()
+    assert item["requested_actions"] == ["analyse"]
+    audit = alice.get(f"{path}audit/").text
+    assert "alice requested generate, analyse on plain" in audit
+    assert audit.count("its signature verifies") == 4
+    first = re.findall(r"\?at=([0-9a-f]{40})", audit)[-1]
+    then = alice.get(f"{path}?at={first}").text
+    assert "This is how it was at" in then
+    assert "has not picked it up yet" in then
+    assert alice.get(f"{path}?at=nonsense").status_code == 400
+    assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
+
+
+def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> None:
+    for _ in range(27):
+        site.ask("generate", workspace="slashed")
+    page = alice.get("/jobs/?workspace=slashed").text
+    assert page.count('<td><a href="/job-requests/') == 25
+    older = re.search(r'href="(/jobs/\?[^"]*before=[^"]+)"', page)
+    assert older
+    rest = alice.get(older[1].replace("&amp;", "&")).text
+    assert rest.count('<td><a href="/job-requests/') == 2
+    assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
+    assert alice.get("/jobs/?status=nonsense&backend=x&q=%00&before=9.x").status_code == 200
+    assert "slashed" in alice.get("/jobs/?q=gener").text
+    assert alice.get("/slashed/logs/").headers["Location"] == "/jobs/?workspace=slashed"
+
+
+def test_forms_of_others_and_old_ones_are_refused(site: Site, alice: Browser) -> None:
+    token = alice.token(alice.get("/plain/"))
+    fields = {"form": token, "requested_actions": "generate", "backend": "tpp"}
+    before = site.count()
+    assert alice.post("/plain/", data={**fields, "form": "wrong"}).status_code == 403
+    assert alice.post("/plain/", data={"requested_actions": "generate", "backend": "tpp"}).status_code == 403
+    assert alice.post("/plain/", data=fields, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert alice.post("/plain/", data=fields, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    with Browser(site, "bob") as bob:
+        assert bob.post("/plain/", data=fields).status_code == 403  # alice's form, in bob's browser
+    assert site.count() == before
+    assert alice.post("/plain/", data=fields).status_code == 303
+
+
+def test_wrong_input_is_said_on_the_page_and_kept(site: Site, alice: Browser) -> None:
+    answer = alice.submit("/plain/", backend="tpp")
+    assert answer.status_code == 400
+    assert "at least one action" in answer.text
+    answer = alice.submit("/workspaces/new/", name="plain", repo="study", branch="main", db="full")
+    assert answer.status_code == 400
+    assert "is there already" in answer.text
+    answer = alice.submit("/workspaces/new/", name="settings", repo="study", branch="main", db="full")
+    assert "is a page of the server" in answer.text
+    answer = alice.submit("/workspaces/new/", name="fresh", repo="../secret", branch="main", db="full")
+    assert "no repository that can be used" in answer.text
+    assert 'value="../secret"' in answer.text
+    answer = alice.submit("/workspaces/new/", name="fresh", repo="study", branch="nowhere", db="full")
+    assert "Missing branch" in answer.text
+    answer = alice.submit("/workspaces/new/", name="Fresh", repo="study", branch="main", db="full")
+    assert answer.headers["Location"] == "/fresh/"
+    assert alice.get("/workspaces/new/branches/?repo=study").json()["branches"] == ["feature/slashes", "main"]
+
+
+def test_sessions_end(site: Site) -> None:
+    with Browser(site, "carol") as carol:
+        cookie = carol.cookies["jobserver-session"]
+        assert carol.get("/").status_code == 200
+        assert carol.submit("/logout/", page="/").status_code == 303
+        assert carol.get("/", headers={"Cookie": f"jobserver-session={cookie}"}).status_code == 303  # also a copy of it
+        forged = cookie[:-3] + "abc"
+        assert carol.get("/", headers={"Cookie": f"jobserver-session={forged}"}).status_code == 303
+    site.run("user", "add", "dave")
+    with Browser(site, "dave") as dave:
+        assert dave.get("/").status_code == 200
+        site.run("user", "disable", "dave")
+        until(lambda: dave.get("/").status_code == 303, 5)
+    assert site.command("user", "login-link", "dave").returncode == 1
+
+
+def test_a_link_works_once_and_looking_does_not_use_it_up(site: Site) -> None:
+    link = site.run("user", "login-link", "bob")
+    with Browser(site, None) as one, Browser(site, None) as other:
+        for _ in range(3):
+            assert one.get(link).status_code == 200
+        token = one.token(one.get(link))
+        assert one.post(link, data={"form": token}).status_code == 303
+        assert one.get("/").status_code == 200
+        assert other.get(link).status_code == 404
+        assert other.post(link, data={"form": token}).status_code == 404
+        assert other.get("/login/link/nonsense/").status_code == 404
+
+
+def test_one_is_sent_only_to_pages_of_ours(site: Site) -> None:
+    for wanted in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+        with Browser(site, None) as browser:
+            browser.get("/login/", params={"next": wanted})
+            link = site.run("user", "login-link", "alice")
+            answer = browser.post(link, data={"form": browser.token(browser.get(link))})
+            assert answer.headers["Location"] == "/", wanted
+
+
+def test_settings(site: Site, alice: Browser) -> None:
+    assert alice.submit("/settings/", what="email", email="alice@example.org").status_code == 303
+    assert "alice@example.org" in alice.get("/settings/").text
+    assert "alice@example.org" not in site.git("log", "--all", "-p")
+    assert alice.submit("/settings/", what="email", email="nonsense").status_code == 400
+    page = alice.submit("/settings/", what="new-token", label=HOSTILE)
+    secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
+    assert secret
+    assert HOSTILE not in page.text
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert secret[1] not in alice.get("/settings/").text
+    assert alice.submit("/settings/", what="revoke", label=HOSTILE).status_code == 303
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
+
+
+def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
+    page = root.submit("/backends/", slug="fresh-one", name="Fresh", databases="full, slice")
+    secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
+    assert secret
+    calls = httpx.Client(base_url=site.url)
+    assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert calls.get("/status/fresh-one/").status_code == 200  # that call counted as seen
+    page = root.submit("/backends/fresh-one/", what="rotate")
+    assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
+    assert alice.submit("/plain/switch/", page="/plain/", what="archived", on="1").status_code == 303
+    assert "is archived" in alice.submit("/plain/", page="/settings/", requested_actions="generate", backend="tpp").text
+    assert alice.submit("/plain/switch/", page="/plain/", what="archived").status_code == 303
+    assert root.submit("/users/", username="erin", roles=["CoreDeveloper"]).status_code == 303
+    assert root.submit("/users/erin/", roles=["Auditor"], active="on").status_code == 303
+    assert "Auditor" in root.get("/users/erin/").text
+    assert alice.submit("/users/erin/", page="/settings/", roles=["SuperUser"], active="on").status_code == 403
+    member = root.submit("/orgs/datalab/trends/", username="erin", roles=["ProjectDeveloper"])
+    assert member.status_code == 303
+    identifier = site.ask("generate")
+    with site.client("tpp") as tpp:
+        tpp.report(job(identifier, f"lost{identifier}", "running", 1))
+        assert alice.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 403
+        assert root.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 303
+        tpp.report(job(identifier, f"lost{identifier}", "running", 10_000_000))
+        found = root.get(f"/jobs/lost{identifier}/").text
+        assert "Marked as failed by root" in found
+        tpp.report(job(identifier, f"lost{identifier}", "succeeded", 20_000_000))
+        assert "Marked as failed by root" not in root.get(f"/jobs/lost{identifier}/").text
+    calls.close()
+
+
+def test_monitors(site: Site) -> None:
+    assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
+    with site.client("emis") as emis:
+        emis.get("/api/v2/job-requests/")
+    assert httpx.get(f"{site.url}/status/emis/").status_code == 200
+    assert httpx.get(f"{site.url}/status/nowhere/").status_code == 404
+
+
+def test_static_files_are_kept_for_ever(site: Site, alice: Browser) -> None:
+    total = 0
+    page = alice.get("/plain/", headers={"Accept-Encoding": "gzip"})
+    total += int(page.headers["Content-Length"])
+    for path in sorted(set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))):
+        answer = alice.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert re.search(r"\.[0-9a-f]{10}\.", path)
+        total += int(answer.headers["Content-Length"])
+    assert total < 100_000
+    assert alice.get("/static/..%2Fapp.py").status_code == 404
+    assert alice.get("/static/nothing.css").status_code == 404
+
+
+def test_hostile_text_is_text_everywhere(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    with site.client("tpp") as tpp:
+        bad = job(
+            identifier, f"h{identifier}", "failed", 1, status_message=HOSTILE, status_code=HOSTILE, run_command=HOSTILE
+        )
+        tpp.report(bad).raise_for_status()
+    own = f"/job-requests/{identifier}/"
+    for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", "/plain/", f"/jobs/?q={HOSTILE}",
+                 "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
+        answer = alice.get(path)
+        assert HOSTILE not in answer.text, path
+        assert answer.status_code in (200, 303, 404), path
+
+
+def test_live_pages_are_told(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    other = site.ask("generate")
+    with alice.stream("GET", f"/live/?topic=request/{identifier}") as stream:
+        lines = stream.iter_lines()
+        while "event: hello" not in next(lines):
+            pass
+        with site.client("tpp") as tpp:
+            tpp.report(job(other, f"o{other}"))
+            tpp.report(job(identifier, f"l{identifier}"))
+        for line in lines:
+            if line == "event: change":
+                break
+    with Browser(site, None) as nobody:
+        assert nobody.get("/live/").status_code == 303
+
+
+def test_guessing_is_slowed_down(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = Site(tmp_path_factory.mktemp("guessing"))
+    own.start()
+    try:
+        answers = [httpx.get(f"{own.url}/login/link/guess{number}/").status_code for number in range(12)]
+        assert answers[:10] == [404] * 10
+        assert answers[-1] == 503
+    finally:
+        own.stop()
