@@ -28,6 +28,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.api $(ARGS)
 	$(PY) -m benchmarks.growth $(ARGS)
 	$(PY) -m benchmarks.git $(ARGS)
+	$(PY) -m benchmarks.pages $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

@@ -60,7 +60,8 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
         click.echo(git(settings.state_repo, "log", "--graph", "--format=%h %an: %s", f"backends/{_BACKEND}").rstrip())
         if once:
             raise click.exceptions.Exit(0 if succeeded else 1)
-        _stay(url, folder, backend_token, person_token)
+        link = f"{url}/login/link/{bootstrap.login_token(settings, _PERSON)}/"
+        _stay(link, url, folder, backend_token, person_token)
 
 
 def _free_port() -> int:
@@ -186,11 +187,12 @@ def _follow(api: httpx.Client, identifier: str) -> bool:
     raise unavailable(f"job request {identifier} did not finish within {_PATIENCE_SECONDS:.0f} s")
 
 
-def _stay(url: str, folder: Path, backend_token: str, person_token: str) -> None:
+def _stay(link: str, url: str, folder: Path, backend_token: str, person_token: str) -> None:
     click.echo(
         f"""
 The server and the runner stay up until Ctrl-C.
-  URL                  {url}/api/v2/openapi.json
+  Open this to log in  {link}   (once, within 15 minutes)
+  URL                  {url}/
   {_PERSON}'s token          {person_token}
   the backend's token  {backend_token}
   the results          {folder}/runner/workspaces/{_WORKSPACE}/outputs

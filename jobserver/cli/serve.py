@@ -22,7 +22,7 @@ from granian.server.mp import MPServer
 from jobserver.config import Settings
 from jobserver.errors import Error
 
-THREADS = 320  # 256 held polls, and 64 for everybody else
+THREADS = 960  # 256 held polls, 600 open pages, and the rest for everybody else
 _STOP_SECONDS = 10
 _FAREWELL_SECONDS = 5
 _ORPHAN_SECONDS = 0.5  # for what is being answered

@@ -175,11 +175,15 @@ def _actions(sql: sqlite3.Connection, branch: int, workspace: str) -> list[tuple
     at: tuple[str, str] = (workspace, "")
     while True:
         row = sql.execute(
-            "SELECT workspace, action FROM jobs WHERE branch=? AND (workspace, action) > (?, ?)"
-            + (" AND workspace=?" if workspace else "")
-            + " ORDER BY workspace, action LIMIT 1",
-            (branch, *at, workspace) if workspace else (branch, *at),
+            "SELECT workspace, action FROM jobs WHERE branch=? AND workspace=? AND action > ? ORDER BY action LIMIT 1",
+            (branch, *at),
         ).fetchone()
+        if row is None and not workspace:
+            row = sql.execute(
+                "SELECT workspace, action FROM jobs WHERE branch=? AND workspace > ?"
+                " ORDER BY workspace, action LIMIT 1",
+                (branch, at[0]),
+            ).fetchone()
         if row is None or len(found) >= 2000:
             return found
         found.append((row[0], row[1]))
@@ -260,9 +264,9 @@ def durations(sql: sqlite3.Connection, backend: str, workspace: str, actions: It
     for action in actions:
         for number in numbers:
             rows = sql.execute(
-                "SELECT completed_at - started_at FROM jobs WHERE branch=? AND workspace=? AND action=?"
-                " AND status='succeeded' AND started_at IS NOT NULL AND completed_at > started_at"
-                " ORDER BY created_at DESC LIMIT 10",
+                "SELECT completed_at - started_at FROM (SELECT status, started_at, completed_at FROM jobs"
+                " WHERE branch=? AND workspace=? AND action=? ORDER BY created_at DESC LIMIT 40)"
+                " WHERE status='succeeded' AND completed_at >= started_at LIMIT 10",
                 (number, workspace, action),
             ).fetchall()
             if rows:

@@ -130,7 +130,7 @@ def test_by_keyboard_alone(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/plain/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
-    box = page.get_by_role("checkbox", name="generate")
+    box = page.locator("input[value=generate]")
     box.focus()
     page.keyboard.press("Space")
     expect(box).to_be_checked()

@@ -12,6 +12,7 @@ from bottle import HTTPResponse
 
 from jobserver.index import pages
 from jobserver.index.follow import Index
+from jobserver.web.pages import versions
 from jobserver.web.pages.site import Look, Site, text
 
 _PING_SECONDS = 25
@@ -85,12 +86,12 @@ class Live:
             threading.Event().wait(_SETTLE_SECONDS)  # one look for what comes together
             with self._guard:
                 found = list(self._open)
-            versions: dict[str, str] = {}
+            now: dict[str, str] = {}
             for page in found:
-                if page.topic not in versions:
-                    versions[page.topic] = self._version(page.topic)
-                if versions[page.topic] != page.version:
-                    page.version = versions[page.topic]
+                if page.topic not in now:
+                    now[page.topic] = self._version(page.topic)
+                if now[page.topic] != page.version:
+                    page.version = now[page.topic]
                     page.wake.set()
 
     def _version(self, topic: str) -> str:
@@ -98,8 +99,8 @@ class Live:
         if kind == "request":
             with self._index.view() as sql:
                 found = pages.request(sql, name, self._slugs())
-            return f"{hash((found[0], *[(j.status, j.updated_at, j.status_code) for j in found[1]]))}" if found else ""
-        return f"{hash(self._index.tips())}"
+            return versions.of_request(*found) if found else ""
+        return versions.of_tips(self._index.tips())
 
 
 class _Events:

@@ -26,6 +26,7 @@ from jobserver.web import http
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
+from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
 
@@ -49,6 +50,7 @@ class Look:
     user: User | None
     session: Session | None
     now: datetime
+    version: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -115,12 +117,14 @@ class Site:
 
     def look(self) -> Look:
         stand = self.stand
+        # Before anything is read: a page may find itself older than it is, never younger.
+        version = versions.of_tips(stand.index.tips())
         directory = stand.index.directory()
         session = stand.sessions.current()
         user = directory.user(session.username) if session else None
         if user is None or not user.active:  # disabled: at once, sessions too
             session, user = None, None
-        return Look(directory, user, session, stand.clock())
+        return Look(directory, user, session, stand.clock(), version)
 
     def _answer(self, handlers: Mapping[str, Handler | None], is_open: bool, parts: Mapping[str, str]) -> HTTPResponse:
         look: Look | None = None
@@ -168,6 +172,7 @@ class Site:
             "form": stand.sessions.form_token(look.session),
             "quiet": quiet(look, stand.visible.slugs(), seen),
             "title": "",
+            "version": look.version,
         }
 
     def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:

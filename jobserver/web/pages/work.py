@@ -13,7 +13,7 @@ from jobserver.errors import invalid, not_found
 from jobserver.index import items, pages
 from jobserver.index.pages import Cube, Filter, JobRow, Row
 from jobserver.service.requests import Seen
-from jobserver.web.pages import history, words
+from jobserver.web.pages import history, versions, words
 from jobserver.web.pages.estimate import estimate, timeline
 from jobserver.web.pages.graph import picture
 from jobserver.web.pages.site import Look, Site, redirect, text, texts
@@ -126,6 +126,7 @@ class Work:
             if row.backend in look.directory.backends
             else "",
             finished=lifecycle.FINISHED,
+            version=versions.of_request(row, jobs),
         )
 
     def _find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], JobRequest]:
@@ -221,6 +222,7 @@ class Work:
             can_cancel=may_cancel and found.action in _open_actions(row, jobs),
             is_cancelling=_is_cancelling(row, found),
             finished=lifecycle.FINISHED,
+            version=versions.of_request(row, jobs),
         )
 
     def mark_failed(self, look: Look, identifier: str) -> HTTPResponse:

@@ -11,7 +11,7 @@ from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
 from jobserver.errors import Code, Error, Fault, not_found
 from jobserver.index import pages
-from jobserver.index.pages import Filter
+from jobserver.index.pages import Filter, Row
 from jobserver.service.studies.base import Study
 from jobserver.web.pages import history
 from jobserver.web.pages.graph import picture
@@ -113,6 +113,7 @@ class Workspaces:
             study=study,
             problem=problem,
             backends=backends,
+            usual=self._usual(recent, [one.slug for one in backends]),
             latest=latest,
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
@@ -123,6 +124,12 @@ class Workspaces:
             error=error,
             run_all=RUN_ALL,
         )
+
+    def _usual(self, recent: list[Row], slugs: list[str]) -> str:
+        """The backend that was used last here; or else one that somebody runs."""
+        seen = self._stand.live.seen()
+        used = [row.backend for row in recent if row.backend in slugs]
+        return next(iter([*used, *(slug for slug in slugs if slug in seen), *slugs]), "")
 
     def _study(self, workspace: Workspace) -> tuple[Study | None, list[Fault]]:
         try:

@@ -92,12 +92,12 @@
       lost.hidden = true;
     } catch { lost.hidden = false; }
   };
-  let source, version = null;
+  let source, version = main.dataset.version;
   const connect = () => {
     source = new EventSource(`/live/?topic=${encodeURIComponent(main.dataset.live)}`);
     source.addEventListener("hello", (event) => {
       lost.hidden = true;
-      if (version !== null && version !== event.data) refresh(); // it catches up
+      if (version !== event.data) refresh(); // it catches up
       version = event.data;
     });
     source.addEventListener("change", (event) => { version = event.data; refresh(); });

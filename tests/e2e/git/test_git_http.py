@@ -382,7 +382,7 @@ def test_the_dumb_protocol_and_strange_urls(site: Site) -> None:
             ("/state.git/objects/info/packs", 404),
             ("/state.git/info/refs", 403),
             ("/state.git/info/refs?service=git-upload-archive", 403),
-            ("/state.git/../state.key", 404),
+            ("/state.git/%2e%2e/state.key", 404),
             ("/state.git/config", 404),
         ):
             assert client.get(path).status_code == status, path

@@ -1,0 +1,145 @@
+"""Server time of each page, the size of a first visit, and what an open page costs while nothing happens."""
+
+import re
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+
+from benchmarks.common import PORT, Site, quick, server, site, table
+from jobserver import bootstrap
+
+URL = f"http://127.0.0.1:{PORT}"
+LIMIT_MS, LIMIT_RATIO = 10.0, 1.3
+
+
+def main() -> None:
+    is_quick = quick()
+    sizes = (1_000, 10_000) if is_quick else (1_000, 100_000)
+    found: dict[str, list[float]] = {}
+    extra: list[tuple[object, ...]] = []
+    for requests in sizes:
+        with site(requests) as made, server(made) as (_, pid), closing(log_in(made)) as client:
+            for name, path in paths(client, made).items():
+                found.setdefault(name, []).append(timed(client, path, 20 if is_quick else 100))
+            if requests == sizes[-1]:
+                extra = [first_visit(client), idle(client, pid, 200 if is_quick else 500)]
+    rows = [(name, *times, times[1] / times[0], f"{LIMIT_MS:g} ms, {LIMIT_RATIO} x") for name, times in found.items()]
+    table("pages: p50 ms", ("page", *(f"{size:,}" for size in sizes), "ratio", "limit"), rows)
+    table("pages: the rest", ("", "measured", "limit"), extra)
+
+
+def log_in(made: Site) -> httpx.Client:
+    link = f"{URL}/login/link/{bootstrap.login_token(made.settings, 'admin')}/"
+    client = httpx.Client(base_url=URL, headers={"Accept-Encoding": "gzip"}, timeout=60)
+    form = re.search(r'name="form" value="([^"]+)"', client.get(link).text)
+    assert form
+    assert client.post(link, data={"form": form[1]}).status_code == 303
+    return client
+
+
+def paths(client: httpx.Client, made: Site) -> dict[str, str]:
+    archived = re.findall(r'<a href="(/job-requests/[a-z2-7]{16}/)">', client.get("/jobs/?status=succeeded").text)
+    jobs = re.findall(r'<a href="(/jobs/[A-Za-z0-9_-]+/)">', client.get(archived[5]).text)
+    return {
+        "/": "/",
+        "/jobs/": "/jobs/",
+        "/jobs/?status=failed": "/jobs/?status=failed",
+        "/jobs/?status=succeeded": "/jobs/?status=succeeded",
+        "/jobs/?q=action_3": "/jobs/?q=action_3",
+        "/jobs/?workspace=trends&username=alice": "/jobs/?workspace=trends&username=alice",
+        "/job-requests/<active>/": f"/job-requests/{made.made.active[0]}/",
+        "/job-requests/<finished>/": archived[5],
+        "/jobs/<id>/": jobs[0],
+        "/status/": "/status/",
+        "/settings/": "/settings/",
+        "/orgs/": "/orgs/",
+        "/backends/": "/backends/",
+        "/users/": "/users/",
+        "/workspaces/new/": "/workspaces/new/",
+        "/trends/": "/trends/",
+    }
+
+
+def timed(client: httpx.Client, path: str, times: int) -> float:
+    """Milliseconds at the client, less those of an answer that needs no page."""
+    return _p50(lambda: client.get(path), times) - _p50(lambda: client.get("/static/nothing.css"), times)
+
+
+def _p50(call: Callable[[], httpx.Response], times: int) -> float:
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        assert call().status_code in (200, 404)
+        found.append((time.perf_counter() - began) * 1000)
+    return statistics.median(found)
+
+
+def first_visit(client: httpx.Client) -> tuple[object, ...]:
+    most = 0
+    for path in ("/", "/jobs/", "/trends/", "/status/"):
+        page = client.get(path)
+        size = int(page.headers["Content-Length"])
+        for file in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)):
+            size += int(client.get(file).headers["Content-Length"])
+        most = max(most, size)
+    return "bytes of the largest first visit, gzipped", f"{most:,}", "100,000"
+
+
+def idle(client: httpx.Client, pid: int, count: int) -> tuple[object, ...]:
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    ask = f"GET /live/?topic=all HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
+    before = memory(pid)
+    pages = []
+    for _ in range(count):
+        page = socket.create_connection(("127.0.0.1", PORT))
+        page.sendall(ask)
+        pages.append(page)
+    answered = 0
+    for page in pages:
+        page.settimeout(20)
+        said = b""
+        while b"event: hello" not in said and (part := page.recv(4096)):
+            said += part
+        answered += b"event: hello" in said
+    if answered < count:
+        raise SystemExit(f"only {answered} of {count} pages were let in")
+    time.sleep(2)
+    each = (memory(pid) - before) / count
+    used = cpu(pid)
+    time.sleep(5)
+    share = (cpu(pid) - used) / 5
+    for page in pages:
+        page.close()
+    return f"KB of each of {count} open pages ({share:.1%} of a core while nothing happens)", each, "30"
+
+
+def memory(pid: int) -> float:
+    """KB of the serving process and its parent."""
+    total = 0.0
+    for process in _family(pid):
+        found = re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
+        total += float(found[1]) if found else 0
+    return total
+
+
+def cpu(pid: int) -> float:
+    """Seconds."""
+    ticks = 0
+    for process in _family(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / 100
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+if __name__ == "__main__":
+    main()
