@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -29,6 +29,12 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.growth $(ARGS)
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
+
+# The pictures in docs/, as the browser tests saw them.
+pictures: $(VENV)/.installed
+	$(PY) -m pytest tests/browser -k "desktop and (first_day or event-log)"
+	for name in workspace-choose request-running request-succeeded request-failed event-log audit; do \
+	  cp screenshots/$$name-desktop-light.png docs/pictures/$$name.png; done
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

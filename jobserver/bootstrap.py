@@ -20,6 +20,7 @@ from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.github_login import GitHubLogin
 from jobserver.service.live import Live
+from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
@@ -134,6 +135,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.public_read,
                 settings.trusted_proxies,
                 identity,
+                Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
             ),
         )
         return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts))

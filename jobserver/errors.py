@@ -16,6 +16,7 @@ class Code(StrEnum):
     FORBIDDEN = "forbidden"  # known, and not allowed
     UNAUTHENTICATED = "unauthenticated"  # not known
     UNAVAILABLE = "unavailable"  # not now: try again
+    TOO_MANY = "too_many"  # asked too often: try again later
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from jobserver.domain.permissions import Actor
+from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import unauthenticated
 from jobserver.index.follow import Index
 
@@ -15,8 +15,9 @@ class Auth:
     def __init__(self, index: Index) -> None:
         self._index = index
 
-    def by_header(self, header: str | None) -> Actor:
-        """The person or backend of an Authorization header: the token alone, or after ``Bearer``.
+    @staticmethod
+    def token_of(header: str | None) -> str:
+        """The token in an Authorization header: alone, or after ``Bearer``.
 
         Raises `Error` (unauthenticated), in the words that runners know from job-server.
         """
@@ -28,7 +29,12 @@ class Auth:
         scheme, _, rest = token.partition(" ")
         if scheme.lower() == "bearer":
             token = rest.strip()
-        return self.by_token(token)
+        return token
+
+    def person(self, username: str) -> Actor | None:
+        """Somebody who has a session; None if they are switched off."""
+        user = self._index.directory().user(username)
+        return Actor(ActorKind.USER, username) if user is not None and user.active else None
 
     def by_token(self, token: str) -> Actor:
         """Raises `Error` (unauthenticated) for a token that is nobody's, or no longer."""

@@ -1,4 +1,5 @@
-"""What is true only now, and never in git: when each backend was last heard of, and what flags its runner sent.
+"""What is true only now, and never in git: when each backend was last heard of, what flags its runner
+sent, and when tokens were last used.
 
 Kept in memory, because each call of a runner comes by here; written to the private store now and then, so that it
 outlives the process and other servers learn of it.
@@ -19,6 +20,7 @@ from jobserver.service.private import PrivateStore
 _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024
 _WRITE_EVERY = timedelta(seconds=20)
+_USE_SECONDS = 60
 STRIP_DAYS = 30
 
 
@@ -38,6 +40,7 @@ class Live:
         self._guard = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._written: dict[str, datetime] = {}
+        self._used: dict[str, int] = {}
         if private is not None:
             for backend, (at, flags) in private.last_heard().items():
                 self._seen[backend] = Seen(datetime.fromtimestamp(at, UTC), orjson.loads(flags))
@@ -56,6 +59,19 @@ class Live:
         if is_due and self._private is not None:
             try:
                 self._private.heard(backend, int(now.timestamp()), orjson.dumps(dict(seen.flags)).decode())
+            except Error as error:
+                _log.warning("%s", error)
+
+    def used(self, sha256: str) -> None:
+        """A person's token was used: remembered to the minute, and never a reason to refuse a call."""
+        now = int(self._clock().timestamp())
+        with self._guard:
+            if now - self._used.get(sha256, 0) < _USE_SECONDS:
+                return
+            self._used[sha256] = now
+        if self._private is not None:
+            try:
+                self._private.used_token(sha256, now)
             except Error as error:
                 _log.warning("%s", error)
 

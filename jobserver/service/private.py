@@ -8,7 +8,6 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
@@ -73,9 +72,8 @@ class PrivateStore:
         """SHA-256 of a token -> when it was last used, to within a minute."""
         return {str(sha): int(str(at)) for sha, at in self._run("SELECT sha256, at FROM token_use")}
 
-    def used_tokens(self, uses: Mapping[str, int]) -> None:
-        for sha, at in uses.items():
-            self._run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha, at)
+    def used_token(self, sha256: str, at: int) -> None:
+        self._run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha256, at)
 
     def heard(self, backend: str, at: int, flags: str) -> None:
         self._run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, at, flags)

@@ -10,6 +10,7 @@ from jobserver.index.follow import Index
 from jobserver.service.auth import Auth
 from jobserver.service.gate import Gate
 from jobserver.service.live import Live
+from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
@@ -19,6 +20,7 @@ from jobserver.web.api.job_requests import JobRequests
 from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
 from jobserver.web.api.people import People as ApiPeople
+from jobserver.web.callers import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.http import answer
@@ -64,19 +66,23 @@ class Pages:
     public: bool = False
     proxies: Sequence[Network] = ()
     identity: Identity | None = None
+    membership: Membership | None = None
 
 
 def make_app(parts: Parts) -> Bottle:
     app = Bottle()
-    auth, metrics = Auth(parts.index), Metrics()
+    metrics = Metrics()
+    sessions = _sessions(parts)
+    proxies = parts.pages.proxies if parts.pages else ()
+    callers = Callers(Auth(parts.index), parts.live, parts.base_url, proxies, sessions)
     visible = Visible(parts.index, parts.backends)
     job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
     people = ApiPeople(parts.index, visible)
-    operations = Operations(parts.repo, parts.index, auth, metrics, parts.strayed)
+    operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
     description = describe(parts.base_url)
-    endpoints = Endpoints(app, auth, parts.live, metrics)
+    endpoints = Endpoints(app, callers, metrics)
     api = "/api/v2"
     for endpoint in (
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
@@ -91,15 +97,24 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ):
         endpoints.add(endpoint)
-    state_git = StateGit(parts.repo, parts.index, auth, parts.live, dict(parts.environment))
+    state_git = StateGit(parts.repo, parts.index, callers, dict(parts.environment))
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
-    if parts.pages is not None:
-        _add_pages(app, parts, parts.pages, visible, metrics)
+    if parts.pages is not None and sessions is not None:
+        _add_pages(app, parts, parts.pages, sessions, visible, metrics)
     return app
 
 
-def _add_pages(app: Bottle, parts: Parts, more: Pages, visible: Visible, metrics: Metrics) -> None:
+def _sessions(parts: Parts) -> Sessions | None:
+    more = parts.pages
+    if more is None:
+        return None
     is_https = parts.base_url.startswith("https://")
+    if more.membership is None:
+        return Sessions(more.secret_key, more.private, more.clock, is_https)
+    return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
+
+
+def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> None:
     assets = Assets()
     stand = Stand(
         parts.repo,
@@ -109,8 +124,8 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, visible: Visible, metrics
         more.studies,
         parts.live,
         more.private,
-        Sessions(more.secret_key, more.private, more.clock, is_https),
-        Renderer(assets, is_https),
+        sessions,
+        Renderer(assets, parts.base_url.startswith("https://")),
         visible,
         more.clock,
         parts.base_url,
@@ -122,7 +137,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, visible: Visible, metrics
     live = LivePages(site, parts.index, lambda: list(visible.slugs()))
     parts.index.on_release(live.close)
     metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
-    People(site, more.identity)
+    People(site, more.identity, more.membership)
     Work(site)
     Backends(site)
     Orgs(site)

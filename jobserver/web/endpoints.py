@@ -11,11 +11,9 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error
-from jobserver.service.auth import Auth
-from jobserver.service.live import Live
 from jobserver.web import http
+from jobserver.web.callers import Callers
 from jobserver.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -35,8 +33,8 @@ class Endpoint:
 class Endpoints:
     """Adds endpoints to a bottle application."""
 
-    def __init__(self, app: Bottle, auth: Auth, live: Live, metrics: Metrics) -> None:
-        self._app, self._auth, self._live, self._metrics = app, auth, live, metrics
+    def __init__(self, app: Bottle, callers: Callers, metrics: Metrics) -> None:
+        self._app, self._callers, self._metrics = app, callers, metrics
         app.default_error_handler = _unexpected
         app.catchall = True
 
@@ -49,11 +47,11 @@ class Endpoints:
 
         self._app.route(endpoint.path, "ANY", call)
         if endpoint.path.endswith("/"):
-            self._app.route(endpoint.path.removesuffix("/"), "ANY", _slash)
+            self._app.route(endpoint.path.removesuffix("/"), "ANY", http.slash)
 
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
         try:
-            actor = None if endpoint.is_open else self._identify()
+            actor = None if endpoint.is_open else self._callers.of_api()
             method = "GET" if request.method == "HEAD" else request.method
             handler = endpoint.handlers.get(method)
             if handler is None:
@@ -67,19 +65,6 @@ class Endpoints:
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a caller
             _log.exception("%s %s", request.method, request.path)
             return http.answer({"detail": "a bug in the server; it has been logged"}, 500)
-
-    def _identify(self) -> Actor:
-        actor = self._auth.by_header(http.header("Authorization"))
-        if actor.kind is ActorKind.BACKEND:
-            self._live.heard(actor.name, http.header("Flags"))
-        return actor
-
-
-def _slash(**_: str) -> HTTPResponse:
-    """301 on GET, as job-server did; 308 on the rest, which keeps method and body."""
-    query = f"?{request.query_string}" if request.query_string else ""
-    status = 301 if request.method in ("GET", "HEAD") else 308
-    return HTTPResponse(b"", status, {"Location": f"{request.environ.get('PATH_INFO', '')}/{query}"})
 
 
 def _unexpected(error: HTTPError) -> bytes:

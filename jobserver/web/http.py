@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from bottle import HTTPResponse, request
@@ -18,6 +19,7 @@ _STATUS = {
     Code.FORBIDDEN: 403,
     Code.UNAUTHENTICATED: 403,  # not 401: what job-server's runners know
     Code.UNAVAILABLE: 503,
+    Code.TOO_MANY: 429,
 }
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 
@@ -36,7 +38,7 @@ def written(data: Any, commit: str, status: int = 200, headers: Mapping[str, str
 def refusal(error: Error) -> HTTPResponse:
     """An error as an answer: ``{"detail": ...}``, or, where fields are wrong, ``{field: [reasons]}``."""
     status = _STATUS[error.code]
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    headers = {503: {"Retry-After": "5"}, 429: {"Retry-After": "60"}}.get(status, {})
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
     return answer({"detail": str(error)}, status, headers)
@@ -107,3 +109,11 @@ def unchanged(etag: str) -> bool:
 
 def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     return HTTPResponse(b"", 304, {"ETag": etag, **(headers or {})})
+
+
+def slash(**_: str) -> HTTPResponse:
+    """To the same URL with its slash: 301 on GET, as job-server did; 308 on the rest, which keeps method and body."""
+    path = quote(request.environ.get("PATH_INFO", "").encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~-._")
+    query = f"?{request.query_string}" if request.query_string else ""
+    status = 301 if request.method in ("GET", "HEAD") else 308
+    return HTTPResponse(b"", status, {"Location": f"/{path.lstrip('/')}/{query}", "Cache-Control": "no-store"})

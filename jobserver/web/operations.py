@@ -9,10 +9,10 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, Permission
 from jobserver.errors import forbidden
 from jobserver.index.follow import Index
-from jobserver.service.auth import Auth
 from jobserver.service.health import look
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
+from jobserver.web.callers import Callers
 from jobserver.web.metrics import Metrics
 
 _SHOWN = 100  # unreadable documents; `jobserver check` names all
@@ -20,9 +20,9 @@ _SHOWN = 100  # unreadable documents; `jobserver check` names all
 
 class Operations:
     def __init__(
-        self, repo: StateRepo, index: Index, auth: Auth, metrics: Metrics, strayed: Callable[[], Sequence[str]]
+        self, repo: StateRepo, index: Index, callers: Callers, metrics: Metrics, strayed: Callable[[], Sequence[str]]
     ) -> None:
-        self._repo, self._index, self._auth, self._metrics = repo, index, auth, metrics
+        self._repo, self._index, self._callers, self._metrics = repo, index, callers, metrics
         self._strayed = strayed
 
     def health(self, _: Actor | None) -> HTTPResponse:
@@ -41,7 +41,7 @@ class Operations:
     def metrics(self, _: Actor | None) -> HTTPResponse:
         """For this machine, and for SuperUsers."""
         if not _loopback():
-            actor = self._auth.by_header(http.header("Authorization"))
+            actor = self._callers.of_api()
             directory = self._index.directory()
             user = directory.user(actor.name)
             if user is None or Permission.ADMINISTER not in permissions_of(directory, user):

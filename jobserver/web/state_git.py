@@ -21,10 +21,9 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
-from jobserver.service.auth import Auth
-from jobserver.service.live import Live
 from jobserver.store.repo import StateRepo, program
 from jobserver.web import http
+from jobserver.web.callers import Callers
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
@@ -45,8 +44,8 @@ class Access:
 
 
 class StateGit:
-    def __init__(self, repo: StateRepo, index: Index, auth: Auth, live: Live, environment: dict[str, str]) -> None:
-        self._repo, self._index, self._auth, self._live = repo, index, auth, live
+    def __init__(self, repo: StateRepo, index: Index, callers: Callers, environment: dict[str, str]) -> None:
+        self._repo, self._index, self._callers = repo, index, callers
         self._environment = {key: environment[key] for key in _PASSED_ON if key in environment}
         self._slots = threading.BoundedSemaphore(_PROCESSES)
         self._capabilities = b""
@@ -62,9 +61,8 @@ class StateGit:
             return _text(str(error), http.refusal(error).status_code)
 
     def _access(self) -> Access:
-        actor = self._auth.by_token(_password())
+        actor = self._callers.of_git(_password())
         if actor.kind is ActorKind.BACKEND:
-            self._live.heard(actor.name, None)
             return Access(actor, f"refs/heads/{names.backend_branch(actor.name)}", True)
         directory = self._index.directory()
         user = directory.user(actor.name)

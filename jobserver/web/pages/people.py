@@ -11,6 +11,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.names import is_username
 from jobserver.domain.permissions import GLOBAL_ROLES, SERVER, Role
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.service.membership import Membership
 from jobserver.service.private import check_email
 from jobserver.web.clients import Limit
 from jobserver.web.pages.site import Look, Site, local, redirect, text, texts
@@ -29,13 +30,13 @@ class Identity(Protocol):
     """`jobserver.service.github_login`; None where no OAuth application is configured."""
 
     def login_url(self, state: str, back: str) -> str: ...
-    def person(self, code: str, state: str) -> tuple[str, str, str]:
+    def person(self, code: str) -> tuple[str, str, str]:
         """(user name, name, email). Raises `Error`: forbidden for who is not in the organisation, unavailable."""
 
 
 class People:
-    def __init__(self, site: Site, identity: Identity | None) -> None:
-        self._site, self._stand, self._identity = site, site.stand, identity
+    def __init__(self, site: Site, identity: Identity | None, membership: Membership | None = None) -> None:
+        self._site, self._stand, self._identity, self._membership = site, site.stand, identity, membership
         self._limit = Limit(most=10, seconds=60)
         site.add("/login/", self.login, is_open=True)
         site.add("/login/github/", self.to_github, is_open=True)
@@ -69,7 +70,7 @@ class People:
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._stand.client())
             raise forbidden("this log-in was not begun here, or too long ago: begin again")
-        person = Person(*self._identity.person(text("code"), state))
+        person = Person(*self._identity.person(text("code")))
         if not is_username(person.username):
             raise invalid(f"GitHub's name {person.username!r} can't be used here")
         known = self._stand.index.directory().user(person.username)
@@ -79,7 +80,9 @@ class People:
                 self._stand.private.set_email(person.username, person.email)
         elif not known.active:
             raise forbidden(f"{person.username} is switched off: ask an administrator")
-        return self._logged_in(person.username)
+        if self._membership is not None:
+            self._membership.joined(person.username)
+        return self._logged_in(person.username, by_github=True)
 
     def link(self, look: Look, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
@@ -99,9 +102,9 @@ class People:
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
         return self._logged_in(user.username)
 
-    def _logged_in(self, username: str) -> HTTPResponse:
+    def _logged_in(self, username: str, by_github: bool = False) -> HTTPResponse:
         reply = redirect(local(self._stand.sessions.recall("next") or "/"))
-        self._stand.sessions.begin(reply, username)
+        self._stand.sessions.begin(reply, username, by_github)
         return reply
 
     def logout(self, look: Look) -> HTTPResponse:
@@ -111,17 +114,17 @@ class People:
 
     def _slow_down(self) -> None:
         if seconds := self._limit.wait(self._stand.client()):
-            raise Error(Code.UNAVAILABLE, f"too many failed attempts from here: try again in {seconds} s")
+            raise Error(Code.TOO_MANY, f"too many failed attempts from here: try again in {seconds} s")
 
     # One's own
 
     def settings(self, look: Look, shown: str = "") -> HTTPResponse:
-        assert look.user is not None
+        username = look.actor.name
         return self._site.page(
             look,
             "settings.html",
             title="Settings",
-            email=self._stand.private.email(look.user.username),
+            email=self._stand.private.email(username),
             uses=self._stand.private.token_uses(),
             shown=shown,
         )

@@ -24,13 +24,21 @@ _COOKIE = "jobserver-session"
 class Session:
     username: str
     identifier: str
+    by_github: bool = False
 
 
 class Sessions:
-    """``is_https``: cookies are sent over https only."""
+    """``is_https``: cookies are sent over https only. ``has_left``: of who logged in with GitHub, its organisation."""
 
-    def __init__(self, secret: str, private: PrivateStore, clock: Callable[[], datetime], is_https: bool) -> None:
-        self._private, self._clock, self._is_https = private, clock, is_https
+    def __init__(
+        self,
+        secret: str,
+        private: PrivateStore,
+        clock: Callable[[], datetime],
+        is_https: bool,
+        has_left: Callable[[str], bool] = lambda username: False,
+    ) -> None:
+        self._private, self._clock, self._is_https, self._has_left = private, clock, is_https, has_left
         self._sessions = URLSafeTimedSerializer(secret, salt="jobserver session")
         self._states = URLSafeTimedSerializer(secret, salt="jobserver state")
         self._links = URLSafeTimedSerializer(secret, salt="jobserver login link")
@@ -42,11 +50,13 @@ class Sessions:
         found = self._read(self._sessions, self._cookie(_COOKIE), HOURS * 3600)
         if not isinstance(found, dict) or self._private.is_used(f"session/{found.get('i')}"):
             return None
-        return Session(str(found["u"]), str(found["i"]))
+        if found.get("g") and self._has_left(str(found["u"])):
+            return None
+        return Session(str(found["u"]), str(found["i"]), bool(found.get("g")))
 
-    def begin(self, reply: HTTPResponse, username: str) -> None:
+    def begin(self, reply: HTTPResponse, username: str, by_github: bool = False) -> None:
         """A new identifier each time, so that nobody can have set it beforehand."""
-        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16)})
+        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": by_github})
         self._set(reply, _COOKIE, value, HOURS * 3600)
 
     def end(self, reply: HTTPResponse, session: Session | None) -> None:

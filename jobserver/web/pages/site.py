@@ -1,6 +1,8 @@
 """What every page goes through: who looks, whether the form is genuine, what went wrong in words."""
 
+import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +19,7 @@ from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
+from jobserver.service.idempotency import Key
 from jobserver.service.live import Live, Seen
 from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Requests
@@ -38,6 +41,7 @@ _STATUS = {
     Code.FORBIDDEN: 403,
     Code.UNAUTHENTICATED: 401,
     Code.UNAVAILABLE: 503,
+    Code.TOO_MANY: 429,
 }
 _MAX_FORM = 1024 * 1024
 
@@ -113,7 +117,7 @@ class Site:
         # "ANY", as all other routes: bottle would prefer a pattern for GET to an exact path for any method.
         self._app.route(path, "ANY", call)
         if path.endswith("/") and path != "/":
-            self._app.route(path.removesuffix("/"), "ANY", _slash)
+            self._app.route(path.removesuffix("/"), "ANY", http.slash)
 
     def look(self) -> Look:
         stand = self.stand
@@ -140,6 +144,8 @@ class Site:
                 self._check_form(look)
             return handler(look, **parts)
         except Error as error:
+            if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own
+                return redirect(f"/login/?next={quote(request.path)}")
             return self.error(look, error)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
@@ -171,6 +177,7 @@ class Site:
             "path": request.path,
             "form": stand.sessions.form_token(look.session),
             "quiet": quiet(look, stand.visible.slugs(), seen),
+            "once": secrets.token_hex(12),
             "title": "",
             "version": look.version,
         }
@@ -180,8 +187,8 @@ class Site:
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.stand.clock())
         reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
-        if status == 503:
-            reply.set_header("Retry-After", "5")
+        if status in (429, 503):
+            reply.set_header("Retry-After", "5" if status == 503 else "60")
         return reply
 
 
@@ -214,11 +221,15 @@ def text(name: str, most: int = 1000) -> str:
     return str(source.getunicode(name) or "").strip()[:most]
 
 
+def once(actor: Actor) -> Key | None:
+    """So that sending one form twice (a double click, a lost answer) does it once; other choices are another form."""
+    shown = text("once", 64)
+    fields = sorted(f"{key}={value}" for key, value in request.forms.decode().allitems() if key not in ("form", "once"))
+    chosen = "\n".join(fields).encode(errors="replace")
+    digest = hashlib.sha256(chosen).hexdigest()
+    return Key.of(actor, "POST", request.path, f"{shown} {digest}", chosen) if shown else None
+
+
 def texts(name: str) -> list[str]:
     source = request.forms if request.method == "POST" else request.query
     return [value for value in source.decode().getall(name) if value][:2000]
-
-
-def _slash(**_: str) -> HTTPResponse:
-    query = f"?{request.query_string}" if request.query_string else ""
-    return redirect(f"{request.path}/{query}", 301)

@@ -12,6 +12,7 @@ def of_tips(tips: Sequence[str]) -> str:
 
 
 def of_request(row: Row, jobs: Sequence[JobRow]) -> str:
+    jobs = sorted(jobs, key=lambda job: job.identifier)  # pages show them in other orders
     said = [f"{job.identifier} {job.status} {job.status_code} {job.updated_at}" for job in jobs]
     return _digest("\n".join([row.identifier, row.status, *row.cancelled, *said]))
 

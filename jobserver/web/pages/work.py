@@ -16,7 +16,7 @@ from jobserver.service.requests import Seen
 from jobserver.web.pages import history, versions, words
 from jobserver.web.pages.estimate import estimate, timeline
 from jobserver.web.pages.graph import picture
-from jobserver.web.pages.site import Look, Site, redirect, text, texts
+from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _PAGE = 25
 
@@ -96,6 +96,8 @@ class Work:
         row, jobs, document = self._find(identifier, text("at", 64))
         at = text("at", 64)
         pipeline = document.pipeline
+        order = {action: number for number, action in enumerate(pipeline)}
+        jobs.sort(key=lambda job: order.get(job.action, len(order)))
         statuses = {job.action: job.status for job in jobs}
         actions = [job.action for job in jobs if job.action in pipeline] or list(_expand(document))
         needs = {action: [one for one in pipeline[action].needs if one in actions] for action in actions}
@@ -179,6 +181,7 @@ class Work:
             force_run_dependencies=document.force_run_dependencies and text("what") != "failed",
             will_notify=document.will_notify,
             database_name=document.database_name,
+            key=once(look.actor),
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 

@@ -15,7 +15,7 @@ from jobserver.index.pages import Filter, Row
 from jobserver.service.studies.base import Study
 from jobserver.web.pages import history
 from jobserver.web.pages.graph import picture
-from jobserver.web.pages.site import Look, Site, redirect, text, texts
+from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _PAGE = 25
 
@@ -35,6 +35,7 @@ class Workspaces:
     # Making one
 
     def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
+        _ = look.actor  # also where pages are public
         known = sorted({one.repo for one in look.directory.workspaces.values()})
         projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
@@ -67,6 +68,7 @@ class Workspaces:
 
     def branches(self, look: Look) -> HTTPResponse:
         """For the branch picker."""
+        _ = look.actor
         try:
             found = [branch.name for branch in self._stand.studies.branches(text("repo", 500))]
             data: dict[str, object] = {"branches": found[:2000]}
@@ -149,6 +151,7 @@ class Workspaces:
                 force_run_dependencies=bool(text("force_run_dependencies")),
                 will_notify=bool(text("will_notify")),
                 database_name=text("database_name", 64) or None,
+                key=once(look.actor),
             )
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):

@@ -111,3 +111,6 @@
   document.addEventListener("focusout", () => { if (due) setTimeout(refresh, 300); });
   if (main.dataset.every) setInterval(refresh, Number(main.dataset.every) * 1000);
 })();
+
+// A page from the browser's memory is old, and its forms were sent.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -322,6 +322,114 @@ def test_guessing_is_slowed_down(tmp_path_factory: pytest.TempPathFactory) -> No
     try:
         answers = [httpx.get(f"{own.url}/login/link/guess{number}/").status_code for number in range(12)]
         assert answers[:10] == [404] * 10
-        assert answers[-1] == 503
+        assert answers[-1] == 429
     finally:
         own.stop()
+
+
+def test_wrong_tokens_are_slowed_down_and_nobody_else_is(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = Site(tmp_path_factory.mktemp("tokens"))
+    own.start()
+    try:
+        with own.client("tpp") as tpp, httpx.Client(base_url=own.url) as guesser:
+            assert tpp.get("/api/v2/job-requests/").status_code == 200
+            path, header = "/api/v2/job-requests/", "Authorization"
+            answers = [guesser.get(path, headers={header: f"guess{n}"}).status_code for n in range(110)]
+            assert answers[:100] == [403] * 100
+            assert answers[100:] == [429] * 10
+            slow = guesser.get(path, headers={header: own.tokens["alice"]})
+            assert slow.status_code == 429  # a right guess tells nothing
+            assert "try again in" in slow.json()["detail"]
+            assert slow.headers["Retry-After"]
+            assert guesser.get("/state.git/info/refs?service=git-upload-pack", auth=("x", "guess")).status_code == 429
+            assert tpp.get(path).status_code == 200  # behind the same address, known before
+            assert guesser.get("/health-check/").status_code == 200
+    finally:
+        own.stop()
+
+
+def test_a_session_is_as_good_as_a_token_but_not_from_elsewhere(site: Site, alice: Browser) -> None:
+    assert alice.get("/api/v2/users/alice/").status_code == 200
+    path = "/api/v2/workspaces/plain/job-requests/"
+    body = {"requested_actions": ["generate"], "backend": "tpp"}
+    assert alice.post(path, json=body).status_code == 403
+    assert alice.post(path, json=body, headers={"Origin": "https://evil.example"}).status_code == 403
+    before = site.count()
+    assert alice.post(path, json=body, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert site.count() == before
+    assert alice.post(path, json=body, headers={"Origin": site.url}).status_code == 201
+    alice.submit("/logout/", page="/settings/")
+    assert alice.get("/api/v2/users/alice/").status_code == 403
+
+
+def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None:
+    made = alice.submit("/settings/", what="new-token", label="laptop").text
+    secret = re.search(r"<code[^>]*>([0-9a-f]{40})</code>", made)
+    assert secret
+    row = r"<td>laptop</td><td>.*?</td><td>(.*?)</td>"
+    assert re.findall(row, alice.get("/settings/").text) == ["never"]
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert "now" in re.findall(row, alice.get("/settings/").text)[0]
+
+
+def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
+    flags = '{"paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"}, "mode": {"v": "<b>", "ts": null}}'
+    with site.client("tpp", Flags=flags) as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused: nothing new is started." in root.get("/status/").text
+    with site.client("tpp", Flags="nonsense") as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused" in root.get("/status/").text  # what can't be read changes nothing
+    with site.client("tpp", Flags='{"paused": {"v": "", "ts": null}}') as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused" not in root.get("/status/").text
+
+
+def test_public_read_lets_everybody_look_and_nobody_act(tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = Site(tmp_path_factory.mktemp("public"))
+    own.env["PUBLIC_READ"] = "on"
+    own.start()
+    try:
+        identifier = own.ask("generate")
+        with Browser(own, None) as nobody:
+            for path in ("/", "/jobs/", f"/job-requests/{identifier}/", "/plain/", "/status/", "/orgs/datalab/"):
+                answer = nobody.get(path)
+                assert answer.status_code == 200, path
+                assert "Log in" in answer.text, path
+            for path in ("/settings/", "/users/", "/backends/", "/workspaces/new/"):
+                assert nobody.get(path).status_code in (303, 401, 403), path
+            before = own.count()
+            for path in (f"/job-requests/{identifier}/cancel/", "/plain/", "/settings/", "/backends/"):
+                assert nobody.post(path, data={}).status_code in (303, 403), path
+            assert own.count() == before
+            assert nobody.get("/api/v2/job-requests/").status_code == 403
+    finally:
+        own.stop()
+    own.check_record()
+
+
+@pytest.mark.parametrize("path", ["/%00", "/%0d%0aSet-Cookie:%20x=y", "/nowhere", "//evil.example", "/a%2f%2fb"])
+def test_a_missing_slash_leads_to_ourselves(site: Site, alice: Browser, path: str) -> None:
+    answer = alice.get(f"{site.url}{path}")
+    assert answer.status_code in (301, 400, 404)
+    if answer.status_code == 301:
+        assert re.fullmatch(r"/[^/\s].*/", answer.headers["Location"])
+        assert "x" not in answer.cookies
+        assert alice.get(f"{site.url}{answer.headers['Location']}").status_code in (400, 404)
+
+
+def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:
+    page = alice.get("/plain/").text
+    hidden = {name: re.findall(rf'name="{name}" value="([^"]+)"', page)[0] for name in ("form", "once")}
+    before = site.count()
+    fields = {**hidden, "requested_actions": "generate", "backend": "tpp"}
+    first, again = (alice.post("/plain/", data=fields).headers["Location"] for _ in range(2))
+    assert first == again
+    assert site.count() == before + 1
+    other = alice.post("/plain/", data={**fields, "requested_actions": "analyse"}).headers["Location"]
+    assert other != first
+    rerun = alice.get(first).text
+    hidden = {name: re.findall(rf'name="{name}" value="([^"]+)"', rerun)[0] for name in ("form", "once")}
+    answers = {alice.post(f"{first}rerun/", data=hidden).headers["Location"] for _ in range(2)}
+    assert len(answers) == 1
+    assert answers != {first}

@@ -1,0 +1,85 @@
+"""Who calls the API or git: a token, or a person's session. Wrong tokens from one address are slowed down.
+
+While an address is slowed down, only tokens that were right from there before still work: so a stranger behind the
+same proxy locks nobody out, and whoever guesses learns nothing.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from bottle import request
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Code, Error, forbidden
+from jobserver.service.auth import Auth
+from jobserver.service.live import Live
+from jobserver.web import http
+from jobserver.web.clients import Limit, Network, address
+from jobserver.web.pages.sessions import Sessions
+
+_GUESSES = 100  # a minute, from one address
+_REMEMBERED = 10_000
+
+
+class Callers:
+    """Thread-safe. ``sessions`` is None where there are no pages."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        live: Live,
+        base_url: str,
+        proxies: Sequence[Network] = (),
+        sessions: Sessions | None = None,
+    ) -> None:
+        self._auth, self._live, self._proxies, self._sessions = auth, live, proxies, sessions
+        self._base_url = base_url
+        self._limit = Limit(_GUESSES, 60)
+        self._guard = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def of_api(self) -> Actor:
+        """Raises `Error`: unauthenticated, too_many, or forbidden for a form of another site."""
+        header = http.header("Authorization")
+        if header is None and self._sessions is not None:
+            session = self._sessions.current()
+            if session is not None and (actor := self._auth.person(session.username)):
+                self._check_origin()
+                return actor
+        return self._by_token(self._auth.token_of(header), http.header("Flags"))
+
+    def of_git(self, password: str) -> Actor:
+        """Raises as `of_api`."""
+        return self._by_token(password, None)
+
+    def _by_token(self, token: str, flags: str | None) -> Actor:
+        who = address(self._proxies)
+        place = (who, hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest())
+        seconds = self._limit.wait(who)
+        if seconds and place not in self._known:
+            raise Error(Code.TOO_MANY, f"too many invalid tokens from {who}: try again in {seconds} s")
+        try:
+            actor = self._auth.by_token(token)
+        except Error:
+            self._limit.failed(who)
+            raise
+        if place not in self._known:
+            with self._guard:
+                self._known[place] = None
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        if actor.kind is ActorKind.BACKEND:
+            self._live.heard(actor.name, flags)
+        else:
+            self._live.used(place[1])
+        return actor
+
+    def _check_origin(self) -> None:
+        """A browser sends cookies along with what other sites make it ask for; then it says from where."""
+        if request.method in ("GET", "HEAD"):
+            return
+        here = {self._base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{http.header('Host')}"}
+        if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in here:
+            raise forbidden("with a session this has to come from a page of ours; elsewhere use a token")
