@@ -5,16 +5,23 @@ import os
 import shlex
 from pathlib import Path
 
+from jobserver.store.disk import plainly
+from jobserver.store.packs import sync_folder
+
 _SETTINGS = "jobserver.json"
 _HOOK = "#!/bin/sh\n# Written by jobserver, at each start: every push is judged, also a local one.\nexec {command}\n"
 
 
 def install(repository: Path, command: list[str], settings: dict[str, str]) -> None:
-    """Writes `pre-receive` and the settings, each whole or not at all; leaves them alone if they say so already."""
+    """Writes `pre-receive` and the settings, each whole or not at all; leaves them alone if they say so already.
+
+    Raises `Error` (unavailable) if the disk refuses.
+    """
     hook = _HOOK.format(command=shlex.join(command))
-    (repository / "hooks").mkdir(exist_ok=True)
-    _write(repository / "hooks" / "pre-receive", hook, 0o755)
-    _write(repository / _SETTINGS, json.dumps(settings, indent=1) + "\n", 0o600)
+    with plainly():
+        (repository / "hooks").mkdir(exist_ok=True)
+        _write(repository / "hooks" / "pre-receive", hook, 0o755)
+        _write(repository / _SETTINGS, json.dumps(settings, indent=1) + "\n", 0o600)
 
 
 def settings(repository: Path) -> dict[str, str]:
@@ -27,6 +34,10 @@ def _write(path: Path, text: str, mode: int) -> None:
     if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
+    with beside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # an empty hook would let everything in
     beside.chmod(mode)
     beside.replace(path)
+    sync_folder(path.parent)

@@ -196,12 +196,12 @@ def _keep(path: Path) -> Path:
 def _write_durably(path: Path, data: bytes) -> Path:
     # git takes no notice of a pack without its index, so only that must not be seen half written.
     partial = path if path.suffix == ".pack" else path.with_name("tmp_" + path.name)
+    if partial == path and not path.with_suffix(".idx").exists():
+        path.unlink(missing_ok=True)  # of a batch that was interrupted
     flags = os.O_EXCL if partial == path else os.O_TRUNC
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | flags, 0o444)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        write_all(descriptor, data)
         os.fsync(descriptor)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -211,6 +211,12 @@ def _write_durably(path: Path, data: bytes) -> Path:
     if partial != path:
         partial.rename(path)
     return path
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def sync_folder(folder: Path) -> None:

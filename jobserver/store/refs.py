@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from jobserver.errors import unavailable
-from jobserver.store.packs import sync_folder
+from jobserver.store import stale
+from jobserver.store.packs import sync_folder, write_all
 
 _HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
 _RETRY_SECONDS = 0.1  # what git waits for a lock (core.filesRefLockTimeout)
@@ -65,8 +66,11 @@ class Refs:
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.
 
-        False: the tip is not ``old``, and nothing was changed. Raises `Error` (unavailable) if another process
-        holds the branch's lock, and OSError if the disk refuses.
+        False: the tip is not ``old``, and nothing was changed. Raises OSError with nothing changed if the disk
+        refuses, and `Error` (unavailable) if another process holds the branch's lock, or if the disk did not confirm
+        a move that readers see already: then trying again could do it twice.
+
+        The caller has the writer's turn.
         """
         path = self._heads / branch
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,13 +80,17 @@ class Refs:
         try:
             if self.tip(branch) != old:
                 return False
-            os.write(descriptor, new.encode() + b"\n")
+            write_all(descriptor, new.encode() + b"\n")
             os.fsync(descriptor)
             lock.rename(path)
             ours = False
-            sync_folder(path.parent)
-            if old is None:
-                sync_folder(self._heads)
+            try:
+                sync_folder(path.parent)
+                if old is None:
+                    sync_folder(self._heads)
+            except OSError as error:
+                said = f"the disk did not confirm it ({error.strerror}): look whether it was done before you ask again"
+                raise unavailable(said) from None
             self._synced[branch] = new
             return True
         finally:
@@ -97,5 +105,7 @@ class Refs:
                 return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             except FileExistsError:
                 if time.monotonic() > until:
+                    if stale.clear(self._root, [lock]):
+                        continue
                     raise unavailable("another process holds the lock of this branch", lock.name) from None
                 time.sleep(0.005)

@@ -1,6 +1,7 @@
 """The state repository as a whole: made, opened, maintained. Everything else of the store works inside one."""
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
+from jobserver.store import stale
+from jobserver.store.disk import plainly
 from jobserver.store.joiner import maintaining
+from jobserver.store.packs import sync_folder
 from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.writer import Writer
 
@@ -75,16 +79,20 @@ class StateRepo:
         """
         if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "HEAD").is_file())):
             raise invalid("holds something else; name a folder that is empty or does not exist", str(path))
-        path.mkdir(parents=True, exist_ok=True)
-        git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
-        for name, value in _CONFIG.items():
-            git(path, "config", name, value)
-        with contextlib.suppress(FileExistsError):
-            SigningKey.create(key_path, PRINCIPAL)
-        repo = cls(path, key_path, host, templates)
-        repo.found(names.MAIN, "main", now)
-        repo.found(names.AUDIT, "audit", now)
-        return repo
+        with plainly():
+            path.mkdir(parents=True, exist_ok=True)
+            if not stale.clear_all(path):
+                raise unavailable("another git process is at work there; try again", str(path))
+            git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
+            for name, value in _CONFIG.items():
+                git(path, "config", name, value)
+            _sync_tree(path)
+            with contextlib.suppress(FileExistsError):
+                SigningKey.create(key_path, PRINCIPAL)
+            repo = cls(path, key_path, host, templates)
+            repo.found(names.MAIN, "main", now)
+            repo.found(names.AUDIT, "audit", now)
+            return repo
 
     def close(self) -> None:
         self.writer.close()
@@ -107,7 +115,21 @@ class StateRepo:
 
     def maintain(self) -> None:
         """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""
-        with maintaining(self.path / "jobserver.maintenance"), self.writer.locked():
+        with plainly(), maintaining(self.path / "jobserver.maintenance"), self.writer.locked():
+            stale.clear_all(self.path)
+            stale.sweep(self.path / "objects" / "pack")
             git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx")
             git(self.path, "pack-refs", "--all")
             git(self.path, "commit-graph", "write", "--reachable", "--split")
+
+
+def _sync_tree(folder: Path) -> None:
+    """What `git init` and `git config` wrote, and left to the disk's leisure."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            sync_folder(path)
+    sync_folder(folder)
+    sync_folder(folder.parent)

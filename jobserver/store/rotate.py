@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import conflict, not_found
+from jobserver.store.disk import plainly
 from jobserver.store.packs import sync_folder
 from jobserver.store.repo import PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import SigningKey, fingerprint_of, signers_time
@@ -22,7 +23,7 @@ def rotate(repo: StateRepo, now: datetime, revoked: str = "", at: datetime | Non
     ``revoked`` ends that key instead of the current one, as of ``at``; if it is the current one, a new key begins.
     """
     writer = repo.writer
-    with writer.locked():
+    with plainly(), writer.locked():
         _settle(repo, now)
         current = writer.keys.current()
         ended = revoked or current.fingerprint
@@ -54,7 +55,7 @@ def rotate(repo: StateRepo, now: datetime, revoked: str = "", at: datetime | Non
 def settle(repo: StateRepo, now: datetime) -> None:
     """Completes a rotation that was interrupted; does nothing otherwise."""
     if _beside(repo.writer.keys.path).exists():
-        with repo.writer.locked():
+        with plainly(), repo.writer.locked():
             _settle(repo, now)
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jobserver.errors import invalid
+from jobserver.store.packs import sync_folder
 
 _NAMESPACE = b"git"
 
@@ -121,11 +122,20 @@ class SigningKey:
         text = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        if path.exists():
+            raise FileExistsError(path)
+        # Whole or not at all: half a key would stop every start.
+        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(beside)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
         return cls(key, principal)
 
     @property

@@ -5,7 +5,6 @@ command goes at once, and while it syncs the next ones gather. Processes take tu
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import threading
@@ -18,7 +17,8 @@ from typing import TypeVar
 from jobserver.domain import names
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
-from jobserver.errors import Code, Error, unavailable
+from jobserver.errors import Error, unavailable
+from jobserver.store.disk import plainly, refused
 from jobserver.store.joiner import Joiner
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
@@ -149,7 +149,7 @@ class Writer:
 
     def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
         """Makes the branch with these files, durably; False if it is there already."""
-        with self.locked():
+        with plainly(), self.locked():
             if self.refs.tip(branch) is not None:
                 return False
             self.put(branch, files, subject, event, now)
@@ -174,10 +174,13 @@ class Writer:
             staging.put(head, files, subject, event, now, trailers)
             stem = staging.pack.save(self._packs)
             assert head.tip is not None
-            moved = self.refs.move(branch, old, head.tip)
-            stem.with_suffix(".keep").unlink()
+            try:
+                moved = self.refs.move(branch, old, head.tip)
+            finally:
+                with contextlib.suppress(OSError):
+                    stem.with_suffix(".keep").unlink()
         except OSError as error:
-            raise _disk(error) from None
+            raise refused(error) from None
         finally:
             self._forget()
         if not moved:
@@ -218,7 +221,7 @@ class Writer:
                 raise
         for ticket in batch:
             if isinstance(ticket.error, OSError):
-                ticket.error = _disk(ticket.error)
+                ticket.error = refused(ticket.error)
             elif isinstance(ticket.error, _Lost):
                 ticket.error = unavailable("the branch is being moved by others; try again", ticket.branch)
 
@@ -272,7 +275,12 @@ class Writer:
             stem = None
             try:
                 stem = staging.pack.save(self._packs)
-                for branch, old in before.items():
+                # What was judged on a main that is in this batch may not land without it.
+                for branch in sorted(before, key=lambda branch: branch != names.MAIN):
+                    if names.MAIN in failed:
+                        failed[branch] = _Lost()
+                        continue
+                    old = before[branch]
                     try:
                         new = heads[branch].tip
                         assert new is not None
@@ -306,8 +314,3 @@ class Writer:
             changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
             for landing, _ in self._listeners:
                 landing(Landing(branch, old, new, changes))
-
-
-def _disk(error: OSError) -> Error:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return Error(Code.UNAVAILABLE, "the disk is full" if full else f"the disk refused: {error.strerror}")

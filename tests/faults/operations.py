@@ -1,0 +1,198 @@
+"""The operations that faults are tried on. Each works on a folder with a state repository, and tells its promises."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from jobserver import bootstrap
+from jobserver.config import Settings
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import SERVER, Actor, Role
+from jobserver.errors import Error
+from jobserver.index.follow import Index
+from jobserver.service.gate import Gate
+from jobserver.store import joiner
+from jobserver.store.disk import plainly
+from jobserver.store.repo import StateRepo
+from jobserver.store.rotate import rotate, settle
+from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, job
+
+Promise = Callable[[str], None]
+"""Told the ``Request-Id`` or the commit of each write once it was acknowledged."""
+HOST = "jobs.example"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Place:
+    """A state repository in a folder, opened as a process does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path, self.key = folder, folder / "state.git", folder / "state.key"
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[StateRepo, Gate]]:
+        repo = StateRepo(self.path, self.key, HOST, TEMPLATES)
+        gate = Gate(repo, now)
+        try:
+            settle(repo, now())
+            yield repo, gate
+        finally:
+            gate.close()
+            repo.close()
+
+
+def ask(number: int, backend: str = "tpp") -> c.Command:
+    return c.RequestJobs("trends", backend, ("generate",), f"{number:040x}", PIPELINE)
+
+
+def template(folder: Path) -> None:
+    """What most operations begin with: some history, an active request, packs."""
+    place = Place(folder)
+    repo = StateRepo.create(place.path, place.key, HOST, TEMPLATES, now())
+    gate = Gate(repo, now)
+    gate.submit(SERVER, c.EnsureAdmin("admin"), "test")
+    for slug in ("tpp", "emis"):
+        gate.submit(ADMIN, c.AddBackend(slug, "a" * 64, databases=("full", "slice")), "test")
+    gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
+    gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")
+    for number in range(3):
+        gate.submit(ALICE, ask(number), "test")
+    gate.close()
+    repo.close()
+
+
+# Operations
+
+
+def commit(place: Place, promise: Promise) -> None:
+    with place.open() as (_, gate):
+        promise(gate.submit(ALICE, ask(100), "test").commit)
+
+
+def batch(place: Place, promise: Promise) -> None:
+    """Nine commands on three branches, in two batches."""
+    with place.open() as (repo, gate):
+        commands: list[tuple[Actor, c.Command]] = [
+            (ALICE, ask(number, ("tpp", "emis")[number % 2])) for number in range(200, 206)
+        ]
+        commands += [(ADMIN, c.AddUser(f"user{number}")) for number in range(3)]
+
+        def submit(actor: Actor, command: c.Command) -> None:
+            with contextlib.suppress(Error):
+                promise(gate.submit(actor, command, "test").commit)
+
+        threads = [threading.Thread(target=submit, args=one) for one in commands]
+        with contextlib.suppress(OSError), repo.writer.locked():
+            for thread in threads:
+                thread.start()
+            ends = monotonic() + 1  # a fault may have ended the first one
+            while len(repo.writer._queue) < len(threads) - 1 and monotonic() < ends:
+                threading.Event().wait(0.001)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+
+
+def report(place: Place, promise: Promise) -> None:
+    """A report that finishes a request, which moves it to the archive."""
+    with place.open() as (repo, gate):
+        active = repo.writer.look("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
+        jobs = tuple((one, job(f"j{one}", "succeeded", 5)) for one in active[:2])
+        promise(gate.submit(TPP, c.UpdateJobs("tpp", jobs), "test").commit)
+
+
+def new_backend(place: Place, promise: Promise) -> None:
+    with place.open() as (_, gate):
+        promise(gate.submit(ADMIN, c.AddBackend("new", "b" * 64, databases=("full",)), "test").commit)
+        promise(gate.submit(ALICE, ask(300, "new"), "test").commit)
+
+
+def checkpoint(place: Place, promise: Promise) -> None:
+    with place.open() as (repo, gate):
+        tips = {branch: tip for branch, tip in repo.writer.refs.branches().items() if branch != "audit"}
+        promise(gate.submit(SERVER, c.RecordCheckpoint(tips), "test").commit)
+
+
+def maintenance(place: Place, promise: Promise) -> None:
+    with place.open() as (repo, gate):
+        promise(gate.submit(ALICE, ask(400), "test").commit)
+        repo.maintain()
+        promise(gate.submit(ALICE, ask(401), "test").commit)
+
+
+def join(place: Place, promise: Promise) -> None:
+    """The packs of the last four batches become one."""
+    packs = place.path / "objects" / "pack"
+    before = set(packs.glob("pack-*.idx"))
+    with place.open() as (_, gate):
+        for number in range(500, 504):
+            promise(gate.submit(ALICE, ask(number), "test").commit)
+    with plainly():
+        joiner.join([found.with_suffix("") for found in sorted(set(packs.glob("pack-*.idx")) - before)], packs)
+
+
+def rotation(place: Place, promise: Promise) -> None:
+    with place.open() as (repo, gate):
+        rotate(repo, now())
+        promise(gate.submit(ALICE, ask(600), "test").commit)
+
+
+def init(place: Place, promise: Promise) -> None:
+    """In a folder with nothing in it."""
+    settings = Settings.from_env(
+        _env_file=None,
+        secret_key="0123456789abcdef",
+        base_url=f"https://{HOST}",
+        state_repo=place.path,
+        signing_key=place.key,
+        admin_users="admin",
+    )
+    app = bootstrap.create(settings)
+    try:
+        promise(app.repo.writer.refs.tip("main") or "")
+    finally:
+        app.close()
+
+
+def index(place: Place, promise: Promise) -> None:
+    """The index is made and follows a write."""
+    with place.open() as (repo, gate):
+        follower = Index(place.path, repo.writer.refs, place.folder / "state.index.sqlite3")
+        repo.writer.listen(follower.note, follower.moved)
+        promise(gate.submit(ALICE, ask(700), "test").commit)
+        follower.refresh()
+        follower.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``is_new``: it begins with an empty folder."""
+
+    run: Callable[[Place, Promise], None]
+    is_new: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+
+OPERATIONS = [
+    Operation(commit),
+    Operation(batch),
+    Operation(report),
+    Operation(new_backend),
+    Operation(checkpoint),
+    Operation(maintenance),
+    Operation(join),
+    Operation(rotation),
+    Operation(init, is_new=True),
+    Operation(index),
+]
