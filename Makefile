@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types bench pictures clean
+.PHONY: demo test lint types bench torture faults pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -29,6 +29,16 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.growth $(ARGS)
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
+
+# Clients, servers on one repository, and somebody who kills them; then the history is judged.
+SECONDS ?= 60
+torture: $(VENV)/.installed
+	$(PY) -m tests.torture.run --seconds $(SECONDS) $(ARGS)
+
+# A process stopped, or failed, at every single change of a file; and power loss at any of them.
+faults: $(VENV)/.installed
+	$(PY) -m tests.faults.crash --points 10000
+	$(PY) -m tests.faults.power --replays 1000
 
 # The pictures in docs/, as the browser tests saw them.
 pictures: $(VENV)/.installed

@@ -6,7 +6,9 @@ that a write is done sees it at the next read, in every process. A thread does t
 those who wait; a reader seldom finds anything left to do.
 """
 
+import fcntl
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,9 +61,10 @@ class Index:
         self._tips: tuple[str, ...] = ()
         self._closing = False
         self.problem = ""  # why views may be older than the tips; empty: they are not
-        if not schema.usable(path):
-            rebuild(repository, refs, path, progress)
-        self._database = Database(path)
+        with _alone(path):
+            if not schema.usable(path):
+                _rebuild(repository, refs, path, progress)
+            self._database = Database(path)
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
 
     def start(self) -> None:
@@ -326,6 +329,25 @@ _EMPTY = Listing.of([])
 
 def rebuild(repository: Path, refs: Refs, path: Path, progress: Progress = lambda branch, count: None) -> int:
     """Makes the index file anew; how many branches it holds. Raises `Error` (unavailable)."""
+    with _alone(path):
+        return _rebuild(repository, refs, path, progress)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Servers that start at the same time make the index once, and none opens it half made."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unavailable(f"the index can't be written: {error}", str(path)) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _rebuild(repository: Path, refs: Refs, path: Path, progress: Progress) -> int:
     tips = {branch: tip for branch, tip in refs.branches().items() if names.branch_backend(branch)}
     try:
         build(repository, path, tips, progress)
