@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +175,36 @@ def test_a_full_disk_refuses_writes_and_heals(small_disk: Path) -> None:
         assert httpx.get(f"{site.url}/health-check/").status_code == 200
     site.stop()
     assert site.git("fsck", "--full", "--strict") == ""
+
+
+def test_servers_that_start_at_once_make_one_index(site: Site) -> None:
+    """Found by `make torture`: the second opened the index that the first was still making."""
+    site.start()
+    identifier = site.ask()
+    site.stop()
+    for path in site.folder.glob("*.index.sqlite3*"):
+        path.unlink()
+    ports = [free_port() for _ in range(3)]
+    with (site.folder / "server.log").open("ab") as log:
+        servers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "jobserver", "serve", "--port", str(port)],
+                env=site.env,
+                cwd=site.folder,
+                stdout=log,
+                stderr=log,
+            )
+            for port in ports
+        ]
+    try:
+        for port in ports:
+            site.url = f"http://127.0.0.1:{port}"
+            site.wait()
+            with site.client("tpp") as tpp:
+                assert tpp.listed() == [identifier]
+    finally:
+        for server in servers:
+            server.terminate()
+        assert [server.wait(30) for server in servers] == [0, 0, 0]
+    assert "Traceback" not in site.log()
+    site.server = None
