@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.store import packs, stale
 from tests.faults.crash import sound
-from tests.site import ADMIN, Site
+from tests.site import ADMIN, ALICE, PIPELINE, Site
 
 
 @pytest.fixture
@@ -129,3 +130,33 @@ def test_half_a_key_is_never_left(tmp_path: Path) -> None:
     assert SigningKey.load(path, "jobserver").fingerprint
     with pytest.raises(FileExistsError):
         SigningKey.create(path, "jobserver")
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_nothing_lands_without_the_main_it_was_judged_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    """Found: a batch moved its branches in the order of its commands; a commit could name a main that never came."""
+    writer, moves = site.repo.writer, []
+    move = writer.refs.move
+
+    def watched(branch: str, old: str | None, new: str) -> bool:
+        moves.append(branch)
+        return False if is_lost and len(moves) == 2 else move(branch, old, new)
+
+    monkeypatch.setattr(writer.refs, "move", watched)
+    asked = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
+    work = [(ALICE, asked), (ALICE, asked), (ADMIN, c.AddUser("dora")), (ALICE, asked)]
+    threads = [threading.Thread(target=site.do, args=one) for one in work]
+    with writer.locked():
+        for number, thread in enumerate(threads):
+            thread.start()
+            ends = time.monotonic() + 10
+            while len(writer._queue) < number and time.monotonic() < ends:  # the first one leads, and waits
+                time.sleep(0.001)
+            time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    rest = ["backends/tpp", "main", "backends/tpp"] if is_lost else ["backends/tpp"]
+    assert moves == ["backends/tpp", "main", *rest]
+    assert sound(site.path, []) == []
