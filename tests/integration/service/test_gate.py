@@ -215,3 +215,13 @@ def test_times_never_go_back(site: Site) -> None:
     site.ask()
     times = [int(time) for time in site.git("log", "--reverse", "--format=%ct", "backends/tpp").split()]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("slug", ["", "../main", "../../../HEAD", "a\0b", "TPP", "tpp/", "é", "a" * 5000])
+def test_a_backend_that_can_be_none_is_no_path(site: Site, slug: str) -> None:
+    """Found by odd input: the name of a backend's branch became a path before it was looked at."""
+    before = site.git("for-each-ref")
+    with pytest.raises(Error) as refused:
+        site.do(ALICE, c.RequestJobs("trends", slug, ("generate",), "0" * 40, PIPELINE))
+    assert refused.value.code in (Code.NOT_FOUND, Code.INVALID)
+    assert site.git("for-each-ref") == before
