@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(PY) -m jobserver demo $(ARGS)
 
 test: $(VENV)/.installed
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.installed
 	$(PY) -m ruff check .
