@@ -185,13 +185,12 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
     """The verdict on a push where no server runs, with the settings that `install_hooks` left. Raises `Error`."""
     try:
         known = hooks.settings(repository)
-        kind, _, name = known["actor"].partition("/")
         repo = StateRepo(repository, Path(known["signing_key"]), known["host"], templates())
     except (OSError, ValueError, KeyError) as error:
         raise invalid(f"`jobserver init` was never run here: {error}", str(repository)) from None
     gate = Gate(repo, clock)
     try:
-        return verdict(Receiver(repo, gate, clock), question, Actor(ActorKind(kind), name))
+        return verdict(Receiver(repo, gate, clock), question, Actor.parse(known["actor"]))
     finally:
         gate.close()
         repo.close()

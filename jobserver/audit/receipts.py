@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint, Receipt
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.permissions import Actor
 from jobserver.store import codec, trees
 from jobserver.store.incoming import Commit
 from jobserver.store.objects import Objects
@@ -52,11 +52,5 @@ def covers(record: Recorded, branch: str, positions: Mapping[str, int], line: li
             continue
         first = positions.get(receipt.old, -1) + 1
         for sha in line[first : positions[receipt.new] + 1]:
-            found[sha] = Cover(actor_of(receipt.pusher), receipt.received_at, policy)
+            found[sha] = Cover(Actor.parse(receipt.pusher), receipt.received_at, policy)
     return found
-
-
-def actor_of(text: str) -> Actor:
-    """From the form of the `Actor:` trailer. Raises ValueError."""
-    kind, _, name = text.partition("/")
-    return Actor(ActorKind(kind), name)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements
-from jobserver.audit.receipts import Cover, actor_of
+from jobserver.audit.receipts import Cover
 from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.admit import admit
@@ -136,7 +136,7 @@ class _Replay:
     def _by_server(self, commit: Commit, head: Head, others: list[str], is_root: bool) -> Iterator[str]:
         event = commit.trailer("Event")
         try:
-            actor = actor_of(commit.trailer("Actor"))
+            actor = Actor.parse(commit.trailer("Actor"))
         except ValueError:
             yield f"has no Actor: trailer that can be read: {commit.trailer('Actor')!r}"
             return

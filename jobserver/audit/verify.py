@@ -63,7 +63,7 @@ def verify(
     if names.MAIN not in tips:
         raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
     known = keys.read(git(repository, "show", f"{tips[names.MAIN]}:allowed_signers") if signers is None else signers)
-    ours = {branch: tip for branch, tip in tips.items() if _is_ours(branch)}
+    ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
     problems = [
         Problem(branch, tip, "is a branch that a state repository does not have")
@@ -84,10 +84,6 @@ def verify(
     if witness is not None:
         problems += _compare(repository, witness, lines)
     return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems)
-
-
-def _is_ours(branch: str) -> bool:
-    return branch in (names.MAIN, names.AUDIT) or names.branch_backend(branch) is not None
 
 
 def _line(repository: Path, tip: str) -> Line:
@@ -220,7 +216,7 @@ def _numbers(record: Recorded) -> Iterator[Problem]:
 def _compare(repository: Path, witness: Path, lines: Mapping[str, Line]) -> Iterator[Problem]:
     """What somebody else fetched before must be part of what stands here."""
     for branch, tip in branches(witness).items():
-        if not _is_ours(branch):
+        if not names.is_branch(branch):
             continue
         line = lines.get(branch)
         if line is None:

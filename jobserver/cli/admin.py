@@ -1,9 +1,7 @@
 """The commands of administrators: init, backend, user, org, project, workspace. Each goes through the gate."""
 
 import getpass
-import hashlib
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -15,6 +13,7 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
 from jobserver.errors import not_found
+from jobserver.service.auth import new_token
 from jobserver.service.private import PrivateStore, check_email
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
@@ -33,12 +32,6 @@ def _submit(username: str | None, command: c.Command) -> None:
     with connected() as app:
         actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
         app.gate.submit(actor, command, f"cli/{getpass.getuser()}")
-
-
-def _new_token() -> tuple[str, str]:
-    """(secret of 160 random bits, its SHA-256)."""
-    secret = secrets.token_hex(20)
-    return secret, hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _show_token(secret: str) -> None:
@@ -71,7 +64,7 @@ def backend() -> None:
 @acting
 def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
     """Add a backend; prints its token on the last line."""
-    secret, digest = _new_token()
+    secret, digest = new_token()
     _submit(username, c.AddBackend(slug, digest, name, databases, parent_directory))
     _show_token(secret)
 
@@ -82,7 +75,7 @@ def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directo
 @acting
 def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
     """Give a backend a new token; prints it on the last line. The old one stops at once."""
-    secret, digest = _new_token()
+    secret, digest = new_token()
     _submit(username, c.RotateBackendToken(slug, digest, keep_old))
     _show_token(secret)
 
@@ -146,7 +139,7 @@ def user_add(name_: str, name: str, email: str, roles: tuple[str, ...], username
 @acting
 def user_token(name_: str, label: str, username: str | None) -> None:
     """Make a personal access token; prints it on the last line."""
-    secret, digest = _new_token()
+    secret, digest = new_token()
     _submit(username, c.AddUserToken(name_, label, digest))
     _show_token(secret)
 

@@ -26,7 +26,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
-from jobserver.service.auth import token_digest
+from jobserver.service.auth import new_token
 from jobserver.store.repo import git
 
 STUDY = Path(__file__).parent / "demo_study"
@@ -97,13 +97,13 @@ def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
     app = bootstrap.create(settings)
     try:
         admin = Actor(ActorKind.USER, "admin")
-        backend_token, person_token = secrets.token_hex(20), secrets.token_hex(20)
+        (backend_token, backend_digest), (person_token, person_digest) = new_token(), new_token()
         label = f"demo {time.time_ns()}"
         if (settings.state_repo / "refs" / "heads" / "backends").is_dir():
-            app.gate.submit(admin, c.RotateBackendToken(_BACKEND, token_digest(backend_token)), "demo")
+            app.gate.submit(admin, c.RotateBackendToken(_BACKEND, backend_digest), "demo")
         else:
             for command in (
-                c.AddBackend(_BACKEND, token_digest(backend_token), "A backend for trying things out", ("full",)),
+                c.AddBackend(_BACKEND, backend_digest, "A backend for trying things out", ("full",)),
                 c.AddUser(_PERSON, "Ada", (Role.CORE_DEVELOPER,)),
                 c.AddWorkspace(_WORKSPACE, study.name, "main"),
             ):
@@ -112,7 +112,7 @@ def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
                 except Error as error:  # an earlier demo was interrupted here
                     if error.code != "conflict":
                         raise
-        app.gate.submit(admin, c.AddUserToken(_PERSON, label, token_digest(person_token)), "demo")
+        app.gate.submit(admin, c.AddUserToken(_PERSON, label, person_digest), "demo")
     finally:
         app.close()
     return backend_token, person_token

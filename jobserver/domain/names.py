@@ -122,6 +122,11 @@ def branch_backend(branch: str) -> str | None:
     return slug if slug != branch and _SLUG.fullmatch(slug) else None
 
 
+def is_branch(branch: str) -> bool:
+    """Whether a state repository has branches of this name."""
+    return branch in (MAIN, AUDIT) or branch_backend(branch) is not None
+
+
 def main_path(kind: Kind, name: str) -> str:
     return f"{kind.value}s/{name}.yaml"
 

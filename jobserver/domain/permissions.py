@@ -85,6 +85,12 @@ class Actor:
     def __str__(self) -> str:
         return f"{self.kind.value}/{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Actor":
+        """From that form. Raises ValueError."""
+        kind, _, name = text.partition("/")
+        return cls(ActorKind(kind), name)
+
 
 SERVER = Actor(ActorKind.SERVER, "jobserver")
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -289,7 +289,6 @@ class Queue:
     acknowledged: int = 0
     running: int = 0
     oldest_waiting: int | None = None
-    statuses: dict[str, int] = field(default_factory=dict)
 
 
 def queue(sql: sqlite3.Connection, backend: str) -> Queue:

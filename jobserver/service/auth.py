@@ -1,6 +1,7 @@
 """Who is calling: a token's SHA-256, looked up in ``main`` as it is now, so that a revoked one stops at once."""
 
 import hashlib
+import secrets
 
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import unauthenticated
@@ -9,6 +10,12 @@ from jobserver.index.follow import Index
 
 def token_digest(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def new_token() -> tuple[str, str]:
+    """(secret of 160 random bits, its SHA-256)."""
+    secret = secrets.token_hex(20)
+    return secret, token_digest(secret)
 
 
 class Auth:
@@ -36,10 +43,10 @@ class Auth:
         user = self._index.directory().user(username)
         return Actor(ActorKind.USER, username) if user is not None and user.active else None
 
-    def by_token(self, token: str) -> Actor:
-        """Raises `Error` (unauthenticated) for a token that is nobody's, or no longer."""
+    def by_digest(self, digest: str) -> Actor:
+        """Raises `Error` (unauthenticated) for the digest of a token that is nobody's, or no longer."""
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
-        actor = self._index.directory().tokens.get(token_digest(token))
+        actor = self._index.directory().tokens.get(digest)
         if actor is None:
             raise unauthenticated("Invalid token")
         return actor

@@ -97,7 +97,7 @@ class Gate:
     def _open(self, branch: str) -> None:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
         slug = branch_backend(branch)
-        if slug is None and branch not in (names.MAIN, names.AUDIT):  # a branch is also a path
+        if not names.is_branch(branch):  # it is also a path
             raise not_found(f"there is no backend {branch.removeprefix(names.backend_branch(''))!r}")
         writer = self._repo.writer
         if branch == names.AUDIT and writer.refs.tip(branch) is None:

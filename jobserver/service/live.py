@@ -56,11 +56,9 @@ class Live:
             is_due = is_due or (known is not None and known.flags != seen.flags and _switches(known) != _switches(seen))
             if is_due:
                 self._written[backend] = now
-        if is_due and self._private is not None:
-            try:
-                self._private.heard(backend, int(now.timestamp()), orjson.dumps(dict(seen.flags)).decode())
-            except Error as error:
-                _log.warning("%s", error)
+        if is_due:
+            flags = orjson.dumps(dict(seen.flags)).decode()
+            self._keep(lambda private: private.heard(backend, int(now.timestamp()), flags))
 
     def used(self, sha256: str) -> None:
         """A person's token was used: remembered to the minute, and never a reason to refuse a call."""
@@ -69,9 +67,12 @@ class Live:
             if now - self._used.get(sha256, 0) < _USE_SECONDS:
                 return
             self._used[sha256] = now
+        self._keep(lambda private: private.used_token(sha256, now))
+
+    def _keep(self, write: Callable[[PrivateStore], None]) -> None:
         if self._private is not None:
             try:
-                self._private.used_token(sha256, now)
+                write(self._private)
             except Error as error:
                 _log.warning("%s", error)
 

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.permissions import Actor
 from jobserver.errors import Error
 from jobserver.service.receive import Pushed, Receiver, Update, lines
 
@@ -27,7 +27,7 @@ def verdict(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]
     """The answer to what the hook asks; never raises."""
     try:
         asked = json.loads(question)
-        actor = _actor(asked["actor"]) if asked["actor"] else local
+        actor = Actor.parse(asked["actor"]) if asked["actor"] else local
         updates = [Update(*update) for update in asked["updates"]]
         quarantine = Path(asked["quarantine"]) if asked["quarantine"] else None
         return {"ok": True, "lines": receiver.receive(Pushed(updates, quarantine, actor))}
@@ -36,11 +36,6 @@ def verdict(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]
     except Exception:  # noqa: BLE001 - the last resort: a push that can't be judged is refused
         _log.exception("a push could not be judged")
         return {"ok": False, "lines": ["jobserver: a bug in the server; it has been logged, and nothing was changed"]}
-
-
-def _actor(text: str) -> Actor:
-    kind, _, name = text.partition("/")
-    return Actor(ActorKind(kind), name)
 
 
 class PushSocket:

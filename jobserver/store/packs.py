@@ -15,6 +15,7 @@ from typing import NamedTuple
 COMMIT, TREE, BLOB, OFS_DELTA = 1, 2, 3, 6
 _KINDS = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
 _MAX_CHAIN = 40
+SHARED_KEEP = "jobserver-keep"
 
 
 def object_id(kind: int, data: bytes) -> bytes:
@@ -179,7 +180,7 @@ class Pack:
 def _keep(path: Path) -> Path:
     """A ``.keep`` as one more name of a file that stays: where files come and go by the thousand, some file systems
     (ext4 without a journal) take longer and longer to make new ones."""
-    shared = path.with_name("jobserver-keep")
+    shared = path.with_name(SHARED_KEEP)
     for _ in range(2):
         try:
             path.hardlink_to(shared)

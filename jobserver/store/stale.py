@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from jobserver.store.packs import SHARED_KEEP
+
 _log = logging.getLogger(__name__)
 _PROC = Path("/proc")
 _YOUNG_SECONDS = 1.0  # whoever made it may be neither git nor us
@@ -45,7 +47,7 @@ def clear_all(repository: Path) -> bool:
 
 def sweep(packs: Path) -> None:
     """Takes away what interrupted batches left beside the packs: marks that hold maintenance off, parts of files."""
-    shared = packs / "jobserver-keep"
+    shared = packs / SHARED_KEEP
     with contextlib.suppress(FileNotFoundError):
         ours = shared.stat().st_ino
         for keep in packs.glob("pack-*.keep"):

@@ -4,7 +4,6 @@ While an address is slowed down, only tokens that were right from there before s
 same proxy locks nobody out, and whoever guesses learns nothing.
 """
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from bottle import request
 
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error, forbidden
-from jobserver.service.auth import Auth
+from jobserver.service.auth import Auth, token_digest
 from jobserver.service.live import Live
 from jobserver.web import http
 from jobserver.web.clients import Limit, Network, address
@@ -56,12 +55,13 @@ class Callers:
 
     def _by_token(self, token: str, flags: str | None) -> Actor:
         who = address(self._proxies)
-        place = (who, hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest())
+        digest = token_digest(token)
+        place = who, digest
         seconds = self._limit.wait(who)
         if seconds and place not in self._known:
             raise Error(Code.TOO_MANY, f"too many invalid tokens from {who}: try again in {seconds} s")
         try:
-            actor = self._auth.by_token(token)
+            actor = self._auth.by_digest(digest)
         except Error:
             self._limit.failed(who)
             raise
@@ -73,13 +73,12 @@ class Callers:
         if actor.kind is ActorKind.BACKEND:
             self._live.heard(actor.name, flags)
         else:
-            self._live.used(place[1])
+            self._live.used(digest)
         return actor
 
     def _check_origin(self) -> None:
         """A browser sends cookies along with what other sites make it ask for; then it says from where."""
         if request.method in ("GET", "HEAD"):
             return
-        here = {self._base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{http.header('Host')}"}
-        if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in here:
+        if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in http.origins(self._base_url):
             raise forbidden("with a session this has to come from a page of ours; elsewhere use a token")

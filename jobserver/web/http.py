@@ -93,6 +93,11 @@ def header(name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def origins(base_url: str) -> set[str]:
+    """What a browser may say in Origin of a page of ours."""
+    return {base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{header('Host')}"}
+
+
 def wait_seconds() -> int | None:
     """N of ``Prefer: wait=N``, at most MAX_WAIT; None if it is not asked for (RFC 7240)."""
     found = _WAIT.search(header("Prefer") or "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.e2e.harness import Site, git
+from tests.e2e.harness import Site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
@@ -43,13 +43,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
-    study = made.folder / "studies" / "heart-study"
-    study.mkdir()
-    (study / "project.yaml").write_text(STUDY)
-    (study / "generate.py").write_text("import time; time.sleep(0.6); open('out.txt', 'w').write('done')\n")
-    git(study, "init", "-q", "-b", "main")
-    git(study, "add", ".")
-    git(study, "commit", "-qm", "a study")
+    generate = "import time; time.sleep(0.6); open('out.txt', 'w').write('done')\n"
+    made.study("heart-study", {"project.yaml": STUDY, "generate.py": generate})
     made.start()
     with (made.folder / "runner.log").open("wb") as log:
         runner = subprocess.Popen(

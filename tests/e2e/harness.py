@@ -96,18 +96,15 @@ class Site:
         self.tokens, self.sha = dict(made.tokens), made.sha
 
     def make(self) -> None:
-        folder = self.folder
-        study = folder / "studies" / "study"
-        study.mkdir(parents=True)
-        (study / "project.yaml").write_text(STUDY)
-        (study / "generate.py").write_text("open('numbers.txt', 'w').write('1 2 3')\n")
-        (study / "analyse.py").write_text(
-            "open('sum.txt', 'w').write(str(sum(map(int, open('numbers.txt').read().split()))))\n"
+        study = self.study(
+            "study",
+            {
+                "project.yaml": STUDY,
+                "generate.py": "open('numbers.txt', 'w').write('1 2 3')\n",
+                "analyse.py": "open('sum.txt', 'w').write(str(sum(map(int, open('numbers.txt').read().split()))))\n",
+                "report.py": "print('the sum is', open('sum.txt').read())\n",
+            },
         )
-        (study / "report.py").write_text("print('the sum is', open('sum.txt').read())\n")
-        git(study, "init", "-q", "-b", "main")
-        git(study, "add", ".")
-        git(study, "commit", "-qm", "a study")
         git(study, "branch", "feature/slashes")
         self.sha = git(study, "rev-parse", "main")
         self.run("init")
@@ -123,6 +120,17 @@ class Site:
         self.run("workspace", "add", "plain", "--repo", "study", "--branch", "main")
         self.run("workspace", "add", "slashed", "--repo", "study", "--branch", "feature/slashes")
         self.run("workspace", "add", "grouped", "--repo", "study", "--branch", "main", "--project", "datalab/trends")
+
+    def study(self, name: str, files: dict[str, str]) -> Path:
+        """A new study repository with these files on its branch main."""
+        study = self.folder / "studies" / name
+        study.mkdir(parents=True)
+        for path, text in files.items():
+            (study / path).write_text(text)
+        git(study, "init", "-q", "-b", "main")
+        git(study, "add", ".")
+        git(study, "commit", "-qm", "a study")
+        return study
 
     def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Site, free_port, git, until
+from tests.e2e.harness import Site, free_port, until
 
 STUDY = """\
 version: "4.0"
@@ -61,13 +61,7 @@ class RunnerProcess:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
-    study = made.folder / "studies" / "hard"
-    study.mkdir()
-    (study / "project.yaml").write_text(STUDY)
-    (study / "first.py").write_text("open('out.txt', 'w').write('done')\n")
-    git(study, "init", "-q", "-b", "main")
-    git(study, "add", ".")
-    git(study, "commit", "-qm", "a study")
+    made.study("hard", {"project.yaml": STUDY, "first.py": "open('out.txt', 'w').write('done')\n"})
     made.start()
     yield made
     made.stop()

@@ -1,7 +1,5 @@
 """The pages of backends, for everybody (`/status/`) and for SuperUsers (`/backends/`), and of organisations."""
 
-import hashlib
-import secrets
 from datetime import timedelta
 
 from bottle import HTTPResponse
@@ -9,11 +7,12 @@ from bottle import HTTPResponse
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.names import Kind
-from jobserver.domain.permissions import PROJECT_ROLES, Permission, Role
+from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index import pages
+from jobserver.service.auth import new_token
 from jobserver.web.pages import history, words
-from jobserver.web.pages.site import Look, Site, quiet, redirect, text, texts
+from jobserver.web.pages.site import Look, Site, quiet, redirect, roles, text
 
 
 class Backends:
@@ -52,7 +51,7 @@ class Backends:
         return self._site.page(look, "backends.html", title="Backends", shown=shown, slug=slug)
 
     def add(self, look: Look) -> HTTPResponse:
-        secret, digest = _new_token()
+        secret, digest = new_token()
         slug = text("slug", 64)
         databases = tuple(part.strip() for part in text("databases", 500).split(",") if part.strip())
         self._stand.gate.submit(
@@ -72,7 +71,7 @@ class Backends:
     def change(self, look: Look, slug: str) -> HTTPResponse:
         what = text("what")
         if what == "rotate":
-            secret, digest = _new_token()
+            secret, digest = new_token()
             self._stand.gate.submit(look.actor, c.RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
             return self.show(self._site.look(), slug, secret)
         commands: dict[str, c.Command] = {"revoke": c.RevokeBackendToken(slug), "deactivate": c.DeactivateBackend(slug)}
@@ -143,15 +142,6 @@ class Orgs:
         )
 
     def set_member(self, look: Look, org: str, project: str) -> HTTPResponse:
-        try:
-            roles = tuple(Role(value) for value in texts("roles"))
-        except ValueError as error:
-            raise invalid(str(error), "roles") from None
-        command = c.SetProjectMember(f"{org}/{project}", text("username", 64), roles)
+        command = c.SetProjectMember(f"{org}/{project}", text("username", 64), roles())
         self._stand.gate.submit(look.actor, command, "web")
         return redirect(f"/orgs/{org}/{project}/")
-
-
-def _new_token() -> tuple[str, str]:
-    secret = secrets.token_hex(20)
-    return secret, hashlib.sha256(secret.encode()).hexdigest()

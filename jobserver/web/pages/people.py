@@ -1,6 +1,5 @@
 """Logging in (GitHub, one-time links) and out; a person's own settings; for SuperUsers, everybody's roles."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,12 +8,13 @@ from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
 from jobserver.domain.names import is_username
-from jobserver.domain.permissions import GLOBAL_ROLES, SERVER, Role
+from jobserver.domain.permissions import GLOBAL_ROLES, SERVER
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.service.auth import new_token
 from jobserver.service.membership import Membership
 from jobserver.service.private import check_email
 from jobserver.web.clients import Limit
-from jobserver.web.pages.site import Look, Site, local, redirect, text, texts
+from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,7 @@ class People:
             address = text("email")
             self._stand.private.set_email(username, check_email(address) if address else "")
         elif what == "new-token":
-            secret = secrets.token_hex(20)
-            digest = hashlib.sha256(secret.encode()).hexdigest()
+            secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
             self._stand.gate.submit(look.actor, c.AddUserToken(username, label, digest), "web")
             return self.settings(self._site.look(), shown=secret)
@@ -151,7 +150,7 @@ class People:
         return self._site.page(look, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
 
     def add_user(self, look: Look) -> HTTPResponse:
-        command = c.AddUser(text("username"), text("name", 200), _roles(texts("roles")))
+        command = c.AddUser(text("username"), text("name", 200), roles())
         self._stand.gate.submit(look.actor, command, "web")
         return redirect("/users/")
 
@@ -163,16 +162,9 @@ class People:
         return self._site.page(look, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
     def save_user(self, look: Look, username: str) -> HTTPResponse:
-        command = c.SetUserRoles(username, _roles(texts("roles")), bool(text("active")))
+        command = c.SetUserRoles(username, roles(), bool(text("active")))
         self._stand.gate.submit(look.actor, command, "web")
         return redirect(f"/users/{username}/")
-
-
-def _roles(values: list[str]) -> tuple[Role, ...]:
-    try:
-        return tuple(Role(value) for value in values)
-    except ValueError as error:
-        raise invalid(str(error), "roles") from None
 
 
 def _admins_only(look: Look) -> None:

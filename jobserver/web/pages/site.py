@@ -14,7 +14,7 @@ from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import Actor, ActorKind, Permission
+from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
@@ -157,7 +157,7 @@ class Site:
         if request.content_length > _MAX_FORM:
             raise http.TooLarge
         origin = http.header("Origin")
-        here = {self.stand.base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{http.header('Host')}"}
+        here = http.origins(self.stand.base_url)
         if http.header("Sec-Fetch-Site") not in (None, "same-origin", "none") or (origin and origin not in here):
             raise forbidden("this form was sent from another site")
         if not self.stand.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
@@ -228,6 +228,14 @@ def once(actor: Actor) -> Key | None:
     chosen = "\n".join(fields).encode(errors="replace")
     digest = hashlib.sha256(chosen).hexdigest()
     return Key.of(actor, "POST", request.path, f"{shown} {digest}", chosen) if shown else None
+
+
+def roles() -> tuple[Role, ...]:
+    """The form's roles. Raises `Error` (invalid)."""
+    try:
+        return tuple(Role(value) for value in texts("roles"))
+    except ValueError as error:
+        raise invalid(str(error), "roles") from None
 
 
 def texts(name: str) -> list[str]:

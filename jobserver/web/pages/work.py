@@ -9,6 +9,7 @@ from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.domain.permissions import Permission
+from jobserver.domain.plan_requests import expand
 from jobserver.errors import invalid, not_found
 from jobserver.index import items, pages
 from jobserver.index.pages import Cube, Filter, JobRow, Row
@@ -99,7 +100,10 @@ class Work:
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
         statuses = {job.action: job.status for job in jobs}
-        actions = [job.action for job in jobs if job.action in pipeline] or list(_expand(document))
+        actions = [job.action for job in jobs if job.action in pipeline]
+        if not actions:
+            wanted = expand(document.requested_actions, pipeline)
+            actions = [action for action in pipeline if action in wanted]
         needs = {action: [one for one in pipeline[action].needs if one in actions] for action in actions}
         now = words.micros(look.now)
         with self._stand.index.view() as sql:
@@ -249,17 +253,6 @@ def _url(**changes: str) -> str:
     kept = {key: request.query.getunicode(key) for key in ("q", "status", "backend", "workspace", "username")}
     wanted = {key: value for key, value in {**kept, **changes}.items() if value}
     return f"/jobs/?{urlencode(wanted)}" if wanted else "/jobs/"
-
-
-def _expand(document: JobRequest) -> list[str]:
-    done: dict[str, None] = {}
-    waiting = list(document.requested_actions)
-    while waiting:
-        action = waiting.pop()
-        if action not in done and action in document.pipeline:
-            done[action] = None
-            waiting += document.pipeline[action].needs
-    return [action for action in document.pipeline if action in done and action != "run_all"]
 
 
 def _open_actions(row: Row, jobs: list[JobRow]) -> list[str]:

@@ -5,7 +5,6 @@ import hashlib
 import struct
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,15 +13,6 @@ import pytest
 from tests.e2e.git.test_git_http import Clone, active, document, run
 from tests.e2e.harness import Site, git
 from tests.e2e.harness import job as payload
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"))
-    made.start()
-    yield made
-    made.stop()
-    made.check_record()
 
 
 @pytest.fixture

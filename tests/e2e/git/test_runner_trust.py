@@ -1,7 +1,6 @@
 """What the runner's git transport refuses to believe, and how it works with no network at all."""
 
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,16 +12,6 @@ from tests.e2e.harness import Site, git
 from tests.e2e.harness import job as payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"))
-    made.start()
-    yield made
-    if made.server is not None:
-        made.stop()
-    made.check_record()
 
 
 def transport(site: Site, root: Path, url: str | None = None, signer: str | None = None) -> GitTransport:

@@ -1,12 +1,10 @@
 """Odd values in every parameter, form field, body and part of a URL: an answer each time, and never a 500."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import pytest
 
 from tests.e2e.harness import Site, job
 from tests.e2e.pages.test_pages import Browser
@@ -59,15 +57,6 @@ WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/
          "/workspaces/new/", "/orgs/datalab/trends/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/",
          "/jobs/jj/"]  # fmt: skip
 CALLS = ["/api/v2/jobs/", "/api/v2/workspaces/plain/job-requests/", "/api/v2/job-requests/ID/cancel/"]
-
-
-@pytest.fixture
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("odd"))
-    made.start()
-    yield made
-    made.stop()
-    made.check_record()
 
 
 def anything(chance: random.Random, depth: int = 0) -> Any:

@@ -11,15 +11,6 @@ from tests.e2e.harness import Site, job, until
 HOSTILE = "<script>alert(1)</script>"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"))
-    made.start()
-    yield made
-    made.stop()
-    made.check_record()
-
-
 class Browser(httpx.Client):
     """Somebody with a session and no JavaScript."""
 
