@@ -1,5 +1,6 @@
 """The only wiring: settings in, connected parts out. Entry points and integration tests start here."""
 
+import contextlib
 import os
 import sys
 import sysconfig
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.config import Settings
+from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
-from jobserver.errors import invalid
+from jobserver.errors import Error, conflict, invalid
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.status import BranchStatus, look
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.github_login import GitHubLogin
+from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
@@ -27,7 +30,9 @@ from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store import hooks
-from jobserver.store.repo import StateRepo, check_git
+from jobserver.store.git import check_git
+from jobserver.store.remote import Remote
+from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
@@ -55,8 +60,11 @@ class App:
     gate: Gate
     studies: Studies
     requests: Requests
+    hosted: Hosted | None = None
 
     def close(self) -> None:
+        if self.hosted is not None:
+            self.hosted.close()
         self.gate.close()
         self.repo.close()
 
@@ -81,10 +89,26 @@ class Server:
 
 
 def connect(settings: Settings, clock: Clock = now) -> App:
-    """Opens STATE_REPO. Raises `Error` (invalid) if it is none or its key can't be used."""
+    """Opens STATE_REPO, and looks at STATE_REMOTE. Raises `Error` (invalid) if it is none or its key can't be used.
+
+    A host that can't be reached is no error: what was seen before can be read (`Hosted.problem` says it).
+    """
     repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
+    hosted = _hosted(settings.state_remote, repo, clock, settings.state_remote_pushes_per_minute)
+    if hosted is not None:
+        with contextlib.suppress(Error), repo.writer.locked():
+            hosted.refresh()
     settle(repo, clock())
-    return _assemble(settings, repo, clock)
+    return _assemble(settings, repo, clock, hosted)
+
+
+def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 0) -> Hosted | None:
+    """The hosted repository, if there is one, as the authority of the repository's writer."""
+    if not url:
+        return None
+    hosted = Hosted(repo, Remote(repo.path, url), clock, pushes_per_minute)
+    repo.writer.authority = hosted
+    return hosted
 
 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
@@ -93,7 +117,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     app = connect(settings, clock)
     index: Index | None = None
     try:
-        ensure_admins(app)
+        hosted = app.hosted
+        if hosted is None or hosted.down_since is None:
+            ensure_admins(app)
         index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
         app.repo.writer.listen(index.note, index.moved)
         index.refresh()
@@ -105,9 +131,11 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.moved()
             follow_up.moved()
 
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved())
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
+        if hosted is not None:
+            hosted.start(settings.state_remote_poll_seconds)
         private = PrivateStore(settings.private_store)
         identity = None
         if settings.social_auth_github_key:
@@ -127,6 +155,8 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             settings.backends,
             environment=os.environ,
             strayed=lambda: follow_up.strayed,
+            hosted=hosted,
+            webhook_secret=settings.state_remote_webhook_secret,
             pages=Pages(
                 settings.secret_key,
                 private,
@@ -156,6 +186,22 @@ def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]
         app.close()
 
 
+def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str, str]:
+    """Takes what stands on the hosted repository's branch as if ``username`` had pushed it; (tip before, tip now).
+
+    Raises `Error`, with every fault if it could not have been pushed.
+    """
+    if app.hosted is None:
+        raise invalid("is not set: there is nothing to adopt from", "STATE_REMOTE")
+    old, new = app.hosted.pending(branch)
+    Receiver(app.repo, app.gate, clock, hosted=app.hosted).adopt(branch, old, new, Actor(ActorKind.USER, username))
+    with app.repo.writer.locked():
+        app.hosted.refresh()
+    if problem := app.hosted.frozen.get(branch):
+        raise conflict(f"the hosted repository {problem}", branch)
+    return old, new
+
+
 def login_token(settings: Settings, username: str) -> str:
     """What a one-time log-in link ends in."""
     private = PrivateStore(settings.private_store)
@@ -177,6 +223,7 @@ def install_hooks(settings: Settings) -> None:
         "host": settings.hostname,
         "signing_key": str(settings.signing_key.absolute()),
         "actor": str(local_actor(settings)),
+        "remote": settings.state_remote,
     }
     hooks.install(settings.state_repo, command, known)
 
@@ -186,11 +233,12 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
     try:
         known = hooks.settings(repository)
         repo = StateRepo(repository, Path(known["signing_key"]), known["host"], templates())
+        hosted = _hosted(known.get("remote", ""), repo, clock)
     except (OSError, ValueError, KeyError) as error:
         raise invalid(f"`jobserver init` was never run here: {error}", str(repository)) from None
     gate = Gate(repo, clock)
     try:
-        return verdict(Receiver(repo, gate, clock), question, Actor.parse(known["actor"]))
+        return verdict(Receiver(repo, gate, clock, hosted=hosted), question, Actor.parse(known["actor"]))
     finally:
         gate.close()
         repo.close()
@@ -214,17 +262,30 @@ def index_status(settings: Settings) -> list[BranchStatus]:
         app.close()
 
 
-def _assemble(settings: Settings, repo: StateRepo, clock: Clock) -> App:
+def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
     studies = Studies(settings.study_repos, settings.github_token, settings.github_org, clock)
-    return App(settings, repo, gate, studies, Requests(repo, gate, studies))
+    return App(settings, repo, gate, studies, Requests(repo, gate, studies), hosted)
 
 
 def create(settings: Settings, clock: Clock = now) -> App:
     """Makes STATE_REPO, or completes one whose making was interrupted, with ADMIN_USERS as SuperUsers."""
     check_git()
-    repo = StateRepo.create(settings.state_repo, settings.signing_key, settings.hostname, templates(), clock())
-    app = _assemble(settings, repo, clock)
+    hosted: Hosted | None = None
+
+    def join(repo: StateRepo) -> None:
+        nonlocal hosted
+        hosted = _hosted(settings.state_remote, repo, clock)
+        if hosted is not None:
+            with repo.writer.locked():
+                hosted.refresh()
+            hosted.check_key()
+
+    path, key = settings.state_repo, settings.signing_key
+    if settings.state_remote and not key.exists() and names.MAIN in Remote(path, settings.state_remote).tips():
+        raise invalid("there are servers already: copy their key to here (SIGNING_KEY)", str(key))
+    repo = StateRepo.create(path, key, settings.hostname, templates(), clock(), join)
+    app = _assemble(settings, repo, clock, hosted)
     install_hooks(settings)
     ensure_admins(app)
     return app

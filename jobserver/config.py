@@ -43,7 +43,10 @@ class Settings(BaseSettings):
     release_storage: str = ""
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
-    state_remote: str = ""
+    state_remote: str = Field(default="", repr=False)  # may carry credentials
+    state_remote_pushes_per_minute: float = Field(default=0, ge=0)
+    state_remote_poll_seconds: float = Field(default=5, gt=0, le=3600)
+    state_remote_webhook_secret: str = Field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     signing_key: Path = Path()
@@ -114,8 +117,8 @@ class Settings(BaseSettings):
     def _pairs(self) -> "Settings":
         if bool(self.social_auth_github_key) != bool(self.social_auth_github_secret):
             raise ValueError("SOCIAL_AUTH_GITHUB_KEY and SOCIAL_AUTH_GITHUB_SECRET: expected both, or none")
-        if self.state_remote:
-            raise ValueError("STATE_REMOTE: a hosted repository as the authority is not supported yet")
+        if self.state_remote_webhook_secret and len(self.state_remote_webhook_secret) < 16:
+            raise ValueError("STATE_REMOTE_WEBHOOK_SECRET: expected at least 16 random characters")
         return self
 
     @property

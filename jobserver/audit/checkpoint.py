@@ -2,7 +2,8 @@
 
 from jobserver.domain import names
 from jobserver.errors import Error
-from jobserver.store.repo import StateRepo, git
+from jobserver.store.git import git
+from jobserver.store.repo import StateRepo
 
 
 class Descent:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements
 from jobserver.audit.receipts import Cover
-from jobserver.audit.signers import Signer
+from jobserver.audit.signers import Signer, signed_by
 from jobserver.domain import names
 from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
@@ -19,7 +19,6 @@ from jobserver.errors import Error, printable
 from jobserver.store.check import OTHERS
 from jobserver.store.incoming import Commit, incoming
 from jobserver.store.piped import PipedObjects
-from jobserver.store.signing import verify
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
@@ -122,15 +121,9 @@ class _Replay:
     def _signature(self, commit: Commit) -> str | None:
         """None if the server signed it, with a key that was valid then; else why not."""
         try:
-            made_by = verify(commit.signature, commit.signed)
+            self._judged.signed_by[commit.sha] = signed_by(commit, self._stretch.signers)
         except Error as error:
             return str(error)
-        signer = self._stretch.signers.get(made_by)
-        if signer is None:
-            return f"is signed by {made_by}, which is no key of the server"
-        if not signer.was_valid(commit.at):
-            return f"is signed by {made_by}, which was not valid at {commit.at:%Y-%m-%d %H:%M:%S} UTC"
-        self._judged.signed_by[commit.sha] = made_by
         return None
 
     def _by_server(self, commit: Commit, head: Head, others: list[str], is_root: bool) -> Iterator[str]:

@@ -3,11 +3,13 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobserver.errors import Fault, invalid
-from jobserver.store.signing import fingerprint
+from jobserver.store.incoming import Commit
+from jobserver.store.signing import fingerprint, verify
 
 _LINE = re.compile(r'(?P<who>\S+)\s+(?P<options>(?:[a-z-]+(?:="[^"]*")?,?)*\s+)?(?P<kind>ssh-\S+)\s+(?P<key>\S+)')
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
@@ -67,3 +69,14 @@ def _time(text: str | None) -> datetime | None:
     if matched is None:
         raise ValueError(f"{text!r} is no time such as 20261124093000Z")
     return datetime.strptime(matched[1] + (matched[2] or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+def signed_by(commit: Commit, signers: Mapping[str, Signer]) -> str:
+    """The key that signed it, as a server's that was valid then. Raises `Error` (invalid) that says why it is none."""
+    made_by = verify(commit.signature, commit.signed)
+    signer = signers.get(made_by)
+    if signer is None:
+        raise invalid(f"is signed by {made_by}, which is no key of the server")
+    if not signer.was_valid(commit.at):
+        raise invalid(f"is signed by {made_by}, which was not valid at {commit.at:%Y-%m-%d %H:%M:%S} UTC")
+    return made_by

@@ -17,8 +17,8 @@ from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
+from jobserver.store.git import git
 from jobserver.store.piped import PipedObjects, branches, line_of
-from jobserver.store.repo import git
 
 _STRETCH = 2_000  # commits that one process takes at a time
 _PROCESSES = 2

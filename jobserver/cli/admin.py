@@ -22,6 +22,8 @@ acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by
 @contextmanager
 def connected() -> Iterator[bootstrap.App]:
     app = bootstrap.connect(Settings.from_env())
+    if app.hosted is not None and app.hosted.problem:
+        click.echo(f"jobserver: {app.hosted.problem}; what is shown was seen there before", err=True)
     try:
         yield app
     finally:

@@ -27,7 +27,7 @@ from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
-from jobserver.store.repo import git
+from jobserver.store.git import git
 
 STUDY = Path(__file__).parent / "demo_study"
 _BACKEND, _PERSON, _WORKSPACE = "demo", "ada", "admissions"

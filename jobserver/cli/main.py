@@ -15,6 +15,7 @@ from jobserver.cli.audit import audit, key
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
 from jobserver.cli.operate import index, judge_push, maintain
+from jobserver.cli.remote import remote
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
 from jobserver.errors import Error
@@ -30,7 +31,7 @@ COMMANDS = (
     *(init, backend, user, org, project, workspace),
     *(request, cancel, status, check),
     *(serve, runner, demo, index, maintain, judge_push),
-    *(audit, key),
+    *(audit, key, remote),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -40,6 +40,7 @@ RESERVED = frozenset(
         "backends",
         "favicon.ico",
         "health-check",
+        "hooks",
         "job-requests",
         "jobs",
         "login",

@@ -25,12 +25,12 @@ from jobserver.index.apply import Delta, Gathered, write
 from jobserver.index.build import Progress, build
 from jobserver.index.directory import Directory
 from jobserver.index.files import Database
+from jobserver.store.batch import Landing
 from jobserver.store.check import read_document
 from jobserver.store.diff import diff
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
 from jobserver.store.snapshot import Head
-from jobserver.store.writer import Landing
 
 _log = logging.getLogger(__name__)
 _BACKSTOP_SECONDS = 2.0  # should a moved ref go unnoticed by all else

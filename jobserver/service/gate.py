@@ -9,16 +9,17 @@ from typing import Any, Protocol
 
 from jobserver.domain import names
 from jobserver.domain.admit import Admitted, admit
-from jobserver.domain.commands import AddBackend, Command, UpdateJobs
+from jobserver.domain.commands import AddBackend, CancelJobs, Command, UpdateJobs
 from jobserver.domain.names import backend_branch, branch_backend
 from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
 from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, not_found
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
+from jobserver.store.authority import Unconfirmed
+from jobserver.store.batch import Written
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Snapshot
-from jobserver.store.writer import Written
 
 
 class Random(Protocol):
@@ -87,12 +88,15 @@ class Gate:
 
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
-                written = self._repo.writer.submit(branch, decide)
+                written = self._repo.writer.submit(branch, decide, isinstance(command, CancelJobs))
                 if isinstance(command, AddBackend):
                     self._open(backend_branch(command.slug))
                 return written
             except _Repeated as repeated:
                 return again(repeated.done, repeated.result)
+            except Unconfirmed as error:
+                look = f"look for Request-Id {trailers['Request-Id']} before you ask again, or use an {TRAILER}"
+                raise Unconfirmed(f"{error.message}: {look}") from None
 
     def _open(self, branch: str) -> None:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""

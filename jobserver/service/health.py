@@ -9,6 +9,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import Error, Fault
 from jobserver.index.follow import Index
+from jobserver.service.hosted import Hosted
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes
@@ -22,7 +23,7 @@ class Health:
     unreadable: list[tuple[str, Fault]] = field(default_factory=list)
 
 
-def look(repo: StateRepo, index: Index) -> Health:
+def look(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
     health = Health()
     try:
         if repo.writer.refs.tip(names.MAIN) is None:
@@ -35,6 +36,11 @@ def look(repo: StateRepo, index: Index) -> Health:
     for folder in {repo.path / "objects" / "pack", index.path.parent}:
         if problem := _cannot_write(folder):
             health.problems.append(f"write: {folder.name}: {problem}")
+    if hosted is not None:
+        if hosted.down_since is not None:
+            health.problems.append(f"write: since {hosted.down_since:%Y-%m-%d %H:%M:%S} UTC: {hosted.problem}")
+        for branch, problem in hosted.frozen.items():
+            health.problems.append(f"write: {branch} is frozen: the hosted repository {problem}")
     return health
 
 

@@ -19,6 +19,7 @@ from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
+from jobserver.service.hosted import Hosted
 from jobserver.store.incoming import Commit, incoming, parse_commit, reserved_trailers
 from jobserver.store.objects import Objects
 from jobserver.store.quarantine import QuarantinedObjects, is_in_history
@@ -60,8 +61,10 @@ class Receiver:
         gate: Gate,
         clock: Callable[[], datetime],
         accepted: Callable[[Sequence[str]], None] = lambda branches: None,
+        hosted: Hosted | None = None,
     ) -> None:
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
+        self._hosted = hosted
 
     def receive(self, pushed: Pushed) -> list[str]:
         """The lines to print; raises `Error` with every fault of a push that is refused.
@@ -81,8 +84,26 @@ class Receiver:
             raise invalid(str(faults[0]), faults=_some(faults))
         for branch, update in zip(branches, pushed.updates, strict=True):
             self._gate.submit(SERVER, c.RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
+        if self._hosted is not None:
+            moves: dict[str, tuple[str | None, str]] = {
+                branch: (update.old, update.new) for branch, update in zip(branches, pushed.updates, strict=True)
+            }
+            self._hosted.receive(moves, pushed.quarantine)
         self._accepted(branches)
         return [f"{update.ref}: {update.new[:10]} is recorded" for update in pushed.updates]
+
+    def adopt(self, branch: str, old: str, new: str, actor: Actor) -> None:
+        """Takes commits that came past us as if ``actor`` had pushed them. Raises `Error` with every fault of them."""
+        if not self._is_admin(actor):
+            raise forbidden(f"{actor.name} may not push: only SuperUsers may")
+        objects = Objects(self._repo.path)
+        try:
+            faults = self._judge(objects, actor, branch, Update(old, new, f"{_HEADS}{branch}"))
+        finally:
+            objects.close()
+        if faults:
+            raise invalid(str(faults[0]), faults=_some(faults))
+        self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
 
     def _branch(self, actor: Actor, update: Update) -> str:
         """The branch that is pushed to. Raises `Error` (forbidden, invalid, conflict) if that may not be at all."""

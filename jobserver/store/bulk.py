@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobserver.errors import unavailable
-from jobserver.store.repo import git, program
+from jobserver.store.git import git, program
 
 
 def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobserver.errors import unavailable
+from jobserver.store.git import git, program
 from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.objects import Objects
-from jobserver.store.repo import git, program
 
 
 class PipedObjects(Objects):

@@ -11,8 +11,8 @@ from pathlib import Path
 from dulwich.object_store import DiskObjectStore
 
 from jobserver.errors import Fault, invalid
+from jobserver.store.git import git, program
 from jobserver.store.objects import Objects
-from jobserver.store.repo import git, program
 
 MAX_BLOB = 1024 * 1024 + 1  # what any document may have, and one more for the reader to complain about
 MAX_TREE = 16 * 1024 * 1024

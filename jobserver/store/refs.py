@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobserver.errors import unavailable
 from jobserver.store import stale
+from jobserver.store.authority import Unconfirmed
 from jobserver.store.packs import sync_folder, write_all
 
 _HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
@@ -89,8 +90,7 @@ class Refs:
                 if old is None:
                     sync_folder(self._heads)
             except OSError as error:
-                said = f"the disk did not confirm it ({error.strerror}): look whether it was done before you ask again"
-                raise unavailable(said) from None
+                raise Unconfirmed(f"the disk did not confirm it ({error.strerror})") from None
             self._synced[branch] = new
             return True
         finally:

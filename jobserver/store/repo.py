@@ -2,10 +2,7 @@
 
 import contextlib
 import os
-import re
-import shutil
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store import stale
 from jobserver.store.disk import plainly
+from jobserver.store.git import git
 from jobserver.store.joiner import maintaining
 from jobserver.store.packs import sync_folder
 from jobserver.store.signing import KeyFile, SigningKey
@@ -34,31 +32,6 @@ _CONFIG = {
 }
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
-OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
-
-
-def program() -> str:
-    """Where the system's git is. Raises `Error` (unavailable) if it is missing."""
-    found = shutil.which("git")
-    if found is None:
-        raise unavailable("git is missing: install it (2.34 or later)")
-    return found
-
-
-def check_git() -> None:
-    """Raises `Error` (unavailable) if the system's git is missing or too old."""
-    said = subprocess.run([program(), "version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
-        raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
-
-
-def git(repository: Path, *arguments: str) -> str:
-    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
-    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
-    if done.returncode:
-        raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode(errors="surrogateescape")
 
 
 class StateRepo:
@@ -72,10 +45,19 @@ class StateRepo:
         self._templates = templates
 
     @classmethod
-    def create(cls, path: Path, key_path: Path, host: str, templates: Path, now: datetime) -> "StateRepo":
+    def create(
+        cls,
+        path: Path,
+        key_path: Path,
+        host: str,
+        templates: Path,
+        now: datetime,
+        join: Callable[["StateRepo"], None] = lambda repo: None,
+    ) -> "StateRepo":
         """Makes the repository with its ``main`` and its key. Raises `Error` (invalid) if something else is there.
 
-        Done again after an interruption, it goes on where it stopped.
+        ``join`` sets the writer's authority, before anything is written. Done again after an interruption, it goes on
+        where it stopped.
         """
         if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "HEAD").is_file())):
             raise invalid("holds something else; name a folder that is empty or does not exist", str(path))
@@ -90,6 +72,7 @@ class StateRepo:
             with contextlib.suppress(FileExistsError):
                 SigningKey.create(key_path, PRINCIPAL)
             repo = cls(path, key_path, host, templates)
+            join(repo)
             repo.found(names.MAIN, "main", now)
             repo.found(names.AUDIT, "audit", now)
             return repo

@@ -13,9 +13,9 @@ from jobserver.domain.admit import review
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.check import OTHERS, read_document
+from jobserver.store.git import git, program
 from jobserver.store.incoming import incoming, reserved_trailers
 from jobserver.store.piped import PipedObjects, line_of
-from jobserver.store.repo import git, program
 from jobserver.store.snapshot import Head, Snapshot
 
 

@@ -6,18 +6,18 @@ command goes at once, and while it syncs the next ones gather. Processes take tu
 
 import contextlib
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from jobserver.domain import names
-from jobserver.domain.admit import Admitted
-from jobserver.domain.state import Changes
-from jobserver.errors import Error, unavailable
+from jobserver.errors import Code, Error, unavailable
+from jobserver.store.authority import Authority, Lost, Moves
+from jobserver.store.batch import Decide, Landing, Ticket, Written
 from jobserver.store.disk import plainly, refused
 from jobserver.store.joiner import Joiner
 from jobserver.store.objects import Objects
@@ -28,50 +28,7 @@ from jobserver.store.staging import Identity, Staging
 
 T = TypeVar("T")
 _TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already."""
-
-    branch: str
-    commit: str
-    changed: bool
-    changes: Changes
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """One branch's part of a batch: its ref is about to move from ``old`` to ``new`` by these changes, in order."""
-
-    branch: str
-    old: str
-    new: str
-    changes: tuple[Changes, ...]
-
-
-Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
-"""Judges on a snapshot; returns what to commit and further trailers. Runs again if the branch moved meanwhile."""
-
-
-@dataclass(slots=True)
-class _Ticket:
-    branch: str
-    decide: Decide
-    wake: threading.Lock = field(default_factory=threading.Lock)
-    written: Written | None = None
-    error: BaseException | None = None
-    leads: bool = False
-
-    def outcome(self) -> Written:
-        if self.error is not None:
-            raise self.error
-        assert self.written is not None
-        return self.written
-
-
-class _Lost(Exception):
-    """Another process moved the ref between our look and our move."""
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -87,9 +44,10 @@ class Writer:
         self._joiner = Joiner(self._packs, repository / "jobserver.maintenance")
         self._listeners: list[tuple[Callable[[Landing], None], Callable[[], None]]] = []
         self._guard = threading.Lock()
-        self._queue: list[_Ticket] = []
+        self._queue: list[Ticket] = []
         self._led = False
         self._last: dict[str, str] = {}
+        self.authority: Authority | None = None  # set before the first write, if it is not this repository
 
     def last_written(self, branch: str) -> str | None:
         """The tip that this process last moved the branch to."""
@@ -108,16 +66,19 @@ class Writer:
         """
         self._listeners.append((landing, landed))
 
-    def submit(self, branch: str, decide: Decide) -> Written:
+    def submit(self, branch: str, decide: Decide, is_urgent: bool = False) -> Written:
         """Commits what ``decide`` admits on ``branch``; returns once that is durable.
 
-        Raises what ``decide`` raises, and `Error` (unavailable) if the disk refuses or others hold the branch.
+        ``is_urgent``: does not wait for a slow authority's next turn. Raises what ``decide`` raises, and `Error`
+        (unavailable) if the disk refuses or others hold the branch.
         """
-        ticket = _Ticket(branch, decide)
+        ticket = Ticket(branch, decide)
         ticket.wake.acquire()
         with self._guard:
             self._queue.append(ticket)
             lead, self._led = not self._led, True
+        if is_urgent and self.authority is not None:
+            self.authority.hurry()
         if not lead:
             ticket.wake.acquire()
             if not ticket.leads:
@@ -126,6 +87,8 @@ class Writer:
         return ticket.outcome()
 
     def _lead(self) -> None:
+        if self.authority is not None:
+            self.authority.pace()
         with self._guard:
             batch, self._queue = self._queue, []
         try:
@@ -150,6 +113,8 @@ class Writer:
     def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
         """Makes the branch with these files, durably; False if it is there already."""
         with plainly(), self.locked():
+            if self.authority is not None:
+                self.authority.refresh()
             if self.refs.tip(branch) is not None:
                 return False
             self.put(branch, files, subject, event, now)
@@ -175,7 +140,9 @@ class Writer:
             stem = staging.pack.save(self._packs)
             assert head.tip is not None
             try:
-                moved = self.refs.move(branch, old, head.tip)
+                failed = self._publish({branch: (old, head.tip)}).get(branch)
+                if failed is None and not self.refs.move(branch, old, head.tip):
+                    failed = Lost()
             finally:
                 with contextlib.suppress(OSError):
                     stem.with_suffix(".keep").unlink()
@@ -183,8 +150,8 @@ class Writer:
             raise refused(error) from None
         finally:
             self._forget()
-        if not moved:
-            raise unavailable("the branch is being moved by others; try again", branch)
+        if failed is not None:
+            raise _told(failed, branch)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -201,29 +168,51 @@ class Writer:
         self._objects.forget()
         self._heads.clear()
 
-    def _serve(self, batch: list[_Ticket]) -> None:
+    def _serve(self, batch: list[Ticket]) -> None:
         try:
             with self.locked():
+                if self.authority is not None:
+                    self.authority.permit()
                 self._attempt(batch)
-                retry = [ticket for ticket in batch if isinstance(ticket.error, OSError | _Lost)]
-                for ticket in retry:  # one by one, so that one bad command fails alone
-                    for _ in range(_TRIES):
-                        ticket.error = None
-                        self._attempt([ticket])
-                        if not isinstance(ticket.error, _Lost):
-                            break
+                for ticket in batch:  # one by one, so that one bad command fails alone
+                    if isinstance(ticket.error, OSError):
+                        self._attempt_again([ticket])
+                if self.authority is not None:
+                    self._doubt(batch, self.authority)
+                for _ in range(_TRIES):
+                    lost = [ticket for ticket in batch if isinstance(ticket.error, Lost)]
+                    if not lost:
+                        break
+                    if self.authority is not None:
+                        self.authority.refresh()
+                    self._attempt_again(lost)
         except BaseException as error:
             self._forget()
             for ticket in batch:
-                if ticket.written is None and ticket.error is None:
+                if isinstance(ticket.error, Lost) or (ticket.written is None and ticket.error is None):
                     ticket.error = error
             if not isinstance(error, Exception):
                 raise
         for ticket in batch:
-            if isinstance(ticket.error, OSError):
-                ticket.error = refused(ticket.error)
-            elif isinstance(ticket.error, _Lost):
-                ticket.error = unavailable("the branch is being moved by others; try again", ticket.branch)
+            if isinstance(ticket.error, OSError | Lost):
+                ticket.error = _told(ticket.error, ticket.branch)
+
+    def _doubt(self, batch: list[Ticket], authority: Authority) -> None:
+        """A refusal may be of a state that is over, there: nothing was pushed that would have shown it."""
+        doubtful = [
+            ticket
+            for ticket in batch
+            if (isinstance(ticket.error, Error) and ticket.error.code is not Code.UNAVAILABLE)
+            or (ticket.written is not None and not ticket.written.changed and ticket.written.changes.result)
+        ]
+        with contextlib.suppress(Error):  # then that is what can be said
+            if doubtful and authority.refresh():
+                self._attempt_again(doubtful)
+
+    def _attempt_again(self, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            ticket.error = ticket.written = None
+        self._attempt(tickets)
 
     def _head(self, branch: str) -> Head:
         tip = self.refs.tip(branch)
@@ -232,11 +221,11 @@ class Writer:
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 
-    def _attempt(self, batch: list[_Ticket]) -> None:
+    def _attempt(self, batch: list[Ticket]) -> None:
         staging = Staging(self._objects, Identity(self._host, self.keys.current()))
         heads = {names.MAIN: self._head(names.MAIN)}
         before: dict[str, str | None] = {}
-        staged: list[tuple[_Ticket, Written]] = []
+        staged: list[tuple[Ticket, Written]] = []
         surprised = False
         for ticket in batch:
             try:
@@ -268,29 +257,21 @@ class Writer:
         staging: Staging,
         heads: dict[str, Head],
         before: dict[str, str | None],
-        staged: list[tuple[_Ticket, Written]],
+        staged: list[tuple[Ticket, Written]],
     ) -> None:
         failed: dict[str, Exception] = {}
         if before:
             stem = None
+            moves = {branch: (old, str(heads[branch].tip)) for branch, old in before.items()}
             try:
                 stem = staging.pack.save(self._packs)
+                failed.update(self._publish(moves))
                 # What was judged on a main that is in this batch may not land without it.
-                for branch in sorted(before, key=lambda branch: branch != names.MAIN):
+                for branch in sorted(moves, key=lambda branch: branch != names.MAIN):
                     if names.MAIN in failed:
-                        failed[branch] = _Lost()
-                        continue
-                    old = before[branch]
-                    try:
-                        new = heads[branch].tip
-                        assert new is not None
-                        self._tell(branch, old, new, staged)
-                        if not self.refs.move(branch, old, new):
-                            failed[branch] = _Lost()
-                        else:
-                            self._last[branch] = new
-                    except (OSError, Error) as error:
-                        failed[branch] = error
+                        failed.setdefault(branch, Lost())
+                    if branch not in failed and (problem := self._move(branch, *moves[branch], staged)):
+                        failed[branch] = problem
             except OSError as error:
                 failed = dict.fromkeys(before, error)
             finally:
@@ -309,8 +290,35 @@ class Writer:
             else:
                 ticket.written = written
 
-    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[_Ticket, Written]]) -> None:
+    def _publish(self, moves: Moves) -> Mapping[str, Exception]:
+        return {} if self.authority is None else self.authority.publish(moves)
+
+    def _move(self, branch: str, old: str | None, new: str, staged: list[tuple[Ticket, Written]]) -> Exception | None:
+        """Why the branch was not moved here, if that matters."""
+        problem: Exception | None = None
+        try:
+            self._tell(branch, old, new, staged)
+            if self.refs.move(branch, old, new):
+                self._last[branch] = new
+            else:
+                problem = Lost()
+        except (OSError, Error) as error:
+            problem = error
+        if problem is not None and self.authority is not None:
+            _log.warning("%s is at %s there, and not here yet: %s", branch, new, problem)
+            self._forget()
+            return None
+        return problem
+
+    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[Ticket, Written]]) -> None:
         if old is not None:
             changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
             for landing, _ in self._listeners:
                 landing(Landing(branch, old, new, changes))
+
+
+def _told(error: Exception, branch: str) -> Exception:
+    """As whoever submitted it is told."""
+    if isinstance(error, OSError):
+        return refused(error)
+    return unavailable("the branch is being moved by others; try again", branch) if isinstance(error, Lost) else error

@@ -9,6 +9,7 @@ from bottle import Bottle
 from jobserver.index.follow import Index
 from jobserver.service.auth import Auth
 from jobserver.service.gate import Gate
+from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
@@ -23,6 +24,7 @@ from jobserver.web.api.people import People as ApiPeople
 from jobserver.web.callers import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
+from jobserver.web.hooks import Hooks
 from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
@@ -53,6 +55,8 @@ class Parts:
     environment: Mapping[str, str] = field(default_factory=dict)
     strayed: Callable[[], Sequence[str]] = tuple
     pages: "Pages | None" = None
+    hosted: Hosted | None = None
+    webhook_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,13 @@ def make_app(parts: Parts) -> Bottle:
     visible = Visible(parts.index, parts.backends)
     job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
     people = ApiPeople(parts.index, visible)
-    operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed)
+    operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
     description = describe(parts.base_url)
-    endpoints = Endpoints(app, callers, metrics)
+    hosted = parts.hosted
+    hooks = Hooks(parts.webhook_secret, hosted.hint if hosted is not None else lambda: None)
+    endpoints = Endpoints(app, callers, metrics, (lambda: hosted.seen_at) if hosted is not None else lambda: None)
     api = "/api/v2"
     for endpoint in (
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
@@ -94,6 +100,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
+        Endpoint("/hooks/state/", {"POST": hooks.pushed}, is_open=True),
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ):
         endpoints.add(endpoint)
@@ -131,6 +138,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
         parts.base_url,
         more.public,
         more.proxies,
+        parts.hosted,
     )
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
     site = Site(app, stand, metrics)

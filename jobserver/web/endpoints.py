@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
 from jobserver.errors import Error
+from jobserver.store import canonical
 from jobserver.web import http
 from jobserver.web.callers import Callers
 from jobserver.web.metrics import Metrics
@@ -33,7 +35,11 @@ class Endpoint:
 class Endpoints:
     """Adds endpoints to a bottle application."""
 
-    def __init__(self, app: Bottle, callers: Callers, metrics: Metrics) -> None:
+    def __init__(
+        self, app: Bottle, callers: Callers, metrics: Metrics, as_of: Callable[[], datetime | None] = lambda: None
+    ) -> None:
+        """``as_of``: how new the state is that is read from now on, where that is not just now."""
+        self._as_of = as_of
         self._app, self._callers, self._metrics = app, callers, metrics
         app.default_error_handler = _unexpected
         app.catchall = True
@@ -41,7 +47,10 @@ class Endpoints:
     def add(self, endpoint: Endpoint) -> None:
         def call(**parts: str) -> HTTPResponse:
             started = time.perf_counter()
+            as_of = self._as_of()
             reply = self._answer(endpoint, parts)
+            if as_of is not None:
+                reply.set_header("X-State-As-Of", canonical.text_of(as_of))
             self._metrics.observe(endpoint.path, request.method, reply.status_code, time.perf_counter() - started)
             return reply
 

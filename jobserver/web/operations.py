@@ -10,6 +10,7 @@ from jobserver.domain.permissions import Actor, Permission
 from jobserver.errors import forbidden
 from jobserver.index.follow import Index
 from jobserver.service.health import look
+from jobserver.service.hosted import Hosted
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
@@ -20,14 +21,20 @@ _SHOWN = 100  # unreadable documents; `jobserver check` names all
 
 class Operations:
     def __init__(
-        self, repo: StateRepo, index: Index, callers: Callers, metrics: Metrics, strayed: Callable[[], Sequence[str]]
+        self,
+        repo: StateRepo,
+        index: Index,
+        callers: Callers,
+        metrics: Metrics,
+        strayed: Callable[[], Sequence[str]],
+        hosted: Hosted | None = None,
     ) -> None:
         self._repo, self._index, self._callers, self._metrics = repo, index, callers, metrics
-        self._strayed = strayed
+        self._strayed, self._hosted = strayed, hosted
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
-        found = look(self._repo, self._index)
+        found = look(self._repo, self._index, self._hosted)
         data = {
             "status": "failing" if found.problems else "ok",
             "problems": found.problems,

@@ -21,7 +21,8 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
-from jobserver.store.repo import StateRepo, program
+from jobserver.store.git import program
+from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
 

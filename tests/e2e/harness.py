@@ -148,7 +148,7 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
 
-    def start(self, log: str = "server.log") -> None:
+    def start(self, log: str = "server.log", healthy: int = 200) -> None:
         with (self.folder / log).open("ab") as file:
             self.server = subprocess.Popen(
                 [sys.executable, "-m", "jobserver", "serve", "--port", str(self.port)],
@@ -157,14 +157,14 @@ class Site:
                 stderr=file,
                 cwd=self.folder,
             )
-        self.wait()
+        self.wait(healthy)
 
-    def wait(self, seconds: float = 30) -> None:
+    def wait(self, healthy: int = 200, seconds: float = 30) -> None:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             assert self.server is None or self.server.poll() is None, self.log()
             try:
-                if httpx.get(f"{self.url}/health-check/", timeout=10).status_code == 200:
+                if httpx.get(f"{self.url}/health-check/", timeout=10).status_code == healthy:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -198,7 +198,7 @@ class Site:
 
     def check_record(self) -> None:
         """Whatever a test did: the repository is sound, and every commit stands up to an auditor."""
-        assert self.git("fsck", "--full", "--strict") == ""
+        assert self.git("fsck", "--full", "--strict", "--no-dangling") == ""
         done = self.command("audit", "verify")
         assert done.returncode == 0, done.stderr
 

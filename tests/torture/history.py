@@ -25,7 +25,8 @@ class Call:
     """``marker``: what its commit, and no other, has (an added file's name, a trailer's value, or the commit's id).
 
     ``commit``: what the answer named. ``seen``: of a read, the active job requests; ``request``: of an ask, its id;
-    ``finishes``: of a report, the id that it finishes.
+    ``finishes``: of a report, the id that it finishes; ``fresh``: how new a read's state is, as its answer says; 0 is
+    as new as the read.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Call:
     request: str = ""
     finishes: str = ""
     seen: frozenset[str] = frozenset()
+    fresh: float = 0.0
 
 
 class Record:
@@ -106,14 +108,15 @@ def _reads(calls: list[Call]) -> list[str]:
     for read in calls:
         if read.kind != "read" or read.outcome is not Outcome.OK:
             continue
+        fresh = min(read.fresh or read.began, read.began)
         for ask in asks:
             there = ask.request in read.seen
-            is_known = ask.outcome is Outcome.OK and ask.ended < read.began
+            is_known = ask.outcome is Outcome.OK and ask.ended < fresh
             if is_known and not there and ends.get(ask.request, read.ended + 1) > read.ended:
                 wrong.append(f"a read after {ask.request} was acknowledged does not have it")
             if there and ask.began > read.ended:
                 wrong.append(f"a read before {ask.request} was asked for has it")
-            if there and over.get(ask.request, read.began) < read.began:
+            if there and over.get(ask.request, fresh) < fresh:
                 wrong.append(f"a read after {ask.request} was finished still has it")
     return wrong
 

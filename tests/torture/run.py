@@ -1,6 +1,8 @@
-"""Many clients, two servers on one repository, and somebody who kills, stops and drops; then the history is judged.
+"""Many clients, several servers, and somebody who kills, stops, cuts and drops; then the history is judged.
 
-``make torture SECONDS=60`` prints what was called, what was done to the servers, and what is wrong (nothing).
+By default two servers on one repository; with ``--machines 3``, three with clones of one hosted repository, whose links
+are cut and slow, and whose git dies. ``make torture SECONDS=60`` prints what was called, what was done to the servers,
+and what is wrong (nothing).
 """
 
 import argparse
@@ -14,25 +16,41 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.service.idempotency import Key
-from tests.e2e.harness import Site, dumps, free_port, job
+from tests.e2e.harness import Site, dumps, free_port, git, job
+from tests.e2e.host import Host
 from tests.faults.crash import sound
 from tests.torture.history import Call, Outcome, Record, judge, markers, summary
 
 _SERVERS = 2
-_ASKERS, _REPORTERS, _READERS = 4, 3, 2
+_ASKERS, _REPORTERS, _READERS = 8, 4, 4
+_SKEWS = (0, 40, -25)  # seconds that the machines' clocks are wrong by
+_WORLD = Path(__file__).parent / "world"
+_OF_SERVERS = ("kill -9", "kill -9", "SIGSTOP", "SIGTERM", "full disk", "maintain", "maintain, killed")
+_OF_HOSTS = ("cut off", "cut off", "host down", "slow link", "lost answers", "git dies")
 
 
 class Torture:
-    def __init__(self, site: Site, seconds: float, seed: int) -> None:
-        self.site, self.seed = site, seed
+    def __init__(self, folder: Path, seconds: float, seed: int, machines: int = 0) -> None:
+        """``machines``: 0 are two servers on one repository."""
+        self.seed = seed
+        self.host = Host(folder / "host", machines, "servers:secret") if machines else None
+        self.sites = [Site(folder / f"site-{number}") for number in range(machines or 1)]
+        self.site = self.sites[0]
+        self.repo = self.host.path if self.host else self.site.repo
+        self.worlds = [folder / f"world-{number}" for number in range(machines or _SERVERS)]
+        for number, world in enumerate(self.worlds):
+            world.mkdir(parents=True)
+            (world / "clock").write_text(str(_SKEWS[number % len(_SKEWS)] if machines else 0))
         self.record = Record()
-        self.ports = [free_port() for _ in range(_SERVERS)]
+        self.ports = [free_port() for _ in self.worlds]
+        self.offset = time.time() - time.monotonic()
         self.servers: dict[int, subprocess.Popen[bytes]] = {}
         self.ends = time.monotonic() + seconds
         self.asked: list[str] = []  # that somebody may report on
@@ -44,10 +62,12 @@ class Torture:
     # Servers
 
     def start(self, number: int) -> None:
-        log = (self.site.folder / "server.log").open("ab")
+        site = self.sites[number % len(self.sites)]
+        log = (site.folder / "server.log").open("ab")
+        world = {"TORTURE_WORLD": str(self.worlds[number]), "PYTHONPATH": f"{_WORLD}:{Path.cwd()}"}
         self.servers[number] = subprocess.Popen(
             [sys.executable, "-m", "jobserver", "serve", "--port", str(self.ports[number])],
-            env=self.site.env, cwd=self.site.folder, stdout=log, stderr=log, start_new_session=True,
+            env={**site.env, **world}, cwd=site.folder, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
     def kill(self, number: int) -> None:
@@ -63,6 +83,10 @@ class Torture:
 
     def url(self, chance: random.Random) -> str:
         return f"http://127.0.0.1:{chance.choice(self.ports)}"
+
+    def anywhere(self, chance: random.Random) -> Site:
+        """A machine for a command."""
+        return chance.choice(self.sites)
 
     # Clients: each in a thread of its own
 
@@ -117,8 +141,9 @@ class Torture:
         chance = random.Random(f"{self.seed} reader {number}")
         while time.monotonic() < self.ends:
             call = self.record.begin("read")
+            number = chance.randrange(len(self.ports))
             try:
-                url = f"{self.url(chance)}/api/v2/job-requests/"
+                url = f"http://127.0.0.1:{self.ports[number]}/api/v2/job-requests/"
                 answer = self.client().get(url, headers={"Authorization": self.site.tokens["tpp"]}, timeout=5)
             except httpx.HTTPError:
                 time.sleep(0.05)
@@ -126,8 +151,17 @@ class Torture:
             call.ended = time.monotonic()
             self.conclude(call, answer)
             if answer.status_code == 200:
+                call.fresh = self.fresh(answer, number)
                 call.seen = frozenset(item["identifier"] for item in answer.json()["results"])
             time.sleep(0.05)
+
+    def fresh(self, answer: httpx.Response, number: int) -> float:
+        """How new the state is that was read, by this process's clock."""
+        said = answer.headers.get("X-State-As-Of")
+        if said is None:
+            return 0.0
+        wrong_by = _SKEWS[number % len(_SKEWS)]
+        return datetime.fromisoformat(said).timestamp() - wrong_by - self.offset
 
     def pusher(self) -> None:
         chance, count = random.Random(f"{self.seed} pusher"), 0
@@ -155,9 +189,10 @@ class Torture:
                 time.sleep(0.2)
 
     def commander(self) -> None:
+        chance = random.Random(f"{self.seed} commander")
         while time.monotonic() < self.ends:
             call = self.record.begin("ask by command")
-            done = self.site.command("request", "plain", "analyse", "--backend", "tpp", "--as", "alice")
+            done = self.anywhere(chance).command("request", "plain", "analyse", "--backend", "tpp", "--as", "alice")
             call.ended = time.monotonic()
             if done.returncode == 0:
                 call.outcome, call.request = Outcome.OK, done.stdout.split()[-1]
@@ -187,8 +222,8 @@ class Torture:
         chance = random.Random(f"{self.seed} nemesis")
         while time.monotonic() < self.ends - 3:
             time.sleep(chance.uniform(0.5, 2.5))
-            number = chance.randrange(_SERVERS)
-            what = chance.choice(("kill -9", "kill -9", "SIGSTOP", "SIGTERM", "maintain", "maintain, killed"))
+            number = chance.randrange(len(self.ports))
+            what = chance.choice((*_OF_SERVERS, *(_OF_HOSTS if self.host else ("clock jump",))))
             if what == "kill -9":
                 self.kill(number)
                 self.start(number)
@@ -200,13 +235,41 @@ class Torture:
                 self.servers[number].terminate()
                 self.servers[number].wait(40)
                 self.start(number)
+            elif what == "full disk":
+                (self.worlds[number] / "full").touch()
+                time.sleep(chance.uniform(0.2, 2))
+                (self.worlds[number] / "full").unlink()
+            elif what == "clock jump":
+                (self.worlds[number] / "clock").write_text(str(chance.choice((-86_400, -70, 0, 0.5, 300, 86_400))))
+            elif self.host is not None and what in _OF_HOSTS:
+                self.trouble(self.host, number, what, chance)
             else:
                 self.maintain(chance, what.endswith("killed"))
             self.done[what] += 1
 
+    def trouble(self, host: Host, number: int, what: str, chance: random.Random) -> None:
+        """Of the hosted repository, for a while."""
+        seconds = chance.uniform(0.5, 5)
+        lots = random.Random(chance.random())
+        if what == "cut off":
+            host.cut_off.add(number)
+        elif what == "host down":
+            host.is_down = True
+        elif what == "slow link":
+            host.delay = chance.uniform(0.05, 0.6)
+        elif what == "lost answers":
+            host.drops = lambda: lots.random() < 0.4
+        else:
+            host.dies = lambda: lots.random() < 0.4
+        time.sleep(seconds)
+        host.cut_off.clear()
+        host.is_down, host.delay = False, 0.0
+        host.drops = host.dies = lambda: False
+
     def maintain(self, chance: random.Random, is_killed: bool) -> None:
         command = [sys.executable, "-m", "jobserver", "maintain"]
-        process = subprocess.Popen(command, env=self.site.env, cwd=self.site.folder, stderr=subprocess.PIPE,
+        site = self.anywhere(chance)
+        process = subprocess.Popen(command, env=site.env, cwd=site.folder, stderr=subprocess.PIPE,
                                    start_new_session=True)  # fmt: skip
         if is_killed:
             time.sleep(chance.uniform(0.3, 0.9))
@@ -217,7 +280,11 @@ class Torture:
 
     def run(self) -> list[str]:
         """What is wrong."""
-        for number in range(_SERVERS):
+        if self.host is not None:
+            git(self.site.repo, "push", "-q", self.host.url(), "refs/heads/*:refs/heads/*")
+            for number, site in enumerate(self.sites):
+                site.env |= {"STATE_REMOTE": self.host.url(number), "STATE_REMOTE_POLL_SECONDS": "0.5"}
+        for number in range(len(self.ports)):
             self.start(number)
         for port in self.ports:
             self.site.url, self.site.server = f"http://127.0.0.1:{port}", None
@@ -231,13 +298,18 @@ class Torture:
             thread.start()
         for thread in threads:
             thread.join()
-        for number in range(_SERVERS):  # nothing may need a peaceful end
+        for number in range(len(self.ports)):  # nothing may need a peaceful end
             self.kill(number)
-        wrong = [*self.bugs, *judge(self.record.calls, markers(self.site.repo))]
-        if "Traceback" in self.site.log():
-            wrong.append(f"a traceback in the server's log: {self.site.log()[-2000:]}")
+        wrong = [*self.bugs, *judge(self.record.calls, markers(self.repo))]
+        for site in self.sites:
+            if "Traceback" in site.log():
+                wrong.append(f"a traceback in the server's log: {site.log()[-2000:]}")
         self.site.run("user", "token", "alice", "--label", "afterwards")
-        return [*wrong, *sound(self.site.repo, [])]
+        wrong += sound(self.repo, [])
+        for site in self.sites:
+            site.run("user", "add", f"last-{self.sites.index(site)}")
+            wrong += sound(site.repo, [])
+        return wrong
 
     def guarded(self, work: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
@@ -252,10 +324,11 @@ class Torture:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--machines", type=int, default=0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        torture = Torture(Site(Path(folder) / "site"), options.seconds, options.seed)
+        torture = Torture(Path(folder), options.seconds, options.seed, options.machines)
         wrong = torture.run()
     print(summary(torture.record.calls))
     print(f"\nMeanwhile: {', '.join(f'{times} x {what}' for what, times in sorted(torture.done.items()))}.")

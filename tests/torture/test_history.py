@@ -26,6 +26,7 @@ ASK = call("ask", 1, 2, marker="m", commit=COMMIT, request="r")
         ([call("ask", 1, 2, Outcome.REFUSED, marker="m")], {"m": [COMMIT]}, "was refused and is there"),
         ([call("ask", 1, 2, Outcome.UNKNOWN, marker="m")], {"m": [COMMIT] * 2}, "is there 2 times"),
         ([ASK, call("read", 3, 4)], {"m": [COMMIT]}, "does not have it"),
+        ([ASK, call("read", 5, 6, fresh=3)], {"m": [COMMIT]}, "does not have it"),
         ([ASK, call("read", 0, 0.5, seen=frozenset("r"))], {"m": [COMMIT]}, "before r was asked for has it"),
         (
             [ASK, call("report", 3, 4, finishes="r"), call("read", 5, 6, seen=frozenset("r"))],
@@ -48,6 +49,7 @@ def test_what_is_wrong_is_noticed(calls: list[Call], found: dict[str, list[str]]
         ([call("ask", 1, 2, Outcome.REFUSED, marker="m")], {}),
         ([ASK, call("read", 1.5, 4)], {"m": [COMMIT]}),
         ([ASK, call("read", 3, 4, seen=frozenset("r"))], {"m": [COMMIT]}),
+        ([ASK, call("read", 3, 4, fresh=1.5)], {"m": [COMMIT]}),
         ([ASK, call("report", 3, 5, finishes="r"), call("read", 4, 6)], {"m": [COMMIT]}),
         ([ASK, call("report", 3, 5, finishes="r"), call("read", 4, 6, seen=frozenset("r"))], {"m": [COMMIT]}),
     ],

@@ -61,7 +61,7 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("DEBUG", "perhaps", "DEBUG"),
         ("TRUSTED_PROXIES", "localhost", "expected addresses"),
         ("SOCIAL_AUTH_GITHUB_KEY", "x", "expected both"),
-        ("STATE_REMOTE", "https://x", "not supported"),
+        ("STATE_REMOTE_WEBHOOK_SECRET", "short", "at least 16"),
     ],
 )
 def test_malformed_settings(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:

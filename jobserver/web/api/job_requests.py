@@ -14,7 +14,7 @@ from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.service.requests import Requests
-from jobserver.store.writer import Written
+from jobserver.store.batch import Written
 from jobserver.web import http
 from jobserver.web.api.common import Visible, idempotency_key, person
 from jobserver.web.api.fields import Fields

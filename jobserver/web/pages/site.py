@@ -19,6 +19,7 @@ from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
+from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.live import Live, Seen
 from jobserver.service.private import PrivateStore
@@ -89,6 +90,7 @@ class Stand:
     base_url: str
     public: bool = False
     proxies: Sequence[Network] = ()
+    hosted: Hosted | None = None
 
     def client(self) -> str:
         return address(self.proxies)
@@ -179,6 +181,7 @@ class Site:
             "quiet": quiet(look, stand.visible.slugs(), seen),
             "once": secrets.token_hex(12),
             "title": "",
+            "hosted": stand.hosted,
             "version": look.version,
         }
 

@@ -1,0 +1,111 @@
+"""Commits that came by way of a hosted repository: whether a server of ours made or judged each of them.
+
+A server signs what it makes; what people and runners push has its signed receipt on `audit`. The host runs no hook of
+ours, so whatever else stands there came past every rule. What was decided is not decided again: `audit verify` does.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobserver.audit import signers as keys
+from jobserver.audit.agree import WITHOUT_DOCUMENTS
+from jobserver.audit.receipts import covers, recorded
+from jobserver.domain import names
+from jobserver.errors import Error
+from jobserver.store.git import git
+from jobserver.store.piped import PipedObjects, line_of, newest_first
+from jobserver.store.repo import SIGNERS
+
+_KNOWN = 100
+
+
+class Foreign:
+    """For one thread at a time: whoever has the writer's turn."""
+
+    def __init__(self, repository: Path) -> None:
+        self._path = repository
+        self._known: dict[tuple[str, str | None, str | None], str] = {}
+
+    def is_known(self, branch: str, old: str | None, new: str | None) -> bool:
+        """Whether a problem between the two was found before."""
+        return new is None or bool(self._known.get((branch, old, new)))
+
+    def signers_at(self, commit: str) -> str:
+        """The text of ``allowed_signers`` at a commit. Raises `Error` (unavailable) if it has none."""
+        return git(self._path, "show", f"{commit}:{SIGNERS}")
+
+    def problem(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> str:
+        """What the hosted repository does with the branch that it may not; empty if ``new`` can be believed.
+
+        ``old``: what stands here; None for a branch that is new. ``main``, whose keys count; ``audit``, where receipts
+        are.
+        """
+        asked = branch, old, new
+        found = self._known.get(asked)
+        if not found or "receipt" in found:  # the receipt may have come since
+            try:
+                found = self._problem(branch, old, new, main, audit)
+            except (Error, KeyError, ValueError) as error:
+                found = f"has something that can't be read: {error}"
+            if len(self._known) > _KNOWN:
+                self._known.clear()
+            self._known[asked] = found
+        return found
+
+    def _problem(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> str:
+        line = line_of(self._path, new, old or "")
+        if not line:
+            return f"went back to {new[:10]}, from {str(old)[:10]}"
+        if line[0][1] != ((old,) if old else ()):
+            return f"has another history than {str(old)[:10]}, which was acknowledged"
+        shas = [sha for sha, _ in line]
+        for before, (sha, parents) in zip(shas, line[1:], strict=False):
+            if parents != (before,):
+                return f"has {sha[:10]}, which is a merge"
+        first = old if branch == names.MAIN else main
+        signers = keys.read(self.signers_at(first or shas[0]))
+        unsigned: list[str] = []
+        reason = ""
+        objects = PipedObjects(self._path)
+        try:
+            for sha in shas:
+                commit = objects.commit(sha)
+                try:
+                    keys.signed_by(commit, signers)
+                except Error as error:
+                    unsigned.append(sha)
+                    reason = reason or str(error)
+                    continue
+                if branch == names.MAIN and commit.trailer("Event") in WITHOUT_DOCUMENTS:
+                    signers = keys.read(self.signers_at(sha))
+            if unsigned and branch != names.AUDIT and audit is not None:
+                unsigned = self._without_receipt(objects, branch, shas, unsigned, audit, signers)
+        finally:
+            objects.close()
+        if not unsigned:
+            return ""
+        named = ", ".join(sha[:10] for sha in unsigned[:5]) + (" ..." if len(unsigned) > 5 else "")
+        return f"has {named}, which no server made or judged (it {reason}, and no receipt covers it)"
+
+    def _without_receipt(
+        self,
+        objects: PipedObjects,
+        branch: str,
+        line: Sequence[str],
+        unsigned: Sequence[str],
+        audit: str,
+        signers: Mapping[str, keys.Signer],
+    ) -> list[str]:
+        positions = {sha: at for at, sha in enumerate(line)}
+        left = set(unsigned)
+        for commit in newest_first(self._path, audit):
+            if commit.trailer("Event") != "push.received":
+                continue
+            try:
+                keys.signed_by(commit, signers)
+            except Error:
+                continue  # a receipt that anybody could have written
+            left -= covers(recorded(objects, [commit]), branch, positions, list(line)).keys()
+            if not left:
+                break
+        return [sha for sha in unsigned if sha in left]

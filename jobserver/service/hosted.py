@@ -1,0 +1,288 @@
+"""A hosted repository as the authority (STATE_REMOTE): its compare-and-swap on refs is what all servers agree by.
+
+The branches here are what was seen there, and was found to be made or judged by a server; everything is pushed there
+before it counts. Whatever a push ends with, only the host's branches say what was done: so does a time-out, a dropped
+answer or a refusal never decide anything (docs/decisions/0012).
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from time import monotonic, sleep
+
+from jobserver.audit import signers as keys
+from jobserver.domain import names
+from jobserver.errors import Error, conflict, unavailable
+from jobserver.service.foreign import Foreign
+from jobserver.service.pace import Pace
+from jobserver.store.authority import Lost, Moves, Unconfirmed
+from jobserver.store.git import has_object, is_ancestor
+from jobserver.store.remote import Remote
+from jobserver.store.repo import StateRepo
+
+_log = logging.getLogger(__name__)
+_TRIES = 3
+_HOOK_SECONDS = 2.0  # for git to move a ref here, once its hook said yes
+_PACKS = 300  # each fetch leaves one
+
+
+class Hosted:
+    """The `Authority` of a repository's writer; with `start`, also follows what other servers do there."""
+
+    def __init__(
+        self, repo: StateRepo, remote: Remote, clock: Callable[[], datetime], pushes_per_minute: float = 0
+    ) -> None:
+        self._repo, self._remote, self._clock = repo, remote, clock
+        self._refs = repo.writer.refs
+        self._foreign = Foreign(repo.path)
+        self._pace = Pace(pushes_per_minute)
+        self._known: tuple[str | None, Mapping[str, keys.Signer]] = None, {}
+        self._hint = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.seen_at: datetime | None = None
+        self.down_since: datetime | None = None
+        self.problem = ""
+        self.frozen: Mapping[str, str] = {}
+
+    # What the writer asks
+
+    def pace(self) -> None:
+        self._pace.wait()
+
+    def hurry(self) -> None:
+        self._pace.hurry()
+
+    def permit(self) -> None:
+        """Raises `Error` (unavailable) while the host can't be reached, and for a key that has ended."""
+        if self.down_since is not None:
+            raise unavailable(
+                f"the hosted repository can't be reached since {self.down_since:%Y-%m-%d %H:%M:%S} UTC; nothing was"
+                " written"
+            )
+        self.check_key()
+
+    def check_key(self) -> None:
+        """Raises `Error` (unavailable) if this server's key is none that main names: nobody would believe it."""
+        main = self._refs.tip(names.MAIN)
+        if main is None:
+            return
+        if self._known[0] != main:
+            self._known = main, keys.read(self._foreign.signers_at(main))
+        ours = self._repo.writer.keys.current().fingerprint
+        signer = self._known[1].get(ours)
+        if signer is None or signer.before is not None:
+            state = "is not named by main's allowed_signers" if signer is None else "has ended"
+            raise unavailable(f"this server's key {ours} {state}: copy SIGNING_KEY from a server that works")
+
+    def publish(self, moves: Moves) -> dict[str, Exception]:
+        """See `Authority`. Main goes first, and the rest only if it landed."""
+        failed: dict[str, Exception] = {}
+        first = {branch: move for branch, move in moves.items() if branch == names.MAIN}
+        for part in (first, {branch: move for branch, move in moves.items() if branch not in first}):
+            if names.MAIN in failed:
+                failed |= {branch: Lost() for branch in part}
+                continue
+            failed |= {branch: self._is_frozen(branch) for branch in part if branch in self.frozen}
+            open_ = {branch: move for branch, move in part.items() if branch not in self.frozen}
+            if open_:
+                failed |= self._push(open_)
+        return failed
+
+    def refresh(self) -> bool:
+        """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""
+        asked = self._clock()
+        moved = self._take(self._look())
+        self._seen(asked)
+        return moved
+
+    def _push(self, moves: Moves, quarantine: Path | None = None) -> dict[str, Exception]:
+        failed: dict[str, Exception] = {}
+        left = dict(moves)
+        reason: Error | None = None
+        for _ in range(_TRIES):
+            self._pace.pushed()
+            if self._remote.push(left, quarantine):
+                return failed
+            try:
+                tips = self._look()
+                reason = None
+            except Error as error:
+                reason = error
+                continue
+            for branch, (old, new) in list(left.items()):
+                if tips.get(branch) == old:
+                    continue  # it may be on its way: the same push again does it once, whichever comes first
+                del left[branch]
+                if not self._is_there(new, tips.get(branch)):
+                    failed[branch] = Lost()
+            if not left:
+                return failed
+        why = reason or unavailable(f"{self._remote.url} does not take it; its reason is in the log")
+        for branch, (_, new) in left.items():
+            failed[branch] = Unconfirmed(f"whether it was done is not known (in commit {new[:10]} or before it): {why}")
+        return failed
+
+    def _is_there(self, commit: str, tip: str | None) -> bool:
+        """Commits carry their `Request-Id`, so that this is also to look for that."""
+        return tip is not None and (tip == commit or is_ancestor(self._repo.path, commit, tip))
+
+    def _is_frozen(self, branch: str) -> Error:
+        return unavailable(f"frozen, as the hosted repository {self.frozen[branch]}: an admin has to look", branch)
+
+    # What git's hook asks
+
+    def receive(self, moves: Moves, quarantine: Path | None) -> None:
+        """Has a push, whose receipts are there, made at the host. Raises `Error` if it was not, or nobody knows.
+
+        The writer's turn is kept until git has moved its refs here too: nobody else may do so before it.
+        """
+        turn = ExitStack()
+        try:
+            turn.enter_context(self._repo.writer.locked())
+            self.permit()
+            for branch in moves:
+                if branch in self.frozen:
+                    raise self._is_frozen(branch)
+            for branch, error in self._push(moves, quarantine).items():
+                if isinstance(error, Lost):
+                    self.hint()
+                    raise conflict("the branch has moved: fetch first", branch)
+                raise error
+        except BaseException:
+            turn.close()
+            raise
+        threading.Thread(target=self._until_moved, args=(turn, moves), name="pushed", daemon=True).start()
+
+    def pending(self, branch: str) -> tuple[str, str]:
+        """(tip here, tip there) of a branch that is frozen. Raises `Error` (conflict) if not, or it has to go back."""
+        with self._repo.writer.locked():
+            self.refresh()
+            found = {one: (old, new) for one, old, new in self._different(self._tips())}
+        old, new = found.get(branch, (None, None))
+        if branch not in self.frozen or old is None or new is None:
+            raise conflict(f"is not frozen by commits that could be adopted ({', '.join(found) or 'none is'})", branch)
+        if not is_ancestor(self._repo.path, old, new):
+            raise conflict(f"the hosted repository {self.frozen[branch]}: reset it there to {old}", branch)
+        return old, new
+
+    def _until_moved(self, turn: ExitStack, moves: Moves) -> None:
+        with turn:
+            ends = monotonic() + _HOOK_SECONDS
+            while monotonic() < ends and any(self._refs.tip(branch) != new for branch, (_, new) in moves.items()):
+                sleep(0.005)
+
+    # What is there
+
+    def _look(self) -> dict[str, str]:
+        """The host's branches, whose objects are here now. Raises `Error` (unavailable)."""
+        try:
+            tips = self._tips()
+            if missing := [branch for branch, tip in tips.items() if not self._has(branch, tip)]:
+                self._remote.fetch(missing)
+        except Error as error:
+            self._down(error)
+            raise
+        return tips
+
+    def _tips(self) -> dict[str, str]:
+        tips = {branch: tip for branch, tip in self._remote.tips().items() if names.is_branch(branch)}
+        if not tips and self._refs.tip(names.MAIN) is not None:
+            raise unavailable(f"{self._remote.url} is empty, and this repository is not: see docs/scale.md")
+        return tips
+
+    def _has(self, branch: str, tip: str) -> bool:
+        return self._refs.tip(branch) == tip or has_object(self._repo.path, tip)
+
+    def _take(self, tips: Mapping[str, str]) -> bool:
+        """Moves the branches here that a server made or judged; the others are frozen."""
+        moved = False
+        frozen: dict[str, str] = {}
+        for branch, old, new in self._different(tips):
+            audit = tips.get(names.AUDIT)
+            problem = "does not have it any more"
+            if new is not None:
+                problem = self._foreign.problem(branch, old, new, self._refs.tip(names.MAIN), audit)
+            if problem:
+                frozen[branch] = problem
+                if self.frozen.get(branch) != problem:
+                    _log.error("%s is frozen: the hosted repository %s", branch, problem)
+                continue
+            assert new is not None
+            try:
+                moved |= self._refs.move(branch, old, new)
+            except (Error, OSError) as error:
+                _log.warning("%s can't be moved here: %s", branch, error)
+        self.frozen = frozen
+        return moved
+
+    def _different(self, tips: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
+        """(branch, tip here, tip there), main first: it names the keys that all others are signed with."""
+        here = self._refs.branches()
+        for branch in sorted({*here, *tips}, key=lambda branch: (branch != names.MAIN, branch)):
+            if here.get(branch) != tips.get(branch):
+                yield branch, here.get(branch), tips.get(branch)
+
+    def _seen(self, at: datetime) -> None:
+        if self.down_since is not None:
+            _log.warning("the hosted repository is back")
+        self.seen_at, self.down_since, self.problem = at, None, ""
+
+    def _down(self, error: Error) -> None:
+        self.problem = str(error)
+        if self.down_since is None:
+            self.down_since = self._clock()
+            _log.error("%s", error)
+
+    # Following
+
+    def start(self, seconds: float) -> None:
+        """Looks every ``seconds``, and at each `hint`."""
+        self._thread = threading.Thread(target=self._run, args=(seconds,), name="hosted", daemon=True)
+        self._thread.start()
+
+    def hint(self) -> None:
+        """Somebody says that something moved there."""
+        self._hint.set()
+
+    def close(self) -> None:
+        self._closing = True
+        self._hint.set()
+        self._pace.hurry()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, seconds: float) -> None:
+        while not self._closing:
+            self._hint.wait(seconds)
+            self._hint.clear()
+            try:
+                self._follow()
+            except (Error, OSError) as error:
+                _log.info("the hosted repository could not be followed: %s", error)
+            except Exception:  # noqa: BLE001 - this thread must outlive a bug, which is logged
+                _log.exception("the hosted repository could not be followed")
+
+    def _follow(self) -> None:
+        """Takes the writer's turn only where something moved."""
+        asked = self._clock()
+        try:
+            tips = self._tips()
+        except Error as error:
+            self._down(error)
+            raise
+        news = [
+            branch
+            for branch, old, new in self._different(tips)
+            if branch not in self.frozen or not self._foreign.is_known(branch, old, new)
+        ]
+        if not news and not (self.frozen and not list(self._different(tips))):
+            self._seen(asked)
+            return
+        with self._repo.writer.locked():
+            self.refresh()
+        if sum(1 for _ in (self._repo.path / "objects" / "pack").glob("*.idx")) > _PACKS:
+            self._repo.maintain()

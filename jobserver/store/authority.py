@@ -1,0 +1,39 @@
+"""Who has the last word on where the branches are, if it is not this repository: what the writer asks of it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from jobserver.errors import Code, Error
+
+Moves = Mapping[str, tuple[str | None, str]]
+"""Branch -> (the tip that it has to have, None: there must be no such branch; the tip that it gets)."""
+
+
+class Lost(Exception):
+    """Somebody else moved the branch between our look and our move: decide again, on what is there now."""
+
+
+class Unconfirmed(Error):
+    """It may have been done, and may not: whoever asked has to look for it before they ask again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.UNAVAILABLE, message)
+
+
+class Authority(Protocol):
+    """All but `pace` and `hurry` are called in the writer's turn."""
+
+    def pace(self) -> None:
+        """Returns when the next batch may go; what comes meanwhile joins it."""
+
+    def hurry(self) -> None:
+        """Something waits that can't: ends a `pace`."""
+
+    def permit(self) -> None:
+        """Raises `Error` (unavailable) if nothing may be written now."""
+
+    def publish(self, moves: Moves) -> Mapping[str, Exception]:
+        """Makes these moves; those that were not made, each with why: `Lost`, or `Error` where nobody knows."""
+
+    def refresh(self) -> bool:
+        """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""

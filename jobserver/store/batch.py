@@ -1,0 +1,51 @@
+"""What the writer takes and gives: a submission, what was written of it, and one branch's part of a batch."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jobserver.domain.admit import Admitted
+from jobserver.domain.state import Changes
+from jobserver.store.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already."""
+
+    branch: str
+    commit: str
+    changed: bool
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """One branch's part of a batch: its ref is about to move from ``old`` to ``new`` by these changes, in order."""
+
+    branch: str
+    old: str
+    new: str
+    changes: tuple[Changes, ...]
+
+
+Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
+"""Judges on a snapshot; returns what to commit and further trailers. Runs again if the branch moved meanwhile."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One submission in the writer's queue, and what became of it."""
+
+    branch: str
+    decide: Decide
+    wake: threading.Lock = field(default_factory=threading.Lock)
+    written: Written | None = None
+    error: BaseException | None = None
+    leads: bool = False
+
+    def outcome(self) -> Written:
+        if self.error is not None:
+            raise self.error
+        assert self.written is not None
+        return self.written

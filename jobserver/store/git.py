@@ -1,0 +1,48 @@
+"""The system's git: where it is, whether it is new enough, and what it says."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from jobserver.errors import unavailable
+
+OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
+
+
+def program() -> str:
+    """Where the system's git is. Raises `Error` (unavailable) if it is missing."""
+    found = shutil.which("git")
+    if found is None:
+        raise unavailable("git is missing: install it (2.34 or later)")
+    return found
+
+
+def check_git() -> None:
+    """Raises `Error` (unavailable) if the system's git is missing or too old."""
+    said = subprocess.run([program(), "version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
+        raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
+    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
+    if done.returncode:
+        raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def has_object(repository: Path, sha: str) -> bool:
+    return _succeeds(repository, "cat-file", "-e", sha)
+
+
+def is_ancestor(repository: Path, old: str, new: str) -> bool:
+    """Also False where git can't say: one of them may not be there."""
+    return _succeeds(repository, "merge-base", "--is-ancestor", old, new)
+
+
+def _succeeds(repository: Path, *arguments: str) -> bool:
+    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
+    return done.returncode == 0

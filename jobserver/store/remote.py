@@ -1,0 +1,111 @@
+"""A hosted repository as the authority: what git can ask of it, and nothing about what the answers mean.
+
+Each call is one `git` process with a time limit. What git says of a failure is for the log only: hosts word it as they
+like, and a lost answer says nothing of what was done. Who wants to know looks at the tips.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from jobserver.errors import invalid, unavailable
+from jobserver.store.authority import Moves
+from jobserver.store.git import program
+
+_log = logging.getLogger(__name__)
+_HEADS = "refs/heads/"
+_LOOK_SECONDS = 15.0
+_MOVE_SECONDS = 60.0
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
+_SCHEMES = ("https", "http", "ssh", "git", "file", "")
+
+
+class Remote:
+    """``url`` may carry credentials (``https://user:token@host/...``): they are shown to nobody, also not in `ps`."""
+
+    def __init__(self, repository: Path, url: str, patience: float = 1.0) -> None:
+        """``patience`` stretches all time limits. Raises `Error` (invalid) for a URL that is none."""
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES or not parts.path.strip("/"):
+            raise invalid("expected the URL of a git repository, such as https://github.com/org/state", "STATE_REMOTE")
+        self._repository, self._patience = repository, patience
+        self._config = {"http.postBuffer": str(32 * 1024 * 1024), "protocol.version": "2", "gc.auto": "0"}
+        self.url = url
+        if parts.scheme in ("http", "https") and parts.username is not None:
+            place = parts.netloc.rpartition("@")[2]
+            self.url = urlunsplit(parts._replace(netloc=place))
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._config[f"http.{parts.scheme}://{place}/.extraHeader"] = (
+                f"Authorization: Basic {base64.b64encode(pair).decode()}"
+            )
+
+    def tips(self) -> dict[str, str]:
+        """Branch -> tip, as they are now. Raises `Error` (unavailable)."""
+        said = self._git(["ls-remote", "--quiet", "--heads", self.url], _LOOK_SECONDS, anywhere=True)
+        rows = (line.split("\t", 1) for line in said.splitlines())
+        return {row[1].removeprefix(_HEADS): row[0] for row in rows if len(row) == 2}
+
+    def fetch(self, branches: Iterable[str]) -> None:
+        """Brings the objects of these branches; moves no ref here. Raises `Error` (unavailable)."""
+        refs = [f"{_HEADS}{branch}" for branch in branches]
+        self._git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.url, *refs], _MOVE_SECONDS)
+
+    def push(self, moves: Moves, quarantine: Path | None = None) -> bool:
+        """Asks the host for these moves; True if it says that it made all of them. False says nothing.
+
+        ``quarantine``: where objects are that the repository itself does not have yet.
+        """
+        leases = [f"--force-with-lease={_HEADS}{branch}:{old or ''}" for branch, (old, _) in moves.items()]
+        refs = [f"{new}:{_HEADS}{branch}" for branch, (_, new) in moves.items()]
+        atomic = ["--atomic"] if quarantine is not None and len(moves) > 1 else []
+        objects = self._repository / "objects"
+        more = (
+            {"GIT_OBJECT_DIRECTORY": str(quarantine), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects)}
+            if quarantine is not None
+            else {}
+        )
+        try:
+            self._git(["push", "--quiet", "--no-verify", *atomic, *leases, self.url, *refs], _MOVE_SECONDS, more)
+        except Exception as error:  # noqa: BLE001 - whatever it is: what was done is seen at the host
+            _log.warning("push: %s", error)
+            return False
+        return True
+
+    def _git(
+        self, command: list[str], seconds: float, more: Mapping[str, str] | None = None, anywhere: bool = False
+    ) -> str:
+        environment = {
+            **{key: os.environ[key] for key in _PASSED_ON if key in os.environ},
+            **(more or {}),
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_COUNT": str(len(self._config)),
+        }
+        environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
+        for at, (key, value) in enumerate(self._config.items()):
+            environment |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+        place = [] if anywhere else ["--git-dir", str(self._repository)]
+        process = subprocess.Popen(
+            [program(), *place, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # git's helpers have to end with it
+        )
+        try:
+            out, err = process.communicate(timeout=seconds * self._patience)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise unavailable(f"{self.url} did not answer within {seconds * self._patience:.0f} s") from None
+        if process.returncode:
+            said = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+            raise unavailable(f"{self.url}: {said[-1] if said else f'git {command[0]} failed'}")
+        return out.decode(errors="surrogateescape")

@@ -1,0 +1,37 @@
+"""POST /hooks/state/: the host of STATE_REMOTE says that something was pushed. Only a hint to look, but a signed one.
+
+Formats: GitHub's and Gitea's ``X-Hub-Signature-256: sha256=<HMAC of the body>``, and GitLab's ``X-Gitlab-Token``, which
+is the secret itself.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+
+from bottle import HTTPResponse
+
+from jobserver.domain.permissions import Actor
+from jobserver.errors import forbidden, not_found
+from jobserver.web import http
+
+
+class Hooks:
+    """``hint`` is called for each genuine one; without a ``secret`` there is nothing here."""
+
+    def __init__(self, secret: str, hint: Callable[[], None]) -> None:
+        self._secret, self._hint = secret.encode(), hint
+
+    def pushed(self, _: Actor | None) -> HTTPResponse:
+        if not self._secret:
+            raise not_found("STATE_REMOTE_WEBHOOK_SECRET is not set")
+        body = http.read_body()
+        expected = "sha256=" + hmac.new(self._secret, body, hashlib.sha256).hexdigest()
+        signature, token = http.header("X-Hub-Signature-256"), http.header("X-Gitlab-Token")
+        given = signature or ""
+        is_genuine = hmac.compare_digest(given.encode("latin-1", "replace"), expected.encode())
+        if token is not None and signature is None:
+            is_genuine = hmac.compare_digest(token.encode("latin-1", "replace"), self._secret)
+        if not is_genuine:
+            raise forbidden("not signed with STATE_REMOTE_WEBHOOK_SECRET")
+        self._hint()
+        return HTTPResponse(b"", 204)
