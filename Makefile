@@ -29,6 +29,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.growth $(ARGS)
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
+	$(PY) -m benchmarks.hosted $(ARGS)
 
 # Clients, servers on one repository, and somebody who kills them; then the history is judged.
 SECONDS ?= 60

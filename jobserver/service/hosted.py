@@ -103,9 +103,12 @@ class Hosted:
         failed: dict[str, Exception] = {}
         left = dict(moves)
         reason: Error | None = None
+        said = ""
         for _ in range(_TRIES):
-            self._pace.pushed()
-            if self._remote.push(left, quarantine):
+            began = monotonic()
+            said = self._remote.push(left, quarantine)
+            self._pace.pushed(monotonic() - began)
+            if not said:
                 return failed
             try:
                 tips = self._look()
@@ -119,8 +122,10 @@ class Hosted:
                 del left[branch]
                 if not self._is_there(new, tips.get(branch)):
                     failed[branch] = Lost()
+                    self._pace.met_others()
             if not left:
                 return failed
+        _log.warning("push: %s", said)
         why = reason or unavailable(f"{self._remote.url} does not take it; its reason is in the log")
         for branch, (_, new) in left.items():
             failed[branch] = Unconfirmed(f"whether it was done is not known (in commit {new[:10]} or before it): {why}")

@@ -6,7 +6,6 @@ like, and a lost answer says nothing of what was done. Who wants to know looks a
 
 import base64
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -18,7 +17,6 @@ from jobserver.errors import invalid, unavailable
 from jobserver.store.authority import Moves
 from jobserver.store.git import program
 
-_log = logging.getLogger(__name__)
 _HEADS = "refs/heads/"
 _LOOK_SECONDS = 15.0
 _MOVE_SECONDS = 60.0
@@ -56,8 +54,8 @@ class Remote:
         refs = [f"{_HEADS}{branch}" for branch in branches]
         self._git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.url, *refs], _MOVE_SECONDS)
 
-    def push(self, moves: Moves, quarantine: Path | None = None) -> bool:
-        """Asks the host for these moves; True if it says that it made all of them. False says nothing.
+    def push(self, moves: Moves, quarantine: Path | None = None) -> str:
+        """Asks the host for these moves; empty if it says that it made all of them. Anything else is for the log only.
 
         ``quarantine``: where objects are that the repository itself does not have yet.
         """
@@ -73,9 +71,8 @@ class Remote:
         try:
             self._git(["push", "--quiet", "--no-verify", *atomic, *leases, self.url, *refs], _MOVE_SECONDS, more)
         except Exception as error:  # noqa: BLE001 - whatever it is: what was done is seen at the host
-            _log.warning("push: %s", error)
-            return False
-        return True
+            return str(error) or type(error).__name__
+        return ""
 
     def _git(
         self, command: list[str], seconds: float, more: Mapping[str, str] | None = None, anywhere: bool = False

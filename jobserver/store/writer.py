@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +48,7 @@ class Writer:
         self._queue: list[Ticket] = []
         self._led = False
         self._last: dict[str, str] = {}
+        self.tries: Counter[int] = Counter()  # of batches that wrote something, by how often they lost a branch
         self.authority: Authority | None = None  # set before the first write, if it is not this repository
 
     def last_written(self, branch: str) -> str | None:
@@ -179,9 +181,10 @@ class Writer:
                         self._attempt_again([ticket])
                 if self.authority is not None:
                     self._doubt(batch, self.authority)
-                for _ in range(_TRIES):
+                for tries in range(_TRIES + 1):
                     lost = [ticket for ticket in batch if isinstance(ticket.error, Lost)]
-                    if not lost:
+                    if not lost or tries == _TRIES:
+                        self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
                         break
                     if self.authority is not None:
                         self.authority.refresh()
