@@ -1,0 +1,46 @@
+"""The API, asked whatever its own description allows and a good deal that it does not (schemathesis): never a 500."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.generation import GenerationMode
+
+from tests.e2e.harness import Site
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("fuzz") / "site")
+    site.start()
+    site.ask("generate")
+    yield site
+    site.stop()  # looks for tracebacks in the log
+    site.check_record()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("who", ["tpp", "alice"])
+def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str) -> None:
+    described = schemathesis.openapi.from_url(f"{fuzzed.url}/api/v2/openapi.json")
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) >= 8
+    tried = 0
+    for operation in operations:
+
+        @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def calls(case: schemathesis.Case) -> None:
+            nonlocal tried
+            tried += 1
+            answer = case.call(headers={"Authorization": fuzzed.tokens[who]}, timeout=30)
+            assert answer.status_code < 500, (case.as_curl_command(), answer.text)
+            documented = case.operation.responses.status_codes
+            assert str(answer.status_code) in documented, (case.as_curl_command(), answer.text)
+
+        with contextlib.suppress(Unsatisfiable):  # some take nothing that could be wrong
+            calls()
+    assert tried > 50
