@@ -24,6 +24,8 @@ from jobserver.service.github_login import GitHubLogin
 from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
+from jobserver.service.notify.mail import Mailer, mailer
+from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
@@ -79,8 +81,11 @@ class Server:
     pushes: PushSocket
     watch: Watch
     wsgi: Callable[..., Any]
+    notifier: Notifier | None = None
 
     def close(self) -> None:
+        if self.notifier is not None:
+            self.notifier.close()
         self.watch.close()
         self.pushes.close()
         self.follow_up.close()
@@ -114,6 +119,7 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
     """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
     check_git()
+    sending = make_mailer(settings)
     app = connect(settings, clock)
     index: Index | None = None
     try:
@@ -137,6 +143,11 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
         private = PrivateStore(settings.private_store)
+        notifier: Notifier | None = None
+        if sending is not None:
+            notifier = Notifier(app.repo, private, sending, settings.base_url, clock)
+            index.tell(notifier.moved)
+            notifier.start()
         identity = None
         if settings.social_auth_github_key:
             identity = GitHubLogin(
@@ -166,9 +177,10 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.trusted_proxies,
                 identity,
                 Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
+                sends_email=sending is not None,
             ),
         )
-        return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts))
+        return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts), notifier)
     except BaseException:
         if index is not None:
             index.close()
@@ -200,6 +212,11 @@ def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str
     if problem := app.hosted.frozen.get(branch):
         raise conflict(f"the hosted repository {problem}", branch)
     return old, new
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    """None if EMAIL_BACKEND is not set. Raises `Error` (invalid)."""
+    return mailer(settings.email_backend, settings.mailgun_api_key, settings.sender, settings.mailgun_url)
 
 
 def login_token(settings: Settings, username: str) -> str:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     public_read: bool = False
     trusted_proxies: _Networks = ()
     email_backend: str = ""
+    email_from: str = ""
+    mailgun_url: str = "https://api.mailgun.net/v3"
     mailgun_api_key: str = Field(default="", repr=False)
     release_storage: str = ""
     sentry_dsn: str = Field(default="", repr=False)
@@ -120,6 +122,11 @@ class Settings(BaseSettings):
         if self.state_remote_webhook_secret and len(self.state_remote_webhook_secret) < 16:
             raise ValueError("STATE_REMOTE_WEBHOOK_SECRET: expected at least 16 random characters")
         return self
+
+    @property
+    def sender(self) -> str:
+        """Who emails are from."""
+        return self.email_from or f"jobserver@{self.hostname}"
 
     @property
     def is_https(self) -> bool:

@@ -14,7 +14,7 @@ from jobserver.cli.admin import backend, init, org, project, user, workspace
 from jobserver.cli.audit import audit, key
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
-from jobserver.cli.operate import index, judge_push, maintain
+from jobserver.cli.operate import index, judge_push, maintain, sendtestemail
 from jobserver.cli.remote import remote
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve
@@ -30,7 +30,7 @@ def cli() -> None:
 COMMANDS = (
     *(init, backend, user, org, project, workspace),
     *(request, cancel, status, check),
-    *(serve, runner, demo, index, maintain, judge_push),
+    *(serve, runner, demo, index, maintain, sendtestemail, judge_push),
     *(audit, key, remote),
 )
 for command in COMMANDS:

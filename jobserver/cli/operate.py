@@ -10,6 +10,9 @@ from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.progress import reading
 from jobserver.config import Settings
+from jobserver.errors import invalid
+from jobserver.service.notify.mail import Mail
+from jobserver.service.private import check_email
 
 
 @click.group()
@@ -53,3 +56,16 @@ def maintain() -> None:
     with connected() as app:
         app.repo.maintain()
     click.echo("done", err=True)
+
+
+@click.command()
+@click.argument("address")
+def sendtestemail(address: str) -> None:
+    """Send one email, to see whether EMAIL_BACKEND works."""
+    settings = Settings.from_env()
+    mailer = bootstrap.make_mailer(settings)
+    if mailer is None:
+        raise invalid("is not set: no email is sent", "EMAIL_BACKEND")
+    body = f"This is a test. {settings.base_url} can send email.\n"
+    mailer.send(Mail(check_email(address), "A test from jobserver", body))
+    click.echo(f"handed over to {settings.email_backend}", err=True)

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS token_use (sha256 TEXT PRIMARY KEY, at INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS seen (backend TEXT, hour INTEGER, PRIMARY KEY (backend, hour)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS last_seen (backend TEXT PRIMARY KEY, at INTEGER NOT NULL, flags TEXT NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notified (branch TEXT PRIMARY KEY, tip TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -88,6 +89,14 @@ class PrivateStore:
         """Hours (since 1970) in which the backend was heard of."""
         rows = self._run("SELECT hour FROM seen WHERE backend=? AND hour >= ?", backend, since // 3600)
         return {int(str(row[0])) for row in rows}
+
+    def notified(self, branch: str) -> str | None:
+        """The tip up to which who asked was told what finished."""
+        rows = self._run("SELECT tip FROM notified WHERE branch=?", branch)
+        return str(rows[0][0]) if rows else None
+
+    def set_notified(self, branch: str, tip: str) -> None:
+        self._run("INSERT OR REPLACE INTO notified VALUES (?, ?)", branch, tip)
 
     def set_email(self, username: str, email: str) -> None:
         """Empty erases it."""

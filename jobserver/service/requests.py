@@ -78,7 +78,7 @@ class Requests:
         """The job request that ``written`` is about, as it was at that commit."""
         identifier = written.changes.result["identifier"]
         seen = self._repo.writer.look(
-            written.branch, lambda state: _see(state, state.find(identifier)), at=written.commit
+            written.branch, lambda state: see(state, state.find(identifier)), at=written.commit
         )
         if seen is None:
             raise not_found(f"there is no job request {identifier!r}")
@@ -87,7 +87,7 @@ class Requests:
     def find(self, identifier: str) -> Seen:
         """Raises `Error` (not_found)."""
         for branch in self._backend_branches() if names.is_request_id(identifier) else ():
-            seen = self._repo.writer.look(branch, lambda state: _see(state, state.find(identifier)))
+            seen = self._repo.writer.look(branch, lambda state: see(state, state.find(identifier)))
             if seen is not None:
                 return seen
         raise not_found(f"there is no job request {identifier!r}")
@@ -97,7 +97,7 @@ class Requests:
         found: list[Seen] = []
         for branch in self._backend_branches():
             found += self._repo.writer.look(
-                branch, lambda state: [seen for one in state.active() if (seen := _see(state, one))]
+                branch, lambda state: [seen for one in state.active() if (seen := see(state, one))]
             )
         return sorted(
             found, key=lambda seen: (seen.stored.request.created_at, seen.stored.request.identifier), reverse=True
@@ -107,5 +107,6 @@ class Requests:
         return [branch for branch in self._repo.writer.refs.branches() if names.branch_backend(branch)]
 
 
-def _see(state: Snapshot, stored: Stored | None) -> Seen | None:
+def see(state: Snapshot, stored: Stored | None) -> Seen | None:
+    """With its jobs, if there is one."""
     return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))

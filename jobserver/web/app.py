@@ -71,6 +71,7 @@ class Pages:
     proxies: Sequence[Network] = ()
     identity: Identity | None = None
     membership: Membership | None = None
+    sends_email: bool = False
 
 
 def make_app(parts: Parts) -> Bottle:
@@ -139,6 +140,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
         more.public,
         more.proxies,
         parts.hosted,
+        more.sends_email,
     )
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
     site = Site(app, stand, metrics)

@@ -91,6 +91,7 @@ class Stand:
     public: bool = False
     proxies: Sequence[Network] = ()
     hosted: Hosted | None = None
+    sends_email: bool = False
 
     def client(self) -> str:
         return address(self.proxies)
@@ -182,6 +183,7 @@ class Site:
             "once": secrets.token_hex(12),
             "title": "",
             "hosted": stand.hosted,
+            "sends_email": stand.sends_email,
             "version": look.version,
         }
 

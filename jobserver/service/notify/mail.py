@@ -1,0 +1,72 @@
+"""Ways to send an email: printing it, or Mailgun's HTTP API (https://documentation.mailgun.com, "Messages")."""
+
+import sys
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Protocol, TextIO
+
+import requests
+
+from jobserver.errors import invalid, unavailable
+
+_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Plain text. ``subject`` is one line."""
+
+    to: str
+    subject: str
+    body: str
+
+
+class Mailer(Protocol):
+    def send(self, mail: Mail) -> None:
+        """Raises `Error` (unavailable) if it could not be handed over."""
+
+
+class Console:
+    """Prints emails, for trying things out."""
+
+    def __init__(self, sender: str, stream: TextIO | None = None) -> None:
+        self._sender, self._stream = sender, stream
+
+    def send(self, mail: Mail) -> None:
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self._sender, mail.to, mail.subject
+        message.set_content(mail.body)
+        print(f"{message}{'-' * 70}", file=self._stream or sys.stderr, flush=True)
+
+
+class Mailgun:
+    """``url`` is the API's, of the region; the domain is the sender's."""
+
+    def __init__(self, key: str, sender: str, url: str) -> None:
+        self._key, self._sender = key, sender
+        self._url = f"{url.rstrip('/')}/{sender.rpartition('@')[2]}/messages"
+
+    def send(self, mail: Mail) -> None:
+        fields = {"from": self._sender, "to": mail.to, "subject": mail.subject, "text": mail.body}
+        try:
+            answer = requests.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS)
+        except requests.RequestException as error:
+            raise unavailable(f"the email could not be sent: {type(error).__name__}", "EMAIL_BACKEND") from None
+        if not answer.ok:
+            raise unavailable(f"the email could not be sent: Mailgun said {answer.status_code}", "EMAIL_BACKEND")
+
+
+def mailer(backend: str, key: str, sender: str, url: str) -> Mailer | None:
+    """As the settings say; None without EMAIL_BACKEND. job-server's names of Django's backends are understood.
+
+    Raises `Error` (invalid).
+    """
+    if not backend:
+        return None
+    if "console" in backend.lower():
+        return Console(sender)
+    if "mailgun" not in backend.lower():
+        raise invalid("expected console or mailgun, or nothing", "EMAIL_BACKEND")
+    if not key:
+        raise invalid("required by EMAIL_BACKEND, and not set", "MAILGUN_API_KEY")
+    return Mailgun(key, sender, url)

@@ -1,0 +1,167 @@
+"""Who asked is told once, when what they asked for is finished."""
+
+import io
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.errors import Error, unavailable
+from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
+from jobserver.service.notify.notifier import Notifier
+from jobserver.service.private import PrivateStore
+from tests.site import ALICE, PIPELINE, Site, job
+
+
+class Sent:
+    """A mailer that keeps what it gets; it fails so often first."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+        self.fails = 0
+
+    def send(self, mail: Mail) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise unavailable("not now")
+        self.mails.append(mail)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[PrivateStore]:
+    store = PrivateStore(tmp_path / "private.sqlite3")
+    store.set_email("alice", "alice@example.org")
+    yield store
+    store.close()
+
+
+def ask(site: Site, is_told: bool = True) -> str:
+    command = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE, will_notify=is_told)
+    return str(site.do(ALICE, command).changes.result["identifier"])
+
+
+def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    before = ask(site)
+    site.report((before, job("j0", "succeeded", 1)))
+    notifier.look()
+    assert sent.mails == []  # what was there before it first looked is old news
+    first, silent = ask(site), ask(site, is_told=False)
+    notifier.look()
+    assert sent.mails == []
+    site.report((first, job("j1", "failed", 1, message="patient 17 is odd")), (silent, job("j2", "succeeded", 1)))
+    notifier.look()
+    notifier.look()
+    (mail,) = sent.mails
+    assert mail.to == "alice@example.org"
+    assert mail.subject == "trends: failed"
+    assert f"https://jobs.example/job-requests/{first}/" in mail.body
+    assert "generate: failed" in mail.body
+    assert "patient" not in mail.body
+    site.report((first, job("j1", "running", 2)))
+    site.report((first, job("j1", "succeeded", 3)))
+    notifier.look()
+    assert len(sent.mails) == 1
+    notifier.close()
+
+
+def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site, private: PrivateStore) -> None:
+    ask(site)
+    for sent in (Sent(), Sent()):
+        notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+        notifier.look()
+        notifier.close()
+    identifier = ask(site)
+    site.report((identifier, job("j1", "succeeded", 1)))
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    notifier.start()
+    notifier.moved()
+    while not sent.mails:
+        pass
+    notifier.close()
+
+
+def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    identifier = ask(site)
+    notifier.look()
+    sent.fails = 2
+    site.report((identifier, job("j1", "succeeded", 1)))
+    notifier.look()
+    notifier.look()
+    assert sent.mails == []
+    notifier.look()
+    assert len(sent.mails) == 1
+    notifier.close()
+
+
+def test_nobody_is_written_to_without_an_address(site: Site, private: PrivateStore) -> None:
+    private.set_email("alice", "")
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    identifier = ask(site)
+    notifier.look()
+    site.report((identifier, job("j1", "succeeded", 1)))
+    notifier.look()
+    assert sent.mails == []
+    notifier.close()
+
+
+def test_the_console_prints_what_would_be_sent() -> None:
+    stream = io.StringIO()
+    Console("jobserver@example.org", stream).send(Mail("a@example.org", "x: succeeded", "Hello\n"))
+    assert "To: a@example.org" in stream.getvalue()
+    assert "Hello" in stream.getvalue()
+
+
+def test_mailgun_is_asked_as_it_wants_to_be() -> None:
+    asked: list[tuple[str, str, bytes]] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silence."""
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, self.headers["Authorization"], body))
+            self.send_response(200 if len(asked) == 1 else 401)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Api)
+    Thread(target=server.serve_forever, daemon=True).start()
+    gun = Mailgun("key", "jobserver@mg.example.org", f"http://127.0.0.1:{server.server_address[1]}/v3")
+    gun.send(Mail("a@example.org", "x: succeeded", "Hello"))
+    path, authorization, body = asked[0]
+    assert path == "/v3/mg.example.org/messages"
+    assert authorization == "Basic YXBpOmtleQ=="
+    assert b"to=a%40example.org" in body
+    with pytest.raises(Error, match="401"):
+        gun.send(Mail("a@example.org", "x", "Hello"))
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(Error, match="could not be sent"):
+        gun.send(Mail("a@example.org", "x", "Hello"))
+
+
+def test_settings_say_how() -> None:
+    assert mailer("", "", "a@b.org", "") is None
+    assert isinstance(mailer("django.core.mail.backends.console.EmailBackend", "", "a@b.org", ""), Console)
+    assert isinstance(mailer("mailgun", "k", "a@b.org", "https://x"), Mailgun)
+    with pytest.raises(Error, match="MAILGUN_API_KEY"):
+        mailer("mailgun", "", "a@b.org", "")
+    with pytest.raises(Error, match="console or mailgun"):
+        mailer("smtp", "", "a@b.org", "")
