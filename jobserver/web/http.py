@@ -1,14 +1,16 @@
 """What every endpoint shares: bodies read within limits, JSON answers, conditional requests, and one map of errors."""
 
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.errors import Code, Error, invalid
+from jobserver.errors import Code, Error, invalid, unavailable
 
 MAX_BODY = 10 * 1024 * 1024
 MAX_WAIT = 50
@@ -73,6 +75,23 @@ def read_body() -> bytes:
     if size < length:
         raise invalid(f"the body ended after {size} of {length} bytes")
     return b"".join(parts)
+
+
+_strangers = threading.BoundedSemaphore(32)
+
+
+@contextmanager
+def from_stranger() -> Iterator[None]:
+    """While the body of somebody is read who did not say who they are: a slow one holds a thread, so there are few.
+
+    Raises `Error` (unavailable).
+    """
+    if not _strangers.acquire(blocking=False):
+        raise unavailable("too many are logging in at once: try again")
+    try:
+        yield
+    finally:
+        _strangers.release()
 
 
 class TooLarge(Exception):

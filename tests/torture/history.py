@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -105,19 +106,25 @@ def _reads(calls: list[Call]) -> list[str]:
             if call.outcome is Outcome.OK:
                 over[call.finishes] = min(call.ended, over.get(call.finishes, call.ended))
     wrong = []
-    for read in calls:
-        if read.kind != "read" or read.outcome is not Outcome.OK:
-            continue
-        fresh = min(read.fresh or read.began, read.began)
-        for ask in asks:
-            there = ask.request in read.seen
-            is_known = ask.outcome is Outcome.OK and ask.ended < fresh
-            if is_known and not there and ends.get(ask.request, read.ended + 1) > read.ended:
-                wrong.append(f"a read after {ask.request} was acknowledged does not have it")
-            if there and ask.began > read.ended:
-                wrong.append(f"a read before {ask.request} was asked for has it")
-            if there and over.get(ask.request, fresh) < fresh:
-                wrong.append(f"a read after {ask.request} was finished still has it")
+    by_id = {ask.request: ask for ask in asks}
+    known = sorted((ask for ask in asks if ask.outcome is Outcome.OK), key=lambda ask: ask.ended, reverse=True)
+    expected: dict[str, float] = {}  # what was acknowledged before a read's state -> when somebody began to finish it
+    reads = [call for call in calls if call.kind == "read" and call.outcome is Outcome.OK]
+    for fresh, read in sorted(((min(one.fresh or one.began, one.began), one) for one in reads), key=lambda one: one[0]):
+        while known and known[-1].ended < fresh:
+            request = known.pop().request
+            expected[request] = ends.get(request, inf)
+        over_now = [request for request, end in expected.items() if end <= fresh]  # later reads end later still
+        for request in over_now:
+            del expected[request]
+        for request, end in expected.items():
+            if end > read.ended and request not in read.seen:
+                wrong.append(f"a read after {request} was acknowledged does not have it")
+        for request in read.seen & by_id.keys():
+            if by_id[request].began > read.ended:
+                wrong.append(f"a read before {request} was asked for has it")
+            if over.get(request, fresh) < fresh:
+                wrong.append(f"a read after {request} was finished still has it")
     return wrong
 
 

@@ -75,6 +75,7 @@ class Notifier:
 
     def look(self) -> None:
         """Sends what is due now. Raises `Error` where the private store can't be used."""
+        late = list(self._unsent.items())
         for branch, tip in self._repo.writer.refs.branches().items():
             if names.branch_backend(branch) is None:
                 continue
@@ -85,7 +86,8 @@ class Notifier:
                 for seen in self._finished(branch, known, tip):
                     self._tell(seen)
             self._private.set_notified(branch, tip)
-        self._try_again()
+        for identifier, (mail, since) in late:
+            self._send(identifier, mail, since)
 
     def _finished(self, branch: str, old: str, new: str) -> list[Seen]:
         try:
@@ -125,10 +127,6 @@ class Notifier:
             _log.warning("%s: %s", identifier, error)
             if self._clock() - since < _GIVEN_UP:
                 self._unsent[identifier] = mail, since
-
-    def _try_again(self) -> None:
-        for identifier, (mail, since) in list(self._unsent.items()):
-            self._send(identifier, mail, since)
 
     def _run(self) -> None:
         while not self._closing:

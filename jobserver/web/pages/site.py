@@ -4,6 +4,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -144,7 +145,8 @@ class Site:
             if look.user is None and not is_open and not (method == "GET" and self.stand.public):
                 return redirect(f"/login/?next={quote(request.path)}")
             if method == "POST":
-                self._check_form(look)
+                with http.from_stranger() if look.user is None else nullcontext():
+                    self._check_form(look)
             return handler(look, **parts)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own

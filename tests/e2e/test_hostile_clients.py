@@ -1,0 +1,112 @@
+"""Clients that mean harm, or are very slow: everybody else goes on."""
+
+import resource
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.e2e.harness import Client, Site, until
+
+
+@pytest.fixture
+def connections() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def send(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
+    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+    made.sendall(data)
+    return made
+
+
+def works(alice: Client) -> None:
+    assert alice.get("/api/v2/job-requests/").status_code == 200
+
+
+def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, connections: ExitStack) -> None:
+    most = min(1500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    for number in range(most):
+        send(connections, site, b"" if number % 2 else b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    works(alice)
+
+
+def test_strangers_with_slow_forms_stop_only_each_other(site: Site, alice: Client, connections: ExitStack) -> None:
+    """Found: the body of a form is read in a thread, whoever sends it; enough of them were all threads."""
+    form = (
+        b"POST /login/link/x/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 100\r\n\r\nform="
+    )
+    slow = [send(connections, site, form) for _ in range(40)]
+    works(alice)
+    until(lambda: any(one.recv(12).startswith(b"HTTP/1.1 503") for one in select.select(slow, [], [], 0)[0]))
+    works(alice)
+    with site.client(None) as stranger:
+        assert stranger.post("/login/link/x/", data={"form": "x"}).status_code in (403, 503)
+    for one in slow:
+        one.close()
+
+
+def test_oversized_headers_are_refused(site: Site, alice: Client, connections: ExitStack) -> None:
+    for head in (b"X-Large: " + b"x" * 2_000_000, b"".join(b"X-%d: y\r\n" % n for n in range(20_000))):
+        made = connections.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+        made.settimeout(10)
+        try:
+            made.sendall(b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+            said = made.recv(100)
+        except OSError:
+            said = b""
+        assert not said.startswith(b"HTTP/1.1 200")
+        works(alice)
+
+
+def test_a_body_that_claims_more_than_it_may_is_refused_unread(site: Site, tpp: Client, connections: ExitStack) -> None:
+    head = (
+        b"POST /api/v2/jobs/ HTTP/1.1\r\nHost: x\r\nAuthorization: " + site.tokens["tpp"].encode()
+        + b"\r\nContent-Length: 99999999999\r\n\r\n"
+    )  # fmt: skip
+    made = send(connections, site, head)
+    made.settimeout(20)
+    assert made.recv(100).startswith(b"HTTP/1.1 413")
+    works(tpp)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"0000",
+        b"ffff",
+        b"zzzz",
+        b"0003",
+        b"00000009done\n",
+        b"0032want " + b"0" * 40 + b"\n00000009done\n",
+        b"0032want " + b"f" * 40 + b"\n" * 3,
+        b"fff0" + b"x" * 65516,
+        struct.pack(">I", 0) * 1000,
+        b"006aff "
+        + b"0" * 40
+        + b" "
+        + b"1" * 40
+        + b" refs/heads/main\0report-status\n0000PACK\0\0\0\2\xff\xff\xff\xff",
+        b"0014command=ls-refs\n0001000",
+        b"\x1f\x8b\x08\x00" + b"\xff" * 64,
+    ],
+)
+@pytest.mark.parametrize("service", ["git-upload-pack", "git-receive-pack"])
+@pytest.mark.parametrize("who", ["tpp", "root"])
+def test_pkt_lines_that_are_none(site: Site, service: str, who: str, lines: bytes) -> None:
+    before = site.git("for-each-ref")
+    with site.client(who) as client:
+        for more in ({}, {"Git-Protocol": "version=2"}, {"Content-Encoding": "gzip"}):
+            headers = {"Content-Type": f"application/x-{service}-request", **more}
+            answer = client.post(f"/state.git/{service}", content=lines, headers=headers)
+            assert answer.status_code in (200, 400, 403, 404), answer.text
+            assert b"Traceback" not in answer.content
+        works(client)
+    assert [line for line in site.git("for-each-ref").splitlines() if "audit" not in line] == [
+        line for line in before.splitlines() if "audit" not in line
+    ]
