@@ -95,8 +95,11 @@ class Hosted:
     def refresh(self) -> bool:
         """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""
         asked = self._clock()
-        moved = self._take(self._look())
-        self._seen(asked)
+        moved, behind = self._take(self._look())
+        if behind:
+            self._reached()
+        else:
+            self._seen(asked)
         return moved
 
     def _push(self, moves: Moves, quarantine: Path | None = None) -> dict[str, Exception]:
@@ -202,9 +205,11 @@ class Hosted:
     def _has(self, branch: str, tip: str) -> bool:
         return self._refs.tip(branch) == tip or has_object(self._repo.path, tip)
 
-    def _take(self, tips: Mapping[str, str]) -> bool:
-        """Moves the branches here that a server made or judged; the others are frozen."""
-        moved = False
+    def _take(self, tips: Mapping[str, str]) -> tuple[bool, bool]:
+        """Moves the branches here that a server made or judged; the others are frozen. (Whether any moved, whether one
+        could not be: then what is read here is no newer than it was.)
+        """
+        moved = behind = False
         frozen: dict[str, str] = {}
         for branch, old, new in self._different(tips):
             audit = tips.get(names.AUDIT)
@@ -218,11 +223,13 @@ class Hosted:
                 continue
             assert new is not None
             try:
-                moved |= self._refs.move(branch, old, new)
+                is_moved = self._refs.move(branch, old, new)
+                moved, behind = moved or is_moved, behind or not is_moved
             except (Error, OSError) as error:
+                behind = True
                 _log.warning("%s can't be moved here: %s", branch, error)
         self.frozen = frozen
-        return moved
+        return moved, behind
 
     def _different(self, tips: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
         """(branch, tip here, tip there), main first: it names the keys that all others are signed with."""
@@ -232,9 +239,13 @@ class Hosted:
                 yield branch, here.get(branch), tips.get(branch)
 
     def _seen(self, at: datetime) -> None:
+        self._reached()
+        self.seen_at = at
+
+    def _reached(self) -> None:
         if self.down_since is not None:
             _log.warning("the hosted repository is back")
-        self.seen_at, self.down_since, self.problem = at, None, ""
+        self.down_since, self.problem = None, ""
 
     def _down(self, error: Error) -> None:
         self.problem = str(error)

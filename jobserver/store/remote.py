@@ -19,7 +19,7 @@ from jobserver.store.git import program
 
 _HEADS = "refs/heads/"
 _LOOK_SECONDS = 15.0
-_MOVE_SECONDS = 60.0
+_MOVE_SECONDS = 30.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
 _SCHEMES = ("https", "http", "ssh", "git", "file", "")
 

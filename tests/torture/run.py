@@ -282,7 +282,7 @@ class Torture:
         if is_killed:
             time.sleep(chance.uniform(0.3, 0.9))
             os.killpg(process.pid, signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=180)
         if b"Traceback" in said:
             self.bugs.append(said.decode()[-500:])
 

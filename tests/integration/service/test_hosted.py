@@ -354,6 +354,28 @@ def test_an_empty_host_is_not_taken_for_the_truth(machines: list[Machine], host:
     assert machines[0].ask().changed
 
 
+def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the torture: the branch could not be moved here, and reads still said that they were as of now."""
+    first, second = machines
+    second.refresh()
+    before = second.hosted.seen_at
+
+    def full(*_: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    first.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(second.repo.writer.refs, "move", full)
+        second.refresh()
+        assert second.hosted.seen_at == before
+        assert not second.hosted.problem
+    second.refresh()
+    assert second.hosted.seen_at != before
+    assert second.tip("backends/tpp") == first.tip("backends/tpp")
+
+
 def test_credentials_are_shown_to_nobody(tmp_path: Path, host: Host) -> None:
     remote = Remote(tmp_path, host.url())
     assert remote.tips() == {}
