@@ -4,6 +4,7 @@ One thread looks when tips moved, and wakes only the pages that show what change
 Format: WHATWG HTML, "Server-sent events".
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -18,6 +19,8 @@ from jobserver.web.pages.site import Look, Site, text
 _PING_SECONDS = 25
 _LIFE_SECONDS = 3600
 _MAX_OPEN = 600
+_log = logging.getLogger(__name__)
+_AGAIN_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1
 
 
@@ -59,7 +62,11 @@ class Live:
             if len(self._open) >= _MAX_OPEN:
                 return HTTPResponse(b"", 503, {"Retry-After": "30"})
             self._open.add(page)
-        page.version = self._version(page.topic)
+        try:
+            page.version = self._version(page.topic)
+        except BaseException:
+            self.leave(page)
+            raise
         return HTTPResponse(_Events(self, page), 200, headers)
 
     def events(self, page: _Page) -> Iterator[bytes]:
@@ -84,15 +91,23 @@ class Live:
             self._moved.wait()
             self._moved.clear()
             threading.Event().wait(_SETTLE_SECONDS)  # one look for what comes together
-            with self._guard:
-                found = list(self._open)
-            now: dict[str, str] = {}
-            for page in found:
-                if page.topic not in now:
-                    now[page.topic] = self._version(page.topic)
-                if now[page.topic] != page.version:
-                    page.version = now[page.topic]
-                    page.wake.set()
+            try:
+                self._tell()
+            except Exception:  # noqa: BLE001 - this thread must outlive what a reader can be told of
+                _log.exception("open pages could not be told")
+                threading.Event().wait(_AGAIN_SECONDS)
+                self._moved.set()
+
+    def _tell(self) -> None:
+        with self._guard:
+            found = list(self._open)
+        now: dict[str, str] = {}
+        for page in found:
+            if page.topic not in now:
+                now[page.topic] = self._version(page.topic)
+            if now[page.topic] != page.version:
+                page.version = now[page.topic]
+                page.wake.set()
 
     def _version(self, topic: str) -> str:
         kind, _, name = topic.partition("/")
