@@ -104,5 +104,5 @@ class Remote:
             raise unavailable(f"{self.url} did not answer within {seconds * self._patience:.0f} s") from None
         if process.returncode:
             said = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-            raise unavailable(f"{self.url}: {said[-1] if said else f'git {command[0]} failed'}")
+            raise unavailable(f"{self.url}: {' / '.join(said[-4:]) if said else f'git {command[0]} failed'}")
         return out.decode(errors="surrogateescape")

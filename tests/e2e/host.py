@@ -49,6 +49,13 @@ class Host:
             server.shutdown()
             server.server_close()
 
+    def sweep(self) -> None:
+        """Away with the locks of a git that was killed, as hosts do: none is held for a second."""
+        for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - lock.stat().st_mtime > 1:
+                    lock.unlink()
+
     def tip(self, branch: str) -> str:
         return git(self.path, "rev-parse", branch)
 
@@ -91,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         is_push = self.command == "POST" and self.path.endswith("/git-receive-pack")
         host.pushes += is_push
+        if is_push:
+            host.sweep()
         host.looks += self.command == "GET"
         answer = self._run(body, is_push and host.dies())
         if is_push and host.drops():
