@@ -6,7 +6,7 @@ from time import monotonic
 
 _MOST_DEBT = 60.0  # seconds
 _REMEMBERED = 5.0  # seconds that others are taken to be at work after they were seen to be
-_ROOM = 4.0  # pushes that would fit between two of ours: those who lost try again at once, and shall win then
+_ROOM = 2.0  # pushes that would fit between two of ours: those who lost try again at once, and shall win then
 
 
 class Pace:

