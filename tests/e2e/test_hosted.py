@@ -209,3 +209,24 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
         assert alice.post("/api/v2/workspaces/plain/job-requests/", json=body).status_code == 201
     site.stop()
     site.check_record()
+
+
+def test_there_and_back(tmp_path: Path, host: Host) -> None:
+    """docs/scale.md, "Setting it up": an installation moves to a hosted repository, and back to its own disk."""
+    site = Site(tmp_path / "site")
+    site.start()
+    asked = [site.ask("generate")]
+    site.stop()
+    git(site.repo, "push", "-q", host.url(), "refs/heads/*:refs/heads/*")
+    site.env["STATE_REMOTE"] = host.url()
+    site.start()
+    asked.append(site.ask("analyse"))
+    site.stop()
+    assert git(site.repo, "for-each-ref") == git(host.path, "for-each-ref")
+    del site.env["STATE_REMOTE"]
+    site.start()
+    asked.append(site.ask("report"))
+    with site.client("tpp") as tpp:
+        assert set(tpp.listed()) == set(asked)
+    site.stop()
+    site.check_record()
