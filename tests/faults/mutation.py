@@ -43,8 +43,9 @@ def mutants(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield place, "and for or"
         elif isinstance(node, ast.If | ast.IfExp):
             yield place, "negated"
-        elif isinstance(node, ast.Constant) and id(node) not in documents and isinstance(node.value, bool | int | float):
-            yield place, "constant"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float):
+            if id(node) not in documents:
+                yield place, "constant"
         elif isinstance(node, ast.Raise | ast.AugAssign):
             yield place, "left out"
 
