@@ -17,6 +17,7 @@ from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Error, conflict, invalid
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index, rebuild
+from jobserver.index.query import has_unmoved
 from jobserver.index.status import BranchStatus, look
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
@@ -31,6 +32,7 @@ from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
+from jobserver.service.upkeep import Upkeep
 from jobserver.store import hooks
 from jobserver.store.git import check_git
 from jobserver.store.remote import Remote
@@ -80,12 +82,14 @@ class Server:
     follow_up: FollowUp
     pushes: PushSocket
     watch: Watch
+    upkeep: Upkeep
     wsgi: Callable[..., Any]
     notifier: Notifier | None = None
 
     def close(self) -> None:
         if self.notifier is not None:
             self.notifier.close()
+        self.upkeep.close()
         self.watch.close()
         self.pushes.close()
         self.follow_up.close()
@@ -130,7 +134,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         app.repo.writer.listen(index.note, index.moved)
         index.refresh()
         index.start()
-        follow_up = FollowUp(app.repo, app.gate)
+        follow_up = FollowUp(app.repo, app.gate, _unmoved(index))
         install_hooks(settings)
 
         def moved() -> None:
@@ -140,6 +144,8 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
+        upkeep = Upkeep(app.repo)
+        upkeep.start()
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
         private = PrivateStore(settings.private_store)
@@ -180,12 +186,21 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 sends_email=sending is not None,
             ),
         )
-        return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts), notifier)
+        watch = Watch(settings.state_repo, moved)
+        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
     except BaseException:
         if index is not None:
             index.close()
         app.close()
         raise
+
+
+def _unmoved(index: Index) -> Callable[[str], bool]:
+    def ask(branch: str) -> bool:
+        with index.view() as sql:
+            return has_unmoved(sql, branch)
+
+    return ask
 
 
 def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:

@@ -7,7 +7,7 @@ the newest transactions may be gone, never half there; the tips in ``branches`` 
 import sqlite3
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x6A6F6273  # "jobs"
 
 TABLES = """
@@ -62,6 +62,7 @@ CREATE TABLE faults (
 INDEXES = """
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
+CREATE INDEX requests_unmoved ON requests (branch) WHERE area = 'active' AND NOT active;
 CREATE INDEX requests_created ON requests (created_at, identifier);
 CREATE INDEX requests_status ON requests (status, created_at, identifier);
 CREATE INDEX requests_workspace ON requests (workspace, created_at, identifier);
