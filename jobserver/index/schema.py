@@ -10,6 +10,8 @@ from pathlib import Path
 VERSION = 3
 APPLICATION = 0x6A6F6273  # "jobs"
 
+WAIT_SECONDS = 30.0  # for another process that writes
+
 TABLES = """
 CREATE TABLE branches (
     id INTEGER PRIMARY KEY,
@@ -76,7 +78,7 @@ CREATE INDEX faults_path ON faults (branch, path);
 
 def connect(path: Path) -> sqlite3.Connection:
     """Transactions are begun by hand. The page cache is small: the system's own serves all connections."""
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA cache_size=-1024")
     return connection
 
