@@ -42,8 +42,8 @@ def find_request(sql: sqlite3.Connection, identifier: str, backends: Collection[
 def has_unmoved(sql: sqlite3.Connection, branch: str) -> bool:
     """Whether a push finished a job request that still stands in ``active/``."""
     found = sql.execute(
-        "SELECT 1 FROM requests WHERE branch = (SELECT id FROM branches WHERE name=?) AND area = 'active' AND NOT active"
-        " LIMIT 1",
+        "SELECT 1 FROM requests WHERE branch = (SELECT id FROM branches WHERE name=?)"
+        " AND area = 'active' AND NOT active LIMIT 1",
         (branch,),
     )
     return found.fetchone() is not None
