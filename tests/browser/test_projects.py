@@ -39,7 +39,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     page.get_by_label("Person").fill("carol")
     page.get_by_role("checkbox", name="ProjectCoordinator").check()
     page.get_by_role("button", name="Invite").click()
-    expect(page.get_by_role("cell", name="carol")).to_be_visible()
+    expect(page.get_by_role("cell", name="carol", exact=True)).to_be_visible()
     accessible(page)
     shoot(page, look, "project-invited")
     page.get_by_role("button", name="Log out").click()
@@ -52,7 +52,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     shoot(page, look, "invitation")
     page.get_by_role("button", name="Accept").click()
     page.wait_for_url(project)
-    expect(page.get_by_role("cell", name="carol")).to_be_visible()
+    expect(page.get_by_role("cell", name="carol", exact=True)).to_be_visible()
 
     # Now a coordinator: the members' forms open by keyboard and can be sent.
     page.get_by_role("link", name="Settings").last.click()
@@ -64,4 +64,4 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Remove carol").click()
     page.wait_for_url(project)
-    expect(page.get_by_role("cell", name="carol")).to_have_count(0)
+    expect(page.get_by_role("cell", name="carol", exact=True)).to_have_count(0)
