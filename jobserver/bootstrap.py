@@ -40,6 +40,7 @@ from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.pages.invitations import InvitationLinks
 from jobserver.web.pages.sessions import Sessions
 
 Clock = Callable[[], datetime]
@@ -151,7 +152,8 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
-            notifier = Notifier(app.repo, private, sending, settings.base_url, clock)
+            links = InvitationLinks(settings.secret_key, settings.base_url)
+            notifier = Notifier(app.repo, private, sending, settings.base_url, clock, links.url)
             index.tell(notifier.moved)
             notifier.start()
         identity = None

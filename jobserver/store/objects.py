@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dulwich.repo import Repo
 
-from jobserver.domain.documents import Document
+from jobserver.domain.values import Document
 from jobserver.store import codec, trees
 
 D = TypeVar("D", bound=Document)

@@ -29,9 +29,12 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.backends import Backends, Orgs
+from jobserver.web.pages.backends import Backends
+from jobserver.web.pages.invitations import InvitationLinks, Invitations
 from jobserver.web.pages.live import Live as LivePages
+from jobserver.web.pages.orgs import Orgs
 from jobserver.web.pages.people import Identity, People
+from jobserver.web.pages.projects import Projects
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Sessions
 from jobserver.web.pages.site import Site, Stand
@@ -151,4 +154,6 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     Work(site)
     Backends(site)
     Orgs(site)
+    Projects(site)
+    Invitations(site, InvitationLinks(more.secret_key, parts.base_url))
     Workspaces(site)

@@ -54,6 +54,9 @@ class Memory:
             name=name, project=projects[name], repo="s", branch="main", db="full", created_by="root", created_at=NOW
         )
 
+    def projects(self) -> list[Project]:
+        return [project for name in ("lab/p",) if (project := self.project(name)) is not None]
+
     def find(self, identifier: str) -> Stored | None:
         return self.requests.get(identifier)
 
@@ -125,7 +128,7 @@ def request(workspace: str) -> c.RequestJobs:
         (c.AddUserToken("dev", "x", "0" * 64), {"root", "dev"}),
         (c.AddBackend("new", "0" * 64), {"root"}),
         (c.DeactivateBackend("tpp"), {"root"}),
-        (c.AddOrg("new"), {"root"}),
+        (c.AddOrg("fresh"), {"root"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )

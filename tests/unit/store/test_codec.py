@@ -9,7 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain.documents import Job, JobRequest, User, Workspace
+from jobserver.domain.documents import Invitation, Job, JobRequest, Project, User, Workspace
+from jobserver.domain.permissions import Role
+from jobserver.domain.registration import Registration, Researcher
 from jobserver.errors import Error
 from jobserver.store import canonical, codec
 
@@ -46,6 +48,24 @@ def test_reads_what_it_wrote(job: Job) -> None:
     assert codec.read(Job, data) == job
     assert codec._strict(Job, data, "") == job
     assert codec.write(codec.read(Job, data)) == data
+
+
+def test_a_project_with_all_that_it_may_have() -> None:
+    """Its invitations are written only where there are any; a day is text, and may be pushed unquoted."""
+    researcher = Researcher(name="Bob", passed_researcher_training_at="2026-05-01", is_ons_accredited_researcher=True)
+    registration = Registration(project_lead="Alice", purpose="To know\nmore", researchers=(researcher,))
+    invitation = Invitation(
+        username="bob",
+        roles=(Role.PROJECT_DEVELOPER,),
+        invited_by="alice",
+        created_at=datetime(2026, 11, 24, tzinfo=UTC),
+    )
+    bare = Project(slug="p", name="P", org="lab", registration=registration)
+    assert b"invitations" not in codec.write(bare)
+    for project in (bare, bare.model_copy(update={"invitations": (invitation,)})):
+        data = codec.write(project)
+        assert codec.read(Project, data) == codec._strict(Project, data, "") == project
+        assert codec.read(Project, data.replace(b'"2026-05-01"', b"2026-05-01")) == project
 
 
 @given(st.dictionaries(text.filter(lambda key: len(key) < 100), json_values, min_size=1, max_size=5))
