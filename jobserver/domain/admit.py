@@ -115,8 +115,11 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
     after, before = change.after, change.before
     faults: list[tuple[str, str]] = []
     match after:
-        case Workspace(project=str(project)) if not there.has_project(project):
-            faults.append(("project", f"there is no project {project!r}"))
+        case Workspace():
+            if before is None and after.name in names.RESERVED:
+                faults.append(("name", f"{after.name!r} is a page of the server: choose another name"))
+            if after.project is not None and not there.has_project(after.project):
+                faults.append(("project", f"there is no project {after.project!r}"))
         case Project():
             if not there.has_org(after.org):
                 faults.append(("org", f"there is no org {after.org!r}"))

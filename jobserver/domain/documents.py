@@ -45,6 +45,12 @@ def _clean(text: str) -> str:
     return text
 
 
+def _known(version: int) -> int:
+    if version != 1:
+        raise ValueError("expected 1")
+    return version
+
+
 def _json(value: Any, depth: int = 8) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
     match value:
@@ -69,6 +75,7 @@ def _json(value: Any, depth: int = 8) -> Any:
     return value
 
 
+Version: TypeAlias = Annotated[int, AfterValidator(_known)]
 Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
 Slug: TypeAlias = Annotated[str, _named(names.SLUG)]
 Username: TypeAlias = Annotated[str, _named(names.USERNAME)]
@@ -102,7 +109,7 @@ class Member(Document):
 
 
 class Backend(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     parent_directory: Line = ""
@@ -114,7 +121,7 @@ class Backend(Document):
 
 
 class User(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     username: Username
     name: Line = ""
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
@@ -123,14 +130,14 @@ class User(Document):
 
 
 class Org(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     members: tuple[Member, ...] = Field(default=(), strict=False)
 
 
 class Project(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     org: Slug
@@ -139,7 +146,7 @@ class Project(Document):
 
 
 class Workspace(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     name: WorkspaceName
     project: ProjectName | None = None
     repo: Line
@@ -168,7 +175,7 @@ class PipelineAction(Document):
 
 
 class JobRequest(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     identifier: Annotated[str, _named(names.REQUEST_ID)]
     backend: Slug
     created_by: Username
@@ -186,7 +193,7 @@ class JobRequest(Document):
 
 
 class Job(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     identifier: Annotated[str, _named(names.JOB_ID)]
     action: Text
     status: Literal["pending", "running", "failed", "succeeded"]
@@ -205,7 +212,7 @@ class Job(Document):
 class Receipt(Document):
     """A push that was judged and found good. An intent: git moves the branch only after this is durable."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
     branch: Line
     old: Annotated[str, _named(names.SHA)]
@@ -217,7 +224,7 @@ class Receipt(Document):
 class Checkpoint(Document):
     """Where every other branch stood. Keys are branches, values commit ids."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
     tips: dict[Line, Annotated[str, _named(names.SHA)]]
     made_at: Time

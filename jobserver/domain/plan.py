@@ -26,7 +26,7 @@ from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.plan_requests import cancel, fail, request, update
 from jobserver.domain.state import Change, Changes, State
-from jobserver.errors import conflict, invalid, not_found
+from jobserver.errors import conflict, not_found
 
 D = TypeVar("D")
 
@@ -98,8 +98,6 @@ def _present(document: D | None, kind: str, name: str) -> D:
 
 
 def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: datetime) -> Changes:
-    if command.name in names.RESERVED:
-        raise invalid(f"{command.name!r} is a page of the server: choose another name", "name")
     _absent(state.workspace(command.name), "workspace", command.name)
     workspace = Workspace(
         name=command.name,

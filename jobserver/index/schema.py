@@ -7,7 +7,7 @@ the newest transactions may be gone, never half there; the tips in ``branches`` 
 import sqlite3
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x6A6F6273  # "jobs"
 
 TABLES = """
