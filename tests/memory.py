@@ -158,9 +158,10 @@ class Memory:
     def owner(self, job: str) -> str | None:
         for path in self._own():
             where = names.parse_path(self.branch, path)
-            if where is not None and where.place is not None and where.kind is Kind.JOB and where.name == job:
-                if where.place.area is Area.ACTIVE:
-                    return where.place.identifier
+            if where is not None and where.place is not None and (where.kind, where.name) == (Kind.JOB, job):
+                owner, area = where.place.identifier, where.place.area
+                if area is Area.ACTIVE:
+                    return owner
         return None
 
 

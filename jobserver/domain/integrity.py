@@ -19,14 +19,14 @@ def faults(state: State, changes: Changes) -> list[Fault]:
 
 def _still_named(state: State, changes: Changes) -> list[Fault]:
     found = []
-    gone = {change.path for change in changes.changes if change.after is None}
-    for path in sorted(gone):
+    changed = {change.path: change.after for change in changes.changes}  # what these name now, `admit` looks at
+    for path in sorted(path for path, after in changed.items() if after is None):
         where = names.parse_path(names.MAIN, path)
         assert where is not None
         if where.kind is Kind.BACKEND:
             found.append(Fault("a backend is deactivated (active: false), never deleted: it has a branch", path))
         for other in state.referrers(where.kind, where.name):
-            if other not in gone:
+            if other not in changed:
                 found.append(Fault(f"{other} names it", path))
     return found
 

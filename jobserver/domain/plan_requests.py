@@ -182,9 +182,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
             moves += move
             trailers.append(("Job-Request", identifier))
             workspaces[stored.request.workspace.name] = None
-            words += [
-                f"{change.after.action} {change.after.status}" for change in some if isinstance(change.after, Job)
-            ]
+            words += [_said(change) for change in some]
     said = ", ".join(words) if 0 < len(words) <= 3 else f"{len(words)} jobs"
     trailers += [("Workspace", name) for name in workspaces]
     return Changes(
@@ -196,6 +194,12 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         tuple(trailers),
         {"ignored": ignored},
     )
+
+
+def _said(change: Change) -> str:
+    job = change.after or change.before
+    assert isinstance(job, Job)
+    return f"{job.action} {job.status if change.after else 'left out'}"
 
 
 def _find(state: State, identifier: str) -> Stored | None:

@@ -1,4 +1,4 @@
-"""What each verb of people, backends and the server changes on `main` and `audit`: documents, words, trailers, refusals."""
+"""What each verb changes on `main` and `audit`: documents, words, trailers, refusals."""
 
 from dataclasses import replace
 from typing import Any
@@ -263,9 +263,7 @@ def test_a_workspaces_switches_go_back(state: Memory) -> None:
     state.put(TRENDS.model_copy(update={"archived": True, "should_notify": True}))
     changes = planned(state, c.ChangeWorkspace("trends", archived=False, should_notify=False))
     assert changes.changes[0].after == TRENDS
-    assert changes.subject == (
-        "root took out of the archive and switched notifications off for workspace trends"
-    )
+    assert changes.subject == ("root took out of the archive and switched notifications off for workspace trends")
 
 
 @pytest.mark.parametrize(
