@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types bench torture faults pictures clean
+.PHONY: demo test coverage lint types bench torture faults pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -14,6 +14,13 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(PY) -m pytest -n 2 $(ARGS)
+
+# The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
+coverage: $(VENV)/.installed
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -n 2 $(ARGS)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m tests.coverage_goals
 
 lint: $(VENV)/.installed
 	$(PY) -m ruff check .
