@@ -24,6 +24,7 @@ import hypothesis
 import pydantic  # noqa: F401 - loaded once, for all
 import pytest
 import yaml  # noqa: F401
+from hypothesis import Phase
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "jobserver/domain"
@@ -37,8 +38,7 @@ FIRST = {  # where a mistake is most likely noticed, if not in the test of the s
     "state": "requests",
     "commands": "requests",
 }
-# What is loaded before the fork is not rewritten for pytest's better messages, which nobody reads here.
-_OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+_OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider")
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -63,9 +63,9 @@ def mutants(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield place, "dropped"
         elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float):
             yield place, "constant"
-        elif isinstance(node, ast.Raise | ast.AugAssign):
-            yield place, "left out"
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        elif isinstance(node, ast.Raise | ast.AugAssign | ast.Expr) and not isinstance(
+            getattr(node, "value", None), ast.Constant
+        ):
             yield place, "left out"
 
 
@@ -144,10 +144,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     os.chdir(ROOT)
-    hypothesis.settings.register_profile(
-        "mutation", max_examples=30, derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )  # fmt: skip
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed, and some take a second to load
+    hypothesis.settings.register_profile("mutation", max_examples=30, derandomize=True, phases=[Phase.generate])
     hypothesis.settings.load_profile("mutation")
     paths = sorted((ROOT / PACKAGE).glob(f"{options.module}.py"))
     if os.waitpid(run(tests_of(paths[0]), None), 0)[1] != 0:
