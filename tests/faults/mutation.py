@@ -145,7 +145,15 @@ def main() -> None:
     options = parser.parse_args()
     os.chdir(ROOT)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed, and some take a second to load
-    hypothesis.settings.register_profile("mutation", max_examples=30, derandomize=True, phases=[Phase.generate])
+    slow = [hypothesis.HealthCheck.too_slow]  # a busy machine must not be taken for a mistake that was noticed
+    hypothesis.settings.register_profile(
+        "mutation",
+        max_examples=30,
+        derandomize=True,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=slow,
+    )
     hypothesis.settings.load_profile("mutation")
     paths = sorted((ROOT / PACKAGE).glob(f"{options.module}.py"))
     if os.waitpid(run(tests_of(paths[0]), None), 0)[1] != 0:
