@@ -19,6 +19,7 @@ from jobserver.store.repo import StateRepo
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
+_MOST = 10_000  # entries, before old ones are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +112,5 @@ class Ledger:
                 break
             commit = found.parents[0]
         self._tips[branch] = tip
-        if len(self._done) > 10_000:
+        if len(self._done) > _MOST:
             self._done = {digest: done for digest, done in self._done.items() if done.at >= oldest}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain.admit import admit, permissions_of, review
+from jobserver.domain.admit import POLICY, admit, permissions_of, review
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -399,6 +399,11 @@ def test_every_fault_is_told(state: Memory) -> None:
         "workspaces/jobs.yaml: project: there is no project 'lab/q'",
         f"{ORG}: {PP} names it",
     ]
+
+
+def test_the_rules_have_a_version() -> None:
+    """Each commit says by which rules it was judged; others would need this test and the auditor to know them."""
+    assert POLICY == 1
 
 
 def test_nothing_is_legal_too(state: Memory) -> None:
