@@ -217,7 +217,7 @@ class Receipt(Document):
     branch: Line
     old: Annotated[str, _named(names.SHA)]
     new: Annotated[str, _named(names.SHA)]
-    pusher: Line
+    pusher: Annotated[str, _named(names.PUSHER)]
     received_at: Time
 
 

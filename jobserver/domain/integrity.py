@@ -34,9 +34,9 @@ def _still_named(state: State, changes: Changes) -> list[Fault]:
 def _requests(state: State, changes: Changes) -> list[Fault]:
     found: list[Fault] = []
     moved = {move.place: move.place.moved(move.to) for move in changes.moves}
-    parsed = [(change, where) for change in changes.changes if (where := names.parse_path(changes.branch, change.path))]
-    made = {where.place for change, where in parsed if where.kind is Kind.REQUEST and change.before is None}
-    gone = {where.place for change, where in parsed if where.kind is Kind.REQUEST and change.after is None}
+    parsed = [_parsed(changes.branch, change) for change in changes.changes]
+    made = {place for change, where, place in parsed if where.kind is Kind.REQUEST and change.before is None}
+    gone = {place for change, where, place in parsed if where.kind is Kind.REQUEST and change.after is None}
     places: dict[str, Place | None] = {}
 
     def stands(identifier: str) -> Place | None:
@@ -48,9 +48,7 @@ def _requests(state: State, changes: Changes) -> list[Fault]:
 
     first: dict[str, Place] = {}
     owners: dict[str, Place] = {}
-    for change, where in parsed:
-        place = where.place
-        assert place is not None
+    for change, where, place in parsed:
         if where.kind is Kind.REQUEST and change.before is None:
             there = stands(place.identifier)
             if there is None or there in gone:
@@ -62,7 +60,7 @@ def _requests(state: State, changes: Changes) -> list[Fault]:
             if place not in made and (there != place or place in gone):
                 found.append(Fault("there is no request.yaml beside it that can be read", change.path))
             found += _owned(state, where.name, place, owners, is_new=change.before is None)
-    removed = {change.path for change, _ in parsed if change.after is None}
+    removed = {change.path for change in changes.changes if change.after is None}
     for move in changes.moves:
         if move.to is Area.ACTIVE:
             place = move.place.moved(move.to)
@@ -71,6 +69,13 @@ def _requests(state: State, changes: Changes) -> list[Fault]:
     found += _left(state, gone, removed)
     found += _unfinished(state, parsed, moved)
     return found
+
+
+def _parsed(branch: str, change: Change) -> tuple[Change, DocPath, Place]:
+    where = names.parse_path(branch, change.path)
+    assert where is not None  # `admit` looked at the shapes before
+    assert where.place is not None
+    return change, where, where.place
 
 
 def _place(state: State, identifier: str) -> Place | None:
@@ -91,33 +96,30 @@ def _owned(state: State, job: str, place: Place, owners: dict[str, Place], is_ne
     return []
 
 
-def _left(state: State, gone: set[Place | None], removed: set[str]) -> list[Fault]:
+def _left(state: State, gone: set[Place], removed: set[str]) -> list[Fault]:
     """Jobs whose request is deleted."""
     return [
         Fault("its request.yaml is deleted", place.job(job))
         for place in gone
-        if place is not None
         for job in state.jobs(place)
         if place.job(job) not in removed
     ]
 
 
-def _unfinished(state: State, parsed: list[tuple[Change, DocPath]], moved: dict[Place, Place]) -> list[Fault]:
+def _unfinished(state: State, parsed: list[tuple[Change, DocPath, Place]], moved: dict[Place, Place]) -> list[Fault]:
     """Jobs of archived requests that are not finished; of moved ones, `admit` judges the whole."""
-    there = {where.place for _, where in parsed if where.place and where.place.area is Area.ARCHIVE}
-    touched = there - set(moved.values())
+    touched = {place for _, _, place in parsed if place.area is Area.ARCHIVE} - set(moved.values())
     found = []
     for place in touched:
-        assert place is not None
         jobs = dict(state.jobs(place))
         has_request = _place(state, place.identifier) is not None
-        for change, where in parsed:
-            if where.place == place and where.kind is Kind.JOB:
+        for change, where, stands in parsed:
+            if stands == place and where.kind is Kind.JOB:
                 if isinstance(change.after, Job):
                     jobs[where.name] = change.after
                 else:
                     jobs.pop(where.name, None)
-            elif where.place == place:
+            elif stands == place:
                 has_request = isinstance(change.after, JobRequest)
         if has_request and not lifecycle.finished(jobs.values()):
             found.append(Fault("a request in archive/ needs jobs, and all of them finished", place.folder + "/"))

@@ -23,6 +23,7 @@ REQUEST_ID = r"[2-7a-z]{16}"
 SHA = r"[0-9a-f]{40}"
 DIGEST = r"[0-9a-f]{64}"
 PROJECT = rf"{SLUG}/{SLUG}"
+PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
