@@ -123,7 +123,8 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
     faults: list[tuple[str, str]] = []
     where = names.parse_path(state.branch, change.path)
     if before is None and where is not None and names.is_page(where.kind, where.name):
-        faults.append(("", "a page of the server stands there: choose another name"))
+        key = "name" if where.kind is Kind.WORKSPACE else "slug"
+        faults.append((key, f"{where.name.rpartition('/')[2]!r} is a page of the server: choose another name"))
     match after:
         case Workspace(project=str(project)) if not there.has_project(project):
             faults.append(("project", f"there is no project {project!r}"))

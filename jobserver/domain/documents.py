@@ -21,6 +21,7 @@ from jobserver.domain.values import (
     Text,
     Time,
     Username,
+    Version,
     WorkspaceName,
     clean,
     named,
@@ -57,7 +58,7 @@ class Invitation(Document):
 
 
 class Backend(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     parent_directory: Line = ""
@@ -69,7 +70,7 @@ class Backend(Document):
 
 
 class User(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     username: Username
     name: Line = ""
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
@@ -78,14 +79,14 @@ class User(Document):
 
 
 class Org(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     members: tuple[Member, ...] = Field(default=(), strict=False)
 
 
 class Project(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     org: Slug
@@ -95,7 +96,7 @@ class Project(Document):
 
 
 class Workspace(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     name: WorkspaceName
     project: ProjectName | None = None
     repo: Line
@@ -124,7 +125,7 @@ class PipelineAction(Document):
 
 
 class JobRequest(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     identifier: Annotated[str, named(names.REQUEST_ID)]
     backend: Slug
     created_by: Username
@@ -142,7 +143,7 @@ class JobRequest(Document):
 
 
 class Job(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     identifier: Annotated[str, named(names.JOB_ID)]
     action: Text
     status: Literal["pending", "running", "failed", "succeeded"]
@@ -161,19 +162,19 @@ class Job(Document):
 class Receipt(Document):
     """A push that was judged and found good. An intent: git moves the branch only after this is durable."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
     branch: Line
     old: Annotated[str, named(names.SHA)]
     new: Annotated[str, named(names.SHA)]
-    pusher: Line
+    pusher: Annotated[str, named(names.PUSHER)]
     received_at: Time
 
 
 class Checkpoint(Document):
     """Where every other branch stood. Keys are branches, values commit ids."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
     tips: dict[Line, Annotated[str, named(names.SHA)]]
     made_at: Time

@@ -136,7 +136,7 @@ def _backend(
             update, event, said = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"
         case c.RevokeBackendToken():
             update, event, said = {"tokens": before.tokens[-1:]}, "backend.token-revoked", "revoked the old tokens of"
-        case c.DeactivateBackend():
+        case _:
             update, event, said = {"active": False}, "backend.deactivated", "deactivated"
     after = before.model_copy(update=update)
     return write(Kind.BACKEND, slug, before, after, event, f"{actor.name} {said} backend {slug}")
@@ -186,6 +186,6 @@ def _user(
         case c.SetUserRoles(_, roles, active):
             after, event = user.model_copy(update={"roles": roles, "active": active}), "user.updated"
             said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
-        case c.DisableUser():
+        case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

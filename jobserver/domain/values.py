@@ -36,6 +36,12 @@ def _day(text: str) -> str:
     return text
 
 
+def _known(version: int) -> int:
+    if version != 1:
+        raise ValueError("expected 1")
+    return version
+
+
 def _json(value: Any, depth: int = 8) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
     match value:
@@ -60,6 +66,7 @@ def _json(value: Any, depth: int = 8) -> Any:
     return value
 
 
+Version: TypeAlias = Annotated[int, AfterValidator(_known)]
 Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
 Slug: TypeAlias = Annotated[str, named(names.SLUG)]
 Username: TypeAlias = Annotated[str, named(names.USERNAME)]

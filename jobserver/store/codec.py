@@ -173,6 +173,8 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
         raise invalid(str(fault), faults=[fault])
     conversion = _Conversion(path)
     value = conversion.value(node, _Shape("model", model=model), ())
+    if "version" not in value:
+        conversion.fault("required, and missing", node.line, ("version",))
     if not conversion.faults:
         try:
             return model.model_validate(value)
@@ -197,6 +199,9 @@ def read(model: type[D], data: bytes, path: str = "") -> D:
         fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)
         raise invalid(str(fault), faults=[fault])
     try:
-        return model.model_validate(canonical.parse(data))
+        values = canonical.parse(data)
+        if "version" not in values:
+            raise canonical.Unusual
+        return model.model_validate(values)
     except (canonical.Unusual, ValidationError):
         return _strict(model, data, path)

@@ -40,6 +40,12 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def bare(**more: str) -> dict[str, str]:
+    """The environment of a process that finds nothing of ours in it; it is still measured by `make coverage`."""
+    measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
+    return {"PATH": os.environ["PATH"], **measured, **more}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

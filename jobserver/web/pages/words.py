@@ -43,6 +43,7 @@ CODES = {
         "Try again; if it stays, tell its operator.",
     ),
     "killed_by_admin": ("An administrator ended it.", "Ask them, or run it again."),
+    "marked_as_failed": ("An administrator marked it as failed, because its runner lost it.", "Run it again."),
     "stale_codelists": ("The study's codelists are out of date.", "Update them, commit, and run it again."),
     "job_error": ("The job could not be begun as project.yaml describes it.", "Read the message; mend project.yaml."),
 }

@@ -1,6 +1,5 @@
 """Projects: who may change which part of one, invitations, workspaces that come and go; all judged by what changes."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +8,14 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.admit import admit
-from jobserver.domain.documents import Invitation, Member, Org, Project, User, Workspace, checked
+from jobserver.domain.documents import Invitation, Member, Org, Project, Workspace, checked
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.domain.plan import plan
 from jobserver.domain.registration import Registration
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
-from tests.unit.domain.test_permissions import ID, NOW, PEOPLE, Memory, person
+from tests.memory import NOW, Memory
+from tests.unit.domain.test_permissions import PEOPLE, person
 
 DEVELOPER, COORDINATOR = Role.PROJECT_DEVELOPER, Role.PROJECT_COORDINATOR
 LEAD = Member(username="lead", roles=(COORDINATOR,))
@@ -39,38 +38,16 @@ def workspace(name: str, project: str | None, created_by: str = "core") -> Works
     )
 
 
-@dataclass
 class Lab(Memory):
     """An organisation with two projects, as written down above."""
 
-    users: dict[str, User] = field(default_factory=lambda: dict(EVERYBODY))
-    found: dict[str, Project] = field(default_factory=lambda: {"lab/p": P, "lab/q": Q})
-    spaces: dict[str, Workspace] = field(
-        default_factory=lambda: {
-            one.name: one
-            for one in (workspace("free", None), workspace("mine", None, "lead"), workspace("owned", "lab/p"))
-        }
-    )
+    def __init__(self) -> None:
+        spaces = workspace("free", None), workspace("mine", None, "lead"), workspace("owned", "lab/p")
+        super().__init__(*EVERYBODY.values(), Org(slug="lab", name="lab"), P, Q, *spaces)
 
-    def org(self, slug: str) -> Org | None:
-        return Org(slug=slug, name=slug) if slug == "lab" else None
-
-    def project(self, name: str) -> Project | None:
-        return self.found.get(name)
-
-    def projects(self) -> list[Project]:
-        return list(self.found.values())
-
-    def workspace(self, name: str) -> Workspace | None:
-        return self.spaces.get(name)
-
-    def do(self, who: str, command: c.Command) -> Any:
+    def act(self, who: str, command: c.Command) -> Any:
         """The document that the command leaves. Raises `Error`."""
-        actor = Actor(ActorKind.USER, who)
-        admitted = admit(self, plan(self, command, actor, NOW, ID), actor, NOW)
-        for change in admitted.changes.changes:
-            if isinstance(change.after, Project):
-                self.found[f"{change.after.org}/{change.after.slug}"] = change.after
+        for change in self.do(Actor(ActorKind.USER, who), command).changes:
             return change.after
         return None
 
@@ -107,7 +84,7 @@ def code(act: Any, *arguments: Any) -> Code | None:
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
 def test_what_each_person_may_do(command: c.Command, who: set[str]) -> None:
-    found = {name: code(Lab().do, name, command) for name in EVERYBODY}
+    found = {name: code(Lab().act, name, command) for name in EVERYBODY}
     assert {name for name, refused in found.items() if refused is None} == who
     assert {refused for refused in found.values() if refused is not None} == {Code.FORBIDDEN}
 
@@ -119,35 +96,35 @@ def test_a_coordinator_of_one_project_is_nobody_in_another() -> None:
         c.CancelInvitation("lab/p", "guest"),
         c.ConnectWorkspace("owned", None),
     ):
-        assert code(Lab().do, "other", command) is Code.FORBIDDEN
+        assert code(Lab().act, "other", command) is Code.FORBIDDEN
 
 
 def test_an_invitation_from_its_making_to_its_acceptance() -> None:
     lab = Lab()
-    made = lab.do("lead", c.InviteToProject("lab/p", ("nobody",), (COORDINATOR, DEVELOPER)))
+    made = lab.act("lead", c.InviteToProject("lab/p", ("nobody",), (COORDINATOR, DEVELOPER)))
     assert made.invitations == (invitation("guest"), invitation("nobody", COORDINATOR, DEVELOPER))
     assert made.members == P.members
-    joined = lab.do("nobody", c.AcceptInvitation("lab/p"))
+    joined = lab.act("nobody", c.AcceptInvitation("lab/p"))
     assert joined.members == (DEV, LEAD, Member(username="nobody", roles=(COORDINATOR, DEVELOPER)))
     assert joined.invitations == P.invitations
-    assert code(lab.do, "nobody", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND  # twice
-    assert code(lab.do, "lead", c.CancelInvitation("lab/p", "nobody")) is Code.NOT_FOUND
-    assert code(lab.do, "nobody", c.RenameProject("lab/p", "mine now")) is None
+    assert code(lab.act, "nobody", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND  # twice
+    assert code(lab.act, "lead", c.CancelInvitation("lab/p", "nobody")) is Code.NOT_FOUND
+    assert code(lab.act, "nobody", c.RenameProject("lab/p", "mine now")) is None
 
 
 def test_what_was_cancelled_or_declined_is_not_accepted() -> None:
     for who in ("lead", "guest"):
         lab = Lab()
-        lab.do(who, c.CancelInvitation("lab/p", "guest"))
-        assert lab.found["lab/p"] == P.model_copy(update={"invitations": ()})
-        assert code(lab.do, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
+        lab.act(who, c.CancelInvitation("lab/p", "guest"))
+        assert lab.project("lab/p") == P.model_copy(update={"invitations": ()})
+        assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
 
 
 def test_who_was_switched_off_does_not_accept() -> None:
     lab = Lab()
-    lab.users["guest"] = person("guest", active=False)
-    assert code(lab.do, "guest", c.AcceptInvitation("lab/p")) is Code.FORBIDDEN
-    assert code(lab.do, "lead", c.RenameProject("lab/p", "Goes on")) is None
+    lab.put(person("guest", active=False))
+    assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.FORBIDDEN
+    assert code(lab.act, "lead", c.RenameProject("lab/p", "Goes on")) is None
 
 
 @pytest.mark.parametrize(
@@ -168,8 +145,8 @@ def test_who_was_switched_off_does_not_accept() -> None:
 def test_who_can_not_be_invited(usernames: tuple[str, ...], roles: tuple[Role, ...], refused: Code) -> None:
     lab = Lab()
     for who in ("lead", "root"):
-        assert code(lab.do, who, c.InviteToProject("lab/p", usernames, roles)) is refused
-    assert lab.found["lab/p"] == P
+        assert code(lab.act, who, c.InviteToProject("lab/p", usernames, roles)) is refused
+    assert lab.project("lab/p") == P
 
 
 @pytest.mark.parametrize(
@@ -223,20 +200,20 @@ def test_roles_that_only_manage_or_only_invite(monkeypatch: pytest.MonkeyPatch) 
             c.CancelInvitation("lab/p", "guest"),
             c.ConnectWorkspace("owned", None),
         )
-        found = [code(Lab().do, "lead", command) is None for command in tried]
+        found = [code(Lab().act, "lead", command) is None for command in tried]
         assert found == [rename, invite, take_back, disconnect], permission
 
 
 def test_a_member_by_other_means_has_nothing_left_to_accept() -> None:
     lab = Lab()
-    lab.do("lead", c.SetProjectMember("lab/p", "guest", (COORDINATOR,)))
-    assert lab.found["lab/p"].invitations == ()
-    assert code(lab.do, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
+    lab.act("lead", c.SetProjectMember("lab/p", "guest", (COORDINATOR,)))
+    assert lab.project("lab/p").invitations == ()
+    assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
 
 
 def test_a_workspace_in_no_such_project() -> None:
-    assert code(Lab().do, "root", c.ConnectWorkspace("free", "lab/nowhere")) is Code.NOT_FOUND
-    assert code(Lab().do, "root", c.ConnectWorkspace("nowhere", "lab/p")) is Code.NOT_FOUND
+    assert code(Lab().act, "root", c.ConnectWorkspace("free", "lab/nowhere")) is Code.NOT_FOUND
+    assert code(Lab().act, "root", c.ConnectWorkspace("nowhere", "lab/p")) is Code.NOT_FOUND
     assert code(Lab().push, "root", workspace("free", None), workspace("free", "lab/nowhere")) is Code.INVALID
     both = workspace("owned", None).model_copy(update={"archived": True})
     assert code(Lab().push, "lead", workspace("owned", "lab/p"), both) is Code.FORBIDDEN
@@ -244,14 +221,14 @@ def test_a_workspace_in_no_such_project() -> None:
 
 def test_a_registered_name_is_one_projects_only() -> None:
     registration = Registration(project_lead="Somebody")
-    assert code(Lab().do, "root", c.AddProject("lab/fresh", "p", registration)) is Code.CONFLICT
-    assert code(Lab().do, "root", c.AddProject("lab/fresh", " ", registration)) is Code.INVALID
-    assert code(Lab().do, "root", c.AddProject("lab/fresh", "Fresh", registration)) is None
-    assert code(Lab().do, "root", c.AddProject("lab/fresh", "P")) is None  # the command line's may share one
-    assert code(Lab().do, "lead", c.RenameProject("lab/p", "q")) is Code.CONFLICT
-    assert code(Lab().do, "lead", c.RenameProject("lab/p", "p")) is None
-    assert code(Lab().do, "lead", c.RenameProject("lab/p", "")) is Code.INVALID
-    assert code(Lab().do, "lead", c.RenameProject("lab/p", "two\nlines")) is Code.INVALID
+    assert code(Lab().act, "root", c.AddProject("lab/fresh", "p", registration)) is Code.CONFLICT
+    assert code(Lab().act, "root", c.AddProject("lab/fresh", " ", registration)) is Code.INVALID
+    assert code(Lab().act, "root", c.AddProject("lab/fresh", "Fresh", registration)) is None
+    assert code(Lab().act, "root", c.AddProject("lab/fresh", "P")) is None  # the command line's may share one
+    assert code(Lab().act, "lead", c.RenameProject("lab/p", "q")) is Code.CONFLICT
+    assert code(Lab().act, "lead", c.RenameProject("lab/p", "p")) is None
+    assert code(Lab().act, "lead", c.RenameProject("lab/p", "")) is Code.INVALID
+    assert code(Lab().act, "lead", c.RenameProject("lab/p", "two\nlines")) is Code.INVALID
 
 
 @pytest.mark.parametrize(
@@ -264,7 +241,7 @@ def test_a_registered_name_is_one_projects_only() -> None:
     ],
 )
 def test_nothing_stands_where_a_page_does(command: c.Command, document: Any) -> None:
-    assert code(Lab().do, "root", command) is Code.INVALID
+    assert code(Lab().act, "root", command) is Code.INVALID
     if document is not None:
         assert code(Lab().push, "root", None, document) is Code.INVALID
         assert code(Lab().push, "root", document, document) is None  # what is there already may be changed
