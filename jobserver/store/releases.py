@@ -98,10 +98,7 @@ class Staged:
 
     def is_whole(self) -> bool:
         """Whether the files are what they are said to be."""
-        try:
-            return all(_sha256(self._folder / _FILES / file.path) == file.sha256 for file in self.kept.files)
-        except OSError:
-            return False
+        return not altered(self._folder, self.kept)
 
 
 class ReleaseStore:
@@ -124,7 +121,7 @@ class ReleaseStore:
         """Raises `Error` (unavailable) if it is there and can't be read."""
         folder = self.root / workspace / backend / identifier
         with _told():
-            return _read(folder) if folder.is_dir() else None
+            return read(folder) if folder.is_dir() else None
 
     def confirm(self, kept: Kept) -> None:
         """Returns once its name would survive a power cut: somebody may have given it a moment ago."""
@@ -140,7 +137,7 @@ class ReleaseStore:
                 folders = sorted(folder.iterdir()) if folder.is_dir() else []
             for one in folders:
                 try:
-                    found.append(_read(one))
+                    found.append(read(one))
                 except (OSError, Error) as error:
                     _log.warning("the release %s can't be read: %s", one, error)
         return sorted(found, key=lambda kept: (kept.received_at, kept.release.identifier), reverse=True)
@@ -179,7 +176,7 @@ class ReleaseStore:
             for folder, lock in self._abandoned():
                 with lock:
                     try:
-                        kept = _read(folder)
+                        kept = read(folder)
                     except (FileNotFoundError, Error):
                         _discard(folder)
                     else:
@@ -286,8 +283,11 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
-def _read(folder: Path) -> Kept:
-    """Raises FileNotFoundError without a record, `Error` (unavailable) for one that was tampered with."""
+def read(folder: Path) -> Kept:
+    """The release in a folder of its own.
+
+    Raises FileNotFoundError without a record, `Error` (unavailable) for one that was tampered with.
+    """
     try:
         record = _Record.model_validate_json((folder / _RECORD).read_bytes())
     except ValidationError:
@@ -298,6 +298,21 @@ def _read(folder: Path) -> Kept:
     commit = folder / _COMMIT
     said = commit.read_bytes()[:40].decode("ascii", "replace") if commit.is_file() else ""
     return Kept(record.backend, record.received_at, record.release, files, said)
+
+
+def altered(folder: Path, kept: Kept) -> list[str]:
+    """What is wrong with the files of the release in ``folder``, in words."""
+    root = folder / _FILES
+    found = []
+    for file in kept.files:
+        try:
+            if _sha256(root / file.path) != file.sha256:
+                found.append(f"{file.path} is not what was uploaded")
+        except OSError as error:
+            found.append(f"{file.path} can't be read: {error.strerror}")
+    known = {file.path for file in kept.files}
+    there = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if not path.is_dir()]
+    return found + [f"{path} was not uploaded" for path in there if path not in known]
 
 
 def _sha256(path: Path) -> str:
