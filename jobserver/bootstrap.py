@@ -30,11 +30,13 @@ from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.service.upkeep import Upkeep
 from jobserver.store import hooks
 from jobserver.store.git import check_git
+from jobserver.store.releases import ReleaseStore
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
@@ -149,6 +151,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         upkeep.start()
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
+        releases = _releases(app, clock)
         private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
@@ -176,6 +179,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             strayed=lambda: follow_up.strayed,
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,
+            releases=releases,
             pages=Pages(
                 settings.secret_key,
                 private,
@@ -203,6 +207,27 @@ def _unmoved(index: Index) -> Callable[[str], bool]:
             return has_unmoved(sql, branch)
 
     return ask
+
+
+def release_store(settings: Settings) -> ReleaseStore | None:
+    """None if RELEASE_STORAGE is not set. Raises `Error` (invalid) if it is no place to keep files."""
+    folder = settings.release_storage
+    if folder is None:
+        return None
+    resolved, repository = folder.resolve(), settings.state_repo.resolve()
+    if resolved == repository or repository in resolved.parents:
+        raise invalid("expected a folder outside of STATE_REPO", "RELEASE_STORAGE")
+    return ReleaseStore(folder)
+
+
+def _releases(app: App, clock: Clock) -> Releases | None:
+    """With what an earlier process left settled, as far as that can be done now."""
+    store = release_store(app.settings)
+    if store is None:
+        return None
+    releases = Releases(store, app.repo, app.gate, clock)
+    releases.settle()
+    return releases
 
 
 def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:

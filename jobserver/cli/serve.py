@@ -117,4 +117,5 @@ def _check(settings: Settings) -> None:
     """What would stop the serving process is better said by this one."""
     from jobserver import bootstrap
 
+    bootstrap.release_store(settings)
     bootstrap.connect(settings).close()

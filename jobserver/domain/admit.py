@@ -33,6 +33,7 @@ from jobserver.domain.permissions import (
     Role,
     granted,
 )
+from jobserver.domain.releases import Release
 from jobserver.domain.state import Change, Changes, Main, Move, State
 from jobserver.errors import Fault, forbidden, invalid
 
@@ -58,6 +59,8 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
         rights.check(change)
     for move in changes.moves:
         rights.check_move(move)
+    if changes.release is not None:
+        rights.check_release(changes.release)
     if faults := _faults(state, changes):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
@@ -81,6 +84,8 @@ def _faults(state: State, changes: Changes) -> list[Fault]:
     ]
     for move in changes.moves:
         faults += _misplaced(state, changes, move)
+    if changes.release is not None and state.workspace(changes.release.workspace) is None:
+        faults.append(Fault(f"there is no workspace {changes.release.workspace!r}", key="workspace"))
     return faults + integrity.faults(state, changes)
 
 
@@ -275,6 +280,11 @@ class _Rights:
         own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
         allowed = own or self.actor.kind is ActorKind.SERVER or self.may(Permission.ADMINISTER)
         self.need(allowed, f"move job request {move.place.identifier}")
+
+    def check_release(self, release: Release) -> None:
+        """Only a backend lets files out, and only its own: a SuperUser can't say it did."""
+        own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
+        self.need(own, f"release files of {release.workspace} on {self.branch}")
 
 
 def _changed(before: Backend | User | Project | Workspace, after: Backend | User | Project | Workspace) -> set[str]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import Role
 from jobserver.domain.registration import Registration
+from jobserver.domain.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,14 @@ class UpdateJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRelease:
+    """Its files are on the disk already, where nobody sees them yet."""
+
+    backend: str
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveFinished:
     """Moves what a push finished: over HTTP the report itself moves it."""
 
@@ -253,6 +262,7 @@ Command: TypeAlias = (
     | RequestJobs
     | CancelJobs
     | UpdateJobs
+    | RecordRelease
     | ArchiveFinished
     | RecordPush
     | RecordCheckpoint

@@ -15,13 +15,16 @@ from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.plan_requests import cancel, fail, request, update
 from jobserver.domain.planned import absent, fitting, present, write
+from jobserver.domain.releases import EVENT
 from jobserver.domain.state import Changes, State
 from jobserver.errors import conflict, not_found
+
+_ON_BACKENDS = c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.RecordRelease | c.ArchiveFinished | c.FailJob
 
 
 def branch_of(command: c.Command) -> str:
     """The one branch that a command writes."""
-    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.ArchiveFinished | c.FailJob):
+    if isinstance(command, _ON_BACKENDS):
         return names.backend_branch(command.backend)
     if isinstance(command, c.RecordPush | c.RecordCheckpoint):
         return names.AUDIT
@@ -44,6 +47,8 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return cancel(state, command, actor)
         case c.UpdateJobs():
             return update(state, command, actor)
+        case c.RecordRelease():
+            return _release(state, command, actor)
         case c.ArchiveFinished():
             return plan_audit.archive(state)
         case c.RecordPush():
@@ -73,6 +78,13 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return _backend(state, command, actor, now)
         case _:
             return _user(state, command, actor, now)
+
+
+def _release(state: State, command: c.RecordRelease, actor: Actor) -> Changes:
+    release = command.release
+    said = "1 file" if release.files == 1 else f"{release.files} files"
+    subject = f"{actor.name} released {said} of {release.workspace}"
+    return Changes(state.branch, EVENT, subject, trailers=release.trailers(), release=release)
 
 
 def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: datetime) -> Changes:

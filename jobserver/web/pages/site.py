@@ -25,6 +25,7 @@ from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.live import Live, Seen
 from jobserver.service.private import PrivateStore
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
@@ -102,6 +103,7 @@ class Stand:
     proxies: Sequence[Network] = ()
     hosted: Hosted | None = None
     sends_email: bool = False
+    releases: Releases | None = None
 
     def client(self) -> str:
         return address(self.proxies)

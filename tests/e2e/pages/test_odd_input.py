@@ -56,7 +56,8 @@ KEYS = [
     "researcher_0_trained_at",
 ]
 READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj/", "/jobs/jj/audit/", "/plain/",
-        "/plain/audit/", "/plain/logs/", "/status/", "/status/tpp/", "/settings/", "/orgs/", "/orgs/datalab/",
+        "/plain/audit/", "/plain/logs/", "/plain/releases/", "/status/", "/status/tpp/", "/settings/", "/orgs/",
+        "/orgs/datalab/",
         "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/", "/users/alice/",
         "/orgs/new/", "/orgs/datalab/new-project/", "/orgs/datalab/trends/settings/", "/orgs/datalab/trends/audit/",
         "/orgs/datalab/trends/grouped/", "/invitations/", "/invitations/token/",
