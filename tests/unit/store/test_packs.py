@@ -214,9 +214,9 @@ def test_file_systems_without_links_get_a_mark_of_their_own(repository: Path, mo
 
 def test_a_shared_mark_that_is_taken_away_again_and_again(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By whoever cleans up beside us: then the mark is a file of its own."""
-    monkeypatch.setattr(
-        Path, "touch", lambda path, mode: None if path.name == packs.SHARED_KEEP else path.write_text("")
-    )
+    made: list[str] = []
+    monkeypatch.setattr(Path, "touch", lambda path, mode: made.append(path.name))
     pack = Pack()
     pack.add(BLOB, b"one")
-    assert pack.save(repository).with_suffix(".keep").exists()
+    stem = pack.save(repository)
+    assert made == [packs.SHARED_KEEP, packs.SHARED_KEEP, f"{stem.name}.keep"]
