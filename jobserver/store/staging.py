@@ -206,7 +206,6 @@ def _put(edits: Edits, path: str, entry: "trees.Entry | Edits | None") -> None:
     *folders, name = path.encode().split(b"/")
     for folder in folders:
         below = edits.setdefault(folder, {})
-        if not isinstance(below, dict):
-            below = edits[folder] = {}
+        assert isinstance(below, dict), path  # nothing of ours puts a file below what it takes away
         edits = below
     edits[name] = entry

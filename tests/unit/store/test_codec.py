@@ -161,3 +161,51 @@ def test_names_every_fault_not_only_the_first() -> None:
 def test_any_bytes_end_in_a_document_or_an_error(data: bytes) -> None:
     with pytest.raises(Error):
         codec.read(JobRequest, data, "r.yaml")
+
+
+def test_what_others_put_into_a_job_is_read_as_yaml_means_it() -> None:
+    data = codec.write(
+        Job.model_validate(
+            {
+                "identifier": "j",
+                "action": "a",
+                "status": "running",
+                "status_code": "",
+                "status_message": "",
+                "created_at": datetime(2026, 11, 24, tzinfo=UTC),
+                "updated_at": None,
+                "started_at": None,
+                "completed_at": None,
+                "trace_context": {"list": [1, {"deep": None}]},
+            }
+        )
+    )
+    by_hand = data.replace(
+        b"  list:\n  - 1\n  - deep: null\n",
+        b"  list: [1, 2.5, true, ~, '1', 2026, {deep: x y, empty: }]\n",
+    )
+    assert by_hand != data
+    found = codec.read(Job, by_hand).trace_context
+    assert found == {"list": [1, 2.5, True, None, "1", 2026, {"deep": "x y", "empty": None}]}
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "2026-11-24 25:00:00Z", "soon", "2026-11-24T10:00:00"])
+def test_times_that_are_none(time: str) -> None:
+    """The first would be before the year 1 in UTC."""
+    with pytest.raises(Error, match="expected a time like"):
+        codec.read(Workspace, WORKSPACE.replace(b"2026-11-23T20:15:04.123456Z", time.encode()))
+
+
+@pytest.mark.parametrize("version", ["x", "1x", "-x", "99999999999999999999", "٣"])
+def test_numbers_that_are_none(version: str) -> None:
+    with pytest.raises(Error, match="expected a whole number"):
+        codec.read(Workspace, WORKSPACE.replace(b"version: 1", f"version: {version}".encode()))
+
+
+def test_a_document_that_is_no_mapping() -> None:
+    with pytest.raises(Error, match="expected a mapping, found something else"):
+        codec.read(Workspace, b"[a]\n", "w.yaml")
+
+
+def test_a_longer_request_may_be_read_than_another_document() -> None:
+    assert codec.size_limit(JobRequest) > codec.size_limit(Workspace)
