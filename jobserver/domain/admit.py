@@ -222,6 +222,14 @@ class _Rights:
             for one in invitations.new(before, change.after):
                 self.need(one.invited_by == self.actor.name, f"invite {one.username} as {one.invited_by}")
         self.need(self.may(Permission.ADMINISTER) or self._rule(where.kind, operation, change), what)
+        self.need(not self._resigns(change), "stop being a SuperUser by themselves: another SuperUser can do that")
+
+    def _resigns(self, change: Change) -> bool:
+        """Whether a SuperUser locks themselves out; so there is always one left."""
+        before, after = change.before, change.after
+        if not isinstance(before, User) or before.username != self.actor.name or Role.SUPER_USER not in before.roles:
+            return False
+        return not isinstance(after, User) or not after.active or Role.SUPER_USER not in after.roles
 
     def _rule(self, kind: Kind, operation: str, change: Change) -> bool:
         before, after = change.before, change.after

@@ -213,8 +213,8 @@ def same(one: Document | None, other: Document | None) -> bool:
 _CUT = " [cut by the server at 8 KiB]"
 
 
-def cut_message(text: str) -> str:
-    """A job's status message, cut to what a document may hold: one that is too long must not stop a whole report."""
+def cut_text(text: str) -> str:
+    """What a runner says of a job, cut to what a document may hold: one that is too long must not stop its report."""
     data = text.encode(errors="replace")
     if len(data) <= MAX_MESSAGE_BYTES:
         return text
@@ -242,6 +242,8 @@ def reason(fault: Any) -> str:
     if fault["type"] == "string_pattern_mismatch":
         return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "too_long" and isinstance(fault["input"], str):
+        message = f"at most {fault['ctx']['max_length']} characters are allowed"
     return message[0].lower() + message[1:]
 
 

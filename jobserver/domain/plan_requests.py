@@ -11,7 +11,7 @@ from jobserver.domain.documents import (
     JobRequest,
     PipelineAction,
     RequestedWorkspace,
-    cut_message,
+    cut_text,
     same,
 )
 from jobserver.domain.names import Area, Place
@@ -161,7 +161,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         if owners.setdefault(job.identifier, identifier) != identifier:
             raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
         reported.setdefault(identifier, {})[job.identifier] = (
-            job.model_copy(update={"status_message": cut_message(job.status_message)})
+            job.model_copy(update={"status_message": cut_text(job.status_message)})
             if len(job.status_message) * 4 > MAX_MESSAGE_BYTES
             else job
         )

@@ -90,6 +90,10 @@ class Index:
                 for waiter in waiters:
                     waiter.set()
 
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
+
     def note(self, landing: Landing) -> None:
         """For `Writer.listen`: what is about to move, so that it need not be found out."""
         for noted in (self._unlisted, self._unwritten):

@@ -117,7 +117,7 @@ def make_app(parts: Parts) -> Bottle:
     state_git = StateGit(parts.repo, parts.index, callers, dict(parts.environment))
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
     if parts.pages is not None and sessions is not None:
-        _add_pages(app, parts, parts.pages, sessions, visible, metrics)
+        endpoints.page = _add_pages(app, parts, parts.pages, sessions, visible, metrics).nowhere
     return app
 
 
@@ -131,7 +131,7 @@ def _sessions(parts: Parts) -> Sessions | None:
     return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
 
 
-def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> None:
+def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> Site:
     assets = Assets()
     stand = Stand(
         parts.repo,
@@ -165,3 +165,4 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     Invitations(site, InvitationLinks(more.secret_key, parts.base_url))
     ReleasePages(site)
     Workspaces(site)
+    return site

@@ -151,8 +151,8 @@ class Gateway:
 def environ_of(scope: Scope) -> dict[str, Any]:
     """A request's head as PEP 3333 has it, without ``wsgi.input``.
 
-    A header that is not ASCII is empty, as granian gives it. One with an underscore is left out: `X_Forwarded_For`
-    would pass for `X-Forwarded-For`, which a proxy takes care of.
+    A header that is not ASCII is "?": granian does not hand it out. One with an underscore is left out:
+    `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
     """
     client, _, port = scope.client.rpartition(":")
     server, _, server_port = scope.server.rpartition(":")
@@ -169,9 +169,11 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.url_scheme": scope.scheme,
         "wsgi.errors": _Errors(),
     }
-    found = dict.fromkeys(scope.headers.keys(), "")
+    found: dict[str, str] = {}
     for name, value in scope.headers.items():
-        found[name] += f"{'; ' if name == 'cookie' else ','}{value}" if found[name] else value
+        found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
+    for name in scope.headers.keys():  # noqa: SIM118 - not a dict
+        found.setdefault(name, "?")
     for name, value in found.items():
         if "_" not in name:
             key = name.upper().replace("-", "_")

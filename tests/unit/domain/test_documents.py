@@ -25,7 +25,7 @@ from jobserver.domain.documents import (
     User,
     Workspace,
     checked,
-    cut_message,
+    cut_text,
     name_faults,
     same,
 )
@@ -243,23 +243,23 @@ def test_documents_do_not_change() -> None:
     ],
 )
 def test_a_message_that_fits_is_left_alone(text: str, kept: int) -> None:
-    assert cut_message(text) == text
+    assert cut_text(text) == text
     assert len(text) == kept
 
 
 @pytest.mark.parametrize("char", ["x", "é", "€", "😀"])
 @pytest.mark.parametrize("before", ["", "a", "aa", "aaa"])
 def test_a_message_that_is_too_long_is_cut_between_characters_and_says_so(char: str, before: str) -> None:
-    cut = cut_message(before + char * (MAX_MESSAGE_BYTES + 1))
+    cut = cut_text(before + char * (MAX_MESSAGE_BYTES + 1))
     says = " [cut by the server at 8 KiB]"
     assert cut.endswith(says)
     assert set(cut.removesuffix(says).removeprefix(before)) == {char}
     assert MAX_MESSAGE_BYTES - 3 <= len(cut.encode()) <= MAX_MESSAGE_BYTES
-    assert cut_message(cut) == cut
+    assert cut_text(cut) == cut
 
 
 def test_a_long_message_that_is_no_unicode_can_be_cut_too() -> None:
-    assert len(cut_message("\ud800" * MAX_MESSAGE_BYTES * 2).encode()) == MAX_MESSAGE_BYTES
+    assert len(cut_text("\ud800" * MAX_MESSAGE_BYTES * 2).encode()) == MAX_MESSAGE_BYTES
 
 
 def test_same() -> None:

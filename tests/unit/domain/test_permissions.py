@@ -125,6 +125,11 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], roles=(Role.AUDITOR,)), {"root", "server"}),
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], active=False), {"root", "server"}),
         ("users/dev.yaml", PEOPLE["dev"], None, {"root"}),
+        # Nobody is the last SuperUser who locked themselves out
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], name="R"), {"root", "server"}),
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], active=False), {"server"}),
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], roles=(Role.AUDITOR,)), {"server"}),
+        ("users/root.yaml", PEOPLE["root"], None, set()),
         # orgs and projects
         ("orgs/fresh.yaml", None, Org(slug="fresh", name="n"), {"root"}),
         ("orgs/lab.yaml", LAB, edited(LAB, name="n"), {"root"}),
