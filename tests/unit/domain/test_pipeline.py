@@ -183,6 +183,7 @@ def test_cycles_are_named(needs: dict[str, str], cycles: list[tuple[int, str]]) 
 
 
 def test_sizes() -> None:
+    assert (pipeline.MAX_ACTIONS, pipeline.MAX_RUN_BYTES, pipeline.MAX_TOTAL_BYTES) == (1000, 16_384, 524_288)
     long_name = "a" * 128
     assert read(f"actions: {{{long_name}: {{run: {'x' * pipeline.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
     assert faults(f"actions: {{{long_name}a: {{run: x}}}}")[0][2].startswith("'aaa")
