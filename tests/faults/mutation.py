@@ -115,8 +115,10 @@ class Mutated(MetaPathFinder, SourceFileLoader):
 
 def tests_of(path: Path) -> list[list[str]]:
     """All tests: those of this module, and then the others, which most mistakes need not wait for."""
-    first = ROOT / TESTS / f"test_{FIRST.get(path.stem, path.stem)}.py"
-    return [[str(first)], [str(file) for file in sorted((ROOT / TESTS).glob("test_*.py")) if file != first]]
+    own = f"test_{FIRST.get(path.stem, path.stem)}.py"
+    files = sorted((ROOT / TESTS).glob("test_*.py"))
+    first, others = [str(file) for file in files if file.name == own], [str(file) for file in files if file.name != own]
+    return [first, others] if first else [others]
 
 
 def run(tests: Sequence[Sequence[str]], finder: Mutated | None) -> int:

@@ -162,7 +162,7 @@ def test_a_commit_that_is_gone_ends_the_verification(site: Site) -> None:
 def test_pushes_are_covered_by_their_receipts(site: Site) -> None:
     identifier = site.ask("generate")
     path = f"{folder_of(site, identifier)}/jobs/j.yaml"
-    one = pushed(site, ADMIN, "main", ("users/eve.yaml", EVE), ("workspaces/trends.yaml", None))
+    one = pushed(site, ADMIN, "main", ("users/eve.yaml", EVE), ("workspaces/trends.yaml", None), ("README.md", "x"))
     two = pushed(site, TPP, "backends/tpp", (path, text(job("j", "running", 1))))
     assert problems(site) == ""
     entries = {entry.commit: entry for entry in log(site.path, Wanted(event="pushed"))}
@@ -196,6 +196,14 @@ def test_a_receipt_for_what_was_never_legal(site: Site) -> None:
     push.land()
     site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/alice"))
     assert f"main {push.tip[:10]}: alice may not create the user eve" in problems(site)
+
+
+def test_a_receipt_for_keys_of_somebody_elses(site: Site) -> None:
+    push = Push(site, "main")
+    push.commit(("allowed_signers", site.git("show", "main:allowed_signers") + "# mine\n"))
+    push.land()
+    site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
+    assert f"main {push.tip[:10]}: changes allowed_signers" in problems(site)
 
 
 def test_a_receipt_over_what_the_server_signed(site: Site) -> None:

@@ -187,8 +187,9 @@ def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_pat
 
 
 def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: Site) -> None:
-    site.git("update-ref", "-d", "refs/heads/backends/tpp")
-    site.git("update-ref", "-d", "refs/heads/audit")
+    for branch in ("backends/tpp", "audit"):
+        site.git("update-ref", f"refs/kept/{branch}", f"refs/heads/{branch}")
+        site.git("update-ref", "-d", f"refs/heads/{branch}")
     identifier = site.ask()
     assert f"active/2026-11-24/{identifier}/request.yaml" in site.files()
     site.do(SERVER, c.RecordCheckpoint({"main": "0" * 40}))

@@ -233,6 +233,16 @@ def test_a_key_that_merges_itself_through_others_ends() -> None:
     assert parse(top).actions["a"].run == "x"
 
 
+def test_mappings_that_are_merged_twice_are_read_once() -> None:
+    """Each of thirty names the one before it twice: a thousand million, if one followed them all."""
+    parts = "b0: &b0 {run: x}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 31))
+    assert read(f"{parts}actions:\n  a: *b30\n").actions["a"].run == "x"
+
+
+def test_outputs_are_no_part_of_what_an_action_is() -> None:
+    assert Action((), "x", {"low": {"a": "b"}}) == Action((), "x")
+
+
 def test_a_quoted_merge_key_is_a_key() -> None:
     assert faults("actions:\n  a: {'<<': {run: x}}\n") == [(2, "actions.a.run", "there is no `run`")]
 
