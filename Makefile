@@ -18,7 +18,7 @@ test: $(VENV)/.installed
 # The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
 coverage: $(VENV)/.installed
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -n 2 $(ARGS)
+	PYTHONPATH=$(CURDIR)/tests/measured $(PY) -m coverage run -m pytest -n 2 $(ARGS)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m tests.coverage_goals
 

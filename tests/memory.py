@@ -111,6 +111,9 @@ class Memory:
     def project(self, name: str) -> Project | None:
         return self._main(Kind.PROJECT, name)
 
+    def projects(self) -> list[Project]:
+        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, Project)]
+
     def workspace(self, name: str) -> Workspace | None:
         return self._main(Kind.WORKSPACE, name)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from unicodedata import normalize
 
 MAIN = "main"
 AUDIT = "audit"
@@ -28,12 +29,13 @@ PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
 _USERNAME = re.compile(USERNAME)
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
 _ACTION = re.compile(ACTION)
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"  # ASCII order, so that text order is number order
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 27  # 53 bits of microseconds reach the year 2255
 
-# First segments of the server's own URLs: a workspace's page stands at the root beside them.
+# Segments of the server's own URLs: a workspace's page stands at the root beside them, and below its project.
 RESERVED = frozenset(
     [
         "admin",
@@ -43,8 +45,10 @@ RESERVED = frozenset(
         "favicon.ico",
         "health-check",
         "hooks",
+        "invitations",
         "job-requests",
         "jobs",
+        "live",
         "login",
         "logout",
         "metrics",
@@ -62,6 +66,10 @@ RESERVED = frozenset(
         "workspaces",
     ]
 )
+
+
+RESERVED_ORGS = frozenset(["new"])
+RESERVED_PROJECTS = frozenset(["new-project", "settings"])
 
 
 class Kind(StrEnum):
@@ -113,6 +121,24 @@ class DocPath:
     kind: Kind
     name: str
     place: Place | None = None
+
+
+def is_page(kind: Kind, name: str) -> bool:
+    """Whether a page of the server stands where this document's would."""
+    match kind:
+        case Kind.WORKSPACE:
+            return name in RESERVED
+        case Kind.ORG:
+            return name in RESERVED_ORGS
+        case Kind.PROJECT:
+            return name.rpartition("/")[2] in RESERVED_PROJECTS
+    return False
+
+
+def slug_of(name: str) -> str:
+    """A slug that is like this name in words; empty if nothing of it can stand in one."""
+    plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return _NO_SLUG.sub("-", plain).strip("-")[:64].rstrip("-")
 
 
 def backend_branch(slug: str) -> str:

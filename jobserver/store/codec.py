@@ -11,11 +11,12 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from jobserver.domain import documents
 from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
+from jobserver.domain.values import Document
 from jobserver.errors import Fault, invalid
 from jobserver.store import canonical
 from jobserver.store.yaml_nodes import read_nodes
 
-D = TypeVar("D", bound=documents.Document)
+D = TypeVar("D", bound=Document)
 
 
 _AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
@@ -26,11 +27,7 @@ def _plain(value: Any) -> Any:
     if kind in _AS_IT_IS:
         return value
     if isinstance(value, BaseModel):
-        return {
-            key: _plain(item)
-            for key, item in value.__dict__.items()
-            if item is not None or key not in documents.OPTIONAL_KEYS
-        }
+        return {key: _plain(item) for key, item in value.__dict__.items() if documents.is_written(key, item)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -40,12 +37,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write(document: documents.Document) -> bytes:
+def write(document: Document) -> bytes:
     """The canonical YAML of ``document``."""
     return canonical.emit(
         (key, item if type(item) in _AS_IT_IS else _plain(item))
         for key, item in document.__dict__.items()
-        if item is not None or key not in documents.OPTIONAL_KEYS
+        if documents.is_written(key, item)
     )
 
 
@@ -190,7 +187,7 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
     raise invalid(str(faults[0]), faults=faults)
 
 
-def size_limit(model: type[documents.Document]) -> int:
+def size_limit(model: type[Document]) -> int:
     """Bytes of YAML that a document of this kind may have."""
     return documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
 

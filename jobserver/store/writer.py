@@ -181,14 +181,13 @@ class Writer:
                         self._attempt_again([ticket])
                 if self.authority is not None:
                     self._doubt(batch, self.authority)
-                for tries in range(_TRIES + 1):
-                    lost = [ticket for ticket in batch if isinstance(ticket.error, Lost)]
-                    if not lost or tries == _TRIES:
-                        self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
-                        break
+                tries = 0
+                while (lost := [one for one in batch if isinstance(one.error, Lost)]) and tries < _TRIES:
+                    tries += 1
                     if self.authority is not None:
                         self.authority.refresh()
                     self._attempt_again(lost)
+                self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
         except BaseException as error:
             self._forget()
             for ticket in batch:

@@ -86,6 +86,7 @@ class Site:
             "STATE_REPO": str(self.repo),
             "ADMIN_USERS": "root",
             "STUDY_REPOS": str(folder / "studies"),
+            "RELEASE_STORAGE": str(folder / "releases"),
         }
         self.server: subprocess.Popen[bytes] | None = None
         self.tokens: dict[str, str] = {}

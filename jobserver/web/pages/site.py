@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.documents import User
+from jobserver.domain.documents import Invitation, Project, User
+from jobserver.domain.invitations import of
 from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
@@ -24,6 +25,7 @@ from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.live import Live, Seen
 from jobserver.service.private import PrivateStore
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
@@ -69,6 +71,14 @@ class Look:
         return self.user is not None and permission in permissions_of(self.directory, self.user, project)
 
     @property
+    def invitations(self) -> list[tuple[str, Project, Invitation]]:
+        """(``org/slug``, project, invitation) of each project that this person is invited to."""
+        if self.user is None:
+            return []
+        found = ((name, one, of(one, self.user.username)) for name, one in self.directory.projects.items())
+        return [(name, project, invitation) for name, project, invitation in found if invitation is not None]
+
+    @property
     def is_admin(self) -> bool:
         return self.may(Permission.ADMINISTER)
 
@@ -93,6 +103,7 @@ class Stand:
     proxies: Sequence[Network] = ()
     hosted: Hosted | None = None
     sends_email: bool = False
+    releases: Releases | None = None
 
     def client(self) -> str:
         return address(self.proxies)

@@ -88,6 +88,22 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def size(count: int) -> str:
+    """``812 bytes``, ``1.4 KB``, ``12 MB``."""
+    if count < 1000:
+        return f"{count} byte{'s' if count != 1 else ''}"
+    value, unit = count / 1000, "KB"
+    if value >= 999.5:
+        value, unit = value / 1000, "MB"
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
+def workspace_tabs(name: str, has_releases: bool) -> list[tuple[str, str]]:
+    """(what it is called, its URL) of a workspace's views."""
+    found = [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), ("Audit", f"/{name}/audit/")]
+    return [*found[:2], ("Releases", f"/{name}/releases/"), found[2]] if has_releases else found
+
+
 def meaning(code: str) -> tuple[str, str]:
     return CODES.get(code, ("", ""))
 

@@ -71,8 +71,8 @@ class Work:
             _before(text("before")),
         )
         with self._stand.index.view() as sql:
-            if chosen.query and (found := pages.resolve(sql, chosen.query)) is not None:
-                return redirect(f"/job-requests/{found}/")
+            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
+                return redirect(f"/{found[0].value}s/{found[1]}/")
             rows = pages.requests(sql, chosen, slugs, _PAGE)
             tips = self._stand.index.tips()
             if self._cube[0] != tips:
@@ -211,8 +211,8 @@ class Work:
         slugs = self._stand.visible.slugs()
         with self._stand.index.view() as sql:
             found = pages.job(sql, identifier, slugs)
-            if found is None and (meant := pages.resolve(sql, identifier)) is not None:
-                return redirect(f"/job-requests/{meant}/")
+            if found is None and (meant := pages.resolve(sql, identifier, slugs)) is not None:
+                return redirect(f"/{meant[0].value}s/{meant[1]}/")
             whole = pages.request(sql, found.request, slugs) if found else None
         if found is None or whole is None:
             raise not_found(f"there is no job {identifier!r}")

@@ -15,6 +15,7 @@ from jobserver.index.pages import Filter, Row
 from jobserver.service.studies.base import Study
 from jobserver.web.pages import history
 from jobserver.web.pages.graph import picture
+from jobserver.web.pages.releases import may_see
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _PAGE = 25
@@ -122,6 +123,7 @@ class Workspaces:
             picture=picture(needs, {action: job.status for action, job in latest.items()}) if needs else None,
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
+            has_releases=self._stand.releases is not None and may_see(look, workspace),
             chosen=texts("actions") or texts("requested_actions"),
             error=error,
             run_all=RUN_ALL,

@@ -49,7 +49,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
     },
     User: {"version": 1, "name": "", "roles": (), "active": True, "tokens": ()},
     Org: {"version": 1, "members": ()},
-    Project: {"version": 1, "members": (), "registration": None},
+    Project: {"version": 1, "members": (), "invitations": (), "registration": None},
     Workspace: {"version": 1, "project": None, "archived": False, "should_notify": False},
     PipelineAction: {"needs": ()},
     JobRequest: {
@@ -135,7 +135,7 @@ def test_what_is_least(model: type[Document]) -> None:
         (Backend, "alert_after_minutes", [1, 100_000]),
         (Backend, "version", [1]),
         (User, "username", ["A", "a" * 64, "a_b-C"]),
-        (Project, "registration", [None, {}, {"purpose": "x" * 10_000 + ""}]),
+        (Project, "registration", [None, {"project_lead": "A"}, {"project_lead": "A", "purpose": "x" * 10_000}]),
         (Workspace, "name", ["a", "1_b-c", "a" * 128]),
         (Workspace, "project", [None, "lab/p"]),
         (JobRequest, "requested_actions", [["run_all"], ["_a.b-c", "A" * 128]]),
@@ -170,7 +170,15 @@ def test_what_a_field_may_hold(model: type[Document], key: str, values: list[Any
         (Backend, "active", [None, 1, "true"]),
         (Backend, "version", [0, 2, True, 1.0, "1", None]),
         (User, "username", ["", "_a", "a" * 65, "a.b"]),
-        (Project, "registration", [{"purpose": "x" * 10_001}, {"purpose": 1}, [], {"purpose": "\ud800"}]),
+        (
+            Project,
+            "registration",
+            [
+                [],
+                {},
+                *({"project_lead": "A", "purpose": bad} for bad in ("x" * 10_001, 1, "\ud800", "a@example.org")),
+            ],
+        ),
         (Workspace, "name", ["", "A", "_a", "-a", "a" * 129, "a b"]),
         (Workspace, "project", ["lab", "lab/", "/p", "lab/p/q", "Lab/p"]),
         (Workspace, "created_at", [None, "2026-11-24", datetime(2026, 11, 24)]),  # noqa: DTZ001

@@ -126,7 +126,7 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], active=False), {"root", "server"}),
         ("users/dev.yaml", PEOPLE["dev"], None, {"root"}),
         # orgs and projects
-        ("orgs/new.yaml", None, Org(slug="new", name="n"), {"root"}),
+        ("orgs/fresh.yaml", None, Org(slug="fresh", name="n"), {"root"}),
         ("orgs/lab.yaml", LAB, edited(LAB, name="n"), {"root"}),
         ("projects/lab/q.yaml", None, Project(slug="q", name="q", org="lab"), {"root"}),
         ("projects/lab/p.yaml", P, edited(P, members=()), {"root", "core", "lead"}),
@@ -257,7 +257,7 @@ def test_a_move_that_is_refused(state: Memory) -> None:
         (c.AddBackend("new", "0" * 64), {"root"}),
         (c.RotateBackendToken("tpp", "0" * 64), {"root"}),
         (c.DeactivateBackend("tpp"), {"root"}),
-        (c.AddOrg("new"), {"root"}),
+        (c.AddOrg("fresh"), {"root"}),
         (c.AddProject("lab/q"), {"root"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",

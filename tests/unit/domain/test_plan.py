@@ -160,14 +160,21 @@ def planned(state: Memory, command: c.Command, actor: Actor = ROOT) -> Changes:
             "user.disabled",
             "root disabled user alice",
         ),
-        (c.AddOrg("new"), "orgs/new.yaml", None, Org(slug="new", name="new"), "org.created", "root added org new"),
         (
-            c.AddOrg("new", "New"),
-            "orgs/new.yaml",
+            c.AddOrg("fresh"),
+            "orgs/fresh.yaml",
             None,
-            Org(slug="new", name="New"),
+            Org(slug="fresh", name="fresh"),
             "org.created",
-            "root added org new",
+            "root added org fresh",
+        ),
+        (
+            c.AddOrg("fresh", "New"),
+            "orgs/fresh.yaml",
+            None,
+            Org(slug="fresh", name="New"),
+            "org.created",
+            "root added org fresh",
         ),
         (
             c.AddProject("lab/q"),
@@ -202,7 +209,8 @@ def test_what_a_verb_writes(
     (change,) = changes.changes
     assert (change.path, change.before, change.after) == (path, before, after)
     assert (changes.branch, changes.event, changes.subject) == ("main", event, subject)
-    assert (changes.moves, changes.trailers, changes.result) == ((), (), {})
+    trailers = (("Project", command.project),) if isinstance(command, c.SetProjectMember) else ()
+    assert (changes.moves, changes.trailers, changes.result) == ((), trailers, {})
 
 
 def test_a_backends_old_tokens_end(state: Memory) -> None:
