@@ -82,12 +82,11 @@ def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> li
     opened: set[str] = set()
     while waiting:
         action = waiting[-1]
-        needs = pipeline[action].needs if action in pipeline else ()
-        if action in opened or all(need in opened for need in needs):
-            opened.add(action)
+        if action in opened:
             done[waiting.pop()] = None
         else:
             opened.add(action)
+            needs = pipeline[action].needs if action in pipeline else ()
             waiting.extend(reversed([need for need in needs if need not in opened]))
     return [action for action in done if action != RUN_ALL]
 

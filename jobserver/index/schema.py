@@ -7,7 +7,7 @@ the newest transactions may be gone, never half there; the tips in ``branches`` 
 import sqlite3
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes

@@ -183,6 +183,7 @@ def test_cycles_are_named(needs: dict[str, str], cycles: list[tuple[int, str]]) 
 
 
 def test_sizes() -> None:
+    assert (pipeline.MAX_ACTIONS, pipeline.MAX_RUN_BYTES, pipeline.MAX_TOTAL_BYTES) == (1000, 16_384, 524_288)
     long_name = "a" * 128
     assert read(f"actions: {{{long_name}: {{run: {'x' * pipeline.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
     assert faults(f"actions: {{{long_name}a: {{run: x}}}}")[0][2].startswith("'aaa")
@@ -230,6 +231,16 @@ def test_a_key_that_merges_itself_through_others_ends() -> None:
     )
     top = Mapping(((Scalar("actions", True, 1), Mapping(((Scalar("a", True, 2), Mapping(entries, 2)),), 2)),), 1)
     assert parse(top).actions["a"].run == "x"
+
+
+def test_mappings_that_are_merged_twice_are_read_once() -> None:
+    """Each of thirty names the one before it twice: a thousand million, if one followed them all."""
+    parts = "b0: &b0 {run: x}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 31))
+    assert read(f"{parts}actions:\n  a: *b30\n").actions["a"].run == "x"
+
+
+def test_outputs_are_no_part_of_what_an_action_is() -> None:
+    assert Action((), "x", {"low": {"a": "b"}}) == Action((), "x")
 
 
 def test_a_quoted_merge_key_is_a_key() -> None:
