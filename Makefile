@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test coverage lint types bench torture faults pictures clean
+.PHONY: demo test coverage lint types bench torture faults fuzz pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -47,6 +47,10 @@ torture: $(VENV)/.installed
 faults: $(VENV)/.installed
 	$(PY) -m tests.faults.crash --points 10000
 	$(PY) -m tests.faults.power --replays 1000
+
+# Odd input to everything that reads some, each for so many seconds; stops at the first thing that breaks.
+fuzz: $(VENV)/.installed
+	$(PY) -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 # The pictures in docs/, as the browser tests saw them.
 pictures: $(VENV)/.installed
