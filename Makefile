@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test coverage lint types bench torture faults mutation pictures clean
+.PHONY: demo test coverage lint types bench torture faults fuzz mutation pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -51,6 +51,10 @@ faults: $(VENV)/.installed
 # Small mistakes in the domain, one after the other: how many of them do its tests notice? ARGS="--module admit"
 mutation: $(VENV)/.installed
 	$(PY) -m tests.faults.mutation $(ARGS)
+
+# Odd input to everything that reads some, each for so many seconds; stops at the first thing that breaks.
+fuzz: $(VENV)/.installed
+	$(PY) -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 # The pictures in docs/, as the browser tests saw them.
 pictures: $(VENV)/.installed

@@ -166,7 +166,7 @@ class Site:
             )
         self.wait(healthy)
 
-    def wait(self, healthy: int = 200, seconds: float = 30) -> None:
+    def wait(self, healthy: int = 200, seconds: float = 90) -> None:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             assert self.server is None or self.server.poll() is None, self.log()
