@@ -26,9 +26,14 @@ def check_git() -> None:
         raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
 
 
-def git(repository: Path, *arguments: str) -> str:
-    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
-    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
+def git(repository: Path, *arguments: str, gently: bool = False) -> str:
+    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words.
+
+    ``gently``: it leaves the processors to others, where they want them.
+    """
+    nice = shutil.which("nice") if gently else None
+    command = [*([nice] if nice else []), program(), "-C", str(repository), *arguments]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="surrogateescape")
