@@ -37,6 +37,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
 	$(PY) -m benchmarks.hosted $(ARGS)
+	$(PY) -m benchmarks.maintain $(ARGS)
 
 # Clients, servers on one repository, and somebody who kills them; then the history is judged.
 SECONDS ?= 60

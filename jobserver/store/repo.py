@@ -98,14 +98,20 @@ class StateRepo:
         return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:
-        """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""
+        """Repacks, packs refs and writes the commit-graph, while writes go on.
+
+        What is not named by a ref yet is kept from a repack (`.keep`), and what is in a pack, is in the one that takes
+        its place. Only leftovers and refs need the writer's turn.
+        """
         mark = self.path / _MAINTENANCE
-        with plainly(), maintaining(mark), self.writer.locked():
-            stale.clear_all(self.path)
-            stale.sweep(self.path / "objects" / "pack")
-            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx")
-            git(self.path, "pack-refs", "--all")
-            git(self.path, "commit-graph", "write", "--reachable", "--split")
+        with plainly(), maintaining(mark):
+            with self.writer.locked():
+                stale.clear_all(self.path)
+                stale.sweep(self.path / "objects" / "pack")
+            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx", gently=True)
+            with self.writer.locked():
+                git(self.path, "pack-refs", "--all")
+            git(self.path, "commit-graph", "write", "--reachable", "--split", gently=True)
             os.utime(mark)
 
     def maintained_at(self) -> float:

@@ -24,10 +24,11 @@ _ENTRY_BYTES = 43  # of a folder with a request's id
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs, and the host of BASE_URL that all names get their addresses from."""
+    """Who signs, and the host of BASE_URL that all names get their addresses from; ``server``: which of several."""
 
     host: str
     key: SigningKey
+    server: str = ""
 
     def author(self, admitted: Admitted) -> bytes:
         actor = admitted.actor
@@ -35,6 +36,10 @@ class Identity:
             return self.committer
         place = "users" if actor.kind is ActorKind.USER else "backends"
         return f"{actor.name} <{actor.name}@{place}.{self.host}>".encode()
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        return [("Server", self.server)] if self.server else []
 
     @property
     def committer(self) -> bytes:
@@ -78,7 +83,7 @@ class Staging:
             _put(edits, path, trees.Entry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
         root = self._edit(head.root, edits)
         assert root is not None
-        more = "".join(f"{key}: {value}\n" for key, value in trailers)
+        more = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
         message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
         self._commit(head, root, message, self._identity.committer, now)
 
@@ -90,6 +95,7 @@ class Staging:
             ("Branch", changes.branch),
             *changes.trailers,
             *more.items(),
+            *self._identity.trailers,
             ("Policy", str(POLICY)),
         ]
 

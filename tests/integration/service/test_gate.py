@@ -11,6 +11,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.errors import Code, Error
 from jobserver.service.gate import Gate
+from jobserver.store import repo
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded, Site, job
 
@@ -210,6 +211,39 @@ def test_maintenance_beside_writes_loses_nothing(site: Site) -> None:
     found = [site.ask() for _ in range(3)]
     site.repo.maintain()
     found += [site.ask() for _ in range(3)]
+    assert sum(path.endswith("request.yaml") for path in site.files()) == len(found)
+
+
+def test_writes_go_on_while_maintenance_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a benchmark: each maintenance held all writes up for as long as git repacked."""
+    found = [site.ask() for _ in range(3)]
+    real = repo.git
+
+    def slow(path: Path, *arguments: str, **how: bool) -> str:
+        if arguments[0] in ("repack", "commit-graph"):
+            writer = threading.Thread(target=lambda: found.append(site.ask()))
+            writer.start()
+            writer.join(30)
+            assert not writer.is_alive(), f"git {arguments[0]} holds a write up"
+        return real(path, *arguments, **how)
+
+    monkeypatch.setattr(repo, "git", slow)
+    site.repo.maintain()
+    assert sum(path.endswith("request.yaml") for path in site.files()) == len(found) == 5
+
+
+def test_a_repack_between_a_pack_and_the_move_of_its_branch_loses_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = site.repo.writer.refs
+    real = refs.move
+
+    def move(branch: str, old: str | None, new: str) -> bool:
+        site.git("repack", "--quiet", "--geometric=2", "-d", "--write-midx")
+        return real(branch, old, new)
+
+    monkeypatch.setattr(refs, "move", move)
+    found = [site.ask() for _ in range(5)]
     assert sum(path.endswith("request.yaml") for path in site.files()) == len(found)
 
 

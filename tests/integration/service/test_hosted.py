@@ -131,6 +131,21 @@ def test_a_server_that_is_behind_decides_again_on_what_is_there(machines: list[M
     assert host.tip("backends/tpp") == second.tip("backends/tpp")
 
 
+def test_servers_that_share_a_branch_see_who_wrote_it_and_look_before_they_push(
+    machines: list[Machine], host: Host
+) -> None:
+    first, second = machines
+    assert first.hosted.server != second.hosted.server
+    second.ask()
+    first.ask()  # has lost, and so has seen the other
+    for machine in (second, first, second):
+        machine.repo.writer.tries.clear()
+        machine.ask()
+        assert machine.repo.writer.tries == {0: 1}
+        said = git(host.path, "log", "-1", "--format=%(trailers:key=Server,valueonly)", "backends/tpp")
+        assert said == machine.hosted.server
+
+
 def test_a_refusal_is_of_what_is_there_now(machines: list[Machine]) -> None:
     first, second = machines
     first.gate.submit(ALICE, c.AddWorkspace("fresh", "study", "main"), "test")
