@@ -37,7 +37,7 @@ OWNERS = {
     "markupsafe": {"web"},
     "itsdangerous": {"web"},
     "prometheus_client": {"web"},
-    "granian": {"cli"},
+    "granian": {"web", "cli"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -33,6 +33,8 @@ from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
 from jobserver.web.pages.backends import Backends
 from jobserver.web.pages.invitations import InvitationLinks, Invitations
+from jobserver.web.pages.job_requests import JobRequests as JobRequestPages
+from jobserver.web.pages.jobs import Jobs as JobPages
 from jobserver.web.pages.live import Live as LivePages
 from jobserver.web.pages.orgs import Orgs
 from jobserver.web.pages.people import Identity, People
@@ -159,6 +161,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
     People(site, more.identity, more.membership)
     Work(site)
+    JobPages(site, JobRequestPages(site))
     Backends(site)
     Orgs(site)
     Projects(site)

@@ -87,9 +87,9 @@ class Backends:
         week = look.now - timedelta(days=7)
         found += history.entries(self._stand.repo, names.backend_branch(slug), ["active", "archive"], week)
         found.sort(key=lambda entry: entry.commit.time, reverse=True)
-        subject = f"Backend {slug}"
+        backend = look.directory.backends[slug]
         return self._site.page(
-            look, "audit.html", title=f"Audit: {subject}", subject=subject, back="/status/", entries=found[:200]
+            look, "audit_backend.html", title=f"Audit of {slug}", backend=backend, entries=found[:200]
         )
 
     @staticmethod

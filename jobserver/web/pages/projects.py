@@ -65,10 +65,15 @@ class Projects:
         name, found = self._find(look, org, project)
         if not _looks_into(look, name, found):
             raise forbidden("this page is for members of the project, and for those who review it")
-        subject = f"Project {name}"
         entries = history.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
         return self._site.page(
-            look, "audit.html", title=f"Audit: {subject}", subject=subject, back=f"/orgs/{name}/", entries=entries
+            look,
+            "audit_project.html",
+            title=f"Audit: project {name}",
+            project=found,
+            name=name,
+            can_manage=_manages(look, name),
+            entries=entries,
         )
 
     # Settings

@@ -210,6 +210,7 @@ class Site:
             "title": "",
             "hosted": stand.hosted,
             "sends_email": stand.sends_email,
+            "is_public": stand.public,
             "version": look.version,
         }
 

@@ -125,18 +125,25 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     for _ in range(27):
         site.ask("generate", workspace="slashed")
     page = alice.get("/jobs/?workspace=slashed").text
-    assert page.count('<td><a href="/job-requests/') == 25
+    assert page.count('<li class="run">') == 25
     older = re.search(r'href="(/jobs/\?[^"]*before=[^"]+)"', page)
     assert older
     rest = alice.get(older[1].replace("&amp;", "&")).text
-    assert rest.count('<td><a href="/job-requests/') == 2
+    assert rest.count('<li class="run">') == 2
     assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
     assert alice.get("/jobs/?status=nonsense&backend=x&q=%00&before=9.x").status_code == 200
     assert "slashed" in alice.get("/jobs/?q=gener").text
     for field in ("status", "backend", "workspace", "username", "before"):
         for value in ("nonsense", "\x00", "-1", "é" * 300, "[]"):
             assert alice.get("/jobs/", params={field: value}).status_code == 200, (field, value)
-    assert alice.get("/slashed/logs/").headers["Location"] == "/jobs/?workspace=slashed"
+    own = alice.get("/slashed/logs/").text
+    assert own.count('<li class="run">') == 25
+    assert "27 requests" in own
+    older = re.search(r'href="(/slashed/logs/\?[^"]*before=[^"]+)"', own)
+    assert older
+    assert alice.get(older[1].replace("&amp;", "&")).text.count('<li class="run">') == 2
+    assert alice.get("/plain/logs/?workspace=slashed").text.count("/slashed/") == 0
+    assert alice.get("/nowhere/logs/").status_code == 404
 
 
 def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Browser) -> None:
