@@ -28,7 +28,7 @@ def fuzz(site: Site, chance: random.Random, tally: Tally) -> None:
     documents = _documents(site)
     known = [*documents, *(text.encode() for text in PIPELINES)]
     changed = st.builds(
-        lambda data, number: mutated(data, random.Random(number)), st.sampled_from(known), st.integers(0, 2**63)
+        lambda data, number: mutated(data, random.Random(number), 2), st.sampled_from(known), st.integers(0, 2**63)
     )
     while tally.goes_on:
 

@@ -46,7 +46,7 @@ class Repository:
             sha = bytes.fromhex(self.write("blob", data))
             entries.append(trees.Entry(mode, name.encode(), sha))
         entries += [trees.Entry(trees.FOLDER, name.encode(), self.tree(inner)) for name, inner in folders.items()]
-        entries.sort(key=trees._order)
+        entries.sort(key=trees.order)
         return bytes.fromhex(self.write("tree", b"".join(map(trees.encode, entries))))
 
     def commit(self, files: dict[str, bytes | tuple[bytes, bytes]], *parents: str) -> str:
