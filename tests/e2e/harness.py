@@ -133,6 +133,7 @@ class Site:
         study = self.folder / "studies" / name
         study.mkdir(parents=True)
         for path, text in files.items():
+            (study / path).parent.mkdir(parents=True, exist_ok=True)
             (study / path).write_text(text)
         git(study, "init", "-q", "-b", "main")
         git(study, "add", ".")
