@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -50,7 +50,8 @@ class Hosted:
         self._hint = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self.seen_at: datetime | None = None
+        self._seen_file = repo.path / "jobserver.seen"
+        self.seen_at = self._seen_before()
         self.down_since: datetime | None = None
         self.problem = ""
         self.frozen: Mapping[str, str] = {}
@@ -278,6 +279,17 @@ class Hosted:
     def _seen(self, at: datetime) -> None:
         self._reached()
         self.seen_at = at
+        new = self._seen_file.with_name(f"{self._seen_file.name}.{threading.get_ident()}")
+        with suppress(OSError):  # then a restart says that what it reads is older than it is
+            new.write_text(at.isoformat())
+            new.replace(self._seen_file)
+
+    def _seen_before(self) -> datetime:
+        """When the host was last seen by whoever wrote here before: a server may start while it can't be reached."""
+        try:
+            return datetime.fromisoformat(self._seen_file.read_text())
+        except (OSError, ValueError):
+            return datetime.fromtimestamp(0, UTC)
 
     def _reached(self) -> None:
         if self.down_since is not None:

@@ -126,8 +126,9 @@ def main() -> None:
         f" {torture.took / max(1, faults):.1f} s and {record.checked // max(1, faults):,} calls;"
         f" {len(wrong)} violations"
     )
-    for one in wrong[:20]:
-        print(f"{one.kind}: {one.words}", file=sys.stderr)
+    for kind in Wrong:
+        for one in [one for one in wrong if one.kind is kind][:10]:
+            print(f"{one.kind}: {one.words}", file=sys.stderr)
     sys.exit(1 if wrong else 0)
 
 

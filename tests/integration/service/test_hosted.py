@@ -369,6 +369,21 @@ def test_an_empty_host_is_not_taken_for_the_truth(machines: list[Machine], host:
     assert machines[0].ask().changed
 
 
+def test_a_server_that_starts_without_its_host_knows_how_old_its_state_is(machines: list[Machine], host: Host) -> None:
+    """Found by the torture: it did not say, so that what it answered looked as new as the answer."""
+    first = machines[0]
+    first.refresh()
+    seen = first.hosted.seen_at
+    host.is_down = True
+    again = Hosted(first.repo, first.remote, first.clock)
+    assert again.seen_at == seen
+    with pytest.raises(Error):
+        again.refresh()
+    assert again.seen_at == seen
+    (first.path / "jobserver.seen").unlink()
+    assert Hosted(first.repo, first.remote, first.clock).seen_at == datetime.fromtimestamp(0, UTC)
+
+
 def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
     machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
