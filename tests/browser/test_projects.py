@@ -2,8 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import log_in, shoot
-from tests.browser.test_day import accessible
+from tests.browser.conftest import accessible, log_in, shoot
 from tests.e2e.harness import Site
 
 
