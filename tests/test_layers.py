@@ -38,6 +38,7 @@ OWNERS = {
     "itsdangerous": {"web"},
     "prometheus_client": {"web"},
     "granian": {"web", "cli"},
+    "sentry_sdk": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }
