@@ -173,16 +173,18 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
         raise invalid(str(fault), faults=[fault])
     conversion = _Conversion(path)
     value = conversion.value(node, _Shape("model", model=model), ())
-    if "version" not in value:
-        conversion.fault("required, and missing", node.line, ("version",))
     if not conversion.faults:
         try:
-            return model.model_validate(value)
+            document = model.model_validate(value)
+            if "version" in value:  # the model fills it in, for documents that are made here
+                return document
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 place = tuple(part for part in one["loc"] if part != "[key]")
                 known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
                 conversion.fault(documents.reason(one), conversion.lines[known], place)
+    if "version" not in value:
+        conversion.fault("required, and missing", node.line, ("version",))
     faults = sorted(conversion.faults, key=lambda fault: fault.line)
     raise invalid(str(faults[0]), faults=faults)
 

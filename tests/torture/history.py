@@ -146,7 +146,7 @@ class Record:
         with self._guard:
             fresh = self._read(call, fresh, now)
             life = self._lives.get(request) or _Life()
-            least = max(one for one in Step if life.acked[one] < fresh)
+            least = max((one for one in Step if life.acked[one] < fresh), default=Step.NONE)
             most = max(one for one in Step if life.began[one] <= call.ended)
             if step < least:
                 self._found(Wrong.STALE, f"a read after {request} was {least.name} has it as {step.name}")

@@ -140,6 +140,8 @@ def test_a_list_with_what_nobody_had_asked_for(began: float, is_wrong: bool) -> 
         (7, 8, Step.ASKED, 5.5, Wrong.STALE),
         (7, 8, Step.NONE, 2.5, Wrong.STALE),
         (7, 8, Step.NONE, 1.5, None),
+        (7, 8, Step.NONE, -inf, None),  # as of nobody knows when
+        (4, 4.5, Step.SUCCEEDED, -inf, Wrong.EARLY),
         (4, 4.5, Step.SUCCEEDED, inf, Wrong.EARLY),
         (4, 5.5, Step.SUCCEEDED, inf, None),
         (2, 2.5, Step.RUNNING, inf, Wrong.EARLY),
