@@ -18,6 +18,7 @@ from jobserver.errors import Error, conflict, invalid
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.status import BranchStatus, look
+from jobserver.service import sentry
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.github_login import GitHubLogin
@@ -121,6 +122,7 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
     """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
     check_git()
+    sentry.start(settings.sentry_dsn, settings.sentry_environment)
     sending = make_mailer(settings)
     app = connect(settings, clock)
     index: Index | None = None

@@ -30,6 +30,7 @@ OWNERS = {
     "pydantic_settings": {"config"},
     "github": {"service"},
     "requests": {"service"},
+    "sentry_sdk": {"service"},
     "httpx": {"runner", "cli"},
     "orjson": {"index", "service", "web"},
     "bottle": {"web"},

@@ -50,7 +50,8 @@ KEYS = [
 ]
 READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj/", "/jobs/jj/audit/", "/plain/",
         "/plain/audit/", "/plain/logs/", "/plain/releases/", "/status/", "/status/tpp/", "/settings/", "/orgs/",
-        "/orgs/datalab/", "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/", "/users/alice/",
+        "/orgs/datalab/", "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/",
+        "/users/alice/",
         "/workspaces/new/", "/workspaces/new/branches/", "/api/v2/job-requests/", "/api/v2/job-requests/ID/",
         "/api/v2/users/alice/", "/api/v2/workspaces/plain/statuses/"]  # fmt: skip
 WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
