@@ -4,7 +4,6 @@ CONTRACT section 3 names them all. A missing or malformed one stops the start wi
 """
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,8 +15,6 @@ from jobserver.domain import names
 from jobserver.errors import Fault, invalid
 
 _Names = Annotated[tuple[str, ...], NoDecode]
-_DSN = re.compile(r"https?://[^\s:@/]+(:[^\s@/]*)?@[^\s:@/]+(:\d+)?(/[^\s?#]*)?/\d+")
-_ENVIRONMENT = re.compile(r"[^\s/]{1,64}")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Networks = Annotated[tuple[_Network, ...], NoDecode]
 
@@ -101,20 +98,6 @@ class Settings(BaseSettings):
     @classmethod
     def _storage(cls, value: Any) -> Any:
         return value or None
-
-    @field_validator("sentry_dsn")
-    @classmethod
-    def _dsn(cls, value: str) -> str:
-        if value and not _DSN.fullmatch(value):
-            raise ValueError("expected a DSN such as https://key@sentry.example.org/1")
-        return value
-
-    @field_validator("sentry_environment")
-    @classmethod
-    def _environment(cls, value: str) -> str:
-        if value and not _ENVIRONMENT.fullmatch(value):
-            raise ValueError("expected a name such as production: up to 64 characters, without spaces and slashes")
-        return value
 
     @field_validator("base_url")
     @classmethod

@@ -30,7 +30,6 @@ OWNERS = {
     "pydantic_settings": {"config"},
     "github": {"service"},
     "requests": {"service"},
-    "sentry_sdk": {"service"},
     "httpx": {"runner", "cli"},
     "orjson": {"index", "service", "web"},
     "bottle": {"web"},
@@ -38,7 +37,8 @@ OWNERS = {
     "markupsafe": {"web"},
     "itsdangerous": {"web"},
     "prometheus_client": {"web"},
-    "granian": {"cli"},
+    "granian": {"web", "cli"},
+    "sentry_sdk": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }

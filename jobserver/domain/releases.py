@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import Field
 
 from jobserver.domain import names
-from jobserver.domain.documents import Document, Line, WorkspaceName, checked
+from jobserver.domain.documents import checked
+from jobserver.domain.values import Document, Line, WorkspaceName
 
 EVENT = "release.uploaded"
 MANIFEST = "metadata/manifest.json"

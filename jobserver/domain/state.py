@@ -53,6 +53,9 @@ class State(Main, Protocol):
     def referrers(self, kind: Kind, name: str) -> Sequence[str]:
         """Paths on ``main`` of the documents that name this org or project."""
 
+    def projects(self) -> Iterable[Project]:
+        """All that can be read."""
+
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain.names import backend_branch, is_request_id
+from jobserver.domain.names import Kind, backend_branch
 
 _COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
     " started_at, completed_at, updated_at, item"
 )
+LOOK_BACK = 400  # requests; so that no page grows with history
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _row(values: Sequence[Any]) -> Row:
     return Row(*fields)
 
 
-def _branches(sql: sqlite3.Connection, backends: Iterable[str]) -> list[int]:
+def branch_numbers(sql: sqlite3.Connection, backends: Iterable[str]) -> list[int]:
     wanted = {backend_branch(slug) for slug in backends}
     return [number for number, name in sql.execute("SELECT id, name FROM branches") if name in wanted]
 
@@ -112,7 +113,7 @@ def _branches(sql: sqlite3.Connection, backends: Iterable[str]) -> list[int]:
 def requests(sql: sqlite3.Connection, chosen: Filter, backends: Collection[str], limit: int) -> list[Row]:
     """Newest first. One more than ``limit`` if there are more."""
     shown = [chosen.backend] if chosen.backend else list(backends)
-    numbers = _branches(sql, [slug for slug in shown if slug in backends])
+    numbers = branch_numbers(sql, [slug for slug in shown if slug in backends])
     if not numbers:
         return []
     where, values = [f"branch IN ({','.join('?' * len(numbers))})"], list[Any](numbers)
@@ -192,7 +193,7 @@ def _actions(sql: sqlite3.Connection, branch: int, workspace: str) -> list[tuple
 
 def running(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[Row]:
     """What a runner has to look at, oldest first; of one person, or of everybody."""
-    numbers = _branches(sql, backends)
+    numbers = branch_numbers(sql, backends)
     marks = ",".join("?" * len(numbers))
     extra = " AND created_by = ?" if username else ""
     rows = sql.execute(
@@ -205,7 +206,7 @@ def running(sql: sqlite3.Connection, backends: Collection[str], username: str = 
 
 def request(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> tuple[Row, list[JobRow]] | None:
     """One with its jobs, in the order they were made."""
-    numbers = _branches(sql, backends)
+    numbers = branch_numbers(sql, backends)
     marks = ",".join("?" * len(numbers))
     found = sql.execute(
         f"SELECT {_COLUMNS}, branch FROM requests JOIN branches ON id = branch"
@@ -237,7 +238,7 @@ def _job(row: Sequence[Any]) -> JobRow:
 
 def job(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> JobRow | None:
     """Of several with one id (on different backends), the newest."""
-    numbers = _branches(sql, backends)
+    numbers = branch_numbers(sql, backends)
     marks = ",".join("?" * len(numbers))
     found = sql.execute(
         f"SELECT {_JOBS} FROM jobs WHERE identifier = ? AND branch IN ({marks}) ORDER BY created_at DESC LIMIT 1",
@@ -246,32 +247,35 @@ def job(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> 
     return None if found is None else _job(found)
 
 
-def resolve(sql: sqlite3.Connection, text: str) -> str | None:
-    """The request that a (partial) identifier means, if it means one only."""
-    text = text.strip().lower()
-    if is_request_id(text):
-        return text
-    found = sql.execute(
-        "SELECT identifier FROM requests WHERE identifier >= ? AND identifier < ? LIMIT 2", (text, text + "\U0010ffff")
-    ).fetchall()
-    return found[0][0] if len(found) == 1 and len(text) >= 4 else None
+def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tuple[Kind, str] | None:
+    """The request or the job that a (partial) identifier means, if it means one only.
 
+    A job's may be any word, so that it counts only where no workspace or action is called like it.
+    """
+    text = text.strip()
+    numbers = branch_numbers(sql, backends)
+    if len(text) < 4 or not numbers:
+        return None
+    marks = ",".join("?" * len(numbers))
 
-def durations(sql: sqlite3.Connection, backend: str, workspace: str, actions: Iterable[str]) -> dict[str, list[int]]:
-    """action -> how long its last successes took, microseconds, newest first, at most 10."""
-    numbers = _branches(sql, [backend])
-    found: dict[str, list[int]] = {}
-    for action in actions:
-        for number in numbers:
-            rows = sql.execute(
-                "SELECT completed_at - started_at FROM (SELECT status, started_at, completed_at FROM jobs"
-                " WHERE branch=? AND workspace=? AND action=? ORDER BY created_at DESC LIMIT 40)"
-                " WHERE status='succeeded' AND completed_at >= started_at LIMIT 10",
-                (number, workspace, action),
-            ).fetchall()
-            if rows:
-                found[action] = [row[0] for row in rows]
-    return found
+    def like(table: str, wanted: str) -> list[str]:
+        rows = sql.execute(
+            f"SELECT DISTINCT identifier FROM {table} WHERE identifier >= ? AND identifier < ?"
+            f" AND branch IN ({marks}) ORDER BY identifier LIMIT 2",
+            (wanted, wanted + "\U0010ffff", *numbers),
+        )
+        return [row[0] for row in rows]
+
+    lower = text.lower()
+    if len(found := like("requests", lower)) == 1:
+        return Kind.REQUEST, found[0]
+    named = (pair for number in numbers for pair in _actions(sql, number, ""))
+    if found or any(lower in action.lower() or lower in workspace for workspace, action in named):
+        return None
+    meant = {identifier for wanted in (text, lower) for identifier in like("jobs", wanted)}
+    exact = meant & {text, lower}
+    meant = exact or meant
+    return (Kind.JOB, meant.pop()) if len(meant) == 1 else None
 
 
 def previous(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Row | None:
@@ -279,6 +283,21 @@ def previous(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Ro
     chosen = Filter(workspace=row.workspace, before=(row.created_at, row.identifier))
     found = requests(sql, chosen, backends, 1)
     return found[0] if found else None
+
+
+def previous_success(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Row | None:
+    """The newest one on the same workspace before this one that succeeded, among the last few hundred."""
+    numbers = branch_numbers(sql, backends)
+    marks = ",".join("?" * len(numbers))
+    found = sql.execute(
+        "SELECT identifier, branch FROM (SELECT identifier, branch, status FROM requests"
+        " WHERE workspace = ? AND (created_at, identifier) < (?, ?)"
+        f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded'"
+        f" AND branch IN ({marks}) LIMIT 1",
+        (row.workspace, row.created_at, row.identifier, *numbers),
+    ).fetchone()
+    whole = request(sql, found[0], backends) if found else None
+    return whole[0] if whole else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +311,7 @@ class Queue:
 
 
 def queue(sql: sqlite3.Connection, backend: str) -> Queue:
-    numbers = _branches(sql, [backend])
+    numbers = branch_numbers(sql, [backend])
     if not numbers:
         return Queue()
     row = sql.execute(
@@ -306,7 +325,7 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
 def latest(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, JobRow]:
     """action -> its job that was made last, over all requests of the workspace."""
     found: dict[str, JobRow] = {}
-    for number in _branches(sql, backends):
+    for number in branch_numbers(sql, backends):
         for _, action in _actions(sql, number, workspace):
             row = sql.execute(
                 f"SELECT {_JOBS} FROM jobs WHERE branch=? AND workspace=? AND action=?"

@@ -5,7 +5,6 @@ to keep in step with them; this is a cache of the last 24 hours of it, brought u
 """
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,15 +13,13 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.permissions import Actor
 from jobserver.errors import conflict
+from jobserver.store.incoming import parse_commit
 from jobserver.store.objects import Objects
 from jobserver.store.repo import StateRepo
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
-_ENTRY = re.compile(rb"\nIdempotency-Key: ([0-9a-f]{32}) ([0-9a-f]{32})\n")
-_REQUEST = re.compile(rb"\nJob-Request: ([2-7a-z]{16})\n")
-_TIME = re.compile(rb"\ncommitter [^\n]*> (\d+) [+-]\d{4}\n")
-_PARENT = re.compile(rb"\nparent ([0-9a-f]{40})\n")
+_MOST = 10_000  # entries, before old ones are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +102,15 @@ class Ledger:
     def _read(self, branch: str, tip: str, oldest: datetime) -> None:
         commit, stop = tip, self._tips.get(branch)
         while commit != stop:
-            raw = self._objects.raw(bytes.fromhex(commit))
-            top, _, message = raw.partition(b"\n\n")
-            time, parent = _TIME.search(top + b"\n"), _PARENT.search(top)
-            at = datetime.fromtimestamp(int(time[1]), oldest.tzinfo) if time else oldest
-            if at < oldest:
+            found = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
+            if found.at < oldest:
                 break
-            if entry := _ENTRY.search(message):
-                request = _REQUEST.search(message)
-                named = request[1].decode() if request else ""
-                self._done[entry[1].decode()] = Done(branch, commit, entry[2].decode(), named, at)
-            if parent is None:
+            digest, _, body = found.trailer(TRAILER).partition(" ")
+            if body:
+                self._done[digest] = Done(branch, commit, body, found.trailer("Job-Request"), found.at)
+            if not found.parents:
                 break
-            commit = parent[1].decode()
+            commit = found.parents[0]
         self._tips[branch] = tip
-        if len(self._done) > 10_000:
+        if len(self._done) > _MOST:
             self._done = {digest: done for digest, done in self._done.items() if done.at >= oldest}

@@ -23,8 +23,8 @@ from typing import Annotated, BinaryIO
 from pydantic import Field, ValidationError
 
 from jobserver.domain import names
-from jobserver.domain.documents import Document, Slug, Time
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
+from jobserver.domain.values import Document, Slug, Time
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.store.disk import refused
 from jobserver.store.packs import sync_folder, write_all

@@ -31,9 +31,14 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.backends import Backends, Orgs
+from jobserver.web.pages.backends import Backends
+from jobserver.web.pages.invitations import InvitationLinks, Invitations
+from jobserver.web.pages.job_requests import JobRequests as JobRequestPages
+from jobserver.web.pages.jobs import Jobs as JobPages
 from jobserver.web.pages.live import Live as LivePages
+from jobserver.web.pages.orgs import Orgs
 from jobserver.web.pages.people import Identity, People
+from jobserver.web.pages.projects import Projects
 from jobserver.web.pages.releases import Releases as ReleasePages
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Sessions
@@ -114,7 +119,7 @@ def make_app(parts: Parts) -> Bottle:
     state_git = StateGit(parts.repo, parts.index, callers, dict(parts.environment))
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
     if parts.pages is not None and sessions is not None:
-        _add_pages(app, parts, parts.pages, sessions, visible, metrics)
+        endpoints.page = _add_pages(app, parts, parts.pages, sessions, visible, metrics).nowhere
     return app
 
 
@@ -128,7 +133,7 @@ def _sessions(parts: Parts) -> Sessions | None:
     return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
 
 
-def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> None:
+def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> Site:
     assets = Assets()
     stand = Stand(
         parts.repo,
@@ -156,7 +161,11 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
     People(site, more.identity, more.membership)
     Work(site)
+    JobPages(site, JobRequestPages(site))
     Backends(site)
     Orgs(site)
+    Projects(site)
+    Invitations(site, InvitationLinks(more.secret_key, parts.base_url))
     ReleasePages(site)
     Workspaces(site)
+    return site

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bottle import Bottle, HTTPError, HTTPResponse, request
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from jobserver.errors import Error
 from jobserver.store import canonical
@@ -45,8 +45,10 @@ class Endpoints:
         """``as_of``: how new the state is that is read from now on, where that is not just now."""
         self._as_of = as_of
         self._app, self._callers, self._metrics = app, callers, metrics
-        app.default_error_handler = _unexpected
+        self.page: Callable[[int], HTTPResponse] | None = None  # what people get at a URL that nobody has
+        app.default_error_handler = self._unexpected
         app.catchall = True
+        app.add_hook("after_request", _harden)
 
     def add(self, endpoint: Endpoint) -> None:
         def call(**parts: str) -> HTTPResponse:
@@ -61,6 +63,16 @@ class Endpoints:
         self._app.route(endpoint.path, "ANY", call)
         if endpoint.path.endswith("/"):
             self._app.route(endpoint.path.removesuffix("/"), "ANY", http.slash)
+
+    def _unexpected(self, error: HTTPError) -> HTTPResponse | bytes:
+        """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
+        if self.page is not None and "text/html" in (http.header("Accept") or ""):
+            return self.page(error.status_code)
+        reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
+        reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
+        error.set_header("Content-Type", "application/json")
+        body: bytes = reply.body
+        return body
 
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
         try:
@@ -82,10 +94,8 @@ class Endpoints:
             return http.answer({"detail": "a bug in the server; it has been logged"}, 500)
 
 
-def _unexpected(error: HTTPError) -> bytes:
-    """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
-    reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
-    reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
-    error.set_header("Content-Type", "application/json")
-    body: bytes = reply.body
-    return body
+def _harden() -> None:
+    """What every answer has that does not say otherwise: nothing of it is a page that may do anything."""
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers.setdefault("X-Content-Type-Options", "nosniff")

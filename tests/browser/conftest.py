@@ -1,4 +1,8 @@
-"""Debian's Chromium on a real server with a real runner. Where there is none, this says so and the rest runs."""
+"""Debian's Chromium on a real server with a real runner. Where there is none, this says so and the rest runs.
+
+Each page is looked at on a desktop in light colours and on a phone in dark ones; with ALL_LOOKS set (`make pictures`),
+every screenshot is made in all four looks.
+"""
 
 import os
 import shutil
@@ -6,7 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -15,18 +21,26 @@ from tests.e2e.harness import Site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
+SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 360, "height": 740}}
+SCHEMES: tuple[Any, ...] = ("light", "dark")
+LOOKS = ["desktop-light", "phone-dark"]
+ALL_LOOKS = [f"{size}-{scheme}" for size in SIZES for scheme in SCHEMES] if os.environ.get("ALL_LOOKS") else LOOKS
+AXE = (Path(__file__).parent / "axe" / "axe-4.14.1.min.js").read_text()
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 STUDY = f"""\
 version: "4.0"
+# What the tests run.
 actions:
-  generate_cohort: {{run: python:latest python generate.py}}
-  prepare_tables: {{needs: [generate_cohort], run: python:latest python generate.py}}
-  model_admissions: {{needs: [prepare_tables], run: python:latest python generate.py}}
-  model_deaths: {{needs: [prepare_tables], run: python:latest python generate.py}}
+  generate_cohort: {{run: python:latest python analysis/generate.py}}
+  prepare_tables: {{needs: [generate_cohort], run: python:latest python analysis/generate.py}}
+  model_admissions_by_age_band_and_region: {{needs: [prepare_tables], run: python:latest python analysis/generate.py}}
+  model_deaths: {{needs: [prepare_tables], run: python:latest python analysis/generate.py}}
   breaks: {{needs: [generate_cohort], run: python:latest python -c 'raise SystemExit(3)'}}
-  report: {{needs: [model_admissions, model_deaths], run: python:latest python generate.py}}
+  report:
+    needs: [model_admissions_by_age_band_and_region, model_deaths]
+    run: python:latest python analysis/generate.py
   waits: {{run: sleep 60}}
-  hostile: {{run: "python:latest python generate.py {HOSTILE}"}}
+  hostile: {{run: "python:latest python analysis/generate.py {HOSTILE}"}}
 """
 
 
@@ -44,7 +58,7 @@ def chromium() -> Iterator[Browser]:
 def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     generate = "import time; time.sleep(0.6); open('out.txt', 'w').write('done')\n"
-    made.study("heart-study", {"project.yaml": STUDY, "generate.py": generate})
+    made.study("heart-study", {"project.yaml": STUDY, "analysis/generate.py": generate})
     made.start()
     with (made.folder / "runner.log").open("wb") as log:
         runner = subprocess.Popen(
@@ -67,31 +81,38 @@ def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
     made.check_record()
 
 
-@pytest.fixture(params=["desktop-light", "phone-dark"])
+@pytest.fixture(params=LOOKS)
 def look(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
 
 
 @pytest.fixture
-def context(chromium: Browser, look: str) -> Iterator[BrowserContext]:
-    size = {"width": 1280, "height": 900} if look.startswith("desktop") else {"width": 360, "height": 740}
-    scheme = "dark" if look.endswith("dark") else "light"
-    made = chromium.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context(reduced_motion="reduce")
     yield made
     made.close()
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """Whatever a page logs or throws fails the test."""
+def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """In the test's ``look``, if it has one. Whatever a page logs or throws fails the test."""
+    with watched(context) as made:
+        looks = request.fixturenames
+        wear(made, request.getfixturevalue("look") if "look" in looks else LOOKS[0])
+        yield made
+
+
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[Page]:
     made = context.new_page()
     made.set_default_timeout(20_000)
     said: list[str] = []
     made.on("pageerror", lambda error: said.append(str(error)))
     made.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     yield made
-    unexpected = [text for text in said if not any(code in text for code in ("400 (", "404 (", "ERR_FAILED"))]
+    expected = ("400 (", "403 (", "404 (", "429 (", "ERR_FAILED")
+    unexpected = [text for text in said if not any(code in text for code in expected)]
     assert not unexpected, unexpected
 
 
@@ -101,6 +122,41 @@ def log_in(page: Page, site: Site, who: str) -> None:
     page.wait_for_url(f"{site.url}/")
 
 
+def wear(page: Page, look: str) -> None:
+    size, scheme = look.split("-")
+    page.set_viewport_size(SIZES[size])
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+
+
+def accessible(page: Page) -> None:
+    """axe-core finds nothing; run in the page's own world by the browser's debugger, which no policy stops."""
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    said = [
+        f"{one['id']}: {[node['html'][:120] + ' ' + node['failureSummary'][:200] for node in one['nodes'][:3]]}"
+        for one in found["violations"]
+    ]
+    assert not said, "\n".join(said)
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1], f"wider than the window: {width}"
+
+
 def shoot(page: Page, look: str, name: str) -> None:
+    """In this look; with ALL_LOOKS in both schemes, since the other size is another run of the test."""
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
+    size = look.split("-")[0]
+    for one in [look, *(other for other in ALL_LOOKS if other.startswith(size) and other != look)]:
+        wear(page, one)
+        page.screenshot(path=SHOTS / f"{name}-{one}.png", full_page=True)
+    wear(page, look)
+
+
+def inspect(page: Page, name: str) -> None:
+    """A page at rest: accessible, and shot, in every look, without asking for it anew."""
+    SHOTS.mkdir(exist_ok=True)
+    for one in ALL_LOOKS:
+        wear(page, one)
+        if one in LOOKS:
+            accessible(page)
+        page.screenshot(path=SHOTS / f"{name}-{one}.png", full_page=True)
+    wear(page, LOOKS[0])

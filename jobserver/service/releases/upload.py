@@ -1,7 +1,7 @@
 """Taking a release: looked through, durable where nobody sees it, recorded in git, and only then given its name.
 
 In this order, because each step can be finished by whoever comes after a crash: what is durable and not recorded is
-recorded, what is recorded gets its name (docs/decisions/0013-releases.md).
+recorded, what is recorded gets its name (docs/decisions/0014-releases-are-recorded.md).
 """
 
 import logging

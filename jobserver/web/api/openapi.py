@@ -67,9 +67,9 @@ _REPORTED: _Schema = {
     "completed_at": _MAYBE_TIME,
 }
 _MORE: _Schema = {
-    "run_command": _MAYBE_TEXT,
-    "trace_context": {"type": ["object", "null"]},
-    "metrics": {"type": ["object", "null"]},
+    "run_command": {**_MAYBE_TEXT, "description": "Cut at 8 KiB."},
+    "trace_context": {"type": ["object", "null"], "description": "Over 16 KiB of JSON: replaced by a note of that."},
+    "metrics": {"type": ["object", "null"], "description": "Over 16 KiB of JSON: replaced by a note of that."},
     "requires_db": {"type": ["boolean", "null"]},
 }
 _ROLES = {
@@ -144,16 +144,15 @@ _REFUSALS = {
     "405": _reply("This method is not for this URL.", _reference("Detail")),
     "409": _reply("Right for another state, or an Idempotency-Key of another body.", _reference("Detail")),
     "413": _reply("The body is over 10 MiB.", _reference("Detail")),
+    "429": _reply("Too many invalid tokens came from this address; try again after Retry-After.", _reference("Detail")),
     "503": _reply("Not now; try again after Retry-After seconds.", _reference("Detail")),
 }
 
 
 def _operation(text: str, replies: _Schema, *refusals: str, **more: Any) -> _Schema:
-    return {
-        "summary": text,
-        "responses": replies | {code: _REFUSALS[code] for code in ("403", "503", *refusals)},
-        **more,
-    }
+    """``security=[]``: open to everybody, so nobody is refused for who they are."""
+    usual = ("503",) if more.get("security") == [] else ("403", "429", "503")
+    return {"summary": text, "responses": replies | {code: _REFUSALS[code] for code in (*usual, *refusals)}, **more}
 
 
 def _body(schema: _Schema, required: bool = True) -> _Schema:

@@ -3,6 +3,8 @@
 The workspace first, as job-server had it, also for who has no token; then the token; then what came with it.
 """
 
+import contextlib
+
 from bottle import HTTPResponse
 
 from jobserver.domain.permissions import Actor, ActorKind
@@ -45,9 +47,8 @@ class Releases:
 
 
 def _user() -> str:
-    """Backend-User; many send UTF-8, though HTTP's headers are Latin-1."""
+    """Backend-User; many send UTF-8, though HTTP's headers are Latin-1. What the server could not hand on is nobody."""
     value = (http.header("Backend-User") or "").strip()
-    try:
-        return value.encode("latin-1").decode("utf-8").strip()
-    except UnicodeError:
-        return value
+    with contextlib.suppress(UnicodeError):
+        value = value.encode("latin-1").decode("utf-8").strip()
+    return "" if value == "?" else value

@@ -1,6 +1,6 @@
-"""When a request may begin and end, from how long its actions took before; and how sure that is. Pure."""
+"""When a request may begin and end, from past runs; and how sure that is. Pure; times are microseconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,46 +11,87 @@ _SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """Expected ``at``, since 1970; by the quickest and slowest of past runs, between ``low`` and ``high``.
+
+    ``sureness`` says in words what that rests on."""
+
+    at: int
+    low: int
+    high: int
+    sureness: str
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """Microseconds since 1970. ``known`` of ``actions`` have run before; with none, nothing is said."""
+    """None: nothing is known, or it is over."""
 
-    ends: int | None
-    known: int
-    actions: int
-
-    @property
-    def sureness(self) -> str:
-        if self.known < self.actions:
-            return f"a guess: {self.known} of {self.actions} actions have run before"
-        return "from past runs"
+    starts: Moment | None = None
+    ends: Moment | None = None
 
 
-def estimate(
-    jobs: Sequence[JobRow], needs: Mapping[str, Sequence[str]], past: Mapping[str, Sequence[int]], now: int
-) -> Estimate:
-    """By the longest chain of needs of what is not finished; other people's jobs are not looked into."""
-    left: dict[str, int] = {}
-    open_jobs = [job for job in jobs if job.status not in lifecycle.FINISHED]
-    known = 0
-    for job in open_jobs:
-        took = past.get(job.action)
-        known += bool(took)
-        usual = int(median(took)) if took else 0
-        ran = now - job.started_at if job.started_at is not None else 0
-        left[job.action] = max(usual - ran, _SECOND)
-    if not open_jobs or not known:
-        return Estimate(None, known, len(open_jobs))
-    ends: dict[str, int] = {}
-    for _ in range(len(left)):  # needs have no cycles
-        for action, rest in left.items():
-            waits = [ends.get(need, 0) for need in needs.get(action, ()) if need in left]
-            ends[action] = max(waits, default=0) + rest
-    return Estimate(now + max(ends.values()), known, len(open_jobs))
+def begin(created_at: int, now: int, waits: Sequence[int], backend: str) -> Moment | None:
+    """``waits``: how long the last requests on the backend waited. None if none is known, or all waited less."""
+    left = [wait for wait in waits if created_at + wait > now]
+    if not left:
+        return None
+    low, middle, high = min(left), int(median(left)), max(left)
+    if len(left) < len(waits):
+        said = f"it has waited longer than {len(waits) - len(left)} of the last {len(waits)} on {backend} did"
+    else:
+        said = f"from the last {_count(len(waits), 'request')} on {backend}"
+    return Moment(created_at + middle, created_at + low, created_at + high, said)
+
+
+def end(
+    actions: Mapping[str, JobRow | None],
+    needs: Mapping[str, Sequence[str]],
+    past: Mapping[str, Sequence[int]],
+    starts: Moment | None,
+    now: int,
+) -> Moment | None:
+    """By the longest chain of needs of what is not finished. ``past``: action -> how long its last successes took.
+
+    ``actions``: each with its job, if the runner has made one. None if nothing is known, or nothing is left."""
+    left = {action: job for action, job in actions.items() if job is None or job.status not in lifecycle.FINISHED}
+    known = [action for action in left if past.get(action)]
+    if not known:
+        return None
+
+    def chain(pick: Callable[[Sequence[int]], float]) -> int:
+        ends: dict[str, int] = {}
+
+        def rest(action: str) -> int:
+            job = left[action]
+            usual = int(pick(past[action])) if past.get(action) else 0
+            ran = now - job.started_at if job is not None and job.started_at is not None else 0
+            return max(usual - ran, _SECOND)
+
+        for _ in left:  # needs have no cycles: each round settles at least one more
+            before = dict(ends)
+            for action in left:
+                waits = [ends.get(need, 0) for need in needs.get(action, ()) if need in left]
+                ends[action] = max(waits, default=0) + rest(action)
+            if ends == before:
+                break
+        return max(ends.values())
+
+    first = (starts.at, starts.low, starts.high) if starts else (now, now, now)
+    if len(known) < len(left):
+        said = f"a guess: only {len(known)} of {_count(len(left), 'action')} have run here before"
+    else:
+        runs = min(len(past[action]) for action in known)
+        said = f"from {_count(runs, 'past run')}" + (" of each action" if len(known) > 1 else "")
+    return Moment(first[0] + chain(median), first[1] + chain(min), first[2] + chain(max), said)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A job on the timeline: three stretches, in percent of the whole, from its making on."""
+    """A job on the timeline: three stretches, in percent of the whole, from the request's making on."""
 
     job: JobRow
     start: float
@@ -63,15 +104,15 @@ def timeline(jobs: Sequence[JobRow], created_at: int, now: int) -> list[Bar]:
     whole = max(max(ends, default=now) - created_at, 1)
     bars = []
     for job in jobs:
-        end = job.completed_at or now
-        begin = job.started_at or end
+        last = job.completed_at or now
+        first = job.started_at or last
         start = max(job.created_at - created_at, 0)
         bars.append(
             Bar(
                 job,
                 100 * start / whole,
-                100 * max(begin - max(job.created_at, created_at), 0) / whole,
-                100 * max(end - begin, 0) / whole,
+                100 * max(first - max(job.created_at, created_at), 0) / whole,
+                100 * max(last - first, 0) / whole,
             )
         )
     return bars

@@ -1,23 +1,32 @@
-"""A pipeline as a picture: actions in layers by what they need, as numbers for an SVG. Pure."""
+"""A pipeline as pictures, in numbers for SVG: from left to right, and from top to bottom for narrow windows. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, PAD = 190, 40, 46, 14, 8
+# Pixels. A name is set in a fixed width, so that its length is known here.
+_CHAR, _SIGN, _PAD, _LINE, _STATE = 7.6, 34, 6, 16, 30
+_GAP_X, _GAP_Y, _INDENT, _TALL_WIDTH = 44, 12, 18, 330
+_MOST_CHARS, _LEAST_CHARS, _MOST_INDENTS = 28, 12, 7
+_MOST_REDUCED = 300  # actions; finding what is implied takes time that grows with the square
+_ORDER = ("failed", "running", "pending", "unknown", "succeeded")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Left upper corner in pixels."""
+    """Left upper corner. ``lines``: the name, in one or two."""
 
     action: str
+    status: str
+    lines: Sequence[str]
     x: int
     y: int
-    status: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Layout:
     """``edges`` are SVG paths."""
 
     width: int
@@ -26,40 +35,120 @@ class Picture:
     edges: Sequence[str]
 
 
-def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture:
-    """``needs``: action -> what it needs, of those that are shown; others are left out."""
-    layers: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``counts``: (status, how many actions are in it), worst first: the picture's legend."""
 
-    def layer(action: str) -> int:
-        # Needs have no cycles: project.yaml with one is refused.
+    wide: Layout
+    tall: Layout
+    counts: Sequence[tuple[str, int]]
+
+
+def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture:
+    """``needs``: action -> what it needs; of those, what is no key is left out."""
+    known = {action: [need for need in some if need in needs] for action, some in needs.items()}
+    layers = _layers(known)
+    drawn = _direct(known, layers)
+    counts = Counter(statuses.get(action, "unknown") for action in known)
+    return Picture(
+        _wide(drawn, layers, statuses),
+        _tall(drawn, layers, statuses),
+        sorted(counts.items(), key=lambda one: _ORDER.index(one[0]) if one[0] in _ORDER else len(_ORDER)),
+    )
+
+
+def _layers(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """How deep each action is, each after what it needs. There are no cycles: project.yaml with one is refused."""
+    layers: dict[str, int] = {}
+    for action in needs:
         stack = [action]
         while stack:
             at = stack[-1]
-            waiting = [need for need in needs[at] if need in needs and need not in layers]
-            if waiting:
+            if waiting := [need for need in needs[at] if need not in layers]:
                 stack += waiting
             else:
-                layers[at] = 1 + max((layers[need] for need in needs[at] if need in needs), default=-1)
+                layers.setdefault(at, 1 + max((layers[need] for need in needs[at]), default=-1))
                 stack.pop()
-        return layers[action]
+    return layers
 
-    columns: dict[int, list[str]] = {}
-    for action in needs:
-        columns.setdefault(layers[action] if action in layers else layer(action), []).append(action)
-    places = {
-        action: (PAD + column * (WIDTH + GAP_X), PAD + row * (HEIGHT + GAP_Y))
-        for column, actions in columns.items()
-        for row, action in enumerate(actions)
+
+def _direct(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
+    """The needs without those that another need implies: a picture says enough with fewer lines."""
+    if len(needs) > _MOST_REDUCED:
+        return {action: list(needs[action]) for action in layers}
+    above: dict[str, set[str]] = {}
+    for action in layers:
+        above[action] = {*needs[action]}.union(*(above[need] for need in needs[action]))
+    return {
+        action: [need for need in needs[action] if not any(need in above[other] for other in needs[action])]
+        for action in layers
     }
+
+
+def _wide(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int], statuses: Mapping[str, str]) -> Layout:
+    columns: dict[int, list[str]] = {}
+    for action, layer in layers.items():
+        columns.setdefault(layer, []).append(action)
+    rows: dict[str, float] = {}
+    for layer in sorted(columns):
+        columns[layer].sort(key=lambda action: _mean([rows[need] for need in needs[action]]))
+        rows.update({action: row for row, action in enumerate(columns[layer])})
+    lines = {action: _lines(action, _MOST_CHARS) for action in layers}
+    height = _height(lines.values())
+    tallest = max((len(some) for some in columns.values()), default=1)
+    whole = tallest * (height + _GAP_Y) - _GAP_Y
+    nodes: dict[str, Node] = {}
+    x = _PAD
+    for layer in sorted(columns):
+        chars = max(_LEAST_CHARS, *(len(line) for action in columns[layer] for line in lines[action]))
+        width = round(_SIGN + chars * _CHAR + _PAD * 2)
+        top = _PAD + (whole - len(columns[layer]) * (height + _GAP_Y) + _GAP_Y) // 2
+        for row, action in enumerate(columns[layer]):
+            y = top + row * (height + _GAP_Y)
+            nodes[action] = Node(action, statuses.get(action, "unknown"), lines[action], x, y, width, height)
+        x += width + _GAP_X
+    edges = [_curve(nodes[need], nodes[action]) for action, some in needs.items() for need in some]
+    return Layout(x - _GAP_X + _PAD, whole + _PAD * 2, list(nodes.values()), edges)
+
+
+def _curve(start: Node, end: Node) -> str:
+    x1, y1 = start.x + start.width, start.y + start.height // 2
+    x2, y2 = end.x, end.y + end.height // 2
+    bend = max(_GAP_X // 2, (x2 - x1) // 2)
+    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
+
+
+def _tall(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int], statuses: Mapping[str, str]) -> Layout:
+    nodes: dict[str, Node] = {}
+    y = _PAD
+    for action, layer in layers.items():
+        x = _PAD + _INDENT * min(layer, _MOST_INDENTS)
+        width = _TALL_WIDTH - _PAD - x
+        lines = _lines(action, int((width - _SIGN - _PAD * 2) / _CHAR))
+        nodes[action] = Node(action, statuses.get(action, "unknown"), lines, x, y, width, _height([lines]))
+        y += nodes[action].height + _GAP_Y
     edges = []
     for action, some in needs.items():
-        for need in some:
-            if need in places:
-                (x1, y1), (x2, y2) = places[need], places[action]
-                x1, y1, y2 = x1 + WIDTH, y1 + HEIGHT // 2, y2 + HEIGHT // 2
-                bend = max(GAP_X // 2, (x2 - x1) // 2)
-                edges.append(f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}")
-    nodes = [Node(action, *places[action], statuses.get(action, "unknown")) for action in needs]
-    width = PAD * 2 + max(columns, default=0) * (WIDTH + GAP_X) + WIDTH
-    tallest = max((len(actions) for actions in columns.values()), default=1)
-    return Picture(width, PAD * 2 + tallest * HEIGHT + (tallest - 1) * GAP_Y, nodes, edges)
+        for start, end in ((nodes[need], nodes[action]) for need in some):
+            x1, y1, y2 = start.x + _INDENT // 2, start.y + start.height, end.y + end.height // 2
+            edges.append(
+                f"M{x1} {y1}V{y2 - 6}Q{x1} {y2} {x1 + 6} {y2}H{end.x}" if end.x > x1 else f"M{x1} {y1}V{end.y}"
+            )
+    return Layout(_TALL_WIDTH, y - _GAP_Y + _PAD, list(nodes.values()), edges)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _height(names: Iterable[Sequence[str]]) -> int:
+    return _STATE + _LINE * max((len(lines) for lines in names), default=1)
+
+
+def _lines(name: str, limit: int) -> tuple[str, ...]:
+    """In two lines if it is long, parted at a sign if there is one; what is longer still is cut."""
+    if len(name) <= limit:
+        return (name,)
+    cut = max((name.rfind(sign, limit // 2, limit) + 1 for sign in "_-."), default=0) or limit
+    rest = name[cut:]
+    return (name[:cut], rest if len(rest) <= limit else f"{rest[: limit - 1]}…")

@@ -10,7 +10,7 @@ from bottle import HTTPResponse, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobserver.web.pages import words
+from jobserver.web.pages import source, words
 from jobserver.web.pages.assets import Assets
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -35,7 +35,7 @@ class Renderer:
             auto_reload=False,
         )
         self._env.globals.update(asset=assets.url, words=words)
-        self._env.filters.update(when=when, clock=words.clock)
+        self._env.filters.update(when=when, clock=words.clock, diff=source.diff)
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         return self._env.get_template(template).render(values)

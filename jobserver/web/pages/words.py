@@ -43,6 +43,7 @@ CODES = {
         "Try again; if it stays, tell its operator.",
     ),
     "killed_by_admin": ("An administrator ended it.", "Ask them, or run it again."),
+    "marked_as_failed": ("An administrator marked it as failed, because its runner lost it.", "Run it again."),
     "stale_codelists": ("The study's codelists are out of date.", "Update them, commit, and run it again."),
     "job_error": ("The job could not be begun as project.yaml describes it.", "Read the message; mend project.yaml."),
 }
@@ -97,6 +98,31 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
+def navigation(is_admin: bool) -> list[tuple[str, str]]:
+    """(what it is called, its URL) of the pages that every page leads to."""
+    found = [("Event log", "/jobs/"), ("Status", "/status/"), ("Projects", "/orgs/")]
+    return [*found, ("Backends", "/backends/"), ("People", "/users/")] if is_admin else found
+
+
+def request_tabs(identifier: str) -> list[tuple[str, str]]:
+    return [("Overview", f"/job-requests/{identifier}/"), ("Audit", f"/job-requests/{identifier}/audit/")]
+
+
+def job_tabs(identifier: str) -> list[tuple[str, str]]:
+    return [("Overview", f"/jobs/{identifier}/"), ("Audit", f"/jobs/{identifier}/audit/")]
+
+
+def backend_tabs(slug: str, is_admin: bool) -> list[tuple[str, str]]:
+    found = [("Status", "/status/"), ("Audit", f"/backends/{slug}/audit/")]
+    return [found[0], ("Settings", f"/backends/{slug}/"), found[1]] if is_admin else found
+
+
+def project_tabs(name: str, can_manage: bool, can_look_into: bool) -> list[tuple[str, str]]:
+    found = [("Project", f"/orgs/{name}/")]
+    found += [("Settings", f"/orgs/{name}/settings/")] if can_manage else []
+    return found + ([("Audit", f"/orgs/{name}/audit/")] if can_look_into else [])
+
+
 def workspace_tabs(name: str, has_releases: bool) -> list[tuple[str, str]]:
     """(what it is called, its URL) of a workspace's views."""
     found = [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), ("Audit", f"/{name}/audit/")]
@@ -107,7 +133,19 @@ def meaning(code: str) -> tuple[str, str]:
     return CODES.get(code, ("", ""))
 
 
-def raised(flags: "dict[str, dict[str, object]]") -> list[str]:
-    """What a runner's flags say of it, in words."""
+def raised(flags: "dict[str, dict[str, object]]") -> list[tuple[str, datetime | None]]:
+    """What a runner's flags say of it, in words, and since when if it says that."""
     off = (None, "", False, "false", "False", "off", "no")
-    return [words for flag, words in FLAGS.items() if flag in flags and flags[flag].get("v") not in off]
+    return [
+        (words, _since(flags[flag].get("ts")))
+        for flag, words in FLAGS.items()
+        if flag in flags and flags[flag].get("v") not in off
+    ]
+
+
+def _since(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

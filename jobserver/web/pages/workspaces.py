@@ -1,24 +1,30 @@
 """The pages of workspaces: making one, asking for jobs on it, its past, its switches."""
 
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
 import orjson
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
 from jobserver.domain import names
-from jobserver.domain.documents import Workspace
+from jobserver.domain.documents import PipelineAction, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
-from jobserver.errors import Code, Error, Fault, not_found
+from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter, Row
 from jobserver.service.studies.base import Study
-from jobserver.web.pages import history
+from jobserver.web.pages import history, source
 from jobserver.web.pages.graph import picture
+from jobserver.web.pages.preview import Preview, would_run
 from jobserver.web.pages.releases import may_see
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
-_PAGE = 25
+_MOST_BRANCHES = 2000
+_MENDED_HERE = (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND)  # shown on the form, which keeps what was chosen
+_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
 
 class Workspaces:
@@ -29,13 +35,13 @@ class Workspaces:
         site.add("/workspaces/new/", self.new, self.create)
         site.add("/workspaces/new/branches/", self.branches)
         site.add("/<name>/", self.show, self.ask)
-        site.add("/<name>/logs/", self.logs)
         site.add("/<name>/switch/", post=self.switch)
         site.add("/<name>/audit/", self.audit)
 
     # Making one
 
-    def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
+    def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
+        """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
         _ = look.actor  # also where pages are public
         known = sorted({one.repo for one in look.directory.workspaces.values()})
         projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
@@ -50,10 +56,15 @@ class Workspaces:
             projects=projects,
             databases=databases or ["full", "slice"],
             wanted=wanted,
+            branches=branches,
+            said=said,
             error=error,
         )
 
     def create(self, look: Look) -> HTTPResponse:
+        if text("what") == "branches":  # the picker's way without JavaScript
+            found, problem = self._branches(text("repo", 500))
+            return self.new(look, None, found, problem or f"{len(found)} branches: type to choose.")
         name = text("name", 200).lower()
         try:
             repo = self._stand.studies.check_repo(text("repo", 500))
@@ -62,7 +73,7 @@ class Workspaces:
             command = c.AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
             self._stand.gate.submit(look.actor, command, "web")
         except Error as error:
-            if error.code in (Code.UNAVAILABLE, Code.UNAUTHENTICATED):
+            if error.code not in _MENDED_HERE:
                 raise
             return self.new(look, error)
         return redirect(f"/{name}/")
@@ -70,13 +81,17 @@ class Workspaces:
     def branches(self, look: Look) -> HTTPResponse:
         """For the branch picker."""
         _ = look.actor
-        try:
-            found = [branch.name for branch in self._stand.studies.branches(text("repo", 500))]
-            data: dict[str, object] = {"branches": found[:2000]}
-        except Error as error:
-            data = {"branches": [], "problem": str(error)}
+        found, problem = self._branches(text("repo", 500))
+        data = {"branches": found, "problem": problem}
         headers = {"Content-Type": "application/json", **self._stand.render.headers()}
         return HTTPResponse(orjson.dumps(data), 200, headers)
+
+    def _branches(self, repo: str) -> tuple[list[str], str]:
+        """Their names; or none, and why."""
+        try:
+            return [branch.name for branch in self._stand.studies.branches(repo)][:_MOST_BRANCHES], ""
+        except Error as error:
+            return [], str(error)
 
     # One
 
@@ -101,11 +116,10 @@ class Workspaces:
         with self._stand.index.view() as sql:
             latest = pages.latest(sql, name, slugs)
             recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
-        needs = {
-            action: list(one.needs)
-            for action, one in (study.pipeline.actions.items() if study else ())
-            if action != RUN_ALL
-        }
+        actions = study.pipeline.actions if study else {}
+        needs = {action: list(one.needs) for action, one in actions.items() if action != RUN_ALL}
+        backend = text("backend", 64) or self._usual(recent, [one.slug for one in backends])
+        chosen = [action for action in texts("actions") or texts("requested_actions") if action in actions]
         return self._site.page(
             look,
             "workspace.html",
@@ -116,18 +130,35 @@ class Workspaces:
             study=study,
             problem=problem,
             backends=backends,
-            usual=self._usual(recent, [one.slug for one in backends]),
+            backend=backend,
+            databases=dict.fromkeys([workspace.db, *(db for one in backends for db in one.databases)]),
+            database=text("database_name", 64) or workspace.db,
+            is_forced=bool(text("force_run_dependencies")),
+            will_notify=bool(text("will_notify")) if chosen or error else workspace.should_notify,
             latest=latest,
+            latest_links={action: job.identifier for action, job in latest.items()},
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
             picture=picture(needs, {action: job.status for action, job in latest.items()}) if needs else None,
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
             has_releases=self._stand.releases is not None and may_see(look, workspace),
-            chosen=texts("actions") or texts("requested_actions"),
+            chosen=chosen,
+            preview=self._preview(name, chosen, study, backend) if study and chosen else None,
+            yaml=source.yaml(study.source, workspace.repo, study.sha) if study else "",
             error=error,
             run_all=RUN_ALL,
         )
+
+    def _preview(self, name: str, chosen: list[str], study: Study, backend: str) -> Preview:
+        with self._stand.index.view() as sql:
+            jobs = pages.latest(sql, name, [backend])
+        pipeline = {
+            action: PipelineAction(needs=tuple(one.needs), run=one.run)
+            for action, one in study.pipeline.actions.items()
+        }
+        done = [action for action, job in jobs.items() if job.status == "succeeded"]
+        return would_run(chosen, pipeline, done, bool(text("force_run_dependencies")))
 
     def _usual(self, recent: list[Row], slugs: list[str]) -> str:
         """The backend that was used last here; or else one that somebody runs."""
@@ -143,6 +174,9 @@ class Workspaces:
 
     def ask(self, look: Look, name: str) -> HTTPResponse:
         workspace = self._find(look, name)
+        if text("what") == "preview":
+            kept = [(key, value) for key in _CHOICES for value in texts(key)]
+            return redirect(f"/{name}/?{urlencode(kept)}#would-run")
         try:
             written = self._stand.requests.ask(
                 look.actor,
@@ -156,7 +190,7 @@ class Workspaces:
                 key=once(look.actor),
             )
         except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT):
+            if error.code not in _MENDED_HERE:
                 raise
             return self.show(look, name, error)
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
@@ -164,23 +198,20 @@ class Workspaces:
     def switch(self, look: Look, name: str) -> HTTPResponse:
         self._find(look, name)
         what, on = text("what"), bool(text("on"))
-        if what == "archived":
-            command = c.ChangeWorkspace(name, archived=on)
-        else:
-            command = c.ChangeWorkspace(name, should_notify=on)
+        commands = {
+            "archived": c.ChangeWorkspace(name, archived=on),
+            "notify": c.ChangeWorkspace(name, should_notify=on),
+        }
+        if what not in commands:
+            raise invalid("expected archived or notify", "what")
+        command = commands[what]
         self._stand.gate.submit(look.actor, command, "web")
         return redirect(f"/{name}/")
 
-    def logs(self, look: Look, name: str) -> HTTPResponse:
-        self._find(look, name)
-        query = text("q", 100)
-        return redirect(f"/jobs/?workspace={name}" + (f"&q={query}" if query else ""))
-
     def audit(self, look: Look, name: str) -> HTTPResponse:
-        self._find(look, name)
+        workspace = self._find(look, name)
         paths = [names.main_path(Kind.WORKSPACE, name)]
         found = history.entries(self._stand.repo, names.MAIN, paths)
-        subject = f"Workspace {name}"
         return self._site.page(
-            look, "audit.html", title=f"Audit: {subject}", subject=subject, back=f"/{name}/", entries=found
+            look, "audit_workspace.html", title=f"Audit of {name}", workspace=workspace, entries=found
         )

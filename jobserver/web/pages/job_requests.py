@@ -1,0 +1,182 @@
+"""The page of a job request, and what can be done with one: cancel it, run it again, see who did what when."""
+
+import sqlite3
+
+from bottle import HTTPResponse
+
+from jobserver.domain import lifecycle, names
+from jobserver.domain.documents import JobRequest
+from jobserver.domain.names import Area, Place, backend_branch
+from jobserver.domain.permissions import Permission
+from jobserver.errors import invalid, not_found
+from jobserver.index import outlook, pages
+from jobserver.index.pages import JobRow, Row
+from jobserver.service.requests import Seen
+from jobserver.web.pages import estimate, history, source, versions, words
+from jobserver.web.pages.graph import picture
+from jobserver.web.pages.past import as_rows
+from jobserver.web.pages.preview import would_run
+from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
+
+_ERROR = "__error__"  # the action under which a runner reports a request that it could not begin
+_WAITS = 20
+
+
+class JobRequests:
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/job-requests/<identifier>/", self.show)
+        site.add("/job-requests/<identifier>/cancel/", post=self.cancel)
+        site.add("/job-requests/<identifier>/rerun/", post=self.rerun)
+        site.add("/job-requests/<identifier>/audit/", self.audit)
+
+    def show(self, look: Look, identifier: str) -> HTTPResponse:
+        at = text("at", 64)
+        row, jobs, document = self.find(identifier, at)
+        slugs = self._stand.visible.slugs()
+        pipeline = document.pipeline
+        order = {action: number for number, action in enumerate(pipeline)}
+        jobs.sort(key=lambda job: order.get(job.action, len(order)))
+        now = words.micros(look.now)
+        problem = next((job for job in jobs if job.action == _ERROR), None)
+        with self._stand.index.view() as sql:
+            actions = [job.action for job in jobs if job.action in pipeline]
+            if not jobs:
+                done = [action for action, job in pages.latest(sql, row.workspace, [row.backend]).items()
+                        if job.status == "succeeded"]  # fmt: skip
+                preview = would_run(document.requested_actions, pipeline, done, document.force_run_dependencies)
+                actions = sorted(preview.runs, key=lambda action: order[action])
+            needs = {action: [one for one in pipeline[action].needs if one in actions] for action in actions}
+            is_over = at or row.completed_at is not None
+            expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
+            ahead = outlook.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
+            before = pages.previous(sql, row, slugs)
+            succeeded = pages.previous_success(sql, row, slugs)
+        backend = look.directory.backends.get(row.backend)
+        return self._site.page(
+            look,
+            "request.html",
+            title=f"{', '.join(row.actions[:3])} on {row.workspace}",
+            row=row,
+            jobs=jobs,
+            links={job.action: job.identifier for job in jobs},
+            at=at,
+            document=document,
+            picture=picture(needs, {job.action: job.status for job in jobs}) if actions else None,
+            bars=estimate.timeline(jobs, row.created_at, now) if jobs and not problem else [],
+            ended=row.completed_at or now,
+            runtime=sum(job.completed_at - job.started_at for job in jobs
+                        if job.completed_at is not None and job.started_at is not None),
+            expected=expected,
+            ahead=ahead,
+            is_waiting=not is_over and row.started_at is None,
+            before=before,
+            succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
+            problem=problem,
+            open_actions=open_actions(row, jobs),
+            can_cancel=not at and may_cancel(look, document) and bool(open_actions(row, jobs)),
+            can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
+            cancelling=[job.action for job in jobs if is_cancelling(row, job)],
+            scripts=self._scripts(document),
+            yaml=source.yaml(source.recorded(pipeline), document.workspace.repo, document.sha),
+            parent=backend.parent_directory if backend else "",
+            finished=lifecycle.FINISHED,
+            version=versions.of_request(row, jobs),
+        )  # fmt: skip
+
+    @staticmethod
+    def _expected(
+        sql: sqlite3.Connection, row: Row, jobs: list[JobRow], needs: dict[str, list[str]], now: int
+    ) -> estimate.Estimate:
+        waits = outlook.waits(sql, row.backend, _WAITS) if row.started_at is None else []
+        starts = estimate.begin(row.created_at, now, waits, row.backend)
+        past = outlook.durations(sql, row.backend, row.workspace, needs)
+        made = {job.action: job for job in jobs}
+        return estimate.Estimate(
+            starts, estimate.end({action: made.get(action) for action in needs}, needs, past, starts, now)
+        )
+
+    @staticmethod
+    def _scripts(document: JobRequest) -> dict[str, list[tuple[str, str]]]:
+        """action -> (path, where it can be read at the commit) of each script that it runs, where that is known."""
+        found = {}
+        for name, action in document.pipeline.items():
+            links = [
+                (path, source.blob(document.workspace.repo, document.sha, path)) for path in source.scripts(action.run)
+            ]
+            found[name] = [(path, url) for path, url in links if url]
+        return found
+
+    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], JobRequest]:
+        """As it is, or was at a commit or time. Raises `Error` (not_found, invalid)."""
+        slugs = self._stand.visible.slugs()
+        with self._stand.index.view() as sql:
+            found = pages.request(sql, identifier, slugs) if names.is_request_id(identifier) else None
+        if found is None:
+            raise not_found(f"there is no job request {identifier!r}")
+        row, jobs = found
+        branch = backend_branch(row.backend)
+        writer = self._stand.repo.writer
+        commit = history.commit_at(self._stand.repo, branch, at) if at else None
+
+        def read(state):  # type: ignore[no-untyped-def]
+            stored = state.find(identifier)
+            return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))
+
+        seen = writer.look(branch, read, at=commit)
+        if seen is None:
+            raise not_found(f"there was no job request {identifier} at {at}")
+        if at:
+            row, jobs = as_rows(row, seen)
+        return row, jobs, seen.stored.request
+
+    def cancel(self, look: Look, identifier: str) -> HTTPResponse:
+        self.find(identifier)
+        self._stand.requests.cancel(look.actor, identifier, tuple(texts("actions")), "web")
+        return redirect(f"/job-requests/{identifier}/")
+
+    def rerun(self, look: Look, identifier: str) -> HTTPResponse:
+        """Again at the branch's newest commit: all that was asked for, or what failed."""
+        row, jobs, document = self.find(identifier)
+        failed = tuple(
+            dict.fromkeys(job.action for job in jobs if job.status == "failed" and job.action in document.pipeline)
+        )
+        actions = failed if text("what") == "failed" else document.requested_actions
+        if not actions:
+            raise invalid("nothing has failed", "what")
+        written = self._stand.requests.ask(
+            look.actor,
+            row.workspace,
+            actions,
+            row.backend,
+            "web",
+            force_run_dependencies=document.force_run_dependencies and text("what") != "failed",
+            will_notify=document.will_notify,
+            database_name=document.database_name,
+            key=once(look.actor),
+        )
+        return redirect(f"/job-requests/{written.changes.result['identifier']}/")
+
+    def audit(self, look: Look, identifier: str) -> HTTPResponse:
+        row, _, document = self.find(identifier)
+        day = document.created_at.date()
+        folders = [Place(area, day, identifier).folder for area in Area]
+        ends = words.moment(row.updated_at) if row.completed_at else None
+        found = history.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
+        return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
+
+
+def may_cancel(look: Look, document: JobRequest) -> bool:
+    own = look.user is not None and document.created_by == look.user.username
+    return own or look.may(Permission.CANCEL_JOB, document.project)
+
+
+def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:
+    """What can still be cancelled; before the runner has made jobs, all that was asked for."""
+    if not jobs:
+        return [action for action in row.actions if action not in row.cancelled]
+    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in row.cancelled]
+
+
+def is_cancelling(row: Row, job: JobRow) -> bool:
+    return job.status not in lifecycle.FINISHED and job.action in row.cancelled

@@ -1,0 +1,75 @@
+"""The page of one job; marking one as failed that its runner has lost; who did what to it when."""
+
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain import lifecycle
+from jobserver.domain.names import Area, Place, backend_branch
+from jobserver.errors import not_found
+from jobserver.index import pages
+from jobserver.index.pages import JobRow, Row
+from jobserver.web.pages import history, source, versions, words
+from jobserver.web.pages.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
+from jobserver.web.pages.site import Look, Site, redirect
+
+_STALE_MICROS = 30 * 60 * 1_000_000
+
+
+class Jobs:
+    def __init__(self, site: Site, requests: JobRequests) -> None:
+        self._site, self._stand, self._requests = site, site.stand, requests
+        site.add("/jobs/<identifier>/", self.show, self.mark_failed)
+        site.add("/jobs/<identifier>/audit/", self.audit)
+
+    def show(self, look: Look, identifier: str) -> HTTPResponse:
+        with self._stand.index.view() as sql:
+            slugs = self._stand.visible.slugs()
+            if pages.job(sql, identifier, slugs) is None:
+                meant = pages.resolve(sql, identifier, slugs)
+                if meant is not None:
+                    return redirect(f"/{meant[0].value}s/{meant[1]}/")
+        job, row, jobs = self._find(identifier)
+        document = self._requests.find(row.identifier)[2]
+        is_open = job.status not in lifecycle.FINISHED
+        heard = job.updated_at if job.updated_at is not None else words.micros(look.now)
+        backend = look.directory.backends.get(row.backend)
+        action = document.pipeline.get(job.action)
+        made = {one.action: one for one in jobs}
+        return self._site.page(
+            look,
+            "job.html",
+            title=f"{job.action} on {row.workspace}",
+            job=job,
+            row=row,
+            needs=[(need, made.get(need)) for need in (action.needs if action else ())],
+            run=source.yaml(action.run, document.workspace.repo, document.sha) if action else "",
+            parent=backend.parent_directory if backend else "",
+            is_open=is_open,
+            is_stale=is_open and words.micros(look.now) - heard > _STALE_MICROS,
+            can_cancel=may_cancel(look, document) and job.action in open_actions(row, jobs),
+            is_cancelling=is_cancelling(row, job),
+            version=versions.of_request(row, jobs),
+        )
+
+    def _find(self, identifier: str) -> tuple[JobRow, Row, list[JobRow]]:
+        """The job, its request, and all jobs of that. Raises `Error` (not_found)."""
+        slugs = self._stand.visible.slugs()
+        with self._stand.index.view() as sql:
+            found = pages.job(sql, identifier, slugs)
+            whole = pages.request(sql, found.request, slugs) if found else None
+        if found is None or whole is None:
+            raise not_found(f"there is no job {identifier!r}")
+        return found, *whole
+
+    def mark_failed(self, look: Look, identifier: str) -> HTTPResponse:
+        job, row, _ = self._find(identifier)
+        self._stand.gate.submit(look.actor, c.FailJob(identifier, job.request, row.backend), "web")
+        return redirect(f"/jobs/{identifier}/")
+
+    def audit(self, look: Look, identifier: str) -> HTTPResponse:
+        job, row, _ = self._find(identifier)
+        document = self._requests.find(row.identifier)[2]
+        paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
+        ends = words.moment(row.updated_at) if row.completed_at else None
+        found = history.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)
+        return self._site.page(look, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found)

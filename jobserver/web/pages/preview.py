@@ -1,0 +1,41 @@
+"""What a request would run now, as a runner decides it: before anybody presses the button. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobserver.domain.documents import PipelineAction
+from jobserver.domain.pipeline import RUN_ALL
+from jobserver.domain.plan_requests import expand
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``chosen`` was asked for, ``needed`` runs because of it, ``kept`` has succeeded already and does not run."""
+
+    chosen: Sequence[str]
+    needed: Sequence[str]
+    kept: Sequence[str]
+
+    @property
+    def runs(self) -> Sequence[str]:
+        return (*self.chosen, *self.needed)
+
+
+def would_run(
+    requested: Collection[str], pipeline: Mapping[str, PipelineAction], succeeded: Collection[str], is_forced: bool
+) -> Preview:
+    """What is asked for by name runs; what that needs, and what run_all stands for, unless it is in ``succeeded``
+    (the backend may have lost its outputs since: then it runs, too) or ``is_forced``."""
+    order = expand([action for action in requested if action in pipeline], pipeline)
+    runs = {action for action in order if action in requested or action not in succeeded or is_forced}
+    reached = {action for action in requested if action != RUN_ALL}
+    reached.update(pipeline[RUN_ALL].needs if RUN_ALL in requested and RUN_ALL in pipeline else ())
+    asked = set(reached)
+    for action in reversed(order):  # a need runs for what needs it
+        if action in reached and action in runs:
+            reached.update(pipeline[action].needs)
+    return Preview(
+        [action for action in order if action in reached & runs and action in asked],
+        [action for action in order if action in reached & runs and action not in asked],
+        [action for action in order if action not in reached & runs],
+    )
