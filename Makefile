@@ -59,9 +59,10 @@ fuzz: $(VENV)/.installed
 
 # The pictures in docs/, as the browser tests saw them.
 pictures: $(VENV)/.installed
-	$(PY) -m pytest tests/browser -k "desktop and (first_day or event-log)"
-	for name in workspace-choose request-running request-succeeded request-failed event-log audit; do \
-	  cp screenshots/$$name-desktop-light.png docs/pictures/$$name.png; done
+	ALL_LOOKS=1 $(PY) -m pytest tests/browser
+	for name in login-link new-workspace workspace-choose request-running request-succeeded request-failed job event-log \
+	  audit status; do cp screenshots/$$name-desktop-light.png docs/pictures/$$name.png; done
+	cp screenshots/request-running-phone-dark.png docs/pictures/request-phone.png
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

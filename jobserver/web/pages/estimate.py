@@ -24,10 +24,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """None: nothing is known, or it is over."""
+    """None: nothing is known, or it is over. ``waits``: of how many other requests it is known how long they waited."""
 
     starts: Moment | None = None
     ends: Moment | None = None
+    waits: int = 0
 
 
 def begin(created_at: int, now: int, waits: Sequence[int], backend: str) -> Moment | None:

@@ -93,7 +93,7 @@ class JobRequests:
         past = outlook.durations(sql, row.backend, row.workspace, needs)
         made = {job.action: job for job in jobs}
         return estimate.Estimate(
-            starts, estimate.end({action: made.get(action) for action in needs}, needs, past, starts, now)
+            starts, estimate.end({action: made.get(action) for action in needs}, needs, past, starts, now), len(waits)
         )
 
     @staticmethod

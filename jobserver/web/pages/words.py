@@ -11,7 +11,8 @@ STATUS = {
     "succeeded": "Succeeded",
     "unknown": "Not picked up yet",
 }
-SIGNS = {"pending": "◷", "running": "▶", "failed": "✕", "succeeded": "✓", "unknown": "…"}
+NEVER = "never"  # not a status: of an action that no job was made for
+SIGNS = {"pending": "◷", "running": "▶", "failed": "✕", "succeeded": "✓", "unknown": "…", NEVER: "○"}
 
 # code -> (what it means, what to do next)
 CODES = {
@@ -53,6 +54,11 @@ FLAGS = {
     "mode": "Its database is being maintained: jobs that need it wait.",
     "manual-db-maintenance": "Its database is being maintained by hand: jobs that need it wait.",
 }
+
+
+def said(status: str) -> str:
+    """A status in words; another text as it is."""
+    return "Never run" if status == NEVER else STATUS.get(status, status)
 
 
 def moment(micros: int | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """The pages of workspaces: making one, asking for jobs on it, its past, its switches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import orjson
@@ -14,9 +14,9 @@ from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
 from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index import pages
-from jobserver.index.pages import Filter, Row
+from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
-from jobserver.web.pages import history, source
+from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import picture
 from jobserver.web.pages.preview import Preview, would_run
 from jobserver.web.pages.releases import may_see
@@ -139,7 +139,7 @@ class Workspaces:
             latest_links={action: job.identifier for action, job in latest.items()},
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
-            picture=picture(needs, {action: job.status for action, job in latest.items()}) if needs else None,
+            picture=picture(needs, {action: _status(latest, action) for action in needs}) if needs else None,
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
             has_releases=self._stand.releases is not None and may_see(look, workspace),
@@ -215,3 +215,7 @@ class Workspaces:
         return self._site.page(
             look, "audit_workspace.html", title=f"Audit of {name}", workspace=workspace, entries=found
         )
+
+
+def _status(latest: Mapping[str, JobRow], action: str) -> str:
+    return latest[action].status if action in latest else words.NEVER

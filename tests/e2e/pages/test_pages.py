@@ -170,6 +170,56 @@ def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Brows
     assert alice.get("/jobs/zyxw23/").headers["Location"] == "/jobs/zyxw2345/"
 
 
+def test_what_would_run_is_said_without_javascript(site: Site, alice: Browser) -> None:
+    before = site.count("backends/emis")
+    choice = {"requested_actions": "report", "backend": "emis", "database_name": "full"}
+    answer = alice.submit("/grouped/", what="preview", **choice)
+    assert answer.status_code == 303
+    where = answer.headers["Location"]
+    assert where.startswith("/grouped/?requested_actions=report&backend=emis")
+    said = re.sub(r"<[^>]*>|\s+", " ", alice.get(where).text)
+    said = re.sub(r" +", " ", said)
+    assert "3 jobs would run on emis now" in said
+    assert "Needed by them generate analyse" in said
+    assert site.count("backends/emis") == before
+    identifier = site.ask("generate", backend="emis", workspace="grouped")
+    with site.client("emis") as emis:
+        emis.report(job(identifier, f"p{identifier}", "succeeded", 1)).raise_for_status()
+    assert "2 jobs would run" in alice.get(where).text
+    assert "Not again: succeeded before" in alice.get(where).text
+    assert "3 jobs would run" in alice.get(where.replace("#", "&force_run_dependencies=on#")).text
+    assert "3 jobs would run" in alice.get(where.replace("emis", "tpp")).text  # another backend has not run it
+
+
+def test_branches_are_looked_up_without_javascript(site: Site, alice: Browser) -> None:
+    count = site.count("main")
+    page = alice.submit("/workspaces/new/", what="branches", name="half-done", repo="study", branch="x", db="full")
+    assert page.status_code == 200
+    assert '<option value="feature/slashes">' in page.text
+    assert 'value="half-done"' in page.text
+    page = alice.submit("/workspaces/new/", what="branches", repo="../secret")
+    assert "no repository that can be used" in page.text
+    assert site.count("main") == count
+
+
+def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Browser) -> None:
+    first, second, third = (site.ask("generate", backend="emis", workspace="slashed") for _ in range(3))
+    with site.client("emis") as emis:
+        emis.report(job(first, f"c{first}", "succeeded", 1), job(second, f"c{second}", "failed", 1)).raise_for_status()
+    page = alice.get(f"/job-requests/{third}/").text
+    assert f'<a href="/job-requests/{second}/">the previous run</a>' in page
+    assert f'<a href="/job-requests/{first}/">the previous one that succeeded</a>' in page
+    record = alice.get(f"/jobs/c{second}/audit/").text
+    assert "emis reported" in record
+    assert "alice requested" not in record  # of the request, not of the job
+    assert alice.get("/jobs/nowhere/audit/").status_code == 404
+    assert "?at=" in alice.get("/slashed/audit/").text
+    sha = re.findall(r"/slashed/\?at=([0-9a-f]{40})", alice.get("/slashed/audit/").text)[-1]
+    then = alice.get(f"/slashed/?at={sha}").text
+    assert "This is how it was at" in then
+    assert "Run the chosen actions" not in then
+
+
 def test_forms_of_others_and_old_ones_are_refused(site: Site, alice: Browser) -> None:
     token = alice.token(alice.get("/plain/"))
     fields = {"form": token, "requested_actions": "generate", "backend": "tpp"}
@@ -319,8 +369,8 @@ def test_hostile_text_is_text_everywhere(site: Site, alice: Browser) -> None:
         )
         tpp.report(bad).raise_for_status()
     own = f"/job-requests/{identifier}/"
-    for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", "/plain/", f"/jobs/?q={HOSTILE}",
-                 "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
+    for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", f"/jobs/h{identifier}/audit/", "/plain/",
+                 "/plain/logs/", f"/jobs/?q={HOSTILE}", "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
         answer = alice.get(path)
         assert HOSTILE not in answer.text, path
         assert answer.status_code in (200, 303, 404), path

@@ -1,0 +1,59 @@
+"""When a request may begin and end, and how sure that is."""
+
+from jobserver.index.pages import JobRow
+from jobserver.web.pages import estimate
+
+S = 1_000_000
+NOW = 1_000 * S
+
+
+def job(action: str, status: str, started: int | None = None, completed: int | None = None) -> JobRow:
+    return JobRow(action, "r", action, status, "", "", 900 * S, None, started, completed, {})
+
+
+def test_a_start_from_how_long_others_waited() -> None:
+    found = estimate.begin(990 * S, NOW, [20 * S, 40 * S, 30 * S], "tpp")
+    assert found is not None
+    assert (found.at, found.low, found.high) == (1020 * S, 1010 * S, 1030 * S)
+    assert found.sureness == "from the last 3 requests on tpp"
+
+
+def test_a_start_later_than_some_others_is_said_to_be() -> None:
+    found = estimate.begin(960 * S, NOW, [20 * S, 50 * S], "tpp")
+    assert found is not None
+    assert found.at == 1010 * S
+    assert "longer than 1 of the last 2" in found.sureness
+    assert estimate.begin(900 * S, NOW, [20 * S, 50 * S], "tpp") is None
+    assert estimate.begin(990 * S, NOW, [], "tpp") is None
+
+
+def test_an_end_by_the_longest_chain_of_what_is_left() -> None:
+    needs = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+    past = {"a": [10 * S], "b": [20 * S, 30 * S, 40 * S], "c": [5 * S], "d": [1 * S]}
+    jobs = {"a": job("a", "succeeded", 910 * S, 950 * S), "b": job("b", "running", 990 * S), "c": None, "d": None}
+    found = estimate.end(jobs, needs, past, None, NOW)
+    assert found is not None
+    assert (found.at, found.low, found.high) == (1021 * S, 1011 * S, 1031 * S)
+    assert found.sureness == "from 1 past run of each action"
+
+
+def test_an_end_counts_from_the_expected_start() -> None:
+    starts = estimate.Moment(1100 * S, 1050 * S, 1200 * S, "")
+    found = estimate.end({"a": None}, {"a": []}, {"a": [10 * S, 20 * S]}, starts, NOW)
+    assert found is not None
+    assert (found.at, found.low, found.high) == (1115 * S, 1060 * S, 1220 * S)
+    assert found.sureness == "from 2 past runs"
+
+
+def test_what_never_ran_makes_it_a_guess_or_nothing() -> None:
+    found = estimate.end({"a": None, "b": None}, {"a": [], "b": []}, {"a": [10 * S]}, None, NOW)
+    assert found is not None
+    assert found.sureness == "a guess: only 1 of 2 actions have run here before"
+    assert estimate.end({"a": None}, {"a": []}, {}, None, NOW) is None
+    assert estimate.end({"a": job("a", "failed", NOW, NOW)}, {"a": []}, {"a": [S]}, None, NOW) is None
+
+
+def test_a_timeline_covers_the_whole() -> None:
+    jobs = [job("a", "succeeded", 920 * S, 960 * S), job("b", "running", 960 * S), job("c", "pending")]
+    bars = estimate.timeline(jobs, 900 * S, NOW)
+    assert [(bar.start, bar.waiting, bar.running) for bar in bars] == [(0, 20, 40), (0, 60, 40), (0, 100, 0)]

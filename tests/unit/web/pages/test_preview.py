@@ -1,0 +1,49 @@
+"""What a page says would run is what the runner runs."""
+
+import random
+from datetime import UTC, datetime
+
+from jobserver.domain.documents import PipelineAction
+from jobserver.domain.pipeline import RUN_ALL, Action, Pipeline
+from jobserver.runner import plan
+from jobserver.runner.model import Request
+from jobserver.web.pages.preview import would_run
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("a", "c"), "e": ()}
+NEEDS[RUN_ALL] = tuple(NEEDS)
+
+
+def preview(*requested: str, succeeded: str = "", is_forced: bool = False) -> tuple[str, str, str]:
+    pipeline = {name: PipelineAction(needs=needs, run=f"x {name}") for name, needs in NEEDS.items()}
+    found = would_run(requested, pipeline, set(succeeded), is_forced)
+    return "".join(found.chosen), "".join(found.needed), "".join(found.kept)
+
+
+def test_what_is_asked_for_runs_and_what_it_needs() -> None:
+    assert preview("c") == ("c", "ab", "")
+    assert preview("c", succeeded="ab") == ("c", "", "ab")
+    assert preview("c", succeeded="abc") == ("c", "", "ab")
+    assert preview("c", succeeded="abc", is_forced=True) == ("c", "ab", "")
+
+
+def test_run_all_leaves_out_what_has_succeeded() -> None:
+    assert preview(RUN_ALL, succeeded="ab") == ("cde", "", "ab")
+    assert preview(RUN_ALL, succeeded="abcde") == ("", "", "abcde")
+
+
+def test_what_only_a_kept_action_needed_does_not_run() -> None:
+    assert preview("d", succeeded="c") == ("d", "a", "bc")
+
+
+def test_the_runner_agrees() -> None:
+    chance = random.Random(4)
+    pipeline = Pipeline({name: Action(needs, f"x {name}") for name, needs in NEEDS.items()})
+    for _ in range(500):
+        requested = tuple(chance.sample(sorted(NEEDS), chance.randint(1, 4)))
+        succeeded = "".join(chance.sample("abcde", chance.randint(0, 5)))
+        is_forced = chance.random() < 0.3
+        request = Request("x", "tpp", "w", "r", "main", "0" * 40, requested, (), is_forced)
+        jobs = {job.action for job in plan.expand(request, pipeline, set(succeeded), NOW).jobs if not job.finished}
+        chosen, needed, _ = preview(*requested, succeeded=succeeded, is_forced=is_forced)
+        assert set(chosen + needed) == jobs, (requested, succeeded, is_forced)

@@ -1,0 +1,73 @@
+"""Every status code that runners send is said in words; times and flags too."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobserver.web.pages import words
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CODES = [
+    "created",
+    "initiated",
+    "paused",
+    "waiting_db_maintenance",
+    "waiting_on_dependencies",
+    "waiting_on_workers",
+    "waiting_on_db_workers",
+    "waiting_on_reboot",
+    "waiting_on_new_task",
+    "preparing",
+    "prepared",
+    "executing",
+    "executed",
+    "finalizing",
+    "finalized",
+    "succeeded",
+    "dependency_failed",
+    "nonzero_exit",
+    "cancelled_by_user",
+    "unmatched_patterns",
+    "internal_error",
+    "killed_by_admin",
+    "stale_codelists",
+    "job_error",
+]
+FAILURES = CODES[CODES.index("succeeded") + 1 :]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_is_said(code: str) -> None:
+    said, following = words.meaning(code)
+    assert said.endswith(".")
+    assert bool(following) or code not in FAILURES, "a failure says what to do next"
+
+
+def test_an_unknown_code_says_nothing() -> None:
+    assert words.meaning("brand_new") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "just now"), (59, "59 seconds ago"), (60, "1 minute ago"), (7199, "1 hour ago"), (-180, "in 3 minutes"),
+     (86400 * 3, "3 days ago")],
+)  # fmt: skip
+def test_times_are_relative(seconds: int, said: str) -> None:
+    assert words.ago(NOW - timedelta(seconds=seconds), NOW) == said
+
+
+def test_flags_are_said_with_their_time() -> None:
+    flags: dict[str, dict[str, object]] = {
+        "paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"},
+        "mode": {"v": "", "ts": None},
+        "manual-db-maintenance": {"v": "on", "ts": "nonsense"},
+    }
+    found = words.raised(flags)
+    assert [since for _, since in found] == [NOW - timedelta(hours=2), None]
+    assert "paused" in found[0][0]
+    assert "by hand" in found[1][0]
+
+
+def test_a_workspace_shows_its_releases_to_who_may_see_them() -> None:
+    assert [name for name, _ in words.workspace_tabs("trends", False)] == ["Run", "Event log", "Audit"]
+    assert ("Releases", "/trends/releases/") in words.workspace_tabs("trends", True)
