@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jobserver import __version__
 from jobserver.config import Settings
 from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
@@ -126,6 +127,7 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
     """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
     check_git()
+    _report_errors(settings)
     sending = make_mailer(settings)
     app = connect(settings, clock)
     index: Index | None = None
@@ -228,6 +230,14 @@ def _releases(app: App, clock: Clock) -> Releases | None:
     releases = Releases(store, app.repo, app.gate, clock)
     releases.settle()
     return releases
+
+
+def _report_errors(settings: Settings) -> None:
+    """To Sentry, if SENTRY_DSN is set; or else its library is not even loaded. Raises `Error` (invalid)."""
+    if settings.sentry_dsn:
+        from jobserver.service import sentry
+
+        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
 
 
 def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:

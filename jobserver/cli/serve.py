@@ -19,7 +19,6 @@ from granian.constants import Interfaces, TaskImpl
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from jobserver import __version__
 from jobserver.config import Settings
 from jobserver.errors import Error
 
@@ -56,10 +55,6 @@ def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int])
     os.close(theirs)
     os.close(farewell[0])
     _raise_file_limit()
-    if settings.sentry_dsn:
-        from jobserver.service import sentry
-
-        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
     gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
         with reading() as progress:

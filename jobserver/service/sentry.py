@@ -1,6 +1,7 @@
 """Errors of the server, reported to Sentry: what failed and where, and nothing of who asked for what.
 
-Loaded only where SENTRY_DSN is set.
+Loaded only where SENTRY_DSN is set. What is sent is made anew from what may be known, rather than freed from what may
+not: an error's text, a log line's values, a URL, a header or a local variable may each hold a token or a name.
 """
 
 from typing import Any
@@ -10,6 +11,9 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.utils import BadDsn, Dsn
 
 from jobserver.errors import invalid
+
+_PLAIN = ("event_id", "timestamp", "level", "platform", "logger", "environment", "release", "sdk")
+_FRAME = ("filename", "module", "function", "lineno", "in_app")
 
 
 def start(dsn: str, environment: str, release: str) -> None:
@@ -24,9 +28,13 @@ def start(dsn: str, environment: str, release: str) -> None:
         integrations=[LoggingIntegration(level=None)],
         send_default_pii=False,
         include_local_variables=False,
+        include_source_context=False,
         max_request_body_size="never",
+        max_breadcrumbs=0,
+        auto_session_tracking=False,
+        send_client_reports=False,
         server_name="",
-        before_send=_stripped,
+        before_send=_bare,
     )
 
 
@@ -38,13 +46,22 @@ def check(dsn: str) -> None:
         raise invalid("expected a Sentry DSN, such as https://key@sentry.example.org/1", "SENTRY_DSN") from None
 
 
-def _stripped(event: Any, _: Any) -> Any:
-    """Messages may carry names and addresses: of a log entry its template is sent, of an exception its type."""
-    for key in ("request", "user", "breadcrumbs", "extra", "modules"):
-        event.pop(key, None)
-    entry = event.get("logentry")
-    if entry:
-        event["logentry"] = {"message": entry.get("message", "")}
-    for exception in event.get("exception", {}).get("values", ()):
-        exception.pop("value", None)
-    return event
+def _bare(event: Any, _: Any) -> Any:
+    """What may be sent of an event; None for what others log, who may have put values into their messages."""
+    if str(event.get("logger", "")).partition(".")[0] != "jobserver":
+        return None
+    told = {key: event[key] for key in _PLAIN if key in event}
+    if message := event.get("logentry", {}).get("message"):
+        told["logentry"] = {"message": message}  # as it stands in the code, without the values
+    if values := event.get("exception", {}).get("values"):
+        told["exception"] = {"values": [_exception(one) for one in values]}
+    return told
+
+
+def _exception(value: Any) -> dict[str, Any]:
+    frames = (value.get("stacktrace") or {}).get("frames", ())
+    return {
+        "type": value.get("type"),
+        "module": value.get("module"),
+        "stacktrace": {"frames": [{key: frame[key] for key in _FRAME if key in frame} for frame in frames]},
+    }

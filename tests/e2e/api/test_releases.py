@@ -49,7 +49,6 @@ def test_first_the_workspace(site: Site) -> None:
     [
         ({}, "Authorization header is missing"),
         ({"Authorization": ""}, "Authorization header is empty"),
-        ({"Authorization": "  "}, "Authorization header is empty"),
         ({"Authorization": "nonsense"}, "Invalid token"),
     ],
 )
@@ -66,7 +65,7 @@ def test_a_person_releases_nothing(site: Site) -> None:
         assert answer.json() == {"detail": "this needs a backend's token, not a person's"}
 
 
-@pytest.mark.parametrize("value", [None, b"", b"  ", b"x" * 201, b"a\tb", "a\u2028Actor: user/root".encode()])
+@pytest.mark.parametrize("value", [None, b"", b"x" * 201, b"a\tb", "a\u2028Actor: user/root".encode()])
 def test_then_the_backends_user(tpp: Client, value: bytes | None) -> None:
     answer = tpp.put(URL, headers=[] if value is None else [(b"Backend-User", value)])
     assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
@@ -142,11 +141,11 @@ def test_a_backend_learns_nothing_of_anothers(site: Site, tpp: Client) -> None:
         assert [put(client, made).status_code for client in (tpp, emis, emis)] == [201, 201, 303]
 
 
-def test_a_user_in_utf8(site: Site, tpp: Client) -> None:
-    made = files(4)
-    url = f"/api/v2/workspaces/plain/releases/{md5_of(made)}"
-    answer = tpp.put(url, content=zipped(made), headers=[(b"Backend-User", " Zoë Żak ".encode())])
-    assert "Backend-User: Zoë Żak" in site.git("log", "-1", "--format=%B", answer.headers["X-Commit"]).splitlines()
+def test_a_user_beyond_ascii_is_refused_clearly(site: Site, tpp: Client) -> None:
+    """The server below us hands on no other headers; what it makes of them must not be recorded as a name."""
+    url = f"/api/v2/workspaces/plain/releases/{md5_of(files(4))}"
+    answer = tpp.put(url, content=zipped(files(4)), headers=[(b"Backend-User", "Zoë Żak".encode())])
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
 
 
 def test_other_methods(site: Site, tpp: Client) -> None:
@@ -256,7 +255,10 @@ def test_killed_at_any_time(own: Site) -> None:
         enough = len(acknowledged) + 5 + 4 * number
         until(lambda enough=enough: len(acknowledged) > enough)  # type: ignore[misc]
         assert own.server is not None
-        os.kill(own.server.pid, signal.SIGKILL)
+        pid = own.server.pid
+        serving = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, serving)):
+            os.kill(one, signal.SIGKILL)
         own.server.wait()
         killed.set()
         for thread in threads:

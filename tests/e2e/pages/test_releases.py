@@ -97,7 +97,7 @@ def test_a_file_is_saved_and_never_shown(site: Site) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "releases/" + "0" * 32, "releases/..", f"releases/{ID.upper()}", f"releases/{ID}/emis/output/page.html",
+        "releases/" + "0" * 32, f"releases/{ID.upper()}", f"releases/{ID}/emis/output/page.html",
         f"releases/{ID}/tpp/none", f"releases/{ID}/tpp/../release.json", f"releases/{ID}/tpp/%2e%2e/release.json",
         f"releases/{ID}/tpp/%2e%2e%2frelease.json", f"releases/{ID}/..%2ftpp/output/page.html", "releases/%00",
         f"releases/{ID}/tpp//etc/passwd", f"releases/{ID}/tpp/output", f"releases/{ID}/tpp/%ff",

@@ -1,6 +1,7 @@
 """What is sent to Sentry, by a process of its own, to a server that listens."""
 
 import gzip
+import json
 import subprocess
 import sys
 import threading
@@ -16,11 +17,19 @@ PROGRAM = """
 import logging, sys
 from jobserver.service import sentry
 sentry.start(sys.argv[1], "trial", "jobserver@test")
-secret = "a token"
+
+def handle(token):
+    try:
+        raise KeyError("5ecre7")
+    except KeyError as error:
+        raise ValueError("alice@example.org could not be told of 5ecre7") from error
+
+logging.getLogger("urllib3").error("5ecre7 of another library")
+logging.getLogger("jobserver.trial").warning("5ecre7: no error")
 try:
-    raise ValueError("alice@example.org could not be told")
+    handle("5ecre7")
 except ValueError:
-    logging.getLogger("jobserver.trial").exception("%s failed", "/workspaces/secret-study/")
+    logging.getLogger("jobserver.trial").exception("%s failed", "/login/link/5ecre7/")
 import sentry_sdk
 sentry_sdk.flush(10)
 """
@@ -28,12 +37,14 @@ sentry_sdk.flush(10)
 
 @pytest.fixture
 def heard() -> Iterator[tuple[str, list[bytes]]]:
-    bodies: list[bytes] = []
+    """(the DSN of a server, what it was sent: headers and body)."""
+    requests: list[bytes] = []
 
     class Listen(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            packed = self.headers.get("Content-Encoding") == "gzip"
+            requests.append(bytes(self.headers) + b"\n" + (gzip.decompress(body) if packed else body))
             self.send_response(200)
             self.end_headers()
 
@@ -42,19 +53,23 @@ def heard() -> Iterator[tuple[str, list[bytes]]]:
 
     server = HTTPServer(("127.0.0.1", 0), Listen)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://key@127.0.0.1:{server.server_port}/1", bodies
+    yield f"http://key@127.0.0.1:{server.server_port}/1", requests
     server.shutdown()
     server.server_close()
 
 
 def test_an_error_is_reported_without_who_asked_for_what(heard: tuple[str, list[bytes]]) -> None:
-    dsn, bodies = heard
+    dsn, requests = heard
     subprocess.run([sys.executable, "-c", PROGRAM, dsn], check=True, capture_output=True, timeout=60)
-    said = b"".join(bodies)
-    for wanted in (b"ValueError", b"%s failed", b"jobserver.trial", b"trial"):
-        assert wanted in said
-    for personal in (b"alice@example.org", b"secret-study", b"a token"):
+    (said,) = requests
+    for personal in (b"alice", b"5ecre7"):
         assert personal not in said
+    event = json.loads(said.splitlines()[-1])
+    assert [one["type"] for one in event["exception"]["values"]] == ["KeyError", "ValueError"]
+    assert event["exception"]["values"][1]["stacktrace"]["frames"][-1]["function"] == "handle"
+    assert event["logentry"] == {"message": "%s failed"}
+    assert (event["environment"], event["logger"], event["release"]) == ("trial", "jobserver.trial", "jobserver@test")
+    assert not {"server_name", "request", "user", "breadcrumbs", "extra", "modules", "contexts"} & event.keys()
 
 
 @pytest.mark.parametrize("dsn", ["nonsense", "https://sentry.example.org/1", "ftp://key@host/1"])
@@ -62,3 +77,9 @@ def test_a_dsn_that_is_none(dsn: str) -> None:
     with pytest.raises(Error) as caught:
         sentry.check(dsn)
     assert (caught.value.code, caught.value.where) == (Code.INVALID, "SENTRY_DSN")
+
+
+def test_it_is_not_even_imported_without_a_dsn() -> None:
+    code = "import sys, jobserver.bootstrap, jobserver.cli.serve; print('sentry_sdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
