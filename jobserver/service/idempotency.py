@@ -1,11 +1,13 @@
 """Idempotency keys: the same POST again finds the commit that it made, on any server, after any crash.
 
 The commits themselves are the ledger (trailer ``Idempotency-Key: <digest> <digest of the body>``), so there is nothing
-to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn.
+to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn. What
+changed nothing has no commit: it is remembered by this process only.
 """
 
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.permissions import Actor
 from jobserver.errors import conflict
+from jobserver.store.batch import Written
 from jobserver.store.incoming import parse_commit
 from jobserver.store.objects import Objects
 from jobserver.store.repo import StateRepo
@@ -60,6 +63,7 @@ class Ledger:
         self._guard = threading.Lock()
         self._tips: dict[str, str] = {}
         self._done: dict[str, Done] = {}
+        self._idle: OrderedDict[str, Done] = OrderedDict()
         self._held: dict[str, tuple[threading.Lock, int]] = {}
 
     def close(self) -> None:
@@ -92,12 +96,20 @@ class Ledger:
             for branch, tip in self._refs.branches().items():
                 if self._tips.get(branch) != tip:
                     self._read(branch, tip, oldest)
-            done = self._done.get(key.digest)
+            done = self._done.get(key.digest) or self._idle.get(key.digest)
         if done is None or done.at < oldest:
             return None
         if done.body != key.body:
             raise conflict("this Idempotency-Key was used with another body", TRAILER)
         return done
+
+    def remember(self, key: Key, written: Written) -> None:
+        """Of what changed nothing: what was answered."""
+        request = str(written.changes.result.get("identifier", ""))
+        with self._guard:
+            self._idle[key.digest] = Done(written.branch, written.commit, key.body, request, self._clock())
+            if len(self._idle) > _MOST:
+                self._idle.popitem(last=False)
 
     def _read(self, branch: str, tip: str, oldest: datetime) -> None:
         commit, stop = tip, self._tips.get(branch)

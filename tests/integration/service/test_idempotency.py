@@ -59,6 +59,35 @@ def test_the_same_again_is_answered_as_it_was(site: Site) -> None:
     assert (caught.value.code, caught.value.where) == (Code.CONFLICT, "Idempotency-Key")
 
 
+def test_a_key_of_what_changed_nothing_is_a_key_too(site: Site) -> None:
+    identifier = site.ask("generate")
+    report = c.UpdateJobs("tpp", ((identifier, job("a", "running", 1)),))
+    site.gate.submit(TPP, report, "http")
+    first = site.gate.submit(TPP, report, "http", key())
+    assert not first.changed
+    site.report((identifier, job("a", "running", 2)))
+    assert site.gate.submit(TPP, report, "http", key()).commit == first.commit
+    newer = c.UpdateJobs("tpp", ((identifier, job("a", "succeeded", 3)),))
+    with pytest.raises(Error, match="was used with another body"):
+        site.gate.submit(TPP, newer, "http", key(body=b"[]"))
+    done = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
+    again = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
+    assert (again.commit, again.changes.result) == (done.commit, {"identifier": identifier})
+    idle = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
+    assert not idle.changed
+    again = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
+    assert (again.commit, again.changes.result) == (idle.commit, {"identifier": identifier})
+
+
+def test_what_changed_nothing_is_forgotten_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_MOST", 2)
+    for name in ("a", "b", "c"):
+        assert not site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key(name)).changed
+    assert not site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key("a", body=b"[]")).changed
+    with pytest.raises(Error, match="another body"):
+        site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key("c", body=b"[]"))
+
+
 def test_another_server_finds_it_too(site: Site) -> None:
     first = site.gate.submit(ALICE, ASK, "http", key())
     repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
