@@ -159,6 +159,12 @@ class Index:
         return listing
 
     @contextmanager
+    def peek(self) -> Iterator[sqlite3.Connection]:
+        """The rows as they were last written, which may be a moment ago: for what is looked at again if it matters."""
+        with self._database.view() as connection:
+            yield connection
+
+    @contextmanager
     def view(self) -> Iterator[sqlite3.Connection]:
         """The rows of all backends' branches, of one moment, no older than the tips are now."""
         for branch in self._backend_branches():

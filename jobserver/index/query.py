@@ -39,6 +39,26 @@ def find_request(sql: sqlite3.Connection, identifier: str, backends: Collection[
     return orjson.loads(found[1]), [_job(row) for row in jobs]
 
 
+def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> dict[str, str]:
+    """Of these jobs those that the branch has, also in its archive -> the job request that each is of."""
+    marks = ",".join("?" * len(jobs))
+    return dict(
+        sql.execute(
+            "SELECT identifier, request FROM jobs WHERE branch = (SELECT id FROM branches WHERE name=?)"
+            f" AND identifier IN ({marks})",
+            (branch, *jobs),
+        )
+    )
+
+
+def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
+    found = sql.execute(
+        "SELECT 1 FROM requests WHERE identifier=? AND branch = (SELECT id FROM branches WHERE name=?)",
+        (identifier, branch),
+    )
+    return found.fetchone() is not None
+
+
 def has_unmoved(sql: sqlite3.Connection, branch: str) -> bool:
     """Whether a push finished a job request that still stands in ``active/``."""
     found = sql.execute(

@@ -1,6 +1,7 @@
 """POST /api/v2/jobs/: a runner's report, in the form of either generation of runners (job-server 2021 and 2025)."""
 
 import contextlib
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +12,11 @@ from bottle import HTTPResponse
 from jobserver.domain.commands import UpdateJobs
 from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_text
 from jobserver.domain.lifecycle import STATUSES
+from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import Error, forbidden
+from jobserver.errors import Error, forbidden, invalid
+from jobserver.index import query
+from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
 from jobserver.web import http
 from jobserver.web.api.common import idempotency_key
@@ -22,13 +26,14 @@ _NOT_BLANK = ("job_request_id", "identifier", "status")
 _TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 _REQUIRED = (*_TEXTS, *_TIMES)
+_AT_ONCE = 500  # ids in one query
 _MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
 _Problems = dict[str, list[str]]
 
 
 class Jobs:
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, index: Index) -> None:
+        self._gate, self._index = gate, index
 
     def report(self, actor: Actor) -> HTTPResponse:
         if actor.kind is not ActorKind.BACKEND:
@@ -40,11 +45,29 @@ class Jobs:
         jobs, problems = read_jobs(data)
         if any(problems):
             return http.answer(problems, 400)
+        with contextlib.suppress(sqlite3.Error):  # a report does not wait for an index that can't be read
+            self._check_owners(actor.name, jobs)
         command = UpdateJobs(actor.name, tuple(jobs))
         written = self._gate.submit(actor, command, "http", idempotency_key(actor, body))
         ignored = written.changes.result.get("ignored")
         reply = {"status": "success", **({"ignored": ignored} if ignored else {})}
         return http.written(reply, written.commit)
+
+    def _check_owners(self, slug: str, jobs: Sequence[tuple[str, Job]]) -> None:
+        """A job's id is one request's for ever; the writer's snapshot knows those of active requests only.
+
+        Raises `Error` (invalid).
+        """
+        branch = backend_branch(slug)
+        claimed = {job.identifier: request for request, job in jobs}
+        names = list(claimed)
+        with self._index.peek() as sql:
+            known: dict[str, str] = {}
+            for at in range(0, len(names), _AT_ONCE):
+                known |= query.job_owners(sql, branch, names[at : at + _AT_ONCE])
+            for job, owner in known.items():
+                if owner != claimed[job] and query.has_request(sql, branch, claimed[job]):
+                    raise invalid(f"job {job} belongs to job request {owner}", "identifier")
 
 
 def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems]]:

@@ -236,6 +236,25 @@ def test_what_else_is_too_long_does_not_stop_the_report_either(site: Site, tpp: 
     assert "nested deeper than 8 levels" in refused.text
 
 
+def test_a_job_of_a_finished_request_is_of_no_other_one(site: Site, tpp: Client) -> None:
+    first, second = site.ask(), site.ask()
+    name = f"{first}done"
+    assert tpp.report(job(first, name, "succeeded", 5)).status_code == 200
+    assert alice_reads(site, first) == "succeeded"  # and so the index has it
+    before = site.count()
+    answer = tpp.report(job(second, name, "running", 6))
+    assert (answer.status_code, answer.json()) == (400, {"identifier": [f"job {name} belongs to job request {first}"]})
+    assert site.count() == before
+    assert jobs_of(tpp, second) == {}
+    assert tpp.report(job("2222222222222222", name, "running", 6)).json()["ignored"] == ["2222222222222222"]
+
+
+def alice_reads(site: Site, identifier: str) -> str:
+    with site.client("alice") as alice:
+        status: str = alice.get(f"/api/v2/job-requests/{identifier}/").json()["status"]
+    return status
+
+
 def test_no_field_can_forge_a_trailer(site: Site, tpp: Client) -> None:
     identifier = site.ask()
     forged = job(identifier, f"{identifier}a", action="x\n\nActor: user/root\nEvent: user.created")
