@@ -23,7 +23,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain.commands import AddUser
 from jobserver.errors import Error
 from jobserver.index.follow import Index
-from tests.faults.operations import OPERATIONS, Operation, Place, init, template
+from tests.faults.operations import OPERATIONS, Operation, Place, init, releases_of, template
 from tests.faults.points import STOPPED, Fault, Points
 from tests.site import ADMIN
 
@@ -120,6 +120,8 @@ def _recovered(place: Place, promised: Sequence[str], operation: Operation) -> l
     wrong += sound(place.path, [*promised, number])
     if operation.name == "index":
         wrong += _indexed(place)
+    if operation.name == "release":
+        wrong += _released(place, promised)
     return wrong
 
 
@@ -154,6 +156,21 @@ def _indexed(place: Place) -> list[str]:
             return [] if found == set(active) else [f"the index has {len(found)} of {len(active)} active requests"]
         finally:
             index.close()
+
+
+def _released(place: Place, promised: Sequence[str]) -> list[str]:
+    """Files and record agree, nothing is left over, and what was promised is there under its name."""
+    incoming = place.folder / "releases" / ".incoming"
+    with place.open() as (repo, gate):
+        service, began = releases_of(place, repo, gate), time.monotonic()
+        service.settle()
+        while any(incoming.iterdir()) and time.monotonic() - began < HEALED_SECONDS:  # a branch's lock may look held
+            time.sleep(0.1)
+            service.settle()
+        kept = {one.commit for one in service.store.of_workspace("trends", ["tpp"])}
+    wrong = [f"{commit} was acknowledged, and its files are gone" for commit in promised if commit not in kept]
+    wrong += [f"audit verify: {one}" for one in verify(place.path, releases=place.folder / "releases").problems]
+    return wrong + [f"left over: {one.name}" for one in incoming.iterdir()]
 
 
 def points_of(calls: Sequence[str], operation: Operation) -> list[tuple[Operation, int, Fault]]:

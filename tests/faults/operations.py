@@ -16,11 +16,14 @@ from jobserver.domain.permissions import SERVER, Actor, Role
 from jobserver.errors import Error
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
+from jobserver.service.releases.upload import Releases, Upload
 from jobserver.store import joiner
 from jobserver.store.disk import plainly
+from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import rotate, settle
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, job
+from tests.zips import GOOD, md5_of, zipped
 
 Promise = Callable[[str], None]
 """Told the ``Request-Id`` or the commit of each write once it was acknowledged."""
@@ -172,6 +175,18 @@ def index(place: Place, promise: Promise) -> None:
         follower.close()
 
 
+def release(place: Place, promise: Promise) -> None:
+    """A backend's zip, looked through, stored, recorded and named."""
+    with place.open() as (repo, gate):
+        service = releases_of(place, repo, gate)
+        kept, _ = service.take(TPP, Upload("trends", md5_of(GOOD), "jane", zipped(GOOD)), "test")
+        promise(kept.commit)
+
+
+def releases_of(place: Place, repo: StateRepo, gate: Gate) -> Releases:
+    return Releases(ReleaseStore(place.folder / "releases"), repo, gate, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``is_new``: it begins with an empty folder."""
@@ -195,4 +210,5 @@ OPERATIONS = [
     Operation(rotation),
     Operation(init, is_new=True),
     Operation(index),
+    Operation(release),
 ]
