@@ -340,7 +340,8 @@ def test_hostile_text_is_text_everywhere(site: Site, alice: Browser) -> None:
         )
         tpp.report(bad).raise_for_status()
     own = f"/job-requests/{identifier}/"
-    for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", f"/jobs/h{identifier}/audit/", "/plain/", "/plain/logs/", f"/jobs/?q={HOSTILE}",
+    for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", f"/jobs/h{identifier}/audit/", "/plain/",
+                 "/plain/logs/", f"/jobs/?q={HOSTILE}",
                  "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
         answer = alice.get(path)
         assert HOSTILE not in answer.text, path
