@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test lint types bench torture faults pictures clean
+.PHONY: demo test coverage lint types bench torture faults fuzz mutation pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	python3 -m venv $(VENV)
@@ -14,6 +14,13 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(PY) -m pytest -n 2 $(ARGS)
+
+# The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
+coverage: $(VENV)/.installed
+	$(PY) -m coverage erase
+	PYTHONPATH=$(CURDIR)/tests/measured $(PY) -m coverage run -m pytest -n 2 $(ARGS)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m tests.coverage_goals
 
 lint: $(VENV)/.installed
 	$(PY) -m ruff check .
@@ -30,6 +37,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
 	$(PY) -m benchmarks.hosted $(ARGS)
+	$(PY) -m benchmarks.maintain $(ARGS)
 
 # Clients, servers on one repository, and somebody who kills them; then the history is judged.
 SECONDS ?= 60
@@ -40,6 +48,14 @@ torture: $(VENV)/.installed
 faults: $(VENV)/.installed
 	$(PY) -m tests.faults.crash --points 10000
 	$(PY) -m tests.faults.power --replays 1000
+
+# Small mistakes in the domain, one after the other: how many of them do its tests notice? ARGS="--module admit"
+mutation: $(VENV)/.installed
+	$(PY) -m tests.faults.mutation $(ARGS)
+
+# Odd input to everything that reads some, each for so many seconds; stops at the first thing that breaks.
+fuzz: $(VENV)/.installed
+	$(PY) -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 # The pictures in docs/, as the browser tests saw them.
 pictures: $(VENV)/.installed

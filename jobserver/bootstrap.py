@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jobserver import __version__
 from jobserver.config import Settings
 from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
@@ -17,6 +18,7 @@ from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Error, conflict, invalid
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index, rebuild
+from jobserver.index.query import has_unmoved
 from jobserver.index.status import BranchStatus, look
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
@@ -29,15 +31,19 @@ from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket, verdict
 from jobserver.service.receive import Receiver
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
+from jobserver.service.upkeep import Upkeep
 from jobserver.store import hooks
 from jobserver.store.git import check_git
+from jobserver.store.releases import ReleaseStore
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.pages.invitations import InvitationLinks
 from jobserver.web.pages.sessions import Sessions
 
 Clock = Callable[[], datetime]
@@ -80,12 +86,14 @@ class Server:
     follow_up: FollowUp
     pushes: PushSocket
     watch: Watch
+    upkeep: Upkeep
     wsgi: Callable[..., Any]
     notifier: Notifier | None = None
 
     def close(self) -> None:
         if self.notifier is not None:
             self.notifier.close()
+        self.upkeep.close()
         self.watch.close()
         self.pushes.close()
         self.follow_up.close()
@@ -119,6 +127,7 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
 def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
     """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
     check_git()
+    _report_errors(settings)
     sending = make_mailer(settings)
     app = connect(settings, clock)
     index: Index | None = None
@@ -130,7 +139,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         app.repo.writer.listen(index.note, index.moved)
         index.refresh()
         index.start()
-        follow_up = FollowUp(app.repo, app.gate)
+        follow_up = FollowUp(app.repo, app.gate, _unmoved(index))
         install_hooks(settings)
 
         def moved() -> None:
@@ -140,12 +149,16 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
+        upkeep = Upkeep(app.repo)
+        upkeep.start()
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
+        releases = _releases(app, clock)
         private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
-            notifier = Notifier(app.repo, private, sending, settings.base_url, clock)
+            links = InvitationLinks(settings.secret_key, settings.base_url)
+            notifier = Notifier(app.repo, private, sending, settings.base_url, clock, links.url)
             index.tell(notifier.moved)
             notifier.start()
         identity = None
@@ -168,6 +181,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             strayed=lambda: follow_up.strayed,
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,
+            releases=releases,
             pages=Pages(
                 settings.secret_key,
                 private,
@@ -180,12 +194,50 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 sends_email=sending is not None,
             ),
         )
-        return Server(app, index, follow_up, pushes, Watch(settings.state_repo, moved), make_app(parts), notifier)
+        watch = Watch(settings.state_repo, moved)
+        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
     except BaseException:
         if index is not None:
             index.close()
         app.close()
         raise
+
+
+def _unmoved(index: Index) -> Callable[[str], bool]:
+    def ask(branch: str) -> bool:
+        with index.view() as sql:
+            return has_unmoved(sql, branch)
+
+    return ask
+
+
+def release_store(settings: Settings) -> ReleaseStore | None:
+    """None if RELEASE_STORAGE is not set. Raises `Error` (invalid) if it is no place to keep files."""
+    folder = settings.release_storage
+    if folder is None:
+        return None
+    resolved, repository = folder.resolve(), settings.state_repo.resolve()
+    if resolved == repository or repository in resolved.parents:
+        raise invalid("expected a folder outside of STATE_REPO", "RELEASE_STORAGE")
+    return ReleaseStore(folder)
+
+
+def _releases(app: App, clock: Clock) -> Releases | None:
+    """With what an earlier process left settled, as far as that can be done now."""
+    store = release_store(app.settings)
+    if store is None:
+        return None
+    releases = Releases(store, app.repo, app.gate, clock)
+    releases.settle()
+    return releases
+
+
+def _report_errors(settings: Settings) -> None:
+    """To Sentry, if SENTRY_DSN is set; or else its library is not even loaded. Raises `Error` (invalid)."""
+    if settings.sentry_dsn:
+        from jobserver.service import sentry
+
+        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
 
 
 def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     email_from: str = ""
     mailgun_url: str = "https://api.mailgun.net/v3"
     mailgun_api_key: str = Field(default="", repr=False)
-    release_storage: str = ""
+    release_storage: Path | None = None
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
     state_remote: str = Field(default="", repr=False)  # may carry credentials
@@ -93,6 +93,11 @@ class Settings(BaseSettings):
             return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
         except ValueError as error:
             raise ValueError(f"expected addresses or networks, separated by commas: {error}") from None
+
+    @field_validator("release_storage", mode="before")
+    @classmethod
+    def _storage(cls, value: Any) -> Any:
+        return value or None
 
     @field_validator("base_url")
     @classmethod

@@ -37,7 +37,8 @@ OWNERS = {
     "markupsafe": {"web"},
     "itsdangerous": {"web"},
     "prometheus_client": {"web"},
-    "granian": {"cli"},
+    "granian": {"web", "cli"},
+    "sentry_sdk": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }

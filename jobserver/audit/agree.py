@@ -1,8 +1,9 @@
 """Whether a commit says what it does: its trailers and author against what it changes. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from jobserver.domain import names
+from jobserver.domain import names, releases
 from jobserver.domain.documents import JobRequest
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.permissions import Actor, ActorKind
@@ -52,6 +53,13 @@ def _is_author(email: str, actor: Actor) -> bool:
     return email.startswith(f"{actor.name}@{place}.")
 
 
+def told(commit: Commit, changes: Changes) -> Changes:
+    """With the release that the commit says it is about; its trees can't say that. Raises `Error` (invalid)."""
+    if commit.trailer("Event") != releases.EVENT:
+        return changes
+    return replace(changes, release=releases.read_trailers(commit.trailers()))
+
+
 def _touched(changes: Changes) -> set[str]:
     places = [where.place for change in changes.changes if (where := names.parse_path(changes.branch, change.path))]
     return {place.identifier for place in places if place} | {move.place.identifier for move in changes.moves}
@@ -60,6 +68,8 @@ def _touched(changes: Changes) -> set[str]:
 def _fits(event: str, changes: Changes) -> bool:
     made = changes.changes
     kinds = {where.kind for change in made if (where := names.parse_path(changes.branch, change.path))}
+    if event == releases.EVENT:
+        return not made and not changes.moves
     if event == "jobs.updated":
         return kinds <= {Kind.JOB} and bool(changes)
     if event == "job-requests.archived":

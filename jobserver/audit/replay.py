@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements
+from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.audit.receipts import Cover
 from jobserver.audit.signers import Signer, signed_by
 from jobserver.domain import names
@@ -106,7 +106,7 @@ class _Replay:
     def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
         branch = self._stretch.branch
         found = incoming(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
-        self._changes = found.changes
+        self._changes = told(commit, found.changes)
         yield from map(str, found.faults)
         problem = self._signature(commit)
         if problem is None:

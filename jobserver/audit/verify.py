@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from jobserver.audit import signers as keys
+from jobserver.audit.kept import compare
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
 from jobserver.audit.signers import Signer
@@ -53,9 +54,12 @@ def verify(
     signers: str | None = None,
     witness: Path | None = None,
     since: str = "",
+    releases: Path | None = None,
     progress: Progress = lambda done, all_: None,
 ) -> Verdict:
     """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's own is believed.
+
+    ``releases``: the folder RELEASE_STORAGE, whose files are compared with what the record says of them.
 
     Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
     """
@@ -83,6 +87,8 @@ def verify(
     problems += _numbers(record)
     if witness is not None:
         problems += _compare(repository, witness, lines)
+    if releases is not None:
+        problems += compare(repository, ours, releases)
     return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems)
 
 

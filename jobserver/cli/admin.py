@@ -1,4 +1,4 @@
-"""The commands of administrators: init, backend, user, org, project, workspace. Each goes through the gate."""
+"""The commands of administrators: init, backend, user, workspace. Each goes through the gate."""
 
 import getpass
 import json
@@ -11,7 +11,7 @@ from jobserver import bootstrap
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
-from jobserver.domain.permissions import GLOBAL_ROLES, PROJECT_ROLES, Actor, ActorKind, Role
+from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
 from jobserver.errors import not_found
 from jobserver.service.auth import new_token
 from jobserver.service.private import PrivateStore, check_email
@@ -30,7 +30,7 @@ def connected() -> Iterator[bootstrap.App]:
         app.close()
 
 
-def _submit(username: str | None, command: c.Command) -> None:
+def submit(username: str | None, command: c.Command) -> None:
     with connected() as app:
         actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
         app.gate.submit(actor, command, f"cli/{getpass.getuser()}")
@@ -41,7 +41,7 @@ def _show_token(secret: str) -> None:
     click.echo(secret)
 
 
-def _roles(values: tuple[str, ...]) -> tuple[Role, ...]:
+def as_roles(values: tuple[str, ...]) -> tuple[Role, ...]:
     return tuple(Role(value) for value in values)
 
 
@@ -67,7 +67,7 @@ def backend() -> None:
 def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
     """Add a backend; prints its token on the last line."""
     secret, digest = new_token()
-    _submit(username, c.AddBackend(slug, digest, name, databases, parent_directory))
+    submit(username, c.AddBackend(slug, digest, name, databases, parent_directory))
     _show_token(secret)
 
 
@@ -78,7 +78,7 @@ def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directo
 def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
     """Give a backend a new token; prints it on the last line. The old one stops at once."""
     secret, digest = new_token()
-    _submit(username, c.RotateBackendToken(slug, digest, keep_old))
+    submit(username, c.RotateBackendToken(slug, digest, keep_old))
     _show_token(secret)
 
 
@@ -87,7 +87,7 @@ def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
 @acting
 def backend_revoke(slug: str, username: str | None) -> None:
     """End every token of a backend but the newest."""
-    _submit(username, c.RevokeBackendToken(slug))
+    submit(username, c.RevokeBackendToken(slug))
 
 
 @backend.command("deactivate")
@@ -95,7 +95,7 @@ def backend_revoke(slug: str, username: str | None) -> None:
 @acting
 def backend_deactivate(slug: str, username: str | None) -> None:
     """Switch a backend off: it may do nothing, and no job can be requested on it."""
-    _submit(username, c.DeactivateBackend(slug))
+    submit(username, c.DeactivateBackend(slug))
 
 
 @backend.command("list")
@@ -129,7 +129,7 @@ def user() -> None:
 def user_add(name_: str, name: str, email: str, roles: tuple[str, ...], username: str | None) -> None:
     """Add a person."""
     address = check_email(email) if email else ""
-    _submit(username, c.AddUser(name_, name, _roles(roles)))
+    submit(username, c.AddUser(name_, name, as_roles(roles)))
     if address:
         with closing(PrivateStore(Settings.from_env().private_store)) as private:
             private.set_email(name_, address)
@@ -142,7 +142,7 @@ def user_add(name_: str, name: str, email: str, roles: tuple[str, ...], username
 def user_token(name_: str, label: str, username: str | None) -> None:
     """Make a personal access token; prints it on the last line."""
     secret, digest = new_token()
-    _submit(username, c.AddUserToken(name_, label, digest))
+    submit(username, c.AddUserToken(name_, label, digest))
     _show_token(secret)
 
 
@@ -164,7 +164,7 @@ def user_login_link(name_: str) -> None:
 @acting
 def user_revoke(name_: str, label: str, username: str | None) -> None:
     """End the token of this label, at once."""
-    _submit(username, c.RevokeUserToken(name_, label))
+    submit(username, c.RevokeUserToken(name_, label))
 
 
 @user.command("disable")
@@ -172,51 +172,7 @@ def user_revoke(name_: str, label: str, username: str | None) -> None:
 @acting
 def user_disable(name_: str, username: str | None) -> None:
     """Switch a person off, at once."""
-    _submit(username, c.DisableUser(name_))
-
-
-@click.group()
-def org() -> None:
-    """Organisations."""
-
-
-@org.command("add")
-@click.argument("slug")
-@click.option("--name", default="")
-@acting
-def org_add(slug: str, name: str, username: str | None) -> None:
-    """Add an organisation."""
-    _submit(username, c.AddOrg(slug, name))
-
-
-@click.group()
-def project() -> None:
-    """Projects and their members."""
-
-
-@project.command("add")
-@click.argument("project_", metavar="ORG/PROJECT")
-@click.option("--name", default="")
-@acting
-def project_add(project_: str, name: str, username: str | None) -> None:
-    """Add a project to an organisation."""
-    _submit(username, c.AddProject(project_, name))
-
-
-@project.command("member")
-@click.argument("project_", metavar="ORG/PROJECT")
-@click.argument("member")
-@click.option(
-    "--role",
-    "roles",
-    multiple=True,
-    type=click.Choice(sorted(role.value for role in PROJECT_ROLES)),
-    help="None ends it.",
-)
-@acting
-def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
-    """Set the roles that a person has in a project."""
-    _submit(username, c.SetProjectMember(project_, member, _roles(roles)))
+    submit(username, c.DisableUser(name_))
 
 
 @click.group()
@@ -235,4 +191,21 @@ def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | No
     """Add a workspace: a study's repository, a branch of it, and a database."""
     with connected() as app:
         repo = app.studies.check_repo(repo)
-    _submit(username, c.AddWorkspace(name, repo, branch, db, project_))
+    submit(username, c.AddWorkspace(name, repo, branch, db, project_))
+
+
+@workspace.command("connect")
+@click.argument("name")
+@click.argument("project_", metavar="ORG/PROJECT")
+@acting
+def workspace_connect(name: str, project_: str, username: str | None) -> None:
+    """Put a workspace into a project: its members may then run its jobs."""
+    submit(username, c.ConnectWorkspace(name, project_))
+
+
+@workspace.command("disconnect")
+@click.argument("name")
+@acting
+def workspace_disconnect(name: str, username: str | None) -> None:
+    """Take a workspace out of its project."""
+    submit(username, c.ConnectWorkspace(name, None))

@@ -89,13 +89,18 @@ def log(
     "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
 )
 @click.option("--witness", type=click.Path(path_type=Path, exists=True), help="A copy that somebody fetched before.")
-def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None) -> None:
+@click.option(
+    "--releases",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="RELEASE_STORAGE or a copy: also compare every file in it with the record.",
+)
+def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None) -> None:
     """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
     if signers is None:
         click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
     text = signers.read_text() if signers is not None else None
     with counting("commits") as progress:
-        verdict = judge(_path(repo), signers=text, witness=witness, since=since, progress=progress)
+        verdict = judge(_path(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
     if verdict.problems:

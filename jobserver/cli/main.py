@@ -10,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from jobserver.cli.admin import backend, init, org, project, user, workspace
+from jobserver.cli.admin import backend, init, user, workspace
 from jobserver.cli.audit import audit, key
 from jobserver.cli.demo import demo
 from jobserver.cli.jobs import cancel, check, request, status
 from jobserver.cli.operate import index, judge_push, maintain, sendtestemail
+from jobserver.cli.projects import org, project
 from jobserver.cli.remote import remote
 from jobserver.cli.run import runner
 from jobserver.cli.serve import serve

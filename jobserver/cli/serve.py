@@ -1,4 +1,4 @@
-"""`jobserver serve`: the HTTP server. One process that handles requests in threads, watched by this one.
+"""`jobserver serve`: the HTTP server. One process with an event loop and threads, watched by this one.
 
 Why granian, and why one process: docs/decisions. This process holds no state: it starts the serving one, stops it, and
 is what a service manager sees.
@@ -7,22 +7,23 @@ is what a service manager sees.
 import contextlib
 import gc
 import os
+import resource
 import select
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import click
-from granian.constants import Interfaces
+from granian.constants import Interfaces, TaskImpl
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from jobserver.config import Settings
 from jobserver.errors import Error
 
-THREADS = 960  # 256 held polls, 600 open pages, and the rest for everybody else
+_THREADS = 512  # 256 may hold polls (web.app.Parts.max_held); made when they are needed
+_CONNECTIONS = 32_768  # idle ones and open pages among them
 _STOP_SECONDS = 10
 _FAREWELL_SECONDS = 5
 _ORPHAN_SECONDS = 0.5  # for what is being answered
@@ -44,14 +45,16 @@ class _Server(MPServer):
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int]) -> Callable[..., Any]:
-    """In the serving process: the WSGI application, tied to the life of the process that started it."""
+def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int]) -> Any:
+    """In the serving process: the application, tied to the life of the process that started it."""
     from jobserver import bootstrap
     from jobserver.cli.progress import reading
+    from jobserver.web.gateway import Gateway
 
     parent = os.getppid()
     os.close(theirs)
     os.close(farewell[0])
+    _raise_file_limit()
     gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
         with reading() as progress:
@@ -72,8 +75,15 @@ def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int])
 
     gc.freeze()
     threading.Thread(target=end, name="lifeline", daemon=True).start()
-    wsgi: Callable[..., Any] = server.wsgi
-    return wsgi
+    return Gateway(server.wsgi, _THREADS)
+
+
+def _raise_file_limit() -> None:
+    """Each connection is an open file, also an idle one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * _CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @click.command()
@@ -89,10 +99,10 @@ def serve(host: str | None, port: int | None) -> None:
         "jobserver",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        task_impl=TaskImpl.asyncio,
         workers=1,
-        blocking_threads=THREADS,
-        backpressure=THREADS * 4,
+        backpressure=_CONNECTIONS,
         backlog=2048,
         workers_kill_timeout=_STOP_SECONDS,
         respawn_failed_workers=False,
@@ -107,4 +117,9 @@ def _check(settings: Settings) -> None:
     """What would stop the serving process is better said by this one."""
     from jobserver import bootstrap
 
+    if settings.sentry_dsn:
+        from jobserver.service import sentry
+
+        sentry.check(settings.sentry_dsn)
+    bootstrap.release_store(settings)
     bootstrap.connect(settings).close()

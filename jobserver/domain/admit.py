@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain import integrity, lifecycle, names
+from jobserver.domain import integrity, invitations, lifecycle, names
 from jobserver.domain.documents import (
     Backend,
     Checkpoint,
@@ -33,6 +33,7 @@ from jobserver.domain.permissions import (
     Role,
     granted,
 )
+from jobserver.domain.releases import Release
 from jobserver.domain.state import Change, Changes, Main, Move, State
 from jobserver.errors import Fault, forbidden, invalid
 
@@ -58,6 +59,8 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
         rights.check(change)
     for move in changes.moves:
         rights.check_move(move)
+    if changes.release is not None:
+        rights.check_release(changes.release)
     if faults := _faults(state, changes):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
@@ -81,6 +84,8 @@ def _faults(state: State, changes: Changes) -> list[Fault]:
     ]
     for move in changes.moves:
         faults += _misplaced(state, changes, move)
+    if changes.release is not None and state.workspace(changes.release.workspace) is None:
+        faults.append(Fault(f"there is no workspace {changes.release.workspace!r}", key="workspace"))
     return faults + integrity.faults(state, changes)
 
 
@@ -94,6 +99,13 @@ class _After:
     def has_org(self, slug: str) -> bool:
         path = names.main_path(Kind.ORG, slug)
         return self._brought.get(path) is not None or (path not in self._brought and self._state.org(slug) is not None)
+
+    def user(self, username: str) -> User | None:
+        path = names.main_path(Kind.USER, username)
+        brought = self._brought.get(path)
+        if path in self._brought:
+            return brought if isinstance(brought, User) else None
+        return self._state.user(username)
 
     def has_project(self, name: str) -> bool:
         path = names.main_path(Kind.PROJECT, name)
@@ -114,6 +126,10 @@ def _shape(branch: str, change: Change) -> list[Fault]:
 def _references(state: State, there: _After, change: Change) -> list[tuple[str, str]]:
     after, before = change.after, change.before
     faults: list[tuple[str, str]] = []
+    where = names.parse_path(state.branch, change.path)
+    if before is None and where is not None and names.is_page(where.kind, where.name):
+        key = "name" if where.kind is Kind.WORKSPACE else "slug"
+        faults.append((key, f"{where.name.rpartition('/')[2]!r} is a page of the server: choose another name"))
     match after:
         case Workspace(project=str(project)) if not there.has_project(project):
             faults.append(("project", f"there is no project {project!r}"))
@@ -121,6 +137,8 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
             if not there.has_org(after.org):
                 faults.append(("org", f"there is no org {after.org!r}"))
             faults += _roles(((member.username, member.roles) for member in after.members), PROJECT_ROLES)
+            faults += _roles(((one.username, one.roles) for one in after.invitations), PROJECT_ROLES)
+            faults += invitations.faults(before if isinstance(before, Project) else None, after, there.user)
         case Org():
             faults += _roles(((member.username, member.roles) for member in after.members), ORG_ROLES)
         case User():
@@ -199,7 +217,19 @@ class _Rights:
         assert where is not None
         operation = "create" if change.before is None else "update" if change.after is not None else "delete"
         what = f"{operation} the {where.kind.value} {where.name}"
+        if isinstance(change.after, Project):
+            before = change.before if isinstance(change.before, Project) else None
+            for one in invitations.new(before, change.after):
+                self.need(one.invited_by == self.actor.name, f"invite {one.username} as {one.invited_by}")
         self.need(self.may(Permission.ADMINISTER) or self._rule(where.kind, operation, change), what)
+        self.need(not self._resigns(change), "stop being a SuperUser by themselves: another SuperUser can do that")
+
+    def _resigns(self, change: Change) -> bool:
+        """Whether a SuperUser locks themselves out; so there is always one left."""
+        before, after = change.before, change.after
+        if not isinstance(before, User) or before.username != self.actor.name or Role.SUPER_USER not in before.roles:
+            return False
+        return not isinstance(after, User) or not after.active or Role.SUPER_USER not in after.roles
 
     def _rule(self, kind: Kind, operation: str, change: Change) -> bool:
         before, after = change.before, change.after
@@ -219,25 +249,50 @@ class _Rights:
             case Kind.WORKSPACE, "update":
                 assert isinstance(before, Workspace)
                 assert isinstance(after, Workspace)
-                switches = {"archived", "should_notify"}
-                return _changed(before, after) <= switches and self.may(Permission.RUN_JOB, before.project)
+                return self._may_change_workspace(before, after)
             case Kind.PROJECT, "update":
                 assert isinstance(before, Project)
                 assert isinstance(after, Project)
-                name = f"{before.org}/{before.slug}"
-                return _changed(before, after) <= {"members", "name"} and self.may(
-                    Permission.MANAGE_PROJECT_MEMBERS, name
-                )
+                return self._may_change_project(before, after)
             case Kind.USER, "update":
                 assert isinstance(before, User)
                 assert isinstance(after, User)
                 return before.username == self.actor.name and _changed(before, after) <= {"tokens", "name"}
         return False
 
+    def _may_change_workspace(self, before: Workspace, after: Workspace) -> bool:
+        changed = _changed(before, after)
+        if changed == {"project"}:
+            of_both = [project for project in (before.project, after.project) if project is not None]
+            own = before.created_by == self.actor.name or self.may(Permission.RUN_JOB, before.project)
+            manages = all(self.may(Permission.MANAGE_PROJECT_WORKSPACES, project) for project in of_both)
+            return manages and (own or after.project is None)
+        return changed <= {"archived", "should_notify"} and self.may(Permission.RUN_JOB, before.project)
+
+    def _may_change_project(self, before: Project, after: Project) -> bool:
+        mine = self.actor.name
+        if invitations.of(before, mine) is not None and after in (
+            invitations.accepted(before, mine),
+            invitations.without(before, mine),
+        ):
+            return True
+        name = f"{before.org}/{before.slug}"
+        changed = _changed(before, after)
+        manages = self.may(Permission.MANAGE_PROJECT_MEMBERS, name)
+        invites = self.may(Permission.INVITE_PROJECT_MEMBERS, name)
+        if "invitations" in changed and not (invites or (manages and not invitations.new(before, after))):
+            return False
+        return changed <= {"invitations", "members", "name"} and (manages or changed == {"invitations"})
+
     def check_move(self, move: Move) -> None:
         own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
         allowed = own or self.actor.kind is ActorKind.SERVER or self.may(Permission.ADMINISTER)
         self.need(allowed, f"move job request {move.place.identifier}")
+
+    def check_release(self, release: Release) -> None:
+        """Only a backend lets files out, and only its own: a SuperUser can't say it did."""
+        own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
+        self.need(own, f"release files of {release.workspace} on {self.branch}")
 
 
 def _changed(before: Backend | User | Project | Workspace, after: Backend | User | Project | Workspace) -> set[str]:

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import Role
+from jobserver.domain.registration import Registration
+from jobserver.domain.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,17 @@ class AddOrg:
 
 @dataclass(frozen=True, slots=True)
 class AddProject:
-    """``project`` is ``org/slug``."""
+    """``project`` is ``org/slug``. With a registration, no other project may have its name."""
 
     project: str
     name: str = ""
+    registration: Registration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenameProject:
+    project: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,30 @@ class SetProjectMember:
     project: str
     username: str
     roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InviteToProject:
+    """Users who are no members yet; all of them, or none."""
+
+    project: str
+    usernames: tuple[str, ...]
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelInvitation:
+    """By whoever may invite; by who was invited, to decline it."""
+
+    project: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInvitation:
+    """By who was invited, who becomes a member with the invitation's roles."""
+
+    project: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +140,14 @@ class ChangeWorkspace:
     name: str
     archived: bool | None = None
     should_notify: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectWorkspace:
+    """To a project (``org/slug``), or, with None, from the one that it is in."""
+
+    name: str
+    project: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +207,14 @@ class UpdateJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordRelease:
+    """Its files are on the disk already, where nobody sees them yet."""
+
+    backend: str
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveFinished:
     """Moves what a push finished: over HTTP the report itself moves it."""
 
@@ -199,15 +248,21 @@ Command: TypeAlias = (
     | DisableUser
     | AddOrg
     | AddProject
+    | RenameProject
     | SetProjectMember
+    | InviteToProject
+    | CancelInvitation
+    | AcceptInvitation
     | AddWorkspace
     | ChangeWorkspace
+    | ConnectWorkspace
     | SetUserRoles
     | WelcomeUser
     | FailJob
     | RequestJobs
     | CancelJobs
     | UpdateJobs
+    | RecordRelease
     | ArchiveFinished
     | RecordPush
     | RecordCheckpoint

@@ -3,23 +3,29 @@
 Values are checked here and nowhere else; whether a document may follow another is `admit`'s business.
 """
 
-from datetime import UTC, datetime
-from math import isfinite
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, ValidationError
 
 from jobserver.domain import names
-from jobserver.domain.permissions import Role
+from jobserver.domain.registration import Registration
+from jobserver.domain.values import (
+    ActionName,
+    Database,
+    Document,
+    JsonMap,
+    Line,
+    ProjectName,
+    RoleName,
+    Slug,
+    Text,
+    Time,
+    Username,
+    Version,
+    WorkspaceName,
+    clean,
+    named,
+)
 from jobserver.errors import Error, Fault, invalid
 
 D = TypeVar("D", bound="Document")
@@ -29,69 +35,10 @@ MAX_REQUEST_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024
 
 
-def _named(pattern: str) -> Any:
-    return StringConstraints(pattern=rf"^(?:{pattern})$")
-
-
-def _utc(moment: datetime) -> datetime:
-    if moment.utcoffset() is None:
-        raise ValueError("a time needs its zone: 2026-11-23T20:15:04.123456Z")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-
-
-def _clean(text: str) -> str:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("not Unicode text (a lone surrogate)")
-    return text
-
-
-def _json(value: Any, depth: int = 8) -> Any:
-    """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
-    match value:
-        case str():
-            _clean(value)
-        case float() if not isfinite(value):
-            raise ValueError("a number must be finite")
-        case bool() | None | float():
-            pass
-        case int() if not -(2**63) <= value < 2**63:
-            raise ValueError("a whole number must fit in 64 bits")
-        case list() | dict() if depth == 0:
-            raise ValueError("nested deeper than 8 levels")
-        case list():
-            for item in value:
-                _json(item, depth - 1)
-        case dict():
-            for key, item in value.items():
-                if len(_clean(key)) > 128:
-                    raise ValueError("a key must be at most 128 characters")
-                _json(item, depth - 1)
-    return value
-
-
-Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
-Slug: TypeAlias = Annotated[str, _named(names.SLUG)]
-Username: TypeAlias = Annotated[str, _named(names.USERNAME)]
-WorkspaceName: TypeAlias = Annotated[str, _named(names.WORKSPACE)]
-ActionName: TypeAlias = Annotated[str, _named(names.ACTION)]
-Database: TypeAlias = Annotated[str, _named(names.DATABASE)]
-ProjectName: TypeAlias = Annotated[str, _named(names.PROJECT)]
-Text: TypeAlias = Annotated[str, AfterValidator(_clean), StringConstraints(max_length=10_000)]
-Line: TypeAlias = Annotated[
-    str, AfterValidator(_clean), StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
-JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
-RoleName: TypeAlias = Annotated[Role, BeforeValidator(lambda value: Role(value) if isinstance(value, str) else value)]
-
-
-class Document(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
 class Token(Document):
     """A secret's SHA-256; the secret itself was shown once."""
 
-    sha256: Annotated[str, _named(names.DIGEST)]
+    sha256: Annotated[str, named(names.DIGEST)]
     label: Line
     created_at: Time
 
@@ -101,8 +48,17 @@ class Member(Document):
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
 
 
+class Invitation(Document):
+    """Of a user who is no member yet; it ends when they accept or decline it, or when somebody takes it back."""
+
+    username: Username
+    roles: tuple[RoleName, ...] = Field(min_length=1, strict=False)
+    invited_by: Username
+    created_at: Time
+
+
 class Backend(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     parent_directory: Line = ""
@@ -114,7 +70,7 @@ class Backend(Document):
 
 
 class User(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     username: Username
     name: Line = ""
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
@@ -123,23 +79,24 @@ class User(Document):
 
 
 class Org(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     members: tuple[Member, ...] = Field(default=(), strict=False)
 
 
 class Project(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     slug: Slug
     name: Line
     org: Slug
     members: tuple[Member, ...] = Field(default=(), strict=False)
-    registration: dict[str, Text] | None = None
+    registration: Registration | None = None
+    invitations: tuple[Invitation, ...] = Field(default=(), strict=False)
 
 
 class Workspace(Document):
-    version: Literal[1] = 1
+    version: Version = 1
     name: WorkspaceName
     project: ProjectName | None = None
     repo: Line
@@ -164,16 +121,16 @@ class RequestedWorkspace(Document):
 
 class PipelineAction(Document):
     needs: tuple[ActionName, ...] = Field(default=(), strict=False)
-    run: Annotated[str, AfterValidator(_clean)]
+    run: Annotated[str, AfterValidator(clean)]
 
 
 class JobRequest(Document):
-    version: Literal[1] = 1
-    identifier: Annotated[str, _named(names.REQUEST_ID)]
+    version: Version = 1
+    identifier: Annotated[str, named(names.REQUEST_ID)]
     backend: Slug
     created_by: Username
     created_at: Time
-    sha: Annotated[str, _named(names.SHA)]
+    sha: Annotated[str, named(names.SHA)]
     requested_actions: tuple[ActionName, ...] = Field(min_length=1, strict=False)
     cancelled_actions: tuple[ActionName, ...] = Field(default=(), strict=False)
     force_run_dependencies: bool = False
@@ -186,8 +143,8 @@ class JobRequest(Document):
 
 
 class Job(Document):
-    version: Literal[1] = 1
-    identifier: Annotated[str, _named(names.JOB_ID)]
+    version: Version = 1
+    identifier: Annotated[str, named(names.JOB_ID)]
     action: Text
     status: Literal["pending", "running", "failed", "succeeded"]
     status_code: Text
@@ -205,21 +162,21 @@ class Job(Document):
 class Receipt(Document):
     """A push that was judged and found good. An intent: git moves the branch only after this is durable."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
     branch: Line
-    old: Annotated[str, _named(names.SHA)]
-    new: Annotated[str, _named(names.SHA)]
-    pusher: Line
+    old: Annotated[str, named(names.SHA)]
+    new: Annotated[str, named(names.SHA)]
+    pusher: Annotated[str, named(names.PUSHER)]
     received_at: Time
 
 
 class Checkpoint(Document):
     """Where every other branch stood. Keys are branches, values commit ids."""
 
-    version: Literal[1] = 1
+    version: Version = 1
     number: Annotated[int, Field(ge=1)]
-    tips: dict[Line, Annotated[str, _named(names.SHA)]]
+    tips: dict[Line, Annotated[str, named(names.SHA)]]
     made_at: Time
 
 
@@ -237,8 +194,15 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.CHECKPOINT: Checkpoint,
 }
 
-# Written only where they are known (CONTRACT section 1).
+# Of a job, written only where they are known (CONTRACT section 1).
 OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
+
+
+def is_written(key: str, value: object) -> bool:
+    """Whether a document's YAML has this key: some are left out where there is nothing to say."""
+    if value is None:
+        return key not in OPTIONAL_KEYS
+    return value != () or key != "invitations"
 
 
 def same(one: Document | None, other: Document | None) -> bool:
@@ -249,8 +213,8 @@ def same(one: Document | None, other: Document | None) -> bool:
 _CUT = " [cut by the server at 8 KiB]"
 
 
-def cut_message(text: str) -> str:
-    """A job's status message, cut to what a document may hold: one that is too long must not stop a whole report."""
+def cut_text(text: str) -> str:
+    """What a runner says of a job, cut to what a document may hold: one that is too long must not stop its report."""
     data = text.encode(errors="replace")
     if len(data) <= MAX_MESSAGE_BYTES:
         return text
@@ -278,6 +242,8 @@ def reason(fault: Any) -> str:
     if fault["type"] == "string_pattern_mismatch":
         return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "too_long" and isinstance(fault["input"], str):
+        message = f"at most {fault['ctx']['max_length']} characters are allowed"
     return message[0].lower() + message[1:]
 
 

@@ -6,7 +6,7 @@ from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.names import Area, DocPath, Kind, Place
 from jobserver.domain.state import Change, Changes, State
-from jobserver.errors import Fault
+from jobserver.errors import Error, Fault
 
 
 def faults(state: State, changes: Changes) -> list[Fault]:
@@ -19,14 +19,14 @@ def faults(state: State, changes: Changes) -> list[Fault]:
 
 def _still_named(state: State, changes: Changes) -> list[Fault]:
     found = []
-    gone = {change.path for change in changes.changes if change.after is None}
-    for path in sorted(gone):
+    changed = {change.path: change.after for change in changes.changes}  # what these name now, `admit` looks at
+    for path in sorted(path for path, after in changed.items() if after is None):
         where = names.parse_path(names.MAIN, path)
         assert where is not None
         if where.kind is Kind.BACKEND:
             found.append(Fault("a backend is deactivated (active: false), never deleted: it has a branch", path))
         for other in state.referrers(where.kind, where.name):
-            if other not in gone:
+            if other not in changed:
                 found.append(Fault(f"{other} names it", path))
     return found
 
@@ -34,75 +34,92 @@ def _still_named(state: State, changes: Changes) -> list[Fault]:
 def _requests(state: State, changes: Changes) -> list[Fault]:
     found: list[Fault] = []
     moved = {move.place: move.place.moved(move.to) for move in changes.moves}
-    parsed = [(change, where) for change in changes.changes if (where := names.parse_path(changes.branch, change.path))]
-    made = {where.place for change, where in parsed if where.kind is Kind.REQUEST and change.before is None}
-    gone = {where.place for change, where in parsed if where.kind is Kind.REQUEST and change.after is None}
+    parsed = [_parsed(changes.branch, change) for change in changes.changes]
+    made = {place for change, where, place in parsed if where.kind is Kind.REQUEST and change.before is None}
+    gone = {place for change, where, place in parsed if where.kind is Kind.REQUEST and change.after is None}
     places: dict[str, Place | None] = {}
 
     def stands(identifier: str) -> Place | None:
         """Where the request is, before its own changes and after the moves."""
         if identifier not in places:
-            stored = state.find(identifier)
-            places[identifier] = moved.get(stored.place, stored.place) if stored else None
+            place = _place(state, identifier)
+            places[identifier] = moved.get(place, place) if place else None
         return places[identifier]
 
+    first: dict[str, Place] = {}
     owners: dict[str, Place] = {}
-    for change, where in parsed:
-        place = where.place
-        assert place is not None
+    for change, where, place in parsed:
         if where.kind is Kind.REQUEST and change.before is None:
             there = stands(place.identifier)
-            if there is not None and there not in gone:
+            if there is None or there in gone:
+                there = first.setdefault(place.identifier, place)
+            if there != place:
                 found.append(Fault(f"there is this job request already, in {there.folder}", change.path))
         elif where.kind is Kind.JOB and change.after is not None:
             there = stands(place.identifier)
             if place not in made and (there != place or place in gone):
-                found.append(Fault("there is no request.yaml beside it", change.path))
-            found += _owned(state, change, place, owners)
-    found += _left(state, parsed, gone)
+                found.append(Fault("there is no request.yaml beside it that can be read", change.path))
+            found += _owned(state, where.name, place, owners, is_new=change.before is None)
+    removed = {change.path for change in changes.changes if change.after is None}
+    for move in changes.moves:
+        if move.to is Area.ACTIVE:
+            place = move.place.moved(move.to)
+            back = [job for job in state.jobs(move.place) if place.job(job) not in removed]
+            found += [fault for job in back for fault in _owned(state, job, place, owners, is_new=True)]
+    found += _left(state, gone, removed)
     found += _unfinished(state, parsed, moved)
     return found
 
 
-def _owned(state: State, change: Change, place: Place, owners: dict[str, Place]) -> list[Fault]:
-    """A job's id is one request's only."""
-    job = change.after
-    assert isinstance(job, Job)
-    if owners.setdefault(job.identifier, place) != place:
-        return [Fault(f"job {job.identifier} is under two job requests", change.path)]
-    if change.before is None and state.owner(job.identifier) not in (None, place.identifier):
-        return [Fault(f"job {job.identifier} belongs to job request {state.owner(job.identifier)}", change.path)]
+def _parsed(branch: str, change: Change) -> tuple[Change, DocPath, Place]:
+    where = names.parse_path(branch, change.path)
+    assert where is not None  # `admit` looked at the shapes before
+    assert where.place is not None
+    return change, where, where.place
+
+
+def _place(state: State, identifier: str) -> Place | None:
+    """Where the request stands; None also for one that can't be read, which whoever may can put anew."""
+    try:
+        stored = state.find(identifier)
+    except Error:
+        return None
+    return stored.place if stored else None
+
+
+def _owned(state: State, job: str, place: Place, owners: dict[str, Place], is_new: bool) -> list[Fault]:
+    """A job's id is one request's only, among those that are active."""
+    if owners.setdefault(job, place) != place:
+        return [Fault(f"job {job} is under two job requests", place.job(job))]
+    if is_new and (owner := state.owner(job)) not in (None, place.identifier):
+        return [Fault(f"job {job} belongs to job request {owner}", place.job(job))]
     return []
 
 
-def _left(state: State, parsed: list[tuple[Change, DocPath]], gone: set[Place | None]) -> list[Fault]:
+def _left(state: State, gone: set[Place], removed: set[str]) -> list[Fault]:
     """Jobs whose request is deleted."""
-    deleted = {change.path for change, _ in parsed if change.after is None}
     return [
         Fault("its request.yaml is deleted", place.job(job))
         for place in gone
-        if place is not None
         for job in state.jobs(place)
-        if place.job(job) not in deleted
+        if place.job(job) not in removed
     ]
 
 
-def _unfinished(state: State, parsed: list[tuple[Change, DocPath]], moved: dict[Place, Place]) -> list[Fault]:
+def _unfinished(state: State, parsed: list[tuple[Change, DocPath, Place]], moved: dict[Place, Place]) -> list[Fault]:
     """Jobs of archived requests that are not finished; of moved ones, `admit` judges the whole."""
-    there = {where.place for _, where in parsed if where.place and where.place.area is Area.ARCHIVE}
-    touched = there - set(moved.values())
+    touched = {place for _, _, place in parsed if place.area is Area.ARCHIVE} - set(moved.values())
     found = []
     for place in touched:
-        assert place is not None
         jobs = dict(state.jobs(place))
-        has_request = state.find(place.identifier) is not None
-        for change, where in parsed:
-            if where.place == place and where.kind is Kind.JOB:
+        has_request = _place(state, place.identifier) is not None
+        for change, where, stands in parsed:
+            if stands == place and where.kind is Kind.JOB:
                 if isinstance(change.after, Job):
                     jobs[where.name] = change.after
                 else:
                     jobs.pop(where.name, None)
-            elif where.place == place:
+            elif stands == place:
                 has_request = isinstance(change.after, JobRequest)
         if has_request and not lifecycle.finished(jobs.values()):
             found.append(Fault("a request in archive/ needs jobs, and all of them finished", place.folder + "/"))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Job
 
-KILLED_BY_ADMIN = "killed_by_admin"
+MARKED_FAILED = "marked_as_failed"  # by an administrator here; runners have codes of their own
 FINISHED = frozenset({"failed", "succeeded"})
 STATUSES = ("pending", "running", "failed", "succeeded")
 
@@ -21,7 +21,7 @@ NEEDS_NEWER: dict[tuple[str, str], bool] = {
 
 def takes(stored: Job, reported: Job) -> bool:
     """Whether ``reported`` replaces ``stored``; if not, it is stale and is skipped."""
-    if stored.status_code == KILLED_BY_ADMIN and reported.status not in FINISHED:
+    if stored.status_code == MARKED_FAILED and reported.status not in FINISHED:
         return False  # an administrator's word stands until the runner knows how it ended
     if stored.updated_at is None:
         return True
@@ -42,11 +42,13 @@ def finished(jobs: Collection[Job]) -> bool:
 
 
 def request_status(statuses: Collection[str]) -> str:
-    """pending, running, failed, succeeded, or unknown where there are no jobs."""
+    """What all of its jobs are; else running until all are finished, and then failed. Unknown without jobs."""
     distinct = set(statuses)
+    if not distinct:
+        return "unknown"
     if len(distinct) == 1:
         return distinct.pop()
-    return next((status for status in ("running", "pending", "failed") if status in distinct), "unknown")
+    return "failed" if distinct <= FINISHED else "running"
 
 
 def started_at(jobs: Sequence[Job]) -> datetime | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from unicodedata import normalize
 
 MAIN = "main"
 AUDIT = "audit"
@@ -23,15 +24,18 @@ REQUEST_ID = r"[2-7a-z]{16}"
 SHA = r"[0-9a-f]{40}"
 DIGEST = r"[0-9a-f]{64}"
 PROJECT = rf"{SLUG}/{SLUG}"
+PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
 _USERNAME = re.compile(USERNAME)
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
+_ACTION = re.compile(ACTION)
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"  # ASCII order, so that text order is number order
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 27  # 53 bits of microseconds reach the year 2255
 
-# First segments of the server's own URLs: a workspace's page stands at the root beside them.
+# Segments of the server's own URLs: a workspace's page stands at the root beside them, and below its project.
 RESERVED = frozenset(
     [
         "admin",
@@ -41,8 +45,10 @@ RESERVED = frozenset(
         "favicon.ico",
         "health-check",
         "hooks",
+        "invitations",
         "job-requests",
         "jobs",
+        "live",
         "login",
         "logout",
         "metrics",
@@ -60,6 +66,10 @@ RESERVED = frozenset(
         "workspaces",
     ]
 )
+
+
+RESERVED_ORGS = frozenset(["new"])
+RESERVED_PROJECTS = frozenset(["new-project", "settings"])
 
 
 class Kind(StrEnum):
@@ -91,7 +101,7 @@ class Place:
     def folder(self) -> str:
         if self.area is Area.ACTIVE:
             return f"active/{self.day.isoformat()}/{self.identifier}"
-        return f"archive/{self.day:%Y/%m/%d}/{self.identifier}"
+        return f"archive/{self.day.isoformat().replace('-', '/')}/{self.identifier}"
 
     @property
     def request(self) -> str:
@@ -111,6 +121,24 @@ class DocPath:
     kind: Kind
     name: str
     place: Place | None = None
+
+
+def is_page(kind: Kind, name: str) -> bool:
+    """Whether a page of the server stands where this document's would."""
+    match kind:
+        case Kind.WORKSPACE:
+            return name in RESERVED
+        case Kind.ORG:
+            return name in RESERVED_ORGS
+        case Kind.PROJECT:
+            return name.rpartition("/")[2] in RESERVED_PROJECTS
+    return False
+
+
+def slug_of(name: str) -> str:
+    """A slug that is like this name in words; empty if nothing of it can stand in one."""
+    plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return _NO_SLUG.sub("-", plain).strip("-")[:64].rstrip("-")
 
 
 def backend_branch(slug: str) -> str:
@@ -146,6 +174,10 @@ def is_username(text: str) -> bool:
     return _USERNAME.fullmatch(text) is not None
 
 
+def is_action(text: str) -> bool:
+    return _ACTION.fullmatch(text) is not None
+
+
 def request_day(identifier: str) -> date:
     """The UTC day that an id of ours was made on; a mere guess for an id that somebody made up."""
     number = 0
@@ -174,7 +206,7 @@ _AUDIT_PATHS = {
     CHECKPOINT_PATH: DocPath(Kind.CHECKPOINT, "checkpoint"),
 }
 _BACKEND_PATH = re.compile(
-    r"(?:(active)/(\d{4})-(\d\d)-(\d\d)|(archive)/(\d{4})/(\d\d)/(\d\d))"
+    r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"
     rf"/({REQUEST_ID})/(?:(request)\.yaml|jobs/({JOB_ID})\.yaml)"
 )
 

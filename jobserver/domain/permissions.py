@@ -69,6 +69,10 @@ ORG_ROLES = frozenset({Role.ORG_COORDINATOR})
 GLOBAL_ROLES = frozenset(Role) - PROJECT_ROLES - ORG_ROLES
 
 
+# Whoever has one of these in a workspace's project, or everywhere, may see and download what was released of it.
+SEE_RELEASES = frozenset({Permission.CHECK_OUTPUT, Permission.PUBLISH_OUTPUT})
+
+
 class ActorKind(StrEnum):
     USER = "user"
     BACKEND = "backend"

@@ -77,7 +77,7 @@ class Pipeline:
                 if step is not None:
                     if step not in met:
                         met.add(step)
-                        path.append((step, iter(self._needs(step))))
+                        path.append((step, iter(self.actions[step].needs)))
                     step = None
                     continue
                 name, rest = path[-1]
@@ -87,19 +87,9 @@ class Pipeline:
                     done.append(name)
         return tuple(name for name in done if name != RUN_ALL)
 
-    def _needs(self, name: str) -> tuple[str, ...]:
-        if name not in self.actions:
-            raise invalid(f"Unknown actions: {name}")
-        return self.actions[name].needs
-
     def as_document(self) -> dict[str, ActionDocument]:
         """What a request document stores under ``pipeline``."""
         return {name: {"needs": list(a.needs), "run": a.run} for name, a in self.actions.items()}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Mapping[str, Any]]) -> "Pipeline":
-        """The inverse of `as_document`, of a document whose shape was checked when it was read."""
-        return cls({name: Action(tuple(a["needs"]), a["run"]) for name, a in document.items()})
 
 
 def parse(node: Node | None, path: str = "project.yaml") -> Pipeline:

@@ -5,35 +5,26 @@ Refusals here are about the command itself: it names something that is not there
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from pydantic import ValidationError
 
 from jobserver.domain import commands as c
-from jobserver.domain import names, plan_audit
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    Member,
-    Org,
-    Project,
-    Token,
-    User,
-    Workspace,
-    invalid_values,
-)
+from jobserver.domain import names, plan_audit, plan_projects
+from jobserver.domain.documents import Backend, Token, User, Workspace, invalid_values
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.plan_requests import cancel, fail, request, update
-from jobserver.domain.state import Change, Changes, State
-from jobserver.errors import conflict, invalid, not_found
+from jobserver.domain.planned import absent, fitting, present, write
+from jobserver.domain.releases import EVENT
+from jobserver.domain.state import Changes, State
+from jobserver.errors import conflict, not_found
 
-D = TypeVar("D")
+_ON_BACKENDS = c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.RecordRelease | c.ArchiveFinished | c.FailJob
 
 
 def branch_of(command: c.Command) -> str:
     """The one branch that a command writes."""
-    if isinstance(command, c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.ArchiveFinished | c.FailJob):
+    if isinstance(command, _ON_BACKENDS):
         return names.backend_branch(command.backend)
     if isinstance(command, c.RecordPush | c.RecordCheckpoint):
         return names.AUDIT
@@ -56,6 +47,8 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return cancel(state, command, actor)
         case c.UpdateJobs():
             return update(state, command, actor)
+        case c.RecordRelease():
+            return _release(state, command, actor)
         case c.ArchiveFinished():
             return plan_audit.archive(state)
         case c.RecordPush():
@@ -68,39 +61,35 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             return _change_workspace(state, command, actor)
         case c.AddWorkspace():
             return _add_workspace(state, command, actor, now)
-        case c.AddOrg(slug, name):
-            _absent(state.org(slug), "org", slug)
-            return _write(
-                Kind.ORG, slug, None, Org(slug=slug, name=name or slug), "org.created", f"{actor.name} added org {slug}"
-            )
-        case c.AddProject() | c.SetProjectMember():
-            return _project(state, command, actor)
+        case c.ConnectWorkspace():
+            return plan_projects.connect(state, command, actor)
+        case c.AddOrg():
+            return plan_projects.add_org(state, command, actor)
+        case (
+            c.AddProject()
+            | c.RenameProject()
+            | c.SetProjectMember()
+            | c.InviteToProject()
+            | c.CancelInvitation()
+            | c.AcceptInvitation()
+        ):
+            return plan_projects.project(state, command, actor, now)
         case c.AddBackend() | c.RotateBackendToken() | c.RevokeBackendToken() | c.DeactivateBackend():
             return _backend(state, command, actor, now)
         case _:
             return _user(state, command, actor, now)
 
 
-def _write(kind: Kind, name: str, before: AnyDocument | None, after: AnyDocument, event: str, subject: str) -> Changes:
-    changes = (Change(names.main_path(kind, name), before, after),) if before != after else ()
-    return Changes(names.MAIN, event, subject, changes)
-
-
-def _absent(document: AnyDocument | None, kind: str, name: str) -> None:
-    if document is not None:
-        raise conflict(f"the {kind} {name!r} is there already")
-
-
-def _present(document: D | None, kind: str, name: str) -> D:
-    if document is None:
-        raise not_found(f"there is no {kind} {name!r}")
-    return document
+def _release(state: State, command: c.RecordRelease, actor: Actor) -> Changes:
+    release = command.release
+    said = "1 file" if release.files == 1 else f"{release.files} files"
+    subject = f"{actor.name} released {said} of {release.workspace}"
+    return Changes(state.branch, EVENT, subject, trailers=release.trailers(), release=release)
 
 
 def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: datetime) -> Changes:
-    if command.name in names.RESERVED:
-        raise invalid(f"{command.name!r} is a page of the server: choose another name", "name")
-    _absent(state.workspace(command.name), "workspace", command.name)
+    fitting(Kind.WORKSPACE, command.name)
+    absent(state.workspace(command.name), "workspace", command.name)
     workspace = Workspace(
         name=command.name,
         project=command.project,
@@ -111,12 +100,12 @@ def _add_workspace(state: State, command: c.AddWorkspace, actor: Actor, now: dat
         created_at=now,
     )
     subject = f"{actor.name} added workspace {command.name}"
-    changes = _write(Kind.WORKSPACE, command.name, None, workspace, "workspace.created", subject)
+    changes = write(Kind.WORKSPACE, command.name, None, workspace, "workspace.created", subject)
     return replace(changes, trailers=(("Workspace", command.name),))
 
 
 def _change_workspace(state: State, command: c.ChangeWorkspace, actor: Actor) -> Changes:
-    before = _present(state.workspace(command.name), "workspace", command.name)
+    before = present(state.workspace(command.name), "workspace", command.name)
     wanted = {"archived": command.archived, "should_notify": command.should_notify}
     switches = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
     words = {
@@ -128,29 +117,8 @@ def _change_workspace(state: State, command: c.ChangeWorkspace, actor: Actor) ->
     said = " and ".join(words[switch] for switch in switches.items())
     after = before.model_copy(update=switches)
     subject = f"{actor.name} {said} workspace {before.name}"
-    changes = _write(Kind.WORKSPACE, before.name, before, after, "workspace.updated", subject)
+    changes = write(Kind.WORKSPACE, before.name, before, after, "workspace.updated", subject)
     return replace(changes, trailers=(("Workspace", before.name),))
-
-
-def _project(state: State, command: c.AddProject | c.SetProjectMember, actor: Actor) -> Changes:
-    before = state.project(command.project)
-    if isinstance(command, c.AddProject):
-        _absent(before, "project", command.project)
-        org, _, slug = command.project.partition("/")
-        _present(state.org(org), "org", org)
-        after = Project(slug=slug, name=command.name or slug, org=org)
-        subject = f"{actor.name} added project {command.project}"
-        return _write(Kind.PROJECT, command.project, None, after, "project.created", subject)
-    project = _present(before, "project", command.project)
-    _present(state.user(command.username), "user", command.username)
-    others = [member for member in project.members if member.username != command.username]
-    if command.roles:
-        others.append(Member(username=command.username, roles=command.roles))
-    members = tuple(sorted(others, key=lambda member: member.username))
-    said = f"{', '.join(command.roles)} in" if command.roles else "no longer a member of"
-    subject = f"{actor.name} made {command.username} {said} {command.project}"
-    after = project.model_copy(update={"members": members})
-    return _write(Kind.PROJECT, command.project, project, after, "project.updated", subject)
 
 
 def _backend(
@@ -161,7 +129,7 @@ def _backend(
 ) -> Changes:
     slug = command.slug
     if isinstance(command, c.AddBackend):
-        _absent(state.backend(slug), "backend", slug)
+        absent(state.backend(slug), "backend", slug)
         after = Backend(
             slug=slug,
             name=command.name or slug,
@@ -170,8 +138,8 @@ def _backend(
             tokens=(Token(sha256=command.token_sha256, label="first", created_at=now),),
             created_at=now,
         )
-        return _write(Kind.BACKEND, slug, None, after, "backend.created", f"{actor.name} added backend {slug}")
-    before = _present(state.backend(slug), "backend", slug)
+        return write(Kind.BACKEND, slug, None, after, "backend.created", f"{actor.name} added backend {slug}")
+    before = present(state.backend(slug), "backend", slug)
     update: dict[str, object]
     match command:
         case c.RotateBackendToken():
@@ -180,10 +148,10 @@ def _backend(
             update, event, said = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"
         case c.RevokeBackendToken():
             update, event, said = {"tokens": before.tokens[-1:]}, "backend.token-revoked", "revoked the old tokens of"
-        case c.DeactivateBackend():
+        case _:
             update, event, said = {"active": False}, "backend.deactivated", "deactivated"
     after = before.model_copy(update=update)
-    return _write(Kind.BACKEND, slug, before, after, event, f"{actor.name} {said} backend {slug}")
+    return write(Kind.BACKEND, slug, before, after, event, f"{actor.name} {said} backend {slug}")
 
 
 def _user(
@@ -201,19 +169,19 @@ def _user(
     name = command.username
     before = state.user(name)
     if isinstance(command, c.AddUser):
-        _absent(before, "user", name)
+        absent(before, "user", name)
         after = User(username=name, name=command.name, roles=command.roles)
-        return _write(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
+        return write(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
     if isinstance(command, c.WelcomeUser):
         after = before or User(username=name, name=command.name)
-        return _write(Kind.USER, name, before, after, "user.created", f"{name} logged in for the first time")
+        return write(Kind.USER, name, before, after, "user.created", f"{name} logged in for the first time")
     if isinstance(command, c.EnsureAdmin):
         user = before or User(username=name)
         roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
         after = user.model_copy(update={"roles": roles, "active": True})
         event = "user.updated" if before else "user.created"
-        return _write(Kind.USER, name, before, after, event, f"ADMIN_USERS makes {name} a SuperUser")
-    user = _present(before, "user", name)
+        return write(Kind.USER, name, before, after, event, f"ADMIN_USERS makes {name} a SuperUser")
+    user = present(before, "user", name)
     match command:
         case c.AddUserToken(_, label, sha256):
             if any(token.label == label for token in user.tokens):
@@ -230,6 +198,6 @@ def _user(
         case c.SetUserRoles(_, roles, active):
             after, event = user.model_copy(update={"roles": roles, "active": active}), "user.updated"
             said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
-        case c.DisableUser():
+        case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
-    return _write(Kind.USER, name, user, after, event, f"{actor.name} {said}")
+    return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

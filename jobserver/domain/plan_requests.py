@@ -11,7 +11,7 @@ from jobserver.domain.documents import (
     JobRequest,
     PipelineAction,
     RequestedWorkspace,
-    cut_message,
+    cut_text,
     same,
 )
 from jobserver.domain.names import Area, Place
@@ -82,12 +82,11 @@ def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> li
     opened: set[str] = set()
     while waiting:
         action = waiting[-1]
-        needs = pipeline[action].needs if action in pipeline else ()
-        if action in opened or all(need in opened for need in needs):
-            opened.add(action)
+        if action in opened:
             done[waiting.pop()] = None
         else:
             opened.add(action)
+            needs = pipeline[action].needs if action in pipeline else ()
             waiting.extend(reversed([need for need in needs if need not in opened]))
     return [action for action in done if action != RUN_ALL]
 
@@ -99,12 +98,15 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     request, jobs = stored.request, state.jobs(stored.place).values()
     finished = {job.action for job in jobs if job.status in lifecycle.FINISHED}
     finished -= {job.action for job in jobs if job.status not in lifecycle.FINISHED}
-    known = dict.fromkeys([*expand(request.requested_actions, request.pipeline), *(job.action for job in jobs)])
+    # What a runner calls a job may be any text; only names of actions can be cancelled.
+    others = [job.action for job in jobs if names.is_action(job.action)]
+    known = dict.fromkeys([*expand(request.requested_actions, request.pipeline), *others])
     wanted = command.actions or (() if stored.place.area is Area.ARCHIVE else tuple(known))
     if strange := [action for action in wanted if action not in known and action not in request.requested_actions]:
         raise invalid(f"not part of this job request: {', '.join(strange)}", "actions")
     # A runner compares job by job, so run_all is cancelled as the actions it stands for.
-    added = expand(wanted, {RUN_ALL: request.pipeline[RUN_ALL]} if RUN_ALL in wanted else {})
+    every = expand([RUN_ALL], request.pipeline)
+    added = dict.fromkeys(one for action in wanted for one in (every if action == RUN_ALL else [action]))
     new = [action for action in added if action not in finished and action not in request.cancelled_actions]
     if not new or stored.place.area is Area.ARCHIVE:
         return Changes(state.branch, "job-request.cancelled", "", result={"identifier": request.identifier})
@@ -131,7 +133,7 @@ def fail(state: State, command: c.FailJob, actor: Actor, now: datetime) -> Chang
     after = job.model_copy(
         update={
             "status": "failed",
-            "status_code": lifecycle.KILLED_BY_ADMIN,
+            "status_code": lifecycle.MARKED_FAILED,
             "status_message": f"Marked as failed by {actor.name}: its runner lost it",
             "updated_at": newest,
             "completed_at": newest,
@@ -158,7 +160,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         if owners.setdefault(job.identifier, identifier) != identifier:
             raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
         reported.setdefault(identifier, {})[job.identifier] = (
-            job.model_copy(update={"status_message": cut_message(job.status_message)})
+            job.model_copy(update={"status_message": cut_text(job.status_message)})
             if len(job.status_message) * 4 > MAX_MESSAGE_BYTES
             else job
         )
@@ -179,9 +181,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
             moves += move
             trailers.append(("Job-Request", identifier))
             workspaces[stored.request.workspace.name] = None
-            words += [
-                f"{change.after.action} {change.after.status}" for change in some if isinstance(change.after, Job)
-            ]
+            words += [_said(change) for change in some]
     said = ", ".join(words) if 0 < len(words) <= 3 else f"{len(words)} jobs"
     trailers += [("Workspace", name) for name in workspaces]
     return Changes(
@@ -193,6 +193,12 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         tuple(trailers),
         {"ignored": ignored},
     )
+
+
+def _said(change: Change) -> str:
+    job = change.after or change.before
+    assert isinstance(job, Job)
+    return f"{job.action} {job.status if change.after else 'left out'}"
 
 
 def _find(state: State, identifier: str) -> Stored | None:
@@ -208,14 +214,10 @@ def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tu
     after = dict(before)
     for identifier, job in reported.items():
         old = before.get(identifier)
-        if old is None:
-            owner = state.owner(identifier)
-            if owner not in (None, stored.request.identifier):
-                raise invalid(f"job {identifier} belongs to job request {owner}", "identifier")
         if old is None or lifecycle.takes(old, job):
             after[identifier] = job
     newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values())
-    if known is None or (newest is not None and newest >= known):
+    if newest is None or known is None or newest >= known:
         after = {identifier: job for identifier, job in after.items() if identifier in reported}
     area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
     place = stored.place.moved(area)

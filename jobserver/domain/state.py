@@ -17,6 +17,7 @@ from jobserver.domain.documents import (
     Workspace,
 )
 from jobserver.domain.names import Area, Kind, Place
+from jobserver.domain.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ class State(Main, Protocol):
     def referrers(self, kind: Kind, name: str) -> Sequence[str]:
         """Paths on ``main`` of the documents that name this org or project."""
 
+    def projects(self) -> Iterable[Project]:
+        """All that can be read."""
+
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:
@@ -80,7 +84,8 @@ class Changes:
     """What somebody wants to be so: the documents of one event on one branch.
 
     ``subject`` says it in words; ``trailers`` are what this event needs beyond those of every commit; ``result`` is for
-    the caller (ids, ignored requests). No changes and no moves: there is nothing to write.
+    the caller (ids, ignored requests). A ``release`` is an event that changes no document: its trailers say all of it.
+    No changes, no moves and no release: there is nothing to write.
     """
 
     branch: str
@@ -90,6 +95,7 @@ class Changes:
     moves: tuple[Move, ...] = ()
     trailers: tuple[tuple[str, str], ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
+    release: Release | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.moves)
+        return bool(self.changes or self.moves or self.release)

@@ -134,9 +134,9 @@ ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace = excluded.wor
 _SUMMARISE = f"""
 UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (
     SELECT requests.area = 'active' AND (count(*) = 0 OR count(*) > total(status IN ('failed', 'succeeded'))),
-        CASE WHEN count(*) = 0 THEN 'unknown' WHEN total(status = 'running') THEN 'running'
-            WHEN total(status = 'pending') THEN 'pending' WHEN total(status = 'failed') THEN 'failed'
-            ELSE 'succeeded' END,
+        CASE count(*) WHEN 0 THEN 'unknown' WHEN total(status = 'pending') THEN 'pending'
+            WHEN total(status IN ('failed', 'succeeded')) THEN iif(total(status = 'failed'), 'failed', 'succeeded')
+            ELSE 'running' END,
         count(*), count(*) FILTER (WHERE status = 'succeeded'), min(started_at),
         CASE WHEN count(*) = total(status IN ('failed', 'succeeded')) THEN max(completed_at) END, max(updated_at)
     FROM jobs WHERE jobs.branch = requests.branch AND jobs.request = requests.identifier

@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver.domain import names
-from jobserver.errors import Fault, unavailable
+from jobserver.errors import Error, Fault, unavailable
 from jobserver.index import schema
 from jobserver.index.active import Listing
 from jobserver.index.apply import Delta, Gathered, write
@@ -89,6 +89,10 @@ class Index:
             for waiters in self._waiters.values():
                 for waiter in waiters:
                     waiter.set()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
 
     def note(self, landing: Landing) -> None:
         """For `Writer.listen`: what is about to move, so that it need not be found out."""
@@ -201,6 +205,8 @@ class Index:
                 if not behind:
                     self.refresh()
                     write_at = monotonic() + _GATHER_SECONDS
+            except Error as error:
+                _log.warning("the index could not follow: %s", error)
             except Exception:  # noqa: BLE001 - this thread must outlive whatever a reader can be told of
                 _log.exception("the index could not follow")
 
@@ -225,11 +231,17 @@ class Index:
 
     @contextmanager
     def _stale(self, branch: str) -> Iterator[None]:
-        """A full disk must not stop reads: they go on with what was there, and the next one tries again."""
+        """A full disk must not stop reads: they go on with what was there, and the next one tries again.
+
+        Raises `Error` (unavailable) where it is only that another process writes for so long: what was there may be
+        older than what a caller was told is done.
+        """
         try:
             yield
             self.problem = ""
         except (sqlite3.Error, OSError, KeyError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise unavailable(f"the index is being written by another process: {error}") from None
             self.problem = f"{branch} can't be followed: {error}"
             _log.warning("%s", self.problem)
 

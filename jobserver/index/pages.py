@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain.names import backend_branch, is_request_id
+from jobserver.domain.names import Kind, backend_branch
 
 _COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
@@ -247,15 +247,35 @@ def job(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> 
     return None if found is None else _job(found)
 
 
-def resolve(sql: sqlite3.Connection, text: str) -> str | None:
-    """The request that a (partial) identifier means, if it means one only."""
-    text = text.strip().lower()
-    if is_request_id(text):
-        return text
-    found = sql.execute(
-        "SELECT identifier FROM requests WHERE identifier >= ? AND identifier < ? LIMIT 2", (text, text + "\U0010ffff")
-    ).fetchall()
-    return found[0][0] if len(found) == 1 and len(text) >= 4 else None
+def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tuple[Kind, str] | None:
+    """The request or the job that a (partial) identifier means, if it means one only.
+
+    A job's may be any word, so that it counts only where no workspace or action is called like it.
+    """
+    text = text.strip()
+    numbers = branch_numbers(sql, backends)
+    if len(text) < 4 or not numbers:
+        return None
+    marks = ",".join("?" * len(numbers))
+
+    def like(table: str, wanted: str) -> list[str]:
+        rows = sql.execute(
+            f"SELECT DISTINCT identifier FROM {table} WHERE identifier >= ? AND identifier < ?"
+            f" AND branch IN ({marks}) ORDER BY identifier LIMIT 2",
+            (wanted, wanted + "\U0010ffff", *numbers),
+        )
+        return [row[0] for row in rows]
+
+    lower = text.lower()
+    if len(found := like("requests", lower)) == 1:
+        return Kind.REQUEST, found[0]
+    named = (pair for number in numbers for pair in _actions(sql, number, ""))
+    if found or any(lower in action.lower() or lower in workspace for workspace, action in named):
+        return None
+    meant = {identifier for wanted in (text, lower) for identifier in like("jobs", wanted)}
+    exact = meant & {text, lower}
+    meant = exact or meant
+    return (Kind.JOB, meant.pop()) if len(meant) == 1 else None
 
 
 def previous(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Row | None:

@@ -39,6 +39,16 @@ def find_request(sql: sqlite3.Connection, identifier: str, backends: Collection[
     return orjson.loads(found[1]), [_job(row) for row in jobs]
 
 
+def has_unmoved(sql: sqlite3.Connection, branch: str) -> bool:
+    """Whether a push finished a job request that still stands in ``active/``."""
+    found = sql.execute(
+        "SELECT 1 FROM requests WHERE branch = (SELECT id FROM branches WHERE name=?)"
+        " AND area = 'active' AND NOT active LIMIT 1",
+        (branch,),
+    )
+    return found.fetchone() is not None
+
+
 def _job(row: tuple[Any, ...]) -> dict[str, Any]:
     keys = ("identifier", "action", "status", "status_code", "status_message")
     times = ("created_at", "updated_at", "started_at", "completed_at")

@@ -7,8 +7,10 @@ the newest transactions may be gone, never half there; the tips in ``branches`` 
 import sqlite3
 from pathlib import Path
 
-VERSION = 2
+VERSION = 4
 APPLICATION = 0x6A6F6273  # "jobs"
+
+WAIT_SECONDS = 30.0  # for another process that writes
 
 TABLES = """
 CREATE TABLE branches (
@@ -62,6 +64,7 @@ CREATE TABLE faults (
 INDEXES = """
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
+CREATE INDEX requests_unmoved ON requests (branch) WHERE area = 'active' AND NOT active;
 CREATE INDEX requests_created ON requests (created_at, identifier);
 CREATE INDEX requests_status ON requests (status, created_at, identifier);
 CREATE INDEX requests_workspace ON requests (workspace, created_at, identifier);
@@ -75,7 +78,7 @@ CREATE INDEX faults_path ON faults (branch, path);
 
 def connect(path: Path) -> sqlite3.Connection:
     """Transactions are begun by hand. The page cache is small: the system's own serves all connections."""
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA cache_size=-1024")
     return connection
 

@@ -17,6 +17,7 @@ CANCELLED = ("failed", "cancelled_by_user", "Cancelled by user")
 CREATED = ("pending", "created", "Created")
 WAITING_FOR_NEEDS = ("pending", "waiting_on_dependencies", "Waiting on dependencies")
 WAITING_FOR_WORKER = ("pending", "waiting_on_workers", "Waiting on available workers")
+NOTHING_TO_DO = ("succeeded", "succeeded", "Nothing to do: all actions have succeeded already")
 REBOOTED = ("pending", "waiting_on_reboot", "The runner stopped while this ran; it will run again")
 
 
@@ -79,9 +80,10 @@ def expand(request: Request, pipeline: Pipeline, succeeded: Collection[str], now
             reached.update(pipeline.actions[action].needs)
     names = [action for action in order if action in reached and action in chosen]
     if not names:
-        message = "Nothing to do: all actions have succeeded already"
-        job = new_job(request, request.requested_actions[0], now).moved("succeeded", "succeeded", message, now)
-        return Plan((job,), {})
+        # What was cancelled before anybody looked at it was not done, whether or not it succeeded some other time.
+        is_cancelled_whole = {*order} - {RUN_ALL} <= {*request.cancelled_actions}
+        state = CANCELLED if is_cancelled_whole else NOTHING_TO_DO
+        return Plan((new_job(request, request.requested_actions[0], now).moved(*state, now),), {})
     jobs = tuple(new_job(request, name, now, pipeline.actions[name].run) for name in names)
     return Plan(jobs, {name: pipeline.actions[name] for name in names})
 

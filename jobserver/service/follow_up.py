@@ -24,8 +24,9 @@ CHECKPOINT_SECONDS = 60.0
 class FollowUp:
     """``moved`` is a hint, for `Watch` and `Receiver`."""
 
-    def __init__(self, repo: StateRepo, gate: Gate) -> None:
-        self._repo, self._gate = repo, gate
+    def __init__(self, repo: StateRepo, gate: Gate, unmoved: Callable[[str], bool] = lambda branch: True) -> None:
+        """``unmoved``: whether a branch may have finished job requests to be moved; asked before the writer's turn."""
+        self._repo, self._gate, self._unmoved = repo, gate, unmoved
         self._descent = Descent(repo)
         self._seen: dict[str, str] = {}
         self._hint = threading.Event()
@@ -69,12 +70,15 @@ class FollowUp:
                 self._checkpoint_at = monotonic() + CHECKPOINT_SECONDS
 
     def _archive(self) -> None:
-        """Looks only where somebody else moved a branch: the server's own reports archive what they finish."""
+        """Looks only where somebody else moved a branch: the server's own reports archive what they finish.
+
+        So do another server's, which are most of what moves: the writer is asked only where there is something to do.
+        """
         for branch, tip in self._repo.writer.refs.branches().items():
             slug = names.branch_backend(branch)
             if slug is None or self._seen.get(branch) == tip:
                 continue
-            if self._repo.writer.last_written(branch) != tip:
+            if self._repo.writer.last_written(branch) != tip and self._unmoved(branch):
                 tip = self._gate.submit(SERVER, c.ArchiveFinished(slug), "server").commit
             self._seen[branch] = tip
 

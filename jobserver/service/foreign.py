@@ -5,6 +5,7 @@ ours, so whatever else stands there came past every rule. What was decided is no
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.audit import signers as keys
@@ -19,52 +20,63 @@ from jobserver.store.repo import SIGNERS
 _KNOWN = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """``problem``: what the hosted repository does with a branch that it may not; empty if it can be believed.
+
+    ``servers``: who wrote the commits, oldest first, "" for what was pushed.
+    """
+
+    problem: str
+    servers: tuple[str, ...] = ()
+
+
 class Foreign:
     """For one thread at a time: whoever has the writer's turn."""
 
     def __init__(self, repository: Path) -> None:
         self._path = repository
-        self._known: dict[tuple[str, str | None, str | None], str] = {}
+        self._known: dict[tuple[str, str | None, str | None], Judged] = {}
 
     def is_known(self, branch: str, old: str | None, new: str | None) -> bool:
         """Whether a problem between the two was found before."""
-        return new is None or bool(self._known.get((branch, old, new)))
+        found = self._known.get((branch, old, new))
+        return new is None or (found is not None and bool(found.problem))
 
     def signers_at(self, commit: str) -> str:
         """The text of ``allowed_signers`` at a commit. Raises `Error` (unavailable) if it has none."""
         return git(self._path, "show", f"{commit}:{SIGNERS}")
 
-    def problem(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> str:
-        """What the hosted repository does with the branch that it may not; empty if ``new`` can be believed.
-
-        ``old``: what stands here; None for a branch that is new. ``main``, whose keys count; ``audit``, where receipts
-        are.
+    def judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:
+        """``old``: what stands here; None for a branch that is new. ``main``, whose keys count; ``audit``, where
+        receipts are.
         """
         asked = branch, old, new
         found = self._known.get(asked)
-        if not found or "receipt" in found:  # the receipt may have come since
+        if found is None or not found.problem or "receipt" in found.problem:  # the receipt may have come since
             try:
-                found = self._problem(branch, old, new, main, audit)
+                found = self._judge(branch, old, new, main, audit)
             except (Error, KeyError, ValueError) as error:
-                found = f"has something that can't be read: {error}"
+                found = Judged(f"has something that can't be read: {error}")
             if len(self._known) > _KNOWN:
                 self._known.clear()
             self._known[asked] = found
         return found
 
-    def _problem(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> str:
+    def _judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:
         line = line_of(self._path, new, old or "")
         if not line:
-            return f"went back to {new[:10]}, from {str(old)[:10]}"
+            return Judged(f"went back to {new[:10]}, from {str(old)[:10]}")
         if line[0][1] != ((old,) if old else ()):
-            return f"has another history than {str(old)[:10]}, which was acknowledged"
+            return Judged(f"has another history than {str(old)[:10]}, which was acknowledged")
         shas = [sha for sha, _ in line]
         for before, (sha, parents) in zip(shas, line[1:], strict=False):
             if parents != (before,):
-                return f"has {sha[:10]}, which is a merge"
+                return Judged(f"has {sha[:10]}, which is a merge")
         first = old if branch == names.MAIN else main
         signers = keys.read(self.signers_at(first or shas[0]))
         unsigned: list[str] = []
+        servers: list[str] = []
         reason = ""
         objects = PipedObjects(self._path)
         try:
@@ -74,8 +86,10 @@ class Foreign:
                     keys.signed_by(commit, signers)
                 except Error as error:
                     unsigned.append(sha)
+                    servers.append("")
                     reason = reason or str(error)
                     continue
+                servers.append(commit.trailer("Server"))
                 if branch == names.MAIN and commit.trailer("Event") in WITHOUT_DOCUMENTS:
                     signers = keys.read(self.signers_at(sha))
             if unsigned and branch != names.AUDIT and audit is not None:
@@ -83,9 +97,9 @@ class Foreign:
         finally:
             objects.close()
         if not unsigned:
-            return ""
+            return Judged("", tuple(servers))
         named = ", ".join(sha[:10] for sha in unsigned[:5]) + (" ..." if len(unsigned) > 5 else "")
-        return f"has {named}, which no server made or judged (it {reason}, and no receipt covers it)"
+        return Judged(f"has {named}, which no server made or judged (it {reason}, and no receipt covers it)")
 
     def _without_receipt(
         self,

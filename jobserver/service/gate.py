@@ -89,6 +89,8 @@ class Gate:
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
                 written = self._repo.writer.submit(branch, decide, isinstance(command, CancelJobs))
+                if key is not None and not written.changed:
+                    self.ledger.remember(key, written)
                 if isinstance(command, AddBackend):
                     self._open(backend_branch(command.slug))
                 return written

@@ -5,19 +5,22 @@ before it counts. Whatever a push ends with, only the host's branches say what w
 answer or a refusal never decide anything (docs/decisions/0012).
 """
 
+import hashlib
 import logging
+import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
 from jobserver.audit import signers as keys
 from jobserver.domain import names
 from jobserver.errors import Error, conflict, unavailable
-from jobserver.service.foreign import Foreign
+from jobserver.service.foreign import Foreign, Judged
 from jobserver.service.pace import Pace
+from jobserver.service.turns import Turns
 from jobserver.store.authority import Lost, Moves, Unconfirmed
 from jobserver.store.git import has_object, is_ancestor
 from jobserver.store.remote import Remote
@@ -26,7 +29,8 @@ from jobserver.store.repo import StateRepo
 _log = logging.getLogger(__name__)
 _TRIES = 3
 _HOOK_SECONDS = 2.0  # for git to move a ref here, once its hook said yes
-_PACKS = 300  # each fetch leaves one
+_LOOK_AGAIN = 0.03  # seconds between two looks while others have their turns
+_PATIENCE = 15.0  # seconds for them, in all
 
 
 class Hosted:
@@ -38,23 +42,52 @@ class Hosted:
         self._repo, self._remote, self._clock = repo, remote, clock
         self._refs = repo.writer.refs
         self._foreign = Foreign(repo.path)
+        self.server = _name(repo.path)
         self._pace = Pace(pushes_per_minute)
+        self._turns = Turns(self.server)
+        self._urgent = threading.Event()
         self._known: tuple[str | None, Mapping[str, keys.Signer]] = None, {}
         self._hint = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self.seen_at: datetime | None = None
+        self._seen_file = repo.path / "jobserver.seen"
+        self.seen_at = self._seen_before()
         self.down_since: datetime | None = None
         self.problem = ""
         self.frozen: Mapping[str, str] = {}
 
     # What the writer asks
 
-    def pace(self) -> None:
-        self._pace.wait()
+    def pace(self, waiting: Callable[[], Collection[str]]) -> None:
+        self._urgent.wait(self._pace.left(monotonic()))
+        with suppress(Error):  # `permit` will say it
+            ends = monotonic() + _PATIENCE
+            while True:
+                branches = waiting()
+                if any(self._turns.is_shared(branch, monotonic()) for branch in branches):
+                    with self._repo.writer.locked():
+                        self.refresh()
+                left = self._left(branches, ends)
+                if not left or self._urgent.wait(left):
+                    break
+        self._urgent.clear()
 
     def hurry(self) -> None:
-        self._pace.hurry()
+        self._urgent.set()
+
+    def again(self, branches: Collection[str]) -> None:
+        """See `Authority`: who lost has to win the next time, so it goes when it is its turn."""
+        ends = monotonic() + _PATIENCE
+        self.refresh()
+        while left := self._left(branches, ends):
+            sleep(left)
+            self.refresh()
+
+    def _left(self, branches: Collection[str], ends: float) -> float:
+        """Seconds until one should look again whether it is this server's turn on all of these branches; 0: it is."""
+        now = monotonic()
+        left = max((self._turns.left(branch, now) for branch in branches), default=0.0)
+        return min(left, max(_LOOK_AGAIN, self._turns.window / 8)) if now < ends else 0.0
 
     def permit(self) -> None:
         """Raises `Error` (unavailable) while the host can't be reached, and for a key that has ended."""
@@ -110,8 +143,12 @@ class Hosted:
         for _ in range(_TRIES):
             began = monotonic()
             said = self._remote.push(left, quarantine)
-            self._pace.pushed(monotonic() - began)
+            now = monotonic()
+            self._pace.pushed(now)
+            self._turns.pushed(now - began)
             if not said:
+                for branch in left:
+                    self._turns.saw(branch, [self.server], now)
                 return failed
             try:
                 tips = self._look()
@@ -123,9 +160,10 @@ class Hosted:
                 if tips.get(branch) == old:
                     continue  # it may be on its way: the same push again does it once, whichever comes first
                 del left[branch]
-                if not self._is_there(new, tips.get(branch)):
+                if self._is_there(new, tips.get(branch)):
+                    self._turns.saw(branch, [self.server], monotonic())
+                else:
                     failed[branch] = Lost()
-                    self._pace.met_others()
             if not left:
                 return failed
         _log.warning("push: %s", said)
@@ -212,16 +250,16 @@ class Hosted:
         moved = behind = False
         frozen: dict[str, str] = {}
         for branch, old, new in self._different(tips):
-            audit = tips.get(names.AUDIT)
-            problem = "does not have it any more"
+            judged = Judged("does not have it any more")
             if new is not None:
-                problem = self._foreign.problem(branch, old, new, self._refs.tip(names.MAIN), audit)
-            if problem:
+                judged = self._foreign.judge(branch, old, new, self._refs.tip(names.MAIN), tips.get(names.AUDIT))
+            if problem := judged.problem:
                 frozen[branch] = problem
                 if self.frozen.get(branch) != problem:
                     _log.error("%s is frozen: the hosted repository %s", branch, problem)
                 continue
             assert new is not None
+            self._turns.saw(branch, judged.servers, monotonic())
             try:
                 is_moved = self._refs.move(branch, old, new)
                 moved, behind = moved or is_moved, behind or not is_moved
@@ -241,6 +279,17 @@ class Hosted:
     def _seen(self, at: datetime) -> None:
         self._reached()
         self.seen_at = at
+        new = self._seen_file.with_name(f"{self._seen_file.name}.{threading.get_ident()}")
+        with suppress(OSError):  # then a restart says that what it reads is older than it is
+            new.write_text(at.isoformat())
+            new.replace(self._seen_file)
+
+    def _seen_before(self) -> datetime:
+        """When the host was last seen by whoever wrote here before: a server may start while it can't be reached."""
+        try:
+            return datetime.fromisoformat(self._seen_file.read_text())
+        except (OSError, ValueError):
+            return datetime.fromtimestamp(0, UTC)
 
     def _reached(self) -> None:
         if self.down_since is not None:
@@ -267,7 +316,7 @@ class Hosted:
     def close(self) -> None:
         self._closing = True
         self._hint.set()
-        self._pace.hurry()
+        self._urgent.set()
         if self._thread is not None:
             self._thread.join()
 
@@ -300,5 +349,9 @@ class Hosted:
             return
         with self._repo.writer.locked():
             self.refresh()
-        if sum(1 for _ in (self._repo.path / "objects" / "pack").glob("*.idx")) > _PACKS:
-            self._repo.maintain()
+
+
+def _name(repository: Path) -> str:
+    """What tells this clone, and the processes that write in it, from others; it needs no file of its own."""
+    found = repository.stat()
+    return hashlib.sha256(f"{socket.gethostname()} {found.st_dev} {found.st_ino}".encode()).hexdigest()[:8]

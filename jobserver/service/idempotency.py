@@ -1,12 +1,13 @@
 """Idempotency keys: the same POST again finds the commit that it made, on any server, after any crash.
 
 The commits themselves are the ledger (trailer ``Idempotency-Key: <digest> <digest of the body>``), so there is nothing
-to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn.
+to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn. What
+changed nothing has no commit: it is remembered by this process only.
 """
 
 import hashlib
-import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,15 +15,14 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.permissions import Actor
 from jobserver.errors import conflict
+from jobserver.store.batch import Written
+from jobserver.store.incoming import parse_commit
 from jobserver.store.objects import Objects
 from jobserver.store.repo import StateRepo
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
-_ENTRY = re.compile(rb"\nIdempotency-Key: ([0-9a-f]{32}) ([0-9a-f]{32})\n")
-_REQUEST = re.compile(rb"\nJob-Request: ([2-7a-z]{16})\n")
-_TIME = re.compile(rb"\ncommitter [^\n]*> (\d+) [+-]\d{4}\n")
-_PARENT = re.compile(rb"\nparent ([0-9a-f]{40})\n")
+_MOST = 10_000  # entries, before old ones are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Ledger:
         self._guard = threading.Lock()
         self._tips: dict[str, str] = {}
         self._done: dict[str, Done] = {}
+        self._idle: OrderedDict[str, Done] = OrderedDict()
         self._held: dict[str, tuple[threading.Lock, int]] = {}
 
     def close(self) -> None:
@@ -95,29 +96,33 @@ class Ledger:
             for branch, tip in self._refs.branches().items():
                 if self._tips.get(branch) != tip:
                     self._read(branch, tip, oldest)
-            done = self._done.get(key.digest)
+            done = self._done.get(key.digest) or self._idle.get(key.digest)
         if done is None or done.at < oldest:
             return None
         if done.body != key.body:
             raise conflict("this Idempotency-Key was used with another body", TRAILER)
         return done
 
+    def remember(self, key: Key, written: Written) -> None:
+        """Of what changed nothing: what was answered."""
+        request = str(written.changes.result.get("identifier", ""))
+        with self._guard:
+            self._idle[key.digest] = Done(written.branch, written.commit, key.body, request, self._clock())
+            if len(self._idle) > _MOST:
+                self._idle.popitem(last=False)
+
     def _read(self, branch: str, tip: str, oldest: datetime) -> None:
         commit, stop = tip, self._tips.get(branch)
         while commit != stop:
-            raw = self._objects.raw(bytes.fromhex(commit))
-            top, _, message = raw.partition(b"\n\n")
-            time, parent = _TIME.search(top + b"\n"), _PARENT.search(top)
-            at = datetime.fromtimestamp(int(time[1]), oldest.tzinfo) if time else oldest
-            if at < oldest:
+            found = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
+            if found.at < oldest:
                 break
-            if entry := _ENTRY.search(message):
-                request = _REQUEST.search(message)
-                named = request[1].decode() if request else ""
-                self._done[entry[1].decode()] = Done(branch, commit, entry[2].decode(), named, at)
-            if parent is None:
+            digest, _, body = found.trailer(TRAILER).partition(" ")
+            if body:
+                self._done[digest] = Done(branch, commit, body, found.trailer("Job-Request"), found.at)
+            if not found.parents:
                 break
-            commit = parent[1].decode()
+            commit = found.parents[0]
         self._tips[branch] = tip
-        if len(self._done) > 10_000:
+        if len(self._done) > _MOST:
             self._done = {digest: done for digest, done in self._done.items() if done.at >= oldest}

@@ -8,13 +8,17 @@ import os
 import re
 import sqlite3
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_TELEPHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{2,30}( ?(x|ext\.?) ?[0-9]{1,8})?")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contacts (username TEXT PRIMARY KEY, email TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS project_contacts (project TEXT PRIMARY KEY, email TEXT NOT NULL, telephone TEXT NOT NULL)
+    WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS used (mark TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS token_use (sha256 TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (backend TEXT, hour INTEGER, PRIMARY KEY (backend, hour)) WITHOUT ROWID;
@@ -30,6 +34,21 @@ def check_email(text: str) -> str:
     if len(address) > 254 or not _EMAIL.fullmatch(address):
         raise invalid("expected an address such as alice@example.org", "email")
     return address
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach whoever leads a project. Empty: not known, or erased."""
+
+    email: str = ""
+    telephone: str = ""
+
+    def checked(self) -> "Contact":
+        """As it is kept. Raises `Error` (invalid)."""
+        telephone = self.telephone.strip()
+        if telephone and not _TELEPHONE.fullmatch(telephone):
+            raise invalid("expected a number such as +44 20 7946 0000", "telephone")
+        return Contact(check_email(self.email) if self.email.strip() else "", telephone)
 
 
 class PrivateStore:
@@ -104,3 +123,16 @@ class PrivateStore:
             self._run("INSERT OR REPLACE INTO contacts VALUES (?, ?)", username, check_email(email))
         else:
             self._run("DELETE FROM contacts WHERE username=?", username)
+
+    def project_contact(self, project: str) -> Contact:
+        """Of ``org/slug``."""
+        rows = self._run("SELECT email, telephone FROM project_contacts WHERE project=?", project)
+        return Contact(str(rows[0][0]), str(rows[0][1])) if rows else Contact()
+
+    def set_project_contact(self, project: str, contact: Contact) -> None:
+        """An empty one erases it. Raises `Error` (invalid)."""
+        kept = contact.checked()
+        if kept == Contact():
+            self._run("DELETE FROM project_contacts WHERE project=?", project)
+        else:
+            self._run("INSERT OR REPLACE INTO project_contacts VALUES (?, ?, ?)", project, kept.email, kept.telephone)

@@ -45,9 +45,9 @@ class PushSocket:
         self._receiver, self._local = receiver, local
         self._path = repository / f"jobserver-{os.getpid()}.sock"
         _sweep(repository)
-        self._socket = socket.socket(socket.AF_UNIX)
         # By way of the folder's descriptor: a socket's name may have 107 bytes only.
         folder = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
+        self._socket = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
         try:
             self._socket.bind(f"/proc/self/fd/{folder}/{self._path.name}")

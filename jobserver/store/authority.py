@@ -1,6 +1,6 @@
 """Who has the last word on where the branches are, if it is not this repository: what the writer asks of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from jobserver.errors import Code, Error
@@ -21,10 +21,15 @@ class Unconfirmed(Error):
 
 
 class Authority(Protocol):
-    """All but `pace` and `hurry` are called in the writer's turn."""
+    """All but `pace` and `hurry` are called in the writer's turn.
 
-    def pace(self) -> None:
-        """Returns when the next batch may go; what comes meanwhile joins it."""
+    ``server``: what the commits made here name as theirs, so that other servers know who wrote a branch.
+    """
+
+    server: str
+
+    def pace(self, waiting: Callable[[], Collection[str]]) -> None:
+        """Returns when the next batch may go; what comes meanwhile joins it. ``waiting``: the branches it writes."""
 
     def hurry(self) -> None:
         """Something waits that can't: ends a `pace`."""
@@ -34,6 +39,9 @@ class Authority(Protocol):
 
     def publish(self, moves: Moves) -> Mapping[str, Exception]:
         """Makes these moves; those that were not made, each with why: `Lost`, or `Error` where nobody knows."""
+
+    def again(self, branches: Collection[str]) -> None:
+        """After a move was `Lost`: returns when the next may be made. Raises `Error` (unavailable)."""
 
     def refresh(self) -> bool:
         """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""

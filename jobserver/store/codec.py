@@ -11,11 +11,12 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from jobserver.domain import documents
 from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
+from jobserver.domain.values import Document
 from jobserver.errors import Fault, invalid
 from jobserver.store import canonical
 from jobserver.store.yaml_nodes import read_nodes
 
-D = TypeVar("D", bound=documents.Document)
+D = TypeVar("D", bound=Document)
 
 
 _AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
@@ -26,11 +27,7 @@ def _plain(value: Any) -> Any:
     if kind in _AS_IT_IS:
         return value
     if isinstance(value, BaseModel):
-        return {
-            key: _plain(item)
-            for key, item in value.__dict__.items()
-            if item is not None or key not in documents.OPTIONAL_KEYS
-        }
+        return {key: _plain(item) for key, item in value.__dict__.items() if documents.is_written(key, item)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -40,12 +37,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write(document: documents.Document) -> bytes:
+def write(document: Document) -> bytes:
     """The canonical YAML of ``document``."""
     return canonical.emit(
         (key, item if type(item) in _AS_IT_IS else _plain(item))
         for key, item in document.__dict__.items()
-        if item is not None or key not in documents.OPTIONAL_KEYS
+        if documents.is_written(key, item)
     )
 
 
@@ -178,17 +175,21 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
     value = conversion.value(node, _Shape("model", model=model), ())
     if not conversion.faults:
         try:
-            return model.model_validate(value)
+            document = model.model_validate(value)
+            if "version" in value:  # the model fills it in, for documents that are made here
+                return document
         except ValidationError as error:
             for one in error.errors(include_url=False):
                 place = tuple(part for part in one["loc"] if part != "[key]")
                 known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
                 conversion.fault(documents.reason(one), conversion.lines[known], place)
+    if "version" not in value:
+        conversion.fault("required, and missing", node.line, ("version",))
     faults = sorted(conversion.faults, key=lambda fault: fault.line)
     raise invalid(str(faults[0]), faults=faults)
 
 
-def size_limit(model: type[documents.Document]) -> int:
+def size_limit(model: type[Document]) -> int:
     """Bytes of YAML that a document of this kind may have."""
     return documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
 
@@ -200,6 +201,9 @@ def read(model: type[D], data: bytes, path: str = "") -> D:
         fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)
         raise invalid(str(fault), faults=[fault])
     try:
-        return model.model_validate(canonical.parse(data))
+        values = canonical.parse(data)
+        if "version" not in values:
+            raise canonical.Unusual
+        return model.model_validate(values)
     except (canonical.Unusual, ValidationError):
         return _strict(model, data, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobserver.errors import unavailable
 
+_NICE = "5"  # a third of what others get where they want it all; less, and maintenance would not keep up with writes
 OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
 
 
@@ -26,9 +27,14 @@ def check_git() -> None:
         raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
 
 
-def git(repository: Path, *arguments: str) -> str:
-    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words."""
-    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
+def git(repository: Path, *arguments: str, gently: bool = False) -> str:
+    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words.
+
+    ``gently``: it leaves the processors to others, where they want them.
+    """
+    nice = shutil.which("nice") if gently else None
+    command = [*([nice, "-n", _NICE] if nice else []), program(), "-C", str(repository), *arguments]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="surrogateescape")

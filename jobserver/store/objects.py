@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dulwich.repo import Repo
 
-from jobserver.domain.documents import Document
+from jobserver.domain.values import Document
 from jobserver.store import codec, trees
 
 D = TypeVar("D", bound=Document)
@@ -43,18 +43,18 @@ class Objects:
 
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there."""
-        for attempt in (1, 2, 3):
-            if self._repo is None:
-                self._repo = Repo(self._path)
+        for _ in range(2):
             try:
-                _, data = self._repo.object_store.get_raw(sha.hex().encode())  # type: ignore[arg-type]
+                return self._read(sha)
             except (KeyError, OSError, ValueError):
                 self.close()
-                if attempt == 3:
-                    raise
-            else:
-                return bytes(data)
-        raise AssertionError("unreachable")
+        return self._read(sha)
+
+    def _read(self, sha: bytes) -> bytes:
+        if self._repo is None:
+            self._repo = Repo(self._path)
+        _, data = self._repo.object_store.get_raw(sha.hex().encode())  # type: ignore[arg-type]
+        return bytes(data)
 
     def tree(self, sha: bytes) -> bytes:
         try:

@@ -166,9 +166,13 @@ class Pack:
         try:
             if keep:
                 made.append(_keep(stem.with_suffix(".keep")))
-            # git looks for the .idx, so it comes last.
-            for suffix, data in ((".pack", body + checksum), (".idx", _index(self.entries, checksum))):
-                made.append(_write_durably(stem.with_suffix(suffix), data))
+            files = {
+                stem.with_suffix(".pack"): body + checksum,
+                stem.with_suffix(".idx"): _index(self.entries, checksum),
+            }
+            if not all(path.exists() for path in files):  # what failed further on may come again, to the byte
+                for path, data in files.items():  # git looks for the .idx, so it comes last
+                    made.append(_write_durably(path, data))
             sync_folder(folder)
         except OSError:
             for path in reversed(made):
@@ -197,7 +201,7 @@ def _keep(path: Path) -> Path:
 def _write_durably(path: Path, data: bytes) -> Path:
     # git takes no notice of a pack without its index, so only that must not be seen half written.
     partial = path if path.suffix == ".pack" else path.with_name("tmp_" + path.name)
-    if partial == path and not path.with_suffix(".idx").exists():
+    if partial == path:
         path.unlink(missing_ok=True)  # of a batch that was interrupted
     flags = os.O_EXCL if partial == path else os.O_TRUNC
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | flags, 0o444)

@@ -35,8 +35,7 @@ class QuarantinedObjects(Objects):
 
     def close(self) -> None:
         super().close()
-        if hasattr(self, "_pushed"):
-            self._pushed.close()
+        self._pushed.close()
 
     def brought(self, sha: bytes) -> bool:
         """Whether the push itself brought this object."""

@@ -30,6 +30,7 @@ _CONFIG = {
     "receive.fsckObjects": "true",
     "transfer.unpackLimit": "1",
 }
+_MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance, and by its time when that was last done
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
 
@@ -97,13 +98,29 @@ class StateRepo:
         return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:
-        """Repacks, packs refs and writes the commit-graph, all in the writer's turn, so that no pack is lost."""
-        with plainly(), maintaining(self.path / "jobserver.maintenance"), self.writer.locked():
-            stale.clear_all(self.path)
-            stale.sweep(self.path / "objects" / "pack")
-            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx")
-            git(self.path, "pack-refs", "--all")
-            git(self.path, "commit-graph", "write", "--reachable", "--split")
+        """Repacks, packs refs and writes the commit-graph, while writes go on.
+
+        What is not named by a ref yet is kept from a repack (`.keep`), and what is in a pack, is in the one that takes
+        its place. Only leftovers and refs need the writer's turn.
+        """
+        mark = self.path / _MAINTENANCE
+        with plainly(), maintaining(mark):
+            with self.writer.locked():
+                stale.clear_all(self.path)
+                stale.sweep(self.path / "objects" / "pack")
+            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx", gently=True)
+            with self.writer.locked():
+                git(self.path, "pack-refs", "--all")
+            git(self.path, "commit-graph", "write", "--reachable", "--split", gently=True)
+            os.utime(mark)
+
+    def maintained_at(self) -> float:
+        """When that was last done, or else when the repository was made: seconds since 1970, by the disk's clock."""
+        mark = self.path / _MAINTENANCE
+        return (mark if mark.exists() else self.path / "HEAD").stat().st_mtime
+
+    def pack_count(self) -> int:
+        return sum(1 for _ in (self.path / "objects" / "pack").glob("pack-*.idx"))
 
 
 def _sync_tree(folder: Path) -> None:

@@ -109,7 +109,7 @@ class SigningKey:
             key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
         except OSError as error:
             raise invalid(f"the signing key cannot be read: {error.strerror}", str(path)) from None
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it has a passphrase
             raise invalid(f"not an unencrypted OpenSSH private key: {error}", str(path)) from None
         if not isinstance(key, Ed25519PrivateKey):
             raise invalid("not an ed25519 key", str(path))

@@ -9,7 +9,6 @@ from jobserver.domain import names
 from jobserver.domain.documents import (
     Backend,
     Checkpoint,
-    Document,
     Job,
     JobRequest,
     Org,
@@ -20,6 +19,7 @@ from jobserver.domain.documents import (
 )
 from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.state import Changes, Stored
+from jobserver.domain.values import Document
 from jobserver.errors import Error
 from jobserver.store import trees
 from jobserver.store.objects import Objects
@@ -128,6 +128,13 @@ class Snapshot:
 
     def project(self, name: str) -> Project | None:
         return self._document(self._main, names.main_path(Kind.PROJECT, name), Project)
+
+    def projects(self) -> Iterator[Project]:
+        for org in self._list(self._main, "projects"):
+            for entry in trees.entries(self._objects.tree(org.sha)):
+                path = f"projects/{org.name.decode()}/{entry.name.decode()}"
+                with contextlib.suppress(Error):
+                    yield self._objects.document(entry.sha, Project, path)
 
     def workspace(self, name: str) -> Workspace | None:
         return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)

@@ -17,14 +17,18 @@ from jobserver.store.snapshot import Head, follow_owners
 
 # What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
 Edits: TypeAlias = "dict[bytes, trees.Entry | Edits | None]"
+_FEW = 16  # edits of one tree that are spliced in, however small it is
+_ENTRIES_AN_EDIT = 64  # about as many are parsed in the time that one splice takes
+_ENTRY_BYTES = 43  # of a folder with a request's id
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs, and the host of BASE_URL that all names get their addresses from."""
+    """Who signs, and the host of BASE_URL that all names get their addresses from; ``server``: which of several."""
 
     host: str
     key: SigningKey
+    server: str = ""
 
     def author(self, admitted: Admitted) -> bytes:
         actor = admitted.actor
@@ -32,6 +36,10 @@ class Identity:
             return self.committer
         place = "users" if actor.kind is ActorKind.USER else "backends"
         return f"{actor.name} <{actor.name}@{place}.{self.host}>".encode()
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        return [("Server", self.server)] if self.server else []
 
     @property
     def committer(self) -> bytes:
@@ -75,7 +83,7 @@ class Staging:
             _put(edits, path, trees.Entry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
         root = self._edit(head.root, edits)
         assert root is not None
-        more = "".join(f"{key}: {value}\n" for key, value in trailers)
+        more = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
         message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
         self._commit(head, root, message, self._identity.committer, now)
 
@@ -87,6 +95,7 @@ class Staging:
             ("Branch", changes.branch),
             *changes.trailers,
             *more.items(),
+            *self._identity.trailers,
             ("Policy", str(POLICY)),
         ]
 
@@ -145,6 +154,8 @@ class Staging:
         old = raw = self._objects.tree(sha) if sha else b""
         spot = trees.Spot(0, 0, None)
         insert = b""
+        if len(edits) > _FEW and len(edits) * _ENTRIES_AN_EDIT > len(raw) // _ENTRY_BYTES:
+            raw, edits = self._rebuilt(raw, edits), {}
         for name, edit in edits.items():
             mode = edit.mode if isinstance(edit, trees.Entry) else trees.FOLDER
             spot = trees.find(raw, name, mode)
@@ -165,6 +176,18 @@ class Staging:
         else:
             new = self.pack.add(packs.TREE, raw)
         return self._remember(new, raw, sha)
+
+    def _rebuilt(self, raw: bytes, edits: Edits) -> bytes:
+        """The tree after many edits: to search and splice it for each would be the square of them."""
+        found = {entry.name: entry for entry in trees.entries(raw)}
+        for name, edit in edits.items():
+            entry = found.pop(name, None)
+            if isinstance(edit, dict):
+                below = self._edit(entry.sha if entry else None, edit)
+                edit = trees.Entry(trees.FOLDER, name, below) if below is not None else None
+            if edit is not None:
+                found[name] = trees.Entry(edit.mode, name, edit.sha)
+        return b"".join(map(trees.encode, sorted(found.values(), key=trees.order)))
 
     def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
         self._objects.remember_tree(sha, raw, instead_of)
@@ -189,7 +212,6 @@ def _put(edits: Edits, path: str, entry: "trees.Entry | Edits | None") -> None:
     *folders, name = path.encode().split(b"/")
     for folder in folders:
         below = edits.setdefault(folder, {})
-        if not isinstance(below, dict):
-            below = edits[folder] = {}
+        assert isinstance(below, dict), path  # nothing of ours puts a file below what it takes away
         edits = below
     edits[name] = entry

@@ -50,7 +50,8 @@ def entry_set(raw: bytes) -> frozenset[tuple[bytes, bytes, bytes]]:
     return frozenset(found)
 
 
-def _order(entry: Entry) -> bytes:
+def order(entry: Entry) -> bytes:
+    """What git sorts a tree's entries by."""
     return entry.name + b"/" if entry.mode == FOLDER else entry.name
 
 
@@ -94,7 +95,7 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
         end = at + len(entry.mode) + len(entry.name) + 22
         if entry.name == name:
             return Spot(at, end, entry)
-        if spot is None and _order(entry) > wanted:
+        if spot is None and order(entry) > wanted:
             spot = Spot(at, at, None)
         at = end
     return spot or Spot(at, at, None)

@@ -90,7 +90,7 @@ class Writer:
 
     def _lead(self) -> None:
         if self.authority is not None:
-            self.authority.pace()
+            self.authority.pace(self._waiting)
         with self._guard:
             batch, self._queue = self._queue, []
         try:
@@ -104,6 +104,10 @@ class Writer:
                     self._led = False
             for ticket in batch[1:]:  # the first is the leader itself
                 ticket.wake.release()
+
+    def _waiting(self) -> set[str]:
+        with self._guard:
+            return {ticket.branch for ticket in self._queue}
 
     def look(self, branch: str, read: Callable[[Snapshot], T], at: str | None = None) -> T:
         """What ``read`` finds on the branch as it is now, or was at the commit ``at``: for what is asked rarely."""
@@ -136,7 +140,7 @@ class Writer:
         self._forget()
         old = self.refs.tip(branch)
         head = Head.read(branch, old, self._objects)
-        staging = Staging(self._objects, Identity(self._host, key or self.keys.current()))
+        staging = Staging(self._objects, self._identity(key))
         try:
             staging.put(head, files, subject, event, now, trailers)
             stem = staging.pack.save(self._packs)
@@ -165,6 +169,10 @@ class Writer:
         finally:
             os.close(descriptor)
 
+    def _identity(self, key: SigningKey | None = None) -> Identity:
+        server = self.authority.server if self.authority is not None else ""
+        return Identity(self._host, key or self.keys.current(), server)
+
     def _forget(self) -> None:
         """After any surprise: a cache that may be wrong once committed trees without their documents."""
         self._objects.forget()
@@ -181,14 +189,13 @@ class Writer:
                         self._attempt_again([ticket])
                 if self.authority is not None:
                     self._doubt(batch, self.authority)
-                for tries in range(_TRIES + 1):
-                    lost = [ticket for ticket in batch if isinstance(ticket.error, Lost)]
-                    if not lost or tries == _TRIES:
-                        self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
-                        break
+                tries = 0
+                while (lost := [one for one in batch if isinstance(one.error, Lost)]) and tries < _TRIES:
+                    tries += 1
                     if self.authority is not None:
-                        self.authority.refresh()
+                        self.authority.again({ticket.branch for ticket in lost})
                     self._attempt_again(lost)
+                self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
         except BaseException as error:
             self._forget()
             for ticket in batch:
@@ -225,7 +232,7 @@ class Writer:
         return head
 
     def _attempt(self, batch: list[Ticket]) -> None:
-        staging = Staging(self._objects, Identity(self._host, self.keys.current()))
+        staging = Staging(self._objects, self._identity())
         heads = {names.MAIN: self._head(names.MAIN)}
         before: dict[str, str | None] = {}
         staged: list[tuple[Ticket, Written]] = []

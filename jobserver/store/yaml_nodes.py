@@ -76,26 +76,27 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False) -> Node | 
     except UnicodeDecodeError as error:
         fault = Fault(f"not UTF-8 at byte {error.start}", path, data.count(b"\n", 0, error.start) + 1)
         raise invalid(str(fault), faults=[fault]) from None
-    loader = None
     try:
         loader = _Loader(text)
-        events = iter(loader.get_event, None)
-        builder = _Builder(events, path, aliases)
-        next(events)  # stream start
-        event = next(events)
-        if isinstance(event, yaml.StreamEndEvent):
-            return None
-        node = builder.node(next(events), 0)
-        next(events)  # document end
-        event = next(events)
-        if not isinstance(event, yaml.StreamEndEvent):
-            raise builder.fault(event, "a second document in the file")
+        try:
+            return _only_document(_Builder(iter(loader.get_event, None), path, aliases))
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
         fault = Fault(f"not YAML: {problem}", path, mark.line + 1 if mark else 0)
         raise invalid(str(fault), faults=[fault]) from None
-    finally:
-        if loader is not None:
-            loader.dispose()
+
+
+def _only_document(builder: _Builder) -> Node | None:
+    events = builder.events
+    next(events)  # stream start
+    if isinstance(next(events), yaml.StreamEndEvent):
+        return None
+    node = builder.node(next(events), 0)
+    next(events)  # document end
+    event = next(events)
+    if not isinstance(event, yaml.StreamEndEvent):
+        raise builder.fault(event, "a second document in the file")
     return node

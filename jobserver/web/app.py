@@ -13,6 +13,7 @@ from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
@@ -21,6 +22,7 @@ from jobserver.web.api.job_requests import JobRequests
 from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
 from jobserver.web.api.people import People as ApiPeople
+from jobserver.web.api.releases import Releases as ApiReleases
 from jobserver.web.callers import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
@@ -29,11 +31,15 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.backends import Backends, Orgs
+from jobserver.web.pages.backends import Backends
+from jobserver.web.pages.invitations import InvitationLinks, Invitations
 from jobserver.web.pages.job_requests import JobRequests as JobRequestPages
 from jobserver.web.pages.jobs import Jobs as JobPages
 from jobserver.web.pages.live import Live as LivePages
+from jobserver.web.pages.orgs import Orgs
 from jobserver.web.pages.people import Identity, People
+from jobserver.web.pages.projects import Projects
+from jobserver.web.pages.releases import Releases as ReleasePages
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Sessions
 from jobserver.web.pages.site import Site, Stand
@@ -59,6 +65,7 @@ class Parts:
     pages: "Pages | None" = None
     hosted: Hosted | None = None
     webhook_secret: str = ""
+    releases: Releases | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ def make_app(parts: Parts) -> Bottle:
     visible = Visible(parts.index, parts.backends)
     job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
     people = ApiPeople(parts.index, visible)
+    releases = ApiReleases(parts.index, parts.releases, parts.base_url)
     operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
@@ -101,6 +109,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
+        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}, first=releases.known),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
         Endpoint("/hooks/state/", {"POST": hooks.pushed}, is_open=True),
@@ -110,7 +119,7 @@ def make_app(parts: Parts) -> Bottle:
     state_git = StateGit(parts.repo, parts.index, callers, dict(parts.environment))
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
     if parts.pages is not None and sessions is not None:
-        _add_pages(app, parts, parts.pages, sessions, visible, metrics)
+        endpoints.page = _add_pages(app, parts, parts.pages, sessions, visible, metrics).nowhere
     return app
 
 
@@ -124,7 +133,7 @@ def _sessions(parts: Parts) -> Sessions | None:
     return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
 
 
-def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> None:
+def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> Site:
     assets = Assets()
     stand = Stand(
         parts.repo,
@@ -143,6 +152,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
         more.proxies,
         parts.hosted,
         more.sends_email,
+        parts.releases,
     )
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
     site = Site(app, stand, metrics)
@@ -154,4 +164,8 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     JobPages(site, JobRequestPages(site))
     Backends(site)
     Orgs(site)
+    Projects(site)
+    Invitations(site, InvitationLinks(more.secret_key, parts.base_url))
+    ReleasePages(site)
     Workspaces(site)
+    return site

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bottle import Bottle, HTTPError, HTTPResponse, request
+from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from jobserver.errors import Error
 from jobserver.store import canonical
@@ -25,11 +25,15 @@ Handler = Callable[..., HTTPResponse]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are."""
+    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are.
+
+    ``first`` may answer before anybody is asked who they are: it takes the URL's parts, and returns None to go on.
+    """
 
     path: str
     handlers: Mapping[str, Handler]
     is_open: bool = False
+    first: Callable[..., HTTPResponse | None] | None = None
 
 
 class Endpoints:
@@ -41,8 +45,10 @@ class Endpoints:
         """``as_of``: how new the state is that is read from now on, where that is not just now."""
         self._as_of = as_of
         self._app, self._callers, self._metrics = app, callers, metrics
-        app.default_error_handler = _unexpected
+        self.page: Callable[[int], HTTPResponse] | None = None  # what people get at a URL that nobody has
+        app.default_error_handler = self._unexpected
         app.catchall = True
+        app.add_hook("after_request", _harden)
 
     def add(self, endpoint: Endpoint) -> None:
         def call(**parts: str) -> HTTPResponse:
@@ -58,8 +64,20 @@ class Endpoints:
         if endpoint.path.endswith("/"):
             self._app.route(endpoint.path.removesuffix("/"), "ANY", http.slash)
 
+    def _unexpected(self, error: HTTPError) -> HTTPResponse | bytes:
+        """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
+        if self.page is not None and "text/html" in (http.header("Accept") or ""):
+            return self.page(error.status_code)
+        reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
+        reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
+        error.set_header("Content-Type", "application/json")
+        body: bytes = reply.body
+        return body
+
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
         try:
+            if endpoint.first is not None and (reply := endpoint.first(**parts)) is not None:
+                return reply
             actor = None if endpoint.is_open else self._callers.of_api()
             method = "GET" if request.method == "HEAD" else request.method
             handler = endpoint.handlers.get(method)
@@ -76,10 +94,8 @@ class Endpoints:
             return http.answer({"detail": "a bug in the server; it has been logged"}, 500)
 
 
-def _unexpected(error: HTTPError) -> bytes:
-    """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
-    reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
-    reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
-    error.set_header("Content-Type", "application/json")
-    body: bytes = reply.body
-    return body
+def _harden() -> None:
+    """What every answer has that does not say otherwise: nothing of it is a page that may do anything."""
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers.setdefault("X-Content-Type-Options", "nosniff")

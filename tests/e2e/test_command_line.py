@@ -1,13 +1,14 @@
 """The command line as its users meet it: a process, its exit code, what it prints."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.harness import bare
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PROJECT = """\
@@ -32,8 +33,7 @@ def make_study(folder: Path) -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
     make_study(tmp_path / "studies" / "trends")
-    return {
-        "PATH": os.environ["PATH"],
+    return bare() | {
         "HOME": str(tmp_path),
         "SECRET_KEY": "not-a-secret-but-long",
         "BASE_URL": "http://jobs.example",

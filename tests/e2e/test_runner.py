@@ -1,7 +1,6 @@
 """The reference runner as its operator starts it, against a real server: with each transport, the same tests."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Site, free_port, until
+from tests.e2e.harness import Site, bare, free_port, until
 
 STUDY = """\
 version: "4.0"
@@ -39,7 +38,7 @@ class RunnerProcess:
     @property
     def env(self) -> dict[str, str]:
         studies = str(self.site.folder / "studies")
-        return {"PATH": os.environ["PATH"], "JOB_SERVER_TOKEN": self.site.tokens["tpp"], "STUDY_REPOS": studies}
+        return bare(JOB_SERVER_TOKEN=self.site.tokens["tpp"], STUDY_REPOS=studies)
 
     def once(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -164,9 +163,7 @@ def test_a_wrong_token_and_no_server(runner: RunnerProcess) -> None:
     )
     assert wrong.returncode == 1
     assert "jobserver: " in wrong.stderr.splitlines()[-1]
-    missing = subprocess.run(
-        runner.command("--once"), env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
-    )
+    missing = subprocess.run(runner.command("--once"), env=bare(), capture_output=True, text=True, check=False)
     assert missing.returncode == 1
     assert "JOB_SERVER_TOKEN" in missing.stderr
     elsewhere = RunnerProcess(runner.site, runner.transport, "elsewhere")

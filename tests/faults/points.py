@@ -62,7 +62,8 @@ class Points:
     def _git(self, *args: Any, **more: Any) -> Any:
         if not self.is_on:
             return _RUN(*args, **more)
-        return self._at_point(f"git {args[0][3] if len(args[0]) > 3 else ''}", lambda: _RUN(*args, **more), None)
+        command = args[0][args[0].index("-C") + 2] if "-C" in args[0] else ""
+        return self._at_point(f"git {command}", lambda: _RUN(*args, **more), None)
 
     def _at_point(self, name: str, real: Callable[[], Any], torn: Callable[[], Any] | None) -> Any:
         self.seen.append(name)

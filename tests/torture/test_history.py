@@ -1,58 +1,187 @@
-"""The judge of the torture: it must notice each kind of wrong, or its silence says nothing."""
+"""The judges of the torture: they must notice each kind of wrong, or their silence says nothing."""
+
+from math import inf
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.torture.history import Call, Outcome, judge
+from tests.e2e.harness import git
+from tests.torture import judge as second
+from tests.torture.history import Call, Outcome, Record, Step, Violation, Wrong, calls_table, wrong_table
+from tests.torture.judge import History
+from tests.torture.servers import Clock
 
-COMMIT = "c" * 40
+COMMIT, OTHER = "c" * 40, "d" * 40
 
 
-def call(kind: str, began: float, ended: float, outcome: Outcome = Outcome.OK, **more: object) -> Call:
-    made = Call(kind, began, ended, outcome)
-    for name, value in more.items():
-        setattr(made, name, value)
+def call(began: float, ended: float, outcome: Outcome = Outcome.OK, marker: str = "m", commit: str = "") -> Call:
+    return Call("ask", began, marker, ended=ended, outcome=outcome, commit=commit)
+
+
+def history(*marked: tuple[str, str], ours: set[str] | None = None) -> History:
+    """(marker, commit), from the oldest on, all on one branch."""
+    made = History(ours=ours or set())
+    for place, (marker, commit) in enumerate(reversed(marked)):
+        made.found.setdefault(marker, []).append(commit)
+        made.places[commit] = "backends/tpp", place
     return made
 
 
-ASK = call("ask", 1, 2, marker="m", commit=COMMIT, request="r")
+ASK = call(1, 2, commit=COMMIT)
 
 
 @pytest.mark.parametrize(
-    ("calls", "found", "words"),
+    ("calls", "found", "kind"),
     [
-        ([ASK], {}, "acknowledged and is there 0 times"),
-        ([ASK], {"m": [COMMIT, "d" * 40]}, "acknowledged and is there 2 times"),
-        ([ASK], {"m": ["d" * 40]}, "was acknowledged as"),
-        ([call("ask", 1, 2, Outcome.REFUSED, marker="m")], {"m": [COMMIT]}, "was refused and is there"),
-        ([call("ask", 1, 2, Outcome.UNKNOWN, marker="m")], {"m": [COMMIT] * 2}, "is there 2 times"),
-        ([ASK, call("read", 3, 4)], {"m": [COMMIT]}, "does not have it"),
-        ([ASK, call("read", 5, 6, fresh=3)], {"m": [COMMIT]}, "does not have it"),
-        ([ASK, call("read", 0, 0.5, seen=frozenset("r"))], {"m": [COMMIT]}, "before r was asked for has it"),
-        (
-            [ASK, call("report", 3, 4, finishes="r"), call("read", 5, 6, seen=frozenset("r"))],
-            {"m": [COMMIT]},
-            "after r was finished still has it",
-        ),
+        ([ASK], history(), Wrong.LOST),
+        ([ASK], history(("m", COMMIT), ("m", OTHER)), Wrong.DOUBLED),
+        ([call(1, 2, Outcome.UNKNOWN)], history(("m", COMMIT), ("m", OTHER)), Wrong.DOUBLED),
+        ([ASK], history(("m", OTHER)), Wrong.MISNAMED),
+        ([call(1, 2, Outcome.REFUSED)], history(("m", COMMIT)), Wrong.PHANTOM),
+        ([ASK], history(("m", COMMIT), ("n", OTHER), ours={"m", "n"}), Wrong.PHANTOM),
+        ([ASK, call(3, 4, marker="n")], history(("n", OTHER), ("m", COMMIT)), Wrong.DISORDER),
     ],
 )
-def test_what_is_wrong_is_noticed(calls: list[Call], found: dict[str, list[str]], words: str) -> None:
-    (wrong,) = judge(calls, found)
-    assert words in wrong
+def test_what_is_wrong_in_the_history_is_noticed(calls: list[Call], found: History, kind: Wrong) -> None:
+    (wrong,) = second.judge(calls, found)
+    assert wrong.kind is kind
 
 
 @pytest.mark.parametrize(
     ("calls", "found"),
     [
-        ([ASK], {"m": [COMMIT]}),
-        ([call("ask", 1, 2, Outcome.UNKNOWN, marker="m")], {}),
-        ([call("ask", 1, 2, Outcome.UNKNOWN, marker="m")], {"m": [COMMIT]}),
-        ([call("ask", 1, 2, Outcome.REFUSED, marker="m")], {}),
-        ([ASK, call("read", 1.5, 4)], {"m": [COMMIT]}),
-        ([ASK, call("read", 3, 4, seen=frozenset("r"))], {"m": [COMMIT]}),
-        ([ASK, call("read", 3, 4, fresh=1.5)], {"m": [COMMIT]}),
-        ([ASK, call("report", 3, 5, finishes="r"), call("read", 4, 6)], {"m": [COMMIT]}),
-        ([ASK, call("report", 3, 5, finishes="r"), call("read", 4, 6, seen=frozenset("r"))], {"m": [COMMIT]}),
+        ([ASK], history(("m", COMMIT), ours={"m"})),
+        ([call(1, 2, Outcome.UNKNOWN)], history()),
+        ([call(1, 2, Outcome.UNKNOWN)], history(("m", COMMIT), ours={"m"})),
+        ([call(1, 2, Outcome.REFUSED)], history()),
+        ([ASK, call(3, 4, marker="n")], history(("m", COMMIT), ("n", OTHER))),
+        ([ASK, call(1.5, 4, marker="n")], history(("n", OTHER), ("m", COMMIT))),
+        ([ASK, call(3, 4, Outcome.UNKNOWN, "n")], history(("n", OTHER), ("m", COMMIT))),  # its call began before, maybe
     ],
 )
-def test_what_may_be_is_let_be(calls: list[Call], found: dict[str, list[str]]) -> None:
-    assert judge(calls, found) == []
+def test_what_may_be_in_the_history_is_let_be(calls: list[Call], found: History) -> None:
+    assert second.judge(calls, found) == []
+
+
+def test_the_history_is_read_as_it_is(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    for name in ("r/request.yaml", "r/jobs/j1.yaml"):
+        path = tmp_path / "active" / "2026-11-24" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        git(tmp_path, "add", ".")
+        key = "\n\nIdempotency-Key: a b\nEvent: x" if name.endswith("request.yaml") else ""
+        git(tmp_path, "commit", "-qm", f"{name}{key}")
+    first, last = git(tmp_path, "rev-parse", "HEAD~1"), git(tmp_path, "rev-parse", "HEAD")
+    made = second.read(tmp_path)
+    assert made.found == {first: [first], last: [last], "a b": [first], "r": [first], "j1.yaml": [last]}
+    assert made.places == {last: ("main", 0), first: ("main", 1)}
+    assert made.ours == {"a b", "j1.yaml"}
+
+
+# What reads find. The request r is asked for from 1 to 2, its job runs from 3 to 4, and succeeds from 5 to 6.
+
+
+def told() -> Record:
+    record = Record()
+    record.end(record.begin("ask", "m", now=1), Outcome.OK, "r", COMMIT, now=2)
+    for step, at in ((Step.RUNNING, 3), (Step.SUCCEEDED, 5)):
+        record.end(record.begin("report", request="r", step=step, now=at), Outcome.OK, now=at + 1)
+    return record
+
+
+def listed(record: Record, began: float, ended: float, seen: str = "", fresh: float = inf) -> list[Violation]:
+    record.listed(record.begin("list", now=began), frozenset(seen), fresh, now=ended)
+    return record.wrong
+
+
+@pytest.mark.parametrize(("fresh", "is_wrong"), [(inf, True), (2.5, True), (1.5, False)])
+def test_a_list_without_what_was_acknowledged(fresh: float, is_wrong: bool) -> None:
+    record = Record()
+    record.end(record.begin("ask", "m", now=1), Outcome.OK, "r", COMMIT, now=2)
+    wrong = listed(record, 3, 4, fresh=fresh)
+    assert [one.kind for one in wrong] == [Wrong.STALE] * is_wrong
+
+
+def test_a_list_that_began_before_the_answer_or_ended_after_somebody_finished_it_may_lack_it() -> None:
+    record = Record()
+    asked = record.begin("ask", "m", now=1)
+    looked = record.begin("list", now=1.5)
+    record.end(asked, Outcome.OK, "r", COMMIT, now=2)
+    record.listed(looked, frozenset(), now=3)
+    looked = record.begin("list", now=4)
+    record.begin("report", request="r", step=Step.SUCCEEDED, now=5)
+    record.listed(looked, frozenset(), now=6)
+    assert record.wrong == []
+
+
+@pytest.mark.parametrize(("fresh", "is_wrong"), [(inf, True), (6.5, True), (5.5, False)])
+def test_a_list_with_what_was_finished(fresh: float, is_wrong: bool) -> None:
+    wrong = listed(told(), 7, 8, "r", fresh)
+    assert [one.kind for one in wrong] == [Wrong.STALE] * is_wrong
+
+
+@pytest.mark.parametrize(("began", "is_wrong"), [(1, True), (0.4, False)])
+def test_a_list_with_what_nobody_had_asked_for(began: float, is_wrong: bool) -> None:
+    record = Record()
+    early = record.begin("ask", "m", now=began)  # whose id nobody knows yet
+    listed(record, 0, 0.5, "r")
+    record.end(early, Outcome.OK, "r", COMMIT, now=2)
+    assert [one.kind for one in record.wrong] == [Wrong.EARLY] * is_wrong
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "step", "fresh", "kind"),
+    [
+        (7, 8, Step.SUCCEEDED, inf, None),
+        (7, 8, Step.RUNNING, inf, Wrong.STALE),
+        (7, 8, Step.RUNNING, 5.5, None),  # as of a moment at which it was being finished
+        (7, 8, Step.ASKED, 5.5, Wrong.STALE),
+        (7, 8, Step.NONE, 2.5, Wrong.STALE),
+        (7, 8, Step.NONE, 1.5, None),
+        (7, 8, Step.NONE, -inf, None),  # as of nobody knows when
+        (4, 4.5, Step.SUCCEEDED, -inf, Wrong.EARLY),
+        (4, 4.5, Step.SUCCEEDED, inf, Wrong.EARLY),
+        (4, 5.5, Step.SUCCEEDED, inf, None),
+        (2, 2.5, Step.RUNNING, inf, Wrong.EARLY),
+        (0, 0.5, Step.ASKED, inf, Wrong.EARLY),
+    ],
+)
+def test_one_request_as_a_read_found_it(
+    began: float, ended: float, step: Step, fresh: float, kind: Wrong | None
+) -> None:
+    record = told()
+    record.looked(record.begin("request", now=began), "r", step, fresh, now=ended)
+    assert [one.kind for one in record.wrong] == ([kind] if kind else [])
+
+
+def test_a_request_that_nobody_asked_for() -> None:
+    record = Record()
+    for step in (Step.NONE, Step.ASKED):
+        record.looked(record.begin("request", now=1), "r", step, now=2)
+    assert [one.kind for one in record.wrong] == [Wrong.EARLY]
+
+
+def test_what_was_counted() -> None:
+    record = told()
+    listed(record, 7, 8)
+    record.failed(record.begin("list", now=8))
+    assert (record.checked, record.reads, record.empty) == (4, 1, 1)
+    assert "| report | 2 | 0 | 0 |" in calls_table(record.counted)
+    assert "| all | 4 | 0 | 1 |" in calls_table(record.counted)
+    assert wrong_table([Violation(Wrong.LOST, "x")]).endswith("| 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |")
+
+
+def test_a_clock_that_jumps_says_no_more_than_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SimpleNamespace(at=100.0)
+    monkeypatch.setattr("tests.torture.servers.time", SimpleNamespace(time=lambda: now.at, monotonic=lambda: now.at))
+    clock = Clock(tmp_path / "clock", 40)
+    assert clock.monotonic("1970-01-01T00:02:25.000000Z") == 105
+    assert clock.monotonic("1970-01-01T00:01:25.000000Z") == -inf  # it never said that
+    now.at = 200
+    clock.set(-70)
+    assert (tmp_path / "clock").read_text() == "-70"
+    assert clock.monotonic("1970-01-01T00:02:25.000000Z") == 105  # and 215, by the clock as it is now
+    now.at = 300
+    assert clock.monotonic("1970-01-01T00:02:15.000000Z") == 205

@@ -1,17 +1,20 @@
-"""Finds what finished since it last looked, by the difference of two trees, and writes to who asked for it.
+"""Finds what finished, and who was invited, since it last looked, by the difference of two trees, and writes to them.
 
 Where it stands is kept in the private store, so that a restart loses nothing; each request is written about once,
-however often it is reopened. What can't be sent is tried again, at most a day.
+however often it is reopened, and each invitation. What can't be sent is tried again, at most a day.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from jobserver.domain import lifecycle, names
+from jobserver.domain.documents import Invitation
 from jobserver.domain.names import Area, Kind
 from jobserver.errors import Error
+from jobserver.service.notify import invited
+from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
 from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Seen, see
@@ -47,13 +50,19 @@ def about(seen: Seen, to: str, base_url: str) -> Mail:
 
 
 class Notifier:
-    """A thread of its own. ``moved`` is a hint."""
+    """A thread of its own. ``moved`` is a hint. ``link``: where an invitation to a project is accepted."""
 
     def __init__(
-        self, repo: StateRepo, private: PrivateStore, mailer: Mailer, base_url: str, clock: Callable[[], datetime]
+        self,
+        repo: StateRepo,
+        private: PrivateStore,
+        mailer: Mailer,
+        base_url: str,
+        clock: Callable[[], datetime],
+        link: Callable[[str, Invitation], str],
     ) -> None:
         self._repo, self._private, self._mailer = repo, private, mailer
-        self._base_url, self._clock = base_url, clock
+        self._base_url, self._clock, self._link = base_url, clock, link
         self._objects = Objects(repo.path)
         self._unsent: dict[str, tuple[Mail, datetime]] = {}
         self._hint = threading.Event()
@@ -77,56 +86,76 @@ class Notifier:
         """Sends what is due now. Raises `Error` where the private store can't be used."""
         late = list(self._unsent.items())
         for branch, tip in self._repo.writer.refs.branches().items():
-            if names.branch_backend(branch) is None:
+            if branch != names.MAIN and names.branch_backend(branch) is None:
                 continue
             known = self._private.notified(branch)
             if known == tip:
                 continue
             if known is not None:  # otherwise this is new here, and what is old was told by others
-                for seen in self._finished(branch, known, tip):
-                    self._tell(seen)
+                self._tell_of(branch, known, tip)
             self._private.set_notified(branch, tip)
-        for identifier, (mail, since) in late:
-            self._send(identifier, mail, since)
+        for mark, (mail, since) in late:
+            self._send(mark, mail, since)
 
-    def _finished(self, branch: str, old: str, new: str) -> list[Seen]:
+    def _tell_of(self, branch: str, old: str, new: str) -> None:
+        """Of what happened on the branch between these commits."""
+        guests: list[Invited] = []
+        paths: list[str] = []
         try:
             before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
-            found = [one.path for one in diff(self._objects, before, after) if one.new is not None]
+            if branch == names.MAIN:
+                guests = list(invited.invited(self._objects, before, after))
+            else:
+                paths = [one.path for one in diff(self._objects, before, after) if one.new is not None]
         except (Error, KeyError, ValueError) as error:
-            _log.warning("%s can't be looked through for what finished: %s", branch, error)
-            return []
+            _log.warning("%s can't be looked through for whom to tell: %s", branch, error)
+        for guest in guests:
+            self._tell_invited(guest)
+        for seen in self._finished(branch, new, paths):
+            self._tell(seen)
+
+    def _finished(self, branch: str, tip: str, paths: Iterable[str]) -> list[Seen]:
         places = {
             where.place
-            for path in found
+            for path in paths
             if (where := names.parse_path(branch, path)) is not None
             and where.kind is Kind.REQUEST
             and where.place is not None
             and where.place.area is Area.ARCHIVE
         }
 
+        if not places:
+            return []
+
         def read(state: Snapshot) -> list[Seen]:
             found = [see(state, state.find(place.identifier)) for place in places]
             return [seen for seen in found if seen is not None and seen.stored.request.will_notify]
 
-        return self._repo.writer.look(branch, read, at=new)
+        return self._repo.writer.look(branch, read, at=tip)
 
     def _tell(self, seen: Seen) -> None:
         request = seen.stored.request
-        to = self._private.email(request.created_by)
-        now = self._clock()
-        until = int((now + _REMEMBERED).timestamp())
-        if to and self._private.use_up(f"mail/{request.identifier}", until, int(now.timestamp())):
-            self._send(request.identifier, about(seen, to, self._base_url), now)
+        self._write(request.identifier, request.created_by, lambda to: about(seen, to, self._base_url))
 
-    def _send(self, identifier: str, mail: Mail, since: datetime) -> None:
-        self._unsent.pop(identifier, None)
+    def _tell_invited(self, found: Invited) -> None:
+        url = self._link(found.project, found.invitation)
+        self._write(found.mark, found.invitation.username, lambda to: invited.about(found, to, url))
+
+    def _write(self, mark: str, username: str, mail: Callable[[str], Mail]) -> None:
+        """Once for each mark, to who has an address."""
+        to, now = self._private.email(username), self._clock()
+        until = int((now + _REMEMBERED).timestamp())
+        if to and self._private.use_up(f"mail/{mark}", until, int(now.timestamp())):
+            self._send(mark, mail(to), now)
+
+    def _send(self, mark: str, mail: Mail, since: datetime) -> None:
+        self._unsent.pop(mark, None)
         try:
             self._mailer.send(mail)
         except Error as error:
-            _log.warning("%s: %s", identifier, error)
+            _log.warning("%s: %s", mark, error)
             if self._clock() - since < _GIVEN_UP:
-                self._unsent[identifier] = mail, since
+                self._unsent[mark] = mail, since
 
     def _run(self) -> None:
         while not self._closing:

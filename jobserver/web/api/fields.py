@@ -16,9 +16,6 @@ class Fields:
         self._taken: set[str] = set()
         self._faults: list[Fault] = []
 
-    def __contains__(self, name: str) -> bool:
-        return self._data.get(name) is not None
-
     def done(self) -> None:
         """Raises `Error` (invalid) with every fault, also for fields that nobody asked for."""
         unknown = [name for name in self._data if name not in self._taken]
@@ -58,9 +55,9 @@ class Fields:
             return self._fault(name, f"expected true or false, found {kind(value)}", default)
         return value
 
-    def texts(self, name: str, most: int, empty: bool = False) -> list[str]:
-        value = self._take(name, REQUIRED)
-        if value is REQUIRED:
+    def texts(self, name: str, most: int, empty: bool = False, default: Any = REQUIRED) -> list[str]:
+        value = self._take(name, default)
+        if value is REQUIRED or value is default:
             return []
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             return self._fault(name, f"expected a list of texts, found {kind(value)}", [])

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from time import monotonic
 from urllib.parse import urlencode
 
 import orjson
@@ -37,28 +38,33 @@ class JobRequests:
         slugs = self._slugs(actor)
         limit, offset = _number("limit"), _number("offset") or 0
         listing = self._index.listing(slugs)
+        body, tag = self._read(listing, limit, offset)
         headers: dict[str, str] = {}
         if (seconds := http.wait_seconds()) is not None and http.header("If-None-Match") is not None:
-            headers["Preference-Applied"] = f"wait={seconds}"
-            if limit is None and not offset and http.unchanged(listing.etag):
-                # With every thread holding a poll nobody else would be served: the excess is answered at once.
-                if self._slots.acquire(blocking=False):
-                    self._metrics.held(1)
-                    try:
-                        listing = self._index.wait(slugs, listing.etag, seconds)
-                    finally:
-                        self._metrics.held(-1)
-                        self._slots.release()
-                else:
-                    headers = {}
-        if limit is None and not offset:
-            body, tag = listing.body, listing.etag
-        else:
-            body = self._part(listing, limit, offset)
-            tag = etag(body)
+            # With every thread holding a poll nobody else would be served: the excess is answered at once.
+            if not http.unchanged(tag):
+                headers["Preference-Applied"] = f"wait={seconds}"
+            elif self._slots.acquire(blocking=False):
+                headers["Preference-Applied"] = f"wait={seconds}"
+                self._metrics.held(1)
+                try:
+                    ends = monotonic() + seconds
+                    while http.unchanged(tag) and not self._index.is_closing and (left := ends - monotonic()) > 0:
+                        listing = self._index.wait(slugs, listing.etag, left)
+                        body, tag = self._read(listing, limit, offset)
+                finally:
+                    self._metrics.held(-1)
+                    self._slots.release()
         if http.unchanged(tag):
             return http.not_modified(tag, headers)
         return http.answer(body, headers={"ETag": tag, **headers})
+
+    def _read(self, listing: Listing, limit: int | None, offset: int) -> tuple[bytes, str]:
+        """(body, ETag) of the listing, or of a part of it."""
+        if limit is None and not offset:
+            return listing.body, listing.etag
+        body = self._part(listing, limit, offset)
+        return body, etag(body)
 
     def _slugs(self, actor: Actor) -> Sequence[str]:
         wanted = request.query.get("backend")
@@ -129,7 +135,7 @@ class JobRequests:
         person(actor)
         body = http.read_body()
         fields = Fields(http.read_json(body) if body else {})
-        actions = fields.texts("actions", MAX_ACTIONS, empty=True) if "actions" in fields else []
+        actions = fields.texts("actions", MAX_ACTIONS, empty=True, default=[])
         fields.done()
         self._find(actor, identifier)
         key = idempotency_key(actor, body)

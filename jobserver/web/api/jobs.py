@@ -1,13 +1,15 @@
 """POST /api/v2/jobs/: a runner's report, in the form of either generation of runners (job-server 2021 and 2025)."""
 
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from bottle import HTTPResponse
 
 from jobserver.domain.commands import UpdateJobs
-from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_message
+from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_text
 from jobserver.domain.lifecycle import STATUSES
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, forbidden
@@ -20,6 +22,7 @@ _NOT_BLANK = ("job_request_id", "identifier", "status")
 _TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 _REQUIRED = (*_TEXTS, *_TIMES)
+_MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
 _Problems = dict[str, list[str]]
 
 
@@ -95,6 +98,17 @@ def _time(value: Any) -> datetime | None:
 def _job(element: dict[str, Any]) -> Job:
     values: dict[str, Any] = {name: element[name] for name in _TEXTS if name != "job_request_id"}
     values |= {name: _time(element[name]) for name in _TIMES}
-    values["status_message"] = cut_message(values["status_message"])
-    values |= {name: value for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
+    values["status_message"] = cut_text(values["status_message"])
+    values |= {name: _fitting(value) for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
     return checked(Job, values)
+
+
+def _fitting(value: Any) -> Any:
+    """What only some runners send, if it fits into a document; or else what says that it did not."""
+    if isinstance(value, str):
+        return cut_text(value)
+    if isinstance(value, dict):
+        with contextlib.suppress(orjson.JSONEncodeError):  # nested too deeply: refused by name later
+            if (size := len(orjson.dumps(value))) > _MAX_MAP:
+                return {"cut_by_the_server": f"{size} bytes of JSON, at most {_MAX_MAP} are kept"}
+    return value

@@ -5,6 +5,7 @@ from typing import Any
 from jobserver import __version__
 from jobserver.domain import names
 from jobserver.domain.lifecycle import STATUSES
+from jobserver.domain.releases import RELEASE_ID
 
 _Schema = dict[str, Any]
 _TEXT: _Schema = {"type": "string"}
@@ -66,9 +67,9 @@ _REPORTED: _Schema = {
     "completed_at": _MAYBE_TIME,
 }
 _MORE: _Schema = {
-    "run_command": _MAYBE_TEXT,
-    "trace_context": {"type": ["object", "null"]},
-    "metrics": {"type": ["object", "null"]},
+    "run_command": {**_MAYBE_TEXT, "description": "Cut at 8 KiB."},
+    "trace_context": {"type": ["object", "null"], "description": "Over 16 KiB of JSON: replaced by a note of that."},
+    "metrics": {"type": ["object", "null"], "description": "Over 16 KiB of JSON: replaced by a note of that."},
     "requires_db": {"type": ["boolean", "null"]},
 }
 _ROLES = {
@@ -103,6 +104,16 @@ _PLACES = {
     "identifier": _parameter("identifier", "path", _ID, "The job request's id."),
     "username": _parameter("username", "path", {"type": "string", "pattern": f"^{names.USERNAME}$"}, "A person."),
     "name": _parameter("name", "path", {"type": "string", "pattern": f"^{names.WORKSPACE}$"}, "A workspace."),
+    "hash": _parameter(
+        "hash",
+        "path",
+        {"type": "string", "pattern": f"^{RELEASE_ID}$"},
+        "The MD5 of the files' contents, one after the other in the order of their paths.",
+    ),
+}
+_BACKEND_USER = {
+    **_parameter("Backend-User", "header", {"type": "string", "minLength": 1, "maxLength": 200}, "Who lets them out."),
+    "required": True,
 }
 _KEY = _parameter(
     "Idempotency-Key",
@@ -111,6 +122,12 @@ _KEY = _parameter(
     "The same key with the same body gets the same answer and one commit, for 24 hours; with another body 409.",
 )
 _COMMIT = {"X-Commit": {"schema": {"type": "string"}, "description": "The durable commit that says so."}}
+
+_RELEASE = {
+    "Location": {"schema": {"type": "string"}, "description": "The release's page."},
+    "Release-Id": {"schema": {"type": "string"}, "description": "Its id."},
+    **_COMMIT,
+}
 
 
 def _reply(text: str, schema: _Schema | None, headers: _Schema | None = None) -> _Schema:
@@ -127,16 +144,15 @@ _REFUSALS = {
     "405": _reply("This method is not for this URL.", _reference("Detail")),
     "409": _reply("Right for another state, or an Idempotency-Key of another body.", _reference("Detail")),
     "413": _reply("The body is over 10 MiB.", _reference("Detail")),
+    "429": _reply("Too many invalid tokens came from this address; try again after Retry-After.", _reference("Detail")),
     "503": _reply("Not now; try again after Retry-After seconds.", _reference("Detail")),
 }
 
 
 def _operation(text: str, replies: _Schema, *refusals: str, **more: Any) -> _Schema:
-    return {
-        "summary": text,
-        "responses": replies | {code: _REFUSALS[code] for code in ("403", "503", *refusals)},
-        **more,
-    }
+    """``security=[]``: open to everybody, so nobody is refused for who they are."""
+    usual = ("503",) if more.get("security") == [] else ("403", "429", "503")
+    return {"summary": text, "responses": replies | {code: _REFUSALS[code] for code in (*usual, *refusals)}, **more}
 
 
 def _body(schema: _Schema, required: bool = True) -> _Schema:
@@ -219,6 +235,22 @@ def _paths() -> _Schema:
                 "Ask for jobs, with a person's token",
                 {"201": _reply("The new job request.", detail, _COMMIT)}, "400", "404", "409", "413",
                 parameters=[_KEY], requestBody=_body(_ASK),
+            ),
+        },
+        "/api/v2/workspaces/{name}/releases/{hash}": {
+            "parameters": [_PLACES["name"], _PLACES["hash"]],
+            "put": _operation(
+                "Hand over files that the backend lets out, with its token: a zip with metadata/manifest.json",
+                {
+                    "201": _reply("Durable, and recorded.", None, _RELEASE),
+                    "303": _reply("It is here already: Location says where.", None, _RELEASE),
+                },
+                "400", "404", "413",
+                parameters=[_BACKEND_USER],
+                requestBody={
+                    "required": True,
+                    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+                },
             ),
         },
         "/api/v2/openapi.json": {"get": _operation("This", {"200": _reply("It.", {"type": "object"})}, **_OPEN)},

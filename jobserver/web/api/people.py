@@ -26,18 +26,20 @@ class People:
             roles = [role for member in members if member.username == username for role in member.roles]
             return sorted(roles) if active else [], sorted(granted(roles)) if active else []
 
-        orgs = {slug: within(org.members) for slug, org in directory.orgs.items() if _in(org.members, username)}
-        projects = {
-            project.slug: within(project.members)
+        orgs = [(slug, within(org.members)) for slug, org in directory.orgs.items() if _in(org.members, username)]
+        # Two organisations may have projects of one slug: both are listed.
+        projects = [
+            (project.slug, within(project.members))
             for project in directory.projects.values()
             if _in(project.members, username)
-        }
+        ]
+        projects.sort(key=lambda found: found[0])
         return http.answer(
             {
                 kind: {
                     "global": sorted(granted(user.roles) if kind == "permissions" else user.roles) if active else [],
-                    "orgs": [{"slug": slug, kind: found[at]} for slug, found in sorted(orgs.items())],
-                    "projects": [{"slug": slug, kind: found[at]} for slug, found in sorted(projects.items())],
+                    "orgs": [{"slug": slug, kind: found[at]} for slug, found in orgs],
+                    "projects": [{"slug": slug, kind: found[at]} for slug, found in projects],
                 }
                 for at, kind in enumerate(("roles", "permissions"))
             }

@@ -1,4 +1,4 @@
-"""The pages of backends, for everybody (`/status/`) and for SuperUsers (`/backends/`), and of organisations."""
+"""The pages of backends, for everybody (`/status/`) and for SuperUsers (`/backends/`)."""
 
 from datetime import timedelta
 
@@ -7,12 +7,11 @@ from bottle import HTTPResponse
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.names import Kind
-from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.service.auth import new_token
 from jobserver.web.pages import history, words
-from jobserver.web.pages.site import Look, Site, quiet, redirect, roles, text
+from jobserver.web.pages.site import Look, Site, quiet, redirect, text
 
 
 class Backends:
@@ -97,51 +96,3 @@ class Backends:
     def _admins_only(look: Look) -> None:
         if not look.is_admin:
             raise forbidden("this page is for SuperUsers")
-
-
-class Orgs:
-    def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
-        site.add("/orgs/", self.listed, self.add_org)
-        site.add("/orgs/<org>/", self.org, self.add_project)
-        site.add("/orgs/<org>/<project>/", self.project, self.set_member)
-
-    def listed(self, look: Look) -> HTTPResponse:
-        return self._site.page(look, "orgs.html", title="Organisations")
-
-    def add_org(self, look: Look) -> HTTPResponse:
-        self._stand.gate.submit(look.actor, c.AddOrg(text("slug", 64), text("name", 200)), "web")
-        return redirect("/orgs/")
-
-    def org(self, look: Look, org: str) -> HTTPResponse:
-        found = look.directory.org(org)
-        if found is None:
-            raise not_found(f"there is no organisation {org!r}")
-        projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
-        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects)
-
-    def add_project(self, look: Look, org: str) -> HTTPResponse:
-        self._stand.gate.submit(look.actor, c.AddProject(f"{org}/{text('slug', 64)}", text("name", 200)), "web")
-        return redirect(f"/orgs/{org}/")
-
-    def project(self, look: Look, org: str, project: str) -> HTTPResponse:
-        name = f"{org}/{project}"
-        found = look.directory.project(name)
-        if found is None:
-            raise not_found(f"there is no project {name!r}")
-        workspaces = [one for one in look.directory.workspaces.values() if one.project == name]
-        return self._site.page(
-            look,
-            "project.html",
-            title=found.name,
-            project=found,
-            name=name,
-            workspaces=workspaces,
-            can_manage=look.may(Permission.MANAGE_PROJECT_MEMBERS, name),
-            roles=sorted(PROJECT_ROLES),
-        )
-
-    def set_member(self, look: Look, org: str, project: str) -> HTTPResponse:
-        command = c.SetProjectMember(f"{org}/{project}", text("username", 64), roles())
-        self._stand.gate.submit(look.actor, command, "web")
-        return redirect(f"/orgs/{org}/{project}/")

@@ -24,8 +24,10 @@ class Jobs:
     def show(self, look: Look, identifier: str) -> HTTPResponse:
         with self._stand.index.view() as sql:
             slugs = self._stand.visible.slugs()
-            if pages.job(sql, identifier, slugs) is None and (meant := pages.resolve(sql, identifier)) is not None:
-                return redirect(f"/job-requests/{meant}/")
+            if pages.job(sql, identifier, slugs) is None:
+                meant = pages.resolve(sql, identifier, slugs)
+                if meant is not None:
+                    return redirect(f"/{meant[0].value}s/{meant[1]}/")
         job, row, jobs = self._find(identifier)
         document = self._requests.find(row.identifier)[2]
         is_open = job.status not in lifecycle.FINISHED

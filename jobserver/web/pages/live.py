@@ -1,7 +1,7 @@
 """What changes in git changes on open pages: server-sent events that say "look again", and nothing else.
 
-One thread looks when tips moved, and wakes only the pages that show what changed; the rest sleep on an event each.
-Format: WHATWG HTML, "Server-sent events".
+One thread looks when tips moved, and wakes only the pages that show what changed. A page is a `Stream`; under
+another WSGI server it is a body that a thread waits for. Format: WHATWG HTML, "Server-sent events".
 """
 
 import logging
@@ -9,26 +9,61 @@ import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from bottle import HTTPResponse
+from bottle import HTTPResponse, request
 
 from jobserver.index import pages
 from jobserver.index.follow import Index
 from jobserver.web.pages import versions
 from jobserver.web.pages.site import Look, Site, text
+from jobserver.web.stream import CAN_STREAM, STREAM
 
 _PING_SECONDS = 25
 _LIFE_SECONDS = 3600
-_MAX_OPEN = 600
-_log = logging.getLogger(__name__)
+_MAX_OPEN = 4000
 _AGAIN_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1
+_log = logging.getLogger(__name__)
 
 
 class _Page:
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.version = ""
-        self.wake = threading.Event()
+    """One that is open: a `Stream`, and an iterable body for a WSGI server that knows no streams."""
+
+    def __init__(self, live: "Live", topic: str) -> None:
+        self._live, self.topic, self.version = live, topic, ""
+        self._told: str | None = None  # the version that it was told
+        self._ends = monotonic() + _LIFE_SECONDS
+        self._wake: Callable[[], None] | None = None
+
+    def tell(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def wake(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    def take(self) -> bytes | None:
+        version, told = self.version, self._told
+        if self._live.is_closing or monotonic() > self._ends:
+            return None
+        self._told = version
+        if told is None:
+            # Whoever lost the connection says what they saw last by asking anew, and looks again at once.
+            return f"retry: 2000\nevent: hello\ndata: {version}\n\n".encode()
+        return f"event: change\ndata: {version}\n\n".encode() if version != told else b": still here\n\n"
+
+    def close(self) -> None:
+        self._live.leave(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        woken = threading.Event()
+        self.tell(woken.set)
+        try:
+            while (part := self.take()) is not None:
+                yield part
+                woken.wait(_PING_SECONDS)
+                woken.clear()
+        finally:
+            self.close()
 
 
 class Live:
@@ -39,7 +74,7 @@ class Live:
         self._guard = threading.Lock()
         self._open: set[_Page] = set()
         self._moved = threading.Event()
-        self._closing = False
+        self.is_closing = False
         index.tell(self._moved.set)
         site.add("/live/", self.stream)
         threading.Thread(target=self._run, name="live", daemon=True).start()
@@ -49,14 +84,14 @@ class Live:
         return len(self._open)
 
     def close(self) -> None:
-        self._closing = True
+        self.is_closing = True
         self._moved.set()
         with self._guard:
             for page in self._open:
-                page.wake.set()
+                page.wake()
 
     def stream(self, look: Look) -> HTTPResponse:
-        page = _Page(text("topic", 100) or "all")
+        page = _Page(self, text("topic", 100) or "all")
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         with self._guard:
             if len(self._open) >= _MAX_OPEN:
@@ -67,27 +102,20 @@ class Live:
         except BaseException:
             self.leave(page)
             raise
-        return HTTPResponse(_Events(self, page), 200, headers)
-
-    def events(self, page: _Page) -> Iterator[bytes]:
-        ends = monotonic() + _LIFE_SECONDS
-        # Whoever lost the connection says what they saw last by asking anew, and looks again at once.
-        yield f"retry: 2000\nevent: hello\ndata: {page.version}\n\n".encode()
-        while not self._closing and monotonic() < ends:
-            if page.wake.wait(_PING_SECONDS):
-                page.wake.clear()
-                if self._closing:
-                    return
-                yield f"event: change\ndata: {page.version}\n\n".encode()
-            else:
-                yield b": still here\n\n"
+        if request.method == "HEAD":
+            self.leave(page)
+        elif request.environ.get(CAN_STREAM):
+            request.environ[STREAM] = page
+        else:
+            return HTTPResponse(page, 200, headers)
+        return HTTPResponse(b"", 200, headers)
 
     def leave(self, page: _Page) -> None:
         with self._guard:
             self._open.discard(page)
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self.is_closing:
             self._moved.wait()
             self._moved.clear()
             threading.Event().wait(_SETTLE_SECONDS)  # one look for what comes together
@@ -107,7 +135,7 @@ class Live:
                 now[page.topic] = self._version(page.topic)
             if now[page.topic] != page.version:
                 page.version = now[page.topic]
-                page.wake.set()
+                page.wake()
 
     def _version(self, topic: str) -> str:
         kind, _, name = topic.partition("/")
@@ -116,19 +144,3 @@ class Live:
                 found = pages.request(sql, name, self._slugs())
             return versions.of_request(*found) if found else ""
         return versions.of_tips(self._index.tips())
-
-
-class _Events:
-    """What the server iterates over, and closes when the page has gone."""
-
-    def __init__(self, live: Live, page: _Page) -> None:
-        self._live, self._page = live, page
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._live.events(self._page)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        self._live.leave(self._page)

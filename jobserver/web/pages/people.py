@@ -141,6 +141,8 @@ class People:
             return self.settings(self._site.look(), shown=secret)
         elif what == "revoke":
             self._stand.gate.submit(look.actor, c.RevokeUserToken(username, text("label", 200)), "web")
+        else:
+            raise invalid("expected email, new-token or revoke", "what")
         return redirect("/settings/")
 
     # Everybody's

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPError, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.documents import User
+from jobserver.domain.documents import Invitation, Project, User
+from jobserver.domain.invitations import of
 from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
@@ -24,6 +25,7 @@ from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.live import Live, Seen
 from jobserver.service.private import PrivateStore
+from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
@@ -46,6 +48,7 @@ _STATUS = {
     Code.TOO_MANY: 429,
 }
 _MAX_FORM = 1024 * 1024
+_OF_URLS = "/:?#[]@!$&'()*+,;=%~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,14 @@ class Look:
 
     def may(self, permission: Permission, project: str | None = None) -> bool:
         return self.user is not None and permission in permissions_of(self.directory, self.user, project)
+
+    @property
+    def invitations(self) -> list[tuple[str, Project, Invitation]]:
+        """(``org/slug``, project, invitation) of each project that this person is invited to."""
+        if self.user is None:
+            return []
+        found = ((name, one, of(one, self.user.username)) for name, one in self.directory.projects.items())
+        return [(name, project, invitation) for name, project, invitation in found if invitation is not None]
 
     @property
     def is_admin(self) -> bool:
@@ -93,6 +104,7 @@ class Stand:
     proxies: Sequence[Network] = ()
     hosted: Hosted | None = None
     sends_email: bool = False
+    releases: Releases | None = None
 
     def client(self) -> str:
         return address(self.proxies)
@@ -141,17 +153,21 @@ class Site:
             method = "GET" if request.method == "HEAD" else request.method
             handler = handlers.get(method)
             if handler is None:
-                return self.error(look, Error(Code.INVALID, "this page can't be used like that"), 405)
+                reply = self.error(look, Error(Code.INVALID, "this page can't be used like that"), 405)
+                reply.set_header("Allow", ", ".join(key for key in handlers if handlers[key] is not None))
+                return reply
             if look.user is None and not is_open and not (method == "GET" and self.stand.public):
-                return redirect(f"/login/?next={quote(request.path)}")
+                return to_login()
             if method == "POST":
                 with http.from_stranger() if look.user is None else nullcontext():
                     self._check_form(look)
             return handler(look, **parts)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own
-                return redirect(f"/login/?next={quote(request.path)}")
+                return to_login()
             return self.error(look, error)
+        except HTTPError as error:  # bottle's, of a form that is none
+            return self.error(look, invalid(f"this form can't be read: {error.body}"), error.status_code)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
@@ -169,6 +185,14 @@ class Site:
             raise forbidden("this form is too old, or not from here: go back, reload the page, and send it again")
 
     # Answers
+
+    def nowhere(self, status: int) -> HTTPResponse:
+        """For people at a URL that nobody has."""
+        try:
+            look: Look | None = self.look()
+        except Error:
+            look = None
+        return self.error(look, Error(Code.NOT_FOUND, "there is no page at this address"), status)
 
     def page(self, look: Look, template: str, status: int = 200, **values: Any) -> HTTPResponse:
         return self.stand.render.page(template, {**self._common(look), **values}, status)
@@ -213,7 +237,14 @@ def quiet(look: Look, slugs: Sequence[str], seen: Mapping[str, Seen]) -> list[tu
 
 
 def redirect(where: str, status: int = 303) -> HTTPResponse:
-    return HTTPResponse(b"", status, {"Location": where, "Cache-Control": "no-store"})
+    """``where``: what is no character of a URL is encoded."""
+    return HTTPResponse(b"", status, {"Location": quote(where, safe=_OF_URLS), "Cache-Control": "no-store"})
+
+
+def to_login() -> HTTPResponse:
+    """And back to where one is."""
+    query = f"?{request.query_string}" if request.query_string and request.method == "GET" else ""
+    return redirect(f"/login/?next={quote(quote(request.path, safe='/') + query, safe='/')}")
 
 
 def local(where: str) -> str:
@@ -224,9 +255,12 @@ def local(where: str) -> str:
 
 
 def text(name: str, most: int = 1000) -> str:
-    """A field of the form or the query, cut to size."""
-    source = request.forms if request.method == "POST" else request.query
-    return str(source.getunicode(name) or "").strip()[:most]
+    """A field of the form or the query; of the query it is cut to size. Raises `Error` (invalid)."""
+    is_form = request.method == "POST"
+    value = str((request.forms if is_form else request.query).getunicode(name) or "").strip()
+    if is_form and len(value) > most:
+        raise invalid(f"{len(value)} characters, at most {most} are allowed", name)
+    return value[:most]
 
 
 def once(actor: Actor) -> Key | None:

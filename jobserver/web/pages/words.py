@@ -44,6 +44,7 @@ CODES = {
         "Try again; if it stays, tell its operator.",
     ),
     "killed_by_admin": ("An administrator ended it.", "Ask them, or run it again."),
+    "marked_as_failed": ("An administrator marked it as failed, because its runner lost it.", "Run it again."),
     "stale_codelists": ("The study's codelists are out of date.", "Update them, commit, and run it again."),
     "job_error": ("The job could not be begun as project.yaml describes it.", "Read the message; mend project.yaml."),
 }
@@ -93,6 +94,16 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def size(count: int) -> str:
+    """``812 bytes``, ``1.4 KB``, ``12 MB``."""
+    if count < 1000:
+        return f"{count} byte{'s' if count != 1 else ''}"
+    value, unit = count / 1000, "KB"
+    if value >= 999.5:
+        value, unit = value / 1000, "MB"
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
 def navigation(is_admin: bool) -> list[tuple[str, str]]:
     """(what it is called, its URL) of the pages that every page leads to."""
     found = [("Event log", "/jobs/"), ("Status", "/status/"), ("Projects", "/orgs/")]
@@ -110,6 +121,12 @@ def job_tabs(identifier: str) -> list[tuple[str, str]]:
 def backend_tabs(slug: str, is_admin: bool) -> list[tuple[str, str]]:
     found = [("Status", "/status/"), ("Audit", f"/backends/{slug}/audit/")]
     return [found[0], ("Settings", f"/backends/{slug}/"), found[1]] if is_admin else found
+
+
+def project_tabs(name: str, can_manage: bool, can_look_into: bool) -> list[tuple[str, str]]:
+    found = [("Project", f"/orgs/{name}/")]
+    found += [("Settings", f"/orgs/{name}/settings/")] if can_manage else []
+    return found + ([("Audit", f"/orgs/{name}/audit/")] if can_look_into else [])
 
 
 def workspace_tabs(name: str, has_releases: bool) -> list[tuple[str, str]]:

@@ -65,8 +65,8 @@ class Work:
             _before(text("before")),
         )
         with self._stand.index.view() as sql:
-            if chosen.query and (found := pages.resolve(sql, chosen.query)) is not None:
-                return redirect(f"/job-requests/{found}/")
+            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
+                return redirect(f"/{found[0].value}s/{found[1]}/")
             rows = pages.requests(sql, chosen, slugs, _PAGE)
             tips = self._stand.index.tips()
             if self._cube[0] != tips:

@@ -12,16 +12,18 @@ from jobserver.domain.documents import PipelineAction, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
-from jobserver.errors import Code, Error, Fault, not_found
+from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import picture
 from jobserver.web.pages.preview import Preview, would_run
+from jobserver.web.pages.releases import may_see
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _MOST_BRANCHES = 2000
+_MENDED_HERE = (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND)  # shown on the form, which keeps what was chosen
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
 
@@ -71,7 +73,7 @@ class Workspaces:
             command = c.AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
             self._stand.gate.submit(look.actor, command, "web")
         except Error as error:
-            if error.code in (Code.UNAVAILABLE, Code.UNAUTHENTICATED):
+            if error.code not in _MENDED_HERE:
                 raise
             return self.new(look, error)
         return redirect(f"/{name}/")
@@ -140,6 +142,7 @@ class Workspaces:
             picture=picture(needs, {action: _status(latest, action) for action in needs}) if needs else None,
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
+            has_releases=self._stand.releases is not None and may_see(look, workspace),
             chosen=chosen,
             preview=self._preview(name, chosen, study, backend) if study and chosen else None,
             yaml=source.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -187,7 +190,7 @@ class Workspaces:
                 key=once(look.actor),
             )
         except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT):
+            if error.code not in _MENDED_HERE:
                 raise
             return self.show(look, name, error)
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
@@ -195,10 +198,13 @@ class Workspaces:
     def switch(self, look: Look, name: str) -> HTTPResponse:
         self._find(look, name)
         what, on = text("what"), bool(text("on"))
-        if what == "archived":
-            command = c.ChangeWorkspace(name, archived=on)
-        else:
-            command = c.ChangeWorkspace(name, should_notify=on)
+        commands = {
+            "archived": c.ChangeWorkspace(name, archived=on),
+            "notify": c.ChangeWorkspace(name, should_notify=on),
+        }
+        if what not in commands:
+            raise invalid("expected archived or notify", "what")
+        command = commands[what]
         self._stand.gate.submit(look.actor, command, "web")
         return redirect(f"/{name}/")
 

@@ -144,6 +144,28 @@ def test_a_waiting_poll_is_answered_by_a_change(site: Site, tpp: Client) -> None
         assert answer.json()["results"][0]["identifier"] == identifier
 
 
+def test_a_part_of_the_list_can_be_waited_for_too(site: Site, tpp: Client) -> None:
+    first = site.ask()
+    part = f"{LIST}?limit=1"
+    etag = tpp.get(part).headers["ETag"]
+    answer = tpp.get(part, headers={"If-None-Match": etag, "Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (304, "wait=1")
+    assert answer.elapsed.total_seconds() >= 1
+    answers: list[httpx.Response] = []
+
+    def poll() -> None:
+        with site.client("tpp") as client:
+            answers.append(client.get(part, headers={"If-None-Match": etag, "Prefer": "wait=50"}))
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{site.url}/metrics").text)
+    second = site.ask()
+    thread.join()
+    assert [item["identifier"] for item in answers[0].json()["results"]] == [second]
+    assert second != first
+
+
 def test_a_waiting_poll_ends_with_304_after_its_time(tpp: Client) -> None:
     etag = tpp.get(LIST).headers["ETag"]
     answer = tpp.get(LIST, headers={"If-None-Match": etag, "Prefer": "respond-async, wait=1"})

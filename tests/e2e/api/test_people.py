@@ -176,6 +176,20 @@ def test_a_users_roles_and_permissions(alice: Client) -> None:
     assert alice.get("/api/v2/users/nobody/").status_code == 404
 
 
+def test_projects_of_one_slug_are_all_listed(site: Site, alice: Client) -> None:
+    site.run("user", "add", "erin")
+    for org, role in (("zebra", "ProjectCoordinator"), ("aardvark", "ProjectDeveloper")):
+        site.run("org", "add", org)
+        site.run("project", "add", f"{org}/shared")
+        site.run("project", "member", f"{org}/shared", "erin", "--role", role)
+    found = alice.get("/api/v2/users/erin/").json()
+    assert found["roles"]["projects"] == [
+        {"slug": "shared", "roles": ["ProjectDeveloper"]},
+        {"slug": "shared", "roles": ["ProjectCoordinator"]},
+    ]
+    assert [len(one["permissions"]) for one in found["permissions"]["projects"]] == [3, 3]
+
+
 def test_what_the_command_line_ends_ends_at_once(site: Site) -> None:
     with site.client("carol") as carol:
         assert carol.get("/api/v2/job-requests/").status_code == 200

@@ -218,6 +218,24 @@ def test_a_long_message_is_cut_and_says_so(site: Site, tpp: Client) -> None:
     assert "cut" in message[-40:]
 
 
+def test_what_else_is_too_long_does_not_stop_the_report_either(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    large = {"samples": ["x" * 100] * 1000}
+    sent = job(identifier, f"{identifier}a", run_command="r" * 20_000, metrics=large, trace_context={"t": "1"})
+    assert tpp.report(sent).status_code == 200
+    stored = jobs_of(tpp, identifier)[f"{identifier}a"]
+    assert len(stored["run_command"]) <= 8 * 1024
+    assert "cut by the server" in stored["run_command"]
+    assert "bytes of JSON" in stored["metrics"]["cut_by_the_server"]
+    assert stored["trace_context"] == {"t": "1"}
+    deep: dict[str, object] = {}
+    for _ in range(20):
+        deep = {"a": deep}
+    refused = tpp.report(job(identifier, f"{identifier}b", metrics=deep))
+    assert refused.status_code == 400
+    assert "nested deeper than 8 levels" in refused.text
+
+
 def test_no_field_can_forge_a_trailer(site: Site, tpp: Client) -> None:
     identifier = site.ask()
     forged = job(identifier, f"{identifier}a", action="x\n\nActor: user/root\nEvent: user.created")

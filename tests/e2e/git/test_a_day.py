@@ -1,12 +1,11 @@
 """A day: an admin edits by push, runners work by git and by HTTP, a person asks and cancels; the auditor comes."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import Site, git, until
+from tests.e2e.harness import Site, bare, git, until
 
 
 def runner(site: Site, backend: str, transport: str) -> "subprocess.Popen[bytes]":
@@ -17,11 +16,7 @@ def runner(site: Site, backend: str, transport: str) -> "subprocess.Popen[bytes]
                 *(sys.executable, "-m", "jobserver", "runner", "--backend", backend, "--url", site.url),
                 *("--transport", transport, "--root", str(site.folder / f"runner-{backend}"), *more),
             ],
-            env={
-                "PATH": os.environ["PATH"],
-                "JOB_SERVER_TOKEN": site.tokens[backend],
-                "STUDY_REPOS": str(site.folder / "studies"),
-            },
+            env=bare(JOB_SERVER_TOKEN=site.tokens[backend], STUDY_REPOS=str(site.folder / "studies")),
             stdout=log,
             stderr=log,
         )

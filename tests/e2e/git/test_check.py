@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Site, git
+from tests.e2e.harness import Site, bare, git
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def check(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "jobserver", "check", *arguments],
         cwd=clone, capture_output=True, text=True, check=False,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env=bare(),
     )  # fmt: skip
 
 

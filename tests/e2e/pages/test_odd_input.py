@@ -11,6 +11,8 @@ from tests.e2e.pages.test_pages import Browser
 
 ODD: list[str] = ["", "0", "-1", "9" * 20, "a" * 3000, "\x00", "%00", "../../etc", "é☃", "<b>", "';--", "1e9", "nan",
        "2026-13-45", "main", "0" * 40, "true", "[]", "{}", "tpp", "alice", "datalab/trends", "generate", "failed",
+       "rename", "member", "remove", "invite", "cancel", "connect", "disconnect", "contact", "accept", "decline",
+       "another",
        "backends/tpp", "2026-11-24T00:00:00Z", "HEAD~1", "--all", "-n1"]  # fmt: skip
 KEYS = [
     "at",
@@ -47,15 +49,23 @@ KEYS = [
     "created_at",
     "updated_at",
     "limit",
+    "project_lead",
+    "telephone",
+    "researchers",
+    "researcher_0_name",
+    "researcher_0_trained_at",
 ]
 READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj/", "/jobs/jj/audit/", "/plain/",
-        "/plain/audit/", "/plain/logs/", "/status/", "/status/tpp/", "/settings/", "/orgs/", "/orgs/datalab/",
+        "/plain/audit/", "/plain/logs/", "/plain/releases/", "/status/", "/status/tpp/", "/settings/", "/orgs/",
+        "/orgs/datalab/",
         "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/", "/users/alice/",
+        "/orgs/new/", "/orgs/datalab/new-project/", "/orgs/datalab/trends/settings/", "/orgs/datalab/trends/audit/",
+        "/orgs/datalab/trends/grouped/", "/invitations/", "/invitations/token/",
         "/workspaces/new/", "/workspaces/new/branches/", "/api/v2/job-requests/", "/api/v2/job-requests/ID/",
         "/api/v2/users/alice/", "/api/v2/workspaces/plain/statuses/"]  # fmt: skip
 WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
-         "/workspaces/new/", "/orgs/datalab/trends/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/",
-         "/jobs/jj/"]  # fmt: skip
+         "/workspaces/new/", "/orgs/datalab/trends/settings/", "/orgs/new/", "/orgs/datalab/new-project/",
+         "/invitations/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/", "/jobs/jj/"]  # fmt: skip
 CALLS = ["/api/v2/jobs/", "/api/v2/workspaces/plain/job-requests/", "/api/v2/job-requests/ID/cancel/"]
 
 

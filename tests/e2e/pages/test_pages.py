@@ -53,8 +53,9 @@ def root(site: Site) -> Iterator[Browser]:
 
 
 PAGES = ["/", "/jobs/", "/status/", "/orgs/", "/orgs/datalab/", "/orgs/datalab/trends/", "/settings/", "/plain/",
-         "/workspaces/new/", "/plain/audit/", "/backends/tpp/audit/"]  # fmt: skip
-ADMIN_PAGES = ["/backends/", "/backends/tpp/", "/users/", "/users/alice/"]
+         "/workspaces/new/", "/plain/audit/", "/backends/tpp/audit/", "/invitations/",
+         "/orgs/datalab/trends/settings/", "/orgs/datalab/trends/audit/"]  # fmt: skip
+ADMIN_PAGES = ["/backends/", "/backends/tpp/", "/users/", "/users/alice/", "/orgs/new/", "/orgs/datalab/new-project/"]
 
 
 def test_every_page_needs_a_log_in_and_has_its_headers(site: Site, alice: Browser, root: Browser) -> None:
@@ -132,6 +133,9 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
     assert alice.get("/jobs/?status=nonsense&backend=x&q=%00&before=9.x").status_code == 200
     assert "slashed" in alice.get("/jobs/?q=gener").text
+    for field in ("status", "backend", "workspace", "username", "before"):
+        for value in ("nonsense", "\x00", "-1", "é" * 300, "[]"):
+            assert alice.get("/jobs/", params={field: value}).status_code == 200, (field, value)
     own = alice.get("/slashed/logs/").text
     assert own.count('<li class="run">') == 25
     assert "27 requests" in own
@@ -140,6 +144,30 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     assert alice.get(older[1].replace("&amp;", "&")).text.count('<li class="run">') == 2
     assert alice.get("/plain/logs/?workspace=slashed").text.count("/slashed/") == 0
     assert alice.get("/nowhere/logs/").status_code == 404
+
+
+def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    with site.client("tpp") as tpp:
+        tpp.report(
+            job(identifier, "zyxw2345", "running", 1), job(identifier, "zyxw6789", "running", 1, action="analyse")
+        )
+    for typed, where in (
+        (identifier, f"/job-requests/{identifier}/"),
+        (identifier[:-2].upper(), f"/job-requests/{identifier}/"),
+        ("zyxw2345", "/jobs/zyxw2345/"),
+        ("zyxw23", "/jobs/zyxw2345/"),
+    ):
+        answer = alice.get("/jobs/", params={"q": typed})
+        assert (answer.status_code, answer.headers.get("Location")) == (303, where), typed
+    both = alice.get("/jobs/?q=zyxw")
+    assert both.status_code == 200
+    assert f'href="/job-requests/{identifier}/"' in both.text
+    for unknown in ("nnnn", "n" * 16, "zyxw23450"):
+        answer = alice.get("/jobs/", params={"q": unknown})
+        assert (answer.status_code, "Nothing matches" in answer.text) == (200, True)
+        assert alice.get(f"/jobs/{unknown}/").status_code == 404
+    assert alice.get("/jobs/zyxw23/").headers["Location"] == "/jobs/zyxw2345/"
 
 
 def test_what_would_run_is_said_without_javascript(site: Site, alice: Browser) -> None:
@@ -294,8 +322,9 @@ def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
     assert root.submit("/users/erin/", roles=["Auditor"], active="on").status_code == 303
     assert "Auditor" in root.get("/users/erin/").text
     assert alice.submit("/users/erin/", page="/settings/", roles=["SuperUser"], active="on").status_code == 403
-    member = root.submit("/orgs/datalab/trends/", username="erin", roles=["ProjectDeveloper"])
-    assert member.status_code == 303
+    settings = "/orgs/datalab/trends/settings/"
+    member = root.submit(settings, what="member", username="erin", roles=["ProjectDeveloper"])
+    assert (member.status_code, member.headers["Location"]) == (303, settings)
     identifier = site.ask("generate")
     with site.client("tpp") as tpp:
         tpp.report(job(identifier, f"lost{identifier}", "running", 1))
@@ -341,8 +370,7 @@ def test_hostile_text_is_text_everywhere(site: Site, alice: Browser) -> None:
         tpp.report(bad).raise_for_status()
     own = f"/job-requests/{identifier}/"
     for path in (own, f"{own}audit/", f"/jobs/h{identifier}/", f"/jobs/h{identifier}/audit/", "/plain/",
-                 "/plain/logs/", f"/jobs/?q={HOSTILE}",
-                 "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
+                 "/plain/logs/", f"/jobs/?q={HOSTILE}", "/login/?next=" + HOSTILE, "/%3Cscript%3E/"):  # fmt: skip
         answer = alice.get(path)
         assert HOSTILE not in answer.text, path
         assert answer.status_code in (200, 303, 404), path

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.errors import Error
-from jobserver.index import query
+from jobserver.errors import Code, Error
+from jobserver.index import query, schema
 from jobserver.index.build import build
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.items import detail
@@ -239,3 +239,22 @@ def test_another_server_writes_and_this_one_sees_it(site: Site, opened: Open) ->
     identifier = site.ask()
     assert index.listing(["tpp"]).items[0][0][1] == identifier
     assert TPP.name in index.directory().backends
+
+
+def test_no_reader_gets_older_rows_because_another_process_writes_for_long(
+    site: Site, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: what had just been acknowledged was not there to be read while a second server wrote the same file."""
+    monkeypatch.setattr(schema, "WAIT_SECONDS", 0.05)
+    index = opened()
+    index.refresh()
+    other = sqlite3.connect(index.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    identifier = site.ask()
+    with pytest.raises(Error, match="another process") as caught, index.view():
+        raise AssertionError("older rows were handed out")
+    assert caught.value.code is Code.UNAVAILABLE
+    other.execute("ROLLBACK")
+    other.close()
+    with index.view() as sql:
+        assert query.find_request(sql, identifier, ["tpp"]) is not None

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.errors import Code, Error
 from jobserver.service.gate import Gate
+from jobserver.store import repo
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded, Site, job
 
@@ -186,10 +187,63 @@ def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_pat
     assert len(site.git("rev-list", "backends/tpp").split()) == 121
 
 
+def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: Site) -> None:
+    for branch in ("backends/tpp", "audit"):
+        site.git("update-ref", f"refs/kept/{branch}", f"refs/heads/{branch}")
+        site.git("update-ref", "-d", f"refs/heads/{branch}")
+    identifier = site.ask()
+    assert f"active/2026-11-24/{identifier}/request.yaml" in site.files()
+    site.do(SERVER, c.RecordCheckpoint({"main": "0" * 40}))
+    for branch in ("backends/tpp", "audit"):
+        first = site.git("rev-list", "--max-parents=0", branch).strip()
+        assert "Event: branch.opened" in site.git("log", "-1", "--format=%B", first)
+
+
+def test_ids_are_later_even_if_the_clock_stands_still_or_goes_back(site: Site) -> None:
+    made = [site.ask()]
+    for hours in (0, 1, 2):
+        site.now -= timedelta(hours=hours, seconds=1)
+        made.append(site.ask())
+    assert made == sorted(set(made))
+
+
 def test_maintenance_beside_writes_loses_nothing(site: Site) -> None:
     found = [site.ask() for _ in range(3)]
     site.repo.maintain()
     found += [site.ask() for _ in range(3)]
+    assert sum(path.endswith("request.yaml") for path in site.files()) == len(found)
+
+
+def test_writes_go_on_while_maintenance_runs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a benchmark: each maintenance held all writes up for as long as git repacked."""
+    found = [site.ask() for _ in range(3)]
+    real = repo.git
+
+    def slow(path: Path, *arguments: str, **how: bool) -> str:
+        if arguments[0] in ("repack", "commit-graph"):
+            writer = threading.Thread(target=lambda: found.append(site.ask()))
+            writer.start()
+            writer.join(30)
+            assert not writer.is_alive(), f"git {arguments[0]} holds a write up"
+        return real(path, *arguments, **how)
+
+    monkeypatch.setattr(repo, "git", slow)
+    site.repo.maintain()
+    assert sum(path.endswith("request.yaml") for path in site.files()) == len(found) == 5
+
+
+def test_a_repack_between_a_pack_and_the_move_of_its_branch_loses_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = site.repo.writer.refs
+    real = refs.move
+
+    def move(branch: str, old: str | None, new: str) -> bool:
+        site.git("repack", "--quiet", "--geometric=2", "-d", "--write-midx")
+        return real(branch, old, new)
+
+    monkeypatch.setattr(refs, "move", move)
+    found = [site.ask() for _ in range(5)]
     assert sum(path.endswith("request.yaml") for path in site.files()) == len(found)
 
 

@@ -131,6 +131,21 @@ def test_a_server_that_is_behind_decides_again_on_what_is_there(machines: list[M
     assert host.tip("backends/tpp") == second.tip("backends/tpp")
 
 
+def test_servers_that_share_a_branch_see_who_wrote_it_and_look_before_they_push(
+    machines: list[Machine], host: Host
+) -> None:
+    first, second = machines
+    assert first.hosted.server != second.hosted.server
+    second.ask()
+    first.ask()  # has lost, and so has seen the other
+    for machine in (second, first, second):
+        machine.repo.writer.tries.clear()
+        machine.ask()
+        assert machine.repo.writer.tries == {0: 1}
+        said = git(host.path, "log", "-1", "--format=%(trailers:key=Server,valueonly)", "backends/tpp")
+        assert said == machine.hosted.server
+
+
 def test_a_refusal_is_of_what_is_there_now(machines: list[Machine]) -> None:
     first, second = machines
     first.gate.submit(ALICE, c.AddWorkspace("fresh", "study", "main"), "test")
@@ -352,6 +367,21 @@ def test_an_empty_host_is_not_taken_for_the_truth(machines: list[Machine], host:
     moved.rename(host.path)
     machines[0].refresh()
     assert machines[0].ask().changed
+
+
+def test_a_server_that_starts_without_its_host_knows_how_old_its_state_is(machines: list[Machine], host: Host) -> None:
+    """Found by the torture: it did not say, so that what it answered looked as new as the answer."""
+    first = machines[0]
+    first.refresh()
+    seen = first.hosted.seen_at
+    host.is_down = True
+    again = Hosted(first.repo, first.remote, first.clock)
+    assert again.seen_at == seen
+    with pytest.raises(Error):
+        again.refresh()
+    assert again.seen_at == seen
+    (first.path / "jobserver.seen").unlink()
+    assert Hosted(first.repo, first.remote, first.clock).seen_at == datetime.fromtimestamp(0, UTC)
 
 
 def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(

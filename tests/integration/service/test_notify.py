@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.documents import Invitation
+from jobserver.domain.permissions import Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
-from tests.site import ALICE, PIPELINE, Site, job
+from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 
 class Sent:
@@ -47,6 +49,10 @@ def private(tmp_path: Path) -> Iterator[PrivateStore]:
     store.close()
 
 
+def link(project: str, invitation: Invitation) -> str:
+    return f"https://jobs.example/invitations/{project}:{invitation.username}/"
+
+
 def ask(site: Site, is_told: bool = True) -> str:
     command = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE, will_notify=is_told)
     return str(site.do(ALICE, command).changes.result["identifier"])
@@ -54,7 +60,7 @@ def ask(site: Site, is_told: bool = True) -> str:
 
 def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     before = ask(site)
     site.report((before, job("j0", "succeeded", 1)))
     notifier.look()
@@ -81,12 +87,12 @@ def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
 def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site, private: PrivateStore) -> None:
     ask(site)
     for sent in (Sent(), Sent()):
-        notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+        notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
         notifier.look()
         notifier.close()
     identifier = ask(site)
     site.report((identifier, job("j1", "succeeded", 1)))
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     notifier.start()
     notifier.moved()
     while not sent.mails:
@@ -96,7 +102,7 @@ def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site,
 
 def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore) -> None:
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
     notifier.look()
     sent.fails = 2
@@ -112,7 +118,7 @@ def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore
 def test_nobody_is_written_to_without_an_address(site: Site, private: PrivateStore) -> None:
     private.set_email("alice", "")
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock)
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
     notifier.look()
     site.report((identifier, job("j1", "succeeded", 1)))
@@ -165,3 +171,35 @@ def test_settings_say_how() -> None:
         mailer("mailgun", "", "a@b.org", "")
     with pytest.raises(Error, match="console or mailgun"):
         mailer("smtp", "", "a@b.org", "")
+
+
+def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
+    roles = (Role.PROJECT_DEVELOPER, Role.PROJECT_COORDINATOR)
+    site.do(ADMIN, c.AddOrg("lab"))
+    site.do(ADMIN, c.AddProject("lab/p", "Heart"))
+    site.do(ADMIN, c.AddUser("carol"))
+    site.do(ADMIN, c.InviteToProject("lab/p", ("carol",), roles))
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier.look()
+    private.set_email("bob", "bob@example.org")
+    private.set_email("carol", "carol@example.org")
+    site.do(ADMIN, c.InviteToProject("lab/p", ("bob", "alice"), roles))
+    site.do(ADMIN, c.CancelInvitation("lab/p", "alice"))
+    sent.fails = 1
+    notifier.look()
+    assert not sent.mails
+    notifier.look()
+    notifier.look()
+    (mail,) = sent.mails  # alice's was taken back, and carol's is older than this
+    assert (mail.to, mail.subject) == ("bob@example.org", "Invitation to Heart")
+    assert "admin invites you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
+    assert "https://jobs.example/invitations/lab/p:bob/" in mail.body
+    site.do(ADMIN, c.RenameProject("lab/p", "Lungs"))
+    notifier.look()
+    assert len(sent.mails) == 1
+    site.do(ADMIN, c.CancelInvitation("lab/p", "bob"))
+    site.do(ADMIN, c.InviteToProject("lab/p", ("bob",), roles))
+    notifier.look()
+    assert sent.mails[1].subject == "Invitation to Lungs"  # another invitation
+    notifier.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error
-from jobserver.service.private import PrivateStore
+from jobserver.service.private import Contact, PrivateStore
 
 
 def test_kept_erased_and_private(tmp_path: Path) -> None:
@@ -28,3 +28,21 @@ def test_kept_erased_and_private(tmp_path: Path) -> None:
 def test_what_is_no_address(tmp_path: Path, text: str) -> None:
     with closing(PrivateStore(tmp_path / "p")) as store, pytest.raises(Error, match="address"):
         store.set_email("alice", text)
+
+
+def test_how_to_reach_a_project_is_kept_and_erased(tmp_path: Path) -> None:
+    path = tmp_path / "private.sqlite3"
+    with closing(PrivateStore(path)) as store:
+        assert store.project_contact("lab/p") == Contact()
+        store.set_project_contact("lab/p", Contact(" lead@example.org", "+44 (0)20 7946-0000 ext 12 "))
+        assert store.project_contact("lab/p") == Contact("lead@example.org", "+44 (0)20 7946-0000 ext 12")
+        assert store.project_contact("lab/q") == Contact()
+        store.set_project_contact("lab/p", Contact("", " "))
+        assert store.project_contact("lab/p") == Contact()
+    assert all(b"lead@example.org" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", ["call me", "1", "+", "0" * 60, "123\n456"])
+def test_what_is_no_telephone_number(tmp_path: Path, number: str) -> None:
+    with closing(PrivateStore(tmp_path / "p")) as store, pytest.raises(Error, match="number"):
+        store.set_project_contact("lab/p", Contact("", number))

@@ -1,79 +1,44 @@
-"""Who may do what, judged by `admit` on a state that needs no repository."""
+"""Who may do what: each row of the table, for every kind of person, backend and the server. Judged by `admit`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.admit import admit
-from jobserver.domain.documents import Backend, Job, Member, Org, PipelineAction, Project, User, Workspace
+from jobserver.domain.documents import (
+    AnyDocument,
+    Backend,
+    Checkpoint,
+    Job,
+    JobRequest,
+    Member,
+    Org,
+    PipelineAction,
+    Project,
+    Receipt,
+    User,
+    Workspace,
+)
 from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.domain.plan import branch_of, plan
-from jobserver.domain.state import Change, Changes, Stored
+from jobserver.domain.permissions import (
+    GLOBAL_ROLES,
+    GRANTS,
+    ORG_ROLES,
+    PROJECT_ROLES,
+    SERVER,
+    Actor,
+    ActorKind,
+    Permission,
+    Role,
+    granted,
+)
+from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Code, Error
+from tests.memory import ID, NOW, Memory, job
 
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-ID = "aaq5k3v7m2xw4c6d"
-
-
-@dataclass
-class Memory:
-    """`State` in memory."""
-
-    users: dict[str, User]
-    branch: str = "main"
-    tip: str | None = "0" * 40
-    requests: dict[str, Stored] = field(default_factory=dict)
-
-    def backend(self, slug: str) -> Backend | None:
-        active = {"tpp": True, "emis": True, "gone": False}
-        return Backend(slug=slug, name=slug, active=active[slug], created_at=NOW) if slug in active else None
-
-    def user(self, username: str) -> User | None:
-        return self.users.get(username)
-
-    def org(self, slug: str) -> Org | None:
-        return Org(slug=slug, name=slug) if slug == "lab" else None
-
-    def project(self, name: str) -> Project | None:
-        members = (
-            Member(username="dev", roles=(Role.PROJECT_DEVELOPER,)),
-            Member(username="lead", roles=(Role.PROJECT_COORDINATOR,)),
-        )
-        return Project(slug="p", name="p", org="lab", members=members) if name == "lab/p" else None
-
-    def workspace(self, name: str) -> Workspace | None:
-        projects = {"free": None, "owned": "lab/p"}
-        if name not in projects:
-            return None
-        return Workspace(
-            name=name, project=projects[name], repo="s", branch="main", db="full", created_by="root", created_at=NOW
-        )
-
-    def find(self, identifier: str) -> Stored | None:
-        return self.requests.get(identifier)
-
-    def jobs(self, place: Place) -> Mapping[str, Job]:
-        return {}
-
-    def active(self) -> list[Stored]:
-        return list(self.requests.values())
-
-    def referrers(self, kind: str, name: str) -> list[str]:
-        return []
-
-    def receipt(self) -> None:
-        return None
-
-    def checkpoint(self) -> None:
-        return None
-
-    def owner(self, job: str) -> str | None:
-        return None
+PLACE = Place(Area.ACTIVE, NOW.date(), ID)
+GONE = PLACE.moved(Area.ARCHIVE)
 
 
 def person(username: str, *roles: Role, active: bool = True) -> User:
@@ -92,91 +57,269 @@ PEOPLE = {
         person("left", Role.SUPER_USER, active=False),
     )
 }
+LAB = Org(slug="lab", name="Lab")
+P = Project(
+    slug="p",
+    name="P",
+    org="lab",
+    members=(
+        Member(username="dev", roles=(Role.PROJECT_DEVELOPER,)),
+        Member(username="lead", roles=(Role.PROJECT_COORDINATOR,)),
+        Member(username="left", roles=(Role.PROJECT_DEVELOPER, Role.PROJECT_COORDINATOR)),
+    ),
+)
+OWNED = Workspace(name="owned", project="lab/p", repo="s", branch="main", db="full", created_by="root", created_at=NOW)
+FREE = OWNED.model_copy(update={"name": "free", "project": None})
+TPP = Backend(slug="tpp", name="TPP", created_at=NOW)
+SERVERS = {
+    "tpp": TPP,
+    "emis": TPP.model_copy(update={"slug": "emis"}),
+    "gone": TPP.model_copy(update={"slug": "gone", "active": False}),
+}
+ACTORS = {
+    **{name: Actor(ActorKind.USER, name) for name in (*PEOPLE, "stranger")},
+    **{name: Actor(ActorKind.BACKEND, name) for name in (*SERVERS, "unknown")},
+    "server": SERVER,
+}
 
 
-def submit(state: Memory, actor: Actor, command: c.Command) -> Any:
-    state.branch = branch_of(command)
-    return admit(state, plan(state, command, actor, NOW, ID), actor, NOW)
-
-
-def allowed(actor: Actor, command: c.Command) -> bool:
-    try:
-        submit(Memory(PEOPLE), actor, command)
-    except Error as error:
-        assert error.code is Code.FORBIDDEN, error
-        return False
-    return True
+@pytest.fixture
+def state() -> Memory:
+    return Memory(*PEOPLE.values(), LAB, P, OWNED, FREE, *SERVERS.values())
 
 
 def request(workspace: str) -> c.RequestJobs:
     return c.RequestJobs(workspace, "tpp", ("a",), "0" * 40, {"a": PipelineAction(run="x")})
 
 
+def asked(by: str, workspace: Workspace = OWNED) -> JobRequest:
+    state = Memory(*PEOPLE.values(), LAB, P, workspace, TPP)
+    (change,) = state.do(ACTORS["root"], request(workspace.name)).changes
+    assert isinstance(change.after, JobRequest)
+    return change.after.model_copy(update={"created_by": by})
+
+
+def edited(document: Any, **values: Any) -> Any:
+    return document.model_copy(update=values)
+
+
+def may(state: Memory, name: str, changes: Changes) -> bool:
+    try:
+        admit(state.on(changes.branch), changes, ACTORS[name], NOW)
+    except Error as error:
+        assert error.code is Code.FORBIDDEN, error
+        return False
+    return True
+
+
+def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = ()) -> set[str]:
+    return {name for name in ACTORS if may(state, name, Changes(branch, "x", "", changes, moves))}
+
+
 @pytest.mark.parametrize(
-    ("command", "who"),
+    ("path", "before", "after", "expected"),
+    [
+        # people
+        ("users/new.yaml", None, User(username="new"), {"root", "server"}),
+        ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], name="D"), {"root", "dev", "server"}),
+        ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], roles=(Role.AUDITOR,)), {"root", "server"}),
+        ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], active=False), {"root", "server"}),
+        ("users/dev.yaml", PEOPLE["dev"], None, {"root"}),
+        # Nobody is the last SuperUser who locked themselves out
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], name="R"), {"root", "server"}),
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], active=False), {"server"}),
+        ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], roles=(Role.AUDITOR,)), {"server"}),
+        ("users/root.yaml", PEOPLE["root"], None, set()),
+        # orgs and projects
+        ("orgs/fresh.yaml", None, Org(slug="fresh", name="n"), {"root"}),
+        ("orgs/lab.yaml", LAB, edited(LAB, name="n"), {"root"}),
+        ("projects/lab/q.yaml", None, Project(slug="q", name="q", org="lab"), {"root"}),
+        ("projects/lab/p.yaml", P, edited(P, members=()), {"root", "core", "lead"}),
+        ("projects/lab/p.yaml", P, edited(P, name="n"), {"root", "core", "lead"}),
+        ("projects/lab/p.yaml", P, edited(P, name="n", registration={}), {"root"}),
+        # workspaces
+        ("workspaces/w.yaml", None, edited(FREE, name="w"), {"root"}),  # made by root
+        ("workspaces/w.yaml", None, edited(FREE, name="w", created_by="core"), {"root", "core"}),
+        ("workspaces/w.yaml", None, edited(FREE, name="w", created_by="dev"), {"root"}),
+        ("workspaces/w.yaml", None, edited(OWNED, name="w", created_by="dev"), {"root", "dev"}),
+        ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True), {"root", "core", "dev"}),
+        ("workspaces/owned.yaml", OWNED, edited(OWNED, should_notify=True), {"root", "core", "dev"}),
+        ("workspaces/free.yaml", FREE, edited(FREE, archived=True), {"root", "core"}),
+        ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True, branch="b"), {"root"}),
+        ("workspaces/owned.yaml", OWNED, None, {"root"}),
+        # backends
+        ("backends/new.yaml", None, edited(TPP, slug="new"), {"root"}),
+        ("backends/tpp.yaml", TPP, edited(TPP, active=False), {"root"}),
+    ],
+)
+def test_who_may_change_what_on_main(
+    state: Memory, path: str, before: AnyDocument | None, after: AnyDocument | None, expected: set[str]
+) -> None:
+    assert who(state, "main", Change(path, before, after)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, asked("root"), {"root"}),
+        (None, asked("core"), {"root", "core"}),
+        (None, asked("dev"), {"root", "dev"}),
+        (None, asked("dev", FREE), {"root"}),
+        (None, asked("core", FREE), {"root", "core"}),
+        (asked("root"), edited(asked("root"), cancelled_actions=("a",)), {"root", "core", "dev"}),
+        (asked("root", FREE), edited(asked("root", FREE), cancelled_actions=("a",)), {"root", "core"}),
+        # who asked may always cancel
+        (asked("nobody", FREE), edited(asked("nobody", FREE), cancelled_actions=("a",)), {"root", "core", "nobody"}),
+        (asked("left"), edited(asked("left"), cancelled_actions=("a",)), {"root", "core", "dev"}),
+        # a backend that is called like a person is nobody
+        (asked("tpp", FREE), edited(asked("tpp", FREE), cancelled_actions=("a",)), {"root", "core"}),
+        (asked("root"), None, {"root"}),
+    ],
+)
+def test_who_may_change_a_request(
+    state: Memory, before: JobRequest | None, after: JobRequest | None, expected: set[str]
+) -> None:
+    if before is not None:
+        state.put(before)
+    assert who(state, "backends/tpp", Change(PLACE.request, before, after)) == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, job("j")), (job("j"), job("j", "running", 1)), (job("j"), None)])
+def test_who_may_change_a_job(state: Memory, before: Job | None, after: Job | None) -> None:
+    state.put(asked("dev"))
+    if before is not None:
+        state.put_job(PLACE, before)
+    assert who(state, "backends/tpp", Change(PLACE.job("j"), before, after)) == {"root", "tpp"}
+
+
+def test_who_may_move_a_request(state: Memory) -> None:
+    state.put(asked("dev"))
+    state.put_job(PLACE, job("j", "failed"))
+    assert who(state, "backends/tpp", moves=(Move(PLACE, Area.ARCHIVE),)) == {"root", "tpp", "server"}
+
+
+def test_only_the_server_writes_audit(state: Memory) -> None:
+    receipt = Receipt(number=1, branch="main", old="0" * 40, new="1" * 40, pusher="user/root", received_at=NOW)
+    checkpoint = Checkpoint(number=1, tips={}, made_at=NOW)
+    assert who(state, "audit", Change("receipt.yaml", None, receipt)) == {"server"}
+    assert who(state, "audit", Change("checkpoint.yaml", None, checkpoint)) == {"server"}
+    assert who(state, "audit", Change("checkpoint.yaml", checkpoint, None)) == set()
+
+
+def test_who_may_do_nothing_at_all_may_not_even_change_nothing(state: Memory) -> None:
+    assert set(ACTORS) - who(state, "main") == {"left", "stranger", "gone", "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("name", "branch", "changes", "message"),
+    [
+        ("left", "main", (), "left is not an active user"),
+        ("gone", "main", (), "gone is not an active backend"),
+        ("dev", "main", (Change("orgs/lab.yaml", None, LAB),), "dev may not create the org lab"),
+        ("dev", "main", (Change("orgs/lab.yaml", LAB, LAB),), "dev may not update the org lab"),
+        ("dev", "main", (Change("orgs/lab.yaml", LAB, None),), "dev may not delete the org lab"),
+        ("server", "main", (Change("orgs/lab.yaml", None, LAB),), "jobserver may not change this"),
+        (
+            "root",
+            "audit",
+            (Change("checkpoint.yaml", None, Checkpoint(number=1, tips={}, made_at=NOW)),),
+            "root may not write audit",
+        ),
+    ],
+)
+def test_a_refusal_says_who_may_not_what(
+    state: Memory, name: str, branch: str, changes: tuple[Change, ...], message: str
+) -> None:
+    with pytest.raises(Error) as caught:
+        admit(state.on(branch), Changes(branch, "x", "", changes), ACTORS[name], NOW)
+    assert (caught.value.code, str(caught.value)) == (Code.FORBIDDEN, message)
+
+
+def test_a_move_that_is_refused(state: Memory) -> None:
+    state.put(asked("dev"))
+    with pytest.raises(Error, match=f"emis may not move job request {ID}"):
+        admit(
+            state.on("backends/tpp"),
+            Changes("backends/tpp", "x", "", moves=(Move(PLACE, Area.ARCHIVE),)),
+            ACTORS["emis"],
+            NOW,
+        )
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
     [
         (request("free"), {"root", "core"}),
         (request("owned"), {"root", "core", "dev"}),
         (c.AddWorkspace("fresh", "s", "main"), {"root", "core"}),
         (c.AddWorkspace("fresh", "s", "main", project="lab/p"), {"root", "core", "dev"}),
+        (c.ChangeWorkspace("owned", archived=True), {"root", "core", "dev"}),
         (c.SetProjectMember("lab/p", "nobody", (Role.PROJECT_DEVELOPER,)), {"root", "core", "lead"}),
         (c.AddUser("new"), {"root"}),
         (c.DisableUser("dev"), {"root"}),
+        (c.SetUserRoles("dev", (Role.AUDITOR,)), {"root"}),
         (c.AddUserToken("dev", "x", "0" * 64), {"root", "dev"}),
         (c.AddBackend("new", "0" * 64), {"root"}),
+        (c.RotateBackendToken("tpp", "0" * 64), {"root"}),
         (c.DeactivateBackend("tpp"), {"root"}),
-        (c.AddOrg("new"), {"root"}),
+        (c.AddOrg("fresh"), {"root"}),
+        (c.AddProject("lab/q"), {"root"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_each_person_may_do(command: c.Command, who: set[str]) -> None:
-    assert {name for name in PEOPLE if allowed(Actor(ActorKind.USER, name), command)} == who
-
-
-def test_nobody_gives_themselves_roles() -> None:
-    """A person may change their own tokens and name, and nothing else of their document."""
-    state = Memory(PEOPLE)
-    before = PEOPLE["nobody"]
-    after = before.model_copy(update={"roles": (Role.SUPER_USER,)})
-    changes = Changes("main", "user.updated", "x", (Change("users/nobody.yaml", before, after),))
-    with pytest.raises(Error, match="may not"):
-        admit(state, changes, Actor(ActorKind.USER, "nobody"), NOW)
-
-
-@pytest.mark.parametrize("slug", ["emis", "gone", "unknown"])
-def test_a_backend_reports_on_its_own_branch_only_while_it_is_active(slug: str) -> None:
-    state = Memory(PEOPLE)
-    stored = submit(state, Actor(ActorKind.USER, "core"), request("free")).changes.changes[0].after
-    state.requests[ID] = Stored(Place(Area.ACTIVE, NOW.date(), ID), stored)
-    job = Job.model_validate(
-        {
-            "identifier": "j",
-            "action": "a",
-            "status": "pending",
-            "status_code": "",
-            "status_message": "",
-            "created_at": NOW,
-            "updated_at": NOW,
-            "started_at": None,
-            "completed_at": None,
-        }
-    )
-    submit(state, Actor(ActorKind.BACKEND, "tpp"), c.UpdateJobs("tpp", ((ID, job),)))
-    with pytest.raises(Error) as caught:
-        submit(state, Actor(ActorKind.BACKEND, slug), c.UpdateJobs("tpp", ((ID, job),)))
-    assert caught.value.code is Code.FORBIDDEN
-
-
-def test_who_asked_may_cancel_though_others_may_not() -> None:
-    state = Memory(PEOPLE)
-    stored = submit(state, Actor(ActorKind.USER, "dev"), request("owned")).changes.changes[0].after
-    state.requests[ID] = Stored(Place(Area.ACTIVE, NOW.date(), ID), stored)
-    cancel = c.CancelJobs(ID, "tpp", ("a",))
-    may = set()
+def test_what_each_person_may_do(state: Memory, command: c.Command, expected: set[str]) -> None:
+    allowed = set()
     for name in PEOPLE:
         try:
-            submit(state, Actor(ActorKind.USER, name), cancel)
-            may.add(name)
+            Memory(*PEOPLE.values(), LAB, P, OWNED, FREE, *SERVERS.values()).do(ACTORS[name], command)
+            allowed.add(name)
         except Error as error:
-            assert error.code is Code.FORBIDDEN
-    assert may == {"root", "core", "dev"}
+            assert error.code is Code.FORBIDDEN, error
+    assert allowed == expected
+
+
+def test_each_role_grants_what_job_server_granted() -> None:
+    """Reference: the roles of May 2021, and ours."""
+    assert {role.value: {permission.value for permission in GRANTS[role]} for role in Role if GRANTS[role]} == {
+        "ProjectCoordinator": {"invite_project_members", "manage_project_members", "manage_project_workspaces"},
+        "ProjectDeveloper": {"cancel_job", "check_output", "run_job"},
+        "CoreDeveloper": {
+            "cancel_job",
+            "invite_project_members",
+            "manage_project_members",
+            "manage_project_workspaces",
+            "run_job",
+        },
+        "OutputChecker": {"check_output"},
+        "OutputPublisher": {"publish_output"},
+        "TechnicalReviewer": {"review_project"},
+        "Auditor": {"read_all"},
+        "SuperUser": {permission.value for permission in Permission},
+    }
+    assert set(GRANTS) == set(Role)
+
+
+def test_each_role_is_given_in_one_place() -> None:
+    assert {role.value for role in PROJECT_ROLES} == {"ProjectCoordinator", "ProjectDeveloper", "ProjectCollaborator"}
+    assert {role.value for role in ORG_ROLES} == {"OrgCoordinator"}
+    assert sorted([*PROJECT_ROLES, *ORG_ROLES, *GLOBAL_ROLES]) == sorted(Role)
+
+
+def test_rights_add_up() -> None:
+    assert granted() == frozenset()
+    assert granted((), (Role.AUDITOR,)) == {Permission.READ_ALL}
+    assert granted((Role.AUDITOR, Role.OUTPUT_CHECKER), (Role.OUTPUT_PUBLISHER,)) == {
+        Permission.READ_ALL,
+        Permission.CHECK_OUTPUT,
+        Permission.PUBLISH_OUTPUT,
+    }
+
+
+def test_actors_are_read_as_they_are_written() -> None:
+    for actor in ACTORS.values():
+        assert Actor.parse(str(actor)) == actor
+    assert str(SERVER) == "server/jobserver"
+    assert Actor.parse("user/a/b") == Actor(ActorKind.USER, "a/b")
+    for text in ("", "alice", "root/alice"):
+        with pytest.raises(ValueError, match="ActorKind"):
+            Actor.parse(text)

@@ -183,6 +183,7 @@ def test_cycles_are_named(needs: dict[str, str], cycles: list[tuple[int, str]]) 
 
 
 def test_sizes() -> None:
+    assert (pipeline.MAX_ACTIONS, pipeline.MAX_RUN_BYTES, pipeline.MAX_TOTAL_BYTES) == (1000, 16_384, 524_288)
     long_name = "a" * 128
     assert read(f"actions: {{{long_name}: {{run: {'x' * pipeline.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
     assert faults(f"actions: {{{long_name}a: {{run: x}}}}")[0][2].startswith("'aaa")
@@ -192,6 +193,122 @@ def test_sizes() -> None:
     assert len(read(chain(pipeline.MAX_ACTIONS)).actions) == pipeline.MAX_ACTIONS + 1
     [(_, key, message)] = faults(chain(pipeline.MAX_ACTIONS + 1))
     assert (key, message) == ("actions", f"more than {pipeline.MAX_ACTIONS} actions")
+
+
+FEWER = ", ".join(f"k{at}: 1" for at in range(pipeline.MAX_ACTIONS - 1))
+
+
+def test_too_many_keys_are_not_meant() -> None:
+    assert list(read(f"{{{FEWER}, actions: {{a: {{run: x}}}}}}").actions) == ["a", "run_all"]
+    more = f"{FEWER}, more: 1, most: 1"
+    assert faults(f"{{{more}}}") == [(1, "", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert faults(f"actions:\n  a: {{{more}}}") == [(2, "actions.a", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert len(read(f"actions: {{a: {{run: x}}, b: {{{FEWER}, run: x}}}}").actions) == 3
+    many = ", ".join("a" for _ in range(pipeline.MAX_ACTIONS + 1))
+    assert faults(f"actions: {{a: {{run: x}}, b: {{run: x, needs: [{many}]}}}}") == [
+        (1, "actions.b.needs", f"{pipeline.MAX_ACTIONS + 1} needs; at most {pipeline.MAX_ACTIONS} are allowed")
+    ]
+
+
+def test_run_all_is_not_counted_as_an_action() -> None:
+    needs = chain(pipeline.MAX_ACTIONS) + "  run_all: {needs: [a0]}\n"
+    assert len(read(needs).actions) == pipeline.MAX_ACTIONS + 1
+
+
+def test_merged_mappings_are_counted_too() -> None:
+    """Each by itself is small; `<<` lets few of them name many."""
+    parts = "".join(f"p{n}: &p{n} {{{', '.join(f'k{n}_{at}: 1' for at in range(300))}}}\n" for n in range(4))
+    text = parts + "actions:\n  a: {run: x, <<: [*p0, *p1, *p2, *p3]}\n"
+    assert faults(text) == [(6, "actions.a", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert read(text.replace(", *p2, *p3", "")).actions["a"].run == "x"
+    assert read(text.replace(", *p1, *p2, *p3", ", *p0, *p0")).actions["a"].run == "x"
+
+
+def test_a_key_that_merges_itself_through_others_ends() -> None:
+    inner = Mapping(((Scalar("run", True, 3), Scalar("x", True, 3)),), 3)
+    entries: tuple[tuple[Scalar, Node], ...] = tuple(
+        (Scalar("<<", True, 2), inner) if at == 0 else (Scalar(f"k{at}", True, 2), inner) for at in range(2)
+    )
+    top = Mapping(((Scalar("actions", True, 1), Mapping(((Scalar("a", True, 2), Mapping(entries, 2)),), 2)),), 1)
+    assert parse(top).actions["a"].run == "x"
+
+
+def test_mappings_that_are_merged_twice_are_read_once() -> None:
+    """Each of thirty names the one before it twice: a thousand million, if one followed them all."""
+    parts = "b0: &b0 {run: x}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 31))
+    assert read(f"{parts}actions:\n  a: *b30\n").actions["a"].run == "x"
+
+
+def test_outputs_are_no_part_of_what_an_action_is() -> None:
+    assert Action((), "x", {"low": {"a": "b"}}) == Action((), "x")
+
+
+def test_a_quoted_merge_key_is_a_key() -> None:
+    assert faults("actions:\n  a: {'<<': {run: x}}\n") == [(2, "actions.a.run", "there is no `run`")]
+
+
+def test_the_nearest_merged_mapping_counts() -> None:
+    found = read(
+        "one: &one {run: one}\ntwo: &two {run: two, <<: *one}\n"
+        "actions:\n  a: {<<: [*one, *two]}\n  b: {<<: [*two, *one]}\n  c: {<<: *two, run: own}\n"
+    )
+    assert [found.actions[name].run for name in "abc"] == ["one", "two", "own"]
+
+
+@pytest.mark.parametrize("outputs", ["", "x", "[a]", "{level: x}", "{level: [a]}", "{level: {a: [b]}}"])
+def test_outputs_of_another_shape_are_left_to_runners(outputs: str) -> None:
+    found = read(f"actions:\n  a:\n    run: x\n    outputs: {outputs}\n").actions["a"].outputs
+    assert found in ({}, {"level": {}})
+
+
+def test_outputs_are_shared_by_who_names_them() -> None:
+    found = read("o: &o {low: {a: b, c: [d]}}\nactions:\n  a: {run: x, outputs: *o}\n  b: {run: x, outputs: *o}\n")
+    assert found.actions["a"].outputs == found.actions["b"].outputs == {"low": {"a": "b"}}
+    assert found.actions["a"].outputs["low"] is found.actions["b"].outputs["low"]
+
+
+@pytest.mark.parametrize(
+    "run", ["1", "-1", "+1", "1.5", ".5", "1e5", "-1.5e-3", "1_000", "True", "FALSE", "0", "1.", "1E+5", "true", "TRUE"]
+)
+def test_what_yaml_takes_for_something_else_is_no_command(run: str) -> None:
+    assert [fault[2] for fault in faults(f"actions: {{a: {{run: {run}}}}}")] == ["expected text, a command"]
+    assert read(f"actions: {{a: {{run: '{run}'}}}}").actions["a"].run == run
+
+
+@pytest.mark.parametrize("run", ["1x", "e5", "x 1", "truest", "-", "1.2.3", "1e", "._"])
+def test_what_looks_like_a_number_and_is_none_is_a_command(run: str) -> None:
+    assert read(f"actions: {{a: {{run: {run}}}}}").actions["a"].run == run
+
+
+def test_long_names_are_shortened_in_what_is_told() -> None:
+    name = "b" * 64
+    assert faults(f"actions: {{a: {{run: x, needs: [{name}]}}}}")[0][2] == (
+        f"needs '{name}', which is no action of this file"
+    )
+    assert faults(f"actions: {{a: {{run: x, needs: [{name}b]}}}}")[0][2] == (
+        f"needs '{'b' * 61}...', which is no action of this file"
+    )
+    assert faults(f"actions: {{{'b' * 129}: {{run: x}}}}")[0][1] == f"actions.{'b' * 61}..."
+
+
+@pytest.mark.parametrize(("count", "rest"), [(1, ""), (2, " (and 1 more fault)"), (3, " (and 2 more faults)")])
+def test_the_first_fault_is_the_message_and_the_others_are_counted(count: int, rest: str) -> None:
+    text = "actions:\n" + "".join(f"  a{at}: x\n" for at in range(count))
+    with pytest.raises(Error) as caught:
+        read(text)
+    assert str(caught.value) == f"project.yaml:2: actions.a0: expected a mapping with `run`{rest}"
+
+
+@pytest.mark.parametrize(("more", "said"), [(0, 999), (1, 1000), (2, 1001)])
+def test_too_many_faults_are_counted_exactly(more: int, said: int) -> None:
+    """The first is the message; what is not shown is one line, and counted."""
+    names = ", ".join(f"z{at}" for at in range(500))
+    last = ", ".join(f"z{at}" for at in range(500 + more))
+    with pytest.raises(Error) as caught:
+        read(f"actions: {{a: {{run: x, needs: [{names}]}}, b: {{run: x, needs: [{last}]}}}}")
+    assert str(caught.value).endswith(f"(and {said} more faults)")
+    assert len(caught.value.faults) == pipeline.MAX_FAULTS + bool(more)
+    assert (caught.value.faults[-1].message == f"{more} more faults are not shown") is bool(more)
 
 
 def test_aliases_can_not_blow_a_file_up() -> None:
@@ -228,21 +345,8 @@ def test_documents() -> None:
         "needs": ["generate_cohort"],
         "run": "python:latest python analysis/describe.py --rows 10",
     }
-    assert Pipeline.from_document(document) == found
-    assert list(Pipeline.from_document(document).actions) == list(found.actions)
-
-
-def test_a_stored_pipeline_is_not_trusted_to_end() -> None:
-    stored = Pipeline.from_document(
-        {
-            "a": {"needs": ["b"], "run": "x"},
-            "b": {"needs": ["a"], "run": "x"},
-            "c": {"needs": ["z"], "run": "x"},
-        }
-    )
-    assert sorted(stored.closure(["a"])) == ["a", "b"]
-    with pytest.raises(Error, match="Unknown actions: z"):
-        stored.closure(["c"])
+    assert list(document) == list(found.actions)
+    assert document["run_all"] == {"needs": ["generate_cohort", "describe", "plot.v2"], "run": ""}
 
 
 def test_a_pipeline_can_not_be_changed() -> None:

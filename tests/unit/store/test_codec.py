@@ -9,7 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain.documents import Job, JobRequest, User, Workspace
+from jobserver.domain.documents import Invitation, Job, JobRequest, Project, User, Workspace
+from jobserver.domain.permissions import Role
+from jobserver.domain.registration import Registration, Researcher
 from jobserver.errors import Error
 from jobserver.store import canonical, codec
 
@@ -46,6 +48,24 @@ def test_reads_what_it_wrote(job: Job) -> None:
     assert codec.read(Job, data) == job
     assert codec._strict(Job, data, "") == job
     assert codec.write(codec.read(Job, data)) == data
+
+
+def test_a_project_with_all_that_it_may_have() -> None:
+    """Its invitations are written only where there are any; a day is text, and may be pushed unquoted."""
+    researcher = Researcher(name="Bob", passed_researcher_training_at="2026-05-01", is_ons_accredited_researcher=True)
+    registration = Registration(project_lead="Alice", purpose="To know\nmore", researchers=(researcher,))
+    invitation = Invitation(
+        username="bob",
+        roles=(Role.PROJECT_DEVELOPER,),
+        invited_by="alice",
+        created_at=datetime(2026, 11, 24, tzinfo=UTC),
+    )
+    bare = Project(slug="p", name="P", org="lab", registration=registration)
+    assert b"invitations" not in codec.write(bare)
+    for project in (bare, bare.model_copy(update={"invitations": (invitation,)})):
+        data = codec.write(project)
+        assert codec.read(Project, data) == codec._strict(Project, data, "") == project
+        assert codec.read(Project, data.replace(b'"2026-05-01"', b"2026-05-01")) == project
 
 
 @given(st.dictionaries(text.filter(lambda key: len(key) < 100), json_values, min_size=1, max_size=5))
@@ -112,7 +132,9 @@ def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: obj
         (b"db: full", b"db: !!str full", "w.yaml:6: tag"),
         (b"db: full", b"db: [full]", "w.yaml:6: db: expected text, found sequence"),
         (b"db: full", b"db:", "w.yaml:6: db: expected text, found nothing"),
-        (b"version: 1", b"version: 2", "w.yaml:1: version: input should be 1"),
+        (b"version: 1", b"version: 2", "w.yaml:1: version: expected 1"),
+        (b"version: 1", b"version: true", "w.yaml:1: version: expected a whole number"),
+        (b"version: 1\n", b"", "w.yaml:1: version: required, and missing"),
         (b"name: diabetes-trends", b"name: Diabetes", "w.yaml:2: name: 'Diabetes' does not match"),
         (b"20:15:04.123456Z", b"20:15:04", "w.yaml:8: created_at: expected a time like"),
         (b"should_notify: false\n", b"should_notify: false\n---\na: 1\n", "w.yaml:11: a second document"),
@@ -139,3 +161,51 @@ def test_names_every_fault_not_only_the_first() -> None:
 def test_any_bytes_end_in_a_document_or_an_error(data: bytes) -> None:
     with pytest.raises(Error):
         codec.read(JobRequest, data, "r.yaml")
+
+
+def test_what_others_put_into_a_job_is_read_as_yaml_means_it() -> None:
+    data = codec.write(
+        Job.model_validate(
+            {
+                "identifier": "j",
+                "action": "a",
+                "status": "running",
+                "status_code": "",
+                "status_message": "",
+                "created_at": datetime(2026, 11, 24, tzinfo=UTC),
+                "updated_at": None,
+                "started_at": None,
+                "completed_at": None,
+                "trace_context": {"list": [1, {"deep": None}]},
+            }
+        )
+    )
+    by_hand = data.replace(
+        b"  list:\n  - 1\n  - deep: null\n",
+        b"  list: [1, 2.5, true, ~, '1', 2026, {deep: x y, empty: }]\n",
+    )
+    assert by_hand != data
+    found = codec.read(Job, by_hand).trace_context
+    assert found == {"list": [1, 2.5, True, None, "1", 2026, {"deep": "x y", "empty": None}]}
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "2026-11-24 25:00:00Z", "soon", "2026-11-24T10:00:00"])
+def test_times_that_are_none(time: str) -> None:
+    """The first would be before the year 1 in UTC."""
+    with pytest.raises(Error, match="expected a time like"):
+        codec.read(Workspace, WORKSPACE.replace(b"2026-11-23T20:15:04.123456Z", time.encode()))
+
+
+@pytest.mark.parametrize("version", ["x", "1x", "-x", "99999999999999999999", "٣"])
+def test_numbers_that_are_none(version: str) -> None:
+    with pytest.raises(Error, match="expected a whole number"):
+        codec.read(Workspace, WORKSPACE.replace(b"version: 1", f"version: {version}".encode()))
+
+
+def test_a_document_that_is_no_mapping() -> None:
+    with pytest.raises(Error, match="expected a mapping, found something else"):
+        codec.read(Workspace, b"[a]\n", "w.yaml")
+
+
+def test_a_longer_request_may_be_read_than_another_document() -> None:
+    assert codec.size_limit(JobRequest) > codec.size_limit(Workspace)

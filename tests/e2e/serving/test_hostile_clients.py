@@ -5,7 +5,9 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ def connections() -> Iterator[ExitStack]:
 
 
 def send(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
-    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 10))
     made.sendall(data)
     return made
 
@@ -28,22 +30,64 @@ def works(alice: Client) -> None:
     assert alice.get("/api/v2/job-requests/").status_code == 200
 
 
+HALF = b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\nX-Slow: "
+
+
 def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, connections: ExitStack) -> None:
     most = min(1500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
     for number in range(most):
-        send(connections, site, b"" if number % 2 else b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        send(connections, site, b"" if number % 2 else HALF)
     works(alice)
 
 
-def test_strangers_with_slow_forms_stop_only_each_other(site: Site, alice: Client, connections: ExitStack) -> None:
-    """Found: the body of a form is read in a thread, whoever sends it; enough of them were all threads."""
+def test_ten_thousand_idle_connections(tmp_path: Path, connections: ExitStack) -> None:
+    """Or as many as the limit of open files lets this process and the server have."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))  # the server inherits it
+    most = min(10_000, limits[1] - 500)
+    if most < 6000:
+        pytest.skip(f"only {limits[1]} files may be open here: ulimit -Hn")
+    site = Site(tmp_path)
+    site.start()
+    try:
+        for number in range(most):
+            send(connections, site, b"" if number % 2 else HALF)
+        with site.client("alice") as alice, site.client("tpp") as tpp, ThreadPoolExecutor(1) as beside:
+            etag = tpp.get("/api/v2/job-requests/").headers["ETag"]
+            poll = beside.submit(tpp.get, "/api/v2/job-requests/", headers={"If-None-Match": etag, "Prefer": "wait=40"})
+            until(lambda: "jobserver_held_polls 1.0" in alice.get("/metrics").text)
+            identifier = site.ask("generate")
+            assert identifier in poll.result(60).text
+        assert len(open_files(site)) > most
+    finally:
+        connections.close()
+        site.stop()
+
+
+def open_files(site: Site) -> list[Path]:
+    """Of the process that serves."""
+    assert site.server is not None
+    children = Path(f"/proc/{site.server.pid}/task/{site.server.pid}/children").read_text().split()
+    return max((list(Path(f"/proc/{child}/fd").iterdir()) for child in children), key=len)
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_strangers_with_slow_forms_stop_only_each_other(
+    site: Site, alice: Client, connections: ExitStack, size: int
+) -> None:
+    """Found: the body of a form was read in a thread, whoever sends it; enough of them were all threads.
+
+    Now small ones wait on the event loop, and of large ones few are let in.
+    """
     form = (
         b"POST /login/link/x/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        b"Content-Length: 100\r\n\r\nform="
+        b"Content-Length: %d\r\n\r\nform=" % size
     )
     slow = [send(connections, site, form) for _ in range(40)]
     works(alice)
-    until(lambda: any(one.recv(12).startswith(b"HTTP/1.1 503") for one in select.select(slow, [], [], 0)[0]))
+    if size > 64 * 1024:
+        until(lambda: any(one.recv(12).startswith(b"HTTP/1.1 503") for one in select.select(slow, [], [], 0)[0]))
     works(alice)
     with site.client(None) as stranger:
         assert stranger.post("/login/link/x/", data={"form": "x"}).status_code in (403, 503)

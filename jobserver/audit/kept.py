@@ -1,0 +1,52 @@
+"""The files of releases against the record: each is there as it was uploaded, and nothing is that nobody recorded."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jobserver.audit.replay import Problem
+from jobserver.domain import names
+from jobserver.domain.releases import EVENT, Release, read_trailers
+from jobserver.errors import Error
+from jobserver.store.git import git
+from jobserver.store.piped import PipedObjects
+from jobserver.store.releases import altered, read
+
+
+def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[Problem]:
+    """What of the releases below ``root`` is not as the commits up to ``tips`` say; `verify` judges the commits."""
+    recorded: set[Path] = set()
+    for branch, tip in tips.items():
+        slug = names.branch_backend(branch)
+        if slug is not None:
+            for sha, release in _recorded(repository, tip):
+                folder = root / release.workspace / slug / release.identifier
+                recorded.add(folder)
+                yield from (Problem(branch, sha, message) for message in _faults(folder, release))
+    for folder in sorted(root.glob("[!.]*/*/*")):
+        if folder not in recorded:
+            where = names.backend_branch(folder.parent.name)
+            yield Problem(where, "", f"no commit records the release {folder.relative_to(root)}")
+
+
+def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
+    objects = PipedObjects(repository)
+    try:
+        for sha in git(repository, "rev-list", "--reverse", f"--grep=^Event: {EVENT}$", tip).split():
+            commit = objects.commit(sha)
+            with contextlib.suppress(Error):  # `verify` says so
+                if commit.trailer("Event") == EVENT:
+                    yield sha, read_trailers(commit.trailers())
+    finally:
+        objects.close()
+
+
+def _faults(folder: Path, release: Release) -> list[str]:
+    what = f"release {release.identifier} of {release.workspace}"
+    try:
+        kept = read(folder)
+    except (Error, OSError):
+        return [f"records {what}, whose files are gone, or are not as they were uploaded"]
+    if kept.release != release:
+        return [f"records {what}, and release.json says something else"]
+    return [f"records {what}: {message}" for message in altered(folder, kept)]

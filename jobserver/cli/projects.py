@@ -1,0 +1,121 @@
+"""The commands about organisations and projects: members, invitations, what one has. Each goes through the gate."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from jobserver.cli.admin import acting, as_roles, connected, submit
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.documents import Project
+from jobserver.domain.permissions import PROJECT_ROLES
+from jobserver.errors import not_found
+from jobserver.store.snapshot import Snapshot
+
+
+def with_roles(meaning: str) -> Callable[[Any], Any]:
+    choice = click.Choice(sorted(role.value for role in PROJECT_ROLES))
+    return click.option("--role", "roles", multiple=True, type=choice, help=meaning)
+
+
+@click.group()
+def org() -> None:
+    """Organisations."""
+
+
+@org.command("add")
+@click.argument("slug")
+@click.option("--name", default="")
+@acting
+def org_add(slug: str, name: str, username: str | None) -> None:
+    """Add an organisation."""
+    submit(username, c.AddOrg(slug, name))
+
+
+@click.group()
+def project() -> None:
+    """Projects and their members."""
+
+
+@project.command("add")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.option("--name", default="")
+@acting
+def project_add(project_: str, name: str, username: str | None) -> None:
+    """Add a project to an organisation."""
+    submit(username, c.AddProject(project_, name))
+
+
+@project.command("member")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("member")
+@with_roles("None ends it.")
+@acting
+def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
+    """Set the roles that a person has in a project."""
+    submit(username, c.SetProjectMember(project_, member, as_roles(roles)))
+
+
+@project.command("rename")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("name")
+@acting
+def project_rename(project_: str, name: str, username: str | None) -> None:
+    """Give a project another name; its address stays."""
+    submit(username, c.RenameProject(project_, name))
+
+
+@project.command("invite")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("guests", metavar="USERNAME...", nargs=-1, required=True)
+@with_roles("What they become if they accept; at least one.")
+@acting
+def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...], username: str | None) -> None:
+    """Invite people who are users and no members yet."""
+    submit(username, c.InviteToProject(project_, guests, as_roles(roles)))
+
+
+@project.command("cancel-invitation")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("guest", metavar="USERNAME")
+@acting
+def project_cancel_invitation(project_: str, guest: str, username: str | None) -> None:
+    """Take an invitation back; or, as who is invited, decline it."""
+    submit(username, c.CancelInvitation(project_, guest))
+
+
+@project.command("accept")
+@click.argument("project_", metavar="ORG/PROJECT")
+@acting
+def project_accept(project_: str, username: str | None) -> None:
+    """Accept an invitation, as who is invited."""
+    submit(username, c.AcceptInvitation(project_))
+
+
+@project.command("show")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.option("--json", "as_json", is_flag=True)
+def project_show(project_: str, as_json: bool) -> None:
+    """A project's members, pending invitations and workspaces."""
+
+    def read(state: Snapshot) -> tuple[Project | None, list[str]]:
+        paths = state.referrers(names.Kind.PROJECT, project_)
+        return state.project(project_), [path.split("/")[1].removesuffix(".yaml") for path in paths]
+
+    with connected() as app:
+        found, workspaces = app.repo.writer.look(names.MAIN, read)
+    if found is None:
+        raise not_found(f"there is no project {project_!r}")
+    if as_json:
+        fields = found.model_dump(mode="json", include={"slug", "name", "org", "members", "invitations"})
+        click.echo(json.dumps({**fields, "workspaces": workspaces}))
+        return
+    click.echo(f"{project_}\t{found.name}")
+    for member in found.members:
+        click.echo(f"member\t{member.username}\t{', '.join(member.roles)}")
+    for one in found.invitations:
+        click.echo(f"invited\t{one.username}\t{', '.join(one.roles)}\tby {one.invited_by}")
+    for name in workspaces:
+        click.echo(f"workspace\t{name}")

@@ -1,0 +1,49 @@
+"""What was answered when a project was registered. How to reach people is not among it: git can't forget."""
+
+import re
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from jobserver.domain.values import Day, Document, Line, Text
+
+_ADDRESS = re.compile(r"[\w+-]@[\w-]+\.\w")
+
+
+def _no_address(text: str) -> str:
+    if "@" in text and _ADDRESS.search(text):
+        raise ValueError("an email address may not stand here: what git holds can't be erased")
+    return text
+
+
+PublicLine: TypeAlias = Annotated[Line, AfterValidator(_no_address)]
+PublicText: TypeAlias = Annotated[Text, AfterValidator(_no_address)]
+
+
+class Researcher(Document):
+    name: Annotated[PublicLine, StringConstraints(min_length=1)]
+    passed_researcher_training_at: Day | None = None
+    is_ons_accredited_researcher: bool = False
+
+
+class Registration(Document):
+    """job-server's registration form, without the email address and telephone number."""
+
+    project_lead: Annotated[PublicLine, StringConstraints(min_length=1)]
+    job_title: PublicLine = ""
+    team_name: PublicLine = ""
+    region: PublicLine = ""
+    purpose: PublicText = ""
+    requested_data_meets_purpose: PublicText = ""
+    why_data_is_required: PublicText = ""
+    data_access_legal_basis: PublicText = ""
+    satisfying_confidentiality: PublicText = ""
+    ethics_approval: PublicText = ""
+    is_research_on_cmo_priority_list: PublicText = ""
+    funding_source: PublicText = ""
+    team_details: PublicText = ""
+    previous_experience_with_ehr: PublicText = ""
+    evidence_of_scripting_languages: PublicText = ""
+    evidence_of_sharing_in_public: PublicText = ""
+    researchers: tuple[Researcher, ...] = Field(default=(), max_length=100, strict=False)
+    declaration: bool = False

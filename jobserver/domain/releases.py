@@ -1,0 +1,136 @@
+"""A release: files that a backend let out, as the record names them; and which files one may have.
+
+The files are no documents and stand outside of git; what git holds of a release is a commit's trailers, and among them
+a digest of every file, so that nobody can exchange one without a trace.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from jobserver.domain import names
+from jobserver.domain.documents import checked
+from jobserver.domain.values import Document, Line, WorkspaceName
+
+EVENT = "release.uploaded"
+MANIFEST = "metadata/manifest.json"
+MAX_FILES = 2_000
+MAX_BYTES = 256 * 1024 * 1024
+MAX_USER = 200
+RELEASE_ID = r"[0-9a-f]{32}"
+_MAX_PATH, _MAX_PART, _MAX_DEPTH = 1000, 255, 32  # bytes, bytes, folders
+# Windows opens devices by these names, with any extension; people take these files there.
+_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
+
+_RELEASE_ID = re.compile(RELEASE_ID)
+
+
+class Release(Document):
+    """What the record says of a release. ``identifier`` is the MD5 that runners name it by, ``sha256`` is `digest`'s.
+
+    ``user`` is who let it out, as the backend says: nobody here has looked.
+    """
+
+    workspace: WorkspaceName
+    identifier: Annotated[str, Field(pattern=rf"^(?:{RELEASE_ID})$")]
+    user: Annotated[Line, Field(min_length=1, max_length=MAX_USER)]
+    files: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=rf"^(?:{names.DIGEST})$")]
+
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        return tuple((key, str(getattr(self, name))) for key, name in _TRAILERS)
+
+
+_TRAILERS = (
+    ("Workspace", "workspace"),
+    ("Release", "identifier"),
+    ("Backend-User", "user"),
+    ("Files", "files"),
+    ("Bytes", "size"),
+    ("Sha256", "sha256"),
+)
+
+
+def read_trailers(trailers: Sequence[tuple[str, str]]) -> Release:
+    """The release that a commit's trailers speak of. Raises `Error` (invalid)."""
+    said = dict(reversed(trailers))  # of several the first, as everywhere
+    values: dict[str, object] = {name: said[key] for key, name in _TRAILERS if key in said}
+    for name in ("files", "size"):
+        text = str(values.get(name, ""))
+        if text.isascii() and text.isdecimal() and len(text) < 19:
+            values[name] = int(text)
+    return checked(Release, values)
+
+
+def is_release_id(text: str) -> bool:
+    return _RELEASE_ID.fullmatch(text) is not None
+
+
+def is_user(text: str) -> bool:
+    """Whether this can stand in one line of the record."""
+    return 0 < len(text) <= MAX_USER and text.isprintable() and not text.isspace()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """``path`` is relative, with slashes; ``size`` in bytes; ``sha256`` in hex, of the contents."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def listing(files: Iterable[ReleaseFile]) -> str:
+    """What `sha256sum` prints of the files, by path: ``sort`` and ``sha256sum`` are all that a check of it needs."""
+    return "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path.encode()))
+
+
+def digest(files: Iterable[ReleaseFile]) -> str:
+    return hashlib.sha256(listing(files).encode()).hexdigest()
+
+
+def path_fault(path: str) -> str:
+    """Why no file may have this path; empty if one may."""
+    parts = path.split("/")
+    if not path.isprintable() or not path.strip():
+        return "has characters that can't be printed, or none at all"
+    if "\\" in path or re.match(r"[A-Za-z]:", path) or path.startswith("/"):
+        return "is not relative, or has a backslash"
+    if any(part in ("", ".", "..") for part in parts):
+        return "has an empty part, . or .."
+    if any(_DEVICES.fullmatch(part) or part.endswith((".", " ")) or part.startswith(" ") for part in parts):
+        return "has a name that Windows can't keep"
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:
+        return "is not Unicode text"
+    if max(sizes) > _MAX_PART or sum(sizes) + len(parts) > _MAX_PATH or len(parts) > _MAX_DEPTH:
+        return f"is longer than {_MAX_PATH} bytes ({_MAX_PART} for a name), or deeper than {_MAX_DEPTH} folders"
+    return ""
+
+
+def clashes(paths: Iterable[str]) -> list[str]:
+    """What is wrong between paths: two that differ by case or the encoding of accents only, a file that is a folder."""
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    found = []
+    for path in paths:
+        parts = _folded(path).split("/")
+        if (other := seen.setdefault("/".join(parts), path)) != path:
+            found.append(f"{path!r} and {other!r} are one file on some systems")
+        for depth in range(1, len(parts)):
+            folder = "/".join(path.split("/")[:depth])
+            if (other := folders.setdefault("/".join(parts[:depth]), folder)) != folder:
+                found.append(f"the folders {folder!r} and {other!r} are one on some systems")
+    found += [f"{path!r} is a file and a folder" for folded, path in seen.items() if folded in folders]
+    return found
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -1,0 +1,87 @@
+"""The values that documents are made of, and their common base: strict, frozen, nothing unknown."""
+
+from datetime import UTC, date, datetime
+from math import isfinite
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, StringConstraints
+
+from jobserver.domain import names
+from jobserver.domain.permissions import Role
+
+
+def named(pattern: str) -> Any:
+    return StringConstraints(pattern=rf"^(?:{pattern})$")
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
+        raise ValueError("a time needs its zone: 2026-11-23T20:15:04.123456Z")
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+def clean(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("not Unicode text (a lone surrogate)")
+    return text
+
+
+def _day(text: str) -> str:
+    try:
+        is_day = date.fromisoformat(text).isoformat() == text  # weeks are ISO's too
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise ValueError("expected a day such as 2026-11-23")
+    return text
+
+
+def _known(version: int) -> int:
+    if version != 1:
+        raise ValueError("expected 1")
+    return version
+
+
+def _json(value: Any, depth: int = 8) -> Any:
+    """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
+    match value:
+        case str():
+            clean(value)
+        case float() if not isfinite(value):
+            raise ValueError("a number must be finite")
+        case bool() | None | float():
+            pass
+        case int() if not -(2**63) <= value < 2**63:
+            raise ValueError("a whole number must fit in 64 bits")
+        case list() | dict() if depth == 0:
+            raise ValueError("nested deeper than 8 levels")
+        case list():
+            for item in value:
+                _json(item, depth - 1)
+        case dict():
+            for key, item in value.items():
+                if len(clean(key)) > 128:
+                    raise ValueError("a key must be at most 128 characters")
+                _json(item, depth - 1)
+    return value
+
+
+Version: TypeAlias = Annotated[int, AfterValidator(_known)]
+Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
+Slug: TypeAlias = Annotated[str, named(names.SLUG)]
+Username: TypeAlias = Annotated[str, named(names.USERNAME)]
+WorkspaceName: TypeAlias = Annotated[str, named(names.WORKSPACE)]
+ActionName: TypeAlias = Annotated[str, named(names.ACTION)]
+Database: TypeAlias = Annotated[str, named(names.DATABASE)]
+ProjectName: TypeAlias = Annotated[str, named(names.PROJECT)]
+Text: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_length=10_000)]
+Line: TypeAlias = Annotated[
+    str, AfterValidator(clean), StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+Day: TypeAlias = Annotated[str, AfterValidator(_day)]
+JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
+RoleName: TypeAlias = Annotated[Role, BeforeValidator(lambda value: Role(value) if isinstance(value, str) else value)]
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")

@@ -1,0 +1,170 @@
+"""A zip from somebody else: looked through whole, before anything of it is written anywhere.
+
+What can be told from its directory (how much, how many, which names) is told before a byte is unpacked; then every file
+is unpacked once, into nothing, for its hashes.
+"""
+
+import hashlib
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from zipfile import ZipInfo
+
+import orjson
+
+from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES, ReleaseFile, clashes, path_fault
+from jobserver.errors import invalid, printable
+
+_CHUNK = 256 * 1024
+_MAX_DIRECTORY = 1024 * 1024  # bytes that list the files: all of them are read before anybody knows how many there are
+_END, _END_BYTES = b"PK\x05\x06", 22
+_ZIP64 = b"PK\x06\x07"
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    ValueError,
+    OverflowError,
+)
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_UTF8 = 0x800
+
+
+class Archive:
+    """A zip in which nothing is wrong. ``files`` are in the order of their paths."""
+
+    def __init__(self, archive: zipfile.ZipFile, entries: Sequence[ZipInfo]) -> None:
+        self._archive = archive
+        self._entries = {entry.filename: entry for entry in entries}
+        self.files: tuple[ReleaseFile, ...] = ()
+
+    @property
+    def paths(self) -> Sequence[str]:
+        return list(self._entries)
+
+    def contents(self, path: str) -> Iterator[bytes]:
+        """Raises `Error` (invalid) where it is not what the zip's directory says."""
+        entry = self._entries[path]
+        size = 0
+        try:
+            with self._archive.open(entry) as file:
+                while part := file.read(_CHUNK):
+                    size += len(part)
+                    yield part
+        except _BROKEN as error:
+            raise invalid(f"{path!r} in the zip can't be unpacked: {_words(error)}") from None
+        if size != entry.file_size:
+            raise invalid(f"{path!r} in the zip says that it has {entry.file_size} bytes, and has {size}")
+
+
+def read(body: bytes, identifier: str) -> Archive:
+    """The archive in ``body``, whose hash is ``identifier``. Raises `Error` (invalid) for anything else."""
+    try:
+        _check_end(body)
+        opened = zipfile.ZipFile(io.BytesIO(body))
+    except _BROKEN as error:
+        raise invalid(f"the body is no zip that can be read: {_words(error)}") from None
+    archive = Archive(opened, _entries(opened.infolist()))
+    _check_manifest(b"".join(archive.contents(MANIFEST)))
+    archive.files, hashes = _hashed(archive)
+    if identifier not in hashes:
+        raise invalid(f"the MD5 of the files' contents, in the order of their paths, is {hashes[0]}, not {identifier}")
+    return archive
+
+
+def _check_end(body: bytes) -> None:
+    """Before the directory is read: how long it is, as the zip's last record says."""
+    at = body.rfind(_END, 0, max(len(body) - _END_BYTES + len(_END), 0))
+    if at < 0:
+        raise zipfile.BadZipFile("it has no end record")
+    if body[max(at - 20, 0) : at].startswith(_ZIP64):
+        raise invalid("the zip is in the format for more than 4 GiB (zip64), which so small a one does not need")
+    if struct.unpack_from("<I", body, at + 12)[0] > _MAX_DIRECTORY:
+        raise invalid(f"the zip's list of files is longer than {_MAX_DIRECTORY} bytes")
+
+
+def _entries(listed: Sequence[ZipInfo]) -> list[ZipInfo]:
+    """The files among what the zip lists, by path; what is wrong with any is told before anything is unpacked."""
+    if len(listed) > MAX_FILES:
+        raise invalid(f"the zip has {len(listed)} entries, at most {MAX_FILES} are allowed")
+    for entry in listed:
+        if fault := _fault(entry):
+            raise invalid(f"{entry.orig_filename!r:.200} in the zip {fault}")
+    files = [entry for entry in listed if not entry.is_dir()]
+    size = sum(entry.file_size for entry in files)
+    if size > MAX_BYTES:
+        raise invalid(f"the zip's files have {size} bytes, at most {MAX_BYTES} are allowed")
+    paths = [entry.filename for entry in files]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise invalid(f"{twice!r} is in the zip more than once")
+    if found := clashes(paths):
+        raise invalid(f"in the zip {found[0]}")
+    if MANIFEST not in paths:
+        raise invalid(f"{MANIFEST} is not in the zip")
+    return sorted(files, key=lambda entry: entry.filename)
+
+
+def _fault(entry: ZipInfo) -> str:
+    if "\0" in entry.orig_filename:
+        return "has a NUL in its name"
+    if not entry.flag_bits & _UTF8 and not entry.orig_filename.isascii():
+        return "has a name that is neither ASCII nor marked as UTF-8"
+    if fault := path_fault(entry.filename.removesuffix("/")):
+        return fault
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFDIR if entry.is_dir() else stat.S_IFREG):
+        return "is no ordinary file (a link, or a device)"
+    if entry.is_dir():
+        return "is a folder with contents" if entry.file_size else ""
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is packed by a method other than deflate"
+    return ""
+
+
+def _check_manifest(data: bytes) -> None:
+    try:
+        manifest = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"{MANIFEST} is no JSON: {error}") from None
+    if not isinstance(manifest, dict):
+        raise invalid(f"{MANIFEST} is no JSON object")
+
+
+def _hashed(archive: Archive) -> tuple[tuple[ReleaseFile, ...], list[str]]:
+    """(the files, the MD5s of their contents together).
+
+    ``a-b/x`` and ``a/x`` are sorted one way as text and the other way folder by folder; runners may have done either.
+    """
+    files = {}
+    as_text = [*archive.paths]
+    by_folder = sorted(as_text, key=lambda path: path.split("/"))
+    whole, other = (hashlib.md5(usedforsecurity=False) for _ in range(2))
+    for path in as_text:
+        hasher, size = hashlib.sha256(), 0
+        for part in archive.contents(path):
+            hasher.update(part)
+            whole.update(part)
+            size += len(part)
+        files[path] = ReleaseFile(path, size, hasher.hexdigest())
+    hashes = [whole.hexdigest()]
+    if by_folder != as_text:
+        for path in by_folder:
+            for part in archive.contents(path):
+                other.update(part)
+        hashes.append(other.hexdigest())
+    return tuple(files.values()), hashes
+
+
+def _words(error: Exception) -> str:
+    """The reason on one short line: it may quote what stands in the zip."""
+    return printable(str(error) or type(error).__name__)[:200]

@@ -1,0 +1,125 @@
+"""Taking a release: looked through, durable where nobody sees it, recorded in git, and only then given its name.
+
+In this order, because each step can be finished by whoever comes after a crash: what is durable and not recorded is
+recorded, what is recorded gets its name (docs/decisions/0014-releases-are-recorded.md).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobserver.domain import releases
+from jobserver.domain.commands import RecordRelease
+from jobserver.domain.names import backend_branch
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.releases import Release, digest
+from jobserver.errors import Code, Error
+from jobserver.service.gate import Gate
+from jobserver.service.idempotency import Key
+from jobserver.service.releases import archive
+from jobserver.store.authority import Unconfirmed
+from jobserver.store.git import git
+from jobserver.store.releases import Kept, ReleaseStore, Staged
+from jobserver.store.repo import StateRepo
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a backend sends: ``user`` let it out, ``identifier`` is the hash that it claims, ``body`` the zip."""
+
+    workspace: str
+    identifier: str
+    user: str
+    body: bytes
+
+
+class Releases:
+    """Thread-safe."""
+
+    def __init__(self, store: ReleaseStore, repo: StateRepo, gate: Gate, clock: Callable[[], datetime]) -> None:
+        self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
+
+    def take(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
+        """(the release, whether it is new). Durable and recorded.
+
+        Raises `Error`: invalid, with nothing left of it; or unavailable.
+        """
+        self.settle()
+        if (kept := self.find(actor.name, upload)) is not None:
+            return kept, False
+        found = archive.read(upload.body, upload.identifier)
+        release = Release(
+            workspace=upload.workspace,
+            identifier=upload.identifier,
+            user=upload.user,
+            files=len(found.files),
+            size=sum(file.size for file in found.files),
+            sha256=digest(found.files),
+        )
+        kept = Kept(actor.name, self._clock(), release, found.files)
+        with self.store.staged(kept, found.contents) as staged:
+            try:
+                commit = self._record(actor, release, via)
+            except Unconfirmed:
+                raise  # it may be in the record: `settle` will see
+            except Error:
+                staged.discard()
+                raise
+            is_new = staged.publish(commit)
+            if not is_new:
+                staged.discard()
+        stored = self.find(actor.name, upload)
+        assert stored is not None
+        return stored, is_new
+
+    def find(self, backend: str, upload: Upload) -> Kept | None:
+        """The release of this name, confirmed to be durable."""
+        if not releases.is_release_id(upload.identifier):
+            return None
+        kept = self.store.find(upload.workspace, backend, upload.identifier)
+        if kept is not None:
+            self.store.confirm(kept)
+        return kept
+
+    def settle(self) -> None:
+        """Finishes what killed processes left, or throws it away. What can't be settled now waits for the next time."""
+        try:
+            for staged in self.store.leftovers():
+                self._settle(staged)
+        except (Error, OSError) as error:
+            _log.warning("an interrupted release can't be settled: %s", error)
+
+    def _settle(self, staged: Staged) -> None:
+        kept = staged.kept
+        try:
+            if not staged.is_whole():
+                staged.discard()
+                return
+            commit = self._recorded(kept) or self._record(Actor(ActorKind.BACKEND, kept.backend), kept.release, "http")
+        except Error as error:
+            if error.code is Code.UNAVAILABLE:
+                raise
+            _log.warning("an interrupted release of %s is thrown away: %s", kept.release.workspace, error)
+            staged.discard()
+            return
+        if not staged.publish(commit):
+            staged.discard()
+
+    def _record(self, actor: Actor, release: Release, via: str) -> str:
+        """The commit that says so. The same release again, also from another process, finds the one there is."""
+        name = f"/{release.workspace}/releases/{release.identifier}"
+        key = Key.of(actor, "PUT", name, release.sha256, b"")
+        return self._gate.submit(actor, RecordRelease(actor.name, release), via, key).commit
+
+    def _recorded(self, kept: Kept) -> str:
+        """The commit, however old it is; empty if there is none."""
+        release = kept.release
+        wanted = {"Event": releases.EVENT, "Workspace": release.workspace, "Sha256": release.sha256}
+        greps = [f"--grep=^{key}: {value}$" for key, value in wanted.items()]
+        branch = backend_branch(kept.backend)
+        if self._repo.writer.refs.tip(branch) is None:
+            return ""
+        return git(self._repo.path, "rev-list", "--max-count=1", "--all-match", *greps, branch, "--").strip()

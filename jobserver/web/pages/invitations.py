@@ -1,0 +1,77 @@
+"""Invitations to projects, for who is invited: one's own, the signed links of emails, accepting and declining."""
+
+from bottle import HTTPResponse
+from itsdangerous import BadData, URLSafeSerializer
+
+from jobserver.domain import commands as c
+from jobserver.domain import invitations
+from jobserver.domain.documents import Invitation
+from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.store.canonical import text_of
+from jobserver.web.pages.site import Look, Site, once, redirect, text
+
+_OVER = "this invitation was accepted, declined or taken back"
+
+
+class InvitationLinks:
+    """Links that name one invitation, not a later one of the same person. They log nobody in."""
+
+    def __init__(self, secret: str, base_url: str) -> None:
+        self._base_url = base_url
+        self._links = URLSafeSerializer(secret, salt="jobserver invitation")
+
+    def url(self, project: str, invitation: Invitation) -> str:
+        token = self._links.dumps([project, invitation.username, text_of(invitation.created_at)])
+        return f"{self._base_url}/invitations/{token}/"
+
+    def read(self, token: str) -> tuple[str, str, str] | None:
+        """(project, user name, when it was made); None for what is not ours."""
+        try:
+            project, username, made = self._links.loads(token)
+        except (BadData, ValueError, TypeError):
+            return None
+        return str(project), str(username), str(made)
+
+
+class Invitations:
+    def __init__(self, site: Site, links: InvitationLinks) -> None:
+        self._site, self._stand, self._links = site, site.stand, links
+        site.add("/invitations/", self.listed, self.answer)
+        site.add("/invitations/<token>/", self.linked)
+
+    def listed(self, look: Look) -> HTTPResponse:
+        _ = look.actor  # also where pages are public
+        return self._site.page(look, "invitations.html", title="Invitations", invited=look.invitations)
+
+    def linked(self, look: Look, token: str) -> HTTPResponse:
+        """Only shows what to accept: mail scanners open links."""
+        found = self._links.read(token)
+        username = look.actor.name
+        if found is None:
+            raise not_found("this is no link to an invitation: is it complete?")
+        name, invitee, made = found
+        if invitee != username:
+            raise forbidden(f"this invitation is for {invitee}, and you are logged in as {username}")
+        project = look.directory.project(name)
+        invitation = invitations.of(project, username) if project is not None else None
+        if project is None or invitation is None or text_of(invitation.created_at) != made:
+            raise not_found(_OVER)
+        invited = [(name, project, invitation)]
+        return self._site.page(look, "invitations.html", title=f"Invitation to {project.name}", invited=invited)
+
+    def answer(self, look: Look) -> HTTPResponse:
+        name, what, username = text("project", 200), text("what"), look.actor.name
+        commands: dict[str, c.Command] = {
+            "accept": c.AcceptInvitation(name),
+            "decline": c.CancelInvitation(name, username),
+        }
+        if what not in commands:
+            raise invalid("expected accept or decline", "what")
+        try:
+            self._stand.gate.submit(look.actor, commands[what], "web", once(look.actor))
+        except Error as error:
+            project = look.directory.project(name)
+            if error.code is not Code.NOT_FOUND or project is None:
+                raise
+            raise not_found(_OVER) from None
+        return redirect(f"/orgs/{name}/" if what == "accept" else "/invitations/")

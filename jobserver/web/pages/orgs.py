@@ -1,0 +1,110 @@
+"""Organisations, and registering a project in one."""
+
+import logging
+
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain import names
+from jobserver.domain.documents import Org
+from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.web.pages import registering
+from jobserver.web.pages.registering import Answers
+from jobserver.web.pages.site import Look, Site, once, redirect, text
+
+_log = logging.getLogger(__name__)
+
+
+class Orgs:
+    """Added before the projects: their pages stand below."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/orgs/", self.listed)
+        site.add("/orgs/new/", self.new, self.add)
+        site.add("/orgs/<org>/", self.show)
+        site.add("/orgs/<org>/new-project/", self.new_project, self.register)
+
+    def listed(self, look: Look) -> HTTPResponse:
+        return self._site.page(look, "orgs.html", title="Organisations")
+
+    def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
+        _admins_only(look)
+        wanted = {key: text(key, 200) for key in ("name", "slug")}
+        return self._site.page(
+            look, "new_org.html", 400 if error else 200, title="New organisation", wanted=wanted, error=error
+        )
+
+    def add(self, look: Look) -> HTTPResponse:
+        _admins_only(look)
+        name = text("name", 1000)
+        slug = text("slug", 100) or names.slug_of(name)
+        try:
+            if not slug:
+                raise invalid("an organisation needs a name", "name")
+            self._stand.gate.submit(look.actor, c.AddOrg(slug, name), "web", once(look.actor))
+        except Error as error:
+            if error.code not in (Code.INVALID, Code.CONFLICT):
+                raise
+            return self.new(look, error)
+        return redirect(f"/orgs/{slug}/")
+
+    def _find(self, look: Look, org: str) -> Org:
+        found = look.directory.org(org)
+        if found is None:
+            raise not_found(f"there is no organisation {org!r}")
+        return found
+
+    def show(self, look: Look, org: str) -> HTTPResponse:
+        found = self._find(look, org)
+        projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
+        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects)
+
+    # Registering a project
+
+    def new_project(
+        self, look: Look, org: str, answers: Answers | None = None, error: Error | None = None
+    ) -> HTTPResponse:
+        _admins_only(look)
+        return self._site.page(
+            look,
+            "new_project.html",
+            400 if error else 200,
+            title="Register a project",
+            org=self._find(look, org),
+            answers=answers or Answers(),
+            lines=registering.LINES,
+            texts=registering.TEXTS,
+            error=error,
+        )
+
+    def register(self, look: Look, org: str) -> HTTPResponse:
+        _admins_only(look)
+        self._find(look, org)
+        answers = registering.read()
+        if text("what") == "another":
+            return self.new_project(look, org, registering.with_another_row(answers))
+        name = answers.get("name")
+        slug = answers.get("slug") or names.slug_of(name)
+        project = f"{org}/{slug}"
+        try:
+            if not slug:
+                raise invalid("a project needs a name", "name")
+            contact = answers.contact.checked()
+            command = c.AddProject(project, name, answers.registration())
+            self._stand.gate.submit(look.actor, command, "web", once(look.actor))
+        except Error as error:
+            if error.code not in (Code.INVALID, Code.CONFLICT):
+                raise
+            return self.new_project(look, org, answers, error)
+        try:
+            self._stand.private.set_project_contact(project, contact)
+        except Error as error:
+            _log.warning("the contact details of %s are not kept: %s", project, error)
+            return redirect(f"/orgs/{project}/settings/?contact-lost=1")
+        return redirect(f"/orgs/{project}/")
+
+
+def _admins_only(look: Look) -> None:
+    if not look.is_admin:
+        raise forbidden("this page is for SuperUsers")

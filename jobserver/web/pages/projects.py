@@ -1,0 +1,170 @@
+"""A project: what it has, for everybody; its name, members, invitations and workspaces, for who may change them."""
+
+import re
+
+from bottle import HTTPResponse
+
+from jobserver.domain import commands as c
+from jobserver.domain import invitations, names
+from jobserver.domain.documents import Project, Workspace
+from jobserver.domain.names import Kind
+from jobserver.domain.permissions import PROJECT_ROLES, Permission
+from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.service.private import Contact
+from jobserver.web.pages import history, registering
+from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
+
+_MANAGING = (
+    Permission.MANAGE_PROJECT_MEMBERS,
+    Permission.INVITE_PROJECT_MEMBERS,
+    Permission.MANAGE_PROJECT_WORKSPACES,
+)
+_BETWEEN = re.compile(r"[\s,;]+")
+
+
+class Projects:
+    def __init__(self, site: Site) -> None:
+        self._site, self._stand = site, site.stand
+        site.add("/orgs/<org>/<project>/", self.show)
+        site.add("/orgs/<org>/<project>/settings/", self.settings, self.change)
+        site.add("/orgs/<org>/<project>/audit/", self.audit)
+        site.add("/orgs/<org>/<project>/<workspace>/", self.workspace)
+
+    def _find(self, look: Look, org: str, project: str) -> tuple[str, Project]:
+        name = f"{org}/{project}"
+        found = look.directory.project(name)
+        if found is None:
+            raise not_found(f"there is no project {name!r}")
+        return name, found
+
+    def show(self, look: Look, org: str, project: str) -> HTTPResponse:
+        name, found = self._find(look, org, project)
+        return self._site.page(
+            look,
+            "project.html",
+            title=found.name,
+            project=found,
+            name=name,
+            workspaces=_workspaces(look, name),
+            can_manage=_manages(look, name),
+            can_add=look.may(Permission.RUN_JOB, name),
+            can_look_into=_looks_into(look, name, found),
+            invitation=invitations.of(found, look.user.username) if look.user else None,
+            questions={"project_lead": "Who leads it?", **registering.LINES, **registering.TEXTS},
+        )
+
+    def workspace(self, look: Look, org: str, project: str, workspace: str) -> HTTPResponse:
+        """job-server's address of a workspace that is in a project."""
+        name, _ = self._find(look, org, project)
+        found = look.directory.workspace(workspace)
+        if found is None or found.project != name:
+            raise not_found(f"there is no workspace {workspace!r} in the project {name}")
+        return redirect(f"/{workspace}/", 302)
+
+    def audit(self, look: Look, org: str, project: str) -> HTTPResponse:
+        name, found = self._find(look, org, project)
+        if not _looks_into(look, name, found):
+            raise forbidden("this page is for members of the project, and for those who review it")
+        entries = history.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
+        return self._site.page(
+            look,
+            "audit_project.html",
+            title=f"Audit: project {name}",
+            project=found,
+            name=name,
+            can_manage=_manages(look, name),
+            entries=entries,
+        )
+
+    # Settings
+
+    def settings(self, look: Look, org: str, project: str, error: Error | None = None) -> HTTPResponse:
+        name, found = self._find(look, org, project)
+        if not _manages(look, name):
+            _ = look.actor
+            raise forbidden(f"the settings of {name} are for its coordinators")
+        taken = {member.username for member in found.members} | {one.username for one in found.invitations}
+        return self._site.page(
+            look,
+            "project_settings.html",
+            400 if error else 200,
+            title=f"Settings: {found.name}",
+            project=found,
+            name=name,
+            can_manage=look.may(Permission.MANAGE_PROJECT_MEMBERS, name),
+            can_invite=look.may(Permission.INVITE_PROJECT_MEMBERS, name),
+            can_connect=look.may(Permission.MANAGE_PROJECT_WORKSPACES, name),
+            people=[one for one in look.directory.users.values() if one.active and one.username not in taken],
+            workspaces=_workspaces(look, name),
+            free=_free(look),
+            contact=self._stand.private.project_contact(name) if look.is_admin else None,
+            is_contact_lost=bool(text("contact-lost")),
+            roles=sorted(PROJECT_ROLES),
+            wanted=text("username", 2000),
+            error=error,
+        )
+
+    def change(self, look: Look, org: str, project: str) -> HTTPResponse:
+        name, _ = self._find(look, org, project)
+        try:
+            if text("what") == "contact":
+                self._keep_contact(look, name)
+            else:
+                self._stand.gate.submit(look.actor, _command(name), "web", once(look.actor))
+        except Error as error:
+            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(look, name):
+                raise
+            return self.settings(self._site.look(), org, project, error)
+        still = _manages(self._site.look(), name)  # whoever took their own rights away is not refused for it
+        return redirect(f"/orgs/{name}/settings/" if still else f"/orgs/{name}/")
+
+    def _keep_contact(self, look: Look, name: str) -> None:
+        if not look.is_admin:
+            raise forbidden("contact details are for SuperUsers")
+        self._stand.private.set_project_contact(name, Contact(text("email", 300), text("telephone", 100)))
+
+
+def _command(name: str) -> c.Command:
+    """What the form asks for. Raises `Error` (invalid)."""
+    username, workspace = text("username", 100), text("workspace", 200)
+    match text("what"):
+        case "rename":
+            return c.RenameProject(name, text("name", 2000))
+        case "member":
+            return c.SetProjectMember(name, username, roles())
+        case "remove":
+            return c.SetProjectMember(name, username, ())
+        case "invite":
+            several = tuple(one for one in _BETWEEN.split(text("username", 5000)) if one)
+            return c.InviteToProject(name, several, roles())
+        case "cancel":
+            return c.CancelInvitation(name, username)
+        case "connect":
+            return c.ConnectWorkspace(workspace, name)
+        case "disconnect":
+            return c.ConnectWorkspace(workspace, None)
+    raise invalid("expected rename, member, remove, invite, cancel, connect, disconnect or contact", "what")
+
+
+def _workspaces(look: Look, project: str) -> list[Workspace]:
+    return [one for one in look.directory.workspaces.values() if one.project == project]
+
+
+def _free(look: Look) -> list[Workspace]:
+    """Workspaces in no project that this person may put into one."""
+    everybodys = look.may(Permission.RUN_JOB)
+    free = [one for one in look.directory.workspaces.values() if one.project is None]
+    return [one for one in free if everybodys or (look.user is not None and one.created_by == look.user.username)]
+
+
+def _manages(look: Look, project: str) -> bool:
+    return any(look.may(permission, project) for permission in _MANAGING)
+
+
+def _looks_into(look: Look, name: str, project: Project) -> bool:
+    """Whether the registration and the history are shown: they name people."""
+    if look.user is None:
+        return False
+    is_member = any(member.username == look.user.username for member in project.members)
+    reviews = look.may(Permission.REVIEW_PROJECT, name) or look.may(Permission.READ_ALL, name)
+    return is_member or reviews or _manages(look, name)

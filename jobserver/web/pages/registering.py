@@ -1,0 +1,90 @@
+"""The registration form of a project: its questions, in order, and what was answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jobserver.domain.documents import checked
+from jobserver.domain.registration import Registration
+from jobserver.service.private import Contact
+from jobserver.web.pages.site import text
+
+MAX_RESEARCHERS = 100
+LINES = {
+    "job_title": "Job title",
+    "team_name": "Team",
+    "region": "Region",
+}
+TEXTS = {
+    "purpose": "What is the purpose of the research?",
+    "requested_data_meets_purpose": "How does the requested data meet that purpose?",
+    "why_data_is_required": "Why is this data required?",
+    "data_access_legal_basis": "What is the legal basis for access to the data?",
+    "satisfying_confidentiality": "How is the duty of confidentiality satisfied?",
+    "ethics_approval": "Which ethics approval is there?",
+    "is_research_on_cmo_priority_list": "Is the research on the Chief Medical Officer's priority list?",
+    "funding_source": "Who funds it?",
+    "team_details": "Who is in the team, and from which organisations?",
+    "previous_experience_with_ehr": "Which experience is there with electronic health records?",
+    "evidence_of_scripting_languages": "Which evidence is there of coding skills (Python, R, Stata)?",
+    "evidence_of_sharing_in_public": "Which evidence is there of sharing code in public?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One named researcher, as typed in."""
+
+    name: str = ""
+    trained_at: str = ""
+    accredited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """As typed in, right or wrong; shown again beside what is wrong. ``fields``: all that is no researcher's."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[Row] = (Row(),)
+
+    def get(self, key: str) -> str:
+        return self.fields.get(key, "")
+
+    @property
+    def contact(self) -> Contact:
+        return Contact(self.get("email"), self.get("telephone"))
+
+    def registration(self) -> Registration:
+        """Raises `Error` (invalid) that names each field that is wrong."""
+        researchers = [
+            {
+                "name": row.name,
+                "passed_researcher_training_at": row.trained_at or None,
+                "is_ons_accredited_researcher": row.accredited,
+            }
+            for row in self.rows
+            if row != Row()
+        ]
+        values = {key: self.get(key) for key in ("project_lead", *LINES, *TEXTS)}
+        return checked(
+            Registration, {**values, "researchers": researchers, "declaration": self.get("declaration") == "on"}
+        )
+
+
+def read() -> Answers:
+    """The form that was sent. Nothing is cut that the document's own limits would refuse."""
+    keys = ("name", "slug", "project_lead", "email", "telephone", "declaration", *LINES, *TEXTS)
+    fields = {key: text(key, 20_000).replace("\r\n", "\n") for key in keys}
+    count = text("researchers", 4)
+    rows = [
+        Row(
+            text(f"researcher_{at}_name", 2000),
+            text(f"researcher_{at}_trained_at", 100),
+            bool(text(f"researcher_{at}_accredited")),
+        )
+        for at in range(min(int(count), MAX_RESEARCHERS) if count.isascii() and count.isdecimal() else 1)
+    ]
+    return Answers(fields, rows or (Row(),))
+
+
+def with_another_row(answers: Answers) -> Answers:
+    return Answers(answers.fields, (*answers.rows, Row())[:MAX_RESEARCHERS])

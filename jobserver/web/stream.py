@@ -1,0 +1,18 @@
+"""A body without an end of its own, which a server can send without a thread (`gateway`)."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+CAN_STREAM, STREAM = "jobserver.can_stream", "jobserver.stream"
+"""In the environ: that a handler may leave a `Stream` instead of a body, and where."""
+
+
+class Stream(Protocol):
+    def tell(self, wake: Callable[[], None]) -> None:
+        """Has ``wake`` called, from any thread, whenever there is something new."""
+
+    def take(self) -> bytes | None:
+        """What to send now; None: it is over. Called on the event loop: it must return at once."""
+
+    def close(self) -> None:
+        """Nobody reads any more."""

@@ -1,0 +1,276 @@
+"""PUT .../releases/<hash>, in job-server's order of checks: of all that is wrong, the first is answered."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.harness import Client, Site, until
+from tests.zips import GOOD, MANIFEST, md5_of, zipped
+
+HASH = md5_of(GOOD)
+JANE = {"Backend-User": "jane"}
+URL = f"/api/v2/workspaces/plain/releases/{HASH}"
+NO_HASH = "/api/v2/workspaces/plain/releases/" + "0" * 32
+HEADERS = {"Content-Disposition": "attachment; filename=release.zip", **JANE}
+
+
+def files(number: int) -> dict[str, bytes]:
+    return {MANIFEST: b"{}", "output/n.csv": str(number).encode()}
+
+
+def put(client: httpx.Client, made: dict[str, bytes], workspace: str = "plain", **headers: str) -> httpx.Response:
+    url = f"/api/v2/workspaces/{workspace}/releases/{md5_of(made)}"
+    return client.put(url, content=zipped(made), headers={**HEADERS, **headers})
+
+
+def left(site: Site) -> list[str]:
+    root = site.folder / "releases"
+    return [path.relative_to(root).as_posix() for path in root.rglob("*") if ".incoming" in path.parts[:-1]]
+
+
+# The order
+
+
+def test_first_the_workspace(site: Site) -> None:
+    """Also before the token; with an empty body."""
+    for who in (None, "tpp", "alice"):
+        with site.client(who) as client:
+            answer = client.put("/api/v2/workspaces/none/releases/x", content=b"x")
+            assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ({}, "Authorization header is missing"),
+        ({"Authorization": ""}, "Authorization header is empty"),
+        ({"Authorization": "nonsense"}, "Invalid token"),
+    ],
+)
+def test_then_the_token(site: Site, headers: dict[str, str], detail: str) -> None:
+    answer = httpx.put(f"{site.url}{URL}", headers=headers)
+    assert (answer.status_code, answer.json()) == (403, {"detail": detail})
+
+
+def test_a_person_releases_nothing(site: Site) -> None:
+    for who in ("alice", "root"):
+        with site.client(who) as client:
+            answer = client.put(URL, content=zipped(GOOD), headers=HEADERS)
+        assert answer.status_code == 403
+        assert answer.json() == {"detail": "this needs a backend's token, not a person's"}
+
+
+@pytest.mark.parametrize("value", [None, b"", b"x" * 201, b"a\tb", "a\u2028Actor: user/root".encode()])
+def test_then_the_backends_user(tpp: Client, value: bytes | None) -> None:
+    answer = tpp.put(URL, headers=[] if value is None else [(b"Backend-User", value)])
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
+
+
+def test_a_new_line_in_the_user_is_none_to_http(site: Site) -> None:
+    import socket
+
+    with socket.create_connection(("127.0.0.1", site.port)) as connection:
+        head = f"PUT {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: {site.tokens['tpp']}\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Backend-User: a\nPolicy: 9\r\nContent-Length: 1\r\n\r\nx".encode())
+        answer = connection.makefile("rb").read()
+    assert answer.split()[1] == b"400"
+    assert site.git("log", "--format=%H", "--grep=Policy: 9", "backends/tpp") == ""
+
+
+def test_then_the_data(tpp: Client) -> None:
+    answer = tpp.put(URL, headers=JANE)
+    assert (answer.status_code, answer.json()) == (400, {"detail": "No data uploaded"})
+
+
+def test_too_much_data(tpp: Client) -> None:
+    assert tpp.put(URL, headers=JANE, content=b" " * (10 * 1024 * 1024 + 1)).status_code == 413
+
+
+def test_then_the_zip(site: Site, tpp: Client) -> None:
+    before = site.count()
+    for url, body, words in (
+        (URL, b"no zip", "no zip that can be read"),
+        (URL, zipped({"a": b"1"}), "metadata/manifest.json is not in the zip"),
+        (URL, zipped({MANIFEST: b"{"}), "metadata/manifest.json is no JSON"),
+        (NO_HASH, zipped(GOOD), f"is {HASH}, not {'0' * 32}"),
+        (URL.replace(HASH, HASH.upper()), zipped(GOOD), "the MD5 of the files' contents"),
+        (URL, zipped({"../../../evil": b"1", MANIFEST: b"{}"}), "has an empty part"),
+    ):
+        answer = tpp.put(url, headers=HEADERS, content=body)
+        assert answer.status_code == 400
+        assert words in answer.json()["detail"]
+    assert left(site) == []
+    assert site.count() == before
+
+
+def test_then_it_is_stored_and_recorded(site: Site, tpp: Client) -> None:
+    made = files(1)
+    answer = put(tpp, made)
+    assert (answer.status_code, answer.content) == (201, b"")
+    assert answer.headers["Release-Id"] == md5_of(made)
+    assert answer.headers["Location"] == f"{site.url}/plain/releases/{md5_of(made)}"
+    commit = answer.headers["X-Commit"]
+    assert commit == site.git("rev-parse", "backends/tpp")
+    trailers = site.git("log", "-1", "--format=%(trailers:only)", commit).splitlines()
+    assert trailers[:5] == [
+        "Event: release.uploaded", "Actor: backend/tpp", "Branch: backends/tpp", "Workspace: plain",
+        f"Release: {md5_of(made)}",
+    ]  # fmt: skip
+    assert "Backend-User: jane" in trailers
+    assert "tpp released 2 files of plain" in site.run("audit", "log", "--workspace", "plain", "--event", "release")
+    again = tpp.put(f"/api/v2/workspaces/plain/releases/{md5_of(made)}", content=b"anything", headers=HEADERS)
+    assert (again.status_code, again.content) == (303, b"")
+    for name in ("Release-Id", "Location", "X-Commit"):
+        assert again.headers[name] == answer.headers[name]
+    assert left(site) == []
+
+
+def test_the_same_files_of_another_workspace_are_another_release(tpp: Client) -> None:
+    made = files(2)
+    assert [put(tpp, made, workspace).status_code for workspace in ("plain", "grouped", "plain")] == [201, 201, 303]
+
+
+def test_a_backend_learns_nothing_of_anothers(site: Site, tpp: Client) -> None:
+    made = files(3)
+    with site.client("emis") as emis:
+        assert [put(client, made).status_code for client in (tpp, emis, emis)] == [201, 201, 303]
+
+
+def test_a_user_beyond_ascii_is_refused_clearly(site: Site, tpp: Client) -> None:
+    """The server below us hands on no other headers; what it makes of them must not be recorded as a name."""
+    url = f"/api/v2/workspaces/plain/releases/{md5_of(files(4))}"
+    answer = tpp.put(url, content=zipped(files(4)), headers=[(b"Backend-User", "Zoë Żak".encode())])
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
+
+
+def test_other_methods(site: Site, tpp: Client) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = tpp.request(method, URL)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "PUT")
+    assert tpp.put(f"{URL}/", headers=HEADERS, content=zipped(GOOD)).status_code == 404
+
+
+def test_chunks(tpp: Client) -> None:
+    made = files(5)
+    url = f"/api/v2/workspaces/plain/releases/{md5_of(made)}"
+    body = zipped(made)
+    assert tpp.put(url, content=iter([body[:50], body[50:]]), headers=HEADERS).status_code == 201
+
+
+def test_a_report_does_not_wake_the_list(tpp: Client) -> None:
+    """The list's bytes are the same."""
+    etag = tpp.get("/api/v2/job-requests/").headers["ETag"]
+    assert put(tpp, files(6)).status_code == 201
+    assert tpp.get("/api/v2/job-requests/", headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_two_at_once(site: Site) -> None:
+    made, found = files(7), []
+    start = threading.Barrier(4)
+
+    def upload() -> None:
+        with site.client("tpp") as client:
+            start.wait()
+            found.append(put(client, made))
+
+    threads = [threading.Thread(target=upload) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status_code for answer in found) == [201, 303, 303, 303]
+    assert len({answer.headers["X-Commit"] for answer in found}) == 1
+
+
+def test_the_auditor_finds_all_of_them(site: Site, tpp: Client) -> None:
+    assert put(tpp, files(8)).status_code == 201
+    done = site.command("audit", "verify", "--releases", str(site.folder / "releases"))
+    assert done.returncode == 0, done.stderr
+    stored = next((site.folder / "releases" / "plain" / "tpp" / md5_of(files(8))).rglob("n.csv"))
+    stored.write_bytes(b"9")
+    done = site.command("audit", "verify", "--releases", str(site.folder / "releases"))
+    assert done.returncode == 1
+    assert "output/n.csv is not what was uploaded" in done.stderr
+
+
+# The server
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "own")
+    yield made
+    if made.server is not None:
+        made.stop()
+
+
+def test_without_storage(own: Site) -> None:
+    """Strangers learn nothing of it."""
+    del own.env["RELEASE_STORAGE"]
+    own.start()
+    assert httpx.put(f"{own.url}{URL}").json() == {"detail": "Authorization header is missing"}
+    with own.client("tpp") as tpp:
+        assert tpp.put(URL, content=b"x").json() == {"detail": "Backend-User not valid"}
+        answer = put(tpp, GOOD)
+    assert answer.status_code == 503
+    assert answer.json() == {"detail": "this server stores no releases: RELEASE_STORAGE is not set"}
+
+
+@pytest.mark.parametrize("where", ["state.git/releases", "no/such/folder", "file"])
+def test_storage_that_can_not_be(own: Site, where: str) -> None:
+    (own.folder / "file").touch()
+    done = own.command("serve", "--port", str(own.port), RELEASE_STORAGE=str(own.folder / where))
+    assert done.returncode == 1
+    assert "RELEASE_STORAGE: expected a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_killed_at_any_time(own: Site) -> None:
+    """Whatever got an answer is there; what did not is there whole, or not at all; then it can be sent again."""
+    acknowledged: dict[int, str] = {}
+    for number in range(4):
+        own.start()
+        killed = threading.Event()
+
+        def upload(first: int, killed: threading.Event = killed) -> None:
+            with own.client("tpp") as tpp:
+                for at in range(first, first + 200, 4):
+                    if killed.is_set():
+                        return
+                    try:
+                        answer = put(tpp, files(at))
+                    except httpx.TransportError:
+                        return
+                    assert answer.status_code == 201, answer.text
+                    acknowledged[at] = answer.headers["X-Commit"]
+
+        threads = [threading.Thread(target=upload, args=(1000 * number + at,)) for at in range(4)]
+        for thread in threads:
+            thread.start()
+        enough = len(acknowledged) + 5 + 4 * number
+        until(lambda enough=enough: len(acknowledged) > enough)  # type: ignore[misc]
+        assert own.server is not None
+        pid = own.server.pid
+        serving = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, serving)):
+            os.kill(one, signal.SIGKILL)
+        own.server.wait()
+        killed.set()
+        for thread in threads:
+            thread.join()
+        own.server = None
+    own.start()
+    root = own.folder / "releases"
+    assert list((root / ".incoming").iterdir()) == []
+    stored = {path.name for path in (root / "plain" / "tpp").iterdir()}
+    assert {md5_of(files(number)) for number in acknowledged} <= stored
+    recorded = own.git("log", "--format=%(trailers:key=Release,valueonly,separator=)", "backends/tpp").split()
+    assert sorted(recorded) == sorted(stored)  # each once
+    assert own.command("audit", "verify", "--releases", str(root)).returncode == 0
+    with own.client("tpp") as tpp:
+        assert {put(tpp, files(number)).status_code for number in acknowledged} == {303}

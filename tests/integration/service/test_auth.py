@@ -1,0 +1,90 @@
+"""Who a header, a session or a token is: looked up in `main` as it is now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import Code, Error
+from jobserver.index.follow import Index
+from jobserver.service.auth import Auth, new_token, token_digest
+from tests.site import ADMIN, ALICE, TPP, Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+@pytest.fixture
+def auth(site: Site, tmp_path: Path) -> Iterator[Auth]:
+    index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
+    yield Auth(index)
+    index.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("secret", "secret"),
+        ("  secret ", "secret"),
+        ("Bearer secret", "secret"),
+        ("bearer   secret ", "secret"),
+        ("BEARER secret", "secret"),
+        ("Basic c2VjcmV0", "Basic c2VjcmV0"),
+        ("Bearer", ""),
+    ],
+)
+def test_the_token_in_a_header(header: str, token: str) -> None:
+    assert Auth.token_of(header) == token
+
+
+@pytest.mark.parametrize(
+    ("header", "message"), [(None, "Authorization header is missing"), (" ", "Authorization header is empty")]
+)
+def test_a_header_without_a_token(header: str | None, message: str) -> None:
+    with pytest.raises(Error) as caught:
+        Auth.token_of(header)
+    assert (caught.value.code, caught.value.message) == (Code.UNAUTHENTICATED, message)
+
+
+def test_tokens_are_long_random_and_kept_as_digests_only() -> None:
+    made = {new_token() for _ in range(10)}
+    assert len({secret for secret, _ in made}) == 10
+    for secret, digest in made:
+        assert len(bytes.fromhex(secret)) * 8 == 160
+        assert token_digest(secret) == digest
+    assert token_digest("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    assert len(token_digest("\ud800")) == 64  # what a header may hold is nobody's token, and no fault of ours
+
+
+def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> None:
+    secret, digest = new_token()
+    site.do(ADMIN, c.AddUserToken("alice", "laptop", digest))
+    assert auth.by_digest(token_digest(secret)) == ALICE
+    assert auth.by_digest("a" * 64) == TPP
+    site.do(ADMIN, c.RevokeUserToken("alice", "laptop"))
+    site.do(ADMIN, c.RotateBackendToken("tpp", "b" * 64))
+    for ended in (digest, "a" * 64, ""):
+        with pytest.raises(Error) as caught:
+            auth.by_digest(ended)
+        assert (caught.value.code, caught.value.message) == (Code.UNAUTHENTICATED, "Invalid token")
+    assert auth.by_digest("b" * 64) == TPP
+
+
+def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
+    site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
+    assert auth.person("alice") == ALICE
+    assert auth.person("stranger") is None
+    site.do(ADMIN, c.DisableUser("alice"))
+    site.do(ADMIN, c.DeactivateBackend("tpp"))
+    assert auth.person("alice") is None
+    for digest in ("c" * 64, "a" * 64):
+        with pytest.raises(Error, match="Invalid token"):
+            auth.by_digest(digest)
+    assert auth.person("admin") == Actor(ActorKind.USER, "admin")

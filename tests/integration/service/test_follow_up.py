@@ -1,0 +1,54 @@
+"""What a server looks at after others moved a branch: the writer is asked only where there is something to move."""
+
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.commands import Command
+from jobserver.domain.permissions import Actor
+from jobserver.service.follow_up import FollowUp
+from jobserver.service.gate import Gate
+from jobserver.store.batch import Written
+from jobserver.store.repo import StateRepo
+from tests.e2e.harness import until
+from tests.site import TEMPLATES, Seeded, Site, job
+
+
+class Counted(Gate):
+    """Another server's."""
+
+    asked = 0
+
+    def submit(self, actor: Actor, command: Command, via: str, key: object = None) -> Written:
+        self.asked += isinstance(command, c.ArchiveFinished)
+        return super().submit(actor, command, via)
+
+
+@pytest.mark.parametrize("is_unmoved", [False, True])
+def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_unmoved: bool) -> None:
+    """Found: each server planned over all active requests, in the writer's turn, for each report to another one."""
+    site = Site(tmp_path)
+    repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
+    gate = Counted(repo, site.clock, Seeded(2))
+    looked: list[str] = []
+
+    def unmoved(branch: str) -> bool:
+        looked.append(branch)
+        return is_unmoved
+
+    follow_up = FollowUp(repo, gate, unmoved)
+    follow_up.start()
+    identifier = site.ask()
+    site.report((identifier, job("j1", "running", 1)))
+    follow_up.moved()
+    until(lambda: "backends/tpp" in looked)
+    count = len(looked)
+    site.report((identifier, job("j1", "succeeded", 2)))  # which archives it
+    follow_up.moved()
+    until(lambda: len(looked) > count)
+    follow_up.close()
+    assert (gate.asked > 0) is is_unmoved
+    assert any(path.startswith("archive/") for path in site.files())
+    for one in (gate, site.gate, repo, site.repo):
+        one.close()

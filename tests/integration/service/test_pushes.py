@@ -1,0 +1,135 @@
+"""The socket that git's hook asks over, and what is said on it."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import conflict
+from jobserver.service import pushes
+from jobserver.service.pushes import PushSocket, verdict
+from jobserver.service.receive import Pushed, Update
+
+LOCAL = Actor(ActorKind.USER, "admin")
+ASKED = {"updates": [["0" * 40, "1" * 40, "refs/heads/main"]], "quarantine": "/q", "actor": "backend/tpp"}
+
+
+class Receiver:
+    """Judges nothing: says what it was asked, or raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked: list[Pushed] = []
+
+    def receive(self, pushed: Pushed) -> list[str]:
+        self.asked.append(pushed)
+        if self.error is not None:
+            raise self.error
+        return ["recorded"]
+
+
+def ask(receiver: Receiver, question: Any) -> dict[str, Any]:
+    data = question if isinstance(question, bytes) else json.dumps(question).encode()
+    return verdict(receiver, data, LOCAL)  # type: ignore[arg-type]
+
+
+def test_a_verdict() -> None:
+    receiver = Receiver()
+    assert ask(receiver, ASKED) == {"ok": True, "lines": ["recorded"]}
+    assert ask(receiver, {**ASKED, "quarantine": "", "actor": ""})["ok"]
+    update = [Update("0" * 40, "1" * 40, "refs/heads/main")]
+    assert receiver.asked == [
+        Pushed(update, Path("/q"), Actor(ActorKind.BACKEND, "tpp")),
+        Pushed(update, None, LOCAL),  # somebody at the repository itself
+    ]
+
+
+def test_a_refusal_is_printed() -> None:
+    assert ask(Receiver(conflict("the branch has moved")), ASKED) == {
+        "ok": False,
+        "lines": ["jobserver: fetch first: the branch has moved"],
+    }
+
+
+@pytest.mark.parametrize("question", [b"", b"{", b"[]", {}, {**ASKED, "actor": "x"}, {**ASKED, "updates": [["x"]]}])
+def test_what_can_not_be_judged_is_refused(question: Any, caplog: pytest.LogCaptureFixture) -> None:
+    answer = ask(Receiver(), question)
+    assert (answer["ok"], len(answer["lines"])) == (False, 1)
+    assert "a bug in the server" in answer["lines"][0]
+    assert "a push could not be judged" in caplog.text
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[PushSocket]:
+    made = PushSocket(tmp_path, Receiver(), LOCAL)  # type: ignore[arg-type]
+    yield made
+    made.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def connect(folder: Path) -> socket.socket:
+    (path,) = folder.glob("jobserver-*.sock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(60)
+    connection.connect(str(path))
+    return connection
+
+
+def answer(connection: socket.socket) -> bytes:
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_hook_asks_and_is_answered(served: PushSocket, tmp_path: Path) -> None:
+    connection = connect(tmp_path)
+    connection.sendall(json.dumps(ASKED).encode())
+    connection.shutdown(socket.SHUT_WR)
+    assert json.loads(answer(connection)) == {"ok": True, "lines": ["recorded"]}
+
+
+def test_a_question_without_end_is_not_answered(
+    served: PushSocket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes, "_MAX_QUESTION", 10)
+    connection = connect(tmp_path)
+    connection.sendall(b"x" * 11)
+    assert answer(connection) == b""
+
+
+def test_a_hook_that_says_nothing_holds_nobody_up(
+    served: PushSocket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = connect(tmp_path)
+    test_a_hook_asks_and_is_answered(served, tmp_path)
+    silent.close()
+    monkeypatch.setattr(pushes, "_SECONDS", 0.01)
+    assert answer(connect(tmp_path)) == b""
+
+
+def test_sockets_of_servers_that_were_killed_are_swept_away(tmp_path: Path) -> None:
+    dead = max(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()) + 100_000
+    gone = [tmp_path / f"jobserver-{dead}.sock", tmp_path / "jobserver-x.sock"]
+    alive = tmp_path / f"jobserver-{os.getppid()}.sock"
+    for path in (*gone, alive):
+        path.touch()
+    made = PushSocket(tmp_path, Receiver(), LOCAL)  # type: ignore[arg-type]
+    made.close()
+    assert list(tmp_path.iterdir()) == [alive]
+
+
+def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
+    """A socket's own name may have 107 bytes."""
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    PushSocket(folder, Receiver(), LOCAL).close()  # type: ignore[arg-type]
+
+
+def test_a_socket_that_can_not_be_made_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        PushSocket(tmp_path / "none", Receiver(), LOCAL)  # type: ignore[arg-type]

@@ -1,0 +1,48 @@
+"""The server maintains its repository when it is due, and only then."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.service.upkeep import Upkeep
+from tests.e2e.harness import until
+from tests.site import Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+def test_it_is_due_after_an_hour(site: Site) -> None:
+    repo = site.repo
+    upkeep = Upkeep(repo)
+    repo.maintain()
+    assert not upkeep.is_due()
+    an_hour_ago = time.time() - 3700
+    os.utime(repo.path / "jobserver.maintenance", (an_hour_ago, an_hour_ago))
+    assert upkeep.is_due()
+    repo.maintain()
+    assert not upkeep.is_due()
+
+
+def test_packs_that_nobody_joins_are_joined(site: Site) -> None:
+    """Each command of the command line leaves a pack, and ends before it could join any."""
+    repo = site.repo
+    upkeep = Upkeep(repo, 0.01)
+    for number in range(210):
+        repo.writer.put("main", {"README.md": f"{number}\n".encode()}, "a change", "branch.opened", site.now)
+    before = site.git("rev-parse", "main")
+    assert upkeep.is_due()
+    upkeep.start()
+    until(lambda: repo.pack_count() < 20)
+    upkeep.close()
+    assert not upkeep.is_due()
+    assert site.git("rev-parse", "main") == before
+    assert site.git("fsck", "--full", "--strict", "--no-dangling") == ""

@@ -1,0 +1,339 @@
+"""What is read of a repository that strangers wrote to: any tree and any commit that git would take."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain.documents import User, Workspace
+from jobserver.errors import Error
+from jobserver.store import bulk, check, trees
+from jobserver.store.diff import diff
+from jobserver.store.incoming import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
+from jobserver.store.objects import Objects
+from jobserver.store.piped import PipedObjects, branches, line_of, newest_first
+from jobserver.store.quarantine import MAX_BLOB, QuarantinedObjects, is_in_history
+from tests.e2e.harness import git
+
+USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
+
+
+class Repository:
+    """A plain one; trees are written from {path: (mode, data)}."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        git(path.parent, "init", "-q", "-b", "main", str(path))
+        self.objects = Objects(path)
+
+    def write(self, kind: str, data: bytes) -> str:
+        done = subprocess.run(
+            ["git", "-C", self.path, "hash-object", "-w", "-t", kind, "--literally", "--stdin"],
+            input=data, check=True, capture_output=True,
+        )  # fmt: skip
+        return done.stdout.decode().strip()
+
+    def tree(self, files: dict[str, bytes | tuple[bytes, bytes]]) -> bytes:
+        entries: list[trees.Entry] = []
+        folders: dict[str, dict[str, bytes | tuple[bytes, bytes]]] = {}
+        for path, one in files.items():
+            name, _, rest = path.partition("/")
+            if rest:
+                folders.setdefault(name, {})[rest] = one
+                continue
+            mode, data = one if isinstance(one, tuple) else (trees.FILE, one)
+            sha = bytes.fromhex(self.write("blob", data))
+            entries.append(trees.Entry(mode, name.encode(), sha))
+        entries += [trees.Entry(trees.FOLDER, name.encode(), self.tree(inner)) for name, inner in folders.items()]
+        entries.sort(key=trees.order)
+        return bytes.fromhex(self.write("tree", b"".join(map(trees.encode, entries))))
+
+    def commit(self, files: dict[str, bytes | tuple[bytes, bytes]], *parents: str) -> str:
+        more = [part for parent in parents for part in ("-p", parent)]
+        sha = git(self.path, "commit-tree", self.tree(files).hex(), *more, "-m", "a commit")
+        git(self.path, "update-ref", "refs/heads/main", sha)
+        return sha
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    made = Repository(tmp_path / "r")
+    yield made
+    made.objects.close()
+
+
+# Files of a revision
+
+
+def test_every_file_of_a_revision(repository: Repository) -> None:
+    sha = repository.commit({f"users/a{number}.yaml": b"%d" % number * number for number in range(1500)} | {"x": b""})
+    found = dict(bulk.tree_files(repository.path, sha))
+    assert len(found) == 1501
+    assert found["users/a12.yaml"] == b"12" * 12
+    assert found["x"] == b""
+
+
+def test_a_reader_may_stop_early(repository: Repository) -> None:
+    sha = repository.commit({f"a{number}": bytes(3000) for number in range(2500)})
+    files = bulk.tree_files(repository.path, sha)
+    assert next(files)[0] == "a0"
+    files.close()  # type: ignore[attr-defined]
+
+
+def test_a_missing_object_is_named(repository: Repository) -> None:
+    sha = repository.commit({"a": b"one", "b": b"two"})
+    blob = git(repository.path, "rev-parse", f"{sha}:b")
+    (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(Error, match="b: git cat-file ended early"):
+        list(bulk.tree_files(repository.path, sha))
+
+
+def test_faults_of_a_revision_and_of_files(repository: Repository, tmp_path: Path) -> None:
+    sha = repository.commit({"README.md": b"hello", "users/alice.yaml": USER, "users/bob.yaml": USER, "what": b""})
+    count, faults = check.check_revision(repository.path, "main", sha)
+    assert (count, [fault.path for fault in faults]) == (4, ["users/bob.yaml", "what"])
+    (tmp_path / "users").mkdir()
+    good, bad = tmp_path / "users" / "alice.yaml", tmp_path / "users" / "bad.yaml"
+    good.write_bytes(USER)
+    bad.write_text("version: 2\n")
+    count, faults = check.check_files("main", tmp_path, [good, bad])
+    assert (count, {fault.path for fault in faults}) == (2, {"users/bad.yaml"})
+    for file, reason in [(Path("/etc/hostname"), "is outside of"), (tmp_path / "none", "cannot be read: No such file")]:
+        with pytest.raises(Error, match=reason):
+            check.check_files("main", tmp_path, [file])
+
+
+# Differences
+
+
+def test_files_that_come_go_and_become_folders(repository: Repository) -> None:
+    old = repository.tree({"a": b"1", "b": b"2", "f/x": b"3", "same/y": b"4"})
+    new = repository.tree({"a/deep": b"1", "b": (b"100755", b"2"), "f": b"3", "same/y": b"4", "n": b"5"})
+    found = {
+        one.path: (one.old is not None, one.new is not None, one.mode) for one in diff(repository.objects, old, new)
+    }
+    assert found == {
+        "a": (True, False, b"100644"),
+        "a/deep": (False, True, b"100644"),
+        "b": (True, True, b"100755"),
+        "f": (False, True, b"100644"),
+        "f/x": (True, False, b"100644"),
+        "n": (False, True, b"100644"),
+    }
+    assert list(diff(repository.objects, old, old)) == []
+    assert [one.path for one in diff(repository.objects, None, repository.tree({"z": b""}))] == ["z"]
+
+
+def test_folders_without_end(repository: Repository) -> None:
+    deep = repository.tree({"/".join("a" * 17): b""})
+    with pytest.raises(Error, match="nested deeper than 16"):
+        list(diff(repository.objects, None, deep))
+
+
+# Commits
+
+
+def test_a_commit_is_read_as_git_reads_it(repository: Repository) -> None:
+    raw = (
+        b"tree " + b"1" * 40 + b"\nparent " + b"2" * 40 + b"\nparent " + b"3" * 40
+        + b"\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 86400 -0130\nencoding UTF-8\nmergetag object x\n type commit\n"
+        b"gpgsig -----BEGIN\n abc\n -----END\n\nsubject\n\nbody\n\nActor: user:x\nWhy: because\n"
+    )  # fmt: skip
+    commit = parse_commit("f" * 40, raw)
+    assert (commit.parents, commit.author, commit.time) == (("2" * 40, "3" * 40), "a@b", 86400)
+    assert commit.at.isoformat() == "1970-01-02T00:00:00+00:00"
+    assert commit.signature == b"-----BEGIN\nabc\n-----END"
+    assert commit.signed == raw.replace(b"gpgsig -----BEGIN\n abc\n -----END\n", b"")
+    assert commit.subject == "subject"
+    assert commit.trailers() == [("Actor", "user:x"), ("Why", "because")]
+    assert (commit.trailer("Why"), commit.trailer("Else")) == ("because", "")
+    assert reserved_trailers(commit) == ["Actor"]
+
+
+@pytest.mark.parametrize("message", ["", "subject", "subject\n\nActor: x\nand more\n"])
+def test_what_is_no_trailer(message: str) -> None:
+    assert Commit("", b"", (), "", 0, message).trailers() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"1" * 40, b"1" * 39), (b"author A", b"author"), (b"> 86400", b"> -1"), (b"> 86400", b"> " + b"9" * 12)],
+)
+def test_what_is_no_commit(old: bytes, new: bytes) -> None:
+    raw = b"tree " + b"1" * 40 + b"\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 86400 +0000\n\nx"
+    with pytest.raises(Error, match="not a commit that can be read"):
+        parse_commit("f" * 40, raw.replace(old, new))
+
+
+def test_what_a_commit_may_bring_besides_documents(repository: Repository) -> None:
+    before = repository.tree({"users/alice.yaml": b"broken: [", "junk": b"1", "junk2": b"2", "users/dora.yaml": USER})
+    after = repository.tree(
+        {
+            "README.md": b"read me",
+            "users/alice.yaml": USER,
+            "users/bob.yaml": (b"120000", b"../etc/passwd"),
+            "users/carol.yaml": (b"100600", USER),
+            "what": b"",
+            "junk2": b"3",
+        }
+    )
+    found = incoming(repository.objects, "main", before, after)
+    assert found.others == ["README.md"]
+    assert [(fault.path, fault.message) for fault in found.faults] == [
+        ("junk2", "no document may stand here on main"),
+        ("users/bob.yaml", "is a symbolic link: expected a file"),
+        ("users/carol.yaml", "is no ordinary file: expected a file"),
+        ("what", "no document may stand here on main"),
+    ]
+    by_path = {change.path: (change.before, change.after) for change in found.changes.changes}
+    assert set(by_path) == {"users/alice.yaml", "users/dora.yaml"}
+    assert by_path["users/alice.yaml"][0] is None  # what can't be read counts as not there
+
+
+def test_the_same_bytes_are_read_once(repository: Repository) -> None:
+    after = repository.tree({"users/alice.yaml": USER})
+    first = incoming(repository.objects, "main", None, after).changes.changes[0].after
+    again = incoming(repository.objects, "main", None, repository.tree({"users/bob.yaml": USER})).changes.changes[0]
+    assert again.after is first
+    assert isinstance(first, User)
+
+
+def test_more_files_than_can_be_judged(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_FILES == 20_000
+    monkeypatch.setattr("jobserver.store.incoming.MAX_FILES", 2)
+    with pytest.raises(Error, match="one commit changes more than 2 files"):
+        incoming(repository.objects, "main", None, repository.tree({"a": b"", "b": b"", "c": b""}))
+
+
+# Histories
+
+
+def test_a_history_is_streamed(repository: Repository) -> None:
+    first = repository.commit({"a": b"1"})
+    second = repository.commit({"a": b"2"}, first)
+    side = git(repository.path, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "aside")
+    merged = repository.commit({"a": b"3"}, second, side)
+    assert [commit.sha for commit in newest_first(repository.path, "main")] == [merged, second, first]
+    line = line_of(repository.path, "main", second)
+    assert line == [(side, (first,)), (merged, (second, side))]
+    assert line_of(repository.path, first) == [(first, ())]
+    commits = newest_first(repository.path, "main")
+    next(commits)
+    commits.close()  # type: ignore[attr-defined]
+    with pytest.raises(Error, match="git rev-list nothing failed"):
+        list(newest_first(repository.path, "nothing"))
+    with PipedReader(repository.path) as objects, pytest.raises(KeyError):
+        objects.commit("0" * 40)
+
+
+class PipedReader(PipedObjects):
+    def __enter__(self) -> "PipedReader":
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+        self.close()  # again is free
+
+
+def test_branches_of_a_clone(repository: Repository, tmp_path: Path) -> None:
+    sha = repository.commit({"a": b"1"})
+    git(repository.path, "branch", "backends/tpp")
+    git(tmp_path, "clone", "-q", str(repository.path), "clone")
+    clone = tmp_path / "clone"
+    git(clone, "commit", "-q", "--allow-empty", "-m", "here only")
+    git(clone, "branch", "mine")
+    found = branches(clone)
+    assert found == {"backends/tpp": sha, "main": sha, "mine": git(clone, "rev-parse", "mine")}
+
+
+# Objects
+
+
+def test_objects_are_remembered_up_to_a_size(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = repository.objects
+    monkeypatch.setattr("jobserver.store.objects._TREE_BYTES", 100)
+    monkeypatch.setattr("jobserver.store.objects._SETS", 2)
+    monkeypatch.setattr("jobserver.store.objects._DOCUMENTS", 1)
+    made = [repository.tree({name: b"x"}) for name in ("a", "b", "c", "d", "e")]
+    for sha in [*made, *made]:
+        assert objects.tree(sha) == objects.tree(sha)
+        assert len(objects.entry_set(sha)) == 1
+    assert objects._size <= 100
+    assert len(objects._sets) == 2
+    assert objects.entry_set(None) == frozenset()
+    objects.remember_tree(made[0], objects.raw(made[0]), instead_of=made[4])
+    objects.remember_tree(made[0], objects.raw(made[0]), instead_of=made[4])
+    alice = bytes.fromhex(repository.write("blob", USER))
+    bob = bytes.fromhex(repository.write("blob", USER.replace(b"alice", b"bob")))
+    first = objects.document(alice, User, "a")
+    assert objects.document(alice, User, "a") is first
+    with pytest.raises(Error):
+        objects.document(alice, Workspace, "a")
+    objects.document(bob, User, "b")
+    assert objects.known(alice) is None
+    objects.forget()
+    assert objects.known(bob) is None
+
+
+def test_a_reader_looks_again_where_packs_are_replaced(repository: Repository) -> None:
+    """Packed by git while we read, and the old packs taken away."""
+    sha = bytes.fromhex(repository.commit({"a": b"1"}))
+    git(repository.path, "repack", "-adq")
+    before = repository.objects.raw(sha)
+    later = bytes.fromhex(repository.commit({"a": b"2"}))
+    git(repository.path, "reset", "-q", "--hard")
+    git(repository.path, "repack", "-adq", "--unpack-unreachable=now")
+    git(repository.path, "prune-packed")
+    assert repository.objects.raw(later) != before
+    with pytest.raises(KeyError):
+        repository.objects.raw(bytes(20))
+
+
+# A push that is not taken yet
+
+
+def test_sizes_are_looked_at_before_anything_is_read(repository: Repository, tmp_path: Path) -> None:
+    known = bytes.fromhex(repository.write("blob", b"known"))
+    other = Repository(tmp_path / "other")
+    small = bytes.fromhex(other.write("blob", b"small"))
+    large = bytes.fromhex(other.write("blob", bytes(MAX_BLOB + 1)))
+    objects = QuarantinedObjects(repository.path / ".git", other.path / ".git" / "objects")
+    try:
+        assert objects.brought(small)
+        assert not objects.brought(known)
+        assert (objects.blob(small), objects.blob(known)) == (b"small", b"known")
+        with pytest.raises(Error, match=f"{MAX_BLOB + 1} bytes; at most {MAX_BLOB - 1} are allowed"):
+            objects.blob(large)
+    finally:
+        objects.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason"),
+    [
+        ("commit", b"tree " + bytes(64 * 1024), "a commit of 65541 bytes; at most 65535 are allowed"),
+        ("tag", b"object x", "no tag may be pushed"),
+    ],
+)
+def test_what_is_no_part_of_a_branch(
+    repository: Repository, tmp_path: Path, kind: str, data: bytes, reason: str
+) -> None:
+    other = Repository(tmp_path / "other")
+    other.write(kind, data)
+    with pytest.raises(Error, match=reason):
+        QuarantinedObjects(repository.path / ".git", other.path / ".git" / "objects")
+
+
+def test_a_push_that_can_not_be_read(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "objects").mkdir()
+    with pytest.raises(Error, match="the push can't be read: fatal: "):
+        QuarantinedObjects(tmp_path, tmp_path / "objects")
+
+
+def test_what_history_has_had(repository: Repository) -> None:
+    first = repository.commit({"a": b"once"})
+    second = repository.commit({"a": b"now"}, first)
+    blob = bytes.fromhex(git(repository.path, "rev-parse", f"{first}:a"))
+    assert is_in_history(repository.path, second, blob)
+    assert not is_in_history(repository.path, second, bytes(20))

@@ -1,0 +1,117 @@
+"""A repository made, opened and given another key, also where something is in the way."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver.audit.verify import verify
+from jobserver.errors import Code, Error
+from jobserver.store import rotate as rotation
+from jobserver.store.remote import Remote
+from jobserver.store.repo import StateRepo
+from jobserver.store.rotate import rotate, settle
+from jobserver.store.signing import SigningKey
+from tests.site import ADMIN, START, TEMPLATES, Site, c
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+def create(path: Path) -> StateRepo:
+    return StateRepo.create(path, path.with_name("key"), "jobs.example", TEMPLATES, START)
+
+
+def test_what_is_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="not a git repository; `jobserver init` makes one"):
+        StateRepo(tmp_path, tmp_path / "key", "jobs.example", TEMPLATES)
+    (tmp_path / "thesis.tex").touch()
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file"):
+        with pytest.raises(Error, match="holds something else"):
+            create(path)
+
+
+def test_a_git_at_work_there_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "state.git"
+    subprocess.run(["git", "init", "-q", "--bare", path], check=True)
+    (path / "config.lock").touch()
+    with pytest.raises(Error, match="another git process is at work there") as refused:
+        create(path)
+    assert refused.value.code is Code.UNAVAILABLE
+    os.utime(path / "config.lock", (time.time() - 60, time.time() - 60))
+    create(path).close()
+
+
+def test_made_again_it_goes_on(tmp_path: Path) -> None:
+    create(tmp_path / "state.git").close()
+    (tmp_path / "state.git" / "a-link").symlink_to("nowhere")
+    again = create(tmp_path / "state.git")
+    assert not again.found("main", "main", START)
+    again.close()
+
+
+def test_a_first_backend_hears_of_the_keys_that_main_knows(site: Site) -> None:
+    (site.path / "refs" / "heads" / "main").unlink()
+    assert site.repo._signers() == site.repo.writer.keys.current().allowed_signer.encode()
+
+
+def test_only_a_key_that_signed_can_be_revoked(site: Site) -> None:
+    first = site.repo.writer.keys.current().fingerprint
+    with pytest.raises(Error, match="allowed_signers names no key SHA256:x") as refused:
+        rotate(site.repo, site.clock(), "SHA256:x")
+    assert refused.value.code is Code.NOT_FOUND
+    second = rotate(site.repo, site.clock())
+    with pytest.raises(Error, match="has ended already; --at ends it earlier") as refused:
+        rotate(site.repo, site.clock(), first)
+    assert refused.value.code is Code.CONFLICT
+    assert rotate(site.repo, site.clock(), first, START + timedelta(days=1)) == second  # an old one: no new key begins
+    assert site.repo.writer.keys.current().fingerprint == second
+    site.do(ADMIN, c.AddUser("dora"))
+    assert not verify(site.path).problems
+
+
+def test_a_key_that_main_never_heard_of_is_dropped(site: Site) -> None:
+    """As a rotation leaves it that was stopped before main was told."""
+    first = site.repo.writer.keys.current().fingerprint
+    beside = rotation._beside(site.key)
+    SigningKey.create(beside, "jobserver")
+    settle(site.repo, site.clock())
+    assert not beside.exists()
+    assert site.repo.writer.keys.current().fingerprint == first
+
+
+@pytest.mark.parametrize("url", ["", "https://", "ftp://host/x", "https://github.com"])
+def test_what_is_no_repository_to_host_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Error, match="expected the URL of a git repository"):
+        Remote(tmp_path, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://host/x", "https://host/x"),
+        ("https://a:b@host:8/x", "https://host:8/x"),
+        ("https://a@host/x", "https://host/x"),
+        ("ssh://git@host/x", "ssh://git@host/x"),
+        ("/srv/x", "/srv/x"),
+    ],
+)
+def test_credentials_are_shown_to_nobody(tmp_path: Path, url: str, shown: str) -> None:
+    assert Remote(tmp_path, url).url == shown
+
+
+def test_what_a_host_says_of_a_failure(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "here"], check=True)
+    remote = Remote(tmp_path / "here", str(tmp_path / "nothing"))
+    with pytest.raises(Error, match="does not appear to be a git repository"):
+        remote.tips()

@@ -1,0 +1,86 @@
+"""A working copy judged before it is pushed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Error
+from jobserver.store.worktree import branch_of, check_worktree, top_of
+from tests.e2e.harness import git
+from tests.site import Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.gate.close()
+    made.repo.close()
+
+
+@pytest.fixture
+def clone(site: Site, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", str(site.path), "clone")
+    return tmp_path / "clone"
+
+
+def faults(clone: Path) -> list[str]:
+    return [str(fault) for fault in check_worktree(clone, "main")[1]]
+
+
+def test_where_a_working_copy_is(clone: Path, tmp_path: Path) -> None:
+    assert top_of(clone / "users") == clone.resolve()
+    assert top_of(tmp_path) is None
+    assert branch_of(clone) == "main"
+    git(clone, "checkout", "-q", "-b", "feature")
+    with pytest.raises(Error, match="is on feature, which is no branch of a state repository"):
+        branch_of(clone)
+    git(clone, "checkout", "-q", "-b", "backends/tpp")
+    assert branch_of(clone) == "backends/tpp"
+
+
+def test_a_sound_one(clone: Path) -> None:
+    count, found = check_worktree(clone, "main")
+    assert (count, found) == (len(git(clone, "ls-files").splitlines()), [])
+
+
+def test_files_that_are_none(clone: Path) -> None:
+    (clone / "users" / "bob.yaml").unlink()
+    (clone / "users" / "dora.yaml").symlink_to("alice.yaml")
+    (clone / "module").mkdir()
+    git(clone / "module", "init", "-q")
+    git(clone / "module", "commit", "-q", "--allow-empty", "-m", "x")
+    git(clone, "add", "module")
+    found = faults(clone)
+    assert "users/dora.yaml: expected a file" in found
+    assert "users/dora.yaml: is a symbolic link: expected a file" in found
+    assert "module: is a submodule: expected a file" in found
+
+
+def test_each_commit_that_is_not_pushed_is_judged(clone: Path) -> None:
+    user = clone / "users" / "bob.yaml"
+    good = user.read_text()
+    user.write_text(good + "what: 1\n")
+    git(clone, "commit", "-qam", "broken\n\nEvent: user.added")
+    sha = git(clone, "rev-parse", "--short=10", "HEAD")
+    user.write_text(good)
+    git(clone, "commit", "-qam", "mended")
+    (clone / "allowed_signers").write_text("me")
+    found = faults(clone)
+    assert f"{sha}: the trailer Event: is the server's to write" in found
+    assert any(one.startswith(f"{sha} users/bob.yaml:") and "unknown key" in one for one in found)
+    assert "allowed_signers: is the server's to write" in found
+
+
+def test_without_an_upstream_the_files_alone_are_judged(clone: Path) -> None:
+    git(clone, "checkout", "-q", "-b", "mine")
+    (clone / "allowed_signers").write_text("me")
+    assert faults(clone) == []
+
+
+def test_what_git_can_not_add(clone: Path) -> None:
+    (clone / "plain").mkdir()
+    git(clone / "plain", "init", "-q")  # a repository without a commit
+    with pytest.raises(Error, match="plain"):
+        check_worktree(clone, "main")

@@ -1,0 +1,69 @@
+"""Small packs joined beside the writer, when nobody else takes packs away."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.store import joiner
+from jobserver.store.joiner import Joiner, maintaining
+from jobserver.store.packs import BLOB, Pack
+from tests.e2e.harness import until
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path], check=True)
+    return tmp_path / "objects" / "pack"
+
+
+@pytest.fixture
+def joining(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Joiner]:
+    monkeypatch.setattr(joiner, "_AT", 3)
+    made = Joiner(folder, folder / "lock")
+    yield made
+    made.close()
+
+
+def add(joining: Joiner, folder: Path, *texts: str) -> None:
+    for text in texts:
+        pack = Pack()
+        pack.add(BLOB, text.encode())
+        joining.add(pack.save(folder, keep=False))
+
+
+def count(folder: Path) -> int:
+    return len(list(folder.glob("*.pack")))
+
+
+def test_it_waits_for_enough_of_them(joining: Joiner, folder: Path) -> None:
+    add(joining, folder, "a", "b")
+    assert count(folder) == 2
+    add(joining, folder, "c")
+    until(lambda: count(folder) == 1)
+    add(joining, folder, "d", "e", "f")
+    until(lambda: count(folder) == 2)
+
+
+def test_while_maintenance_is_at_work_they_stay(joining: Joiner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def watched(path: Path, wait: bool) -> object:
+        asked.set()
+        return maintaining(path, wait)
+
+    monkeypatch.setattr(joiner, "maintaining", watched)
+    with maintaining(folder / "lock") as ours:
+        assert ours
+        with maintaining(folder / "lock", wait=False) as other:
+            assert not other
+        add(joining, folder, "a", "b", "c")
+        assert asked.wait(30)
+        joining.close()
+        assert count(folder) == 3
+
+
+def test_one_that_was_never_needed_closes() -> None:
+    Joiner(Path(), Path()).close()

@@ -1,0 +1,110 @@
+"""Branch tips as git leaves them, and moves that others are in the way of."""
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Code, Error
+from jobserver.store import refs as module
+from jobserver.store.authority import Unconfirmed
+from jobserver.store.refs import Refs
+
+ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "refs" / "heads" / "backends").mkdir(parents=True)
+    (tmp_path / "packed-refs").write_text(
+        f"# pack-refs with: peeled fully-peeled sorted\n{ONE} refs/heads/backends/tpp\n{ONE} refs/heads/main\n"
+        f"{TWO} refs/tags/v1\n^{THREE}\n"
+    )
+    return tmp_path
+
+
+def test_tips_are_loose_or_packed(root: Path) -> None:
+    refs = Refs(root)
+    assert refs.branches() == {"backends/tpp": ONE, "main": ONE}
+    (root / "refs" / "heads" / "main").write_text(TWO + "\n")
+    (root / "refs" / "heads" / "audit").write_text("half\n")
+    (root / "refs" / "heads" / "main.lock").write_text(THREE + "\n")
+    assert refs.branches() == {"backends/tpp": ONE, "main": TWO}
+    assert refs.tip("audit") is None
+    assert refs.tip("backends") is None  # a folder
+    assert refs.tip("main/below") is None
+    (root / "packed-refs").unlink()
+    assert refs.branches() == {"main": TWO}
+
+
+def test_a_tip_that_is_packed_between_two_looks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = Refs(root)
+    looks: list[dict[str, str]] = [{}, {"main": TWO}]
+    monkeypatch.setattr(refs, "_packed", lambda: looks.pop(0))
+    assert refs.tip("main") == TWO
+
+
+def test_what_a_reader_is_told_is_synced_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(module, "sync_folder", synced.append)
+    refs, heads = Refs(root), root / "refs" / "heads"
+    (heads / "main").write_text(TWO)
+    assert [refs.durable_tip("main"), refs.durable_tip("main")] == [TWO, TWO]
+    assert synced == [heads]
+    assert refs.durable_tip("audit") is None
+    (heads / "backends").rmdir()
+    assert refs.durable_tip("backends/tpp") == ONE  # packed, and nothing here to sync
+    assert synced == [heads]
+
+
+def test_a_move_is_a_compare_and_swap(root: Path) -> None:
+    refs = Refs(root)
+    assert not refs.move("main", TWO, THREE)
+    assert refs.move("main", ONE, TWO)
+    assert not refs.move("main", None, THREE)
+    assert refs.move("backends/new", None, ONE)
+    assert refs.branches() == {"backends/new": ONE, "backends/tpp": ONE, "main": TWO}
+    assert not list(root.rglob("*.lock"))
+
+
+def test_a_lock_of_another_process_is_waited_for_a_little(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs, lock = Refs(root), root / "refs" / "heads" / "main.lock"
+    lock.touch()
+    with pytest.raises(Error, match="another process holds the lock") as refused:
+        refs.move("main", ONE, TWO)
+    assert refused.value.code is Code.UNAVAILABLE
+    monkeypatch.setattr(time, "sleep", lambda seconds: lock.unlink())
+    assert refs.move("main", ONE, TWO)
+
+
+def test_a_stale_lock_is_taken_over(root: Path) -> None:
+    refs, lock = Refs(root), root / "refs" / "heads" / "main.lock"
+    lock.touch()
+    os.utime(lock, (time.time() - 60, time.time() - 60))
+    assert refs.move("main", ONE, TWO)
+
+
+def refusing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os if name == "fsync" else module, name, refused)
+
+
+def test_a_disk_that_refuses_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = Refs(root)
+    refusing("fsync", monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        refs.move("main", ONE, TWO)
+    assert refs.tip("main") == ONE
+    assert not list(root.rglob("*.lock"))
+
+
+def test_a_disk_that_does_not_confirm_is_no_reason_to_try_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = Refs(root)
+    refusing("sync_folder", monkeypatch)
+    with pytest.raises(Unconfirmed, match="No space left"):
+        refs.move("main", ONE, TWO)
+    assert refs.tip("main") == TWO
