@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals.update(asset=assets.url, words=words)
+        self._env.globals.update(asset=assets.url, words=words, badge=badge)
         self._env.filters.update(when=when, clock=words.clock, diff=source.diff)
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
@@ -71,5 +72,14 @@ def when(at: datetime | int | None, now: datetime, none: str = "–") -> Markup:
     if at is None:
         return Markup.escape(none)
     at = at.astimezone(UTC)
-    exact = f"{at:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact, words.ago(at, now))
+    exact = at.isoformat(" ", "seconds").removesuffix("+00:00")
+    # Digits and words of ours: nothing in it has to be escaped.
+    return Markup(f'<time datetime="{at.isoformat()}" title="{exact} UTC">{words.ago(at, now)}</time>')
+
+
+@lru_cache(maxsize=256)
+def badge(status: str, count: int | None = None) -> Markup:
+    """A status as a sign and a word, or ``count`` of it; kept, because lists are full of the same few."""
+    word = words.said(status) if count is None else f"{count} {words.said(status).lower()}"
+    sign = Markup('<span class="sign" aria-hidden="true">{}</span>').format(words.SIGNS.get(status, "…"))
+    return Markup('<span class="badge {}">{} {}</span>').format(status, sign, word)

@@ -7,32 +7,10 @@ import pytest
 from jobserver.web.pages import words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-CODES = [
-    "created",
-    "initiated",
-    "paused",
-    "waiting_db_maintenance",
-    "waiting_on_dependencies",
-    "waiting_on_workers",
-    "waiting_on_db_workers",
-    "waiting_on_reboot",
-    "waiting_on_new_task",
-    "preparing",
-    "prepared",
-    "executing",
-    "executed",
-    "finalizing",
-    "finalized",
-    "succeeded",
-    "dependency_failed",
-    "nonzero_exit",
-    "cancelled_by_user",
-    "unmatched_patterns",
-    "internal_error",
-    "killed_by_admin",
-    "stale_codelists",
-    "job_error",
-]
+CODES = ["created", "initiated", "paused", "waiting_db_maintenance", "waiting_on_dependencies", "waiting_on_workers",
+         "waiting_on_db_workers", "waiting_on_reboot", "waiting_on_new_task", "preparing", "prepared", "executing",
+         "executed", "finalizing", "finalized", "succeeded", "dependency_failed", "nonzero_exit", "cancelled_by_user",
+         "unmatched_patterns", "internal_error", "killed_by_admin", "stale_codelists", "job_error"]  # fmt: skip
 FAILURES = CODES[CODES.index("succeeded") + 1 :]
 
 
