@@ -106,6 +106,17 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     inspect(root, "job-audit")
 
 
+def test_a_printed_record_has_every_change(site: Site, root: Page) -> None:
+    root.goto(f"{site.url}/plain/audit/")
+    change = root.locator("pre.diff").first
+    expect(change).to_be_hidden()
+    root.emulate_media(media="print")
+    expect(change).to_be_visible()
+    expect(root.locator(".audit .print-only").first).to_contain_text("UTC")
+    expect(root.locator("header.top")).to_be_hidden()
+    root.emulate_media(media="screen")
+
+
 def test_chosen_boxes_stay_while_the_page_follows(site: Site, root: Page) -> None:
     identifier = site.ask("report", backend="emis")
     with site.client("emis") as emis:
