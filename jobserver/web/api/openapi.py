@@ -15,6 +15,7 @@ _MAYBE_TIME: _Schema = {**_TIME, "type": ["string", "null"]}
 _TEXTS: _Schema = {"type": "array", "items": _TEXT}
 _ACTION: _Schema = {"type": "string", "pattern": f"^{names.ACTION}$"}
 _ID: _Schema = {"type": "string", "pattern": f"^{names.REQUEST_ID}$"}
+_BINARY: _Schema = {"type": "string", "format": "binary"}
 _MAYBE_TEXT: _Schema = {"type": ["string", "null"]}
 
 
@@ -249,7 +250,7 @@ def _paths() -> _Schema:
                 parameters=[_BACKEND_USER],
                 requestBody={
                     "required": True,
-                    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+                    "content": {f"application/{kind}": {"schema": _BINARY} for kind in ("octet-stream", "zip")},
                 },
             ),
         },
