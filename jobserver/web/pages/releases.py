@@ -14,7 +14,7 @@ from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import Releases as Service
 from jobserver.store.releases import Kept
-from jobserver.web.pages.site import Look, Site, text
+from jobserver.web.pages.site import Look, Site, Stand, text
 
 _PAGE = 50
 _FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -95,6 +95,11 @@ class Releases:
 
 def may_see(look: Look, workspace: Workspace) -> bool:
     return any(look.may(permission, workspace.project) for permission in SEE_RELEASES)
+
+
+def has_tab(stand: Stand, look: Look, workspace: Workspace | None) -> bool:
+    """Whether this workspace's pages lead to its releases."""
+    return stand.releases is not None and workspace is not None and may_see(look, workspace)
 
 
 def _attachment(name: str) -> str:

@@ -9,6 +9,7 @@ from jobserver.errors import not_found
 from jobserver.index import pages
 from jobserver.index.pages import Cube, Filter
 from jobserver.web.pages import words
+from jobserver.web.pages.releases import has_tab
 from jobserver.web.pages.site import Look, Site, redirect, text
 
 _PAGE = 25
@@ -84,6 +85,7 @@ class Work:
             "log.html",
             title=f"Event log of {workspace}" if workspace else "Event log",
             workspace=known,
+            has_releases=has_tab(self._stand, look, known),
             address=f"/{workspace}/logs/" if workspace else "/jobs/",
             rows=rows[:_PAGE],
             chosen=chosen,

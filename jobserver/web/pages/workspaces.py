@@ -19,7 +19,7 @@ from jobserver.service.studies.base import Study
 from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import picture
 from jobserver.web.pages.preview import Preview, would_run
-from jobserver.web.pages.releases import may_see
+from jobserver.web.pages.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _MOST_BRANCHES = 2000
@@ -142,7 +142,7 @@ class Workspaces:
             picture=picture(needs, {action: _status(latest, action) for action in needs}) if needs else None,
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
-            has_releases=self._stand.releases is not None and may_see(look, workspace),
+            has_releases=has_tab(self._stand, look, workspace),
             chosen=chosen,
             preview=self._preview(name, chosen, study, backend) if study and chosen else None,
             yaml=source.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -213,7 +213,12 @@ class Workspaces:
         paths = [names.main_path(Kind.WORKSPACE, name)]
         found = history.entries(self._stand.repo, names.MAIN, paths)
         return self._site.page(
-            look, "audit_workspace.html", title=f"Audit of {name}", workspace=workspace, entries=found
+            look,
+            "audit_workspace.html",
+            title=f"Audit of {name}",
+            workspace=workspace,
+            entries=found,
+            has_releases=has_tab(self._stand, look, workspace),
         )
 
 
