@@ -90,7 +90,10 @@ class Writer:
 
     def _lead(self) -> None:
         if self.authority is not None:
-            self.authority.pace(self._waiting)
+            try:
+                self.authority.pace(self._waiting)
+            except Exception:  # noqa: BLE001 - it is about fairness only, and others wait for this thread
+                _log.exception("the next batch does not wait for its turn")
         with self._guard:
             batch, self._queue = self._queue, []
         try:
