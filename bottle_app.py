@@ -4,7 +4,7 @@
 than there are waiting polls (web.app.Parts.max_held).
 """
 
-from jobserver.bootstrap import serve
 from jobserver.config import Settings
+from jobserver.serving import serve
 
 app = serve(Settings.from_env()).wsgi

@@ -1,7 +1,9 @@
-"""The only wiring: settings in, connected parts out. Entry points and integration tests start here."""
+"""The wiring of a command: settings in, connected parts out. Entry points and integration tests start here.
+
+That of a serving process is `serving`, so that a command need not wait for what only a server uses.
+"""
 
 import contextlib
-import os
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -10,41 +12,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jobserver import __version__
 from jobserver.config import Settings
 from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Error, conflict, invalid
 from jobserver.index.build import Progress
-from jobserver.index.follow import Index, rebuild
-from jobserver.index.query import has_unmoved
+from jobserver.index.follow import rebuild
 from jobserver.index.status import BranchStatus, look
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
-from jobserver.service.github_login import GitHubLogin
 from jobserver.service.hosted import Hosted
-from jobserver.service.live import Live
-from jobserver.service.membership import Membership
-from jobserver.service.notify.mail import Mailer, mailer
-from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
-from jobserver.service.pushes import PushSocket, verdict
+from jobserver.service.pushes import verdict
 from jobserver.service.receive import Receiver
-from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
-from jobserver.service.upkeep import Upkeep
 from jobserver.store import hooks
 from jobserver.store.git import check_git
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
-from jobserver.store.watch import Watch
-from jobserver.web.app import Pages, Parts, make_app
-from jobserver.web.pages.invitations import InvitationLinks
-from jobserver.web.pages.sessions import Sessions
 
 Clock = Callable[[], datetime]
 
@@ -77,30 +66,6 @@ class App:
         self.repo.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What a serving process works with: an `App` with its index, behind a WSGI application."""
-
-    app: App
-    index: Index
-    follow_up: FollowUp
-    pushes: PushSocket
-    watch: Watch
-    upkeep: Upkeep
-    wsgi: Callable[..., Any]
-    notifier: Notifier | None = None
-
-    def close(self) -> None:
-        if self.notifier is not None:
-            self.notifier.close()
-        self.upkeep.close()
-        self.watch.close()
-        self.pushes.close()
-        self.follow_up.close()
-        self.index.close()
-        self.app.close()
-
-
 def connect(settings: Settings, clock: Clock = now) -> App:
     """Opens STATE_REPO, and looks at STATE_REMOTE. Raises `Error` (invalid) if it is none or its key can't be used.
 
@@ -124,93 +89,6 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
     return hosted
 
 
-def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
-    """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
-    check_git()
-    _report_errors(settings)
-    sending = make_mailer(settings)
-    app = connect(settings, clock)
-    index: Index | None = None
-    try:
-        hosted = app.hosted
-        if hosted is None or hosted.down_since is None:
-            ensure_admins(app)
-        index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
-        app.repo.writer.listen(index.note, index.moved)
-        index.refresh()
-        index.start()
-        follow_up = FollowUp(app.repo, app.gate, _unmoved(index))
-        install_hooks(settings)
-
-        def moved() -> None:
-            index.moved()
-            follow_up.moved()
-
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
-        pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
-        follow_up.start()
-        upkeep = Upkeep(app.repo)
-        upkeep.start()
-        if hosted is not None:
-            hosted.start(settings.state_remote_poll_seconds)
-        releases = _releases(app, clock)
-        private = PrivateStore(settings.private_store)
-        notifier: Notifier | None = None
-        if sending is not None:
-            links = InvitationLinks(settings.secret_key, settings.base_url)
-            notifier = Notifier(app.repo, private, sending, settings.base_url, clock, links.url)
-            index.tell(notifier.moved)
-            notifier.start()
-        identity = None
-        if settings.social_auth_github_key:
-            identity = GitHubLogin(
-                settings.social_auth_github_key,
-                settings.social_auth_github_secret,
-                settings.github_org,
-                settings.github_token,
-            )
-        parts = Parts(
-            app.repo,
-            index,
-            app.gate,
-            app.requests,
-            Live(clock, private),
-            settings.base_url,
-            settings.backends,
-            environment=os.environ,
-            strayed=lambda: follow_up.strayed,
-            hosted=hosted,
-            webhook_secret=settings.state_remote_webhook_secret,
-            releases=releases,
-            pages=Pages(
-                settings.secret_key,
-                private,
-                app.studies,
-                clock,
-                settings.public_read,
-                settings.trusted_proxies,
-                identity,
-                Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
-                sends_email=sending is not None,
-            ),
-        )
-        watch = Watch(settings.state_repo, moved)
-        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
-    except BaseException:
-        if index is not None:
-            index.close()
-        app.close()
-        raise
-
-
-def _unmoved(index: Index) -> Callable[[str], bool]:
-    def ask(branch: str) -> bool:
-        with index.view() as sql:
-            return has_unmoved(sql, branch)
-
-    return ask
-
-
 def release_store(settings: Settings) -> ReleaseStore | None:
     """None if RELEASE_STORAGE is not set. Raises `Error` (invalid) if it is no place to keep files."""
     folder = settings.release_storage
@@ -220,24 +98,6 @@ def release_store(settings: Settings) -> ReleaseStore | None:
     if resolved == repository or repository in resolved.parents:
         raise invalid("expected a folder outside of STATE_REPO", "RELEASE_STORAGE")
     return ReleaseStore(folder)
-
-
-def _releases(app: App, clock: Clock) -> Releases | None:
-    """With what an earlier process left settled, as far as that can be done now."""
-    store = release_store(app.settings)
-    if store is None:
-        return None
-    releases = Releases(store, app.repo, app.gate, clock)
-    releases.settle()
-    return releases
-
-
-def _report_errors(settings: Settings) -> None:
-    """To Sentry, if SENTRY_DSN is set; or else its library is not even loaded. Raises `Error` (invalid)."""
-    if settings.sentry_dsn:
-        from jobserver.service import sentry
-
-        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
 
 
 def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]:
@@ -266,13 +126,10 @@ def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str
     return old, new
 
 
-def make_mailer(settings: Settings) -> Mailer | None:
-    """None if EMAIL_BACKEND is not set. Raises `Error` (invalid)."""
-    return mailer(settings.email_backend, settings.mailgun_api_key, settings.sender, settings.mailgun_url)
-
-
 def login_token(settings: Settings, username: str) -> str:
     """What a one-time log-in link ends in."""
+    from jobserver.web.pages.sessions import Sessions
+
     private = PrivateStore(settings.private_store)
     try:
         return Sessions(settings.secret_key, private, now, settings.is_https).link(username)

@@ -17,6 +17,7 @@ FLOORS = [
     {"web"},
     {"config"},
     {"bootstrap"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 ]

@@ -3,6 +3,7 @@
 0 done; 1 refused or failed; 2 usage; 3 a bug, whose traceback goes to a file that the line names.
 """
 
+import importlib
 import sys
 import tempfile
 import traceback
@@ -10,38 +11,46 @@ from pathlib import Path
 
 import click
 
-from jobserver.cli.admin import backend, init, user, workspace
-from jobserver.cli.audit import audit, key
-from jobserver.cli.demo import demo
-from jobserver.cli.jobs import cancel, check, request, status
-from jobserver.cli.operate import index, judge_push, maintain, sendtestemail
-from jobserver.cli.projects import org, project
-from jobserver.cli.remote import remote
-from jobserver.cli.run import runner
-from jobserver.cli.serve import serve
+from jobserver import __version__
 from jobserver.errors import Error
 
+# Where each command is. Only the one that is asked for is imported: the server's parts alone take half a second.
+COMMANDS = {
+    "admin": ("init", "backend", "user", "workspace"),
+    "projects": ("org", "project"),
+    "jobs": ("request", "cancel", "status", "check"),
+    "serve": ("serve",),
+    "run": ("runner",),
+    "demo": ("demo",),
+    "operate": ("index", "maintain", "sendtestemail", "judge-push"),
+    "audit": ("audit", "key"),
+    "remote": ("remote",),
+}
+_MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="jobserver")
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = importlib.import_module(f"jobserver.cli.{_MODULES[cmd_name]}")
+        found: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
 def cli() -> None:
     """Jobs for secure environments, recorded as signed commits in a git repository."""
-
-
-COMMANDS = (
-    *(init, backend, user, org, project, workspace),
-    *(request, cancel, status, check),
-    *(serve, runner, demo, index, maintain, sendtestemail, judge_push),
-    *(audit, key, remote),
-)
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:
     try:
         # A command that ends by click's Exit has its code returned here, as does --help (0).
-        code = cli(standalone_mode=False)
+        code = cli(prog_name="jobserver", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(1)

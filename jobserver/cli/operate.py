@@ -11,7 +11,6 @@ from jobserver.cli.admin import connected
 from jobserver.cli.progress import reading
 from jobserver.config import Settings
 from jobserver.errors import invalid
-from jobserver.service.notify.mail import Mail
 from jobserver.service.private import check_email
 
 
@@ -62,8 +61,11 @@ def maintain() -> None:
 @click.argument("address")
 def sendtestemail(address: str) -> None:
     """Send one email, to see whether EMAIL_BACKEND works."""
+    from jobserver import serving
+    from jobserver.service.notify.mail import Mail
+
     settings = Settings.from_env()
-    mailer = bootstrap.make_mailer(settings)
+    mailer = serving.make_mailer(settings)
     if mailer is None:
         raise invalid("is not set: no email is sent", "EMAIL_BACKEND")
     body = f"This is a test. {settings.base_url} can send email.\n"

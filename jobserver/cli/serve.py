@@ -47,7 +47,7 @@ class _Server(MPServer):
 
 def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int]) -> Any:
     """In the serving process: the application, tied to the life of the process that started it."""
-    from jobserver import bootstrap
+    from jobserver import serving
     from jobserver.cli.progress import reading
     from jobserver.web.gateway import Gateway
 
@@ -58,7 +58,7 @@ def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int])
     gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each look for them holds everybody up
     try:
         with reading() as progress:
-            server = bootstrap.serve(settings, progress=progress)
+            server = serving.serve(settings, progress=progress)
     except Error as error:
         click.echo(f"jobserver: {error}", err=True)
         os._exit(1)

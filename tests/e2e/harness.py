@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from jobserver.store.signing import SigningKey
+from tests.e2e import zygote
 
 STUDY = """\
 version: "4.0"
@@ -141,14 +142,7 @@ class Site:
         return study
 
     def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "jobserver", *arguments],
-            env={**self.env, **env},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return zygote.command(arguments, {**self.env, **env}, self.folder)
 
     def run(self, *arguments: str, **env: str) -> str:
         """The last line that the command prints."""

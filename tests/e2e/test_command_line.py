@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import bare
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,12 +45,8 @@ def settings(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(settings: dict[str, str], tmp_path: Path) -> Run:
-    root = Path(__file__).parents[2]
-
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "jobserver", *arguments]
-        environment = settings | {"PYTHONPATH": str(root)}
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = zygote.command(arguments, settings, tmp_path)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done

@@ -1,12 +1,12 @@
 """`jobserver check` in a working copy says what a push of it would say."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git
 
 
@@ -25,11 +25,7 @@ def clone(site: Site, tmp_path: Path) -> Path:
 
 def check(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """With no setting at all, as on a hosted repository's CI."""
-    return subprocess.run(
-        [sys.executable, "-m", "jobserver", "check", *arguments],
-        cwd=clone, capture_output=True, text=True, check=False,
-        env=bare(),
-    )  # fmt: skip
+    return zygote.command(["check", *arguments], bare(), clone)
 
 
 def test_a_sound_copy(clone: Path) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from jobserver import bootstrap
+from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.errors import Code, Error
 from jobserver.service.github_login import GitHubLogin
@@ -138,7 +138,7 @@ def test_membership_is_asked_again_after_ten_minutes_and_never_waited_for() -> N
 
 
 def test_the_whole_way_through_the_pages(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "GitHubLogin", functools.partial(GitHubLogin, url=github.url))
+    monkeypatch.setattr(serving, "GitHubLogin", functools.partial(GitHubLogin, url=github.url))
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -151,7 +151,7 @@ def test_the_whole_way_through_the_pages(github: GitHub, tmp_path: Path, monkeyp
         github_token="token-of-server",
     )
     bootstrap.create(settings).close()
-    server = bootstrap.serve(settings)
+    server = serving.serve(settings)
     try:
         transport = httpx.WSGITransport(app=server.wsgi)
         with httpx.Client(transport=transport, base_url="http://jobs.example") as browser:

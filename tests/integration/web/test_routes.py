@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver import bootstrap
+from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import names
 
@@ -21,7 +21,7 @@ def rules(tmp_path: Path) -> Iterator[list[str]]:
         admin_users=("root",),
     )
     bootstrap.create(settings).close()
-    server = bootstrap.serve(settings)
+    server = serving.serve(settings)
     try:
         yield [route.rule for route in server.wsgi.routes]  # type: ignore[attr-defined]
     finally:

@@ -1,0 +1,162 @@
+"""The wiring of a serving process: on top of a command's (`bootstrap`), the index, the upkeep and the web."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobserver import __version__
+from jobserver.bootstrap import App, Clock, connect, ensure_admins, install_hooks, local_actor, now, release_store
+from jobserver.config import Settings
+from jobserver.index.build import Progress
+from jobserver.index.follow import Index
+from jobserver.index.query import has_unmoved
+from jobserver.service.follow_up import FollowUp
+from jobserver.service.github_login import GitHubLogin
+from jobserver.service.live import Live
+from jobserver.service.membership import Membership
+from jobserver.service.notify.mail import Mailer, mailer
+from jobserver.service.notify.notifier import Notifier
+from jobserver.service.private import PrivateStore
+from jobserver.service.pushes import PushSocket
+from jobserver.service.receive import Receiver
+from jobserver.service.releases.upload import Releases
+from jobserver.service.upkeep import Upkeep
+from jobserver.store.git import check_git
+from jobserver.store.watch import Watch
+from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.pages.invitations import InvitationLinks
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a serving process works with: an `App` with its index, behind a WSGI application."""
+
+    app: App
+    index: Index
+    follow_up: FollowUp
+    pushes: PushSocket
+    watch: Watch
+    upkeep: Upkeep
+    wsgi: Callable[..., Any]
+    notifier: Notifier | None = None
+
+    def close(self) -> None:
+        if self.notifier is not None:
+            self.notifier.close()
+        self.upkeep.close()
+        self.watch.close()
+        self.pushes.close()
+        self.follow_up.close()
+        self.index.close()
+        self.app.close()
+
+
+def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda branch, count: None) -> Server:
+    """Opens STATE_REPO for a serving process, index up to date, ADMIN_USERS committed. Raises as `connect`."""
+    check_git()
+    _report_errors(settings)
+    sending = make_mailer(settings)
+    app = connect(settings, clock)
+    index: Index | None = None
+    try:
+        hosted = app.hosted
+        if hosted is None or hosted.down_since is None:
+            ensure_admins(app)
+        index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
+        app.repo.writer.listen(index.note, index.moved)
+        index.refresh()
+        index.start()
+        follow_up = FollowUp(app.repo, app.gate, _unmoved(index))
+        install_hooks(settings)
+
+        def moved() -> None:
+            index.moved()
+            follow_up.moved()
+
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
+        pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
+        follow_up.start()
+        upkeep = Upkeep(app.repo)
+        upkeep.start()
+        if hosted is not None:
+            hosted.start(settings.state_remote_poll_seconds)
+        releases = _releases(app, clock)
+        private = PrivateStore(settings.private_store)
+        notifier: Notifier | None = None
+        if sending is not None:
+            links = InvitationLinks(settings.secret_key, settings.base_url)
+            notifier = Notifier(app.repo, private, sending, settings.base_url, clock, links.url)
+            index.tell(notifier.moved)
+            notifier.start()
+        identity = None
+        if settings.social_auth_github_key:
+            identity = GitHubLogin(
+                settings.social_auth_github_key,
+                settings.social_auth_github_secret,
+                settings.github_org,
+                settings.github_token,
+            )
+        parts = Parts(
+            app.repo,
+            index,
+            app.gate,
+            app.requests,
+            Live(clock, private),
+            settings.base_url,
+            settings.backends,
+            environment=os.environ,
+            strayed=lambda: follow_up.strayed,
+            hosted=hosted,
+            webhook_secret=settings.state_remote_webhook_secret,
+            releases=releases,
+            pages=Pages(
+                settings.secret_key,
+                private,
+                app.studies,
+                clock,
+                settings.public_read,
+                settings.trusted_proxies,
+                identity,
+                Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
+                sends_email=sending is not None,
+            ),
+        )
+        watch = Watch(settings.state_repo, moved)
+        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
+    except BaseException:
+        if index is not None:
+            index.close()
+        app.close()
+        raise
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    """None if EMAIL_BACKEND is not set. Raises `Error` (invalid)."""
+    return mailer(settings.email_backend, settings.mailgun_api_key, settings.sender, settings.mailgun_url)
+
+
+def _unmoved(index: Index) -> Callable[[str], bool]:
+    def ask(branch: str) -> bool:
+        with index.view() as sql:
+            return has_unmoved(sql, branch)
+
+    return ask
+
+
+def _releases(app: App, clock: Clock) -> Releases | None:
+    """With what an earlier process left settled, as far as that can be done now."""
+    store = release_store(app.settings)
+    if store is None:
+        return None
+    releases = Releases(store, app.repo, app.gate, clock)
+    releases.settle()
+    return releases
+
+
+def _report_errors(settings: Settings) -> None:
+    """To Sentry, if SENTRY_DSN is set; or else its library is not even loaded. Raises `Error` (invalid)."""
+    if settings.sentry_dsn:
+        from jobserver.service import sentry
+
+        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")

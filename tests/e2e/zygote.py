@@ -1,0 +1,135 @@
+"""Commands without the second that Python needs to import them: each is a fork of a process that has done so.
+
+What a test sees is the same as of `python -m jobserver`: a process of its own, with its own environment, folder, output
+and exit code. `make coverage` measures processes from their start, so there a command is started the long way.
+"""
+
+import array
+import atexit
+import functools
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from jobserver.cli.main import COMMANDS, main
+
+_ROOT = Path(__file__).parents[2]
+
+
+def command(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """`python -m jobserver` with ``arguments``, to its end."""
+    started = [sys.executable, "-m", "jobserver", *arguments]
+    if any(name.startswith("COVERAGE_") for name in os.environ):
+        environment = {**env, "PYTHONPATH": str(_ROOT)}
+        return subprocess.run(started, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _zygote().run({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}, out, err)
+        return subprocess.CompletedProcess(started, code, _text(out), _text(err))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
+
+
+@functools.cache
+def _zygote() -> "_Zygote":
+    return _Zygote()
+
+
+class _Zygote:
+    """The process to fork, as the one that asks sees it. It ends with whoever holds the other end of its input."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="jobserver-zygote-")
+        self._path = str(Path(self._folder.name) / "socket")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self._path)
+        listener.listen(64)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.zygote", str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            cwd=_ROOT,
+        )
+        listener.close()
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def run(self, task: Mapping[str, object], out: IO[bytes], err: IO[bytes]) -> int:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(self._path)
+            files = array.array("i", [out.fileno(), err.fileno()])
+            asking.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+            asking.sendall(json.dumps(task).encode())
+            asking.shutdown(socket.SHUT_WR)
+            return int(asking.makefile().read())
+
+
+def _serve(listener: socket.socket) -> list[str]:
+    """Returns in a fork that has become a command: its arguments. The process itself ends here."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for a command
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if listener not in ready:
+            raise SystemExit
+        asking, _ = listener.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            _, files, _, _ = socket.recv_fds(asking, 1, 2)
+            task = json.loads(asking.makefile().read())
+            child = os.fork()
+            if child == 0:
+                asking.close()
+                return _become(task, files)
+            _, status = os.waitpid(child, 0)
+            asking.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            os._exit(0)
+        asking.close()
+
+
+def _become(task: dict[str, object], files: list[int]) -> list[str]:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (files[0], 1), (files[1], 2)):
+        os.dup2(source, target)
+        os.close(source)
+    env, arguments = task["env"], task["arguments"]
+    assert isinstance(env, dict)
+    assert isinstance(arguments, list)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(str(task["cwd"]))
+    return arguments
+
+
+def _run(arguments: list[str]) -> None:
+    """Ends the process, without taking the interpreter apart: for a fork that is half a second of copied pages."""
+    sys.argv = ["jobserver", *arguments]
+    code: object = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    for name in COMMANDS:  # what takes long, before there are forks
+        importlib.import_module(f"jobserver.cli.{name}")
+    _run(_serve(socket.socket(fileno=int(sys.argv[1]))))
