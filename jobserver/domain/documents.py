@@ -16,6 +16,7 @@ from jobserver.domain.values import (
     JsonMap,
     Line,
     ProjectName,
+    Repo,
     RoleName,
     Slug,
     Text,
@@ -30,6 +31,7 @@ from jobserver.errors import Error, Fault, invalid
 
 D = TypeVar("D", bound="Document")
 
+MISSING = "required, and missing"
 MAX_BYTES = 64 * 1024
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 8 * 1024
@@ -99,7 +101,7 @@ class Workspace(Document):
     version: Version = 1
     name: WorkspaceName
     project: ProjectName | None = None
-    repo: Line
+    repo: Repo
     branch: Line
     db: Database
     created_by: Username
@@ -238,7 +240,7 @@ def invalid_values(error: ValidationError) -> Error:
 def reason(fault: Any) -> str:
     """pydantic's reason, shortened to what the person who edits the document can use."""
     if fault["type"] == "missing":
-        return "required, and missing"
+        return MISSING
     if fault["type"] == "string_pattern_mismatch":
         return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
     message = str(fault["msg"]).removeprefix("Value error, ")

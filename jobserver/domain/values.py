@@ -1,5 +1,6 @@
 """The values that documents are made of, and their common base: strict, frozen, nothing unknown."""
 
+import re
 from datetime import UTC, date, datetime
 from math import isfinite
 from typing import Annotated, Any, TypeAlias
@@ -33,6 +34,18 @@ def _day(text: str) -> str:
         is_day = False
     if not is_day:
         raise ValueError("expected a day such as 2026-11-23")
+    return text
+
+
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]+)+/?")
+
+
+def _repo(text: str) -> str:
+    """Whether a path leads out of STUDY_REPOS by a link is for whoever opens it to see."""
+    is_url = _URL.fullmatch(text) is not None
+    parts = text.partition("://")[2].split("/") if is_url else text.split("/")
+    if ".." in parts or not (is_url or (":" not in text and not text.startswith(("/", "-", "~")) and text.strip())):
+        raise ValueError("expected an https URL, or a path inside STUDY_REPOS")
     return text
 
 
@@ -78,6 +91,7 @@ Text: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_le
 Line: TypeAlias = Annotated[
     str, AfterValidator(clean), StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
+Repo: TypeAlias = Annotated[Line, AfterValidator(_repo)]
 Day: TypeAlias = Annotated[str, AfterValidator(_day)]
 JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
 RoleName: TypeAlias = Annotated[Role, BeforeValidator(lambda value: Role(value) if isinstance(value, str) else value)]

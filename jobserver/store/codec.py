@@ -1,5 +1,6 @@
 """Documents to canonical YAML and back; reading is strict and says every fault with its file, line and key."""
 
+import re
 import types
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +13,14 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from jobserver.domain import documents
 from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
 from jobserver.domain.values import Document
-from jobserver.errors import Fault, invalid
+from jobserver.errors import Error, Fault, invalid
 from jobserver.store import canonical
 from jobserver.store.yaml_nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
 
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
 
 
@@ -92,13 +94,15 @@ _EXPECTED = {
 class _Conversion:
     """Nodes to the values that the schema expects; remembers the line of every place."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, faults: list[Fault]) -> None:
         self.path = path
-        self.faults: list[Fault] = []
+        self.faults = faults
+        self.faulty: list[tuple[str | int, ...]] = []
         self.lines: dict[tuple[str | int, ...], int] = {}
 
     def fault(self, message: str, line: int, place: tuple[str | int, ...]) -> None:
         self.faults.append(Fault(message, self.path, line, ".".join(map(str, place))))
+        self.faulty.append(place)
 
     def value(self, node: Node, shape: _Shape, place: tuple[str | int, ...]) -> Any:
         self.lines[place] = node.line
@@ -156,8 +160,7 @@ def _typed(text: str, what: str) -> Any:
         return {"true": True, "false": False}.get(text)
     try:
         if what == "time":
-            moment = datetime.fromisoformat(text)
-            return moment.astimezone(UTC) if moment.utcoffset() is not None else None
+            return datetime.fromisoformat(text).astimezone(UTC) if _TIME.fullmatch(text) else None
         if what == "int":
             digits = text.removeprefix("-")
             return int(text) if digits.isdecimal() and digits.isascii() and len(digits) < 20 else None
@@ -167,26 +170,37 @@ def _typed(text: str, what: str) -> Any:
 
 
 def _strict(model: type[D], data: bytes, path: str) -> D:
-    node = read_nodes(data, path)
+    found: list[Fault] = []
+    try:
+        node = read_nodes(data, path, found=found)
+    except Error as error:
+        raise _refusal([*found, *error.faults]) from None
     if not isinstance(node, Mapping):
-        fault = Fault("expected a mapping, found " + ("nothing" if node is None else "something else"), path, 1)
-        raise invalid(str(fault), faults=[fault])
-    conversion = _Conversion(path)
+        what = "nothing" if node is None else "something else"
+        raise _refusal([*found, Fault(f"expected a mapping, found {what}", path, 1)])
+    conversion = _Conversion(path, found)
     value = conversion.value(node, _Shape("model", model=model), ())
-    if not conversion.faults:
-        try:
-            document = model.model_validate(value)
-            if "version" in value:  # the model fills it in, for documents that are made here
-                return document
-        except ValidationError as error:
-            for one in error.errors(include_url=False):
-                place = tuple(part for part in one["loc"] if part != "[key]")
-                known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
-                conversion.fault(documents.reason(one), conversion.lines[known], place)
-    if "version" not in value:
-        conversion.fault("required, and missing", node.line, ("version",))
-    faults = sorted(conversion.faults, key=lambda fault: fault.line)
-    raise invalid(str(faults[0]), faults=faults)
+    known = set(conversion.faulty)
+    if "version" not in value and ("version",) not in known:  # the model fills it in, for documents that are made here
+        conversion.fault(documents.MISSING, node.line, ("version",))
+    try:
+        document = model.model_validate(value)
+        if not found:
+            return document
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            place = tuple(part for part in one["loc"] if part != "[key]")
+            if any(place[:n] in known for n in range(len(place) + 1)):
+                continue  # its own fault is known
+            stands = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
+            conversion.fault(documents.reason(one), conversion.lines[stands], place)
+    raise _refusal(found)
+
+
+def _refusal(found: list[Fault]) -> Error:
+    # What is missing stands nowhere: it comes last, after what may have been meant for it.
+    faults = sorted(found, key=lambda fault: (fault.message == documents.MISSING, fault.line))
+    return invalid(str(faults[0]), faults=faults)
 
 
 def size_limit(model: type[Document]) -> int:

@@ -18,15 +18,23 @@ MAX_DEPTH = 32
 
 
 class _Builder:
-    def __init__(self, events: Iterator[Any], path: str, aliases: bool) -> None:
+    def __init__(self, events: Iterator[Any], path: str, aliases: bool, found: list[Fault] | None) -> None:
         self.events = events
         self.path = path
         self.aliases = aliases
+        self.found = found
         self.anchored: dict[str, Node] = {}
 
     def fault(self, event: Any, message: str, key: str = "") -> Error:
         fault = Fault(message, self.path, event.start_mark.line + 1, key)
         return invalid(str(fault), faults=[fault])
+
+    def note(self, event: Any, message: str, key: str = "") -> None:
+        """A fault beside which reading can go on, if anybody wants to hear of more than one."""
+        error = self.fault(event, message, key)
+        if self.found is None:
+            raise error
+        self.found += error.faults
 
     def node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
@@ -39,9 +47,9 @@ class _Builder:
             return self.anchored[event.anchor]
         anchor = event.anchor
         if anchor and not self.aliases:
-            raise self.fault(event, f"anchor &{anchor}: not allowed")
+            self.note(event, f"anchor &{anchor}: not allowed")
         if event.tag:
-            raise self.fault(event, f"tag {event.tag}: not allowed")
+            self.note(event, f"tag {event.tag}: not allowed")
         node = self.bare(event, depth)
         if anchor:
             self.anchored[anchor] = node
@@ -60,17 +68,22 @@ class _Builder:
         seen: dict[str, int] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
+            value = self.node(next(self.events), depth + 1)
             if not isinstance(key, Scalar):
-                raise self.fault(event, "a key must be plain text")
-            if key.text in seen:
-                raise self.fault(event, f"duplicate key, first on line {seen[key.text]}", key.text)
-            seen[key.text] = key.line
-            entries.append((key, self.node(next(self.events), depth + 1)))
+                self.note(event, "a key must be plain text")
+            elif key.text in seen:
+                self.note(event, f"duplicate key, first on line {seen[key.text]}", key.text)
+            else:
+                seen[key.text] = key.line
+                entries.append((key, value))
         return Mapping(tuple(entries), line)
 
 
-def read_nodes(data: bytes, path: str = "", *, aliases: bool = False) -> Node | None:
-    """The one document in ``data``, or None if it holds none. Raises `Error` (invalid) with one fault and its line."""
+def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: list[Fault] | None = None) -> Node | None:
+    """The one document in ``data``, or None if it holds none. Raises `Error` (invalid) with one fault and its line.
+
+    With ``found``, faults beside which reading can go on are put there: of a key that stands twice, the first counts.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -79,7 +92,7 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False) -> Node | 
     try:
         loader = _Loader(text)
         try:
-            return _only_document(_Builder(iter(loader.get_event, None), path, aliases))
+            return _only_document(_Builder(iter(loader.get_event, None), path, aliases, found))
         finally:
             loader.dispose()
     except yaml.YAMLError as error:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from jobserver.domain.documents import (
     MAX_BYTES,
@@ -313,3 +314,20 @@ def test_names_inside_agree_with_the_path(branch: str, path: str, keys: dict[str
     where = parse_path(branch, path)
     assert isinstance(where, DocPath)
     assert dict(name_faults(where, made(where.kind))) == keys
+
+
+GOOD_REPOS = ["study", "org/study.git", "a b/c", "https://github.com/org/study", "https://git.example:8443/a/b.git"]
+BAD_REPOS = ["", " ", "..", "../../etc", "a/../../b", "/etc", "~/study", "-x", "git@github.com:org/study", "host:study",
+             "http://github.com/org/study", "file:///etc", "ssh://host/x", "https://", "https://github.com",
+             "https://user:secret@github.com/org/study", "https://github.com/../x", "https://github.com/a?b"]  # fmt: skip
+
+
+@pytest.mark.parametrize("repo", GOOD_REPOS)
+def test_a_repository_of_a_workspace(repo: str) -> None:
+    assert Workspace.model_validate(WORKSPACE | {"repo": repo}).repo == repo
+
+
+@pytest.mark.parametrize("repo", BAD_REPOS)
+def test_what_can_be_no_repository(repo: str) -> None:
+    with pytest.raises(ValidationError, match="an https URL, or a path inside STUDY_REPOS"):
+        Workspace.model_validate(WORKSPACE | {"repo": repo})

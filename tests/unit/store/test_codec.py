@@ -112,7 +112,7 @@ def test_canonical_form_of_a_workspace() -> None:
         (b"branch: main", b"# why\nbranch: 'feature/x'  # this", "branch", "feature/x"),
         (b"project: datalab/diabetes", b"project: ~", "project", None),
         (b"archived: false\n", b"", "archived", False),
-        (b"20:15:04.123456Z", b"21:15:04+01:00", "created_at", datetime(2026, 11, 23, 20, 15, 4, tzinfo=UTC)),
+        (b"20:15:04.123456Z", b"20:15:04Z", "created_at", datetime(2026, 11, 23, 20, 15, 4, tzinfo=UTC)),
     ],
 )
 def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: object) -> None:
@@ -137,6 +137,9 @@ def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: obj
         (b"version: 1\n", b"", "w.yaml:1: version: required, and missing"),
         (b"name: diabetes-trends", b"name: Diabetes", "w.yaml:2: name: 'Diabetes' does not match"),
         (b"20:15:04.123456Z", b"20:15:04", "w.yaml:8: created_at: expected a time like"),
+        (b"20:15:04.123456Z", b"21:15:04+01:00", "w.yaml:8: created_at: expected a time like"),
+        (b"20:15:04.123456Z", b"20:15:04.1234567Z", "w.yaml:8: created_at: expected a time like"),
+        (b"https://github.com/org/study", b"../../etc", "w.yaml:4: repo: expected an https URL, or a path inside"),
         (b"should_notify: false\n", b"should_notify: false\n---\na: 1\n", "w.yaml:11: a second document"),
         (WORKSPACE, b"", "w.yaml:1: expected a mapping, found nothing"),
         (WORKSPACE, b"x" * 70_000, "w.yaml: 70000 bytes, at most 65536"),
@@ -148,13 +151,23 @@ def test_refuses_with_the_line_and_the_key(old: bytes, new: bytes, fault: str) -
     assert str(caught.value.faults[0]).startswith(fault)
 
 
-def test_names_every_fault_not_only_the_first() -> None:
+@pytest.mark.parametrize(
+    ("data", "faults"),
+    [
+        (
+            b"version: 1\nusername: a b\nroles: [Boss]\nactive: 3\nextra: 1\n",
+            [(2, "username"), (3, "roles.0"), (4, "active"), (5, "extra")],
+        ),
+        (b"version: 1\nversion: 1\nusername: a b\n", [(2, "version"), (3, "username")]),
+        (b"username: &x a b\nactive: *x\n", [(1, ""), (2, "")]),  # what comes after an alias can't be known
+        (b"username: !!str a b\n? [a]\n: 1\n", [(1, ""), (1, "username"), (2, ""), (1, "version")]),
+        (b"- &x a\n", [(1, ""), (1, "")]),
+    ],
+)
+def test_names_every_fault_not_only_the_first(data: bytes, faults: list[tuple[int, str]]) -> None:
     with pytest.raises(Error) as caught:
-        codec.read(User, b"version: 1\nusername: a b\nroles: [Boss]\nactive: 3\nextra: 1\n", "u.yaml")
-    assert [(fault.line, fault.key) for fault in caught.value.faults] == [(4, "active"), (5, "extra")]
-    with pytest.raises(Error) as caught:
-        codec.read(User, b"version: 1\nusername: a b\nroles: [Boss]\n", "u.yaml")
-    assert [(fault.line, fault.key) for fault in caught.value.faults] == [(2, "username"), (3, "roles.0")]
+        codec.read(User, data, "u.yaml")
+    assert [(fault.line, fault.key) for fault in caught.value.faults] == faults
 
 
 @given(st.binary(max_size=200))
