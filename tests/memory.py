@@ -20,6 +20,7 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
+from jobserver.domain.integrity import names_it
 from jobserver.domain.names import Area, Kind, Place, main_path
 from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
@@ -145,12 +146,8 @@ class Memory:
         return [stored for stored in found if stored is not None]
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
-        files = self.files.get(names.MAIN, {})
-        if kind is Kind.ORG:
-            return [path for path, one in files.items() if isinstance(one, Project) and one.org == name]
-        if kind is Kind.PROJECT:
-            return [path for path, one in files.items() if isinstance(one, Workspace) and one.project == name]
-        return []
+        files = self.files.get(names.MAIN, {}).items()
+        return [path for path, one in files if isinstance(one, Org | Project | Workspace) and names_it(one, kind, name)]
 
     def receipt(self) -> Receipt | None:
         return self._own().get(names.RECEIPT_PATH)  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from jobserver.domain.documents import (
     Checkpoint,
     Job,
     JobRequest,
+    Member,
     Org,
     Project,
     Receipt,
@@ -136,11 +137,11 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
         case Project():
             if not there.has_org(after.org):
                 faults.append(("org", f"there is no org {after.org!r}"))
-            faults += _roles(((member.username, member.roles) for member in after.members), PROJECT_ROLES)
+            faults += _members(after.members, PROJECT_ROLES, there)
             faults += _roles(((one.username, one.roles) for one in after.invitations), PROJECT_ROLES)
             faults += invitations.faults(before if isinstance(before, Project) else None, after, there.user)
         case Org():
-            faults += _roles(((member.username, member.roles) for member in after.members), ORG_ROLES)
+            faults += _members(after.members, ORG_ROLES, there)
         case User():
             faults += _roles([(after.username, after.roles)], GLOBAL_ROLES)
         case JobRequest():
@@ -151,6 +152,12 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
         case Job() if isinstance(before, Job) and not lifecycle.takes(before, after):
             faults.append(("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored"))
     return faults
+
+
+def _members(members: tuple[Member, ...], allowed: frozenset[Role], there: _After) -> list[tuple[str, str]]:
+    faults = _roles(((member.username, member.roles) for member in members), allowed)
+    unknown = [member.username for member in members if there.user(member.username) is None]
+    return faults + [("members", f"there is no user {username!r}") for username in unknown]
 
 
 def _roles(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[tuple[str, str]]:

@@ -3,10 +3,27 @@ nothing that is still referred to deleted. Part of `admit`; a command's own chan
 """
 
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import Job, JobRequest
+from jobserver.domain.documents import Job, JobRequest, Org, Project, Workspace
 from jobserver.domain.names import Area, DocPath, Kind, Place
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault
+
+
+def names_it(document: Org | Project | Workspace, kind: Kind, name: str) -> bool:
+    """Whether ``document`` refers to this user, org or project: then that can't be deleted."""
+    match kind, document:
+        case Kind.USER, Workspace():
+            return document.created_by == name
+        case Kind.USER, Project():
+            invited = [one.username for one in document.invitations]
+            return name in invited or any(member.username == name for member in document.members)
+        case Kind.USER, Org():
+            return any(member.username == name for member in document.members)
+        case Kind.ORG, Project():
+            return document.org == name
+        case Kind.PROJECT, Workspace():
+            return document.project == name
+    return False
 
 
 def faults(state: State, changes: Changes) -> list[Fault]:

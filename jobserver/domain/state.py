@@ -51,7 +51,7 @@ class State(Main, Protocol):
         """Every request in ``active/`` that can be read."""
 
     def referrers(self, kind: Kind, name: str) -> Sequence[str]:
-        """Paths on ``main`` of the documents that name this org or project."""
+        """Paths on ``main`` of the documents that name this user, org or project."""
 
     def projects(self) -> Iterable[Project]:
         """All that can be read."""

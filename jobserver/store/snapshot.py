@@ -17,6 +17,7 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
+from jobserver.domain.integrity import names_it
 from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.state import Changes, Stored
 from jobserver.domain.values import Document
@@ -184,17 +185,26 @@ class Snapshot:
         return found
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
-        """Paths of the documents on main that name this org or project; those that can't be read name nothing."""
-        if kind is Kind.ORG:
-            return [f"projects/{name}/{entry.name.decode()}" for entry in self._list(self._main, f"projects/{name}")]
-        found = []
-        if kind is Kind.PROJECT:
-            for entry in self._list(self._main, "workspaces"):
-                path = f"workspaces/{entry.name.decode(errors='replace')}"
-                with contextlib.suppress(Error):
-                    if self._objects.document(entry.sha, Workspace, path).project == name:
-                        found.append(path)
-        return found
+        """Paths of the documents on main that name this user, org or project; those that can't be read name nothing."""
+        return [path for path, document in self._naming(kind, name) if names_it(document, kind, name)]
+
+    def _naming(self, kind: Kind, name: str) -> Iterator[tuple[str, Org | Project | Workspace]]:
+        """(path, document) of all that might."""
+        if kind in (Kind.USER, Kind.ORG):
+            yield from self._all(f"projects/{name}" if kind is Kind.ORG else "projects", Project)
+        if kind is Kind.USER:
+            yield from self._all("orgs", Org)
+        if kind in (Kind.USER, Kind.PROJECT):
+            yield from self._all("workspaces", Workspace)
+
+    def _all(self, folder: str, model: type[D]) -> Iterator[tuple[str, D]]:
+        for entry in self._list(self._main, folder):
+            path = f"{folder}/{entry.name.decode(errors='replace')}"
+            if entry.mode == trees.FOLDER:
+                yield from self._all(path, model)
+                continue
+            with contextlib.suppress(Error):
+                yield path, self._objects.document(entry.sha, model, path)
 
     def receipt(self) -> Receipt | None:
         return self._document(self._head, names.RECEIPT_PATH, Receipt)

@@ -18,7 +18,7 @@ from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
-from jobserver.web.stream import CAN_STREAM, STREAM, Stream
+from jobserver.web.stream import CAN_STREAM, STREAM, UNREADABLE, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
@@ -40,7 +40,6 @@ _BASE: dict[str, Any] = {
     CAN_STREAM: True,
 }
 _UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
-_UNREADABLE = "\xff"  # never ASCII, so whoever expects ASCII refuses it, too
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +151,7 @@ class Gateway:
 def environ_of(scope: Scope) -> dict[str, Any]:
     """A request's head as PEP 3333 has it, without ``wsgi.input``.
 
-    A header that is not ASCII is `_UNREADABLE`: granian does not hand it out. One with an underscore is left out:
+    A header that is not ASCII is `UNREADABLE`: granian does not hand it out. One with an underscore is left out:
     `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
     """
     client, _, port = scope.client.rpartition(":")
@@ -174,7 +173,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
     for name, value in scope.headers.items():
         found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
     for name in scope.headers.keys():  # noqa: SIM118 - not a dict
-        found.setdefault(name, _UNREADABLE)
+        found.setdefault(name, UNREADABLE)
     for name, value in found.items():
         if "_" not in name:
             key = name.upper().replace("-", "_")

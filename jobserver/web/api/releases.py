@@ -14,6 +14,7 @@ from jobserver.index.follow import Index
 from jobserver.service.releases.upload import Releases as Service
 from jobserver.service.releases.upload import Upload
 from jobserver.web import http
+from jobserver.web.stream import UNREADABLE
 
 
 class Releases:
@@ -51,4 +52,4 @@ def _user() -> str:
     value = (http.header("Backend-User") or "").strip()
     with contextlib.suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8").strip()
-    return "" if value == "?" else value
+    return "" if value == UNREADABLE else value

@@ -12,7 +12,7 @@ import pytest
 from jobserver.domain.admit import Admitted
 from jobserver.domain.documents import Token, User
 from jobserver.domain.names import Kind
-from jobserver.domain.permissions import SERVER
+from jobserver.domain.permissions import SERVER, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Lost, Moves
@@ -285,9 +285,10 @@ def test_requests_whose_day_is_not_in_their_name(site: Site, tmp_path: Path) -> 
     site.git("update-ref", "-d", "refs/heads/imported")
 
 
-def test_who_refers_to_an_org_or_a_project(site: Site) -> None:
+def test_who_refers_to_whom(site: Site) -> None:
     site.do(ADMIN, c.AddOrg("datalab"))
     site.do(ADMIN, c.AddProject("datalab/trends"))
+    site.do(ADMIN, c.SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))
     site.do(ALICE, c.AddWorkspace("grouped", "study", "main", project="datalab/trends"))
     site.repo.writer.put("main", {"workspaces/broken.yaml": b"version: [\n"}, "x", "x", START)
 
@@ -295,7 +296,9 @@ def test_who_refers_to_an_org_or_a_project(site: Site) -> None:
         assert state.referrers(Kind.ORG, "datalab") == ["projects/datalab/trends.yaml"]
         assert state.referrers(Kind.ORG, "other") == []
         assert state.referrers(Kind.PROJECT, "datalab/trends") == ["workspaces/grouped.yaml"]
-        assert state.referrers(Kind.USER, "alice") == []
+        assert state.referrers(Kind.USER, "alice") == ["workspaces/grouped.yaml", "workspaces/trends.yaml"]
+        assert state.referrers(Kind.USER, "bob") == ["projects/datalab/trends.yaml"]
+        assert state.referrers(Kind.USER, "admin") == []
 
     site.repo.writer.look("main", look)
     site.repo.writer.put("main", {"workspaces/broken.yaml": b""}, "x", "x", START)

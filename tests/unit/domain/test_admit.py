@@ -8,6 +8,7 @@ from jobserver.domain.admit import POLICY, admit, permissions_of, review
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
+    Invitation,
     JobRequest,
     Member,
     Org,
@@ -96,6 +97,8 @@ def edited(document: Any, **values: Any) -> Any:
 
 
 W, ORG, PP, B = "workspaces/trends.yaml", "orgs/lab.yaml", "projects/lab/p.yaml", "backends/tpp.yaml"
+U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
+INVITED = Invitation(username="al", roles=(Role.PROJECT_DEVELOPER,), invited_by="root", created_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +179,14 @@ W, ORG, PP, B = "workspaces/trends.yaml", "orgs/lab.yaml", "projects/lab/p.yaml"
             [f"{B}: a backend is deactivated (active: false), never deleted: it has a branch"],
         ),
         (main(("users/new.yaml", User(username="new"), None)), []),
+        (main(("users/root.yaml", User(username="root"), None)), [f"users/root.yaml: {W} names it"]),
+        (main((U, User(username="al"), None)), []),
+        (main((ORG, LAB, edited(LAB, members=(AL,)))), [f"{ORG}: members: there is no user 'al'"]),
+        (main((U, None, User(username="al")), (ORG, LAB, edited(LAB, members=(AL,)))), []),
+        (
+            main((PP, P, edited(P, members=(Member(username="al", roles=(Role.PROJECT_DEVELOPER,)),)))),
+            [f"{PP}: members: there is no user 'al'"],
+        ),
     ],
 )
 def test_main(state: Memory, changes: Changes, expected: list[str]) -> None:
@@ -453,3 +464,25 @@ def test_rights_are_those_of_a_person_and_of_their_memberships(
 def test_a_project_whose_org_is_gone_gives_what_the_project_gives() -> None:
     state = Memory(edited(P, members=(Member(username="dev", roles=(Role.PROJECT_DEVELOPER,)),)))
     assert Permission.RUN_JOB in permissions_of(state, User(username="dev"), "lab/p")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        edited(LAB, members=(AL,)),
+        edited(P, members=(Member(username="al", roles=(Role.PROJECT_DEVELOPER,)),)),
+        edited(
+            P,
+            invitations=(
+                Invitation(username="al", roles=(Role.PROJECT_DEVELOPER,), invited_by="root", created_at=NOW),
+            ),
+        ),
+        edited(TRENDS, created_by="al"),
+    ],
+    ids=lambda document: type(document).__name__,
+)
+def test_a_user_who_is_named_is_not_deleted(document: AnyDocument) -> None:
+    """Whoever came by that name later would have what this one was given."""
+    al = User(username="al")
+    state = Memory(User(username="root", roles=(Role.SUPER_USER,)), al, LAB, P, document)
+    assert [fault.partition(": ")[2].partition(" ")[2] for fault in faults(state, main((U, al, None)))] == ["names it"]

@@ -124,7 +124,7 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], name="D"), {"root", "dev", "server"}),
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], roles=(Role.AUDITOR,)), {"root", "server"}),
         ("users/dev.yaml", PEOPLE["dev"], edited(PEOPLE["dev"], active=False), {"root", "server"}),
-        ("users/dev.yaml", PEOPLE["dev"], None, {"root"}),
+        ("users/free.yaml", User(username="free"), None, {"root"}),
         # Nobody is the last SuperUser who locked themselves out
         ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], name="R"), {"root", "server"}),
         ("users/root.yaml", PEOPLE["root"], edited(PEOPLE["root"], active=False), {"server"}),
