@@ -12,7 +12,7 @@ from jobserver.audit.log import log as entries
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.admin import connected
 from jobserver.cli.progress import counting
-from jobserver.config import Settings
+from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.store.rotate import rotate as rotate_key
 
@@ -38,7 +38,7 @@ repository = click.option(
 
 
 def _path(repo: Path | None) -> Path:
-    return repo if repo is not None else Settings.from_env().state_repo
+    return repo if repo is not None else RepositorySettings.from_env().state_repo
 
 
 @click.group()
