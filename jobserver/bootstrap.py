@@ -4,6 +4,7 @@ That of a serving process is `serving`, so that a command need not wait for what
 """
 
 import contextlib
+import logging
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -34,7 +35,9 @@ from jobserver.store.releases import ReleaseStore
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import settle
+from jobserver.store.snapshot import Snapshot
 
+_log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 
@@ -218,5 +221,17 @@ def create(settings: Settings, clock: Clock = now) -> App:
 
 
 def ensure_admins(app: App) -> None:
-    for username in app.settings.admin_users:
+    """Makes ADMIN_USERS SuperUsers, but for those whom somebody disabled: they are named in the log."""
+    admins = app.settings.admin_users
+    for username in admins:
         app.gate.submit(SERVER, EnsureAdmin(username), "settings")
+
+    def disabled(state: Snapshot) -> list[str]:
+        return [name for name in admins if (user := state.user(name)) is not None and not user.active]
+
+    left = app.repo.writer.look(names.MAIN, disabled)
+    if left and app.gate.submit(SERVER, EnsureAdmin(left[0], recovers=True), "settings").changed:
+        _log.warning("ADMIN_USERS: nobody was an active SuperUser: %s is one again, without old tokens", left.pop(0))
+    for username in left:
+        place = f"{app.settings.base_url}/users/{username}/"
+        _log.warning("ADMIN_USERS: %s is disabled and stays so: a SuperUser can undo that at %s", username, place)

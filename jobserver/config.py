@@ -1,32 +1,81 @@
 """Settings from the environment and `.env`; read by the entry points only, never at import.
 
-CONTRACT section 3 names them all. A missing or malformed one stops the start with its name and what is expected.
+CONTRACT section 3 names them all. A missing or malformed one stops the start with its name and what is expected, and
+all that are wrong are told at once. An empty one counts as not set.
 """
 
 import ipaddress
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobserver.domain import names
-from jobserver.errors import Fault, invalid
+from jobserver.errors import Error, Fault, invalid
+from jobserver.index.schema import APPLICATION
+from jobserver.service.notify import mail
+from jobserver.service.private import check_email
+from jobserver.store.disk import application_of
+from jobserver.store.remote import check_url
 
+_FILE = ".env"
+T = TypeVar("T")
+_DATABASES = {"index": "an index, or a file that is not there yet", "private_store": "a private store"}
 _Names = Annotated[tuple[str, ...], NoDecode]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Networks = Annotated[tuple[_Network, ...], NoDecode]
 
 
-class Settings(BaseSettings):
-    """Attribute names are the settings' names in lower case."""
+class RepositorySettings(BaseSettings):
+    """What reading the record needs: STATE_REPO alone, so that whoever audits need not know the server's secrets."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=False
+    )
 
-    secret_key: str = Field(min_length=16, repr=False)
-    base_url: str
     state_repo: Path
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Raises `Error` (invalid) that names every setting that is missing or malformed."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            faults = [_fault(dict(one)) for one in error.errors(include_url=False, include_input=False)]
+        except UnicodeDecodeError as error:
+            faults = [Fault(f"expected UTF-8, found the byte 0x{error.object[error.start]:02x}", _FILE)]
+        except OSError as error:
+            faults = [Fault(f"can't be read: {error.strerror}", _FILE)]
+        raise invalid("; ".join(map(str, faults)), "settings", faults)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _filled(values)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError("expected printable characters only")
+        return value
+
+    @field_validator("state_repo")
+    @classmethod
+    def _named(cls, value: Path) -> Path:
+        if value.name in ("", ".."):  # other files get their names from it
+            raise ValueError("expected the path of a folder, with its name")
+        return value
+
+
+class Settings(RepositorySettings):
+    """Attribute names are the settings' names in lower case. What is judged by another setting stands after it."""
+
+    secret_key: str = Field(repr=False)
+    base_url: str
     admin_users: _Names
 
     backends: _Names = ()
@@ -35,18 +84,18 @@ class Settings(BaseSettings):
     github_token: str = Field(default="", repr=False)
     github_org: str = ""
     social_auth_github_key: str = ""
-    social_auth_github_secret: str = Field(default="", repr=False)
+    social_auth_github_secret: str = Field(default="", repr=False, validate_default=True)
     public_read: bool = False
     trusted_proxies: _Networks = ()
     email_backend: str = ""
     email_from: str = ""
     mailgun_url: str = "https://api.mailgun.net/v3"
-    mailgun_api_key: str = Field(default="", repr=False)
+    mailgun_api_key: str = Field(default="", repr=False, validate_default=True)
     release_storage: Path | None = None
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
     state_remote: str = Field(default="", repr=False)  # may carry credentials
-    state_remote_pushes_per_minute: float = Field(default=0, ge=0)
+    state_remote_pushes_per_minute: float = Field(default=0, ge=0, allow_inf_nan=False)
     state_remote_poll_seconds: float = Field(default=5, gt=0, le=3600)
     state_remote_webhook_secret: str = Field(default="", repr=False)
     host: str = "127.0.0.1"
@@ -55,22 +104,33 @@ class Settings(BaseSettings):
     index: Path = Path()
     private_store: Path = Path()
 
+    @model_validator(mode="before")
     @classmethod
-    def from_env(cls, **overrides: Any) -> "Settings":
-        """Raises `Error` (invalid) that names every setting that is missing or malformed."""
-        try:
-            return cls(**overrides)
-        except ValidationError as error:
-            faults = [
-                Fault(
-                    "required, and not set"
-                    if one["type"] == "missing"
-                    else str(one["msg"]).removeprefix("Value error, "),
-                    key="_".join(map(str, one["loc"])).upper(),
-                )
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise invalid("; ".join(map(str, faults)), "settings", faults) from None
+    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = _filled(values)
+        repo = Path(values.get("state_repo", ""))
+        if repo.name:
+            for name, suffix in (
+                ("signing_key", ".key"),
+                ("index", ".index.sqlite3"),
+                ("private_store", ".private.sqlite3"),
+            ):
+                values.setdefault(name, repo.with_name(repo.name + suffix))
+        return values
+
+    @field_validator("secret_key", "state_remote_webhook_secret")
+    @classmethod
+    def _secret(cls, value: str) -> str:
+        if len(value.strip()) < 16:
+            raise ValueError("expected at least 16 random characters")
+        return value
+
+    @field_validator("base_url", "mailgun_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not _is_web_url(value):
+            raise ValueError("expected a URL such as https://jobs.example.org")
+        return value.rstrip("/")
 
     @field_validator("admin_users", "backends", mode="before")
     @classmethod
@@ -84,6 +144,13 @@ class Settings(BaseSettings):
             raise ValueError("expected user names, separated by commas")
         return value
 
+    @field_validator("backends")
+    @classmethod
+    def _slugs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(names.is_slug(slug) for slug in value):
+            raise ValueError("expected backends' slugs such as tpp, separated by commas")
+        return value
+
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _proxies(cls, value: Any) -> Any:
@@ -94,39 +161,71 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise ValueError(f"expected addresses or networks, separated by commas: {error}") from None
 
-    @field_validator("release_storage", mode="before")
+    @field_validator("social_auth_github_secret")
     @classmethod
-    def _storage(cls, value: Any) -> Any:
-        return value or None
+    def _pair(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("social_auth_github_key")):
+            raise ValueError("expected both, it and SOCIAL_AUTH_GITHUB_KEY, or none")
+        return value
 
-    @field_validator("base_url")
+    @field_validator("email_backend")
     @classmethod
-    def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("expected a URL such as https://jobs.example.org")
-        return value.rstrip("/")
+    def _mailer(cls, value: str) -> str:
+        return _told(lambda: mail.kind(value) and value)
 
-    @model_validator(mode="before")
+    @field_validator("email_from")
     @classmethod
-    def _beside(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if repo := values.get("state_repo"):
-            repo = Path(repo)
-            for name, suffix in (
-                ("signing_key", ".key"),
-                ("index", ".index.sqlite3"),
-                ("private_store", ".private.sqlite3"),
-            ):
-                values.setdefault(name, repo.with_name(repo.name + suffix))
-        return values
+    def _address(cls, value: str) -> str:
+        return _told(lambda: check_email(value))
 
-    @model_validator(mode="after")
-    def _pairs(self) -> "Settings":
-        if bool(self.social_auth_github_key) != bool(self.social_auth_github_secret):
-            raise ValueError("SOCIAL_AUTH_GITHUB_KEY and SOCIAL_AUTH_GITHUB_SECRET: expected both, or none")
-        if self.state_remote_webhook_secret and len(self.state_remote_webhook_secret) < 16:
-            raise ValueError("STATE_REMOTE_WEBHOOK_SECRET: expected at least 16 random characters")
-        return self
+    @field_validator("mailgun_api_key")
+    @classmethod
+    def _mailgun(cls, value: str, info: ValidationInfo) -> str:
+        if not value and mail.kind(info.data.get("email_backend", "")) == mail.MAILGUN:
+            raise ValueError("required by EMAIL_BACKEND, and not set")
+        return value
+
+    @field_validator("state_remote")
+    @classmethod
+    def _remote(cls, value: str) -> str:
+        _told(lambda: check_url(value))
+        if value.startswith("/") and not Path(value).is_dir():
+            raise ValueError(f"expected a git repository, and {value} is no folder")
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _listens(cls, value: str) -> str:
+        return _told(lambda: check_host(value))
+
+    @field_validator("study_repos", "release_storage")
+    @classmethod
+    def _folder(cls, value: Path, info: ValidationInfo) -> Path:
+        is_made = info.field_name == "release_storage"  # by the first release
+        if not value.is_dir() and (value.exists() or not is_made):
+            raise ValueError(f"expected a folder, and {value} is {'none' if value.exists() else 'not there'}")
+        return value
+
+    @field_validator("signing_key", "index", "private_store")
+    @classmethod
+    def _file(cls, value: Path, info: ValidationInfo) -> Path:
+        if value.is_dir():
+            raise ValueError(f"expected a file, and {value} is a folder")
+        repo = info.data.get("state_repo")
+        if not value.parent.is_dir() and (repo is None or value.parent != repo.parent):  # which `init` makes
+            raise ValueError(f"expected a file in a folder that is there, and {value.parent} is not")
+        for other in ("state_repo", "signing_key", "index"):  # one would be taken for the other, and overwritten
+            if other != info.field_name and (taken := info.data.get(other)) and taken.resolve() == value.resolve():
+                raise ValueError(f"expected another file than {other.upper()}, {value}")
+        return value
+
+    @field_validator("index", "private_store")
+    @classmethod
+    def _database(cls, value: Path, info: ValidationInfo) -> Path:
+        found = _told(lambda: application_of(value))
+        if found is not None and (found == APPLICATION) != (info.field_name == "index"):
+            raise ValueError(f"expected {_DATABASES[str(info.field_name)]}, and {value} is another database")
+        return value
 
     @property
     def sender(self) -> str:
@@ -141,3 +240,41 @@ class Settings(BaseSettings):
     def hostname(self) -> str:
         """The host of BASE_URL, which commit authors' addresses end in."""
         return urlsplit(self.base_url).hostname or ""
+
+
+def check_host(text: str) -> str:
+    """Where a server may listen. Raises `Error` (invalid)."""
+    try:
+        if "%" not in text:
+            return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    raise invalid("expected an IP address of this machine such as 127.0.0.1 or ::1, or 0.0.0.0 or :: for all", "HOST")
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty, such as a line of `dotenv-sample` that nobody filled in."""
+    return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
+
+
+def _fault(one: Mapping[str, Any]) -> Fault:
+    message = "required, and not set" if one["type"] == "missing" else str(one["msg"]).removeprefix("Value error, ")
+    return Fault(message, key="_".join(map(str, one["loc"][:1])).upper())
+
+
+def _told(check: Callable[[], T]) -> T:
+    """As pydantic has it, which adds the setting's name."""
+    try:
+        return check()
+    except Error as error:
+        raise ValueError(error.message) from None
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_port = parts.port != 0
+    except ValueError:  # the port is none, or brackets are left open
+        return False
+    is_plain = not (parts.query or parts.fragment or "@" in parts.netloc or " " in text)
+    return parts.scheme in ("http", "https") and is_port and is_plain and names.is_host(parts.hostname or "")

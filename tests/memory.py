@@ -115,6 +115,9 @@ class Memory:
     def projects(self) -> list[Project]:
         return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, Project)]
 
+    def users(self) -> list[User]:
+        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, User)]
+
     def workspace(self, name: str) -> Workspace | None:
         return self._main(Kind.WORKSPACE, name)
 

@@ -112,13 +112,16 @@ def _record(repository: Path, lines: Mapping[str, Line]) -> tuple[Recorded, list
 
 def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, since: str) -> dict[str, Line]:
     """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
-    sha = git(repository, "rev-parse", "--verify", "--quiet", f"{since}^{{commit}}").strip()
+    try:
+        sha = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{since}^{{commit}}").strip()
+    except Error:
+        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since") from None
     starts: dict[str, int] = {}
     for branch, line in lines.items():
         if sha in line.positions:
             starts[branch] = line.positions[sha] + 1
     if not starts:
-        raise invalid("is no commit of any branch", since)
+        raise invalid(f"expected a commit of a branch of the record, found {since!r}", "--since")
     if names.AUDIT in starts:
         objects = PipedObjects(repository)
         try:

@@ -12,7 +12,7 @@ from jobserver.audit.log import log as entries
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.admin import connected
 from jobserver.cli.progress import counting
-from jobserver.config import Settings
+from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.store.rotate import rotate as rotate_key
 
@@ -38,7 +38,7 @@ repository = click.option(
 
 
 def _path(repo: Path | None) -> Path:
-    return repo if repo is not None else Settings.from_env().state_repo
+    return repo if repo is not None else RepositorySettings.from_env().state_repo
 
 
 @click.group()
@@ -98,7 +98,7 @@ def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | 
     """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
     if signers is None:
         click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
-    text = signers.read_text() if signers is not None else None
+    text = _text(signers) if signers is not None else None
     with counting("commits") as progress:
         verdict = judge(_path(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
     for problem in verdict.problems:
@@ -107,6 +107,15 @@ def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | 
         click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults", err=True)
         raise click.exceptions.Exit(1)
     click.echo(f"{verdict.commits} commits, no fault", err=True)
+
+
+def _text(signers: Path) -> str:
+    try:
+        return signers.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise invalid(
+            f"expected keys as in allowed_signers, and {signers} can't be read: {error}", "--signers"
+        ) from None
 
 
 @audit.command()

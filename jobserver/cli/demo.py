@@ -27,6 +27,7 @@ from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
+from jobserver.store.disk import plainly
 from jobserver.store.git import git
 
 STUDY = Path(__file__).parent / "demo_study"
@@ -44,6 +45,8 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     environment = _environment(folder, url)
+    with plainly():
+        Path(environment["STUDY_REPOS"]).mkdir(parents=True, exist_ok=True)
     settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in environment.items()})
     backend_token, person_token = _prepare(settings, folder)
     with ExitStack() as stack:
@@ -79,7 +82,7 @@ def _free_port() -> int:
 
 def _environment(folder: Path, url: str) -> dict[str, str]:
     """The settings of a demo; those that are set outside are for other servers."""
-    return {
+    return dict.fromkeys(map(str.upper, Settings.model_fields), "") | {
         "SECRET_KEY": secrets.token_urlsafe(32),
         "BASE_URL": url,
         "STATE_REPO": str(folder / "state.git"),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, connected
+from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.service.requests import Seen
@@ -123,10 +124,8 @@ def check(branch: str | None, what: tuple[str, ...]) -> None:
     elif len(what) > 1:
         raise click.UsageError("name one revision, or files that are there")
     else:
-        with connected() as app:
-            count, faults = check_revision(
-                app.settings.state_repo, branch or names.MAIN, what[0] if what else branch or names.MAIN
-            )
+        repository = RepositorySettings.from_env().state_repo
+        count, faults = check_revision(repository, branch or names.MAIN, what[0] if what else branch or names.MAIN)
     for fault in faults:
         click.echo(str(fault), err=True)
     if faults:

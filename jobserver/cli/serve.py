@@ -1,32 +1,37 @@
 """`jobserver serve`: the HTTP server. One process with an event loop and threads, watched by this one.
 
 Why granian, and why one process: docs/decisions. This process holds no state: it starts the serving one, stops it, and
-is what a service manager sees.
+is what a service manager sees. It binds the port; that one listens there once it can answer.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import resource
 import select
+import socket
 import threading
 import time
 from functools import partial
 from typing import Any
 
 import click
+from granian._granian import SocketHolder
 from granian.constants import Interfaces, TaskImpl
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from jobserver.config import Settings
-from jobserver.errors import Error
+from jobserver.config import Settings, check_host
+from jobserver.errors import Error, invalid, unavailable
 
 _THREADS = 512  # 256 may hold polls (web.app.Parts.max_held); made when they are needed
 _CONNECTIONS = 32_768  # idle ones and open pages among them
 _STOP_SECONDS = 10
 _FAREWELL_SECONDS = 5
 _ORPHAN_SECONDS = 0.5  # for what is being answered
+_PORT_SECONDS = 5.0  # for the serving process of a server that was killed to be gone
+_BACKLOG = 2048
 
 
 class _Server(MPServer):
@@ -35,6 +40,12 @@ class _Server(MPServer):
 
     lifeline = -1
     farewell = (-1, -1)
+    bound: socket.socket
+
+    def _init_shared_socket(self) -> None:
+        """Takes ours: granian's own, made with SO_REUSEPORT, would share the port with whoever is there."""
+        holder: Any = SocketHolder(self.bound.fileno(), False, _BACKLOG)  # type: ignore[call-arg]
+        self._ssp, self._shd, self._sso = None, holder, self.bound
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(OSError):
@@ -45,7 +56,7 @@ class _Server(MPServer):
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int]) -> Any:
+def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, farewell: tuple[int, int]) -> Any:
     """In the serving process: the application, tied to the life of the process that started it."""
     from jobserver import serving
     from jobserver.cli.progress import reading
@@ -59,6 +70,10 @@ def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int])
     try:
         with reading() as progress:
             server = serving.serve(settings, progress=progress)
+        try:
+            bound.listen(_BACKLOG)  # only now: a proxy must not send anybody here before
+        except OSError as error:  # another server came first, while this one was getting ready
+            raise _unusable(error, *bound.getsockname()[:2]) from None
     except Error as error:
         click.echo(f"jobserver: {error}", err=True)
         os._exit(1)
@@ -78,6 +93,39 @@ def _load(settings: Settings, ours: int, theirs: int, farewell: tuple[int, int])
     return Gateway(server.wsgi, _THREADS)
 
 
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that nobody else can listen beside. Raises `Error` if the port is in use, and stays so."""
+    ends = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            with _socket(host, port) as probe:
+                probe.listen()  # a port can be bound while others do no more either
+            return _socket(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > ends:
+                raise _unusable(error, host, port) from None
+        time.sleep(0.05)
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that were closed do not count
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found.bind((host, port))
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _unusable(error: OSError, host: str, port: int) -> Error:
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return unavailable(f"{where} is in use: stop what listens there, or choose another", "PORT")
+    return invalid(f"can't listen at {where}: {error.strerror}", "HOST")
+
+
 def _raise_file_limit() -> None:
     """Each connection is an open file, also an idle one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -92,8 +140,9 @@ def _raise_file_limit() -> None:
 def serve(host: str | None, port: int | None) -> None:
     """Serve HTTP for people, scripts and runners."""
     settings = Settings.from_env()
+    host, port = check_host(host) if host else settings.host, port or settings.port
     _check(settings)
-    host, port = host or settings.host, port or settings.port
+    bound = _bind(host, port)
     (ours, theirs), farewell = os.pipe(), os.pipe()
     server = _Server(
         "jobserver",
@@ -103,19 +152,21 @@ def serve(host: str | None, port: int | None) -> None:
         task_impl=TaskImpl.asyncio,
         workers=1,
         backpressure=_CONNECTIONS,
-        backlog=2048,
+        backlog=_BACKLOG,
         workers_kill_timeout=_STOP_SECONDS,
         respawn_failed_workers=False,
         log_level=LogLevels.error,
     )
-    server.lifeline, server.farewell = theirs, farewell
-    click.echo(f"serving {settings.base_url} at http://{host}:{port}", err=True)
-    server.serve(target_loader=partial(_load, settings, ours, theirs, farewell), wrap_loader=False)
+    server.lifeline, server.farewell, server.bound = theirs, farewell, bound
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"serving {settings.base_url} at http://{shown}:{port}", err=True)
+    server.serve(target_loader=partial(_load, settings, bound, ours, theirs, farewell), wrap_loader=False)
 
 
 def _check(settings: Settings) -> None:
     """What would stop the serving process is better said by this one."""
     from jobserver import bootstrap
+    from jobserver.service.private import PrivateStore
 
     if settings.sentry_dsn:
         from jobserver.service import sentry
@@ -123,3 +174,4 @@ def _check(settings: Settings) -> None:
         sentry.check(settings.sentry_dsn)
     bootstrap.release_store(settings)
     bootstrap.connect(settings).close()
+    PrivateStore(settings.private_store).close()

@@ -47,9 +47,13 @@ class AddUser:
 
 @dataclass(frozen=True, slots=True)
 class EnsureAdmin:
-    """Makes sure that this person is an active SuperUser; changes nothing if so."""
+    """Makes sure that this person is a SuperUser. Changes nothing if so, nor for somebody who was disabled.
+
+    ``recovers``: if nobody else is an active SuperUser, who was disabled is one again, without the tokens they had.
+    """
 
     username: str
+    recovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address
 from unicodedata import normalize
 
 MAIN = "main"
@@ -28,6 +29,7 @@ PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
+_HOST = re.compile(r"[^\W_](?:[\w.-]*\w)?\.?")
 _USERNAME = re.compile(USERNAME)
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 _ACTION = re.compile(ACTION)
@@ -139,6 +141,18 @@ def slug_of(name: str) -> str:
     """A slug that is like this name in words; empty if nothing of it can stand in one."""
     plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return _NO_SLUG.sub("-", plain).strip("-")[:64].rstrip("-")
+
+
+def is_slug(text: str) -> bool:
+    return _SLUG.fullmatch(text) is not None
+
+
+def is_host(text: str) -> bool:
+    """Whether a URL may name this host: a name of the Internet's or of the machine's network, or an IP address."""
+    try:
+        return bool(_HOST.fullmatch(text) or ip_address(text))
+    except ValueError:
+        return False
 
 
 def backend_branch(slug: str) -> str:

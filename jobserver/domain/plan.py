@@ -176,17 +176,15 @@ def _user(
         after = before or User(username=name, name=command.name)
         return write(Kind.USER, name, before, after, "user.created", f"{name} logged in for the first time")
     if isinstance(command, c.EnsureAdmin):
-        user = before or User(username=name)
-        roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
-        after = user.model_copy(update={"roles": roles, "active": True})
-        event = "user.updated" if before else "user.created"
-        return write(Kind.USER, name, before, after, event, f"ADMIN_USERS makes {name} a SuperUser")
+        return _ensure_admin(state, command, before)
     user = present(before, "user", name)
     match command:
         case c.AddUserToken(_, label, sha256):
             if any(token.label == label for token in user.tokens):
                 raise conflict(f"{name} has a token with the label {label!r} already")
             token = Token(sha256=sha256, label=label, created_at=now)
+            if not user.active:
+                raise conflict(f"{name} is disabled: a token of theirs would not work")
             after, event = user.model_copy(update={"tokens": (*user.tokens, token)}), "user.token-created"
             said = f"made a token of {name}"
         case c.RevokeUserToken(_, label):
@@ -201,3 +199,17 @@ def _user(
         case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")
+
+
+def _ensure_admin(state: State, command: c.EnsureAdmin, before: User | None) -> Changes:
+    name, said = command.username, f"ADMIN_USERS makes {command.username} a SuperUser"
+    user = before or User(username=name)
+    if not user.active:
+        # Who disabled them meant it. Only where nobody is left who could take that back, the settings have to.
+        others = any(one.active and Role.SUPER_USER in one.roles for one in state.users())
+        if others or not command.recovers:
+            return write(Kind.USER, name, user, user, "user.updated", said)
+        user, said = user.model_copy(update={"active": True, "tokens": ()}), f"{said} again: there was none"
+    roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
+    after = user.model_copy(update={"roles": roles})
+    return write(Kind.USER, name, before, after, "user.updated" if before else "user.created", said)

@@ -56,6 +56,9 @@ class State(Main, Protocol):
     def projects(self) -> Iterable[Project]:
         """All that can be read."""
 
+    def users(self) -> Iterable[User]:
+        """All that can be read."""
+
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:

@@ -1,10 +1,14 @@
-"""What the disk refuses, said plainly."""
+"""What the disk refuses, said plainly, and what a file is."""
 
 import contextlib
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 
-from jobserver.errors import Error, unavailable
+from jobserver.errors import Error, invalid, unavailable
+
+_SQLITE = b"SQLite format 3\0"
+_HEADER_BYTES = 100
 
 
 def refused(error: OSError) -> Error:
@@ -20,3 +24,22 @@ def plainly() -> Iterator[None]:
         yield
     except OSError as error:
         raise refused(error) from None
+
+
+def application_of(path: Path) -> int | None:
+    """The application id in the SQLite file at ``path``; None if that is not there, or was never written to.
+
+    Raises `Error` (invalid) if it is no such file. Format: sqlite.org/fileformat.html, "The Database Header".
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise invalid(f"{path} can't be read: {error.strerror}") from None
+    if not header.strip(b"\0"):
+        return None
+    if not header.startswith(_SQLITE):
+        raise invalid(f"expected a database of SQLite, or a file that is not there yet, and {path} is another file")
+    return int.from_bytes(header[68:72])

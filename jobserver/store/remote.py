@@ -7,12 +7,14 @@ like, and a lost answer says nothing of what was done. Who wants to know looks a
 import base64
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.authority import Moves
 from jobserver.store.git import program
@@ -21,7 +23,32 @@ _HEADS = "refs/heads/"
 _LOOK_SECONDS = 15.0
 _MOVE_SECONDS = 30.0
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
-_SCHEMES = ("https", "http", "ssh", "git", "file", "")
+_SCHEMES = ("https", "http", "ssh", "git", "file")
+_BY_SSH = re.compile(r"(?:[\w.-]+@)?([^@:/\s]+):(?!:|//)\S+")  # git@host:org/state, which is no URL
+
+
+def check_url(text: str) -> str:
+    """A URL, or a path that is the same wherever a command is run. Raises `Error` (invalid)."""
+    if not _is_url(text) and not text.startswith("/"):
+        raise invalid(
+            "expected the URL of a git repository, such as https://github.com/org/state, or the whole path of one on"
+            " this machine",
+            "STATE_REMOTE",
+        )
+    return text
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_port = parts.port != 0
+    except ValueError:  # the port is none, or brackets are left open
+        return False
+    if parts.scheme in _SCHEMES:
+        is_there = parts.scheme == "file" or names.is_host(parts.hostname or "")
+        return is_port and is_there and bool(parts.path.strip("/"))
+    by_ssh = _BY_SSH.fullmatch(text)
+    return by_ssh is not None and names.is_host(by_ssh[1])
 
 
 class Remote:
@@ -29,9 +56,7 @@ class Remote:
 
     def __init__(self, repository: Path, url: str, patience: float = 1.0) -> None:
         """``patience`` stretches all time limits. Raises `Error` (invalid) for a URL that is none."""
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.path.strip("/"):
-            raise invalid("expected the URL of a git repository, such as https://github.com/org/state", "STATE_REMOTE")
+        parts = urlsplit(check_url(url))
         self._repository, self._patience = repository, patience
         self._config = {"http.postBuffer": str(32 * 1024 * 1024), "protocol.version": "2", "gc.auto": "0"}
         self.url = url

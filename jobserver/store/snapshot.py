@@ -137,6 +137,11 @@ class Snapshot:
                 with contextlib.suppress(Error):
                     yield self._objects.document(entry.sha, Project, path)
 
+    def users(self) -> Iterator[User]:
+        for entry in self._list(self._main, "users"):
+            with contextlib.suppress(Error):
+                yield self._objects.document(entry.sha, User, f"users/{entry.name.decode(errors='replace')}")
+
     def workspace(self, name: str) -> Workspace | None:
         return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)
 

@@ -129,12 +129,36 @@ def test_init_again_changes_nothing(run: Run, settings: dict[str, str]) -> None:
     assert (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text() == tip
 
 
+def test_who_audits_names_what_is_there(run: Run, tmp_path: Path) -> None:
+    run("init")
+    (tmp_path / "keys").write_bytes(b"\xff")
+    for arguments, said in (
+        (["--since", "nosuch"], "jobserver: --since: expected a commit, found 'nosuch', which is none here\n"),
+        (["--signers", "keys"], "jobserver: --signers: expected keys as in allowed_signers, and keys can't be read"),
+    ):
+        assert said in run("audit", "verify", *arguments, code=1).stderr
+
+
 def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
     del settings["SECRET_KEY"]
-    settings["ADMIN_USERS"] = " "
+    settings["ADMIN_USERS"] = " , "
     stderr = run("init", code=1).stderr
     assert "SECRET_KEY: required, and not set" in stderr
     assert "ADMIN_USERS: expected user names" in stderr
+
+
+def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:
+    run("init")
+    run("user", "token", "boss")
+    run("user", "disable", "boss")
+    assert "a token of theirs would not work" in run("user", "token", "boss", "--label", "new", code=1).stderr
+    for _ in range(2):
+        said = run("init").stderr
+        assert (
+            said
+            == "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/\n"
+        )
+    assert "boss is not an active user" in run("org", "add", "lab", "--as", "boss", code=1).stderr
 
 
 def test_check_names_file_line_and_key(run: Run, tmp_path: Path) -> None:

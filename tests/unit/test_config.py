@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.config import Settings
+from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import Error
+from jobserver.index import schema
+from jobserver.service.private import PrivateStore
 
 GOOD = {
     "SECRET_KEY": "0123456789abcdef",
@@ -52,21 +54,142 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("SECRET_KEY", "short", "SECRET_KEY"),
+        ("SECRET_KEY", "short", "at least 16"),
+        ("SECRET_KEY", "short" + " " * 20, "at least 16"),
+        ("SECRET_KEY", " " * 20, "required, and not set"),
         ("BASE_URL", "jobs.example.org", "expected a URL"),
         ("BASE_URL", "ftp://x", "expected a URL"),
+        ("BASE_URL", "http://", "expected a URL"),
+        ("BASE_URL", "http:// /", "expected a URL"),
+        ("BASE_URL", "http://:8000", "expected a URL"),
+        ("BASE_URL", "http://x:99999", "expected a URL"),
+        ("BASE_URL", "http://x:eight", "expected a URL"),
+        ("BASE_URL", "http://x:0", "expected a URL"),
+        ("BASE_URL", "http://[::1", "expected a URL"),
+        ("BASE_URL", "http://<x>", "expected a URL"),
+        ("BASE_URL", "http://a b", "expected a URL"),
+        ("BASE_URL", "http://me@x", "expected a URL"),
+        ("BASE_URL", "http://x\ny", "expected printable characters"),
+        ("STATE_REPO", "/", "expected the path of a folder"),
+        ("STATE_REPO", "..", "expected the path of a folder"),
+        ("STATE_REPO", "/srv/a\0b", "expected printable characters"),
         ("ADMIN_USERS", " , ", "expected user names"),
         ("ADMIN_USERS", "root,a b", "expected user names"),
+        ("BACKENDS", "../x", "expected backends' slugs"),
+        ("BACKENDS", "tpp, T P P", "expected backends' slugs"),
         ("PORT", "99999", "PORT"),
+        ("HOST", "nonsense", "expected an IP address"),
+        ("HOST", "localhost", "expected an IP address"),
+        ("HOST", "1.2.3.4.5", "expected an IP address"),
+        ("HOST", "fe80::1%lo", "expected an IP address"),
         ("DEBUG", "perhaps", "DEBUG"),
         ("TRUSTED_PROXIES", "localhost", "expected addresses"),
         ("SOCIAL_AUTH_GITHUB_KEY", "x", "expected both"),
+        ("SOCIAL_AUTH_GITHUB_SECRET", "x", "expected both"),
+        ("EMAIL_BACKEND", "smtp", "expected console or mailgun"),
+        ("EMAIL_BACKEND", "mailgun", "MAILGUN_API_KEY: required by EMAIL_BACKEND"),
+        ("EMAIL_FROM", "jobs", "expected an address"),
+        ("EMAIL_FROM", "Jobs <jobs@example.org>", "expected an address"),
+        ("MAILGUN_URL", "api.mailgun.net", "expected a URL"),
+        ("STATE_REMOTE", "foo", "expected the URL of a git repository"),
+        ("STATE_REMOTE", "--upload-pack=x", "expected the URL of a git repository"),
+        ("STATE_REMOTE", "https://host:99999/x", "expected the URL of a git repository"),
+        ("STATE_REMOTE", "ext::sh", "expected the URL of a git repository"),
+        ("STATE_REMOTE", "/nowhere/state.git", "is no folder"),
+        ("STATE_REMOTE_PUSHES_PER_MINUTE", "inf", "finite"),
         ("STATE_REMOTE_WEBHOOK_SECRET", "short", "at least 16"),
+        ("STUDY_REPOS", "missing", "expected a folder, and missing is not there"),
+        ("STUDY_REPOS", "file", "expected a folder, and file is none"),
+        ("RELEASE_STORAGE", "file", "expected a folder, and file is none"),
+        ("INDEX", "missing/index", "expected a file in a folder that is there"),
+        ("INDEX", "folder", "expected a file, and folder is a folder"),
+        ("INDEX", "file", "expected a database"),
+        ("INDEX", "private", "expected an index"),
+        ("INDEX", "/srv/state.git.key", "expected another file than SIGNING_KEY"),
+        ("PRIVATE_STORE", "missing/private", "expected a file in a folder that is there"),
+        ("PRIVATE_STORE", "folder", "expected a file, and folder is a folder"),
+        ("PRIVATE_STORE", "file", "expected a database"),
+        ("PRIVATE_STORE", "index", "expected a private store"),
+        ("PRIVATE_STORE", "/srv/state.git.index.sqlite3", "expected another file than INDEX"),
+        ("SIGNING_KEY", "missing/key", "expected a file in a folder that is there"),
+        ("SIGNING_KEY", "folder", "expected a file, and folder is a folder"),
     ],
 )
-def test_malformed_settings(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
-    with pytest.raises(Error, match=words):
-        load(monkeypatch, **{name: value})
+def test_malformed_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("no database")
+    PrivateStore(tmp_path / "private").close()
+    schema.create(tmp_path / "index").close()
+    with pytest.raises(Error, match=re.escape(words)) as refused:
+        Settings.from_env(**{key.lower(): text for key, text in {**GOOD, name: value}.items()})
+    assert refused.value.faults[0].key == words.partition(": ")[0] if ": " in words else name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"HOST": "::1"},
+        {"HOST": "0.0.0.0"},
+        {"BASE_URL": "http://[::1]:8000"},
+        {"BASE_URL": "http://jobs_server"},
+        {"BACKENDS": "tpp, emis"},
+        {"STATE_REMOTE": "https://servers:TOKEN@git.example.org/org/state"},
+        {"STATE_REMOTE": "git@github.com:org/state"},
+        {"STATE_REMOTE": "ssh://git@host:22/x"},
+        {"STATE_REMOTE": "file:///srv/x"},
+        {"STATE_REMOTE": "/tmp"},
+        {"EMAIL_BACKEND": "mailgun", "MAILGUN_API_KEY": "x", "EMAIL_FROM": "jobs@example.org"},
+        {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"},
+        {"STUDY_REPOS": "."},
+        {"RELEASE_STORAGE": "made-by-the-first-release"},
+        {"INDEX": "index", "PRIVATE_STORE": "private"},
+        {"STATE_REPO": "made-by-init/state.git"},
+    ],
+)
+def test_settings_that_are_good_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, values: dict[str, str]) -> None:
+    PrivateStore(tmp_path / "private").close()
+    schema.create(tmp_path / "index").close()
+    load(monkeypatch, **values)
+
+
+def test_an_empty_setting_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {name.upper(): "" for name in Settings.model_fields} | GOOD
+    assert load(monkeypatch, **empty) == load(monkeypatch)
+
+
+def test_a_setting_that_is_empty_in_the_environment_is_not_that_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=9000\n")
+    assert load(monkeypatch).port == 9000
+    assert load(monkeypatch, PORT="").port == 8000
+
+
+def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {"SECRET_KEY": "", "HOST": "x", "SOCIAL_AUTH_GITHUB_KEY": "x", "EMAIL_BACKEND": "mailgun", "INDEX": "/srv"}
+    with pytest.raises(Error) as refused:
+        load(monkeypatch, **bad)
+    assert [fault.key for fault in refused.value.faults] == [
+        "SECRET_KEY",
+        "SOCIAL_AUTH_GITHUB_SECRET",
+        "MAILGUN_API_KEY",
+        "HOST",
+        "INDEX",
+    ]
+
+
+def test_a_file_of_settings_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"SENTRY_ENVIRONMENT=\xff\n")
+    with pytest.raises(Error, match=r"\.env: expected UTF-8, found the byte 0xff"):
+        load(monkeypatch)
+
+
+def test_who_reads_the_record_needs_to_know_where_it_is_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_REPOS", "missing")
+    with pytest.raises(Error, match="STATE_REPO: required, and not set"):
+        RepositorySettings.from_env()
+    monkeypatch.setenv("STATE_REPO", "/srv/state.git")
+    assert RepositorySettings.from_env().state_repo == Path("/srv/state.git")
 
 
 def test_every_setting_is_in_the_sample() -> None:

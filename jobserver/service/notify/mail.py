@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Protocol, TextIO
 
-import requests
-
 from jobserver.errors import invalid, unavailable
 
 _SECONDS = 20
+CONSOLE, MAILGUN = "console", "mailgun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class Mailgun:
         self._url = f"{url.rstrip('/')}/{sender.rpartition('@')[2]}/messages"
 
     def send(self, mail: Mail) -> None:
+        import requests  # which takes long to import, and few commands send anything
+
         fields = {"from": self._sender, "to": mail.to, "subject": mail.subject, "text": mail.body}
         try:
             answer = requests.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS)
@@ -56,17 +57,26 @@ class Mailgun:
             raise unavailable(f"the email could not be sent: Mailgun said {answer.status_code}", "EMAIL_BACKEND")
 
 
-def mailer(backend: str, key: str, sender: str, url: str) -> Mailer | None:
-    """As the settings say; None without EMAIL_BACKEND. job-server's names of Django's backends are understood.
+def kind(backend: str) -> str:
+    """Console, Mailgun, or none without EMAIL_BACKEND. job-server's names of Django's backends are understood.
 
     Raises `Error` (invalid).
     """
-    if not backend:
-        return None
-    if "console" in backend.lower():
-        return Console(sender)
-    if "mailgun" not in backend.lower():
+    for known in (CONSOLE, MAILGUN):
+        if known in backend.lower():
+            return known
+    if backend:
         raise invalid("expected console or mailgun, or nothing", "EMAIL_BACKEND")
+    return ""
+
+
+def mailer(backend: str, key: str, sender: str, url: str) -> Mailer | None:
+    """As the settings say; None without EMAIL_BACKEND. Raises `Error` (invalid)."""
+    found = kind(backend)
+    if not found:
+        return None
+    if found == CONSOLE:
+        return Console(sender)
     if not key:
         raise invalid("required by EMAIL_BACKEND, and not set", "MAILGUN_API_KEY")
     return Mailgun(key, sender, url)

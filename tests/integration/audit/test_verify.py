@@ -190,8 +190,10 @@ def test_since(site: Site) -> None:
     move(site, "main", sha)
     assert sha[:10] in problems(site, since=start)
     assert sha[:10] not in problems(site, since=sha)
-    with pytest.raises(Error):
-        verify(site.path, since="nonsense")
+    elsewhere = commit(site, "main", "main")
+    for wrong in ("nonsense", "0" * 40, "--all", elsewhere):
+        with pytest.raises(Error, match=f"^--since: expected a commit.*, found '{wrong}'"):
+            verify(site.path, since=wrong)
 
 
 def test_keys_follow_each_other(site: Site, tmp_path: Path) -> None:

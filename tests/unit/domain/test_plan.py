@@ -291,11 +291,41 @@ def test_what_is_so_already_is_not_written(state: Memory, command: c.Command) ->
     assert changes.changes == ()
 
 
-def test_an_admin_who_was_disabled_is_one_again(state: Memory) -> None:
-    state.put(User(username="root", roles=(Role.SUPER_USER,), active=False))
-    assert planned(state, c.EnsureAdmin("root"), SERVER).changes[0].after == User(
-        username="root", roles=(Role.SUPER_USER,)
-    )
+GONE = User(username="gone", roles=(Role.SUPER_USER,), tokens=(LAPTOP,), active=False)
+AGAIN = User(username="gone", roles=(Role.SUPER_USER,))
+
+
+@pytest.mark.parametrize(
+    ("gone", "root", "recovers", "after"),
+    [
+        (GONE, {}, False, None),
+        (GONE, {}, True, None),
+        (GONE.model_copy(update={"roles": ()}), {}, True, None),
+        (GONE, {"active": False}, False, None),
+        (GONE, {"active": False}, True, AGAIN),
+        (GONE, {"roles": (Role.AUDITOR,)}, True, AGAIN),
+        (GONE.model_copy(update={"roles": ()}), {"active": False}, True, AGAIN),
+    ],
+)
+def test_an_admin_who_was_disabled_is_one_again_only_where_nobody_else_is(
+    state: Memory, gone: User, root: dict[str, Any], recovers: bool, after: User | None
+) -> None:
+    state.put(gone)
+    state.put(User(username="root", roles=(Role.SUPER_USER,)).model_copy(update=root))
+    changes = state.do(SERVER, c.EnsureAdmin("gone", recovers))
+    assert [change.after for change in changes.changes] == ([after] if after else [])
+    if after:
+        assert (changes.event, changes.subject) == (
+            "user.updated",
+            "ADMIN_USERS makes gone a SuperUser again: there was none",
+        )
+
+
+def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
+    state.put(GONE)
+    with pytest.raises(Error, match="gone is disabled: a token of theirs would not work") as caught:
+        planned(state, c.AddUserToken("gone", "x", "a" * 64))
+    assert caught.value.code is Code.CONFLICT
 
 
 @pytest.mark.parametrize(
