@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest, checked
@@ -54,6 +55,8 @@ class GitTransport:
     ) -> None:
         is_http = url.startswith(("http://", "https://"))
         self._url = f"{url.rstrip('/')}/state.git" if is_http else url
+        host = urlsplit(url).hostname if is_http else None
+        self._who = f"{backend} <{backend}@{f'backends.{host}' if host else 'backends'}>"
         self._backend, self._branch = backend, names.backend_branch(backend)
         self._now, self._signer, self._interval = now, signer, interval
         self._folder = root.resolve() / "state.git"
@@ -249,9 +252,8 @@ class GitTransport:
         """By fast-import, which does not read the archive's folders to change one in active/."""
         when = max(int(self._now().timestamp()), self._commit_of(tip).time)
         message = f"{self._backend} reported {len(edits)} job{'s' if len(edits) > 1 else ''}\n".encode()
-        who = f"{self._backend} <{self._backend}@backends>"
         parts = [
-            f"commit {_INCOMING}\ncommitter {who} {when} +0000\ndata {len(message)}\n".encode(),
+            f"commit {_INCOMING}\ncommitter {self._who} {when} +0000\ndata {len(message)}\n".encode(),
             message,
             f"from {tip}\n".encode(),
         ]

@@ -43,6 +43,7 @@ def test_reports_land_also_where_the_server_committed_in_between(site: Site, tmp
     assert runner.report([report(first)]) == []
     assert any(path.endswith(f"j-{first}.yaml") for path in site.files(first))
     assert site.files(raced[0])
+    assert site.git("log", "-1", "--format=%an <%ae>", "backends/tpp") == "tpp <tpp@backends.127.0.0.1>"
     count = site.count()
     assert runner.report([report(first)]) == []  # again: nothing to say
     assert site.count() == count
