@@ -11,10 +11,11 @@ from jobserver.cli.admin import acting, connected
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
 from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import invalid
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
-from jobserver.store.worktree import branch_of, check_worktree, top_of
+from jobserver.store.worktree import branch_of, check_worktree, is_revision, top_of
 
 
 def _via() -> str:
@@ -113,7 +114,8 @@ def status(identifier: str | None, as_json: bool) -> None:
 def check(branch: str | None, what: tuple[str, ...]) -> None:
     """Validate documents: every fault that a push would be refused for, with file, line and key.
 
-    In a working copy: all of it, and what is not pushed yet. With FILEs: those. Elsewhere: STATE_REPO's branch, or REV.
+    In a working copy: all of it, and what is not pushed yet. With FILEs: those. With REV: that revision of the working
+    copy, or else of STATE_REPO. Elsewhere: STATE_REPO's branch.
     """
     files = [Path(one) for one in what if Path(one).is_file()]
     top = top_of(Path.cwd())
@@ -124,10 +126,22 @@ def check(branch: str | None, what: tuple[str, ...]) -> None:
     elif len(what) > 1:
         raise click.UsageError("name one revision, or files that are there")
     else:
-        repository = RepositorySettings.from_env().state_repo
-        count, faults = check_revision(repository, branch or names.MAIN, what[0] if what else branch or names.MAIN)
+        revision = what[0] if what else branch or names.MAIN
+        here = top if top is not None and is_revision(top, revision) else None
+        repository = here or RepositorySettings.from_env().state_repo
+        if here is None and not is_revision(repository, revision):
+            raise invalid(f"there is no such revision in {repository}: expected a branch, a tag or a commit", revision)
+        count, faults = check_revision(repository, branch or _branch(revision, here), revision)
     for fault in faults:
         click.echo(str(fault), err=True)
     if faults:
         raise click.exceptions.Exit(1)
     click.echo(f"{count} files, no fault", err=True)
+
+
+def _branch(revision: str, top: Path | None) -> str:
+    """The branch whose rules hold for ``revision``: the one it is the name of, or the one that is checked out."""
+    name = revision.removeprefix("refs/heads/").removeprefix("origin/")
+    if name == names.MAIN or names.branch_backend(name):
+        return name
+    return names.MAIN if top is None else branch_of(top)

@@ -105,7 +105,7 @@ def test_a_first_day(run: Run, settings: dict[str, str]) -> None:
         (["request", "none", "a", "--backend", "tpp"], 1, "there is no workspace 'none'"),
         (["cancel", "nonsense"], 1, "there is no job request 'nonsense'"),
         (["status", "2222222222222222"], 1, "there is no job request"),
-        (["check", "none"], 1, "Not a valid object name"),
+        (["check", "none"], 1, "expected a branch, a tag or a commit"),
         (["nothing"], 2, "No such command"),
     ],
 )

@@ -80,3 +80,12 @@ def test_files_by_name(clone: Path) -> None:
     assert done.returncode == 1
     assert "users/bob.yaml:1: version" in done.stderr
     assert check(clone, "users/alice.yaml").returncode == 0
+
+
+def test_a_revision_of_the_copy(clone: Path) -> None:
+    assert check(clone, "HEAD").returncode == 0
+    (clone / "users" / "bob.yaml").write_text("version: 2\n")
+    git(clone, "commit", "-qam", "x")
+    done = check(clone, "HEAD")
+    assert (done.returncode, "users/bob.yaml:1: version" in done.stderr) == (1, True)
+    assert check(clone, "origin/main").returncode == 0
