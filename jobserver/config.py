@@ -200,10 +200,10 @@ class Settings(RepositorySettings):
 
     @field_validator("study_repos", "release_storage")
     @classmethod
-    def _folder(cls, value: Path, info: ValidationInfo) -> Path:
-        is_made = info.field_name == "release_storage"  # by the first release
-        if not value.is_dir() and (value.exists() or not is_made):
-            raise ValueError(f"expected a folder, and {value} is {'none' if value.exists() else 'not there'}")
+    def _folder(cls, value: Path) -> Path:
+        """That is not there yet: the first study, or the first release, comes later."""
+        if value.exists() and not value.is_dir():
+            raise ValueError(f"expected a folder, and {value} is none")
         return value
 
     @field_validator("signing_key", "index", "private_store")

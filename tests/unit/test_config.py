@@ -98,7 +98,6 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("STATE_REMOTE", "/nowhere/state.git", "is no folder"),
         ("STATE_REMOTE_PUSHES_PER_MINUTE", "inf", "finite"),
         ("STATE_REMOTE_WEBHOOK_SECRET", "short", "at least 16"),
-        ("STUDY_REPOS", "missing", "expected a folder, and missing is not there"),
         ("STUDY_REPOS", "file", "expected a folder, and file is none"),
         ("RELEASE_STORAGE", "file", "expected a folder, and file is none"),
         ("INDEX", "missing/index", "expected a file in a folder that is there"),
