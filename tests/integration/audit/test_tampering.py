@@ -372,7 +372,7 @@ def test_since_a_checkpoint_and_since_a_time_without_one(site: Site) -> None:
     assert verify(site.path, since="audit").commits == 1
     site.git("update-ref", "-d", "refs/heads/backends/emis")
     assert "saw this branch; it is gone" in problems(site, since="audit")
-    with pytest.raises(Error, match="is no commit of any branch"):
+    with pytest.raises(Error, match="expected a commit of a branch of the record"):
         verify(site.path, since=commit(site, "main", "main"))
 
 
