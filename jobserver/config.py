@@ -271,10 +271,7 @@ def _told(check: Callable[[], T]) -> T:
 
 
 def _is_web_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        is_port = parts.port != 0
-    except ValueError:  # the port is none, or brackets are left open
+    parts = names.url_parts(text)
+    if parts is None or parts.query or parts.fragment or "@" in parts.netloc or " " in text:
         return False
-    is_plain = not (parts.query or parts.fragment or "@" in parts.netloc or " " in text)
-    return parts.scheme in ("http", "https") and is_port and is_plain and names.is_host(parts.hostname or "")
+    return parts.scheme in ("http", "https") and names.is_host(parts.hostname or "")

@@ -18,7 +18,7 @@ from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
-from jobserver.store.git import git
+from jobserver.store.git import commit_of, git
 from jobserver.store.piped import PipedObjects, branches, line_of
 
 _STRETCH = 2_000  # commits that one process takes at a time
@@ -112,10 +112,9 @@ def _record(repository: Path, lines: Mapping[str, Line]) -> tuple[Recorded, list
 
 def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, since: str) -> dict[str, Line]:
     """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
-    try:
-        sha = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{since}^{{commit}}").strip()
-    except Error:
-        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since") from None
+    sha = commit_of(repository, since)
+    if sha is None:
+        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since")
     starts: dict[str, int] = {}
     for branch, line in lines.items():
         if sha in line.positions:

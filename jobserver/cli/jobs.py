@@ -15,7 +15,8 @@ from jobserver.errors import invalid
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
-from jobserver.store.worktree import branch_of, check_worktree, is_revision, top_of
+from jobserver.store.git import commit_of
+from jobserver.store.worktree import branch_of, check_worktree, top_of
 
 
 def _via() -> str:
@@ -127,9 +128,9 @@ def check(branch: str | None, what: tuple[str, ...]) -> None:
         raise click.UsageError("name one revision, or files that are there")
     else:
         revision = what[0] if what else branch or names.MAIN
-        here = top if top is not None and is_revision(top, revision) else None
+        here = top if top is not None and commit_of(top, revision) else None
         repository = here or RepositorySettings.from_env().state_repo
-        if here is None and not is_revision(repository, revision):
+        if here is None and not commit_of(repository, revision):
             raise invalid(f"there is no such revision in {repository}: expected a branch, a tag or a commit", revision)
         count, faults = check_revision(repository, branch or _branch(revision, here), revision)
     for fault in faults:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
 from unicodedata import normalize
+from urllib.parse import SplitResult, urlsplit
 
 MAIN = "main"
 AUDIT = "audit"
@@ -153,6 +154,15 @@ def is_host(text: str) -> bool:
         return bool(_HOST.fullmatch(text) or ip_address(text))
     except ValueError:
         return False
+
+
+def url_parts(text: str) -> SplitResult | None:
+    """None for what can be no URL: its port is none, or brackets are left open."""
+    try:
+        parts = urlsplit(text)
+        return None if parts.port == 0 else parts
+    except ValueError:
+        return None
 
 
 def backend_branch(slug: str) -> str:

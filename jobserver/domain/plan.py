@@ -182,9 +182,9 @@ def _user(
         case c.AddUserToken(_, label, sha256):
             if any(token.label == label for token in user.tokens):
                 raise conflict(f"{name} has a token with the label {label!r} already")
-            token = Token(sha256=sha256, label=label, created_at=now)
             if not user.active:
                 raise conflict(f"{name} is disabled: a token of theirs would not work")
+            token = Token(sha256=sha256, label=label, created_at=now)
             after, event = user.model_copy(update={"tokens": (*user.tokens, token)}), "user.token-created"
             said = f"made a token of {name}"
         case c.RevokeUserToken(_, label):

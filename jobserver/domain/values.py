@@ -42,9 +42,8 @@ _URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]+)+/?")
 
 def _repo(text: str) -> str:
     """Whether a path leads out of STUDY_REPOS by a link is for whoever opens it to see."""
-    is_url = _URL.fullmatch(text) is not None
-    parts = text.partition("://")[2].split("/") if is_url else text.split("/")
-    if ".." in parts or not (is_url or (":" not in text and not text.startswith(("/", "-", "~")) and text.strip())):
+    is_path = bool(text.strip()) and ":" not in text and not text.startswith(("/", "-", "~"))
+    if ".." in text.split("/") or not (is_path or _URL.fullmatch(text)):
         raise ValueError("expected an https URL, or a path inside STUDY_REPOS")
     return text
 

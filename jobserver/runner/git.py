@@ -56,7 +56,8 @@ class GitTransport:
         is_http = url.startswith(("http://", "https://"))
         self._url = f"{url.rstrip('/')}/state.git" if is_http else url
         host = urlsplit(url).hostname if is_http else None
-        self._who = f"{backend} <{backend}@{f'backends.{host}' if host else 'backends'}>"
+        domain = f"backends.{host}" if host else "backends"
+        self._who = f"{backend} <{backend}@{domain}>"
         self._backend, self._branch = backend, names.backend_branch(backend)
         self._now, self._signer, self._interval = now, signer, interval
         self._folder = root.resolve() / "state.git"

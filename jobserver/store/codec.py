@@ -181,7 +181,7 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
     conversion = _Conversion(path, found)
     value = conversion.value(node, _Shape("model", model=model), ())
     known = set(conversion.faulty)
-    if "version" not in value and ("version",) not in known:  # the model fills it in, for documents that are made here
+    if "version" not in value:  # the model fills it in, for documents that are made here
         conversion.fault(documents.MISSING, node.line, ("version",))
     try:
         document = model.model_validate(value)

@@ -40,6 +40,12 @@ def git(repository: Path, *arguments: str, gently: bool = False) -> str:
     return done.stdout.decode(errors="surrogateescape")
 
 
+def commit_of(repository: Path, name: str) -> str | None:
+    """The id of the commit that git knows by ``name`` (a branch, a tag, an id or its beginning); None if it is none."""
+    done = _ask(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return done.stdout.decode().strip() if done.returncode == 0 else None
+
+
 def has_object(repository: Path, sha: str) -> bool:
     return _succeeds(repository, "cat-file", "-e", sha)
 
@@ -50,5 +56,8 @@ def is_ancestor(repository: Path, old: str, new: str) -> bool:
 
 
 def _succeeds(repository: Path, *arguments: str) -> bool:
-    done = subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)
-    return done.returncode == 0
+    return _ask(repository, *arguments).returncode == 0
+
+
+def _ask(repository: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([program(), "-C", str(repository), *arguments], capture_output=True, check=False)

@@ -39,14 +39,12 @@ def check_url(text: str) -> str:
 
 
 def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        is_port = parts.port != 0
-    except ValueError:  # the port is none, or brackets are left open
+    parts = names.url_parts(text)
+    if parts is None:
         return False
     if parts.scheme in _SCHEMES:
         is_there = parts.scheme == "file" or names.is_host(parts.hostname or "")
-        return is_port and is_there and bool(parts.path.strip("/"))
+        return is_there and bool(parts.path.strip("/"))
     by_ssh = _BY_SSH.fullmatch(text)
     return by_ssh is not None and names.is_host(by_ssh[1])
 

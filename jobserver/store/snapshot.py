@@ -131,16 +131,10 @@ class Snapshot:
         return self._document(self._main, names.main_path(Kind.PROJECT, name), Project)
 
     def projects(self) -> Iterator[Project]:
-        for org in self._list(self._main, "projects"):
-            for entry in trees.entries(self._objects.tree(org.sha)):
-                path = f"projects/{org.name.decode()}/{entry.name.decode()}"
-                with contextlib.suppress(Error):
-                    yield self._objects.document(entry.sha, Project, path)
+        return (project for _, project in self._all("projects", Project))
 
     def users(self) -> Iterator[User]:
-        for entry in self._list(self._main, "users"):
-            with contextlib.suppress(Error):
-                yield self._objects.document(entry.sha, User, f"users/{entry.name.decode(errors='replace')}")
+        return (user for _, user in self._all("users", User))
 
     def workspace(self, name: str) -> Workspace | None:
         return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)
@@ -190,19 +184,24 @@ class Snapshot:
         return found
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
-        """Paths of the documents on main that name this user, org or project; those that can't be read name nothing."""
-        return [path for path, document in self._naming(kind, name) if names_it(document, kind, name)]
+        """Paths of the documents on main that name this user, org or project.
 
-    def _naming(self, kind: Kind, name: str) -> Iterator[tuple[str, Org | Project | Workspace]]:
-        """(path, document) of all that might."""
-        if kind in (Kind.USER, Kind.ORG):
-            yield from self._all(f"projects/{name}" if kind is Kind.ORG else "projects", Project)
+        Those that can't be read name nothing, but for projects: their path names their org.
+        """
+        if kind is Kind.ORG:
+            return [f"projects/{name}/{entry.name.decode()}" for entry in self._list(self._main, f"projects/{name}")]
+        return [path for path, document in self._naming(kind) if names_it(document, kind, name)]
+
+    def _naming(self, kind: Kind) -> Iterator[tuple[str, Org | Project | Workspace]]:
+        """(path, document) of all that might name a user or a project."""
         if kind is Kind.USER:
+            yield from self._all("projects", Project)
             yield from self._all("orgs", Org)
         if kind in (Kind.USER, Kind.PROJECT):
             yield from self._all("workspaces", Workspace)
 
     def _all(self, folder: str, model: type[D]) -> Iterator[tuple[str, D]]:
+        """(path, document) of all on main that can be read."""
         for entry in self._list(self._main, folder):
             path = f"{folder}/{entry.name.decode(errors='replace')}"
             if entry.mode == trees.FOLDER:

@@ -35,16 +35,6 @@ def branch_of(top: Path) -> str:
     raise invalid(f"is on {found}, which is no branch of a state repository: --branch says which it is", str(top))
 
 
-def is_revision(repository: Path, name: str) -> bool:
-    """Whether git knows a commit by this name in ``repository``."""
-    try:
-        return not name.startswith("-") and bool(
-            git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        )
-    except Error:
-        return False
-
-
 def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
     """(documents looked at, faults) of the files in the working copy, committed or not. Raises `Error`."""
     listing = git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")

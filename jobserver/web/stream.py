@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 CAN_STREAM, STREAM = "jobserver.can_stream", "jobserver.stream"
-UNREADABLE = "\xff"  # a header that the loop was not given: neither ASCII nor UTF-8, so that nobody takes it as a value
 """In the environ: that a handler may leave a `Stream` instead of a body, and where."""
+UNREADABLE = "\xff"
+"""For a header that the loop was not given: neither ASCII nor UTF-8, so that nobody takes it as a value."""
 
 
 class Stream(Protocol):

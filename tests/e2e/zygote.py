@@ -4,7 +4,6 @@ What a test sees is the same as of `python -m jobserver`: a process of its own, 
 and exit code. `make coverage` measures processes from their start, so there a command is started the long way.
 """
 
-import array
 import atexit
 import functools
 import importlib
@@ -72,8 +71,7 @@ class _Zygote:
     def run(self, task: Mapping[str, object], out: IO[bytes], err: IO[bytes]) -> int:
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(self._path)
-            files = array.array("i", [out.fileno(), err.fileno()])
-            asking.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+            socket.send_fds(asking, [b"."], [out.fileno(), err.fileno()])
             asking.sendall(json.dumps(task).encode())
             asking.shutdown(socket.SHUT_WR)
             return int(asking.makefile().read())

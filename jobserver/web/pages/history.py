@@ -11,7 +11,7 @@ from jobserver.audit import signers as keys
 from jobserver.audit.receipts import Cover, covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
-from jobserver.store.git import git
+from jobserver.store.git import commit_of, git
 from jobserver.store.incoming import Commit
 from jobserver.store.piped import PipedObjects
 from jobserver.store.repo import StateRepo
@@ -91,7 +91,9 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
     """The commit of ``branch`` that ``text`` names: an id (or its beginning), or a time. Raises `Error` (invalid)."""
     try:
         if 7 <= len(text) <= 40 and all(char in "0123456789abcdef" for char in text):
-            sha = git(repo.path, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}").strip()
+            sha = commit_of(repo.path, text)
+            if sha is None:
+                raise invalid(f"there is no commit {text}", "at")
             if git(repo.path, "merge-base", sha, branch).strip() == sha:
                 return sha
             raise invalid(f"commit {text} is not in the history of {branch}", "at")

@@ -290,10 +290,14 @@ def test_who_refers_to_whom(site: Site) -> None:
     site.do(ADMIN, c.AddProject("datalab/trends"))
     site.do(ADMIN, c.SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))
     site.do(ALICE, c.AddWorkspace("grouped", "study", "main", project="datalab/trends"))
-    site.repo.writer.put("main", {"workspaces/broken.yaml": b"version: [\n"}, "x", "x", START)
+    broken = dict.fromkeys(("workspaces/broken.yaml", "projects/datalab/broken.yaml"), b"version: [\n")
+    site.repo.writer.put("main", broken, "x", "x", START)
 
     def look(state: Snapshot) -> None:
-        assert state.referrers(Kind.ORG, "datalab") == ["projects/datalab/trends.yaml"]
+        assert state.referrers(Kind.ORG, "datalab") == [
+            "projects/datalab/broken.yaml",
+            "projects/datalab/trends.yaml",
+        ]
         assert state.referrers(Kind.ORG, "other") == []
         assert state.referrers(Kind.PROJECT, "datalab/trends") == ["workspaces/grouped.yaml"]
         assert state.referrers(Kind.USER, "alice") == ["workspaces/grouped.yaml", "workspaces/trends.yaml"]
