@@ -1,9 +1,10 @@
 """A repository made, opened and given another key, also where something is in the way."""
 
 import os
+import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,6 +40,90 @@ def test_what_is_no_repository(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "file"):
         with pytest.raises(Error, match="holds something else"):
             create(path)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
+
+
+def bare(path: Path, branch: str = "main", message: str = "Initial commit") -> None:
+    """A repository of somebody else."""
+    work = path.with_name("work")
+    subprocess.run(["git", "init", "-q", f"--initial-branch={branch}", work], check=True)
+    (work / "thesis.tex").touch()
+    git(work, "add", ".")
+    git(work, "commit", "-qm", message)
+    git(work, "tag", "v1")
+    git(work, "clone", "-q", "--mirror", str(work), str(path))
+
+
+FOUNDED = "x\n\nEvent: branch.opened\nActor: server/jobserver\nBranch: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (bare, "is a repository that jobserver did not make: its branch main begins with "),
+        (lambda path: bare(path, "master"), "is a repository that jobserver did not make: it has refs/heads/master"),
+        (lambda path: bare(path, "audit"), "jobserver did not make: its branch audit begins with "),
+        (lambda path: bare(path, "main", FOUNDED.format("audit")), "its branch main begins with "),
+        (lambda path: (bare(path, "x"), git(path, "branch", "-D", "x")), "it has refs/tags/v1"),
+        (
+            lambda path: (bare(path, "x", FOUNDED.format("main")), git(path, "branch", "main", "x")),
+            "it has refs/heads/x",
+        ),
+        (lambda path: (bare(path), path.rename(path.with_name("y")), git(path.parent, "clone", "-q", "y", path.name)),
+         "holds something else"),
+        (lambda path: (path.mkdir(), (path / "HEAD").write_text("of a department")), "holds something else"),
+        (lambda path: (path.mkdir(), (path / "HEAD").write_text("ref: refs/heads/x"), (path / "a").touch()),
+         "holds something else"),
+    ],
+)  # fmt: skip
+def test_what_others_made_is_left_alone(tmp_path: Path, make: Callable[[Path], object], found: str) -> None:
+    path = tmp_path / "state.git"
+    make(path)
+    before = {one: one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+    with pytest.raises(Error, match=re.escape(found)) as refused:
+        create(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert str(refused.value).endswith("; name a folder that is empty or does not exist")
+    assert {one: one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()} == before
+    assert not (tmp_path / "key").exists()
+
+
+def test_the_repository_of_a_working_copy_is_left_alone(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    with pytest.raises(Error, match="is the repository of a working copy"):
+        create(tmp_path / ".git")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: None,
+        lambda path: path.mkdir(),
+        lambda path: git(path.parent, "init", "-q", "--bare", path.name),
+        lambda path: (path.mkdir(), (path / "HEAD").write_text("ref: refs/heads/main\n"), (path / "refs").mkdir()),
+        lambda path: (create(path).close(), git(path, "update-ref", "-d", "refs/heads/audit")),
+        lambda path: (create(path).close(), git(path, "update-ref", "refs/pull/1/head", "main")),
+    ],
+)
+def test_what_was_begun_is_completed(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    path = tmp_path / "state.git"
+    make(path)
+    repo = create(path)
+    assert set(repo.writer.refs.branches()) == {"main", "audit"}
+    repo.close()
+    assert not verify(path).problems
+
+
+def test_a_repository_that_lost_its_key_gets_no_other_by_itself(tmp_path: Path) -> None:
+    create(tmp_path / "state.git").close()
+    (tmp_path / "key").unlink()
+    with pytest.raises(Error, match=f"SIGNING_KEY: {tmp_path / 'key'} is not there: copy the key"):
+        create(tmp_path / "state.git")
+    assert not (tmp_path / "key").exists()
 
 
 def test_a_git_at_work_there_is_not_disturbed(tmp_path: Path) -> None:
