@@ -5,19 +5,20 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jobserver.audit.verify import verify
+from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.store import rotate as rotation
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import rotate, settle
+from jobserver.store.rotate import check_key, ended_at, is_current, rotate, settle
 from jobserver.store.signing import SigningKey
-from tests.site import ADMIN, START, TEMPLATES, Site, c
+from tests.site import ADMIN, ALICE, START, TEMPLATES, TPP, Site, c
 
 
 @pytest.fixture
@@ -156,13 +157,93 @@ def test_only_a_key_that_signed_can_be_revoked(site: Site) -> None:
         rotate(site.repo, site.clock(), "SHA256:x")
     assert refused.value.code is Code.NOT_FOUND
     second = rotate(site.repo, site.clock())
-    with pytest.raises(Error, match="has ended already; --at ends it earlier") as refused:
-        rotate(site.repo, site.clock(), first)
-    assert refused.value.code is Code.CONFLICT
-    assert rotate(site.repo, site.clock(), first, START + timedelta(days=1)) == second  # an old one: no new key begins
-    assert site.repo.writer.keys.current().fingerprint == second
+    end = ended_at(site.repo, first)
+    assert end is not None
+    for at in (None, end, end + timedelta(seconds=0.5), end + timedelta(days=1)):
+        with pytest.raises(Error, match=f"has ended already, at {end:%Y-%m-%d %H:%M:%S} UTC: --at can only") as refused:
+            rotate(site.repo, site.clock(), first, at)
+        assert refused.value.code is Code.CONFLICT
     site.do(ADMIN, c.AddUser("dora"))
     assert not verify(site.path).problems
+    earlier = end - timedelta(seconds=1)
+    assert rotate(site.repo, site.clock(), first, earlier) == second  # an old one: no new key begins
+    assert site.repo.writer.keys.current().fingerprint == second
+    assert ended_at(site.repo, first) == earlier
+    assert ended_at(site.repo, second) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (START + timedelta(hours=1), "--at: expected a time that is over, found 2026-11-24 10:00:00 UTC"),
+        (datetime(1, 1, 1, tzinfo=UTC), "--at: expected a time after 2000-01-01"),
+        (datetime(1970, 1, 1, tzinfo=UTC), "--at: expected a time after 2000-01-01"),
+    ],
+)
+def test_a_key_ends_at_a_time_that_was(site: Site, at: datetime, said: str) -> None:
+    before = site.git("rev-parse", "main")
+    with pytest.raises(Error) as refused:
+        rotate(site.repo, site.clock(), site.repo.writer.keys.current().fingerprint, at)
+    assert str(refused.value) == said
+    assert site.git("rev-parse", "main") == before
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (ALICE, "alice may not change the server's keys on main"),
+        (Actor(ActorKind.USER, "nobody"), "nobody is not an active user"),
+        (TPP, "tpp is not an active user"),
+    ],
+)
+def test_a_superuser_changes_keys_and_is_named(site: Site, by: Actor, said: str) -> None:
+    with pytest.raises(Error, match=said) as refused:
+        rotate(site.repo, site.clock(), by=by)
+    assert refused.value.code is Code.FORBIDDEN
+    old = site.repo.writer.keys.current().fingerprint
+    rotate(site.repo, site.clock(), by=ADMIN, via="cli/root")
+    said = site.git("log", "-1", "--format=%ae %B", "main")
+    assert said.startswith(f"admin@users.jobs.example admin retired {old}\n")
+    assert "Actor: user/admin\n" in said
+    assert "Via: cli/root\n" in said
+    assert site.git("log", "-1", "--format=%ae", "backends/tpp") == "jobserver@jobs.example\n"
+    assert not verify(site.path).problems
+
+
+def test_a_key_that_main_does_not_name_signs_nothing(site: Site) -> None:
+    first = site.repo.writer.keys.current().fingerprint
+    check_key(site.repo)
+    kept = site.key.read_bytes()
+    rotate(site.repo, site.clock())
+    check_key(site.repo)
+    second = site.key.read_bytes()
+    put_key(site, kept)
+    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {first}, which has ended at 2026-")):
+        check_key(site.repo)
+    site.key.unlink()
+    other = SigningKey.create(site.key, "jobserver").fingerprint
+    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {other}, which is no key")):
+        check_key(site.repo)
+    with pytest.raises(Error, match="is no key of this repository"):
+        rotate(site.repo, site.clock(), first, START)  # the second one may sign, so it has to
+    put_key(site, second)
+    check_key(site.repo)
+
+
+def test_the_key_in_the_place_of_a_lost_one_becomes_the_new_one(site: Site) -> None:
+    lost = site.repo.writer.keys.current().fingerprint
+    site.key.unlink()
+    new = SigningKey.create(site.key, "jobserver").fingerprint
+    assert not is_current(site.repo)
+    assert rotate(site.repo, site.clock(), lost, by=ADMIN) == new
+    assert is_current(site.repo)
+    site.do(ADMIN, c.AddUser("dora"))
+    assert not verify(site.path).problems
+
+
+def put_key(site: Site, data: bytes) -> None:
+    site.key.write_bytes(data)
+    os.utime(site.key, ns=(0, time.time_ns()))
 
 
 def test_a_key_that_main_never_heard_of_is_dropped(site: Site) -> None:
