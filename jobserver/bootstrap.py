@@ -34,7 +34,7 @@ from jobserver.store.git import check_git
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import settle
+from jobserver.store.rotate import check_key, is_current, rotate, settle
 from jobserver.store.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
@@ -69,17 +69,23 @@ class App:
         self.repo.close()
 
 
-def connect(settings: Settings, clock: Clock = now) -> App:
+def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) -> App:
     """Opens STATE_REPO, and looks at STATE_REMOTE. Raises `Error` (invalid) if it is none or its key can't be used.
 
     A host that can't be reached is no error: what was seen before can be read (`Hosted.problem` says it).
     """
     repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
-    hosted = _hosted(settings.state_remote, repo, clock, settings.state_remote_pushes_per_minute)
-    if hosted is not None:
-        with contextlib.suppress(Error), repo.writer.locked():
-            hosted.refresh()
-    settle(repo, clock())
+    try:
+        hosted = _hosted(settings.state_remote, repo, clock, settings.state_remote_pushes_per_minute)
+        if hosted is not None:
+            with contextlib.suppress(Error), repo.writer.locked():
+                hosted.refresh()
+        settle(repo, clock())
+        if checks_key:
+            check_key(repo)
+    except BaseException:
+        repo.close()
+        raise
     return _assemble(settings, repo, clock, hosted)
 
 
@@ -111,6 +117,20 @@ def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]
         return follow_up.checkpoint(), follow_up.strayed
     finally:
         app.close()
+
+
+def change_key(app: App, by: Actor, via: str, revoked: str = "", at: datetime | None = None, clock: Clock = now) -> str:
+    """Ends the server's key, or the one that is ``revoked``; see `rotate`. Raises `Error`.
+
+    Checkpoints say where all branches stood: before, if all counts that was signed until now, and after, by the key
+    that goes on. A key that is revoked as of an earlier time vouches for nothing any more, so it says nothing either.
+    """
+    follow_up = FollowUp(app.repo, app.gate)
+    if at is None and is_current(app.repo):
+        follow_up.checkpoint()
+    found = rotate(app.repo, clock(), revoked, at, by, via)
+    follow_up.checkpoint()
+    return found
 
 
 def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str, str]:
@@ -167,6 +187,7 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
         raise invalid(f"`jobserver init` was never run here: {error}", str(repository)) from None
     gate = Gate(repo, clock)
     try:
+        check_key(repo)  # the verdict is a receipt that it signs
         return verdict(Receiver(repo, gate, clock, hosted=hosted), question, Actor.parse(known["actor"]))
     finally:
         gate.close()
@@ -209,6 +230,8 @@ def create(settings: Settings, clock: Clock = now) -> App:
             with repo.writer.locked():
                 hosted.refresh()
             hosted.check_key()
+        settle(repo, clock())
+        check_key(repo)
 
     path, key = settings.state_repo, settings.signing_key
     if settings.state_remote and not key.exists() and names.MAIN in Remote(path, settings.state_remote).tips():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobserver.domain import names, releases
+from jobserver.domain import keys, names, releases
 from jobserver.domain.documents import JobRequest
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.permissions import Actor, ActorKind
@@ -11,7 +11,7 @@ from jobserver.domain.state import Changes
 from jobserver.store.incoming import Commit
 
 # Events of commits that change no document: what a branch begins with, and its keys.
-WITHOUT_DOCUMENTS = frozenset({"branch.opened", "keys.rotated", "key.revoked"})
+WITHOUT_DOCUMENTS = keys.EVENTS | {"branch.opened"}
 _KINDS = {
     "push": Kind.RECEIPT,
     "tips": Kind.CHECKPOINT,

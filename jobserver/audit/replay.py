@@ -12,7 +12,7 @@ from pathlib import Path
 from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.audit.receipts import Cover
 from jobserver.audit.signers import Signer, signed_by
-from jobserver.domain import names
+from jobserver.domain import keys, names
 from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, printable
@@ -137,6 +137,7 @@ class _Replay:
         if event in WITHOUT_DOCUMENTS:
             if set(others) - OTHERS or (is_root != (event == "branch.opened")):
                 yield f"says Event: {event}, and does something else"
+            yield from self._by_whom(event, actor, head)
             self._judged.retired[commit.sha] = [value for key, value in commit.trailers() if key == "Retired"]
             return
         if is_root:
@@ -146,6 +147,15 @@ class _Replay:
             yield f"says Main: {named[:10]}, which is not in the history of main"
             return
         yield from self._admit(actor, commit.trailer("Policy"), commit, named or self._main_at(commit.time), head)
+
+    def _by_whom(self, event: str, actor: Actor, head: Head) -> Iterator[str]:
+        try:
+            if event in keys.EVENTS:
+                keys.check(Snapshot(self._objects, head, head), actor, head.branch)
+            elif actor.kind is not ActorKind.SERVER:
+                yield f"is by {actor}: only the server opens a branch"
+        except Error as error:
+            yield str(error)
 
     def _admit(self, actor: Actor, policy: str, commit: Commit, main: str | None, head: Head) -> Iterator[str]:
         rules = POLICIES.get(policy)

@@ -20,8 +20,8 @@ acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by
 
 
 @contextmanager
-def connected() -> Iterator[bootstrap.App]:
-    app = bootstrap.connect(Settings.from_env())
+def connected(*, checks_key: bool = True) -> Iterator[bootstrap.App]:
+    app = bootstrap.connect(Settings.from_env(), checks_key=checks_key)
     if app.hosted is not None and app.hosted.problem:
         click.echo(f"jobserver: {app.hosted.problem}; what is shown was seen there before", err=True)
     try:
@@ -30,10 +30,17 @@ def connected() -> Iterator[bootstrap.App]:
         app.close()
 
 
+def actor_of(app: bootstrap.App, username: str | None) -> Actor:
+    return Actor(ActorKind.USER, username) if username else bootstrap.local_actor(app.settings)
+
+
+def via() -> str:
+    return f"cli/{getpass.getuser()}"
+
+
 def submit(username: str | None, command: c.Command) -> None:
     with connected() as app:
-        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
-        app.gate.submit(actor, command, f"cli/{getpass.getuser()}")
+        app.gate.submit(actor_of(app, username), command, via())
 
 
 def _show_token(secret: str) -> None:

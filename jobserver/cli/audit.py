@@ -10,11 +10,11 @@ from jobserver import bootstrap
 from jobserver.audit.log import Wanted
 from jobserver.audit.log import log as entries
 from jobserver.audit.verify import verify as judge
-from jobserver.cli.admin import connected
+from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
-from jobserver.store.rotate import rotate as rotate_key
+from jobserver.store.rotate import ended_at
 
 
 class Moment(click.ParamType[datetime]):
@@ -25,9 +25,9 @@ class Moment(click.ParamType[datetime]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
             moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):  # the year 1 of another zone is before all of UTC
             self.fail(f"{value!r} is no time such as 2026-11-24 or 2026-11-24T09:30:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 repository = click.option(
@@ -136,24 +136,24 @@ def key() -> None:
 
 
 @key.command()
-def rotate() -> None:
+@acting
+def rotate(username: str | None) -> None:
     """Begin a new key; the old one's signatures stay valid. A running server takes it up by itself."""
     with connected() as app:
-        found = rotate_key(app.repo, bootstrap.now())
+        found = bootstrap.change_key(app, actor_of(app, username), via())
     click.echo(found)
 
 
 @key.command()
 @click.argument("fingerprint", metavar="SHA256:...")
-@click.option("--at", type=Moment(), help="What it signed after this does not count; by default the last checkpoint.")
-def revoke(fingerprint: str, at: datetime | None) -> None:
-    """End a key that was stolen; if it is the current one, begin a new one. Prints the current key's fingerprint."""
-    with connected() as app:
-        if at is None:
-            last = app.repo.writer.look("audit", lambda state: state.checkpoint())
-            if last is None:
-                raise invalid("there is no checkpoint to go by: say when", "--at")
-            at = last.made_at
-        found = rotate_key(app.repo, bootstrap.now(), fingerprint, at)
-    click.echo(f"{fingerprint} counts until {at:%Y-%m-%d %H:%M:%S} UTC", err=True)
+@click.option("--at", type=Moment(), help="Nothing counts that it signed after this, whoever did it; by default now.")
+@acting
+def revoke(fingerprint: str, at: datetime | None, username: str | None) -> None:
+    """End a key that was stolen or lost; if it is the current one, begin a new one. Prints the current fingerprint."""
+    with connected(checks_key=False) as app:
+        found = bootstrap.change_key(app, actor_of(app, username), via(), fingerprint, at)
+        end = ended_at(app.repo, fingerprint)
+    click.echo(f"{fingerprint} counts until {end:%Y-%m-%d %H:%M:%S} UTC", err=True)
+    if at is not None:
+        click.echo("`jobserver audit verify` names what it signed after that, also what the server wrote", err=True)
     click.echo(found)

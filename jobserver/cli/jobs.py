@@ -1,26 +1,20 @@
 """The commands of people who want jobs run: request, cancel, status; and check, for who edits documents."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jobserver.cli.admin import acting, connected
+from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import invalid
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
 from jobserver.store.git import commit_of
 from jobserver.store.worktree import branch_of, check_worktree, top_of
-
-
-def _via() -> str:
-    return f"cli/{getpass.getuser()}"
 
 
 @click.command()
@@ -40,13 +34,12 @@ def request(
 ) -> None:
     """Ask for jobs; prints the job request's id."""
     with connected() as app:
-        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
         written = app.requests.ask(
-            actor,
+            actor_of(app, username),
             workspace,
             actions,
             backend,
-            _via(),
+            via(),
             force_run_dependencies=force_run_dependencies,
             will_notify=notify or None,
         )
@@ -60,8 +53,7 @@ def request(
 def cancel(identifier: str, actions: tuple[str, ...], username: str | None) -> None:
     """Cancel actions of a job request, or all that are not finished."""
     with connected() as app:
-        actor = Actor(ActorKind.USER, username or app.settings.admin_users[0])
-        written = app.requests.cancel(actor, identifier, actions, _via())
+        written = app.requests.cancel(actor_of(app, username), identifier, actions, via())
     click.echo("cancelled" if written.changed else "nothing to cancel", err=True)
 
 

@@ -10,9 +10,11 @@ from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store import stale
 from jobserver.store.disk import plainly
+from jobserver.store.founding import check_place
 from jobserver.store.git import git
 from jobserver.store.joiner import maintaining
 from jobserver.store.packs import sync_folder
+from jobserver.store.refs import Refs
 from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.writer import Writer
 
@@ -33,6 +35,7 @@ _CONFIG = {
 _MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance, and by its time when that was last done
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
+IF_LOST = "or see docs/operations.md if it is lost"
 
 
 class StateRepo:
@@ -60,9 +63,10 @@ class StateRepo:
         ``join`` sets the writer's authority, before anything is written. Done again after an interruption, it goes on
         where it stopped.
         """
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "HEAD").is_file())):
-            raise invalid("holds something else; name a folder that is empty or does not exist", str(path))
+        check_place(path)
         with plainly():
+            if Refs(path).tip(names.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
+                raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")
             path.mkdir(parents=True, exist_ok=True)
             if not stale.clear_all(path):
                 raise unavailable("another git process is at work there; try again", str(path))
@@ -73,9 +77,13 @@ class StateRepo:
             with contextlib.suppress(FileExistsError):
                 SigningKey.create(key_path, PRINCIPAL)
             repo = cls(path, key_path, host, templates)
-            join(repo)
-            repo.found(names.MAIN, "main", now)
-            repo.found(names.AUDIT, "audit", now)
+            try:
+                join(repo)
+                repo.found(names.MAIN, "main", now)
+                repo.found(names.AUDIT, "audit", now)
+            except BaseException:
+                repo.close()
+                raise
             return repo
 
     def close(self) -> None:

@@ -4,52 +4,119 @@ Each step is durable before the next, and `settle` completes what was interrupte
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobserver.domain import keys as rights
 from jobserver.domain import names
-from jobserver.errors import conflict, not_found
+from jobserver.domain.permissions import SERVER, Actor
+from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.disk import plainly
 from jobserver.store.packs import sync_folder
-from jobserver.store.repo import PRINCIPAL, SIGNERS, StateRepo
+from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import SigningKey, fingerprint_of, signers_time
 
-_ENDS = re.compile(r',?valid-before="[^"]*"')
+_ENDS = re.compile(r',?valid-before="([^"]*)"')
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # there was no git; years of three digits no ssh-keygen reads
 
 
-def rotate(repo: StateRepo, now: datetime, revoked: str = "", at: datetime | None = None) -> str:
+def rotate(
+    repo: StateRepo,
+    now: datetime,
+    revoked: str = "",
+    at: datetime | None = None,
+    by: Actor = SERVER,
+    via: str = "",
+) -> str:
     """The new key's fingerprint. Raises `Error`.
 
-    ``revoked`` ends that key instead of the current one, as of ``at``; if it is the current one, a new key begins.
+    ``revoked`` ends that key instead of the current one, as of ``at`` or else now, so that all counts that it signed.
+    If it is the current one, a new key begins; if it is lost, the key that is in its place becomes the new one.
     """
     writer = repo.writer
     with plainly(), writer.locked():
         _settle(repo, now)
+        writer.look(names.MAIN, lambda state: rights.check(state, by))
         current = writer.keys.current()
         ended = revoked or current.fingerprint
         old = _text(repo).splitlines(keepends=True)
         if not any(fingerprint_of(line) == ended for line in old):
             raise not_found(f"allowed_signers names no key {ended}")
-        if revoked and any(fingerprint_of(line) == ended and _ENDS.search(line) for line in old) and at is None:
-            raise conflict(f"{ended} has ended already; --at ends it earlier")
         # No commit of a branch is ever older than the one before it, so neither is what a key ends with.
         moment = max(now, *(_time(repo, branch) for branch in writer.refs.branches()))
+        before = ended_at(repo, ended)
+        _check_end(ended, at, before, moment)
         lines = [_ending(line, at or moment) if fingerprint_of(line) == ended else line for line in old]
         new = current
-        if ended == current.fingerprint:
+        if ended == current.fingerprint and before is None:
             beside = _beside(writer.keys.path)
             beside.unlink(missing_ok=True)
             new = SigningKey.create(beside, PRINCIPAL)
             sync_folder(beside.parent)
             lines.append(new.allowed_from(moment))
+        elif _is_successor(current, lines):
+            lines.append(new.allowed_from(moment))
+        else:
+            check_key(repo)
         event = "key.revoked" if revoked else "keys.rotated"
-        said = f"jobserver {'revoked' if revoked else 'retired'} {ended}"
+        said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
         # The old key vouches for its successor, but a stolen one vouches for nothing.
         signing = new if revoked else current
         files = {SIGNERS: "".join(lines).encode()}
-        writer.put(names.MAIN, files, said, event, moment, (("Retired", ended),), signing)
+        trailers = [("Retired", ended), *([("Via", via)] if via else [])]
+        writer.put(names.MAIN, files, said, event, moment, trailers, signing, by)
         _settle(repo, moment)
         return new.fingerprint
+
+
+def check_key(repo: StateRepo) -> None:
+    """Raises `Error` (invalid) unless main names our key as one that may sign: `audit verify` would believe no other.
+
+    An interrupted rotation has to be settled before.
+    """
+    writer = repo.writer
+    if writer.refs.tip(names.MAIN) is None:
+        return
+    ours, path = writer.keys.current().fingerprint, writer.keys.path
+    wanted = f"copy the key that main's allowed_signers has without an end to there, {IF_LOST}"
+    if not any(fingerprint_of(line) == ours for line in _text(repo).splitlines()):
+        raise invalid(f"{path} holds {ours}, which is no key of this repository: {wanted}", "SIGNING_KEY")
+    if (end := ended_at(repo, ours)) is not None:
+        raise invalid(f"{path} holds {ours}, which has ended at {end:%Y-%m-%d %H:%M:%S} UTC: {wanted}", "SIGNING_KEY")
+
+
+def is_current(repo: StateRepo) -> bool:
+    """Whether main names our key as one that may sign."""
+    try:
+        check_key(repo)
+    except Error:
+        return False
+    return True
+
+
+def ended_at(repo: StateRepo, fingerprint: str) -> datetime | None:
+    """When main says that this key ended; None if not, or if it does not know it."""
+    for line in _text(repo).splitlines():
+        if fingerprint_of(line) == fingerprint and (found := _ENDS.search(line)):
+            return datetime.strptime(found[1], "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    return None
+
+
+def _check_end(ended: str, at: datetime | None, before: datetime | None, moment: datetime) -> None:
+    """What it signed may come to count less, never more."""
+    if before is not None and (at is None or at.replace(microsecond=0) >= before):
+        raise conflict(f"{ended} has ended already, at {before:%Y-%m-%d %H:%M:%S} UTC: --at can only end it earlier")
+    if at is not None and at > moment:
+        raise invalid(f"expected a time that is over, found {at:%Y-%m-%d %H:%M:%S} UTC", "--at")
+    if at is not None and at < _EARLIEST:
+        raise invalid(f"expected a time after {_EARLIEST:%Y-%m-%d}", "--at")
+
+
+def _is_successor(key: SigningKey, lines: Sequence[str]) -> bool:
+    """Whether this key takes the place of one that is lost: no other may sign, and it was never one of ours."""
+    known = {fingerprint_of(line) for line in lines}
+    return key.fingerprint not in known and all(_ENDS.search(line) for line in lines if fingerprint_of(line))
 
 
 def settle(repo: StateRepo, now: datetime) -> None:
@@ -69,6 +136,8 @@ def _settle(repo: StateRepo, now: datetime) -> None:
             beside.unlink()  # it never came to be
     for branch in writer.refs.branches():
         if branch != names.MAIN and writer.look(branch, lambda state: state.text(SIGNERS)) != text.encode():
+            if not beside.exists():
+                check_key(repo)
             key = SigningKey.load(beside, PRINCIPAL) if beside.exists() else writer.keys.current()
             ended = [found for line in text.splitlines() if _ENDS.search(line) and (found := fingerprint_of(line))]
             said = "jobserver changed its keys"

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from jobserver.domain.admit import POLICY, Admitted
 from jobserver.domain.documents import AnyDocument
-from jobserver.domain.permissions import SERVER, ActorKind
+from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Fault, conflict, invalid
 from jobserver.store import codec, packs, trees
 from jobserver.store.objects import Objects
@@ -30,8 +30,7 @@ class Identity:
     key: SigningKey
     server: str = ""
 
-    def author(self, admitted: Admitted) -> bytes:
-        actor = admitted.actor
+    def author(self, actor: Actor) -> bytes:
         if actor.kind is ActorKind.SERVER:
             return self.committer
         place = "users" if actor.kind is ActorKind.USER else "backends"
@@ -64,7 +63,7 @@ class Staging:
         lines = [f"{key}: {_line(value)}" for key, value in self._trailers(admitted, trailers)]
         message = "\n".join([_line(admitted.changes.subject), "", *lines, ""])
         empty = self.pack.add(packs.TREE, b"") if root is None else b""
-        self._commit(head, root or empty, message, self._identity.author(admitted), admitted.now)
+        self._commit(head, root or empty, message, self._identity.author(admitted.actor), admitted.now)
         assert head.tip is not None
         return head.tip
 
@@ -76,6 +75,7 @@ class Staging:
         event: str,
         now: datetime,
         trailers: Sequence[tuple[str, str]] = (),
+        actor: Actor = SERVER,
     ) -> None:
         """Stages files that are no documents: those that explain a branch, and the keys that sign it."""
         edits: Edits = {}
@@ -84,8 +84,8 @@ class Staging:
         root = self._edit(head.root, edits)
         assert root is not None
         more = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
-        message = f"{subject}\n\nEvent: {event}\nActor: {SERVER}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
-        self._commit(head, root, message, self._identity.committer, now)
+        message = f"{subject}\n\nEvent: {event}\nActor: {actor}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
+        self._commit(head, root, message, self._identity.author(actor), now)
 
     def _trailers(self, admitted: Admitted, more: Mapping[str, str]) -> list[tuple[str, str]]:
         changes = admitted.changes

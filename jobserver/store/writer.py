@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobserver.domain import names
+from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Authority, Lost, Moves
 from jobserver.store.batch import Decide, Landing, Ticket, Written
@@ -138,6 +139,7 @@ class Writer:
         now: datetime,
         trailers: Sequence[tuple[str, str]] = (),
         key: SigningKey | None = None,
+        actor: Actor = SERVER,
     ) -> None:
         """Commits files that are no documents, in a turn that the caller holds (`locked`). Raises `Error`."""
         self._forget()
@@ -145,7 +147,7 @@ class Writer:
         head = Head.read(branch, old, self._objects)
         staging = Staging(self._objects, self._identity(key))
         try:
-            staging.put(head, files, subject, event, now, trailers)
+            staging.put(head, files, subject, event, now, trailers, actor)
             stem = staging.pack.save(self._packs)
             assert head.tip is not None
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.store.signing import SigningKey
 from tests.e2e import zygote
 from tests.e2e.harness import bare
 
@@ -145,6 +146,34 @@ def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
     stderr = run("init", code=1).stderr
     assert "SECRET_KEY: required, and not set" in stderr
     assert "ADMIN_USERS: expected user names" in stderr
+
+
+def test_keys_change_hands(run: Run, settings: dict[str, str]) -> None:
+    run("init")
+    first = SigningKey.load(Path(settings["STATE_REPO"] + ".key"), "jobserver").fingerprint
+    run("user", "add", "alice")
+    assert "alice may not change the server's keys" in run("key", "rotate", "--as", "alice", code=1).stderr
+    second = last_line(run("key", "rotate", "--as", "boss"))
+    assert "has ended already" in run("key", "revoke", first, "--at", "2999-01-01", code=1).stderr
+    third = run("key", "revoke", second, "--as", "boss")
+    assert "counts until" in third.stderr
+    assert "found 2999-01-01" in run("key", "revoke", last_line(third), "--at", "2999-01-01", code=1).stderr
+    run("key", "revoke", last_line(third), "--at", "0001-01-01T00:00+10:00", code=2)
+    said = [json.loads(line) for line in run("audit", "log", "--actor", "boss", "--json").stdout.splitlines()]
+    assert [(one["subject"], one["event"]) for one in said] == [
+        (f"boss revoked {second}", "key.revoked"),
+        (f"boss retired {first}", "keys.rotated"),
+    ]
+    run("audit", "verify")
+    key = Path(settings["STATE_REPO"] + ".key")
+    key.unlink()
+    assert "SIGNING_KEY: " in run("init", code=1).stderr
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    for command in (["status"], ["init"], ["serve"]):
+        assert "which is no key of this repository" in run(*command, code=1).stderr
+    run("key", "revoke", last_line(third))
+    run("user", "add", "bob")
+    run("audit", "verify")
 
 
 def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:

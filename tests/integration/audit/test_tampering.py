@@ -119,6 +119,21 @@ def test_keys_change_nothing_but_keys(site: Site) -> None:
     assert "says Event: keys.rotated, and changes documents" in problems(site)
 
 
+@pytest.mark.parametrize(
+    ("who", "branch", "event", "expected"),
+    [
+        ("bob", "main", "keys.rotated", "bob may not change the server's keys on main"),
+        ("eve", "main", "key.revoked", "eve is not an active user"),
+        ("admin", "backends/tpp", "keys.rotated", "admin is not an active user"),
+        ("admin", "main", "branch.opened", "is by user/admin: only the server opens a branch"),
+    ],
+)
+def test_keys_are_changed_by_superusers_on_main(site: Site, who: str, branch: str, event: str, expected: str) -> None:
+    author = f"{who}@users.jobs.example"
+    sha = stolen(site, branch, f"Event: {event}", f"Actor: user/{who}", f"Branch: {branch}", author=author)
+    assert f"{branch} {sha[:10]}: {expected}" in problems(site)
+
+
 def test_times_go_back(site: Site) -> None:
     stolen(site, "main", "Event: keys.rotated", "Actor: server/jobserver", "Branch: main", time=1_700_000_000)
     assert "is older than the commit before it" in problems(site)

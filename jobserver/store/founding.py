@@ -1,0 +1,70 @@
+"""Where a state repository may be made: in a folder that is empty or not there, or that `init` began with before.
+
+Only looks. What was begun is told by what stands there: files of `git init`, and branches that begin as ours do.
+"""
+
+import re
+from pathlib import Path
+
+from jobserver.domain import names
+from jobserver.errors import Error, invalid
+from jobserver.store.disk import plainly
+from jobserver.store.git import git
+
+_HEAD = re.compile(rb"(?:ref: refs/\S+|[0-9a-f]{40})\n?")
+_BY_GIT = frozenset({"HEAD", "branches", "config", "description", "hooks", "info", "objects", "refs"})
+_FIRST = "%h%x09%(trailers:key=Event,valueonly,separator=%x2C)%x09%(trailers:key=Branch,valueonly,separator=%x2C)%x09%s"
+
+
+def check_place(path: Path) -> None:
+    """Raises `Error` (invalid) with what is there, if that is not ours."""
+    with plainly():
+        found = _found(path)
+    if found:
+        raise invalid(f"{found}; name a folder that is empty or does not exist", str(path))
+
+
+def _found(path: Path) -> str:
+    if not path.exists():
+        return ""
+    held = {one.name for one in path.iterdir()} if path.is_dir() else {path.name}
+    if not held:
+        return ""
+    head = path / "HEAD"
+    if not head.is_file() or not _HEAD.fullmatch(head.read_bytes()):
+        return "holds something else"
+    if not {"objects", "refs"} <= held:  # `git init` was interrupted
+        return "" if held <= _BY_GIT else "holds something else"
+    if _is_of_working_copy(path):
+        return "is the repository of a working copy, and not a bare one"
+    refs = _ask(path, "for-each-ref", "--format=%(refname)").split()
+    for ref in refs:
+        branch = ref.removeprefix("refs/heads/")
+        # A host's refs of its own (pull requests) may have come with a clone of ours, but are nothing to begin with.
+        if not names.is_branch(branch) and (ref != branch or f"refs/heads/{names.MAIN}" not in refs):
+            return f"is a repository that jobserver did not make: it has {ref}"
+        if names.is_branch(branch) and (beginning := _foreign_beginning(path, branch)):
+            return f"is a repository that jobserver did not make: its branch {branch} begins with {beginning}"
+    return ""
+
+
+def _foreign_beginning(path: Path, branch: str) -> str:
+    """The commit that this branch begins with, in words, if it is not the one that opens a branch of ours."""
+    firsts = _ask(path, "log", "--max-parents=0", f"--format={_FIRST}", f"refs/heads/{branch}").splitlines()
+    for first in firsts:
+        sha, event, of, subject = first.split("\t", 3)
+        if (event, of) != ("branch.opened", branch) or len(firsts) > 1:
+            return f"{sha} {subject!r}"
+    return ""
+
+
+def _is_of_working_copy(path: Path) -> bool:
+    try:
+        return _ask(path, "config", "--type=bool", "--get", "core.bare").strip() == "false"
+    except Error:  # it does not say
+        return False
+
+
+def _ask(path: Path, *arguments: str) -> str:
+    """Of the repository that is this very folder, not of one around it."""
+    return git(path, "--git-dir=.", *arguments)

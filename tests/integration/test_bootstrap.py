@@ -1,0 +1,160 @@
+"""The wiring of a command: which key it may begin with, what a change of keys leaves behind, who stays an admin."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver import bootstrap
+from jobserver.audit.verify import verify
+from jobserver.config import Settings
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import SERVER, Role
+from jobserver.errors import Error
+from jobserver.store import rotate as rotation
+from jobserver.store.signing import SigningKey
+from tests.site import ADMIN
+
+
+class Place:
+    """STATE_REPO with a user more, its settings, and a clock that moves a second a call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = datetime(2026, 11, 24, 9, tzinfo=UTC)
+        self.settings = Settings.from_env(
+            _env_file=None,
+            secret_key="0123456789abcdef",
+            base_url="http://jobs.example",
+            state_repo=folder / "state.git",
+            admin_users=("admin", "boss"),
+        )
+        self.key = self.settings.signing_key
+        self.app = bootstrap.create(self.settings, self.clock)
+        self.add("alice")
+
+    def clock(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def add(self, username: str) -> None:
+        self.app.gate.submit(ADMIN, c.AddUser(username), "test")
+
+    def fingerprint(self) -> str:
+        return self.app.repo.writer.keys.current().fingerprint
+
+    def change_key(self, revoked: str = "", at: datetime | None = None) -> str:
+        return bootstrap.change_key(self.app, ADMIN, "test", revoked, at, self.clock)
+
+    def problems(self) -> list[str]:
+        return [str(problem) for problem in verify(self.settings.state_repo).problems]
+
+    def said(self, branch: str = "audit") -> str:
+        return self.app.repo.writer.look(branch, lambda state: str(state.checkpoint()))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.app.close()
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_what_a_key_signed_until_it_ended_counts(place: Place, is_revoked: bool) -> None:
+    for number in range(3):  # each soon after the last write, with no checkpoint in between
+        place.add(f"user-{number}")
+        before = place.fingerprint()
+        after = place.change_key(before if is_revoked else "")
+        assert after == place.fingerprint() != before
+        assert place.app.repo.writer.refs.tip("main") in place.said()
+        place.add(f"other-{number}")
+        assert place.problems() == []
+
+
+def test_what_a_stolen_key_signed_after_it_was_stolen_is_named_and_nothing_more(place: Place) -> None:
+    stolen, at = place.fingerprint(), place.now
+    place.clock()
+    place.add("eve")
+    eve = place.app.repo.writer.refs.tip("main")
+    assert eve is not None
+    place.change_key(stolen, at)
+    assert place.app.repo.writer.refs.tip("main") in place.said()  # by the new key
+    (found,) = place.problems()
+    assert found.startswith(f"main {eve[:10]}: is signed by {stolen}, which was not valid at")
+    place.add("mallory")
+    assert place.problems() == [found]
+
+
+def other_key(place: Place) -> str:
+    place.key.unlink()
+    return SigningKey.create(place.key, "jobserver").fingerprint
+
+
+def test_every_start_looks_at_the_key(place: Place) -> None:
+    bootstrap.install_hooks(place.settings)
+    before = place.app.repo.writer.refs.branches()
+    other = other_key(place)
+    for begin in (
+        lambda: bootstrap.connect(place.settings),
+        lambda: bootstrap.create(place.settings),
+        lambda: bootstrap.judge_push(place.settings.state_repo, json.dumps({"updates": []}).encode()),
+        lambda: bootstrap.checkpoint(place.settings),
+    ):
+        with pytest.raises(Error, match=re.escape(f"holds {other}, which is no key of this repository")):
+            begin()
+    assert place.app.repo.writer.refs.branches() == before
+
+
+def test_a_lost_key_is_revoked_by_its_successor(place: Place) -> None:
+    lost = place.fingerprint()
+    other = other_key(place)
+    app = bootstrap.connect(place.settings, checks_key=False)
+    assert bootstrap.change_key(app, ADMIN, "test", lost, clock=place.clock) == other
+    app.close()
+    bootstrap.connect(place.settings).close()
+    place.add("eve")
+    assert place.problems() == []
+
+
+@pytest.mark.parametrize("begin", [bootstrap.connect, bootstrap.create])
+def test_an_interrupted_rotation_is_completed_before_the_key_is_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch, begin: object
+) -> None:
+    assert callable(begin)
+    before = place.fingerprint()
+
+    def cut(self: Path, target: Path) -> Path:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(Error):
+        patch.setattr(Path, "replace", cut)
+        rotation.rotate(place.app.repo, place.clock())
+    assert place.fingerprint() == before
+    begin(place.settings).close()
+    assert place.fingerprint() != before
+    assert place.problems() == []
+
+
+def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.app.gate.submit(ADMIN, c.AddUserToken("boss", "old", "a" * 64), "test")
+    place.app.gate.submit(ADMIN, c.DisableUser("boss"), "test")
+    bootstrap.ensure_admins(place.app)
+    look = place.app.repo.writer.look
+    assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
+    assert caplog.messages == [
+        "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/"
+    ]
+    caplog.clear()
+    place.app.gate.submit(SERVER, c.AddUserToken("admin", "old", "b" * 64), "test")
+    place.app.gate.submit(SERVER, c.DisableUser("admin"), "test")
+    bootstrap.ensure_admins(place.app)
+    admin = look("main", lambda state: state.user("admin"))
+    assert admin is not None
+    assert (admin.active, admin.roles, admin.tokens) == (True, (Role.SUPER_USER,), ())
+    assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
+    assert caplog.messages[0] == "ADMIN_USERS: nobody was an active SuperUser: admin is one again, without old tokens"
+    assert "boss is disabled" in caplog.messages[1]
+    assert place.problems() == []
