@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched
 from tests.e2e.harness import Site, job
+from tests.zips import MANIFEST, md5_of, zipped
 
 LONG = "a_very_long_action_name_that_goes_on_and_on_and_on_without_any_mercy_at_all"
 WIDE_STUDY = "\n".join(
@@ -20,6 +21,12 @@ WIDE_STUDY = "\n".join(
         "",
     ]
 )
+RELEASED = {
+    MANIFEST: b"{}",
+    "output/admissions_by_age_band_and_region.csv": b"age,region,count\n" * 900,
+    "output/figures/deaths_per_week_with_intervals.svg": b"<svg/>" * 9000,
+    f"output/{LONG}.txt": HOSTILE.encode(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
         ("/orgs/new/", "new-org"),
         ("/orgs/datalab/new-project/", "new-project"),
         ("/invitations/", "invitations-none"),
-        ("/plain/releases/", "workspace-releases"),
+        ("/plain/releases/", "releases-none"),
         ("/backends/", "backends"),
         ("/backends/tpp/", "backend"),
         ("/backends/emis/audit/", "backend-audit"),
@@ -64,6 +71,30 @@ def test_every_page_can_be_used_by_everybody(site: Site, root: Page, path: str, 
     root.goto(site.url + path)
     expect(root.get_by_role("heading", level=1)).to_be_visible()
     inspect(root, name)
+
+
+def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
+    """Of the same contents from two backends, which is one page with both."""
+    identifier = md5_of(RELEASED)
+    for backend, user in (("tpp", "jane"), ("emis", f"joe {HOSTILE}")):
+        with site.client(backend, **{"Backend-User": user}) as sender:
+            for files in (RELEASED, {"output/table.csv": b"a,b\n"}) if backend == "tpp" else (RELEASED,):
+                sent = sender.put(f"/api/v2/workspaces/grouped/releases/{md5_of(files)}", content=zipped(files))
+                assert sent.status_code == 201, sent.text
+    root.goto(f"{site.url}/grouped/")
+    root.get_by_role("link", name="Releases").click()
+    expect(root.get_by_role("row")).to_have_count(4)
+    inspect(root, "releases")
+    root.get_by_role("link", name=identifier[:10]).first.click()
+    expect(root.get_by_role("heading", name="From emis")).to_be_visible()
+    inspect(root, "release")
+    with root.expect_download() as saved:
+        root.get_by_role("link", name=LONG).first.click()
+    assert saved.value.path().read_text() == HOSTILE
+    assert root.evaluate("window.hacked") is None
+    root.goto(f"{site.url}/grouped/releases/?page=2")
+    expect(root.get_by_text("There are no older ones")).to_be_visible()
+    expect(root.get_by_role("button", name="Newer")).to_be_visible()
 
 
 def test_a_wide_pipeline_with_long_names(site: Site, root: Page) -> None:
@@ -104,6 +135,64 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     root.get_by_role("link", name="Audit").click()
     expect(root.get_by_text("its signature verifies").first).to_be_visible()
     inspect(root, "job-audit")
+
+
+def test_a_run_is_compared_with_the_ones_before_it(site: Site, root: Page) -> None:
+    with site.client("emis") as emis:
+        for status, code in (("succeeded", "succeeded"), ("failed", "nonzero_exit"), ("failed", "unmatched_patterns")):
+            identifier = site.ask("analyse", backend="emis", workspace="slashed")
+            emis.report(job(identifier, f"c{identifier}", status, 90, action="analyse", status_code=code)).raise_for_status()
+    root.goto(f"{site.url}/job-requests/{identifier}/")
+    expect(root.get_by_text("the same code as the previous run")).to_be_visible()
+    inspect(root, "request-compared")
+    root.get_by_role("link", name="Audit").click()
+    inspect(root, "request-audit")
+    root.goto(f"{site.url}/jobs/c{identifier}/")
+    inspect(root, "job-failed")
+    root.goto(f"{site.url}/slashed/?at={site.git('rev-parse', 'main')}")
+    expect(root.get_by_text("This is how it was at")).to_be_visible()
+    inspect(root, "workspace-as-it-was")
+
+
+def test_a_workspace_that_is_archived_and_one_whose_study_is_broken(site: Site, root: Page) -> None:
+    site.study("broken-study", {"project.yaml": "actions:\n  a: {needs: [b]}\n  c: 5\n"})
+    site.run("workspace", "add", "broken", "--repo", "broken-study", "--branch", "main", "--as", "alice")
+    root.goto(f"{site.url}/broken/")
+    expect(root.get_by_text("The study can't be read")).to_be_visible()
+    inspect(root, "workspace-broken")
+    root.once("dialog", lambda dialog: dialog.accept())
+    root.get_by_role("button", name="Archive this workspace").click()
+    expect(root.locator(".head .badge")).to_have_text("Archived")
+    inspect(root, "workspace-archived")
+
+
+def test_a_form_that_is_refused_says_why(site: Site, root: Page) -> None:
+    for path, fields, button, name in (
+        ("/workspaces/new/", {"Name": "new", "Repository": "nowhere"}, "Make the workspace", "new-workspace-refused"),
+        ("/orgs/new/", {"Name": "datalab"}, "Add the organisation", "new-org-refused"),
+    ):
+        root.goto(site.url + path)
+        for label, value in fields.items():
+            root.get_by_label(label, exact=True).fill(value)
+        root.get_by_role("button", name=button).click()
+        expect(root.get_by_role("alert").filter(has_text="That did not work")).to_be_visible()
+        inspect(root, name)
+
+
+def test_who_may_only_look_is_told_so(chromium: Browser, site: Site) -> None:
+    site.run("user", "add", "newcomer")
+    context = chromium.new_context(reduced_motion="reduce")
+    with watched(context) as page:
+        log_in(page, site, "newcomer")
+        inspect(page, "home-newcomer")
+        page.goto(f"{site.url}/plain/")
+        expect(page.get_by_text("You may look, and not run")).to_be_visible()
+        inspect(page, "workspace-newcomer")
+        page.goto(f"{site.url}/orgs/datalab/trends/")
+        expect(page.get_by_role("link", name="Settings")).to_have_count(0)
+        inspect(page, "project-newcomer")
+        site.run("user", "disable", "newcomer")
+    context.close()
 
 
 def test_a_printed_record_has_every_change(site: Site, root: Page) -> None:
@@ -153,16 +242,25 @@ def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.get_by_role("button", name="Add, and show its token").click()
     expect(root.get_by_text("The token of fresh.")).to_be_visible()
     inspect(root, "backends-token")
+    root.goto(f"{site.url}/backends/fresh/")
+    root.get_by_role("checkbox", name="The old token goes on working").check()
+    root.get_by_role("button", name="New token").click()
+    expect(root.get_by_text("Its new token.")).to_be_visible()
+    inspect(root, "backend-token")
     site.run("backend", "deactivate", "fresh")
 
 
 def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
     new = Site(tmp_path_factory.mktemp("new"), is_template=True)
+    new.env |= {"SOCIAL_AUTH_GITHUB_KEY": "key", "SOCIAL_AUTH_GITHUB_SECRET": "secret"}
     new.run("init")
     new.start()
     context = chromium.new_context(reduced_motion="reduce")
     try:
         with watched(context) as page:
+            page.goto(new.url)
+            expect(page.get_by_role("button", name="Continue with GitHub")).to_be_visible()
+            inspect(page, "login-github")
             log_in(page, new, "root")
             expect(page.get_by_role("heading", name="First steps")).to_be_visible()
             inspect(page, "new-home")
@@ -174,6 +272,7 @@ def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_fa
             other = chromium.new_context(reduced_motion="reduce")
             with watched(other) as page:
                 log_in(page, new, "carol")
+                inspect(page, "new-home-newcomer")
                 page.goto(f"{new.url}/users/")
                 expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
                 inspect(page, "error-403")

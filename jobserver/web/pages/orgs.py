@@ -1,12 +1,13 @@
 """Organisations, and registering a project in one."""
 
 import logging
+from collections import Counter
 
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
 from jobserver.domain import names
-from jobserver.domain.documents import Org
+from jobserver.domain.documents import Org, Project
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.web.pages import registering
 from jobserver.web.pages.registering import Answers
@@ -26,7 +27,12 @@ class Orgs:
         site.add("/orgs/<org>/new-project/", self.new_project, self.register)
 
     def listed(self, look: Look) -> HTTPResponse:
-        return self._site.page(look, "orgs.html", title="Organisations")
+        projects: dict[str, list[tuple[str, Project]]] = {slug: [] for slug in look.directory.orgs}
+        for name, project in look.directory.projects.items():
+            projects.setdefault(project.org, []).append((name, project))
+        return self._site.page(
+            look, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(look)
+        )
 
     def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
         _admins_only(look)
@@ -58,7 +64,7 @@ class Orgs:
     def show(self, look: Look, org: str) -> HTTPResponse:
         found = self._find(look, org)
         projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
-        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects)
+        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(look))
 
     # Registering a project
 
@@ -103,6 +109,11 @@ class Orgs:
             _log.warning("the contact details of %s are not kept: %s", project, error)
             return redirect(f"/orgs/{project}/settings/?contact-lost=1")
         return redirect(f"/orgs/{project}/")
+
+
+def _workspaces(look: Look) -> Counter[str | None]:
+    """How many workspaces a project has that are in use."""
+    return Counter(one.project for one in look.directory.workspaces.values() if not one.archived)
 
 
 def _admins_only(look: Look) -> None:

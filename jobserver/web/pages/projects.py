@@ -50,7 +50,8 @@ class Projects:
             can_add=look.may(Permission.RUN_JOB, name),
             can_look_into=_looks_into(look, name, found),
             invitation=invitations.of(found, look.user.username) if look.user else None,
-            questions={"project_lead": "Who leads it?", **registering.LINES, **registering.TEXTS},
+            short={"project_lead": "Led by", **registering.LINES},
+            long=registering.TEXTS,
         )
 
     def workspace(self, look: Look, org: str, project: str, workspace: str) -> HTTPResponse:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from jobserver.domain.permissions import GRANTS, Permission, Role
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 STATUS = {
@@ -54,6 +56,27 @@ FLAGS = {
     "mode": "Its database is being maintained: jobs that need it wait.",
     "manual-db-maintenance": "Its database is being maintained by hand: jobs that need it wait.",
 }
+
+PERMISSIONS = {
+    Permission.RUN_JOB: "runs jobs",
+    Permission.CANCEL_JOB: "cancels jobs",
+    Permission.INVITE_PROJECT_MEMBERS: "invites people",
+    Permission.MANAGE_PROJECT_MEMBERS: "changes members and their roles",
+    Permission.MANAGE_PROJECT_WORKSPACES: "connects workspaces",
+    Permission.CHECK_OUTPUT: "checks output: sees what is released",
+    Permission.PUBLISH_OUTPUT: "publishes output: sees what is released",
+    Permission.REVIEW_PROJECT: "reviews projects: sees their registration and history",
+    Permission.READ_ALL: "reads everything",
+    Permission.ADMINISTER: "administers everything",
+}
+
+
+def may(role: str) -> str:
+    """What a role permits, in words."""
+    granted = GRANTS[Role(role)]
+    if granted == frozenset(Permission):
+        return "may do everything"
+    return ", ".join(words for permission, words in PERMISSIONS.items() if permission in granted) or "looks on"
 
 
 def said(status: str) -> str:
