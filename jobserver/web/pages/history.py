@@ -35,13 +35,13 @@ class Entry:
 def entries(
     repo: StateRepo, branch: str, paths: Sequence[str], since: datetime | None = None, until: datetime | None = None
 ) -> list[Entry]:
-    """Newest first. Raises `Error` (unavailable) if git can't be asked."""
-    limits = [f"--since={int(since.timestamp()) - 60}"] if since else []
-    limits += [f"--until={int(until.timestamp()) + 86_400}"] if until else []
-    # One process for all of them. A diff has no NUL: git calls such a file binary.
-    how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
-    listed = git(repo.path, "log", *how, *limits, "--end-of-options", branch, "--", *paths)
-    diffs = {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
+    """Newest first. ``until``: when it ended, as a runner says, whose word is not relied on: if the paths hold
+    something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
+    begins = [f"--since={int(since.timestamp()) - 60}"] if since else []
+    ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
+    diffs = _diffs(repo, branch, paths, *begins, *ends)
+    if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, branch, paths)):
+        diffs = _diffs(repo, branch, paths, *begins)
     objects = PipedObjects(repo.path)
     try:
         known = keys.read(git(repo.path, "show", f"{names.MAIN}:allowed_signers"))
@@ -50,6 +50,20 @@ def entries(
         return [_entry(commit, known, pushed, diffs[commit.sha]) for commit in commits]
     finally:
         objects.close()
+
+
+def _diffs(repo: StateRepo, branch: str, paths: Sequence[str], *limits: str) -> dict[str, str]:
+    """commit -> what it changed there, newest first."""
+    # One process for all of them. A diff has no NUL: git calls such a file binary.
+    how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
+    listed = git(repo.path, "log", *how, *limits, "--end-of-options", branch, "--", *paths)
+    return {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
+
+
+def _contents(repo: StateRepo, revision: str, paths: Sequence[str]) -> list[str]:
+    """The blobs under these paths: the same after a move into the archive."""
+    listed = git(repo.path, "ls-tree", "-r", revision, "--", *paths)
+    return sorted(line.split(maxsplit=3)[2] for line in listed.splitlines())
 
 
 def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cover], diff: str) -> Entry:

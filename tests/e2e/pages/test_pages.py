@@ -220,6 +220,16 @@ def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Brow
     assert "Run the chosen actions" not in then
 
 
+def test_a_record_does_not_rely_on_a_runners_clock(site: Site, alice: Browser) -> None:
+    """One that is wrong, or that could not report what it finished days ago."""
+    identifier = site.ask("generate", backend="emis")
+    then = {key: "2021-05-04T10:00:00Z" for key in ("created_at", "started_at", "updated_at", "completed_at")}
+    with site.client("emis") as emis:
+        emis.report(job(identifier, f"o{identifier}", "succeeded", **then)).raise_for_status()
+    assert "emis reported" in alice.get(f"/jobs/o{identifier}/audit/").text
+    assert "alice requested" in alice.get(f"/job-requests/{identifier}/audit/").text
+
+
 def test_forms_of_others_and_old_ones_are_refused(site: Site, alice: Browser) -> None:
     token = alice.token(alice.get("/plain/"))
     fields = {"form": token, "requested_actions": "generate", "backend": "tpp"}
