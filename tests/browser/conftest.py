@@ -60,6 +60,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
     generate = "import time; time.sleep(0.6); open('out.txt', 'w').write('done')\n"
     made.study("heart-study", {"project.yaml": STUDY, "analysis/generate.py": generate})
     made.start()
+    with made.client("emis") as emis:
+        emis.get("/api/v2/job-requests/").raise_for_status()
     with (made.folder / "runner.log").open("wb") as log:
         runner = subprocess.Popen(
             [

@@ -38,7 +38,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     page.get_by_label("Person").fill("carol")
     page.get_by_role("checkbox", name="ProjectCoordinator").check()
     page.get_by_role("button", name="Invite").click()
-    expect(page.get_by_role("cell", name="carol", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Take back the invitation of carol")).to_be_visible()
     accessible(page)
     shoot(page, look, "project-invited")
     page.get_by_role("button", name="Log out").click()

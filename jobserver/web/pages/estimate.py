@@ -100,9 +100,14 @@ class Bar:
     running: float
 
 
+def stretch(jobs: Sequence[JobRow], created_at: int, now: int) -> tuple[int, int]:
+    """(when it begins, how long it is) of what a request's timeline shows; a runner's clock may be behind ours."""
+    begins = min([created_at, *(job.created_at for job in jobs)])
+    return begins, max(max((job.completed_at or now for job in jobs), default=now) - begins, 1)
+
+
 def timeline(jobs: Sequence[JobRow], created_at: int, now: int) -> list[Bar]:
-    ends = [job.completed_at or now for job in jobs]
-    whole = max(max(ends, default=now) - created_at, 1)
+    created_at, whole = stretch(jobs, created_at, now)
     bars = []
     for job in jobs:
         last = job.completed_at or now

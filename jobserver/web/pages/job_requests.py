@@ -64,6 +64,7 @@ class JobRequests:
             document=document,
             picture=picture(needs, {job.action: job.status for job in jobs}) if actions else None,
             bars=estimate.timeline(jobs, row.created_at, now) if jobs and not problem else [],
+            whole=estimate.stretch(jobs, row.created_at, now)[1],
             ended=row.completed_at or now,
             runtime=sum(job.completed_at - job.started_at for job in jobs
                         if job.completed_at is not None and job.started_at is not None),

@@ -30,9 +30,7 @@ class Orgs:
         projects: dict[str, list[tuple[str, Project]]] = {slug: [] for slug in look.directory.orgs}
         for name, project in look.directory.projects.items():
             projects.setdefault(project.org, []).append((name, project))
-        return self._site.page(
-            look, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(look)
-        )
+        return self._site.page(look, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(look))
 
     def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
         _admins_only(look)
@@ -64,7 +62,9 @@ class Orgs:
     def show(self, look: Look, org: str) -> HTTPResponse:
         found = self._find(look, org)
         projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
-        return self._site.page(look, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(look))
+        return self._site.page(
+            look, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(look)
+        )
 
     # Registering a project
 

@@ -36,7 +36,7 @@ class Renderer:
             auto_reload=False,
         )
         self._env.globals.update(asset=assets.url, words=words, badge=badge)
-        self._env.filters.update(when=when, clock=words.clock, diff=source.diff)
+        self._env.filters.update(when=when, clock=words.clock, diff=source.diff, marked=marked)
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         return self._env.get_template(template).render(values)
@@ -75,6 +75,17 @@ def when(at: datetime | int | None, now: datetime, none: str = "–") -> Markup:
     exact = at.isoformat(" ", "seconds").removesuffix("+00:00")
     # Digits and words of ours: nothing in it has to be escaped.
     return Markup(f'<time datetime="{at.isoformat()}" title="{exact} UTC">{words.ago(at, now)}</time>')
+
+
+def marked(text: str) -> Markup:
+    """What stands between backticks as code, as messages have it."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return Markup.escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else Markup.escape(part)
+        for number, part in enumerate(parts)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -76,7 +76,7 @@ def may(role: str) -> str:
     granted = GRANTS[Role(role)]
     if granted == frozenset(Permission):
         return "may do everything"
-    return ", ".join(words for permission, words in PERMISSIONS.items() if permission in granted) or "looks on"
+    return ", ".join(words for permission, words in PERMISSIONS.items() if permission in granted) or "may only look"
 
 
 def said(status: str) -> str:
@@ -112,8 +112,8 @@ def length(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``HH:MM:SS``."""
-    whole = int(seconds)
+    """``HH:MM:SS``; nothing where two clocks disagree."""
+    whole = max(int(seconds), 0)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 

@@ -1,5 +1,7 @@
 """When a request may begin and end, and how sure that is."""
 
+from dataclasses import replace
+
 from jobserver.index.pages import JobRow
 from jobserver.web.pages import estimate
 
@@ -57,3 +59,10 @@ def test_a_timeline_covers_the_whole() -> None:
     jobs = [job("a", "succeeded", 920 * S, 960 * S), job("b", "running", 960 * S), job("c", "pending")]
     bars = estimate.timeline(jobs, 900 * S, NOW)
     assert [(bar.start, bar.waiting, bar.running) for bar in bars] == [(0, 20, 40), (0, 60, 40), (0, 100, 0)]
+
+
+def test_a_timeline_of_a_runner_whose_clock_is_behind() -> None:
+    done = replace(job("a", "succeeded", 500 * S, 600 * S), created_at=400 * S)
+    assert estimate.stretch([done], 900 * S, NOW) == (400 * S, 200 * S)
+    (bar,) = estimate.timeline([done], 900 * S, NOW)
+    assert (bar.start, bar.waiting, bar.running) == (0, 50, 50)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobserver.web.pages import words
+from jobserver.domain.permissions import GRANTS, Permission, Role
+from jobserver.web.pages import render, words
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CODES = ["created", "initiated", "paused", "waiting_db_maintenance", "waiting_on_dependencies", "waiting_on_workers",
@@ -49,3 +50,20 @@ def test_flags_are_said_with_their_time() -> None:
 def test_a_workspace_shows_its_releases_to_who_may_see_them() -> None:
     assert [name for name, _ in words.workspace_tabs("trends", False)] == ["Run", "Event log", "Audit"]
     assert ("Releases", "/trends/releases/") in words.workspace_tabs("trends", True)
+
+
+def test_every_role_says_what_it_permits() -> None:
+    assert set(words.PERMISSIONS) == set(Permission)
+    for role in Role:
+        assert (words.may(role) == "may only look") is (not GRANTS[role])
+    assert words.may("ProjectDeveloper") == "runs jobs, cancels jobs, checks output: sees what is released"
+    assert words.may("SuperUser") == "may do everything"
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_is_markup() -> None:
+    assert render.marked("there is no `<run>` & more") == "there is no <code>&lt;run&gt;</code> &amp; more"
+    assert render.marked("<b> one ` alone") == "&lt;b&gt; one ` alone"
+
+
+def test_no_time_is_negative() -> None:
+    assert (words.clock(3725.9), words.clock(-5)) == ("01:02:05", "00:00:00")
