@@ -223,7 +223,7 @@ def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Brow
 def test_a_record_does_not_rely_on_a_runners_clock(site: Site, alice: Browser) -> None:
     """One that is wrong, or that could not report what it finished days ago."""
     identifier = site.ask("generate", backend="emis")
-    then = {key: "2021-05-04T10:00:00Z" for key in ("created_at", "started_at", "updated_at", "completed_at")}
+    then = dict.fromkeys(("created_at", "started_at", "updated_at", "completed_at"), "2021-05-04T10:00:00Z")
     with site.client("emis") as emis:
         emis.report(job(identifier, f"o{identifier}", "succeeded", **then)).raise_for_status()
     assert "emis reported" in alice.get(f"/jobs/o{identifier}/audit/").text
