@@ -58,11 +58,12 @@ fuzz: $(VENV)/.installed
 	$(PY) -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
 
 # The pictures in docs/, as the browser tests saw them.
+PICTURES = login-link new-workspace workspace-choose request-running request-succeeded request-failed job event-log audit \
+  status releases
 pictures: $(VENV)/.installed
 	ALL_LOOKS=1 $(PY) -m pytest tests/browser
-	for name in login-link new-workspace workspace-choose request-running request-succeeded request-failed job event-log \
-	  audit status; do cp screenshots/$$name-desktop-light.png docs/pictures/$$name.png; done
-	cp screenshots/request-running-phone-dark.png docs/pictures/request-phone.png
+	$(PY) -m tests.browser.pictures screenshots docs/pictures request-running-phone-dark=request-phone \
+	  $(foreach name,$(PICTURES),$(name)-desktop-light=$(name))
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
