@@ -31,11 +31,11 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     accessible(page)
 
     # Choosing says what else would run
+    page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
     expect(page.locator("#would-run")).to_contain_text("5 jobs would run on tpp")
     expect(page.locator("#would-run")).to_contain_text("generate_cohort")
     shoot(page, look, "workspace-choose")
-    page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("button", name="Run the chosen actions").click()
 
     # Watching it without reloading
@@ -52,6 +52,7 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
 
     # What has succeeded does not run again, and the page says so
     page.get_by_role("link", name=name).first.click()
+    page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
     expect(page.locator("#would-run")).to_contain_text("1 job would run on tpp")
     page.get_by_role("checkbox", name="Force:").check()
@@ -78,6 +79,7 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
 
     # Cancelling what runs
     page.get_by_role("link", name=name).first.click()
+    page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="waits").check()
     page.get_by_role("button", name="Run the chosen actions").click()
     page.wait_for_url(f"{site.url}/job-requests/*/")
