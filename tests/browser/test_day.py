@@ -110,6 +110,8 @@ def test_by_keyboard_alone(site: Site, page: Page) -> None:
     box.focus()
     page.keyboard.press("Space")
     expect(box).to_be_checked()
+    page.get_by_label("Backend").press("t")
+    expect(page.get_by_label("Backend")).to_have_value("tpp")
     page.get_by_role("button", name="Run the chosen actions").focus()
     page.keyboard.press("Enter")
     page.wait_for_url(f"{site.url}/job-requests/*/")
