@@ -15,7 +15,7 @@ _MOST = 150_000  # bytes of a picture
 
 
 def main(shots: Path, pictures: Path, names: list[str]) -> None:
-    """``names``: ``SHOT`` or ``SHOT=PICTURE``, both without ``.png``. Raises SystemExit for a picture that is too large."""
+    """``names``: ``SHOT`` or ``SHOT=PICTURE``, both without ``.png``. Raises SystemExit for one that is too large."""
     for name in names:
         shot, _, picture = name.partition("=")
         data = smaller((shots / f"{shot}.png").read_bytes())

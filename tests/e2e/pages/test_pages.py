@@ -453,8 +453,8 @@ def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None
     made = alice.submit("/settings/", what="new-token", label="laptop").text
     secret = re.search(r"<code[^>]*>([0-9a-f]{40})</code>", made)
     assert secret
-    row = r"<td>laptop</td><td>.*?</td><td>(.*?)</td>"
-    assert re.findall(row, alice.get("/settings/").text) == ["never"]
+    row = r"laptop\s+<small>made .*?</time>,\s+(.*?)</small>"
+    assert re.findall(row, alice.get("/settings/").text) == ["never used"]
     assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
     assert "now" in re.findall(row, alice.get("/settings/").text)[0]
 
