@@ -31,6 +31,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
     expect(page.get_by_text("Dee, Bea and Cy")).to_be_visible()
     accessible(page)
+    shoot(page, look, "project-registered")
     project = page.url
 
     # Inviting
