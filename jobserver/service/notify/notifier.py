@@ -158,12 +158,14 @@ class Notifier:
                 self._unsent[mark] = mail, since
 
     def _run(self) -> None:
-        while not self._closing:
-            self._hint.wait(_AGAIN_SECONDS if self._unsent else _LOOK_SECONDS)
-            self._hint.clear()
+        while True:  # looks first: where a branch stands now is what is old, and not what the first hint brings
             try:
                 self.look()
             except (Error, OSError) as error:
                 _log.warning("email: %s", error)
             except Exception:  # noqa: BLE001 - this thread must outlive a bug, which is logged
                 _log.exception("email")
+            if self._closing:
+                return
+            self._hint.wait(_AGAIN_SECONDS if self._unsent else _LOOK_SECONDS)
+            self._hint.clear()

@@ -16,6 +16,7 @@ from jobserver.errors import Error, unavailable
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
+from tests.e2e.harness import until
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 
@@ -203,3 +204,16 @@ def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
     notifier.look()
     assert sent.mails[1].subject == "Invitation to Lungs"  # another invitation
     notifier.close()
+
+
+def test_the_first_change_after_the_first_start_is_told(site: Site, private: PrivateStore) -> None:
+    site.do(ADMIN, c.AddOrg("lab"))
+    site.do(ADMIN, c.AddProject("lab/p", "Heart"))
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier.start()
+    until(lambda: private.notified("main") is not None, 4)  # and not when it next looks by itself
+    site.do(ADMIN, c.InviteToProject("lab/p", ("alice",), (Role.PROJECT_DEVELOPER,)))
+    notifier.close()
+    (mail,) = sent.mails
+    assert mail.subject == "Invitation to Heart"
