@@ -7,20 +7,24 @@ from jobserver.store.repo import StateRepo
 
 
 class Descent:
-    """``strayed`` are branches that were rewritten or are gone, as of the last look: never checkpointed, reported."""
+    """``strayed`` are branches that were rewritten or are gone, as of the last look: never checkpointed, reported.
+
+    ``last`` is the number of the checkpoint that this look compared with; 0 is none.
+    """
 
     def __init__(self, repo: StateRepo) -> None:
         self._repo = repo
         self.strayed: list[str] = []
+        self.last = 0
 
     def tips(self) -> dict[str, str]:
         """What the next checkpoint says. A strayed branch stays at what the last one said; empty: nothing to say."""
         refs, writer = self._repo.writer.refs, self._repo.writer
-        now = {branch: tip for branch, tip in refs.branches().items() if branch != names.AUDIT}
-        if refs.tip(names.AUDIT) is None:
-            return now
-        last = writer.look(names.AUDIT, lambda state: state.checkpoint())
+        # Before the branches: else another server's checkpoint, written in between, would be ahead of them.
+        last = writer.look(names.AUDIT, lambda state: state.checkpoint()) if refs.tip(names.AUDIT) else None
         known = dict(last.tips) if last else {}
+        self.last = last.number if last else 0
+        now = {branch: tip for branch, tip in refs.branches().items() if branch != names.AUDIT}
         strayed = [
             branch
             for branch, tip in known.items()

@@ -237,7 +237,10 @@ class RecordPush:
 
 @dataclass(frozen=True, slots=True)
 class RecordCheckpoint:
+    """``after``: the number of the checkpoint that the tips were found to descend from; 0 is none."""
+
     tips: Mapping[str, str]
+    after: int
 
 
 Command: TypeAlias = (

@@ -56,7 +56,9 @@ class FollowUp:
     def checkpoint(self) -> bool:
         """Writes one if tips moved; whether it did. Raises `Error`."""
         tips = self._descent.tips()
-        return self._gate.submit(SERVER, c.RecordCheckpoint(tips), "server").changed if tips else False
+        if not tips:
+            return False
+        return self._gate.submit(SERVER, c.RecordCheckpoint(tips, self._descent.last), "server").changed
 
     def _run(self) -> None:
         self._attempt(self._archive)

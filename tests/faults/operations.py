@@ -121,7 +121,7 @@ def new_backend(place: Place, promise: Promise) -> None:
 def checkpoint(place: Place, promise: Promise) -> None:
     with place.open() as (repo, gate):
         tips = {branch: tip for branch, tip in repo.writer.refs.branches().items() if branch != "audit"}
-        promise(gate.submit(SERVER, c.RecordCheckpoint(tips), "test").commit)
+        promise(gate.submit(SERVER, c.RecordCheckpoint(tips, 0), "test").commit)
 
 
 def maintenance(place: Place, promise: Promise) -> None:

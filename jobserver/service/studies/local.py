@@ -5,6 +5,7 @@ threads, and a repository may be repacked between two questions.
 """
 
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ class LocalSource:
                 yield path, opened
         except NotGitRepository:
             raise missing_repo(repo) from None
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, zlib.error, BufferError) as error:  # the last is dulwich's, in closing
             problem = f"{type(error).__name__}: {error}"
             raise unavailable(f"The repository {repo!r} can't be read: {problem}") from error
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.audit.checkpoint import Descent
+from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.commands import Command
-from jobserver.domain.permissions import Actor
+from jobserver.domain.permissions import SERVER, Actor
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.store.batch import Written
@@ -52,3 +54,24 @@ def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_un
     assert any(path.startswith("archive/") for path in site.files())
     for one in (gate, site.gate, repo, site.repo):
         one.close()
+
+
+def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> None:
+    """Found: between one server's look at the tips and its turn to write, another one wrote a checkpoint of later tips.
+
+    The first one's was written after it all the same, and `audit verify` called every branch in it rolled back.
+    """
+    site = Site(tmp_path)
+    descent = Descent(site.repo)
+    site.ask()
+    early, after = descent.tips(), descent.last
+    site.ask()
+    other = FollowUp(site.repo, site.gate)
+    assert other.checkpoint()
+    assert not site.do(SERVER, c.RecordCheckpoint(early, after)).changed
+    site.ask()
+    assert other.checkpoint()
+    assert not other.checkpoint()
+    assert not verify(site.path).problems
+    site.gate.close()
+    site.repo.close()

@@ -193,7 +193,7 @@ def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: S
         site.git("update-ref", "-d", f"refs/heads/{branch}")
     identifier = site.ask()
     assert f"active/2026-11-24/{identifier}/request.yaml" in site.files()
-    site.do(SERVER, c.RecordCheckpoint({"main": "0" * 40}))
+    site.do(SERVER, c.RecordCheckpoint({"main": "0" * 40}, 0))
     for branch in ("backends/tpp", "audit"):
         first = site.git("rev-list", "--max-parents=0", branch).strip()
         assert "Event: branch.opened" in site.git("log", "-1", "--format=%B", first)

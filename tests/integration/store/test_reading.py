@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain.documents import User, Workspace
-from jobserver.errors import Error
+from jobserver.errors import Code, Error
 from jobserver.store import bulk, check, trees
 from jobserver.store.diff import diff
 from jobserver.store.incoming import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
@@ -61,6 +61,30 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
     made = Repository(tmp_path / "r")
     yield made
     made.objects.close()
+
+
+def test_a_pack_is_given_up_while_something_still_looks_into_it(repository: Repository) -> None:
+    """Found: a failed read's traceback held a view of the pack, so closing it for another try raised BufferError."""
+    sha = bytes.fromhex(repository.commit({"a": b"one"}))
+    git(repository.path, "gc", "-q")
+    data = repository.objects.raw(sha)
+    assert repository.objects._repo is not None
+    (pack,) = repository.objects._repo.object_store.packs
+    with memoryview(pack.data._buffer()):
+        repository.objects.close()
+        assert repository.objects.raw(sha) == data
+
+
+def test_a_damaged_object_is_named(repository: Repository) -> None:
+    sha = repository.commit({"a": b"one"})
+    git(repository.path, "gc", "-q")
+    (pack,) = (repository.path / ".git" / "objects" / "pack").glob("*.pack")
+    data = pack.read_bytes()
+    pack.chmod(0o644)
+    pack.write_bytes(data[:13] + bytes(len(data) - 33) + data[-20:])
+    with pytest.raises(Error, match=f"The object {sha} can't be read: ") as caught:
+        repository.objects.raw(bytes.fromhex(sha))
+    assert caught.value.code is Code.UNAVAILABLE
 
 
 # Files of a revision

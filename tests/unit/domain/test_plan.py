@@ -380,7 +380,7 @@ def test_refusals(state: Memory, command: c.Command, code: Code, message: str) -
         (c.ArchiveFinished("tpp"), "backends/tpp"),
         (c.FailJob("j", ID, "tpp"), "backends/tpp"),
         (c.RecordPush("main", "0" * 40, "1" * 40, "user/root"), "audit"),
-        (c.RecordCheckpoint({}), "audit"),
+        (c.RecordCheckpoint({}, 0), "audit"),
         (c.AddUser("x"), "main"),
         (c.AddWorkspace("x", "y", "z"), "main"),
     ],
@@ -420,16 +420,18 @@ def test_receipts_are_numbered(state: Memory) -> None:
 
 
 def test_checkpoints_are_numbered_and_say_something_new(state: Memory) -> None:
-    first = state.do(SERVER, c.RecordCheckpoint({"main": "1" * 40, "backends/tpp": "2" * 40}))
+    first = state.do(SERVER, c.RecordCheckpoint({"main": "1" * 40, "backends/tpp": "2" * 40}, 0))
     assert (first.event, first.subject) == ("tips.checkpointed", "jobserver saw 2 branches")
     assert first.trailers == (("Number", "1"),)
     (change,) = first.changes
     assert (change.path, change.before) == (names.CHECKPOINT_PATH, None)
     assert change.after is not None
     assert list(change.after.model_dump()["tips"]) == ["backends/tpp", "main"]
-    again = state.do(SERVER, c.RecordCheckpoint({"backends/tpp": "2" * 40, "main": "1" * 40}))
+    again = state.do(SERVER, c.RecordCheckpoint({"backends/tpp": "2" * 40, "main": "1" * 40}, 1))
     assert (bool(again), again.branch, again.event) == (False, "audit", "tips.checkpointed")
-    second = state.do(SERVER, c.RecordCheckpoint({"main": "3" * 40}))
+    for late in (0, 2):  # these tips were compared with another checkpoint than the last
+        assert not state.do(SERVER, c.RecordCheckpoint({"main": "3" * 40}, late))
+    second = state.do(SERVER, c.RecordCheckpoint({"main": "3" * 40}, 1))
     assert second.trailers == (("Number", "2"),)
     assert second.changes[0].before == change.after
     assert second.subject == "jobserver saw 1 branches"
