@@ -41,14 +41,20 @@ class Fault:
 
 
 class Error(Exception):
-    """A refusal with a code, one clear line, where it applies, and the single faults if there are any."""
+    """A refusal with a code, one clear line, where it applies, and the single faults if there are any.
 
-    def __init__(self, code: Code, message: str, where: str = "", faults: Sequence[Fault] = ()) -> None:
+    ``seconds`` is after how long it makes sense to try again, where that is known.
+    """
+
+    def __init__(
+        self, code: Code, message: str, where: str = "", faults: Sequence[Fault] = (), seconds: int | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.where = where
         self.faults = tuple(faults)
+        self.seconds = seconds
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -72,6 +78,10 @@ def forbidden(message: str, where: str = "") -> Error:
 
 def unauthenticated(message: str, where: str = "") -> Error:
     return Error(Code.UNAUTHENTICATED, message, where)
+
+
+def too_many(message: str, seconds: int) -> Error:
+    return Error(Code.TOO_MANY, f"{message}: try again in {seconds} s", seconds=seconds)
 
 
 def unavailable(message: str, where: str = "") -> Error:

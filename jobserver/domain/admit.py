@@ -56,7 +56,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
     rights = _Rights(state, actor, changes.branch)
     if shapes := _shapes(changes):
         raise invalid(str(shapes[0]), faults=shapes)
-    for change in changes.changes:
+    for change in (*changes.changes, *changes.unchanged):
         rights.check(change)
     for move in changes.moves:
         rights.check_move(move)

@@ -109,7 +109,9 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     added = dict.fromkeys(one for action in wanted for one in (every if action == RUN_ALL else [action]))
     new = [action for action in added if action not in finished and action not in request.cancelled_actions]
     if not new or stored.place.area is Area.ARCHIVE:
-        return Changes(state.branch, "job-request.cancelled", "", result={"identifier": request.identifier})
+        nothing = Change(stored.place.request, request, request)
+        result = {"identifier": request.identifier}
+        return Changes(state.branch, "job-request.cancelled", "", result=result, unchanged=(nothing,))
     after = request.model_copy(update={"cancelled_actions": (*request.cancelled_actions, *new)})
     said = ", ".join(new) if len(new) <= 3 else f"{len(new)} actions"
     return Changes(

@@ -12,8 +12,10 @@ D = TypeVar("D")
 
 
 def write(kind: Kind, name: str, before: AnyDocument | None, after: AnyDocument, event: str, subject: str) -> Changes:
-    changes = (Change(names.main_path(kind, name), before, after),) if before != after else ()
-    return Changes(names.MAIN, event, subject, changes)
+    change = (Change(names.main_path(kind, name), before, after),)
+    if before == after:
+        return Changes(names.MAIN, event, subject, unchanged=change)
+    return Changes(names.MAIN, event, subject, change)
 
 
 def absent(document: AnyDocument | None, kind: str, name: str) -> None:

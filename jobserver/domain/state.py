@@ -88,6 +88,7 @@ class Changes:
 
     ``subject`` says it in words; ``trailers`` are what this event needs beyond those of every commit; ``result`` is for
     the caller (ids, ignored requests). A ``release`` is an event that changes no document: its trailers say all of it.
+    ``unchanged`` is what was asked for and is so already: nothing to write, but not everybody may ask for it.
     No changes, no moves and no release: there is nothing to write.
     """
 
@@ -99,6 +100,7 @@ class Changes:
     trailers: tuple[tuple[str, str], ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     release: Release | None = None
+    unchanged: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.moves or self.release)

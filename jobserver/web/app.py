@@ -17,7 +17,7 @@ from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
 from jobserver.service.studies.choose import Studies
 from jobserver.store.repo import StateRepo
-from jobserver.web.api.common import Visible
+from jobserver.web.api.common import Keys, Visible
 from jobserver.web.api.job_requests import JobRequests
 from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
@@ -90,7 +90,8 @@ def make_app(parts: Parts) -> Bottle:
     proxies = parts.pages.proxies if parts.pages else ()
     callers = Callers(Auth(parts.index), parts.live, parts.base_url, proxies, sessions)
     visible = Visible(parts.index, parts.backends)
-    job_requests = JobRequests(parts.index, parts.requests, visible, metrics, parts.base_url, parts.max_held)
+    keys = Keys(parts.gate.ledger)
+    job_requests = JobRequests(parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held)
     people = ApiPeople(parts.index, visible)
     releases = ApiReleases(parts.index, parts.releases, parts.base_url)
     operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted)
@@ -105,7 +106,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.one}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
-        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index).report}),
+        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index, keys).report}),
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),

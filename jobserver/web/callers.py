@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bottle import request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import Code, Error, forbidden
+from jobserver.errors import Error, forbidden, too_many
 from jobserver.service.auth import Auth, token_digest
 from jobserver.service.live import Live
 from jobserver.web import http
@@ -59,7 +59,7 @@ class Callers:
         place = who, digest
         seconds = self._limit.wait(who)
         if seconds and place not in self._known:
-            raise Error(Code.TOO_MANY, f"too many invalid tokens from {who}: try again in {seconds} s")
+            raise too_many(f"too many invalid tokens from {who}", seconds)
         try:
             actor = self._auth.by_digest(digest)
         except Error:

@@ -40,10 +40,15 @@ def written(data: Any, commit: str, status: int = 200, headers: Mapping[str, str
 def refusal(error: Error) -> HTTPResponse:
     """An error as an answer: ``{"detail": ...}``, or, where fields are wrong, ``{field: [reasons]}``."""
     status = _STATUS[error.code]
-    headers = {503: {"Retry-After": "5"}, 429: {"Retry-After": "60"}}.get(status, {})
+    headers = {"Retry-After": str(seconds)} if (seconds := retry_after(error)) else {}
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
     return answer({"detail": str(error)}, status, headers)
+
+
+def retry_after(error: Error) -> int | None:
+    """Seconds; None where trying again would change nothing."""
+    return error.seconds or {503: 5, 429: 60}.get(_STATUS[error.code])
 
 
 def _fields(error: Error) -> dict[str, list[str]]:

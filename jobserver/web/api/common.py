@@ -7,7 +7,7 @@ from bottle import request
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import forbidden, invalid
 from jobserver.index.follow import Index
-from jobserver.service.idempotency import Key
+from jobserver.service.idempotency import Key, Ledger
 from jobserver.web import http
 
 
@@ -27,12 +27,23 @@ def person(actor: Actor) -> None:
         raise forbidden("this needs a person's token, not a backend's")
 
 
-def idempotency_key(actor: Actor, body: bytes) -> Key | None:
-    """From the request's header, if it has one. Raises `Error` (invalid) for one that can't be a key."""
-    key = http.header("Idempotency-Key")
-    if key is None:
-        return None
-    key = key.strip()
-    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
-        raise invalid("expected 1 to 255 printable ASCII characters", "Idempotency-Key")
-    return Key.of(actor, request.method, request.path, key, body)
+class Keys:
+    """Idempotency keys, looked at before the body is: one that was used with another says so, whatever this one is."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def of(self, actor: Actor, body: bytes) -> Key | None:
+        """From the request's header, if it has one.
+
+        Raises `Error`: invalid for one that can't be a key, conflict for one that was used with another body.
+        """
+        given = http.header("Idempotency-Key")
+        if given is None:
+            return None
+        given = given.strip()
+        if not 1 <= len(given) <= 255 or not given.isascii() or not given.isprintable():
+            raise invalid("expected 1 to 255 printable ASCII characters", "Idempotency-Key")
+        key = Key.of(actor, request.method, request.path, given, body)
+        self._ledger.find(key)
+        return key

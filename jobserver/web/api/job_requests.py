@@ -17,7 +17,7 @@ from jobserver.index.items import detail, job_item, request_item
 from jobserver.service.requests import Requests
 from jobserver.store.batch import Written
 from jobserver.web import http
-from jobserver.web.api.common import Visible, idempotency_key, person
+from jobserver.web.api.common import Keys, Visible, person
 from jobserver.web.api.fields import Fields
 from jobserver.web.metrics import Metrics
 
@@ -28,10 +28,17 @@ class JobRequests:
     """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't."""
 
     def __init__(
-        self, index: Index, requests: Requests, visible: Visible, metrics: Metrics, base_url: str, max_held: int
+        self,
+        index: Index,
+        requests: Requests,
+        visible: Visible,
+        keys: Keys,
+        metrics: Metrics,
+        base_url: str,
+        max_held: int,
     ) -> None:
-        self._index, self._requests, self._visible, self._metrics = index, requests, visible, metrics
-        self._base_url = base_url
+        self._index, self._requests, self._visible, self._keys = index, requests, visible, keys
+        self._metrics, self._base_url = metrics, base_url
         self._slots = threading.Semaphore(max_held)
 
     def listed(self, actor: Actor) -> HTTPResponse:
@@ -108,6 +115,7 @@ class JobRequests:
     def ask(self, actor: Actor, workspace: str) -> HTTPResponse:
         person(actor)
         body = http.read_body()
+        key = self._keys.of(actor, body)
         fields = Fields(http.read_json(body))
         actions = fields.texts("requested_actions", MAX_ACTIONS)
         backend = fields.text("backend")
@@ -123,7 +131,7 @@ class JobRequests:
             tuple(actions),
             backend,
             "http",
-            key=idempotency_key(actor, body),
+            key=key,
             force_run_dependencies=bool(force),
             will_notify=notify,
             database_name=database,
@@ -134,11 +142,11 @@ class JobRequests:
     def cancel(self, actor: Actor, identifier: str) -> HTTPResponse:
         person(actor)
         body = http.read_body()
+        key = self._keys.of(actor, body)
         fields = Fields(http.read_json(body) if body else {})
         actions = fields.texts("actions", MAX_ACTIONS, empty=True, default=[])
         fields.done()
         self._find(actor, identifier)
-        key = idempotency_key(actor, body)
         return self._written(self._requests.cancel(actor, identifier, tuple(actions), "http", key), 200, {})
 
     def _written(self, written: Written, status: int, headers: dict[str, str]) -> HTTPResponse:

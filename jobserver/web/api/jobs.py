@@ -19,7 +19,7 @@ from jobserver.index import query
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
 from jobserver.web import http
-from jobserver.web.api.common import idempotency_key
+from jobserver.web.api.common import Keys
 from jobserver.web.api.fields import kind
 
 _NOT_BLANK = ("job_request_id", "identifier", "status")
@@ -32,13 +32,14 @@ _Problems = dict[str, list[str]]
 
 
 class Jobs:
-    def __init__(self, gate: Gate, index: Index) -> None:
-        self._gate, self._index = gate, index
+    def __init__(self, gate: Gate, index: Index, keys: Keys) -> None:
+        self._gate, self._index, self._keys = gate, index, keys
 
     def report(self, actor: Actor) -> HTTPResponse:
         if actor.kind is not ActorKind.BACKEND:
             raise forbidden("this needs a backend's token, not a person's")
         body = http.read_body()
+        key = self._keys.of(actor, body)
         data = http.read_json(body)
         if not isinstance(data, list):
             return http.answer({"non_field_errors": [f"expected a list of jobs, found {kind(data)}"]}, 400)
@@ -48,7 +49,7 @@ class Jobs:
         with contextlib.suppress(sqlite3.Error):  # a report does not wait for an index that can't be read
             self._check_owners(actor.name, jobs)
         command = UpdateJobs(actor.name, tuple(jobs))
-        written = self._gate.submit(actor, command, "http", idempotency_key(actor, body))
+        written = self._gate.submit(actor, command, "http", key)
         ignored = written.changes.result.get("ignored")
         reply = {"status": "success", **({"ignored": ignored} if ignored else {})}
         return http.written(reply, written.commit)

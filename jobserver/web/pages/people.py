@@ -9,7 +9,7 @@ from bottle import HTTPResponse
 from jobserver.domain import commands as c
 from jobserver.domain.names import is_username
 from jobserver.domain.permissions import GLOBAL_ROLES, SERVER
-from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
 from jobserver.service.auth import new_token
 from jobserver.service.membership import Membership
 from jobserver.service.private import check_email
@@ -114,7 +114,7 @@ class People:
 
     def _slow_down(self) -> None:
         if seconds := self._limit.wait(self._stand.client()):
-            raise Error(Code.TOO_MANY, f"too many failed attempts from here: try again in {seconds} s")
+            raise too_many("too many failed attempts from here", seconds)
 
     # One's own
 

@@ -219,8 +219,8 @@ class Site:
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.stand.clock())
         reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
-        if status in (429, 503):
-            reply.set_header("Retry-After", "5" if status == 503 else "60")
+        if seconds := http.retry_after(error):
+            reply.set_header("Retry-After", str(seconds))
         return reply
 
 

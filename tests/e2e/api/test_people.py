@@ -102,6 +102,8 @@ def test_who_may_cancel(site: Site, alice: Client, tpp: Client) -> None:
     assert alice.post(cancel_url("2222222222222222")).status_code == 404
     with site.client("bob") as bob:
         assert bob.post(cancel_url(identifier)).status_code == 403
+        assert alice.post(cancel_url(identifier)).status_code == 200
+        assert bob.post(cancel_url(identifier)).status_code == 403, "also where nothing is left to cancel"
         own = bob.post("/api/v2/workspaces/grouped/job-requests/", json=BODY).json()["identifier"]
         assert bob.post(cancel_url(own)).status_code == 200
 
@@ -137,6 +139,18 @@ def test_a_key_holds_for_reports_and_cancels_too(site: Site, alice: Client, tpp:
     alice.post(cancel_url(other))
     again = alice.post(cancel_url(other), json={"actions": ["analyse"]}, headers=headers)
     assert again.content == first.content
+
+
+def test_a_used_key_with_another_body_is_409_whatever_that_body_is(site: Site, alice: Client, tpp: Client) -> None:
+    """Found: a body that could not be read was told so first, as if the key were free."""
+    identifier = site.ask("analyse")
+    headers = {"Idempotency-Key": "taken"}
+    assert tpp.report(job(identifier, f"{identifier}a", at=1), **headers).status_code == 200
+    assert alice.post(ASK, json=BODY, headers=headers).status_code == 201
+    assert alice.post(cancel_url(identifier), json={"actions": ["analyse"]}, headers=headers).status_code == 200
+    assert tpp.report({"no": "job"}, **headers).status_code == 409
+    assert alice.post(ASK, json={**BODY, "backend": 5}, headers=headers).status_code == 409
+    assert alice.post(cancel_url(identifier), content=b"{", headers=headers).status_code == 409
 
 
 def test_many_at_once_with_one_key_make_one_commit(site: Site) -> None:

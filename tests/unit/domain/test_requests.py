@@ -276,6 +276,17 @@ def test_a_finished_request_is_left_alone(state: Memory) -> None:
         assert (bool(changes), changes.result) == (False, {"identifier": ID})
 
 
+def test_what_is_so_already_may_not_be_asked_for_by_everybody(state: Memory) -> None:
+    """Found: a cancel with nothing left to cancel, or an archiving twice, was taken from people without the right."""
+    state.put(User(username="eve"))
+    ask(state, "generate")
+    state.do(ALICE, c.CancelJobs(ID, "tpp"))
+    error = refused(state, Actor(ActorKind.USER, "eve"), c.CancelJobs(ID, "tpp"))
+    assert (error.code, str(error)) == (Code.FORBIDDEN, f"eve may not update the job-request {ID}")
+    error = refused(state, Actor(ActorKind.USER, "eve"), c.ChangeWorkspace("past", archived=True))
+    assert (error.code, str(error)) == (Code.FORBIDDEN, "eve may not update the workspace past")
+
+
 def test_what_can_not_be_cancelled(state: Memory) -> None:
     assert str(refused(state, ALICE, c.CancelJobs(ID, "tpp"))) == f"there is no job request '{ID}'"
     ask(state, "analyse")
