@@ -108,7 +108,7 @@ def idle(client: httpx.Client, pid: int, count: int) -> tuple[object, ...]:
         answered += b"event: hello" in said
     if answered < count:
         raise SystemExit(f"only {answered} of {count} pages were let in")
-    time.sleep(2)
+    time.sleep(12)  # the threads that the rush made have ended
     each = (memory(pid) - before) / count
     used = cpu(pid)
     time.sleep(5)

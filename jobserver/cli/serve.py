@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 from granian._granian import SocketHolder
-from granian.constants import Interfaces, TaskImpl
+from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -149,6 +149,7 @@ def serve(host: str | None, port: int | None) -> None:
         address=host,
         port=port,
         interface=Interfaces.RSGI,
+        http=HTTPModes.http1,  # what proxies speak to us; being ready for either costs each open page 10 KB more
         task_impl=TaskImpl.asyncio,
         workers=1,
         backpressure=_CONNECTIONS,

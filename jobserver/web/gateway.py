@@ -26,6 +26,7 @@ _Streamed = tuple[int, Headers, Stream]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SMALL = 64 * 1024  # bytes of a body that is read before a thread is asked for
+_KEPT = 16  # threads, whatever happens
 _BODY_SECONDS = 30.0  # between two parts of a body
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
 _BASE: dict[str, Any] = {
@@ -178,8 +179,6 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         if "_" not in name:
             key = name.upper().replace("-", "_")
             environ[key if key in _UNPREFIXED else f"HTTP_{key}"] = value
-    if "HTTP_HOST" not in environ and scope.authority:  # HTTP/2
-        environ["HTTP_HOST"] = scope.authority
     return environ
 
 
@@ -215,10 +214,12 @@ class _Incoming(io.RawIOBase):
 
 
 class _Threads:
-    """Up to ``most`` threads, made when they are needed; they end with the process, whatever they do then."""
+    """Up to ``most`` threads, made when they are needed. Those that a rush left idle end after ``idle_seconds``, the
+    others with the process, whatever they do then."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._count, self._idle = most, 0, 0
+    def __init__(self, most: int, idle_seconds: float = 5.0) -> None:
+        self._most, self._idle_seconds = most, idle_seconds
+        self._count, self._idle = 0, 0  # idle: less the tasks that wait
         self._guard = threading.Lock()
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
@@ -235,7 +236,17 @@ class _Threads:
 
     def _work(self) -> None:
         while True:
-            self._tasks.get()()
+            try:
+                task = self._tasks.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                with self._guard:
+                    if self._idle > 0 and self._count > _KEPT:  # else a task is on its way to us
+                        self._idle -= 1
+                        self._count -= 1
+                        return
+                continue
+            task()
+            del task  # and the request with it
             with self._guard:
                 self._idle += 1
 

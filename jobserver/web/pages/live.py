@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 class _Page:
     """One that is open: a `Stream`, and an iterable body for a WSGI server that knows no streams."""
 
+    __slots__ = ("_ends", "_live", "_told", "_wake", "topic", "version")
+
     def __init__(self, live: "Live", topic: str) -> None:
         self._live, self.topic, self.version = live, topic, ""
         self._told: str | None = None  # the version that it was told
