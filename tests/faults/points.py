@@ -95,7 +95,8 @@ def replace_calls(disk: Any, before_each: Callable[[], None]) -> Callable[[], No
         "rename": disk.renamed,
         "replace": disk.renamed,
         "link": disk.linked,
-        "unlink": disk.unlinked,
+        "unlink": disk.removed,
+        "rmdir": disk.removed,
         "mkdir": disk.made,
     }
     real = {name: getattr(os, name) for name in followed}

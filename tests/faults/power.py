@@ -10,7 +10,6 @@ import argparse
 import os
 import random
 import shutil
-import stat
 import sys
 import tempfile
 from collections import Counter
@@ -23,11 +22,11 @@ from tests.faults.crash import recovered
 from tests.faults.operations import OPERATIONS, Operation, Place, template
 from tests.faults.points import replace_calls
 
-_NAMES = ("commit", "batch", "report", "new_backend", "checkpoint", "join", "rotation")
+_NAMES = ("commit", "batch", "report", "new_backend", "checkpoint", "join", "rotation", "release")
 RECORDED = [one for one in OPERATIONS if one.name in _NAMES]
 
 
-@dataclass
+@dataclass(eq=False)
 class Inode:
     """``content`` as readers see it; ``synced`` as it is on the disk for sure, None if never."""
 
@@ -36,26 +35,44 @@ class Inode:
     mode: int = 0o644
 
 
-@dataclass
+@dataclass(eq=False)
+class Change:
+    """Of the names in a folder. ``needs``: where something came from elsewhere, it goes from there only once it is here
+    (with its folder): a power loss may leave both names of what was renamed, and never none.
+    """
+
+    gone: str
+    name: str = ""
+    node: "Inode | Folder | None" = None
+    needs: "tuple[Folder, Change] | None" = None
+    is_durable: bool = False
+
+    def apply(self, names: "dict[str, Inode | Folder]") -> None:
+        names.pop(self.gone, None)
+        if self.node is not None:
+            names[self.name] = self.node
+
+
+@dataclass(eq=False)
 class Folder:
-    """``names``: on the disk for sure. ``pending``: what was asked for since: (names to remove, name to set, inode)."""
+    """``names``: on the disk for sure; ``now``: as readers see them; ``pending``: what lies between."""
 
-    names: dict[str, Inode]
-    pending: list[tuple[tuple[str, ...], str, Inode | None]] = field(default_factory=list)
+    names: dict[str, "Inode | Folder"] = field(default_factory=dict)
+    now: dict[str, "Inode | Folder"] = field(default_factory=dict)
+    pending: list[Change] = field(default_factory=list)
 
-    def seen(self) -> dict[str, Inode]:
-        found = dict(self.names)
+    def change(self, change: Change) -> Change:
+        self.pending.append(change)
+        change.apply(self.now)
+        return change
+
+    def sync(self) -> None:
         for change in self.pending:
-            _apply(found, change)
-        return found
-
-
-def _apply(names: dict[str, Inode], change: tuple[tuple[str, ...], str, Inode | None]) -> None:
-    gone, name, inode = change
-    for one in gone:
-        names.pop(one, None)
-    if inode is not None:
-        names[name] = inode
+            if change.needs is not None and not change.needs[1].is_durable:
+                change.needs[0].sync()
+            change.apply(self.names)
+            change.is_durable = True
+        self.pending = []
 
 
 class Disk:
@@ -66,56 +83,59 @@ class Disk:
 
     def __init__(self, root: Path, lies: bool = False) -> None:
         self.root, self._lies = root, lies
-        self.folders: dict[str, Folder] = {}
-        self._open: dict[int, tuple[str, Inode | None]] = {}
-        for folder, _, files in os.walk(root):
-            at = Path(folder)
-            names = {}
-            for name in files:
-                path = at / name
-                if stat.S_ISREG(path.lstat().st_mode):
-                    data = path.read_bytes()
-                    names[name] = Inode(data, data, path.stat().st_mode & 0o777)
-            self.folders[folder] = Folder(names)
+        self._top = _read(root)
+        self._open: dict[int, Inode | Folder] = {}
+
+    def _place(self, path: Any, dir_fd: int | None = None) -> tuple[Folder, str] | None:
+        """(the folder, the name in it); None for what is elsewhere."""
+        if dir_fd is not None:
+            above = self._open.get(dir_fd)
+            return (above, os.fspath(path)) if isinstance(above, Folder) else None
+        parts = Path(os.path.abspath(os.fspath(path))).parts
+        at = len(self.root.parts)
+        if parts[:at] != self.root.parts or len(parts) == at:
+            return None
+        found: Inode | Folder | None = self._top
+        for name in parts[at:-1]:
+            found = found.now.get(name) if isinstance(found, Folder) else None
+        return (found, parts[-1]) if isinstance(found, Folder) else None
 
     # Calls
 
-    def opened(self, real: Callable[..., int], path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
-        where = os.fspath(path)
-        folder, name = os.path.split(os.path.abspath(where))
-        existed = os.path.lexists(where)
-        descriptor = real(path, flags, mode, **more)
-        if folder in self.folders or where in self.folders:
-            if os.path.isdir(where):
-                self._open[descriptor] = (where, None)
-            else:
-                inode = self.folders[folder].seen().get(name) if existed else None
-                if inode is None:
-                    inode = Inode(b"", mode=mode & 0o777)
-                    self.folders[folder].pending.append(((), name, inode))
-                if flags & os.O_TRUNC:
-                    inode.content = b""
-                self._open[descriptor] = (where, inode)
+    def opened(
+        self, real: Callable[..., int], path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
+        descriptor = real(path, flags, mode, dir_fd=dir_fd)
+        if dir_fd is None and os.path.abspath(os.fspath(path)) == str(self.root):
+            self._open[descriptor] = self._top
+        elif (place := self._place(path, dir_fd)) is not None:
+            folder, name = place
+            node = folder.now.get(name)
+            if node is None:
+                node = Inode(b"", mode=mode & 0o777)
+                folder.change(Change("", name, node))
+            if flags & os.O_TRUNC and isinstance(node, Inode):
+                node.content = b""
+            self._open[descriptor] = node
         return descriptor
 
     def written(self, real: Callable[..., int], descriptor: int, data: bytes) -> int:
         count = real(descriptor, data)
-        inode = self._open.get(descriptor, ("", None))[1]
-        if inode is not None:
-            inode.content += bytes(data[:count])
+        node = self._open.get(descriptor)
+        if isinstance(node, Inode):
+            node.content += bytes(data[:count])
         return count
 
     def synced(self, real: Callable[..., None], descriptor: int) -> None:
         real(descriptor)
-        where, inode = self._open.get(descriptor, ("", None))
+        node = self._open.get(descriptor)
         if self._lies:
             return
-        if inode is not None:
-            inode.content = Path(f"/proc/self/fd/{descriptor}").read_bytes()  # files of `io` write by themselves
-            inode.synced = inode.content
-        elif where in self.folders:
-            folder = self.folders[where]
-            folder.names, folder.pending = folder.seen(), []
+        if isinstance(node, Inode):
+            node.content = Path(f"/proc/self/fd/{descriptor}").read_bytes()  # files of `io` write by themselves
+            node.synced = node.content
+        elif node is not None:
+            node.sync()
 
     def closed(self, real: Callable[..., None], descriptor: int) -> None:
         self._open.pop(descriptor, None)
@@ -123,47 +143,72 @@ class Disk:
 
     def renamed(self, real: Callable[..., None], old: Any, new: Any) -> None:
         real(old, new)
-        self._change(old, new)
+        source, target = self._place(old), self._place(new)
+        if source is None or target is None:
+            return
+        (here, was), (there, name) = source, target
+        if here is there:
+            here.change(Change(was, name, here.now[was]))
+        else:
+            added = there.change(Change("", name, here.now[was]))
+            here.change(Change(was, needs=(there, added)))
 
     def linked(self, real: Callable[..., None], old: Any, new: Any, **more: Any) -> None:
         real(old, new, **more)
-        self._change(old, new, keep=True)
+        source, target = self._place(old), self._place(new)
+        if source is not None and target is not None:
+            target[0].change(Change("", target[1], source[0].now[source[1]]))
 
-    def unlinked(self, real: Callable[..., None], path: Any, **more: Any) -> None:
-        real(path, **more)
-        folder, name = os.path.split(os.path.abspath(os.fspath(path)))
-        if folder in self.folders:
-            self.folders[folder].pending.append(((name,), "", None))
+    def removed(self, real: Callable[..., None], path: Any, *, dir_fd: int | None = None) -> None:
+        real(path, dir_fd=dir_fd)
+        if (place := self._place(path, dir_fd)) is not None:
+            place[0].change(Change(place[1]))
 
     def made(self, real: Callable[..., None], path: Any, *args: Any, **more: Any) -> None:
         real(path, *args, **more)
-        where = os.path.abspath(os.fspath(path))
-        if os.path.dirname(where) in self.folders:
-            self.folders[where] = Folder({})
-
-    def _change(self, old: Any, new: Any, keep: bool = False) -> None:
-        source, target = (os.path.split(os.path.abspath(os.fspath(one))) for one in (old, new))
-        if source[0] not in self.folders:
-            return
-        inode = self.folders[source[0]].seen()[source[1]]
-        assert source[0] == target[0], "a rename across folders is two changes, which this does not model"
-        self.folders[target[0]].pending.append((() if keep else (source[1],), target[1], inode))
+        if (place := self._place(path)) is not None:
+            place[0].change(Change("", place[1], Folder()))
 
     # The cut
 
     def after_power_loss(self, target: Path, chance: random.Random) -> None:
         """Makes below ``target`` what may be left of the files now."""
-        for where, folder in self.folders.items():
-            at = target / os.path.relpath(where, self.root)
-            at.mkdir(parents=True, exist_ok=True)
+        landed: dict[Change, bool] = {}
+
+        def lands(change: Change) -> bool:
+            if change not in landed:
+                needs = change.needs[1] if change.needs is not None else None
+                possible = needs is None or needs.is_durable or lands(needs)
+                landed[change] = chance.random() < 0.5 and possible
+            return landed[change]
+
+        def leave(folder: Folder, at: Path) -> None:
+            at.mkdir()
             names = dict(folder.names)
             for change in folder.pending:
-                if chance.random() < 0.5:
-                    _apply(names, change)
-            for name, inode in names.items():
-                path = at / name
-                path.write_bytes(_left(inode, chance))
-                path.chmod(inode.mode)
+                if lands(change):
+                    change.apply(names)
+            for name, node in names.items():
+                if isinstance(node, Folder):
+                    leave(node, at / name)
+                else:
+                    (at / name).write_bytes(_left(node, chance))
+                    (at / name).chmod(node.mode)
+
+        leave(self._top, target)
+
+
+def _read(folder: Path) -> Folder:
+    """As it is, and all of it on the disk."""
+    made = Folder()
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            made.names[entry.name] = _read(Path(entry.path))
+        elif entry.is_file(follow_symlinks=False):
+            data = Path(entry.path).read_bytes()
+            made.names[entry.name] = Inode(data, data, entry.stat().st_mode & 0o777)
+    made.now = dict(made.names)
+    return made
 
 
 def _left(inode: Inode, chance: random.Random) -> bytes:
