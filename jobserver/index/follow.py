@@ -45,9 +45,9 @@ class Index:
         self, repository: Path, refs: Refs, path: Path, progress: Progress = lambda branch, count: None
     ) -> None:
         self._repository, self._refs, self.path = repository, refs, path
-        self._objects = Objects(repository)
         self._guard = threading.Lock()  # of what is in memory; taken before the next one
         self._writing = threading.Lock()
+        self._of_main, self._of_backends = Objects(repository), Objects(repository)  # under the one, and the other
         self._unlisted: dict[str, dict[str, Landing]] = {}
         self._unwritten: dict[str, dict[str, Landing]] = {}
         self._directory = Directory()
@@ -77,7 +77,8 @@ class Index:
         if self._thread.ident is not None:
             self._thread.join()
         self._database.close()
-        self._objects.close()
+        self._of_main.close()
+        self._of_backends.close()
 
     def release(self) -> None:
         """Ends every wait, now and from now on: the process is about to stop."""
@@ -313,12 +314,13 @@ class Index:
         self._rows[branch] = tip
 
     def _difference(self, branch: str, old: str | None, new: str) -> Iterator[Delta]:
-        before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
-        for path, _, blob, _ in diff(self._objects, before, after):
+        objects = self._of_main if branch == names.MAIN else self._of_backends
+        before, after = (Head.read(branch, tip, objects).root for tip in (old, new))
+        for path, _, blob, _ in diff(objects, before, after):
             if blob is None:
                 yield Delta(path)
             else:
-                document, faults = read_document(branch, path, self._objects.raw(blob))
+                document, faults = read_document(branch, path, objects.raw(blob))
                 if document is not None or faults:
                     yield Delta(path, document, tuple(faults))
 

@@ -12,7 +12,7 @@ from jobserver.audit import signers as keys
 from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
-from jobserver.errors import Error
+from jobserver.errors import Code, Error
 from jobserver.store.git import git
 from jobserver.store.piped import PipedObjects, line_of, newest_first
 from jobserver.store.repo import SIGNERS
@@ -24,11 +24,13 @@ _KNOWN = 100
 class Judged:
     """``problem``: what the hosted repository does with a branch that it may not; empty if it can be believed.
 
-    ``servers``: who wrote the commits, oldest first, "" for what was pushed.
+    ``servers``: who wrote the commits, oldest first, "" for what was pushed. Not ``is_certain``: it could not be read,
+    which may be over at the next look.
     """
 
     problem: str
     servers: tuple[str, ...] = ()
+    is_certain: bool = True
 
 
 class Foreign:
@@ -57,10 +59,12 @@ class Foreign:
             try:
                 found = self._judge(branch, old, new, main, audit)
             except (Error, KeyError, ValueError) as error:
-                found = Judged(f"has something that can't be read: {error}")
+                is_certain = isinstance(error, Error) and error.code is Code.INVALID
+                found = Judged(f"has something that can't be read: {error}", is_certain=is_certain)
             if len(self._known) > _KNOWN:
                 self._known.clear()
-            self._known[asked] = found
+            if found.is_certain:
+                self._known[asked] = found
         return found
 
     def _judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:

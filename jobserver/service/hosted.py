@@ -245,7 +245,7 @@ class Hosted:
 
     def _take(self, tips: Mapping[str, str]) -> tuple[bool, bool]:
         """Moves the branches here that a server made or judged; the others are frozen. (Whether any moved, whether one
-        could not be: then what is read here is no newer than it was.)
+        could not be moved, or judged: then what is read here is no newer than it was.)
         """
         moved = behind = False
         frozen: dict[str, str] = {}
@@ -255,6 +255,7 @@ class Hosted:
                 judged = self._foreign.judge(branch, old, new, self._refs.tip(names.MAIN), tips.get(names.AUDIT))
             if problem := judged.problem:
                 frozen[branch] = problem
+                behind = behind or not judged.is_certain
                 if self.frozen.get(branch) != problem:
                     _log.error("%s is frozen: the hosted repository %s", branch, problem)
                 continue

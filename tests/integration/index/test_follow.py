@@ -15,6 +15,7 @@ from jobserver.index import query, schema
 from jobserver.index.build import build
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.items import detail
+from jobserver.store.objects import Objects
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job
 
@@ -239,6 +240,36 @@ def test_another_server_writes_and_this_one_sees_it(site: Site, opened: Open) ->
     identifier = site.ask()
     assert index.listing(["tpp"]).items[0][0][1] == identifier
     assert TPP.name in index.directory().backends
+
+
+def test_no_two_threads_read_objects_by_the_same_reader(
+    site: Site, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found in search of a stale read: `main` and the rows were read by one reader, each under a lock of its own."""
+    index = opened()
+    index.refresh()
+    site.gate.submit(ADMIN, c.AddUser("dave"), "test")
+    site.ask()
+    raw, inside, go = Objects.raw, threading.Event(), threading.Event()
+    readers: list[Objects] = []
+
+    def slow(self: Objects, sha: bytes) -> bytes:
+        readers.append(self)
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(30)
+        return raw(self, sha)
+
+    monkeypatch.setattr(Objects, "raw", slow)
+    other = threading.Thread(target=index._written, args=("backends/tpp",))
+    other.start()
+    assert inside.wait(30)
+    try:
+        assert index.directory().user("dave") is not None
+        assert readers[0] not in readers[1:]
+    finally:
+        go.set()
+        other.join()
 
 
 def test_no_reader_gets_older_rows_because_another_process_writes_for_long(

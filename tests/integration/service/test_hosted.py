@@ -11,7 +11,7 @@ import pytest
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Role
-from jobserver.errors import Code, Error
+from jobserver.errors import Code, Error, unavailable
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
@@ -402,6 +402,29 @@ def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
         assert second.hosted.seen_at == before
         assert not second.hosted.problem
     second.refresh()
+    assert second.hosted.seen_at != before
+    assert second.tip("backends/tpp") == first.tip("backends/tpp")
+
+
+def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_newer(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git that failed once froze a branch until it moved again, and reads said that they were as of now."""
+    first, second = machines
+    second.refresh()
+    before = second.hosted.seen_at
+
+    def fails(*_: object) -> str:
+        raise unavailable("git was killed")
+
+    first.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(second.hosted._foreign, "signers_at", fails)
+        second.refresh()
+        assert "git was killed" in second.hosted.frozen["backends/tpp"]
+        assert second.hosted.seen_at == before
+    second.refresh()
+    assert not second.hosted.frozen
     assert second.hosted.seen_at != before
     assert second.tip("backends/tpp") == first.tip("backends/tpp")
 
