@@ -143,6 +143,8 @@ def _backend(
     update: dict[str, object]
     match command:
         case c.RotateBackendToken():
+            if not before.active:
+                raise conflict(f"backend {slug} is not active: a token of it would not work")
             token = Token(sha256=command.token_sha256, label=f"rotated {now:%Y-%m-%d}", created_at=now)
             kept = before.tokens if command.keep_old else ()
             update, event, said = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"

@@ -35,15 +35,20 @@ class Backends:
         )
 
     def monitor(self, look: Look, slug: str) -> HTTPResponse:
-        """For machines: 200 while the backend was seen in time, 503 otherwise."""
+        """For machines: 200 while the backend was seen in time, 503 otherwise, also where it is switched off."""
         backend = look.directory.backends.get(slug) if slug in self._stand.visible.slugs() else None
         if backend is None:
             raise not_found(f"there is no backend {slug!r}")
-        late = quiet(look, [slug], self._stand.live.seen())
-        last = late[0][1] if late else None
-        said = "seen in time" if not late else f"not seen since {last:%Y-%m-%d %H:%M:%S} UTC" if last else "never seen"
+        seen = self._stand.live.seen()
+        late = quiet(look, [slug], seen)
+        if not backend.active:
+            said = "switched off"
+        elif slug not in seen:
+            said = "never seen"
+        else:
+            said = f"not seen since {seen[slug].last_seen:%Y-%m-%d %H:%M:%S} UTC" if late else "seen in time"
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-        return HTTPResponse(f"{slug}: {said}\n".encode(), 503 if late else 200, headers)
+        return HTTPResponse(f"{slug}: {said}\n".encode(), 200 if said == "seen in time" else 503, headers)
 
     def listed(self, look: Look, shown: str = "", slug: str = "") -> HTTPResponse:
         self._admins_only(look)

@@ -225,13 +225,13 @@ class Site:
 
 
 def quiet(look: Look, slugs: Sequence[str], seen: Mapping[str, Seen]) -> list[tuple[str, datetime | None]]:
-    """(backend, when it was last seen) of those that were not for longer than they said."""
+    """(backend, when it was last seen) of those that were not for longer than they said; a new one has as long."""
     found = []
     for slug in slugs:
         backend = look.directory.backends[slug]
         if backend.active:
             last = seen[slug].last_seen if slug in seen else None
-            if last is None or (look.now - last).total_seconds() > backend.alert_after_minutes * 60:
+            if (look.now - (last or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:
                 found.append((slug, last))
     return found
 

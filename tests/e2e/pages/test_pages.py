@@ -348,8 +348,18 @@ def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
     calls.close()
 
 
-def test_monitors(site: Site) -> None:
+def test_monitors(site: Site, root: Browser) -> None:
     assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
+    site.run("backend", "add", "brief", "--database", "full")
+    page = httpx.get(f"{site.url}/status/brief/")
+    assert (page.status_code, page.text) == (503, "brief: never seen\n")
+    assert "<strong>brief</strong>" not in root.get("/settings/").text, "no banner: it has some minutes first"
+    assert "Not seen yet" in root.get("/").text
+    root.submit("/backends/brief/", what="deactivate")
+    page = httpx.get(f"{site.url}/status/brief/")
+    assert (page.status_code, page.text) == (503, "brief: switched off\n")
+    assert "New token" not in root.get("/backends/brief/").text
+    assert root.submit("/backends/brief/", page="/settings/", what="rotate").status_code == 409
     with site.client("emis") as emis:
         emis.get("/api/v2/job-requests/")
     assert httpx.get(f"{site.url}/status/emis/").status_code == 200

@@ -328,6 +328,13 @@ def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
     assert caught.value.code is Code.CONFLICT
 
 
+def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
+    state.put(TPP.model_copy(update={"active": False}))
+    with pytest.raises(Error, match="backend tpp is not active: a token of it would not work") as caught:
+        planned(state, c.RotateBackendToken("tpp", "b" * 64))
+    assert caught.value.code is Code.CONFLICT
+
+
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
