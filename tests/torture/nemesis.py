@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -70,11 +69,7 @@ class Nemesis:
         self.servers.start(number)
 
     def _maintain(self, number: int, killed_after: float) -> None:
-        site = self.servers.sites[number % len(self.servers.sites)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobserver", "maintain"],
-            env=site.env, cwd=site.folder, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        process = self.servers.run(number, "maintain", out=subprocess.DEVNULL, err=subprocess.PIPE)
         if killed_after:
             time.sleep(killed_after)
             os.killpg(process.pid, signal.SIGKILL)

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tests.torture.servers import Servers
 
 _SERVERS = 2
 _ASKERS, _REPORTERS, _READERS = 6, 6, 4
+_SET_BY = 0.01  # seconds; less is how exactly two clocks can be read together
 _SKEWS = (0, 40, -25)  # seconds that the machines' clocks are wrong by, to begin with
 
 
@@ -102,6 +103,14 @@ class Torture:
         return [Violation(Wrong.BUG, one) for one in wrong]
 
 
+def kept_logs(sites: Sequence[Site]) -> Path:
+    """A copy that outlives the torture: what was wrong seldom comes again."""
+    folder = Path(tempfile.mkdtemp(prefix="torture-logs-"))
+    for number, site in enumerate(sites):
+        (folder / f"server-{number}.log").write_text(site.log())
+    return folder
+
+
 def faults_table(done: Counter[str]) -> str:
     lines = ["| faults | times |", "| --- | --- |", *(f"| {what} | {times} |" for what, times in sorted(done.items()))]
     return "\n".join([*lines, f"| all | {done.total()} |"])
@@ -117,6 +126,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         torture = Torture(Path(folder), options.seconds, options.calls, options.seed, options.machines)
         wrong = torture.run()
+        if wrong:
+            print(f"the servers' logs are in {kept_logs(torture.sites)}", file=sys.stderr)
     record = torture.record
     writes, faults = record.checked - record.reads, torture.nemesis.done.total()
     print(f"{calls_table(record.counted)}\n\n{faults_table(torture.nemesis.done)}\n\n{wrong_table(wrong)}\n")
@@ -126,6 +137,8 @@ def main() -> None:
         f" {torture.took / max(1, faults):.1f} s and {record.checked // max(1, faults):,} calls;"
         f" {len(wrong)} violations"
     )
+    if (set_by := max(clock.set_by for clock in torture.servers.clocks)) > _SET_BY:
+        print(f"the machine's clock was set ahead by {set_by:.3f} s meanwhile", file=sys.stderr)
     for kind in Wrong:
         for one in [one for one in wrong if one.kind is kind][:10]:
             print(f"{one.kind}: {one.words}", file=sys.stderr)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness import Site, free_port
 
@@ -17,11 +18,15 @@ _SLACK = 2.0  # seconds that a server may go on with the clock that it read befo
 
 
 class Clock:
-    """What a server believes about the time, and believed: ``file`` holds the seconds that it is wrong by."""
+    """What a server believes about the time, and believed: ``file`` holds the seconds that it is wrong by.
+
+    The machine's own clock may be set meanwhile (a virtual one, that was stopped); ``set_by`` is how far, in seconds.
+    """
 
     def __init__(self, file: Path, wrong_by: float) -> None:
         self._file = file
         self._offset = time.time() - time.monotonic()
+        self.set_by = 0.0
         self._jumps: list[tuple[float, float]] = []
         self.set(wrong_by)
 
@@ -33,9 +38,12 @@ class Clock:
 
     def monotonic(self, said: str) -> float:
         """When the server's clock said so, at the earliest; -inf if it never did."""
+        ahead = time.time() - time.monotonic() - self._offset - self.set_by
+        if ahead > 0:
+            self.set_by += ahead
         moments = [-inf]
         jumps = self._jumps
-        right = datetime.fromisoformat(said).timestamp() - self._offset
+        right = datetime.fromisoformat(said).timestamp() - self._offset - self.set_by
         for at, (began, wrong_by) in enumerate(jumps):
             ended = jumps[at + 1][0] if at + 1 < len(jumps) else inf
             if began - _SLACK <= right - wrong_by <= ended + _SLACK:
@@ -56,13 +64,17 @@ class Servers:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, number: int) -> None:
+        with (self.sites[number % len(self.sites)].folder / "server.log").open("ab") as log:
+            self._processes[number] = self.run(number, "serve", "--port", str(self.ports[number]), out=log, err=log)
+
+    def run(self, number: int, *command: str, out: Any, err: Any) -> "subprocess.Popen[bytes]":
+        """A command in a server's world: what shares its files has to share its clock, or it dates them wrongly."""
         site = self.sites[number % len(self.sites)]
-        with (site.folder / "server.log").open("ab") as log:
-            self._processes[number] = subprocess.Popen(
-                [sys.executable, "-m", "jobserver", "serve", "--port", str(self.ports[number])],
-                env={**site.env, "TORTURE_WORLD": str(self._worlds[number]), "PYTHONPATH": f"{_WORLD}:{Path.cwd()}"},
-                cwd=site.folder, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        world = {"TORTURE_WORLD": str(self._worlds[number]), "PYTHONPATH": f"{_WORLD}:{Path.cwd()}"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobserver", *command],
+            env={**site.env, **world}, cwd=site.folder, stdout=out, stderr=err, start_new_session=True,
+        )  # fmt: skip
 
     def start_all(self) -> None:
         for number in range(len(self.ports)):

@@ -185,3 +185,15 @@ def test_a_clock_that_jumps_says_no_more_than_it_can(tmp_path: Path, monkeypatch
     assert clock.monotonic("1970-01-01T00:02:25.000000Z") == 105  # and 215, by the clock as it is now
     now.at = 300
     assert clock.monotonic("1970-01-01T00:02:15.000000Z") == 205
+
+
+def test_a_machine_whose_clock_is_set_ahead_makes_no_read_look_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SimpleNamespace(at=100.0, ahead=0.0)
+    clocks = SimpleNamespace(time=lambda: now.at + now.ahead, monotonic=lambda: now.at)
+    monkeypatch.setattr("tests.torture.servers.time", clocks)
+    clock = Clock(tmp_path / "clock", 0)
+    now.at, now.ahead = 200, 5
+    assert clock.monotonic("1970-01-01T00:03:25.000000Z") == 200
+    assert clock.set_by == 5
