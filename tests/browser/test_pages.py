@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched
 from tests.e2e.harness import Site, job
@@ -180,6 +180,22 @@ def test_a_form_that_is_refused_says_why(site: Site, root: Page) -> None:
         root.get_by_role("button", name=button).click()
         expect(root.get_by_role("alert").filter(has_text="That did not work")).to_be_visible()
         inspect(root, name)
+
+
+def test_a_list_of_repositories_that_comes_later_is_put_into_its_picker(site: Site, root: Page) -> None:
+    """As where GITHUB_ORG is set, whose list is asked for on another machine."""
+
+    def without_list(route: Route) -> None:
+        page = route.fetch()
+        route.fulfill(response=page, body=page.text().replace('id="repos"', 'id="repos" data-more="/later/"'))
+
+    later = {"repositories": ["https://github.com/org/<b>"], "said": "Type to search &lt;b&gt;"}
+    root.route(f"{site.url}/workspaces/new/", without_list)
+    root.route(f"{site.url}/later/", lambda route: route.fulfill(json=later))
+    root.goto(f"{site.url}/workspaces/new/")
+    expect(root.get_by_text("Type to search <b>")).to_be_visible()
+    assert root.locator("#repos option").evaluate_all("all => all.map(one => one.value)") == later["repositories"]
+    root.unroute_all()
 
 
 def test_who_may_only_look_is_told_so(chromium: Browser, site: Site) -> None:

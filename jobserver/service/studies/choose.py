@@ -5,15 +5,17 @@ May import errors and this package.
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from jobserver.errors import invalid
 from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip
 from jobserver.service.studies.cache import Remembering
 from jobserver.service.studies.local import LocalSource
+from jobserver.service.studies.offered import Offered, Repositories
 
 GITHUB_API = "https://api.github.com"
+_DISK_SECONDS = 1.0
 
 
 class Studies:
@@ -33,15 +35,30 @@ class Studies:
         github_url: str = GITHUB_API,
         github_time_out: float = 5.0,
     ) -> None:
-        self._local = Remembering(LocalSource(study_repos), clock)
+        folder = LocalSource(study_repos)
+        self._local = Remembering(folder, clock)
+        self._in_folder = Offered(folder.repositories, clock, timedelta(seconds=10))
+        self._of_org = Offered(lambda until: self._hub().source.repositories(until), clock)
         self._clock = clock
         self._github_options = (github_token, github_org, github_url, github_time_out)
         self._github: Remembering | None = None
         self._lock = threading.Lock()
 
+    @property
+    def github_org(self) -> str:
+        return self._github_options[1]
+
     def check_repo(self, repo: str) -> str:
         """What a workspace stores: a URL without ``.git``, or a repository's path inside STUDY_REPOS."""
         return self._place(repo).source.check_repo(repo)
+
+    def repositories(self, wait: float = 0.0) -> Repositories:
+        """Those in ``study_repos``, and of ``github_org`` as far as GitHub said, which may be given time to say it."""
+        local = self._in_folder.known(_DISK_SECONDS)
+        if not self.github_org:
+            return local
+        hub = self._of_org.known(wait)
+        return Repositories(local.names + hub.names, hub.as_of, hub.problem or local.problem)
 
     def branches(self, repo: str) -> list[Branch]:
         return list(self.answer(repo).branches)

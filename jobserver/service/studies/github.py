@@ -14,6 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ API = "https://api.github.com"
 HOST = "github.com"
 TIME_OUT = 5.0  # seconds, of one question with all the calls that it takes
 MAX_BRANCHES = 5000
+MAX_REPOSITORIES = 2000  # offered; any other one's address can be pasted
 
 _ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -82,6 +84,21 @@ class GitHubSource:
         if self._org and org.lower() != self._org.lower():
             raise forbidden(f"{repo!r} belongs to {org!r}; only repositories of {self._org!r} (GITHUB_ORG) can be used")
         return f"https://{HOST}/{org}/{name}"
+
+    def repositories(self, until: float) -> tuple[str, ...]:
+        """Of ``org``: all that ``token`` may see."""
+        if not self._org:
+            return ()
+
+        def ask(client: github.Github) -> tuple[str, ...]:
+            every = client.get_organization(self._org).get_repos(sort="full_name")
+            names = [one.full_name for one in islice(every, MAX_REPOSITORIES)]
+            return tuple(f"https://{HOST}/{name}" for name in sorted(names, key=str.lower))
+
+        try:
+            return self._asked(until, ask)
+        except github.GithubException:  # only those that say that nothing is there
+            raise unavailable(f"GitHub knows no organisation {self._org!r} (GITHUB_ORG)", HOST) from None
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         def ask(opened: Repository) -> tuple[Branch, ...]:
@@ -135,27 +152,37 @@ class GitHubSource:
         """What ``ask`` finds. ``missing`` is raised if it is not there though the repository is."""
         full_name = self.check_repo(repo).removeprefix(f"https://{HOST}/")
         try:
-            return self._within(until, lambda: self._call(full_name, until, ask))
+            return self._asked(until, lambda client: ask(client.get_repo(full_name)))
         except github.GithubException as error:
             if error.status == _EMPTY and empty is not None:
                 return empty
             if error.status == _EMPTY and missing is not None:
                 raise missing from None
-            if error.status not in _GONE:
+            if error.status == _EMPTY:
                 raise _refused(error) from error
-        except TimeoutError:
-            raise _silent(self.patience) from None
-        except OSError as error:  # all errors of the HTTP client that PyGithub uses are
-            raise unavailable("GitHub can't be reached", HOST) from error
-        except _STRANGE as error:
-            raise unavailable(f"GitHub's answer was not understood: {type(error).__name__}", HOST) from error
         if missing is None:
             raise missing_repo(repo)
         # GitHub says the same of a missing repository and of what is missing in one.
         self._ask(repo, until, lambda opened: opened.complete(), missing=None)
         raise missing
 
-    def _call(self, full_name: str, until: float, ask: Callable[[Repository], T]) -> T:
+    def _asked(self, until: float, ask: Callable[[github.Github], T]) -> T:
+        """What ``ask`` finds. Raises `Error`, but PyGithub's own where GitHub says that nothing is there."""
+        patience = max(self.patience, until - time.monotonic())
+        try:
+            return self._within(until, lambda: self._call(until, ask))
+        except github.GithubException as error:
+            if error.status not in (*_GONE, _EMPTY):
+                raise _refused(error) from error
+            raise
+        except TimeoutError:
+            raise _silent(patience) from None
+        except OSError as error:  # all errors of the HTTP client that PyGithub uses are
+            raise unavailable("GitHub can't be reached", HOST) from error
+        except _STRANGE as error:
+            raise unavailable(f"GitHub's answer was not understood: {type(error).__name__}", HOST) from error
+
+    def _call(self, until: float, ask: Callable[[github.Github], T]) -> T:
         # PyGithub takes whole seconds only; `Within` keeps the fractions.
         time_out = max(1, math.ceil(until - time.monotonic()))
         with github.Github(
@@ -168,7 +195,7 @@ class GitHubSource:
             seconds_between_writes=None,
             lazy=True,
         ) as client:
-            return ask(client.get_repo(full_name))
+            return ask(client)
 
 
 # What PyGithub raises for bodies that are no JSON, or other JSON, and for redirects to elsewhere.
@@ -189,7 +216,7 @@ def _unusable(repo: str) -> Error:
 
 
 def _silent(patience: float) -> Error:
-    return unavailable(f"GitHub did not answer within {patience:g} s", HOST)
+    return unavailable(f"GitHub did not answer within {round(patience, 1):g} s", HOST)
 
 
 def _refused(error: github.GithubException) -> Error:

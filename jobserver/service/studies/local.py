@@ -4,6 +4,7 @@ May import errors and dulwich. Opens a repository for each question: dulwich's o
 threads, and a repository may be repacked between two questions.
 """
 
+import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from jobserver.service.studies.base import (
 )
 
 _HEADS = b"refs/heads/"
+MAX_REPOSITORIES = 2000  # offered; any other one's path can be typed
 
 
 class LocalSource:
@@ -48,6 +50,19 @@ class LocalSource:
         with self._open(repo) as (path, _):
             assert self.folder is not None
             return path.relative_to(self.folder).as_posix()
+
+    def repositories(self, until: float) -> tuple[str, ...]:
+        """Those in the folder, and in its folders (of organisations, say), but none inside another one."""
+        if self.folder is None:
+            return ()
+        found: list[str] = []
+        try:
+            for path in _folders(self.folder):
+                inner = [path] if _is_repository(path) else [one for one in _folders(path) if _is_repository(one)]
+                found += [one.relative_to(self.folder).as_posix() for one in inner if self._holds(one.resolve())]
+        except (OSError, RuntimeError) as error:
+            raise unavailable(f"STUDY_REPOS can't be read: {type(error).__name__}") from error
+        return tuple(sorted(found)[:MAX_REPOSITORIES])
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         with self._open(repo) as (_, opened):
@@ -118,3 +133,11 @@ class LocalSource:
             f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
             f"or a path that resolves inside STUDY_REPOS, {self.folder}"
         )
+
+
+def _folders(path: Path) -> list[Path]:
+    return [one for one in path.iterdir() if not one.name.startswith(".") and one.is_dir() and os.access(one, os.R_OK)]
+
+
+def _is_repository(path: Path) -> bool:
+    return (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())

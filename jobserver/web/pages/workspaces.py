@@ -16,6 +16,7 @@ from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
+from jobserver.service.studies.offered import Repositories
 from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import picture
 from jobserver.web.pages.preview import Preview, would_run
@@ -23,6 +24,7 @@ from jobserver.web.pages.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _MOST_BRANCHES = 2000
+_LIST_SECONDS = 8.0
 _MENDED_HERE = (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND)  # shown on the form, which keeps what was chosen
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
@@ -34,6 +36,7 @@ class Workspaces:
         self._site, self._stand = site, site.stand
         site.add("/workspaces/new/", self.new, self.create)
         site.add("/workspaces/new/branches/", self.branches)
+        site.add("/workspaces/new/repositories/", self.repositories)
         site.add("/<name>/", self.show, self.ask)
         site.add("/<name>/switch/", post=self.switch)
         site.add("/<name>/audit/", self.audit)
@@ -43,7 +46,7 @@ class Workspaces:
     def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
         """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
         _ = look.actor  # also where pages are public
-        known = sorted({one.repo for one in look.directory.workspaces.values()})
+        offered = self._stand.studies.repositories()
         projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
         databases = sorted({db for backend in look.directory.backends.values() for db in backend.databases})
@@ -52,7 +55,9 @@ class Workspaces:
             "new_workspace.html",
             400 if error else 200,
             title="New workspace",
-            repos=known,
+            repos=_with_used(look, offered),
+            offered=offered,
+            org=self._stand.studies.github_org,
             projects=projects,
             databases=databases or ["full", "slice"],
             wanted=wanted,
@@ -82,7 +87,17 @@ class Workspaces:
         """For the branch picker."""
         _ = look.actor
         found, problem = self._branches(text("repo", 500))
-        data = {"branches": found, "problem": problem}
+        return self._json({"branches": found, "problem": problem})
+
+    def repositories(self, look: Look) -> HTTPResponse:
+        """For the repository picker: what its page could not wait for."""
+        _ = look.actor
+        offered = self._stand.studies.repositories(wait=_LIST_SECONDS)
+        values = {"repos": _with_used(look, offered), "offered": offered, "org": self._stand.studies.github_org}
+        said = self._stand.render.text("offered.html", {**values, "now": look.now}).strip()
+        return self._json({"repositories": values["repos"], "said": said})
+
+    def _json(self, data: object) -> HTTPResponse:
         headers = {"Content-Type": "application/json", **self._stand.render.headers()}
         return HTTPResponse(orjson.dumps(data), 200, headers)
 
@@ -220,6 +235,13 @@ class Workspaces:
             entries=found,
             has_releases=has_tab(self._stand, look, workspace),
         )
+
+
+def _with_used(look: Look, offered: Repositories) -> list[str]:
+    """What there is to choose from, and what workspaces use though nobody offers it; by name."""
+    known = [*(one.repo for one in look.directory.workspaces.values()), *offered.names]
+    names = {name.lower() if name.startswith("https:") else name: name for name in known}  # GitHub's have no case
+    return [names[key] for key in sorted(names)]
 
 
 def _status(latest: Mapping[str, JobRow], action: str) -> str:

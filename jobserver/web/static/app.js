@@ -60,6 +60,11 @@
       fill();
     });
     fill();
+    const list = $("#repos[data-more]");
+    if (list) fetch(list.dataset.more).then((answer) => answer.json()).then((found) => {
+      list.replaceChildren(...found.repositories.map((name) => new Option(name, name)));
+      $("#repos-said").textContent = parse(found.said).body.textContent;
+    }).catch(() => {}); // what was offered at first stays
   }
 
   // What would run: the server is asked, so that there is one answer -----------

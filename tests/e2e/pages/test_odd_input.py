@@ -61,7 +61,8 @@ READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj
         "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/", "/users/alice/",
         "/orgs/new/", "/orgs/datalab/new-project/", "/orgs/datalab/trends/settings/", "/orgs/datalab/trends/audit/",
         "/orgs/datalab/trends/grouped/", "/invitations/", "/invitations/token/",
-        "/workspaces/new/", "/workspaces/new/branches/", "/api/v2/job-requests/", "/api/v2/job-requests/ID/",
+        "/workspaces/new/", "/workspaces/new/branches/", "/workspaces/new/repositories/",
+        "/api/v2/job-requests/", "/api/v2/job-requests/ID/",
         "/api/v2/users/alice/", "/api/v2/workspaces/plain/statuses/"]  # fmt: skip
 WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
          "/workspaces/new/", "/orgs/datalab/trends/settings/", "/orgs/new/", "/orgs/datalab/new-project/",

@@ -196,6 +196,7 @@ def test_branches_are_looked_up_without_javascript(site: Site, alice: Browser) -
     page = alice.submit("/workspaces/new/", what="branches", name="half-done", repo="study", branch="x", db="full")
     assert page.status_code == 200
     assert '<option value="feature/slashes">' in page.text
+    assert '<option value="study">' in page.text  # offered
     assert 'value="half-done"' in page.text
     page = alice.submit("/workspaces/new/", what="branches", repo="../secret")
     assert "no repository that can be used" in page.text

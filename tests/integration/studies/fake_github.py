@@ -123,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def route(self) -> None:
         parts = urlsplit(self.path)
+        if parts.path.startswith("/orgs/"):
+            self.organisation(parts.path, parse_qs(parts.query))
+            return
         _, top, org, name, *rest = parts.path.split("/")
         full_name = f"{org}/{name}"
         if full_name in self.server.moved:
@@ -155,12 +158,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.missing()
 
+    def organisation(self, path: str, query: dict[str, list[str]]) -> None:
+        """Its repositories, by pages; an organisation is there if it has one."""
+        _, _, org, what = path.split("/")
+        found = sorted(name for name in self.server.repos if name.lower().startswith(f"{org.lower()}/"))
+        if what != "repos" or not found:
+            self.missing()
+            return
+        self.pages(path, query, [{"full_name": name, "name": name.split("/")[1]} for name in found])
+
     def branches(self, repo: FakeRepo, path: str, query: dict[str, list[str]]) -> None:
+        names = sorted(repo.branches)
+        self.pages(path, query, [{"name": n, "commit": {"sha": repo.branches[n]}, "protected": False} for n in names])
+
+    def pages(self, path: str, query: dict[str, list[str]], body: list[dict[str, Any]]) -> None:
         page, size = int(query.get("page", ["1"])[0]), int(query.get("per_page", ["30"])[0])
-        names = sorted(repo.branches)[(page - 1) * size : page * size]
-        body = [{"name": n, "commit": {"sha": repo.branches[n]}, "protected": False} for n in names]
         headers = {}
-        if page * size < len(repo.branches):
+        if page * size < len(body):
             following = f"{self.server.url}{path}?per_page={size}&page={page + 1}"
             headers["Link"] = f'<{following}>; rel="next"'
-        self.reply(200, body, **headers)
+        self.reply(200, body[(page - 1) * size : page * size], **headers)

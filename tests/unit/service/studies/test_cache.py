@@ -29,6 +29,9 @@ class Place:
     def check_repo(self, repo: str) -> str:
         return repo
 
+    def repositories(self, until: float) -> tuple[str, ...]:
+        return ()
+
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         self._fail("branches")
         return (Branch("main", self.sha),)
