@@ -1,13 +1,15 @@
 """Git over HTTP at /state.git: `git http-backend` behind our authentication, streamed both ways.
 
 What a caller may not see is hidden from git itself (`transfer.hideRefs`), and a backend is spoken to in protocol v0: v2
-hands out any object by its id (gitprotocol-v2(5)), v0 only what a visible branch reaches. Refs are listed to
-backends by this process, because that is what they ask for all day. Formats: gitprotocol-http(5), gitprotocol-pack(5).
+hands out any object by its id (gitprotocol-v2(5)). v0 does so too where that is a tree or a file, so what a backend
+wants is looked at here first. Refs are listed to backends by this process, because that is what they ask for all day.
+Formats: gitprotocol-http(5), gitprotocol-pack(5).
 """
 
 import base64
 import binascii
 import contextlib
+import io
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,10 +23,11 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
-from jobserver.store.git import program
+from jobserver.store.git import is_ancestor, program
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
+from jobserver.web.wants import packet, plain, wants
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
@@ -59,7 +62,12 @@ class StateGit:
         except Error as error:
             if error.code.value == "unauthenticated":
                 return _text(str(error), 401, _REALM)
-            return _text(str(error), http.refusal(error).status_code)
+            seconds = http.retry_after(error)
+            return _text(
+                str(error), http.refusal(error).status_code, {"Retry-After": str(seconds)} if seconds else None
+            )
+        except http.TooLarge:
+            return _text(f"at most {http.MAX_BODY} bytes may be sent to ask for something", 413)
 
     def _access(self) -> Access:
         actor = self._callers.of_git(_password())
@@ -85,28 +93,53 @@ class StateGit:
         if method == "POST" and rest in (_UPLOAD, _RECEIVE):
             if rest == _RECEIVE and not access.may_push:
                 raise forbidden(f"{access.actor.name} may read, and not push")
+            if rest == _UPLOAD and access.ref:
+                return self._fetch(access)
             return self._run(access, rest, rest)
         if rest == "info/refs":
             return _text("git's dumb protocol is not spoken here: use git 1.6.6 or later", 403)
         return _text("there is nothing at this URL", 404)
 
     def _advertise(self, access: Access) -> HTTPResponse:
-        """The one ref that a backend sees, without a process: the tip is one that would survive a power cut."""
+        """The one ref that a backend sees, without a process: the tip is one that would survive a power cut.
+
+        HEAD is said to be that ref, so that a plain clone checks it out: the repository's own HEAD is main.
+        """
         if not self._capabilities:
             self._capabilities = self._ask_capabilities(access)
         tip = self._repo.writer.refs.durable_tip(access.ref.removeprefix("refs/heads/"))
-        name = access.ref.encode() if tip else b"capabilities^{}"
-        line = b"%s %s\0%s\n" % ((tip or "0" * 40).encode(), name, self._capabilities)
-        body = _packet(b"# service=git-upload-pack\n") + b"0000" + _packet(line) + b"0000"
+        sha, ref = (tip or "0" * 40).encode(), access.ref.encode()
+        if tip:
+            symref = b"symref=HEAD:" + ref
+            lines = packet(b"%s HEAD\0%s %s\n" % (sha, self._capabilities, symref)) + packet(b"%s %s\n" % (sha, ref))
+        else:
+            lines = packet(b"%s capabilities^{}\0%s\n" % (sha, self._capabilities))
+        body = packet(b"# service=git-upload-pack\n") + b"0000" + lines + b"0000"
         headers = {"Content-Type": "application/x-git-upload-pack-advertisement", "Cache-Control": "no-cache"}
         return HTTPResponse(body, 200, headers)
 
+    def _fetch(self, access: Access) -> HTTPResponse:
+        """What a backend wants must be its branch's tip, or have been: git itself asks that of commits only."""
+        body = plain(http.read_body(), http.header("Content-Encoding") or "")
+        branch = access.ref.removeprefix("refs/heads/")
+        for sha in wants(body):
+            tip = self._repo.writer.refs.tip(branch)
+            if sha != tip and not (tip and is_ancestor(self._repo.path, sha, tip)):
+                said = packet(f"ERR upload-pack: not our ref {sha}".encode())
+                return HTTPResponse(said, 200, {"Content-Type": "application/x-git-upload-pack-result"})
+        # git is given the very bytes that were looked at.
+        request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
+            request.environ.pop(read, None)
+        return self._run(access, _UPLOAD, _UPLOAD)
+
     def _ask_capabilities(self, access: Access) -> bytes:
-        """What this git can do, in its own words, once."""
+        """What this git can do, in its own words, once; but for what it says of HEAD."""
         environment = self._git_environment(access, _UPLOAD)
         command = [program(), "upload-pack", "--stateless-rpc", "--advertise-refs", str(self._repo.path)]
         said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-        return said.partition(b"\0")[2].partition(b"\n")[0]
+        words = said.partition(b"\0")[2].partition(b"\n")[0].split(b" ")
+        return b" ".join(word for word in words if not word.startswith(b"symref="))
 
     def _git_environment(self, access: Access, service: str) -> dict[str, str]:
         config = {
@@ -118,8 +151,9 @@ class StateGit:
         config["uploadpack.allowFilter"] = str(not access.ref).lower()
         pairs = list(config.items())
         if access.ref:
-            # The last one that matches counts.
-            pairs += [("transfer.hideRefs", "refs/"), ("transfer.hideRefs", f"!{access.ref}")]
+            # The last one that matches counts. HEAD is none of refs/, and names main: left in sight, git would hand
+            # out all of main to whoever wants its tip by id.
+            pairs += [("transfer.hideRefs", hidden) for hidden in ("HEAD", "refs/", f"!{access.ref}")]
         environment = {
             **self._environment,
             "GIT_CONFIG_COUNT": str(len(pairs)),
@@ -267,10 +301,6 @@ def _password() -> str:
         return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         raise unauthenticated("the Authorization header can't be read") from None
-
-
-def _packet(data: bytes) -> bytes:
-    return b"%04x%s" % (len(data) + 4, data)
 
 
 def _text(message: str, status: int, headers: dict[str, str] | None = None) -> HTTPResponse:

@@ -1,6 +1,7 @@
 """The state repository through a real git client: who sees what, who may push what, and what a refusal leaves."""
 
 import base64
+import gzip
 import re
 import subprocess
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ def test_who_sees_what(site: Site, tmp_path: Path) -> None:
         return {line.split("\t")[1] for line in done.stdout.splitlines()}
 
     everything = {"HEAD", *(f"refs/heads/{name}" for name in ("main", "audit", "backends/tpp", "backends/emis"))}
-    assert refs("tpp") == {"refs/heads/backends/tpp"}
+    assert refs("tpp") == {"HEAD", "refs/heads/backends/tpp"}
     assert refs("root") == refs("ann") == everything
     for who, words in (("alice", "403"), ("bob", "403")):
         done = run(tmp_path, "ls-remote", f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git")
@@ -130,6 +131,67 @@ def test_a_backend_gets_nothing_of_others_by_name_nor_by_id(site: Site, tmp_path
         assert done.returncode != 0, what
         kind = run(tmp_path, "cat-file", "-e", what)
         assert kind.returncode != 0
+
+
+@pytest.mark.parametrize("version", ["0", "1", "2"])
+def test_a_plain_clone_checks_out_what_its_token_may_read(site: Site, tmp_path: Path, version: str) -> None:
+    """A backend's ended in "remote HEAD refers to nonexistent ref, unable to checkout": HEAD was said to be main, which
+    a backend may not read."""
+    for who, branch in (("tpp", "backends/tpp"), ("emis", "backends/emis"), ("root", "main"), ("ann", "main")):
+        url = f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git"
+        done = run(tmp_path, "-c", f"protocol.version={version}", "clone", url, who)
+        assert (done.returncode, done.stderr) == (0, f"Cloning into '{who}'...\n")
+        assert run(tmp_path / who, "symbolic-ref", "HEAD").stdout == f"refs/heads/{branch}\n"
+        assert (
+            run(tmp_path / who, "rev-parse", "origin/HEAD", "HEAD").stdout.split()
+            == [site.git("rev-parse", branch)] * 2
+        )
+        assert (tmp_path / who / "README.md").exists()
+        listed = run(
+            tmp_path / who, "-c", f"protocol.version={version}", "ls-remote", "--symref", "origin", "HEAD"
+        ).stdout
+        assert listed == f"ref: refs/heads/{branch}\tHEAD\n{site.git('rev-parse', branch)}\tHEAD\n"
+        assert run(tmp_path / who, "-c", f"protocol.version={version}", "pull").returncode == 0
+
+
+def fetch_by_hand(site: Site, body: bytes, **headers: str) -> httpx.Response:
+    token = base64.b64encode(f"x:{site.tokens['tpp']}".encode()).decode()
+    kind = {"Authorization": f"Basic {token}", "Content-Type": "application/x-git-upload-pack-request"}
+    return httpx.post(f"{site.url}/state.git/git-upload-pack", content=body, headers=kind | headers, timeout=30)
+
+
+@pytest.mark.parametrize("protocol", ["", "version=1", "version=2"])
+def test_a_backend_that_wants_an_id_by_hand_is_given_nothing_of_others(site: Site, protocol: str) -> None:
+    """A git client asks for no id that was not listed to it, so only a want that is spoken by hand shows what the
+    server would give. It gave a backend all of main for main's tip (which the trailers `Main:` of its own branch name),
+    since HEAD, which is main, was no part of what was hidden; and any tree or file of any branch for its id."""
+
+    def ask(what: str) -> bytes:
+        line = f"want {site.git('rev-parse', what)} side-band-64k ofs-delta\n".encode()
+        body = b"%04x%s00000009done\n" % (len(line) + 4, line)
+        plain = fetch_by_hand(site, body, **{"Git-Protocol": protocol}).content
+        packed = fetch_by_hand(site, gzip.compress(body), **{"Content-Encoding": "gzip"}).content
+        assert plain == packed or (b"PACK" in plain and b"PACK" in packed)
+        return plain
+
+    site.ask("generate")
+    site.ask("generate", backend="emis")
+    for what in ("backends/tpp", "backends/tpp~1"):  # who listed a tip a moment ago may still have it
+        assert b"PACK" in ask(what)
+    parts = ("", "^{tree}", ":README.md")
+    for what in (*(f"{branch}{part}" for branch in ("main", "backends/emis") for part in parts), "main~1", "audit"):
+        assert ask(what)[4:].decode() == f"ERR upload-pack: not our ref {site.git('rev-parse', what)}", what
+
+
+def test_a_backend_that_asks_for_what_is_no_want_is_told_so(site: Site) -> None:
+    """What a backend wants is read before git sees it: what can't be read is an answer of its own, never a 500."""
+    for body, headers, status, words in (
+        (b"garbage", {}, 400, "expected pkt-lines"),
+        (b"garbage", {"Content-Encoding": "gzip"}, 400, "expected gzip"),
+        (b"0" * (10 * 1024 * 1024 + 1), {}, 413, "at most 10485760 bytes"),
+    ):
+        answer = fetch_by_hand(site, body, **headers)
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
 
 
 def test_shallow_single_and_sparse(site: Site, tmp_path: Path) -> None:
