@@ -40,15 +40,16 @@ def written(data: Any, commit: str, status: int = 200, headers: Mapping[str, str
 def refusal(error: Error) -> HTTPResponse:
     """An error as an answer: ``{"detail": ...}``, or, where fields are wrong, ``{field: [reasons]}``."""
     status = _STATUS[error.code]
-    headers = {"Retry-After": str(seconds)} if (seconds := retry_after(error)) else {}
+    headers = retry_after(error)
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
     return answer({"detail": str(error)}, status, headers)
 
 
-def retry_after(error: Error) -> int | None:
-    """Seconds; None where trying again would change nothing."""
-    return error.seconds or {503: 5, 429: 60}.get(_STATUS[error.code])
+def retry_after(error: Error) -> dict[str, str]:
+    """The header; none where trying again would change nothing."""
+    seconds = error.seconds or {503: 5, 429: 60}.get(_STATUS[error.code])
+    return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _fields(error: Error) -> dict[str, list[str]]:

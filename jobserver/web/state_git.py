@@ -62,10 +62,7 @@ class StateGit:
         except Error as error:
             if error.code.value == "unauthenticated":
                 return _text(str(error), 401, _REALM)
-            seconds = http.retry_after(error)
-            return _text(
-                str(error), http.refusal(error).status_code, {"Retry-After": str(seconds)} if seconds else None
-            )
+            return _text(str(error), http.refusal(error).status_code, http.retry_after(error))
         except http.TooLarge:
             return _text(f"at most {http.MAX_BODY} bytes may be sent to ask for something", 413)
 

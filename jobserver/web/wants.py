@@ -4,8 +4,8 @@ import re
 import zlib
 
 from jobserver.errors import invalid
+from jobserver.web.http import MAX_BODY
 
-MAX_BODY = 10 * 1024 * 1024
 _MAX_WANTS = 16  # each may cost a process; a backend is shown one ref
 _WANT = re.compile(rb"want ([0-9a-f]{40})(?:[ \n].*)?", re.DOTALL)
 _LENGTH = re.compile(rb"[0-9a-f]{4}")

@@ -219,8 +219,7 @@ class Site:
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.stand.clock())
         reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
-        if seconds := http.retry_after(error):
-            reply.set_header("Retry-After", str(seconds))
+        reply.headers.update(http.retry_after(error))
         return reply
 
 
