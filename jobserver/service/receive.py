@@ -20,9 +20,10 @@ from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
+from jobserver.store.brought import named, not_in_history
 from jobserver.store.incoming import Commit, incoming, parse_commit, reserved_trailers
 from jobserver.store.objects import Objects
-from jobserver.store.quarantine import QuarantinedObjects, is_in_history
+from jobserver.store.quarantine import QuarantinedObjects
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Head, Snapshot
 
@@ -32,6 +33,7 @@ _AHEAD = timedelta(minutes=10)
 _HEADS = "refs/heads/"
 _SHA = re.compile(names.SHA)
 _ZERO = "0" * 40
+_STRANGE = "is not part of this push, and was never on this branch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,47 +136,50 @@ class Receiver:
         return actor.kind is ActorKind.USER and self._repo.writer.look(names.MAIN, read)
 
     def _judge(self, objects: Objects, actor: Actor, branch: str, update: Update) -> list[Fault]:
+        tips = self._repo.writer.refs
         try:
-            commits = _commits(objects, update)
+            commits = _commits(objects, update, theirs=actor.kind is ActorKind.BACKEND)
+            head = Head.read(branch, update.old, objects)
+            if actor.kind is ActorKind.BACKEND and (foreign := self._foreign(objects, head.root, commits, update)):
+                return foreign
         except Error as error:
             return list(error.faults) or [Fault(error.message, error.where)]
         now = self._clock()
-        tips = self._repo.writer.refs
-        head = Head.read(branch, update.old, objects)
         main = Head.read(names.MAIN, tips.tip(names.MAIN), objects)
         faults: list[Fault] = []
         for commit in commits:
             beside = head if branch == names.MAIN else main
             found = judge(objects, Snapshot(objects, head, beside), actor, commit, now)
-            if actor.kind is ActorKind.BACKEND:
-                found += self._foreign(objects, head.root, commit, branch, update)
             faults += [Fault(one.message, f"{commit.sha[:10]} {one.path}".strip(), one.line, one.key) for one in found]
             head = Head.read(branch, commit.sha, objects)
         return faults
 
-    def _foreign(
-        self, objects: Objects, root: bytes | None, commit: Commit, branch: str, update: Update
-    ) -> list[Fault]:
-        """Files that the push names and neither brought nor could have seen: a way to read another backend's."""
-        try:
-            blobs = incoming(objects, branch, root, commit.tree).blobs
-        except (Error, KeyError, ValueError):
-            return []  # said already
-        return [
-            Fault("names an object that this push did not bring", path)
-            for path, blob in blobs
-            if not (isinstance(objects, QuarantinedObjects) and objects.brought(blob))
-            and not is_in_history(self._repo.path, update.old, blob)
-        ]
+    def _foreign(self, objects: Objects, root: bytes | None, commits: Sequence[Commit], update: Update) -> list[Fault]:
+        """What the push names and neither brought nor could have seen: a way to read another backend's."""
+        found: list[tuple[str, bytes]] = []
+        for commit in commits:
+            short = commit.sha[:10]
+            try:
+                found += [(f"{short} {path}".strip(), sha) for path, sha in named(objects, root, commit.tree)]
+            except (Error, KeyError, ValueError) as error:
+                raise invalid(_unreadable(error), short) from None
+            root = commit.tree
+        strange = not_in_history(self._repo.path, update.old, {sha for _, sha in found})
+        return [Fault(_STRANGE, where) for where, sha in found if sha in strange]
 
 
-def _commits(objects: Objects, update: Update) -> list[Commit]:
-    """From the one after ``old`` to ``new``. Raises `Error` (invalid) unless they are a line on top of it."""
+def _commits(objects: Objects, update: Update, theirs: bool) -> list[Commit]:
+    """From the one after ``old`` to ``new``. Raises `Error` (invalid) unless they are a line on top of it.
+
+    ``theirs``: and unless the push brought each of them.
+    """
     commits: list[Commit] = []
     at = update.new
     while at != update.old:
         if len(commits) == MAX_COMMITS:
             raise invalid(f"more than {MAX_COMMITS} commits, or none of them stands on {update.old[:10]}", update.ref)
+        if theirs and not objects.brought(bytes.fromhex(at)):
+            raise invalid(f"is not part of this push: its commits have to stand on {update.old[:10]}", at[:10])
         try:
             commit = parse_commit(at, objects.raw(bytes.fromhex(at)))
         except (KeyError, ValueError):
@@ -195,7 +200,7 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
     try:
         found = incoming(objects, state.branch, state.root, commit.tree)
     except (Error, KeyError, ValueError) as error:
-        return [*faults, Fault(error.message if isinstance(error, Error) else "its files can't be read")]
+        return [*faults, Fault(_unreadable(error))]
     faults += found.faults
     faults += [Fault("is the server's to write", path) for path in found.others if path == "allowed_signers"]
     if actor.kind is ActorKind.BACKEND:
@@ -206,6 +211,10 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
         except Error as error:
             faults += error.faults or [Fault(error.message, error.where)]
     return faults
+
+
+def _unreadable(error: Exception) -> str:
+    return error.message if isinstance(error, Error) else "its files can't be read"
 
 
 def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:

@@ -1,5 +1,6 @@
 """What differs between two trees, file by file; equal folders are not entered, so it costs what changed."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,16 +21,31 @@ class Difference(NamedTuple):
 
 
 def diff(
-    objects: Objects, old: bytes | None, new: bytes | None, path: str = "", depth: int = MAX_DEPTH
+    objects: Objects, old: bytes | None, new: bytes | None, max_folders: int | None = None
 ) -> Iterator[Difference]:
     """Files that differ between the trees ``old`` and ``new``; None is the empty tree.
 
-    Raises `Error` (invalid) for folders nested deeper than ``depth``.
+    Raises `Error` (invalid) for folders nested deeper than `MAX_DEPTH`, or more than ``max_folders`` that differ: a
+    few trees that name each other many times stand for more than anybody could look through.
     """
+    yield from _diff(objects, old, new, "", MAX_DEPTH, itertools.count(), max_folders)
+
+
+def _diff(
+    objects: Objects,
+    old: bytes | None,
+    new: bytes | None,
+    path: str,
+    depth: int,
+    entered: "itertools.count[int]",
+    max_folders: int | None,
+) -> Iterator[Difference]:
     if old == new:
         return
     if depth == 0:
         raise invalid(f"folders are nested deeper than {MAX_DEPTH}", path)
+    if next(entered) == max_folders:
+        raise invalid(f"one commit changes more than {max_folders} folders")
     before, after = objects.entry_set(old), objects.entry_set(new)
     gone = {entry.name: entry for entry in map(trees.Entry._make, before - after)}
     come = {entry.name: entry for entry in map(trees.Entry._make, after - before)}
@@ -38,7 +54,7 @@ def diff(
         inner = path + name.decode(errors="surrogateescape")
         folders = [entry.sha if entry and entry.mode == trees.FOLDER else None for entry in (was, now)]
         if any(folders):
-            yield from diff(objects, folders[0], folders[1], inner + "/", depth - 1)
+            yield from _diff(objects, folders[0], folders[1], inner + "/", depth - 1, entered, max_folders)
         files = [entry if entry and entry.mode != trees.FOLDER else None for entry in (was, now)]
         if files[0] != files[1]:
             one, other = files

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from dulwich.errors import FileFormatException
 from dulwich.repo import Repo
 
 from jobserver.domain.values import Document
@@ -16,6 +17,7 @@ from jobserver.errors import unavailable
 from jobserver.store import codec, trees
 
 D = TypeVar("D", bound=Document)
+_DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
 _SETS = 64
 _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
@@ -53,12 +55,12 @@ class Objects:
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there, `Error` (unavailable) if it is damaged."""
         for _ in range(2):
-            with suppress(KeyError, OSError, ValueError, zlib.error):
+            with suppress(KeyError, OSError, *_DAMAGED):
                 return self._read(sha)
             self.close()
         try:
             return self._read(sha)
-        except (ValueError, zlib.error) as error:
+        except _DAMAGED as error:
             raise unavailable(f"The object {sha.hex()} can't be read: {error}") from error
 
     def _read(self, sha: bytes) -> bytes:
@@ -99,6 +101,10 @@ class Objects:
     def blob(self, sha: bytes) -> bytes:
         """As `raw`; where objects come from strangers, this is where their size is looked at."""
         return self.raw(sha)
+
+    def brought(self, sha: bytes) -> bool:
+        """Whether a push that is not taken yet brought this object; here there is none."""
+        return False
 
     def known(self, sha: bytes) -> Document | None:
         """The document of this blob, if it was read before."""

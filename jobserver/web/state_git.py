@@ -1,8 +1,9 @@
 """Git over HTTP at /state.git: `git http-backend` behind our authentication, streamed both ways.
 
 What a caller may not see is hidden from git itself (`transfer.hideRefs`), and a backend is spoken to in protocol v0: v2
-hands out any object by its id (gitprotocol-v2(5)). v0 does so too where that is a tree or a file, so what a backend
-wants is looked at here first. Refs are listed to backends by this process, because that is what they ask for all day.
+hands out any object by its id (gitprotocol-v2(5)). v0 does so too where that is a tree or a file, and a push's deltas
+may be of any object: so what a backend wants and what it sends is looked at here first. Refs are listed to backends by
+this process, because that is what they ask for all day.
 Formats: gitprotocol-http(5), gitprotocol-pack(5).
 """
 
@@ -27,6 +28,7 @@ from jobserver.store.git import is_ancestor, program
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
+from jobserver.web.pushes import refusal
 from jobserver.web.wants import packet, plain, wants
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
@@ -64,7 +66,7 @@ class StateGit:
                 return _text(str(error), 401, _REALM)
             return _text(str(error), http.refusal(error).status_code, http.retry_after(error))
         except http.TooLarge:
-            return _text(f"at most {http.MAX_BODY} bytes may be sent to ask for something", 413)
+            return _text(f"at most {http.MAX_BODY} bytes may be sent", 413)
 
     def _access(self) -> Access:
         actor = self._callers.of_git(_password())
@@ -90,8 +92,8 @@ class StateGit:
         if method == "POST" and rest in (_UPLOAD, _RECEIVE):
             if rest == _RECEIVE and not access.may_push:
                 raise forbidden(f"{access.actor.name} may read, and not push")
-            if rest == _UPLOAD and access.ref:
-                return self._fetch(access)
+            if access.ref:
+                return self._fetch(access) if rest == _UPLOAD else self._push(access)
             return self._run(access, rest, rest)
         if rest == "info/refs":
             return _text("git's dumb protocol is not spoken here: use git 1.6.6 or later", 403)
@@ -117,18 +119,21 @@ class StateGit:
 
     def _fetch(self, access: Access) -> HTTPResponse:
         """What a backend wants must be its branch's tip, or have been: git itself asks that of commits only."""
-        body = plain(http.read_body(), http.header("Content-Encoding") or "")
+        body = _body()
         branch = access.ref.removeprefix("refs/heads/")
         for sha in wants(body):
             tip = self._repo.writer.refs.tip(branch)
             if sha != tip and not (tip and is_ancestor(self._repo.path, sha, tip)):
                 said = packet(f"ERR upload-pack: not our ref {sha}".encode())
                 return HTTPResponse(said, 200, {"Content-Type": "application/x-git-upload-pack-result"})
-        # git is given the very bytes that were looked at.
-        request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
-            request.environ.pop(read, None)
         return self._run(access, _UPLOAD, _UPLOAD)
+
+    def _push(self, access: Access) -> HTTPResponse:
+        """A backend's deltas may be of what its own branch has had: git itself takes them from anywhere."""
+        refused = refusal(self._repo, access.ref, _body())
+        if refused is not None:
+            return HTTPResponse(refused, 200, {"Content-Type": "application/x-git-receive-pack-result"})
+        return self._run(access, _RECEIVE, _RECEIVE)
 
     def _ask_capabilities(self, access: Access) -> bytes:
         """What this git can do, in its own words, once; but for what it says of HEAD."""
@@ -284,6 +289,15 @@ class _Exchange:
             self._process.kill()
             self._process.wait()
         self._slots.release()
+
+
+def _body() -> bytes:
+    """The request's body, unpacked. git will be given the very bytes that were looked at."""
+    body = plain(http.read_body(), http.header("Content-Encoding") or "")
+    request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
+        request.environ.pop(read, None)
+    return body
 
 
 def _password() -> str:

@@ -1,4 +1,7 @@
-"""What a fetch wants, read from its request before git sees it: pkt-lines (gitprotocol-pack(5)), perhaps gzipped."""
+"""What a fetch wants, or a push moves, read from its request before git sees it.
+
+pkt-lines up to the first flush (gitprotocol-pack(5)), perhaps gzipped.
+"""
 
 import re
 import zlib
@@ -29,18 +32,27 @@ def plain(body: bytes, encoding: str) -> bytes:
     return data
 
 
+def lines(data: bytes) -> tuple[list[bytes], int]:
+    """(the lines before the first flush, where that ends). Raises `Error` (invalid) for what no git client says."""
+    found = []
+    at = 0
+    while (length := data[at : at + 4]) != b"0000":
+        size = int(length, 16) if _LENGTH.fullmatch(length) else 0
+        line = data[at + 4 : at + size]
+        if size < 5 or len(line) != size - 4:
+            raise invalid("expected pkt-lines that end in a flush, as git sends them")
+        found.append(line)
+        at += size
+    return found, at + 4
+
+
 def wants(data: bytes) -> list[str]:
     """The ids that a v0 fetch asks for, each once. Raises `Error` (invalid) for what no git client says.
 
     They stand before the first flush; all that follows is about what the client has.
     """
     found: dict[str, None] = {}
-    at = 0
-    while (length := data[at : at + 4]) != b"0000":
-        size = int(length, 16) if _LENGTH.fullmatch(length) else 0
-        line = data[at + 4 : at + size]
-        if size < 5 or len(line) != size - 4:
-            raise invalid("expected pkt-lines that end in a flush, as git's fetch sends them")
+    for line in lines(data)[0]:
         if line.startswith(b"want"):
             want = _WANT.fullmatch(line)
             if want is None:
@@ -48,5 +60,4 @@ def wants(data: bytes) -> list[str]:
             found[want[1].decode()] = None
             if len(found) > _MAX_WANTS:
                 raise invalid(f"more than {_MAX_WANTS} wants: expected the tip of the one branch that is listed")
-        at += size
     return list(found)

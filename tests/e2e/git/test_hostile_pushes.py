@@ -5,11 +5,13 @@ import hashlib
 import struct
 import subprocess
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
+from jobserver.store.packs import splice_delta
 from tests.e2e.git.test_git_http import Clone, active, document, run
 from tests.e2e.harness import Site, git
 from tests.e2e.harness import job as payload
@@ -56,20 +58,116 @@ def test_ten_thousand_files_in_one_push(site: Site, tpp: Clone) -> None:
     assert len(site.git("ls-tree", "-r", "--name-only", "backends/tpp", f"{folder}/jobs/").splitlines()) == 10_000
 
 
-def test_files_of_another_backend_by_their_ids(site: Site, tpp: Clone) -> None:
-    """git takes a tree that names any object of the repository; we don't: the push would show what it holds."""
-    mine, theirs = site.ask("generate"), site.ask("generate", backend="emis")
+@pytest.fixture
+def secret(site: Site) -> str:
+    """Where a job of another backend stands on its branch."""
+    theirs = site.ask("generate", backend="emis")
     with site.client("emis") as emis:
-        emis.report(payload(theirs, "secret", status_message="of emis")).raise_for_status()
+        emis.report(payload(theirs, f"secret-{theirs}", status_message="of emis")).raise_for_status()
+    return next(path for path in site.files(theirs, "backends/emis") if "secret-" in path)
+
+
+def committed(clone: Clone, mode: str, sha: str, path: str) -> str:
+    """A commit with this entry at ``path``, whatever it is of; the clone need not have it."""
+    parts = path.split("/")
+    for at in range(len(parts) - 1, -1, -1):
+        kind = {"40000": "tree", "100644": "blob"}[mode]
+        place = "HEAD:" + "/".join(parts[:at])
+        stood = run(clone.folder, "ls-tree", place).stdout.splitlines()
+        kept = [line for line in stood if line.split("\t")[1] != parts[at]]
+        listing = "".join(f"{line}\n" for line in [*kept, f"{mode.zfill(6)} {kind} {sha}\t{parts[at]}"])
+        made = subprocess.run(
+            ["git", "-C", clone.folder, "mktree", "--missing"],
+            input=listing, text=True, capture_output=True, check=True,
+        )  # fmt: skip
+        mode, sha = "40000", made.stdout.strip()
+    return clone.git("commit-tree", sha, "-p", "HEAD", "-m", "x")
+
+
+def test_what_is_of_another_backend_by_its_id(site: Site, tpp: Clone, secret: str) -> None:
+    """git takes a tree that names any object of the repository; we don't: the push would show what it holds. Nor is
+    such a thing read, for what is said of a document tells what stands in it: its keys and lines, names of files."""
+    mine = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
-    path = next(path for path in site.files(theirs, "backends/emis") if path.endswith("secret.yaml"))
-    blob = site.git("rev-parse", f"backends/emis:{path}")
-    tpp.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{active(site, mine)}/jobs/secret.yaml")
-    tree = run(tpp.folder, "write-tree", "--missing-ok").stdout.strip()
-    sha = tpp.git("commit-tree", tree, "-p", "HEAD", "-m", "x")
-    done = send(site, tpp, sha)
-    assert "names an object that this push did not bring" in done, done
+    jobs, request = secret.rsplit("/", 1)[0], secret.rsplit("/", 2)[0] + "/request.yaml"
+    for mode, theirs, path in (
+        ("100644", f"backends/emis:{secret}", f"{mine}/jobs/stolen.yaml"),
+        ("100644", f"backends/emis:{request}", f"{mine}/jobs/stolen.yaml"),
+        ("100644", "main:users/alice.yaml", "x.yaml"),
+        ("40000", f"backends/emis:{jobs}", f"{mine}/jobs"),
+        ("40000", "backends/emis:active", "active"),
+        ("40000", "main:users", "users"),
+    ):
+        sha = committed(tpp, mode, site.git("rev-parse", theirs), path)
+        place = path + ("/" if mode == "40000" else "")
+        said = send(site, tpp, sha)
+        assert f"refused: {sha[:10]} {place}: is not part of this push, and was never on this branch\n" in said, said
+        assert said.count("refused:") == 1
+    for theirs in ("backends/emis", "main"):
+        sha = site.git("rev-parse", theirs)
+        said = post(site, tpp.git("rev-parse", "HEAD"), sha, pack([]))
+        assert f"{sha[:10]}: is not part of this push" in said, said
+        tree = f"tree {site.git('rev-parse', f'{theirs}^{{tree}}')}\nparent {tpp.git('rev-parse', 'HEAD')}\n"
+        commit = f"{tree}author x <x@x> 1 +0000\ncommitter x <x@x> 1 +0000\n\nx\n".encode()
+        name = hashlib.sha1(b"commit %d\0" % len(commit) + commit, usedforsecurity=False).hexdigest()
+        said = post(site, tpp.git("rev-parse", "HEAD"), name, pack([(1, commit)]))
+        assert f"{name[:10]}: is not part of this push, and was never on this branch" in said, said
     assert site.git("rev-parse", "backends/tpp") == tpp.git("rev-parse", "HEAD")
+
+
+def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: str) -> None:
+    """git completes a pack from the whole repository: a delta that copies another backend's file made its bytes the
+    pusher's own. And whether git could unpack it told a size and, guess by guess, the bytes."""
+    mine = active(site, site.ask("generate"))
+    tpp.git("pull", "-q")
+    theirs = bytes.fromhex(site.git("rev-parse", f"backends/emis:{secret}"))
+    text = (site.git("show", f"backends/emis:{secret}") + "\n").encode()
+    copy = text + b"# copied\n"
+    blob = hashlib.sha1(b"blob %d\0" % len(copy) + copy, usedforsecurity=False).hexdigest()
+    sha = committed(tpp, "100644", blob, f"{mine}/jobs/copied.yaml")
+    delta = splice_delta(len(text), len(text), len(text), b"# copied\n")
+    for wrong in (delta, splice_delta(len(text) + 1, 0, 0, b"x")):  # also one that git could not unpack
+        said = send(site, tpp, sha, (7, theirs, wrong))
+        assert "unpack has deltas of 1 objects that were never on this branch\n" in said, said
+        assert "ng refs/heads/backends/tpp refused\n" in said
+    assert site.git("rev-parse", "backends/tpp") == tpp.git("rev-parse", "HEAD")
+    assert run(site.repo, "cat-file", "-e", blob).returncode != 0
+    # and so that the test can fail: a delta of what stands on its own branch is taken
+    own = document("grown", "running", 1)
+    tpp.commit(**{f"{mine}/jobs/grown.yaml": own})
+    assert tpp.push().returncode == 0
+    copy = own.encode() + b"# copied\n"
+    base = bytes.fromhex(tpp.git("rev-parse", f"HEAD:{mine}/jobs/grown.yaml"))
+    blob = hashlib.sha1(b"blob %d\0" % len(copy) + copy, usedforsecurity=False).hexdigest()
+    sha = committed(tpp, "100644", blob, f"{mine}/jobs/grown.yaml")
+    said = send(site, tpp, sha, (7, base, splice_delta(len(own), len(own), len(own), b"# copied\n")))
+    assert f"{sha[:10]} is recorded" in said, said
+
+
+def test_an_object_that_is_here_already_may_be_pushed_again(site: Site, tpp: Clone) -> None:
+    """Of a push that was judged, and came too late to move the branch, the objects stay."""
+    folder = active(site, site.ask("generate"))
+    tpp.git("pull", "-q")
+    tpp.commit(**{f"{folder}/jobs/late.yaml": document("late")})
+    for name in ("HEAD", "HEAD^{tree}", f"HEAD:{folder}/jobs", f"HEAD:{folder}/jobs/late.yaml"):
+        kind = tpp.git("cat-file", "-t", name)
+        raw = subprocess.run(["git", "-C", tpp.folder, "cat-file", kind, name], capture_output=True, check=True).stdout
+        subprocess.run(
+            ["git", "-C", site.repo, "hash-object", "-w", "-t", kind, "--stdin"],
+            input=raw, capture_output=True, check=True,
+        )  # fmt: skip
+    done = tpp.push()
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_push_that_is_none(site: Site, tpp: Clone) -> None:
+    tip = tpp.git("rev-parse", "HEAD")
+    for body in (b"", b"garbage", b"0008abcd"):
+        assert raw(site, body).status_code == 400
+    assert raw(site, b"0000").status_code == 200  # what git asks first where a push is large
+    line = f"{tip} {'0' * 40} refs/heads/backends/tpp\0report-status".encode()
+    assert b"ng refs/heads/backends/tpp" in raw(site, b"%04x%s0000" % (len(line) + 4, line)).content
+    assert site.git("rev-parse", "backends/tpp") == tip
 
 
 def test_an_older_state_of_its_own_may_come_back(site: Site, tpp: Clone) -> None:
@@ -85,9 +183,9 @@ def test_an_older_state_of_its_own_may_come_back(site: Site, tpp: Clone) -> None
     assert done.returncode == 0, done.stderr
 
 
-def send(site: Site, clone: Clone, sha: str) -> str:
-    """A push spoken by hand: a pack of the commit and its trees only. What git answers."""
-    objects = []
+def send(site: Site, clone: Clone, sha: str, *more: "tuple[int, bytes, bytes]") -> str:
+    """A push spoken by hand: a pack of the commit and its trees only, and ``more``. What git answers."""
+    objects: list[tuple[int, bytes] | tuple[int, bytes, bytes]] = [*more]
     for name in clone.git("rev-list", "--objects", "--missing=allow-any", sha, "^origin/backends/tpp").split("\n"):
         name = name.split(" ")[0].lstrip("?")
         kind = run(clone.folder, "cat-file", "-t", name).stdout.strip()
@@ -97,9 +195,10 @@ def send(site: Site, clone: Clone, sha: str) -> str:
     return post(site, clone.git("rev-parse", "origin/backends/tpp"), sha, pack(objects))
 
 
-def pack(objects: "list[tuple[int, bytes]]") -> bytes:
+def pack(objects: "Sequence[tuple[int, bytes] | tuple[int, bytes, bytes]]") -> bytes:
+    """Of (kind, data), or (7, id of its base, delta)."""
     parts = [b"PACK", struct.pack(">II", 2, len(objects))]
-    for kind, data in objects:
+    for kind, *base, data in objects:
         size = len(data)
         byte, size = kind << 4 | size & 15, size >> 4
         head = bytearray()
@@ -107,22 +206,26 @@ def pack(objects: "list[tuple[int, bytes]]") -> bytes:
             head.append(byte | 128)
             byte, size = size & 127, size >> 7
         head.append(byte)
-        parts += [bytes(head), zlib.compress(data)]
+        parts += [bytes(head), *base, zlib.compress(data)]
     body = b"".join(parts)
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
 
 
 def post(site: Site, old: str, new: str, data: bytes) -> str:
     line = f"{old} {new} refs/heads/backends/tpp\0report-status side-band-64k agent=test".encode()
-    body = b"%04x%s0000" % (len(line) + 4, line) + data
+    answer = raw(site, b"%04x%s0000" % (len(line) + 4, line) + data)
+    answer.raise_for_status()
+    said, at = b"", 0
+    while size := int(answer.content[at : at + 4] or b"0", 16):
+        said += answer.content[at + 5 : at + size]
+        at += size
+    return said.decode()
+
+
+def raw(site: Site, body: bytes) -> httpx.Response:
     token = base64.b64encode(f"x:{site.tokens['tpp']}".encode()).decode()
-    answer = httpx.post(
-        f"{site.url}/state.git/git-receive-pack",
-        content=body,
-        headers={"Authorization": f"Basic {token}", "Content-Type": "application/x-git-receive-pack-request"},
-        timeout=30,
-    )
-    return answer.text
+    headers = {"Authorization": f"Basic {token}", "Content-Type": "application/x-git-receive-pack-request"}
+    return httpx.post(f"{site.url}/state.git/git-receive-pack", content=body, headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "no pack", "lying count"])

@@ -332,21 +332,68 @@ def test_a_backend_that_was_switched_off_pushes_nothing(site: Site) -> None:
     assert refused(push, TPP) == ["it: tpp is not an active backend"]
 
 
-def test_a_request_of_somebody_else_can_not_be_named_by_its_bytes(site: Site) -> None:
-    """A file that the push did not bring and that its branch never had: git would hand it over afterwards."""
+STRANGE = "is not part of this push, and was never on this branch"
+
+
+def hand_over(push: Push, *names: str) -> None:
+    """These objects stand in the repository, as if they had been there before; the push does not bring them."""
+    for name in names:
+        sha = push.git("rev-parse", name)
+        target = push.site.path / "objects" / sha[:2] / sha[2:]
+        target.parent.mkdir(exist_ok=True)
+        (push.folder / sha[:2] / sha[2:]).rename(target)
+
+
+def test_what_is_of_somebody_else_is_not_named_by_its_id(site: Site) -> None:
+    """Files, folders and commits that the push did not bring and that its branch never had: git would hand them over
+    afterwards, and the faults of what stands in them would quote them before."""
+    identifier = site.ask("generate")
+    jobs = f"{folder_of(site, identifier)}/jobs"
+
+    def push_that_names(what: str) -> Push:
+        push = Push(site, "backends/tpp")
+        push.commit((f"{jobs}/secret-name.yaml", "surprise: secret\n" + what))
+        hand_over(push, push.tip + what)
+        return push
+
+    for what, where in (
+        (f":{jobs}/secret-name.yaml", f"{jobs}/secret-name.yaml"),
+        (f":{jobs}", f"{jobs}/"),
+        (":active", "active/"),
+        ("^{tree}", ""),
+    ):
+        assert refused(push_that_names(what), TPP) == [f"{where or 'it'}: {STRANGE}"]
+    push = push_that_names("")
+    only = f"is not part of this push: its commits have to stand on {push.old[:10]}"
+    assert refused(push, TPP) == [f"it: {only}"]
+    with pytest.raises(Error, match=only):
+        push.send(TPP, quarantined=False)
+
+
+def test_an_admin_may_push_what_is_there_already(site: Site) -> None:
     identifier = site.ask("generate")
     push = Push(site, "backends/tpp")
     push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
-    loose = [path for path in push.folder.rglob("*") if path.is_file()]
-    for path in loose:  # as if the repository had had it before
-        target = site.path / "objects" / path.relative_to(push.folder)
-        target.parent.mkdir(exist_ok=True)
-        path.rename(target)
-    path = f"{folder_of(site, identifier)}/jobs/j.yaml"
-    assert refused(push, TPP) == [f"{path}: names an object that this push did not bring"]
-    with pytest.raises(Error, match="names an object that this push did not bring"):
-        push.send(TPP, quarantined=False)
-    assert push.send(ADMIN, quarantined=False)
+    hand_over(push, push.tip, f"{push.tip}^{{tree}}")
+    assert push.send(ADMIN)
+
+
+def test_a_commit_that_changes_nothing_or_takes_all_back(site: Site) -> None:
+    identifier = site.ask("generate")
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
+    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", None))
+    push.commit()
+    assert push.send(TPP)
+
+
+def test_a_folder_that_can_not_be_read(site: Site) -> None:
+    site.ask("generate")
+    push = Push(site, "backends/tpp")
+    tree = push.git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", data="no tree")
+    push.tree(tree, push.old)
+    assert refused(push, TPP) == ["it: its files can't be read"]
+    assert refused(push, ADMIN) == ["it: its files can't be read"]
 
 
 def test_an_older_state_may_come_back(site: Site) -> None:

@@ -13,7 +13,7 @@ from jobserver.store.diff import diff
 from jobserver.store.incoming import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
 from jobserver.store.objects import Objects
 from jobserver.store.piped import PipedObjects, branches, line_of, newest_first
-from jobserver.store.quarantine import MAX_BLOB, QuarantinedObjects, is_in_history
+from jobserver.store.quarantine import MAX_BLOB, QuarantinedObjects
 from tests.e2e.harness import git
 
 USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
@@ -353,11 +353,3 @@ def test_a_push_that_can_not_be_read(repository: Repository, tmp_path: Path) -> 
     (tmp_path / "objects").mkdir()
     with pytest.raises(Error, match="the push can't be read: fatal: "):
         QuarantinedObjects(tmp_path, tmp_path / "objects")
-
-
-def test_what_history_has_had(repository: Repository) -> None:
-    first = repository.commit({"a": b"once"})
-    second = repository.commit({"a": b"now"}, first)
-    blob = bytes.fromhex(git(repository.path, "rev-parse", f"{first}:a"))
-    assert is_in_history(repository.path, second, blob)
-    assert not is_in_history(repository.path, second, bytes(20))
