@@ -105,6 +105,14 @@ def backend_deactivate(slug: str, username: str | None) -> None:
     submit(username, c.DeactivateBackend(slug))
 
 
+@backend.command("activate")
+@click.argument("slug")
+@acting
+def backend_activate(slug: str, username: str | None) -> None:
+    """Switch a backend on again, with the tokens it had."""
+    submit(username, c.ActivateBackend(slug))
+
+
 @backend.command("list")
 @click.option("--json", "as_json", is_flag=True)
 def backend_list(as_json: bool) -> None:
@@ -180,6 +188,14 @@ def user_revoke(name_: str, label: str, username: str | None) -> None:
 def user_disable(name_: str, username: str | None) -> None:
     """Switch a person off, at once."""
     submit(username, c.DisableUser(name_))
+
+
+@user.command("enable")
+@click.argument("name_", metavar="USERNAME")
+@acting
+def user_enable(name_: str, username: str | None) -> None:
+    """Switch a person on again, with the roles and tokens they had."""
+    submit(username, c.EnableUser(name_))
 
 
 @click.group()

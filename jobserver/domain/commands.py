@@ -39,6 +39,13 @@ class DeactivateBackend:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivateBackend:
+    """With the tokens that it had when it was switched off."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddUser:
     username: str
     name: str = ""
@@ -71,6 +78,13 @@ class RevokeUserToken:
 
 @dataclass(frozen=True, slots=True)
 class DisableUser:
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableUser:
+    """With the roles and tokens that they had when they were switched off."""
+
     username: str
 
 
@@ -248,11 +262,13 @@ Command: TypeAlias = (
     | RotateBackendToken
     | RevokeBackendToken
     | DeactivateBackend
+    | ActivateBackend
     | AddUser
     | EnsureAdmin
     | AddUserToken
     | RevokeUserToken
     | DisableUser
+    | EnableUser
     | AddOrg
     | AddProject
     | RenameProject

@@ -74,7 +74,13 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
             | c.AcceptInvitation()
         ):
             return plan_projects.project(state, command, actor, now)
-        case c.AddBackend() | c.RotateBackendToken() | c.RevokeBackendToken() | c.DeactivateBackend():
+        case (
+            c.AddBackend()
+            | c.RotateBackendToken()
+            | c.RevokeBackendToken()
+            | c.DeactivateBackend()
+            | c.ActivateBackend()
+        ):
             return _backend(state, command, actor, now)
         case _:
             return _user(state, command, actor, now)
@@ -123,7 +129,7 @@ def _change_workspace(state: State, command: c.ChangeWorkspace, actor: Actor) ->
 
 def _backend(
     state: State,
-    command: c.AddBackend | c.RotateBackendToken | c.RevokeBackendToken | c.DeactivateBackend,
+    command: c.AddBackend | c.RotateBackendToken | c.RevokeBackendToken | c.DeactivateBackend | c.ActivateBackend,
     actor: Actor,
     now: datetime,
 ) -> Changes:
@@ -150,6 +156,8 @@ def _backend(
             update, event, said = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"
         case c.RevokeBackendToken():
             update, event, said = {"tokens": before.tokens[-1:]}, "backend.token-revoked", "revoked the old tokens of"
+        case c.ActivateBackend():
+            update, event, said = {"active": True}, "backend.activated", "activated"
         case _:
             update, event, said = {"active": False}, "backend.deactivated", "deactivated"
     after = before.model_copy(update=update)
@@ -164,7 +172,8 @@ def _user(
     | c.SetUserRoles
     | c.AddUserToken
     | c.RevokeUserToken
-    | c.DisableUser,
+    | c.DisableUser
+    | c.EnableUser,
     actor: Actor,
     now: datetime,
 ) -> Changes:
@@ -198,6 +207,8 @@ def _user(
         case c.SetUserRoles(_, roles, active):
             after, event = user.model_copy(update={"roles": roles, "active": active}), "user.updated"
             said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
+        case c.EnableUser():
+            after, event, said = user.model_copy(update={"active": True}), "user.enabled", f"enabled user {name}"
         case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

@@ -32,7 +32,13 @@ from jobserver.store.signing import verify
 _SEEN, _INCOMING, _WITNESS = "refs/jobserver/seen", "refs/jobserver/incoming", "refs/jobserver/witness"
 _TRIES = 5
 _SECONDS = 300
-_DENIED = ("Authentication failed", "returned error: 403", "could not read Username", "returned error: 401")
+_UNKNOWN, _NOT_ITS = "it is nobody's, or no longer", "it may not read or write this branch"
+_DENIED = {
+    "Authentication failed": _UNKNOWN,
+    "could not read Username": _UNKNOWN,
+    "returned error: 401": _UNKNOWN,
+    "returned error: 403": _NOT_ITS,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -324,8 +330,9 @@ class GitTransport:
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode("utf-8", "replace").strip()
-        if any(words in said for words in _DENIED):
-            raise Error(Code.UNAUTHENTICATED, said.splitlines()[-1], self._url)
+        for words, reason in _DENIED.items():
+            if words in said:
+                raise Error(Code.UNAUTHENTICATED, reason, self._url)
         raise unavailable(f"git {arguments[0]} failed: {said or done.returncode}")
 
 

@@ -78,9 +78,13 @@ class Backends:
             secret, digest = new_token()
             self._stand.gate.submit(look.actor, c.RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
             return self.show(self._site.look(), slug, secret)
-        commands: dict[str, c.Command] = {"revoke": c.RevokeBackendToken(slug), "deactivate": c.DeactivateBackend(slug)}
+        commands: dict[str, c.Command] = {
+            "revoke": c.RevokeBackendToken(slug),
+            "deactivate": c.DeactivateBackend(slug),
+            "activate": c.ActivateBackend(slug),
+        }
         if what not in commands:
-            raise invalid("expected rotate, revoke or deactivate", "what")
+            raise invalid("expected rotate, revoke, deactivate or activate", "what")
         self._stand.gate.submit(look.actor, commands[what], "web")
         return redirect(f"/backends/{slug}/")
 

@@ -60,6 +60,20 @@ def test_a_refusal_names_its_reason(site: Site, tmp_path: Path) -> None:
     assert runner.report([report(other)]) == []
 
 
+def test_a_token_that_is_refused_is_told_in_plain_words(site: Site, tmp_path: Path) -> None:
+    """By the server, and by the runner, which names the setting that it is in (`runner/fetch.py`)."""
+    for token, reason in (
+        ("wrong", "it is nobody's, or no longer"),
+        (site.tokens["alice"], "it may not read or write this branch"),
+        (site.tokens["emis"], "couldn't find remote ref refs/heads/backends/tpp"),
+    ):
+        runner = GitTransport(site.url, token, "tpp", tmp_path / token, lambda: NOW)
+        with pytest.raises(Error, match=reason) as caught:
+            runner.fetch(0)
+        assert caught.value.code is (Code.UNAVAILABLE if token == site.tokens["emis"] else Code.UNAUTHENTICATED)
+        assert token not in str(caught.value)
+
+
 def test_a_request_that_the_server_did_not_sign_is_left_alone(
     site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -361,6 +361,10 @@ def test_monitors(site: Site, root: Browser) -> None:
     assert (page.status_code, page.text) == (503, "brief: switched off\n")
     assert "New token" not in root.get("/backends/brief/").text
     assert root.submit("/backends/brief/", page="/settings/", what="rotate").status_code == 409
+    root.submit("/backends/brief/", what="activate")
+    assert httpx.get(f"{site.url}/status/brief/").text == "brief: never seen\n"
+    assert "New token" in root.get("/backends/brief/").text
+    root.submit("/backends/brief/", what="deactivate")
     with site.client("emis") as emis:
         emis.get("/api/v2/job-requests/")
     assert httpx.get(f"{site.url}/status/emis/").status_code == 200

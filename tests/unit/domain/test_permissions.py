@@ -278,6 +278,19 @@ def test_what_each_person_may_do(state: Memory, command: c.Command, expected: se
     assert allowed == expected
 
 
+@pytest.mark.parametrize("command", [c.EnableUser("off"), c.ActivateBackend("off")])
+def test_only_a_super_user_switches_on_what_was_switched_off(command: c.Command) -> None:
+    off = User(username="off", active=False), SERVERS["tpp"].model_copy(update={"slug": "off", "active": False})
+    for name in PEOPLE:
+        state = Memory(*PEOPLE.values(), LAB, P, *SERVERS.values(), *off)
+        if name == "root":
+            state.do(ACTORS[name], command)
+        else:
+            with pytest.raises(Error) as caught:
+                state.do(ACTORS[name], command)
+            assert caught.value.code is Code.FORBIDDEN
+
+
 def test_each_role_grants_what_job_server_granted() -> None:
     """Reference: the roles of May 2021, and ours."""
     assert {role.value: {permission.value for permission in GRANTS[role]} for role in Role if GRANTS[role]} == {

@@ -220,6 +220,20 @@ def test_a_backends_old_tokens_end(state: Memory) -> None:
     assert (changes.event, changes.subject) == ("backend.token-revoked", "root revoked the old tokens of backend tpp")
 
 
+def test_what_was_switched_off_is_switched_on_as_it_was(state: Memory) -> None:
+    off = TPP.model_copy(update={"active": False})
+    state.put(off)
+    state.put(GONE)
+    for command, before, said in (
+        (c.ActivateBackend("tpp"), off, ("backend.activated", "root activated backend tpp")),
+        (c.EnableUser("gone"), GONE, ("user.enabled", "root enabled user gone")),
+    ):
+        changes = planned(state, command)
+        (change,) = changes.changes
+        assert (change.before, change.after) == (before, before.model_copy(update={"active": True}))
+        assert (changes.event, changes.subject) == said
+
+
 def test_who_is_no_member_any_more_and_who_is_one_anew(state: Memory) -> None:
     state.put(User(username="zoe"))
     changes = planned(state, c.SetProjectMember("lab/p", "zoe", ()))
