@@ -7,6 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from jobserver.domain.documents import Project
+from jobserver.store import codec
+from jobserver.web.pages.invitations import InvitationLinks
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched
 from tests.e2e.harness import Site, job
 from tests.zips import MANIFEST, md5_of, zipped
@@ -33,6 +36,10 @@ RELEASED = {
 @pytest.fixture(scope="module")
 def root(chromium: Browser, site: Site) -> Iterator[Page]:
     """One log-in for all pages."""
+    for status, minutes in (("succeeded", 90), ("failed", 40), ("running", 5)):
+        identifier = site.ask("generate", backend="emis", workspace="plain" if status == "failed" else "grouped")
+        with site.client("emis") as emis:
+            emis.report(job(identifier, f"s{identifier}", status, 60 * minutes)).raise_for_status()
     context = chromium.new_context(reduced_motion="reduce")
     with watched(context) as page:
         log_in(page, site, "root")
@@ -84,9 +91,12 @@ def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
                 assert sent.status_code == 201, sent.text
     root.goto(f"{site.url}/grouped/")
     root.get_by_role("link", name="Releases").click()
-    expect(root.get_by_role("link", name=re.compile("^[0-9a-f]{10}$"))).to_have_count(3)
+    files = root.get_by_role("link", name=re.compile("and 1 more$"))
+    expect(files).to_have_count(2)
+    expect(root.get_by_role("link", name="only a manifest")).to_have_count(1)
+    expect(root.get_by_text(identifier[:10])).to_have_count(2)
     inspect(root, "releases")
-    root.get_by_role("link", name=identifier[:10]).first.click()
+    files.first.click()
     expect(root.get_by_role("heading", name="From emis", exact=True)).to_be_visible()
     inspect(root, "release")
     with root.expect_download() as saved:
@@ -198,6 +208,22 @@ def test_a_list_of_repositories_that_comes_later_is_put_into_its_picker(site: Si
     root.unroute_all()
 
 
+def test_an_invitation_by_its_link(chromium: Browser, site: Site) -> None:
+    site.run("user", "add", "guest")
+    site.run("project", "invite", "datalab/trends", "guest", "--role", "ProjectDeveloper")
+    document = codec.read(Project, site.git("show", "main:projects/datalab/trends.yaml").encode() + b"\n", "trends")
+    (invitation,) = document.invitations
+    links = InvitationLinks(site.env["SECRET_KEY"], site.url)
+    context = chromium.new_context(reduced_motion="reduce")
+    with watched(context) as page:
+        log_in(page, site, "guest")
+        page.goto(links.url("datalab/trends", invitation))
+        expect(page.get_by_text("root invited you")).to_be_visible()
+        inspect(page, "invitation-linked")
+        page.get_by_role("button", name="Decline").click()
+    context.close()
+
+
 def test_who_may_only_look_is_told_so(chromium: Browser, site: Site) -> None:
     site.run("user", "add", "newcomer")
     context = chromium.new_context(reduced_motion="reduce")
@@ -266,7 +292,10 @@ def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.get_by_role("button", name="New token").click()
     expect(root.get_by_text("Its new token.")).to_be_visible()
     inspect(root, "backend-token")
-    site.run("backend", "deactivate", "fresh")
+    root.once("dialog", lambda dialog: dialog.accept())
+    root.get_by_role("button", name="Switch it off").click()
+    expect(root.get_by_role("button", name="Switch it on")).to_be_visible()
+    inspect(root, "backend-off")
 
 
 def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:

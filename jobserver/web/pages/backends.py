@@ -10,8 +10,9 @@ from jobserver.domain.names import Kind
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.service.auth import new_token
-from jobserver.web.pages import history, words
-from jobserver.web.pages.site import Look, Site, quiet, redirect, text
+from jobserver.web.pages import history
+from jobserver.web.pages.site import Look, Site, redirect, text
+from jobserver.web.pages.standing import standing
 
 
 class Backends:
@@ -25,30 +26,26 @@ class Backends:
 
     def status(self, look: Look) -> HTTPResponse:
         slugs = self._stand.visible.slugs()
-        seen = self._stand.live.seen()
         with self._stand.index.view() as sql:
             queues = {slug: pages.queue(sql, slug) for slug in slugs}
-        flags = {slug: words.raised(dict(seen[slug].flags)) if slug in seen else [] for slug in slugs}
         strips = {slug: self._stand.live.strip(slug) for slug in slugs}
-        return self._site.page(
-            look, "status.html", title="Status", slugs=slugs, seen=seen, queues=queues, flags=flags, strips=strips
-        )
+        return self._site.page(look, "status.html", title="Status", slugs=slugs, queues=queues, strips=strips)
 
     def monitor(self, look: Look, slug: str) -> HTTPResponse:
         """For machines: 200 while the backend was seen in time, 503 otherwise, also where it is switched off."""
         backend = look.directory.backends.get(slug) if slug in self._stand.visible.slugs() else None
         if backend is None:
             raise not_found(f"there is no backend {slug!r}")
-        seen = self._stand.live.seen()
-        late = quiet(look, [slug], seen)
+        stands = standing(backend, self._stand.live.seen().get(slug), look.now)
         if not backend.active:
             said = "switched off"
-        elif slug not in seen:
+        elif stands.last_seen is None:
             said = "never seen"
         else:
-            said = f"not seen since {seen[slug].last_seen:%Y-%m-%d %H:%M:%S} UTC" if late else "seen in time"
+            at = f"{stands.last_seen:%Y-%m-%d %H:%M:%S} UTC"
+            said = f"not seen since {at}" if stands.is_late else "seen in time"
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-        return HTTPResponse(f"{slug}: {said}\n".encode(), 200 if said == "seen in time" else 503, headers)
+        return HTTPResponse(f"{slug}: {said}\n".encode(), 200 if stands.is_fine else 503, headers)
 
     def listed(self, look: Look, shown: str = "", slug: str = "") -> HTTPResponse:
         self._admins_only(look)
@@ -68,9 +65,7 @@ class Backends:
         backend = look.directory.backends.get(slug)
         if backend is None:
             raise not_found(f"there is no backend {slug!r}")
-        return self._site.page(
-            look, "backend.html", title=slug, backend=backend, shown=shown, seen=self._stand.live.seen()
-        )
+        return self._site.page(look, "backend.html", title=slug, backend=backend, shown=shown)
 
     def change(self, look: Look, slug: str) -> HTTPResponse:
         what = text("what")

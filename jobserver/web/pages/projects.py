@@ -10,6 +10,8 @@ from jobserver.domain.documents import Project, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.index import pages
+from jobserver.index.pages import Filter
 from jobserver.service.private import Contact
 from jobserver.web.pages import history, registering
 from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
@@ -39,13 +41,22 @@ class Projects:
 
     def show(self, look: Look, org: str, project: str) -> HTTPResponse:
         name, found = self._find(look, org, project)
+        workspaces = _workspaces(look, name)
+        slugs = self._stand.visible.slugs()
+        with self._stand.index.view() as sql:
+            latest = {
+                one.name: rows[0]
+                for one in workspaces
+                if (rows := pages.requests(sql, Filter(workspace=one.name), slugs, 1))
+            }
         return self._site.page(
             look,
             "project.html",
             title=found.name,
             project=found,
             name=name,
-            workspaces=_workspaces(look, name),
+            workspaces=workspaces,
+            latest=latest,
             can_manage=_manages(look, name),
             can_add=look.may(Permission.RUN_JOB, name),
             can_look_into=_looks_into(look, name, found),

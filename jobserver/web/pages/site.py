@@ -23,7 +23,7 @@ from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
-from jobserver.service.live import Live, Seen
+from jobserver.service.live import Live
 from jobserver.service.private import PrivateStore
 from jobserver.service.releases.upload import Releases
 from jobserver.service.requests import Requests
@@ -36,6 +36,7 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
+from jobserver.web.pages.standing import standings
 
 _log = logging.getLogger(__name__)
 _STATUS = {
@@ -199,13 +200,12 @@ class Site:
 
     def _common(self, look: Look) -> dict[str, Any]:
         stand = self.stand
-        seen = stand.live.seen()
         return {
             "look": look,
             "now": look.now,
             "path": request.path,
             "form": stand.sessions.form_token(look.session),
-            "quiet": quiet(look, stand.visible.slugs(), seen),
+            "standings": standings(look.directory, stand.visible.slugs(), stand.live.seen(), look.now),
             "once": secrets.token_hex(12),
             "title": "",
             "hosted": stand.hosted,
@@ -221,18 +221,6 @@ class Site:
         reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
         reply.headers.update(http.retry_after(error))
         return reply
-
-
-def quiet(look: Look, slugs: Sequence[str], seen: Mapping[str, Seen]) -> list[tuple[str, datetime | None]]:
-    """(backend, when it was last seen) of those that were not for longer than they said; a new one has as long."""
-    found = []
-    for slug in slugs:
-        backend = look.directory.backends[slug]
-        if backend.active:
-            last = seen[slug].last_seen if slug in seen else None
-            if (look.now - (last or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:
-                found.append((slug, last))
-    return found
 
 
 def redirect(where: str, status: int = 303) -> HTTPResponse:

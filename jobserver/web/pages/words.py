@@ -1,8 +1,10 @@
 """Statuses, codes, flags and times in words that people use, with what to do next. Pure."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.permissions import GRANTS, Permission, Role
+from jobserver.domain.releases import MANIFEST, ReleaseFile
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -125,6 +127,13 @@ def size(count: int) -> str:
     if value >= 999.5:
         value, unit = value / 1000, "MB"
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
+def files(released: Sequence[ReleaseFile]) -> str:
+    """The first two by name, without their folders and the manifest, and how many more there are."""
+    found = [file.path.rpartition("/")[2] for file in released if file.path != MANIFEST]
+    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+    return ", ".join(found[:2]) + more or "only a manifest"
 
 
 def navigation(is_admin: bool) -> list[tuple[str, str]]:

@@ -46,7 +46,6 @@ class Work:
             own=own,
             workspaces=workspaces,
             queues=queues,
-            seen=self._stand.live.seen(),
         )
 
     # The event log

@@ -1,4 +1,4 @@
-"""No document's page can hide a page of the server, nor be hidden by one."""
+"""Pages and their addresses: no document's page hides one of the server's, and each page has its picture."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import names
+from tests.browser.shown import NOTHING_TO_SEE, SHOWN
 
 
 @pytest.fixture
@@ -44,3 +45,13 @@ def test_names_that_are_pages_are_reserved(rules: list[str], above: list[str], r
     fixed = {name for name in beside if not name.startswith("<")}
     assert fixed
     assert fixed <= reserved
+
+
+def test_every_page_has_its_picture(rules: list[str]) -> None:
+    """`tests/browser` looks at it in every look; that these pictures are made is for people to look at them."""
+    known = {*SHOWN, *NOTHING_TO_SEE}
+    pages = {rule for rule in rules if not rule.startswith("/api/")}
+    assert known <= pages
+    assert {rule for rule in pages - known if f"{rule}/" not in pages} == set(), "a page without a picture"
+    tests = "".join(path.read_text() for path in (Path(__file__).parents[2] / "browser").glob("test_*.py"))
+    assert {name for names_ in SHOWN.values() for name in names_ if f'"{name}"' not in tests} == set()

@@ -1,0 +1,50 @@
+"""How a backend stands: one judgement for the banner, the front page, `/status/`, the list of backends and monitors."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobserver.domain.documents import Backend
+from jobserver.index.directory import Directory
+from jobserver.service.live import Seen
+from jobserver.web.pages import words
+
+Flags = list[tuple[str, datetime | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``said`` in two or three words; ``looks``: the status that its badge looks like, or ``off``.
+
+    ``flags`` as of `words.raised`. ``last_seen`` is None where no runner has ever called for it.
+    """
+
+    said: str
+    looks: str
+    last_seen: datetime | None
+    flags: Flags
+    is_late: bool = False
+
+    @property
+    def is_fine(self) -> bool:
+        """For monitors, which do not look at what a runner says of itself."""
+        return self.looks in ("succeeded", "pending")
+
+
+def standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
+    """A new backend has its ``alert_after_minutes`` before it is late."""
+    last = seen.last_seen if seen else None
+    flags: Flags = words.raised(dict(seen.flags)) if seen else []
+    if not backend.active:
+        return Standing("Switched off", "off", last, [])
+    if (now - (last or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:
+        return Standing("Not seen in time" if last else "Never seen", "failed", last, flags, is_late=True)
+    if last is None:
+        return Standing("Not seen yet", "off", last, flags)
+    return Standing("Seen, but held up", "pending", last, flags) if flags else Standing("Seen", "succeeded", last, [])
+
+
+def standings(
+    directory: Directory, slugs: Iterable[str], seen: Mapping[str, Seen], now: datetime
+) -> dict[str, Standing]:
+    return {slug: standing(directory.backends[slug], seen.get(slug), now) for slug in slugs}
