@@ -126,7 +126,7 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     waiting = site.ask("report", backend="emis")
     root.goto(f"{site.url}/job-requests/{waiting}/")
     expect(root.get_by_text("has not picked it up yet")).to_be_visible()
-    expect(root.get_by_text("1 request before it")).to_be_visible()
+    expect(root.get_by_text("2 requests before it")).to_be_visible()
     inspect(root, "request-waiting")
     with site.client("emis") as emis:
         emis.report(
