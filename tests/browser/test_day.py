@@ -23,7 +23,7 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Repository").fill("heart-study")
     page.get_by_label("Repository").blur()
-    expect(page.get_by_text("1 branches")).to_be_visible()
+    expect(page.get_by_text("1 branch")).to_be_visible()
     accessible(page)
     shoot(page, look, "new-workspace")
     page.get_by_role("button", name="Make the workspace").click()

@@ -68,8 +68,7 @@ class Workspaces:
 
     def create(self, look: Look) -> HTTPResponse:
         if text("what") == "branches":  # the picker's way without JavaScript
-            found, problem = self._branches(text("repo", 500))
-            return self.new(look, None, found, problem or f"{len(found)} branches: type to choose.")
+            return self.new(look, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
         try:
             repo = self._stand.studies.check_repo(text("repo", 500))
@@ -86,8 +85,8 @@ class Workspaces:
     def branches(self, look: Look) -> HTTPResponse:
         """For the branch picker."""
         _ = look.actor
-        found, problem = self._branches(text("repo", 500))
-        return self._json({"branches": found, "problem": problem})
+        found, said = self._branches(text("repo", 500))
+        return self._json({"branches": found, "said": said})
 
     def repositories(self, look: Look) -> HTTPResponse:
         """For the repository picker: what its page could not wait for."""
@@ -102,11 +101,12 @@ class Workspaces:
         return HTTPResponse(orjson.dumps(data), 200, headers)
 
     def _branches(self, repo: str) -> tuple[list[str], str]:
-        """Their names; or none, and why."""
+        """Their names, and what to say of them; or none, and why."""
         try:
-            return [branch.name for branch in self._stand.studies.branches(repo)][:_MOST_BRANCHES], ""
+            found = [branch.name for branch in self._stand.studies.branches(repo)][:_MOST_BRANCHES]
         except Error as error:
             return [], str(error)
+        return found, f"{len(found)} branch{'es' if len(found) != 1 else ''}: type to choose."
 
     # One
 

@@ -49,7 +49,7 @@
         const answer = await fetch(`/workspaces/new/branches/?repo=${encodeURIComponent(repo.value.trim())}`);
         const found = await answer.json();
         $(repo.dataset.branches).replaceChildren(...found.branches.map((name) => new Option(name, name)));
-        said.textContent = found.problem || `${found.branches.length} branches: type to choose.`;
+        said.textContent = found.said;
       } catch {
         said.textContent = "Branches can't be looked up now: type the name.";
       }
