@@ -88,11 +88,6 @@ def tpp(site: Site, tmp_path: Path) -> Clone:
     return Clone(site, tmp_path / "tpp", "tpp", "backends/tpp", "--single-branch")
 
 
-@pytest.fixture
-def root(site: Site, tmp_path: Path) -> Clone:
-    return Clone(site, tmp_path / "root", "root", "main")
-
-
 def test_who_sees_what(site: Site, tmp_path: Path) -> None:
     def refs(who: str) -> set[str]:
         url = f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git"
@@ -359,46 +354,6 @@ def test_forged_trailers_and_times(site: Site, tpp: Clone) -> None:
         check=True,
     )
     assert "in the future" in tpp.push().stderr
-
-
-def test_an_admin_edits_main_and_undoes_it(site: Site, root: Clone) -> None:
-    root.git("pull", "-q")
-    alice = (root.folder / "users" / "alice.yaml").read_text()
-    root.commit("rename", **{"users/alice.yaml": alice.replace('name: ""', "name: Alice A")})
-    done = root.push()
-    assert done.returncode == 0, done.stderr
-    assert "name: Alice A" in site.git("show", "main:users/alice.yaml")
-    root.git("revert", "--no-edit", "HEAD")
-    assert root.push().returncode == 0
-    assert site.git("show", "main:users/alice.yaml") + "\n" == alice
-    for path, words in (
-        ("orgs/datalab.yaml", "projects/datalab/trends.yaml names it"),
-        ("projects/datalab/trends.yaml", "workspaces/grouped.yaml names it"),
-        ("backends/tpp.yaml", "never deleted"),
-        ("allowed_signers", "the server's to write"),
-    ):
-        root.commit(**{path: None})
-        done = root.push()
-        assert done.returncode != 0
-        assert words in done.stderr, done.stderr
-        root.git("reset", "-q", "--hard", "HEAD~1")
-    root.commit(**{"workspaces/new-one.yaml": "name: new-one\n"})
-    done = root.push()
-    for key in ("repo", "branch", "created_by"):
-        assert f"workspaces/new-one.yaml:1: {key}: required" in done.stderr, done.stderr
-
-
-def test_an_admin_reverts_an_archive_move_only_into_a_sound_state(site: Site, tmp_path: Path) -> None:
-    identifier = site.ask("generate")
-    with site.client("tpp") as runner:
-        assert runner.report(job(identifier, f"a-{identifier}", "succeeded", 1)).status_code == 200
-    admin = Clone(site, tmp_path / "admin", "root", "backends/tpp")
-    admin.git("revert", "--no-edit", "HEAD")  # takes the job away, and the request back to active/
-    done = admin.push()
-    assert done.returncode == 0, done.stderr
-    assert [path.split("/")[0] for path in site.files(identifier)] == ["active"]
-    with site.client("tpp") as runner:
-        assert identifier in runner.listed()
 
 
 def test_auditors_do_not_push(site: Site, tmp_path: Path) -> None:
