@@ -23,6 +23,7 @@ _MAX_FOLDERS = 3 * MAX_FILES  # a job request that moves is two, and the last of
 _KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", b"100755": "an executable"}
 _WHO = re.compile(rb"([^<\n]*) <([^>\n]*)> (\d+) ([+-]\d{4})")
 _OURS = ("Event", "Actor", "Branch", "Policy", "Request-Id", "Idempotency-Key", "Via", "Main", "Number")
+_SHA = re.compile(names.SHA.encode())
 _TRAILER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
 
 
@@ -64,7 +65,8 @@ class Commit:
 def parse_commit(sha: str, raw: bytes) -> Commit:
     """Raises `Error` (invalid) for bytes that are no commit as git makes them."""
     head, _, message = raw.partition(b"\n\n")
-    tree, parents, author, committer, signature = b"", [], b"", b"", b""
+    tree, author, committer, signature = b"", b"", b"", b""
+    parents: list[bytes] = []
     unsigned: list[bytes] = []
     lines = iter(head.split(b"\n"))
     key = b""
@@ -83,18 +85,19 @@ def parse_commit(sha: str, raw: bytes) -> Commit:
         if key == b"tree":
             tree = value
         elif key == b"parent":
-            parents.append(value.decode("ascii", "replace"))
+            parents.append(value)
         elif key == b"author":
             author = value
         elif key == b"committer":
             committer = value
     who, when = _WHO.fullmatch(author), _WHO.fullmatch(committer)
-    if len(tree) != 40 or not who or not when or len(when[3]) > 11:
+    if not all(map(_SHA.fullmatch, [tree, *parents])) or not who or not when or len(when[3]) > 11:
         raise invalid("not a commit that can be read", sha)
     email = who[2].decode("utf-8", "replace")
     signed = b"\n".join(unsigned) + b"\n\n" + message
     text = message.decode("utf-8", "replace")
-    return Commit(sha, bytes.fromhex(tree.decode()), tuple(parents), email, int(when[3]), text, signature, signed)
+    before = tuple(parent.decode() for parent in parents)
+    return Commit(sha, bytes.fromhex(tree.decode()), before, email, int(when[3]), text, signature, signed)
 
 
 @dataclass(slots=True)

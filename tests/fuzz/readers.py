@@ -41,8 +41,8 @@ def fuzz(site: Site, chance: random.Random, tally: Tally) -> None:
         def read(data: bytes) -> None:
             if tally.goes_on:
                 for kind in KINDS:
-                    tally.counts["read" if _document(kind, data) else "refused"] += 1
-                tally.counts["read" if _pipeline(data) else "refused"] += 1
+                    tally.counts["read" if check_document(kind, data) else "refused"] += 1
+                tally.counts["read" if check_pipeline(data) else "refused"] += 1
 
         read()
 
@@ -56,7 +56,7 @@ def _documents(site: Site) -> list[bytes]:
     return found
 
 
-def _document(kind: object, data: bytes) -> bool:
+def check_document(kind: object, data: bytes) -> bool:
     model = MODELS[kind]  # type: ignore[index]
     try:
         document = codec.read(model, data, "f.yaml")
@@ -76,7 +76,7 @@ def _document(kind: object, data: bytes) -> bool:
     return True
 
 
-def _pipeline(data: bytes) -> bool:
+def check_pipeline(data: bytes) -> bool:
     try:
         pipeline = parse(read_nodes(data, "project.yaml", aliases=True), "project.yaml")
     except Error:

@@ -182,7 +182,14 @@ def test_what_is_no_trailer(message: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(b"1" * 40, b"1" * 39), (b"author A", b"author"), (b"> 86400", b"> -1"), (b"> 86400", b"> " + b"9" * 12)],
+    [
+        (b"1" * 40, b"1" * 39),
+        (b"1" * 40, b"g" * 40),
+        (b"\nauthor", b"\nparent x\nauthor"),
+        (b"author A", b"author"),
+        (b"> 86400", b"> -1"),
+        (b"> 86400", b"> " + b"9" * 12),
+    ],
 )
 def test_what_is_no_commit(old: bytes, new: bytes) -> None:
     raw = b"tree " + b"1" * 40 + b"\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 86400 +0000\n\nx"
