@@ -156,39 +156,33 @@ def _search(sql: sqlite3.Connection, chosen: Filter, numbers: Sequence[int], lim
             "SELECT request, created_at FROM jobs WHERE identifier >= ? AND identifier < ? LIMIT 100", (text, upper)
         ):
             found[identifier] = at
-    before = chosen.before[0] if chosen.before else 1 << 62
-    for number in numbers:
-        for workspace, action in _actions(sql, number, chosen.workspace):
-            if text not in action.lower() and text not in workspace:
-                continue
+    before = (chosen.before[0] if chosen.before else 1 << 62) + 86_400_000_000
+    where, values = _named(numbers, text, chosen.workspace)
+    # Those that ran last come first, and a page shows few: it needs no more than some requests to choose from.
+    pairs = sql.execute(
+        "SELECT branch, workspace, action, (SELECT max(created_at) FROM jobs WHERE jobs.branch = actions.branch"
+        " AND jobs.workspace = actions.workspace AND jobs.action = actions.action AND created_at <= ?) AS newest"
+        f" FROM actions WHERE {where} ORDER BY newest DESC",
+        (before, *values),
+    ).fetchall()
+    enough = len(found) + 8 * limit
+    each = max(limit + 1, 8 * limit // max(len(pairs), 1))
+    for branch, workspace, action, newest in pairs:
+        if newest is not None and len(found) < enough:
             rows = sql.execute(
                 "SELECT request, created_at FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at <= ?"
                 " ORDER BY created_at DESC LIMIT ?",
-                (number, workspace, action, before + 86_400_000_000, limit * 8),
+                (branch, workspace, action, before, each),
             )
             found.update(rows)
     return sorted(found, key=lambda one: found[one], reverse=True)[: 20 * limit]
 
 
-def _actions(sql: sqlite3.Connection, branch: int, workspace: str) -> list[tuple[str, str]]:
-    """Distinct (workspace, action) that were ever run, stepping through an index."""
-    found: list[tuple[str, str]] = []
-    at: tuple[str, str] = (workspace, "")
-    while True:
-        row = sql.execute(
-            "SELECT workspace, action FROM jobs WHERE branch=? AND workspace=? AND action > ? ORDER BY action LIMIT 1",
-            (branch, *at),
-        ).fetchone()
-        if row is None and not workspace:
-            row = sql.execute(
-                "SELECT workspace, action FROM jobs WHERE branch=? AND workspace > ?"
-                " ORDER BY workspace, action LIMIT 1",
-                (branch, at[0]),
-            ).fetchone()
-        if row is None or len(found) >= 2000:
-            return found
-        found.append((row[0], row[1]))
-        at = row
+def _named(numbers: Sequence[int], text: str, workspace: str = "") -> tuple[str, list[Any]]:
+    """(condition on `actions`, its values): those of the branches, and of the workspace, with ``text`` in a name."""
+    where = f"branch IN ({','.join('?' * len(numbers))}) AND (instr(lower(action), ?) OR instr(workspace, ?))"
+    values = [*numbers, text, text]
+    return (f"{where} AND workspace = ?", [*values, workspace]) if workspace else (where, values)
 
 
 def running(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[Row]:
@@ -259,8 +253,10 @@ def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tu
     marks = ",".join("?" * len(numbers))
 
     def like(table: str, wanted: str) -> list[str]:
+        # By that index: left to itself, SQLite prefers one that begins with the branch, and reads all of it.
         rows = sql.execute(
-            f"SELECT DISTINCT identifier FROM {table} WHERE identifier >= ? AND identifier < ?"
+            f"SELECT DISTINCT identifier FROM {table} INDEXED BY {table}_identifier"
+            " WHERE identifier >= ? AND identifier < ?"
             f" AND branch IN ({marks}) ORDER BY identifier LIMIT 2",
             (wanted, wanted + "\U0010ffff", *numbers),
         )
@@ -269,8 +265,8 @@ def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tu
     lower = text.lower()
     if len(found := like("requests", lower)) == 1:
         return Kind.REQUEST, found[0]
-    named = (pair for number in numbers for pair in _actions(sql, number, ""))
-    if found or any(lower in action.lower() or lower in workspace for workspace, action in named):
+    where, values = _named(numbers, lower)
+    if found or sql.execute(f"SELECT 1 FROM actions WHERE {where} LIMIT 1", values).fetchone():
         return None
     meant = {identifier for wanted in (text, lower) for identifier in like("jobs", wanted)}
     exact = meant & {text, lower}
@@ -326,12 +322,13 @@ def latest(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -
     """action -> its job that was made last, over all requests of the workspace."""
     found: dict[str, JobRow] = {}
     for number in branch_numbers(sql, backends):
-        for _, action in _actions(sql, number, workspace):
+        ever = sql.execute("SELECT action FROM actions WHERE branch=? AND workspace=?", (number, workspace)).fetchall()
+        for (action,) in ever:
             row = sql.execute(
                 f"SELECT {_JOBS} FROM jobs WHERE branch=? AND workspace=? AND action=?"
                 " ORDER BY created_at DESC LIMIT 1",
                 (number, workspace, action),
             ).fetchone()
-            if action not in found or found[action].created_at < row[6]:
+            if row is not None and (action not in found or found[action].created_at < row[6]):
                 found[action] = _job(row)
     return found

@@ -7,7 +7,7 @@ the newest transactions may be gone, never half there; the tips in ``branches`` 
 import sqlite3
 from pathlib import Path
 
-VERSION = 4
+VERSION = 5
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
@@ -52,6 +52,12 @@ CREATE TABLE jobs (
     more TEXT,                   -- JSON of the fields that only some runners send
     PRIMARY KEY (branch, request, identifier)
 ) WITHOUT ROWID;
+CREATE TABLE actions (         -- what was ever run; a row stays when the last job of it is gone
+    branch INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    action TEXT NOT NULL,
+    PRIMARY KEY (branch, workspace, action)
+) WITHOUT ROWID;
 CREATE TABLE faults (
     branch INTEGER NOT NULL,
     path TEXT NOT NULL,
@@ -61,7 +67,11 @@ CREATE TABLE faults (
 );
 """
 # Made after a rebuild has loaded its rows: one sort instead of a search per row.
-INDEXES = """
+_ADD_ACTION = """BEGIN
+    INSERT INTO actions SELECT new.branch, new.workspace, new.action WHERE new.workspace IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.action);
+END;"""
+INDEXES = f"""
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
 CREATE INDEX requests_unmoved ON requests (branch) WHERE area = 'active' AND NOT active;
@@ -73,6 +83,9 @@ CREATE INDEX requests_facets ON requests (branch, workspace, created_by, status)
 CREATE INDEX jobs_identifier ON jobs (identifier);
 CREATE INDEX jobs_action ON jobs (branch, workspace, action, created_at, status);
 CREATE INDEX faults_path ON faults (branch, path);
+INSERT INTO actions SELECT DISTINCT branch, workspace, action FROM jobs WHERE workspace IS NOT NULL;
+CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs {_ADD_ACTION}
+CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs {_ADD_ACTION}
 """
 
 

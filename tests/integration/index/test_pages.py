@@ -9,6 +9,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.names import Kind
 from jobserver.index import pages
 from jobserver.index.follow import Index
+from jobserver.index.pages import Filter
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 
@@ -54,5 +55,33 @@ def test_an_identifier_or_its_beginning_means_one_thing_or_nothing(site: Site, t
             }.items():
                 assert pages.resolve(sql, text, ["tpp"]) == meant, text
             assert pages.resolve(sql, one, []) is None
+    finally:
+        index.close()
+
+
+def test_a_search_finds_an_action_among_thousands(site: Site, tmp_path: Path) -> None:
+    """It looked through the first two thousand by name only."""
+    many, last = site.ask("generate"), site.ask("generate")
+    site.report(*((many, job(f"j{at}", "running", 1, action=f"step_{at:04}")) for at in range(2100)))
+    site.report((last, job("k", "running", 2, action="zz_Final")))
+    index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
+    index.refresh()
+
+    def found(query: str, workspace: str = "") -> list[str]:
+        with index.view() as sql:
+            rows = pages.requests(sql, Filter(query=query, workspace=workspace), ["tpp"], 25)
+        return [row.identifier for row in rows]
+
+    try:
+        assert found("final") == found("zz_f") == found("final", "trends") == [last]
+        assert found("final", "other") == []
+        assert found("step_2099") == found("STEP") == [many]
+        assert set(found("trend")) == {many, last}
+        site.report((last, job("k", "running", 3, action="renamed")))  # the old name stays known, and finds nothing
+        index.refresh()
+        assert (found("final"), found("renamed")) == ([], [last])
+        with index.view() as sql:
+            assert sorted(pages.latest(sql, "trends", ["tpp"]))[:2] == ["renamed", "step_0000"]
+            assert "zz_Final" not in pages.latest(sql, "trends", ["tpp"])
     finally:
         index.close()
