@@ -47,16 +47,17 @@ class Site:
     settings: Settings
     env: dict[str, str]
     made: Made
+    port: int
 
 
 @contextmanager
-def site(requests: int) -> Iterator[Site]:
+def site(requests: int, port: int = PORT) -> Iterator[Site]:
     """A state repository with so many archived job requests of 5 jobs, and 100 active ones; thrown away afterwards."""
-    folder = CACHE / "run"
+    folder = CACHE / f"run-{port}"
     shutil.rmtree(folder, ignore_errors=True)
     env = {
         "SECRET_KEY": "0123456789abcdef",
-        "BASE_URL": f"http://127.0.0.1:{PORT}",
+        "BASE_URL": f"http://127.0.0.1:{port}",
         "STATE_REPO": str(folder / "state.git"),
         "ADMIN_USERS": "admin",
         "STUDY_REPOS": str(folder),
@@ -72,7 +73,7 @@ def site(requests: int) -> Iterator[Site]:
         shutil.copytree(kept, folder)
         made = Made(tuple((kept / "active").read_text().split()))
     try:
-        yield Site(settings, env, made)
+        yield Site(settings, env, made, port)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -97,14 +98,14 @@ def server(made: Site) -> Iterator[tuple[float, int]]:
     """A real server on the site: (seconds to its first 200, its process id)."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobserver", "serve", "--port", str(PORT)],
+        [sys.executable, "-m", "jobserver", "serve", "--port", str(made.port)],
         env=os.environ | made.env,
         stderr=subprocess.DEVNULL,
     )
     try:
         while True:
             try:
-                if httpx.get(f"http://127.0.0.1:{PORT}/health-check/").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{made.port}/health-check/").status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.01)

@@ -264,7 +264,7 @@ def fresh() -> Iterator[bootstrap.App]:
     """A new state repository, all of whose history goes through the gate."""
     with site(1_000) as made:
         settings = made.settings.model_copy(
-            update={name: CACHE / "run" / f"fresh.{name}" for name in ("state_repo", "signing_key", "index")}
+            update={name: CACHE / f"run-{PORT}" / f"fresh.{name}" for name in ("state_repo", "signing_key", "index")}
         )
         app = bootstrap.create(settings)
         app.gate.submit(ADMIN, c.AddBackend("tpp", "0" * 64), "benchmark")

@@ -4,8 +4,7 @@ import re
 import socket
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -13,29 +12,31 @@ import httpx
 from benchmarks.common import PORT, Site, quick, server, site, table
 from jobserver import bootstrap
 
-URL = f"http://127.0.0.1:{PORT}"
 LIMIT_MS, LIMIT_RATIO = 10.0, 1.3
 
 
 def main() -> None:
     is_quick = quick()
     sizes = (1_000, 10_000) if is_quick else (1_000, 100_000)
-    found: dict[str, list[float]] = {}
-    extra: list[tuple[object, ...]] = []
-    for requests in sizes:
-        with site(requests) as made, server(made) as (_, pid), closing(log_in(made)) as client:
-            for name, path in paths(client, made).items():
-                found.setdefault(name, []).append(timed(client, path, 20 if is_quick else 100))
-            if requests == sizes[-1]:
-                extra = [first_visit(client), idle(client, pid, 200 if is_quick else 500)]
-    rows = [(name, *times, times[1] / times[0], f"{LIMIT_MS:g} ms, {LIMIT_RATIO} x") for name, times in found.items()]
+    with ExitStack() as stack:
+        made = [stack.enter_context(site(size, PORT + at)) for at, size in enumerate(sizes)]
+        pids = [stack.enter_context(server(one))[1] for one in made]
+        clients = [stack.enter_context(closing(log_in(one))) for one in made]
+        found = [paths(*both) for both in zip(clients, made, strict=True)]
+        rows = []
+        for name in found[0]:
+            both = [(client, own[name]) for client, own in zip(clients, found, strict=True)]
+            times = timed(both, 20 if is_quick else 100)
+            rows.append((name, *times, times[1] / times[0], f"{LIMIT_MS:g} ms, {LIMIT_RATIO} x"))
+        extra = [first_visit(clients[1]), idle(clients[1], made[1], pids[1], 200 if is_quick else 500)]
     table("pages: p50 ms", ("page", *(f"{size:,}" for size in sizes), "ratio", "limit"), rows)
     table("pages: the rest", ("", "measured", "limit"), extra)
 
 
 def log_in(made: Site) -> httpx.Client:
-    link = f"{URL}/login/link/{bootstrap.login_token(made.settings, 'admin')}/"
-    client = httpx.Client(base_url=URL, headers={"Accept-Encoding": "gzip"}, timeout=60)
+    url = made.settings.base_url
+    link = f"{url}/login/link/{bootstrap.login_token(made.settings, 'admin')}/"
+    client = httpx.Client(base_url=url, headers={"Accept-Encoding": "gzip"}, timeout=60)
     form = re.search(r'name="form" value="([^"]+)"', client.get(link).text)
     assert form
     assert client.post(link, data={"form": form[1]}).status_code == 303
@@ -65,18 +66,20 @@ def paths(client: httpx.Client, made: Site) -> dict[str, str]:
     }
 
 
-def timed(client: httpx.Client, path: str, times: int) -> float:
-    """Milliseconds at the client, less those of an answer that needs no page."""
-    return _p50(lambda: client.get(path), times) - _p50(lambda: client.get("/static/nothing.css"), times)
-
-
-def _p50(call: Callable[[], httpx.Response], times: int) -> float:
-    found = []
+def timed(pages: list[tuple[httpx.Client, str]], times: int) -> list[float]:
+    """Of each, milliseconds at the client, less those of an answer that needs no page; in turns, since others want the
+    processors too."""
+    found: list[list[float]] = [[] for _ in pages]
     for _ in range(times):
-        began = time.perf_counter()
-        assert call().status_code in (200, 404)
-        found.append((time.perf_counter() - began) * 1000)
-    return statistics.median(found)
+        for (client, path), took in zip(pages, found, strict=True):
+            took.append(_ms(client, path) - _ms(client, "/static/nothing.css"))
+    return [statistics.median(took) for took in found]
+
+
+def _ms(client: httpx.Client, path: str) -> float:
+    began = time.perf_counter()
+    assert client.get(path).status_code in (200, 404)
+    return (time.perf_counter() - began) * 1000
 
 
 def first_visit(client: httpx.Client) -> tuple[object, ...]:
@@ -90,13 +93,13 @@ def first_visit(client: httpx.Client) -> tuple[object, ...]:
     return "bytes of the largest first visit, gzipped", f"{most:,}", "100,000"
 
 
-def idle(client: httpx.Client, pid: int, count: int) -> tuple[object, ...]:
+def idle(client: httpx.Client, made: Site, pid: int, count: int) -> tuple[object, ...]:
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
     ask = f"GET /live/?topic=all HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
     before = memory(pid)
     pages = []
     for _ in range(count):
-        page = socket.create_connection(("127.0.0.1", PORT))
+        page = socket.create_connection(("127.0.0.1", made.port))
         page.sendall(ask)
         pages.append(page)
     answered = 0
