@@ -19,7 +19,7 @@ from jobserver.store import codec, trees
 D = TypeVar("D", bound=Document)
 _DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
-_SETS = 64
+_SETS, _SET_ENTRIES = 64, 500_000
 _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
 
 
@@ -32,6 +32,7 @@ class Objects:
         self._trees: OrderedDict[bytes, bytes] = OrderedDict()
         self._size = 0
         self._sets: OrderedDict[bytes, frozenset[tuple[bytes, bytes, bytes]]] = OrderedDict()
+        self._entries = 0  # of all sets
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
 
     def close(self) -> None:
@@ -50,7 +51,7 @@ class Objects:
         self._trees.clear()
         self._documents.clear()
         self._sets.clear()
-        self._size = 0
+        self._size = self._entries = 0
 
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there, `Error` (unavailable) if it is damaged."""
@@ -83,8 +84,9 @@ class Objects:
         known = self._sets.get(sha)
         if known is None:
             known = self._sets[sha] = trees.entry_set(self.tree(sha))
-            if len(self._sets) > _SETS:
-                self._sets.popitem(last=False)
+            self._entries += len(known)
+            while len(self._sets) > 1 and (len(self._sets) > _SETS or self._entries > _SET_ENTRIES):
+                self._entries -= len(self._sets.popitem(last=False)[1])
         return known
 
     def remember_tree(self, sha: bytes, data: bytes, instead_of: bytes | None = None) -> bytes:
@@ -101,10 +103,6 @@ class Objects:
     def blob(self, sha: bytes) -> bytes:
         """As `raw`; where objects come from strangers, this is where their size is looked at."""
         return self.raw(sha)
-
-    def brought(self, sha: bytes) -> bool:
-        """Whether a push that is not taken yet brought this object; here there is none."""
-        return False
 
     def known(self, sha: bytes) -> Document | None:
         """The document of this blob, if it was read before."""

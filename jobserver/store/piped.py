@@ -29,6 +29,10 @@ class PipedObjects(Objects):
             self._process = None
 
     def raw(self, sha: bytes) -> bytes:
+        return self.typed(sha)[1]
+
+    def typed(self, sha: bytes) -> tuple[bytes, bytes]:
+        """(git's name of its kind, its bytes). Raises KeyError if it is not there."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [program(), "-C", self._path, "cat-file", "--batch"],
@@ -46,7 +50,7 @@ class PipedObjects(Objects):
             raise KeyError(sha.hex())
         data = answered.read(int(head[2]))
         answered.read(1)
-        return data
+        return head[1], data
 
     def commit(self, sha: str) -> Commit:
         """Raises KeyError if it is not there, `Error` (invalid) if it is no commit."""

@@ -16,7 +16,7 @@ from jobserver.store.git import program
 from jobserver.store.objects import Objects
 
 MAX_BLOB = 1024 * 1024 + 1  # what any document may have, and one more for the reader to complain about
-MAX_TREE = 16 * 1024 * 1024
+MAX_TREE = 4 * 1024 * 1024
 MAX_COMMIT = 64 * 1024
 _LIMITS = {"blob": MAX_BLOB, "tree": MAX_TREE, "commit": MAX_COMMIT}
 
@@ -26,16 +26,12 @@ class QuarantinedObjects(Objects):
 
     def __init__(self, repository: Path, folder: Path) -> None:
         super().__init__(repository)
-        self._brought, self._too_large = _check_sizes(repository, folder)
+        self._too_large = _check_sizes(repository, folder)
         self._pushed = DiskObjectStore(str(folder))
 
     def close(self) -> None:
         super().close()
         self._pushed.close()
-
-    def brought(self, sha: bytes) -> bool:
-        """Whether the push itself brought this object."""
-        return sha in self._brought
 
     def blob(self, sha: bytes) -> bytes:
         """Raises `Error` (invalid) for one that is larger than any document may be."""
@@ -52,8 +48,8 @@ class QuarantinedObjects(Objects):
             raise ValueError(str(error)) from error
 
 
-def _check_sizes(repository: Path, folder: Path) -> tuple[set[bytes], dict[bytes, int]]:
-    """All objects, and blobs that are too large, with their sizes: the files they stand at will be named.
+def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
+    """Blobs that are too large, with their sizes: the files they stand at will be named.
 
     Raises `Error` (invalid) for anything else that is too large, or no part of a branch.
     """
@@ -73,11 +69,10 @@ def _check_sizes(repository: Path, folder: Path) -> tuple[set[bytes], dict[bytes
     )
     if done.returncode:
         raise invalid(f"the push can't be read: {done.stderr.strip()}")
-    faults, brought, too_large = [], set(), {}
+    faults, too_large = [], {}
     for line in done.stdout.splitlines():
         sha, kind, size = line.split(" ")
         limit = _LIMITS.get(kind, 0)
-        brought.add(bytes.fromhex(sha))
         if kind == "blob" and int(size) > limit:
             too_large[bytes.fromhex(sha)] = int(size)
         elif int(size) > limit:
@@ -85,4 +80,4 @@ def _check_sizes(repository: Path, folder: Path) -> tuple[set[bytes], dict[bytes
             faults.append(Fault(what, sha))
     if faults:
         raise invalid(str(faults[0]), faults=faults)
-    return brought, too_large
+    return too_large

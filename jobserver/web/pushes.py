@@ -4,64 +4,94 @@ Formats: gitprotocol-pack(5), "Pushing Data To a Server"; gitprotocol-capabiliti
 """
 
 import re
+import threading
+from contextlib import closing
 from dataclasses import dataclass
 
-from jobserver.errors import Error
-from jobserver.store import thin
-from jobserver.store.brought import not_in_history
+from jobserver.errors import Error, invalid
 from jobserver.store.git import is_ancestor
+from jobserver.store.history import strange_to
+from jobserver.store.piped import PipedObjects
 from jobserver.store.repo import StateRepo
+from jobserver.store.sent import Sent
 from jobserver.web.wants import lines, packet
 
-_UPDATE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]+)(?:\0(.*))?\n?", re.DOTALL)
+MAX_PUSH = 8 * 1024 * 1024
+_UPDATE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]+)(?:\0([^\n]*))?\n?")
+_SHALLOW = re.compile(rb"shallow [0-9a-f]{40}\n?")
+_ZERO = "0" * 40
+_UNPACKING = threading.BoundedSemaphore(2)  # each may hold what a pack unpacks to
 
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    """``moves``: ref -> the id that the client takes for its tip."""
+    """One move of ``ref`` from ``old`` to ``new``."""
 
-    moves: dict[bytes, str]
+    ref: bytes
+    old: str
+    new: str
     capabilities: frozenset[bytes]
     pack: bytes
 
 
 def refusal(repo: StateRepo, ref: str, body: bytes) -> bytes | None:
-    """The answer to a push whose deltas are of what ``ref`` never had; None: git may see it.
+    """The answer to a push that moves anything but ``ref``, or takes what that never had; None: git may see it.
 
     Raises `Error` (invalid) for a body that no git client sends.
     """
     push = _read(body)
-    if not push.pack:
-        return None
-    try:
-        wanted = thin.bases(push.pack)
-    except Error as error:
-        return _refused(push, error.message)
+    if push is None:
+        return None  # what git asks first where a push is large: whether it would be let in
+    if push.ref != ref.encode():
+        return _refused(push, f"this token may push to {ref.removeprefix('refs/heads/')} only")
+    if len(body) > MAX_PUSH:
+        return _refused(push, f"{len(body)} bytes; at most {MAX_PUSH} are allowed: push fewer commits at a time")
     tip = repo.writer.refs.tip(ref.removeprefix("refs/heads/"))
-    if not tip:
-        return _refused(push, "this branch is not here") if wanted else None
+    if push.new == _ZERO or not tip:
+        return None  # moves nothing there: git and the hook say why
     # The branch may have moved since the client looked: git is going to say so, in words that the client knows.
-    old = push.moves.get(ref.encode(), tip)
-    of = old if old != tip and is_ancestor(repo.path, old, tip) else tip
-    if strange := not_in_history(repo.path, of, wanted):
-        return _refused(push, f"has deltas of {len(strange)} objects that were never on this branch")
-    return None
+    of = push.old if push.old != tip and is_ancestor(repo.path, push.old, tip) else tip
+    try:
+        with _UNPACKING:
+            problem = _problem(repo, of, push)
+    except Error as error:
+        problem = error.message
+    return _refused(push, problem) if problem else None
 
 
-def _read(body: bytes) -> _Push:
+def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
+    """Why git must not see this push; the same of what stands elsewhere, whatever it is, and of what is nowhere."""
+    if not push.pack:
+        return "it has no pack"
+    sent = Sent(push.pack)
+    with closing(PipedObjects(repo.path)) as objects:
+        while bases := sent.bases:
+            own = bases - strange_to(repo.path, tip, bases)
+            if not own:
+                return "it has deltas of what is neither in it nor was ever on this branch"
+            for base in own:
+                sent.give(base, *objects.typed(base))
+    if not sent.is_whole:
+        return "it has deltas of nothing"
+    if strange_to(repo.path, tip, (sent.named | {bytes.fromhex(push.new)}) - sent.brought):
+        return "it names what is neither in it nor was ever on this branch"
+    return ""
+
+
+def _read(body: bytes) -> _Push | None:
     said, end = lines(body)
-    moves: dict[bytes, str] = {}
-    capabilities: frozenset[bytes] = frozenset()
-    for line in said:
-        if update := _UPDATE.fullmatch(line):
-            moves[update[3]] = update[1].decode()
-            capabilities |= frozenset((update[4] or b"").split())
-    return _Push(moves, capabilities, body[end:])
+    moves = [line for line in said if not _SHALLOW.fullmatch(line)]
+    if not moves and end == len(body):
+        return None
+    update = _UPDATE.fullmatch(moves[0]) if len(moves) == 1 else None
+    if update is None:
+        raise invalid("expected one line `<old> <new> <ref>`: one branch is pushed at a time, and unsigned")
+    capabilities = frozenset((update[4] or b"").split())
+    return _Push(update[3], update[1].decode(), update[2].decode(), capabilities, body[end:])
 
 
 def _refused(push: _Push, reason: str) -> bytes:
-    report = packet(f"unpack {reason}\n".encode())
-    report += b"".join(packet(b"ng %s refused\n" % ref) for ref in push.moves) + b"0000"
+    report = packet(f"unpack {reason}\n".encode()) + packet(b"ng %s refused\n" % push.ref) + b"0000"
     if not push.capabilities & {b"report-status", b"report-status-v2"}:
         report = b""
     if b"side-band-64k" not in push.capabilities:

@@ -24,18 +24,18 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
-from jobserver.store.git import is_ancestor, program
+from jobserver.store.git import program
+from jobserver.store.history import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
-from jobserver.web.pushes import refusal
-from jobserver.web.wants import packet, plain, wants
+from jobserver.web.pushes import MAX_PUSH, refusal
+from jobserver.web.wants import Fetch, packet, plain
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
 _CHUNK = 64 * 1024
 _MAX_PUSH = 64 * 1024 * 1024
-_MAX_RUNNER_PUSH = 8 * 1024 * 1024
 _PROCESSES = 32
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
@@ -118,14 +118,16 @@ class StateGit:
         return HTTPResponse(body, 200, headers)
 
     def _fetch(self, access: Access) -> HTTPResponse:
-        """What a backend wants must be its branch's tip, or have been: git itself asks that of commits only."""
-        body = _body()
-        branch = access.ref.removeprefix("refs/heads/")
-        for sha in wants(body):
-            tip = self._repo.writer.refs.tip(branch)
-            if sha != tip and not (tip and is_ancestor(self._repo.path, sha, tip)):
+        """What a backend wants must be its branch's tip, or have been: git itself asks that of commits only. What it
+        says to have and never could, git is not told: its answer would say what stands elsewhere."""
+        fetch = Fetch(_body())
+        tip = self._repo.writer.refs.tip(access.ref.removeprefix("refs/heads/"))
+        known = commits_in(self._repo.path, tip, fetch.commits) if tip else set()
+        for sha in fetch.wants:
+            if sha not in known:
                 said = packet(f"ERR upload-pack: not our ref {sha}".encode())
                 return HTTPResponse(said, 200, {"Content-Type": "application/x-git-upload-pack-result"})
+        _give(fetch.without(fetch.commits - known))
         return self._run(access, _UPLOAD, _UPLOAD)
 
     def _push(self, access: Access) -> HTTPResponse:
@@ -148,8 +150,10 @@ class StateGit:
             "http.receivepack": str(access.may_push).lower(),
             "http.uploadpack": "true",
             "http.getanyfile": "false",
+            "receive.fsckObjects": "true",
+            "transfer.unpackLimit": "1",
         }
-        config["receive.maxInputSize"] = str(_MAX_RUNNER_PUSH if access.ref else _MAX_PUSH)
+        config["receive.maxInputSize"] = str(MAX_PUSH if access.ref else _MAX_PUSH)
         config["uploadpack.allowFilter"] = str(not access.ref).lower()
         pairs = list(config.items())
         if access.ref:
@@ -294,10 +298,15 @@ class _Exchange:
 def _body() -> bytes:
     """The request's body, unpacked. git will be given the very bytes that were looked at."""
     body = plain(http.read_body(), http.header("Content-Encoding") or "")
+    _give(body)
+    return body
+
+
+def _give(body: bytes) -> None:
+    """Has git read this."""
     request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
         request.environ.pop(read, None)
-    return body
 
 
 def _password() -> str:

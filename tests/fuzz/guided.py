@@ -21,11 +21,12 @@ SEEDS = Path(__file__).parents[2] / "state_repo_template"
 
 def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
-    from jobserver.store import canonical, thin, trees
+    from jobserver.store import canonical, trees
     from jobserver.store.incoming import parse_commit
+    from jobserver.store.sent import Sent
     from jobserver.web import wants
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline
-    from tests.unit.store.test_thin import BASE, BLOB, DELTA, ID, REF_DELTA, entry, pack
+    from tests.unit.store.test_sent import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack
 
     assert YAML is not None
     documents = [path.read_bytes() for path in SEEDS.rglob("*.yaml")]
@@ -33,12 +34,17 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     commit += b"gpgsig -----BEGIN SSH SIGNATURE-----\n U1NI\n -----END SSH SIGNATURE-----\n\nx\n\nEvent: y\n"
 
     def packed(data: bytes) -> None:
-        # Their checksums and zlib's would keep the fuzzer out: it chooses what is packed, and a damage.
-        at, rest = data[:2], data[2:]
-        thin.bases(pack(entry(BLOB, rest), entry(REF_DELTA, rest, ID)))
-        raw = bytearray(pack(entry(BLOB, BASE), entry(REF_DELTA, DELTA, ID)))
-        place = int.from_bytes(at, "big") % len(raw)
-        thin.bases(bytes(raw[:place]) + rest + bytes(raw[place + len(rest) :]))
+        # zlib's checksums would keep the fuzzer out: it chooses what is packed, or a damage.
+        kind, at, rest = data[:1], data[1:3], data[3:]
+        match kind:
+            case b"t" | b"c":
+                Sent(pack(entry(TREE if kind == b"t" else COMMIT, rest)))
+            case b"d":
+                Sent(pack(entry(REF_DELTA, rest, ID))).give(ID, b"blob", BASE)
+            case _:
+                raw = bytearray(pack(entry(BLOB, BASE), entry(REF_DELTA, DELTA, ID)))
+                place = int.from_bytes(at, "big") % len(raw)
+                Sent(bytes(raw[:place]) + rest + bytes(raw[place + len(rest) :]))
 
     def tree(data: bytes) -> None:
         try:
@@ -48,8 +54,8 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         assert found == set(trees.entries(data)), data
 
     def asked(data: bytes) -> None:
-        wants.lines(wants.plain(data, ""))
-        wants.wants(data)
+        fetch = wants.Fetch(wants.plain(data, ""))
+        assert wants.Fetch(fetch.without(fetch.commits)).commits <= set(fetch.wants)
         wants.plain(data, "gzip")
 
     return {
@@ -57,7 +63,10 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "canonical YAML": (lambda data: canonical.parse(data), documents),
         "project.yaml": (check_pipeline, [text.encode() for text in PIPELINES]),
         "commits": (lambda data: parse_commit("1" * 40, data).trailers(), [commit]),
-        "packs": (packed, [zlib.compress(BASE), DELTA]),
+        "packs": (
+            packed,
+            [b"d00" + DELTA, b"t00100644 a\0" + bytes(20), b"c00" + commit, b"x00" + zlib.compress(BASE)],
+        ),
         "trees": (tree, [b"100644 a\0" + bytes(20) + b"40000 b\0" + bytes(20)]),
         "packet lines": (asked, [b"0032want " + b"1" * 40 + b"\n0000"]),
     }

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from jobserver.store.packs import splice_delta
-from tests.e2e.git.test_git_http import Clone, active, document, run
+from jobserver.store.sent import Sent
+from tests.e2e.git.test_git_http import Clone, active, document, fetch_by_hand, run
 from tests.e2e.harness import Site, git
 from tests.e2e.harness import job as payload
 
@@ -84,35 +85,33 @@ def committed(clone: Clone, mode: str, sha: str, path: str) -> str:
     return clone.git("commit-tree", sha, "-p", "HEAD", "-m", "x")
 
 
+FOREIGN = "unpack it names what is neither in it nor was ever on this branch\n"
+
+
 def test_what_is_of_another_backend_by_its_id(site: Site, tpp: Clone, secret: str) -> None:
-    """git takes a tree that names any object of the repository; we don't: the push would show what it holds. Nor is
-    such a thing read, for what is said of a document tells what stands in it: its keys and lines, names of files."""
+    """git takes a tree that names any object of the repository; we don't: the push would show what it holds. Nor does
+    git see such a push: it says whether an object is there, of what kind it is, and what is wrong in a .gitmodules."""
     mine = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     jobs, request = secret.rsplit("/", 1)[0], secret.rsplit("/", 2)[0] + "/request.yaml"
-    for mode, theirs, path in (
-        ("100644", f"backends/emis:{secret}", f"{mine}/jobs/stolen.yaml"),
-        ("100644", f"backends/emis:{request}", f"{mine}/jobs/stolen.yaml"),
-        ("100644", "main:users/alice.yaml", "x.yaml"),
-        ("40000", f"backends/emis:{jobs}", f"{mine}/jobs"),
-        ("40000", "backends/emis:active", "active"),
-        ("40000", "main:users", "users"),
-    ):
-        sha = committed(tpp, mode, site.git("rev-parse", theirs), path)
-        place = path + ("/" if mode == "40000" else "")
-        said = send(site, tpp, sha)
-        assert f"refused: {sha[:10]} {place}: is not part of this push, and was never on this branch\n" in said, said
-        assert said.count("refused:") == 1
-    for theirs in ("backends/emis", "main"):
-        sha = site.git("rev-parse", theirs)
-        said = post(site, tpp.git("rev-parse", "HEAD"), sha, pack([]))
-        assert f"{sha[:10]}: is not part of this push" in said, said
-        tree = f"tree {site.git('rev-parse', f'{theirs}^{{tree}}')}\nparent {tpp.git('rev-parse', 'HEAD')}\n"
-        commit = f"{tree}author x <x@x> 1 +0000\ncommitter x <x@x> 1 +0000\n\nx\n".encode()
+    theirs = [f"backends/emis:{secret}", f"backends/emis:{request}", "main:users/alice.yaml"]
+    folders = [f"backends/emis:{jobs}", "backends/emis:active", "main:users"]
+    for sha in (*(site.git("rev-parse", one) for one in (*theirs, *folders)), "1" * 40):
+        for mode, path in (
+            ("100644", f"{mine}/jobs/stolen.yaml"),
+            ("100644", ".gitmodules"),
+            ("40000", f"{mine}/jobs"),
+        ):
+            assert FOREIGN in send(site, tpp, committed(tpp, mode, sha, path)), (sha, path)
+    tip = tpp.git("rev-parse", "HEAD")
+    for sha in (site.git("rev-parse", "backends/emis"), site.git("rev-parse", "main"), "1" * 40):
+        assert FOREIGN in post(site, tip, sha, pack([])), sha
+    for tree, parent in (("main^{tree}", "backends/tpp"), ("backends/tpp^{tree}", "main")):
+        commit = f"tree {site.git('rev-parse', tree)}\nparent {site.git('rev-parse', parent)}\n".encode()
+        commit += b"author x <x@x> 1 +0000\ncommitter x <x@x> 1 +0000\n\nx\n"
         name = hashlib.sha1(b"commit %d\0" % len(commit) + commit, usedforsecurity=False).hexdigest()
-        said = post(site, tpp.git("rev-parse", "HEAD"), name, pack([(1, commit)]))
-        assert f"{name[:10]}: is not part of this push, and was never on this branch" in said, said
-    assert site.git("rev-parse", "backends/tpp") == tpp.git("rev-parse", "HEAD")
+        assert FOREIGN in post(site, tip, name, pack([(1, commit)]))
+    assert site.git("rev-parse", "backends/tpp") == tip
 
 
 def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: str) -> None:
@@ -126,10 +125,11 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     blob = hashlib.sha1(b"blob %d\0" % len(copy) + copy, usedforsecurity=False).hexdigest()
     sha = committed(tpp, "100644", blob, f"{mine}/jobs/copied.yaml")
     delta = splice_delta(len(text), len(text), len(text), b"# copied\n")
-    for wrong in (delta, splice_delta(len(text) + 1, 0, 0, b"x")):  # also one that git could not unpack
-        said = send(site, tpp, sha, (7, theirs, wrong))
-        assert "unpack has deltas of 1 objects that were never on this branch\n" in said, said
-        assert "ng refs/heads/backends/tpp refused\n" in said
+    for base in (theirs, bytes([17]) * 20):
+        for wrong in (delta, splice_delta(len(text) + 1, 0, 0, b"x")):  # also one that git could not unpack
+            said = send(site, tpp, sha, (7, base, wrong))
+            assert "unpack it has deltas of what is neither in it nor was ever on this branch\n" in said, said
+            assert "ng refs/heads/backends/tpp refused\n" in said
     assert site.git("rev-parse", "backends/tpp") == tpp.git("rev-parse", "HEAD")
     assert run(site.repo, "cat-file", "-e", blob).returncode != 0
     # and so that the test can fail: a delta of what stands on its own branch is taken
@@ -142,6 +142,89 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     sha = committed(tpp, "100644", blob, f"{mine}/jobs/grown.yaml")
     said = send(site, tpp, sha, (7, base, splice_delta(len(own), len(own), len(own), b"# copied\n")))
     assert f"{sha[:10]} is recorded" in said, said
+
+
+@pytest.mark.parametrize("options", [(), ("-c", "pack.window=0"), ("-c", "pack.allowPackReuse=false")])
+def test_packs_of_honest_clients(site: Site, tpp: Clone, options: tuple[str, ...]) -> None:
+    """Thin and whole, with deltas by distance and by id, of new commits and of what was there before."""
+    folder = active(site, site.ask("generate"))
+    tpp.git("pull", "-q")
+    name = f"h{folder[-6:]}"
+    for at in range(12):
+        tpp.commit(**{f"{folder}/jobs/{name}.yaml": document(name, "running", at + 1, status_message="long " * 200)})
+    for thin in ("--thin", "--no-thin"):
+        tpp.commit(**{f"{folder}/jobs/{name}.yaml": document(name, "running", 20 + len(thin))})
+        done = run(tpp.folder, *options, "push", thin, "origin", "HEAD:backends/tpp")
+        assert done.returncode == 0, done.stderr
+    before = tpp.git("rev-parse", "HEAD")
+    for at in range(6):
+        tpp.commit(**{f"{folder}/jobs/{name}.yaml": document(name, "running", 40 + at, status_message="long " * 200)})
+    sha = tpp.git("rev-parse", "HEAD")
+    for how in ("--thin", "--delta-base-offset"):  # the first as libgit2 does: by id, also in the pack
+        data = subprocess.run(
+            ["git", "-C", tpp.folder, "pack-objects", "--revs", "--stdout", "-q", how],
+            input=f"{sha}\n^{before}\n".encode(), capture_output=True, check=True,
+        ).stdout  # fmt: skip
+        if how == "--thin":
+            assert f"{sha[:10]} is recorded" in post(site, before, sha, data)
+        else:
+            assert "fetch first" in post(site, before, sha, data)
+
+
+def test_what_a_backend_has_is_not_looked_up_elsewhere(site: Site, tpp: Clone, secret: str) -> None:
+    """git acknowledged every object that is here, and left out of the pack what others' folders have."""
+    tip, old = site.git("rev-parse", "backends/tpp"), site.git("rev-list", "--max-parents=0", "backends/tpp")
+
+    def fetched(*have: str, first: str = "") -> tuple[list[bytes], set[bytes]]:
+        said = line(f"want {tip} multi_ack_detailed side-band-64k thin-pack ofs-delta no-progress agent=test\n")
+        said += (line(first) if first else b"") + b"0000"
+        said += b"".join(line(f"have {sha}\n") for sha in have) + line("done\n")
+        answer, at, told, data = fetch_by_hand(site, said).content, 0, [], b""
+        while (size := int(answer[at : at + 4] or b"0", 16)) > 4:
+            part = answer[at + 4 : at + size]
+            at += size
+            if part[:1] == b"\x01":
+                data += part[1:]
+            else:
+                told.append(part)
+        return told, Sent(data).brought if data else set()
+
+    nothing = fetched("1" * 40, first=f"shallow {old}\n")
+    assert nothing[1]
+    for theirs in ("main", "main:users/alice.yaml", "backends/emis", f"backends/emis:{secret}", "backends/emis^{tree}"):
+        assert fetched(site.git("rev-parse", theirs), first=f"shallow {old}\n") == nothing, theirs
+    assert not any(b"ACK " in line for line in nothing[0])
+    assert any(b"ACK " in line for line in fetched(old)[0])
+    for name in ("backends/emis", "backends/none"):
+        answer = fetch_by_hand(site, line(f"want {tip}\n") + line(f"deepen-not refs/heads/{name}\n") + b"0000")
+        assert (answer.status_code, "expected `want`, `shallow`" in answer.text) == (400, True)
+
+
+def line(text: str) -> bytes:
+    return b"%04x%s" % (len(text) + 4, text.encode())
+
+
+def test_one_branch_a_push_and_no_certificates(site: Site, tpp: Clone) -> None:
+    """git starts a process for each line, also for branches that it hides; and it stores certificates at once."""
+    tip = tpp.git("rev-parse", "HEAD")
+    move = f"{tip} {'2' * 40} refs/heads/backends/tpp"
+    before = site.git("count-objects", "-v")
+    for said in (
+        line(f"{move}\0report-status") + line(f"{move}1"),
+        line("push-cert\0report-status\n") + line("certificate version 0.1\n") + line("push-cert-end\n"),
+        line("push-cert\0report-status\n") + line(move) + line("push-cert-end\n"),
+    ):
+        answer = raw(site, said + b"0000" + pack([]))
+        assert (answer.status_code, "one branch is pushed at a time" in answer.text) == (400, True), answer.text
+    assert site.git("count-objects", "-v") == before
+    large = raw(site, line(f"{move}\0report-status") + b"0000" + pack([(3, bytes(9_000_000))]) + bytes(8_400_000))
+    assert b"at most 8388608 are allowed" in large.content
+
+
+def test_a_push_that_moves_nothing_leaves_no_receipt(site: Site, tpp: Clone) -> None:
+    tip, receipts = tpp.git("rev-parse", "HEAD"), site.count("audit")
+    assert "moves nothing" in post(site, tip, tip, pack([]))
+    assert site.count("audit") == receipts
 
 
 def test_an_object_that_is_here_already_may_be_pushed_again(site: Site, tpp: Clone) -> None:

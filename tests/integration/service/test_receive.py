@@ -178,6 +178,7 @@ def test_a_runners_push(site: Site) -> None:
         (ADMIN, ("x", "new", "refs/heads/main"), Code.INVALID, "not a commit id"),
         (ADMIN, ("tip", ZERO, "refs/heads/main"), Code.FORBIDDEN, "branches are never deleted"),
         (ADMIN, (ZERO, "new", "refs/heads/backends/emis"), Code.FORBIDDEN, "the server makes branches"),
+        (ADMIN, ("tip", "tip", "refs/heads/main"), Code.INVALID, "moves nothing"),
         (ADMIN, ("1" * 40, "new", "refs/heads/main"), Code.CONFLICT, "the branch has moved: fetch first"),
     ],
 )
@@ -243,6 +244,18 @@ def test_every_fault_of_every_commit_is_told_and_very_many_are_counted(site: Sit
     push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 5)))
     told = refused(push, ADMIN)
     assert (len(told), told[-1]) == (receive._SHOWN + 1, "and 5 more")
+
+
+def test_judging_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many commits there are: once there is enough to say, or when it takes too long."""
+    push = Push(site, "main")
+    first = push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 1)))
+    push.commit(("users/eve.yaml", BAD))
+    assert all(one.startswith(first[:10]) or one == "and 1 more" for one in refused(push, ADMIN))
+    monkeypatch.setattr(receive, "_JUDGE_SECONDS", -1)
+    push = Push(site, "main")
+    first = push.commit(("users/eve.yaml", EVE))
+    assert refused(push, ADMIN) == ["and after: can't be judged within -1 s: push fewer commits"]
 
 
 def test_a_file_that_is_executable_is_none(site: Site) -> None:
@@ -330,52 +343,6 @@ def test_a_backend_that_was_switched_off_pushes_nothing(site: Site) -> None:
     push = Push(site, "backends/tpp")
     push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
     assert refused(push, TPP) == ["it: tpp is not an active backend"]
-
-
-STRANGE = "is not part of this push, and was never on this branch"
-
-
-def hand_over(push: Push, *names: str) -> None:
-    """These objects stand in the repository, as if they had been there before; the push does not bring them."""
-    for name in names:
-        sha = push.git("rev-parse", name)
-        target = push.site.path / "objects" / sha[:2] / sha[2:]
-        target.parent.mkdir(exist_ok=True)
-        (push.folder / sha[:2] / sha[2:]).rename(target)
-
-
-def test_what_is_of_somebody_else_is_not_named_by_its_id(site: Site) -> None:
-    """Files, folders and commits that the push did not bring and that its branch never had: git would hand them over
-    afterwards, and the faults of what stands in them would quote them before."""
-    identifier = site.ask("generate")
-    jobs = f"{folder_of(site, identifier)}/jobs"
-
-    def push_that_names(what: str) -> Push:
-        push = Push(site, "backends/tpp")
-        push.commit((f"{jobs}/secret-name.yaml", "surprise: secret\n" + what))
-        hand_over(push, push.tip + what)
-        return push
-
-    for what, where in (
-        (f":{jobs}/secret-name.yaml", f"{jobs}/secret-name.yaml"),
-        (f":{jobs}", f"{jobs}/"),
-        (":active", "active/"),
-        ("^{tree}", ""),
-    ):
-        assert refused(push_that_names(what), TPP) == [f"{where or 'it'}: {STRANGE}"]
-    push = push_that_names("")
-    only = f"is not part of this push: its commits have to stand on {push.old[:10]}"
-    assert refused(push, TPP) == [f"it: {only}"]
-    with pytest.raises(Error, match=only):
-        push.send(TPP, quarantined=False)
-
-
-def test_an_admin_may_push_what_is_there_already(site: Site) -> None:
-    identifier = site.ask("generate")
-    push = Push(site, "backends/tpp")
-    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
-    hand_over(push, push.tip, f"{push.tip}^{{tree}}")
-    assert push.send(ADMIN)
 
 
 def test_a_commit_that_changes_nothing_or_takes_all_back(site: Site) -> None:

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.web.wants import MAX_BODY, packet, plain, wants
+from jobserver.web.wants import MAX_BODY, Fetch, lines, packet, plain
 
 ONE, TWO = "1" * 40, "2" * 40
 
@@ -14,11 +14,23 @@ def said(*lines: str, then: bytes = b"0032have " + b"3" * 40 + b"\n0000") -> byt
     return b"".join(packet(line.encode()) for line in lines) + b"0000" + then
 
 
+FIRST = f"want {ONE} multi_ack_detailed side-band-64k thin-pack ofs-delta agent=git/2.39.5\n"
+HAVE = b"0032have " + b"3" * 40 + b"\n"
+
+
 def test_what_git_clients_say() -> None:
-    first = f"want {ONE} multi_ack_detailed side-band-64k thin-pack ofs-delta agent=git/2.39.5\n"
-    assert wants(said(first)) == [ONE]
-    assert wants(said(first, f"want {TWO}\n", f"want {ONE}", "deepen 1", f"shallow {TWO}\n")) == [ONE, TWO]
-    assert wants(b"0000") == []
+    assert (Fetch(said(FIRST)).wants, Fetch(said(FIRST)).commits) == ([ONE], {ONE, "3" * 40})
+    again = said(FIRST, f"want {TWO}\n", f"want {ONE}", "deepen 1", "deepen-since 1700000000\n", f"shallow {TWO}\n",
+                 then=HAVE + b"0000" + HAVE + b"0009done\n")  # fmt: skip
+    fetch = Fetch(again)
+    assert (fetch.wants, fetch.commits) == ([ONE, TWO], {ONE, TWO, "3" * 40})
+    assert fetch.without(set()) == again
+    assert Fetch(b"0000").wants == []
+
+
+def test_what_git_is_not_told_of() -> None:
+    whole = said(FIRST, f"shallow {TWO}\n", f"shallow {ONE}", then=HAVE + b"0000" + HAVE + b"0009done\n")
+    assert Fetch(whole).without({TWO, "3" * 40}) == said(FIRST, f"shallow {ONE}", then=b"00000009done\n")
 
 
 @pytest.mark.parametrize(
@@ -26,22 +38,35 @@ def test_what_git_clients_say() -> None:
     [
         b"",
         b"garbage",
-        packet(f"want {ONE}\n".encode()),  # no flush
+        packet(FIRST.encode()),  # no flush
         b"0032want",
-        b"0001" + said(f"want {ONE}\n"),  # v2's delimiter
-        b"+032" + said(f"want {ONE}\n"),
+        b"0001" + said(FIRST),  # v2's delimiter
+        b"+032" + said(FIRST),
         said(f"want {ONE[1:]}\n"),
         said(f"want {ONE}{ONE}\n"),
         said(f"want  {ONE}\n"),
         said(f"want\t{ONE}\n"),
         said(f"want {ONE.replace('1', 'A')}\n"),
         said(*(f"want {at:040x}" for at in range(17))),
+        said(FIRST, "deepen-not refs/heads/backends/emis"),
+        said(FIRST, "filter blob:none"),
+        said(FIRST, "deepen x"),
+        said(FIRST, f"shallow {ONE[1:]}"),
+        said(FIRST, then=b"000bgarbage"),
+        said(FIRST, then=b"0032have"),
+        said(FIRST, then=HAVE + b"x"),
+        said(FIRST, then=b"0031have " + b"3" * 39 + b"\n"),
     ],
 )
 def test_what_nobody_should(body: bytes) -> None:
     with pytest.raises(Error) as caught:
-        wants(body)
+        Fetch(body)
     assert caught.value.code is Code.INVALID
+
+
+def test_lines_up_to_the_first_flush() -> None:
+    assert lines(packet(b"a") + b"0000rest") == ([b"a"], 9)
+    assert lines(b"0000") == ([], 4)
 
 
 def test_a_body_may_be_gzipped_and_no_bomb() -> None:

@@ -1,0 +1,74 @@
+"""What a branch has had: which of some ids are of its own history, and no other branch's."""
+
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jobserver.errors import unavailable
+from jobserver.store.git import git, program
+
+# Each may read a whole history, for whoever asks for that.
+_COMMITS, _FILES = threading.BoundedSemaphore(4), threading.BoundedSemaphore(1)
+_WAIT_SECONDS = 20.0
+
+
+def commits_in(repository: Path, tip: str, wanted: Iterable[str]) -> set[str]:
+    """Those of the ids (40 hex digits) that are ``tip`` or commits before it. Ends once it has found them all."""
+    left = set(wanted) - {tip}
+    found = set(wanted) - left
+    if left:
+        for line in _read(_COMMITS, repository, "rev-list", tip):
+            sha = line[:40].decode()
+            if sha in left:
+                left.discard(sha)
+                found.add(sha)
+                if not left:
+                    break
+    return found
+
+
+def strange_to(repository: Path, tip: str, wanted: Iterable[bytes]) -> set[bytes]:
+    """Those ids (20 bytes) that ``tip`` and no commit before it is, or has had as a folder or a file.
+
+    Cheap for what stands at the root or in ``active/`` now; else it reads history, until all are found.
+    """
+    left = set(wanted)
+    if not left:
+        return left
+    head = git(repository, "log", "-1", "--format=%H %T", tip).split()
+    left.difference_update(map(bytes.fromhex, head))
+    for asked in ((tip,), ("-r", "-t", tip, "active")):
+        listed = git(repository, "ls-tree", "-z", *asked)
+        left.difference_update(bytes.fromhex(line.split(" ", 2)[2][:40]) for line in listed.split("\0") if line)
+    if left:
+        # Each commit is `<id> <tree>`, then a line `:<mode> <mode> <old> <new> ...` for each folder and file that came.
+        options = ("--format=%H %T", "--raw", "-t", "--no-abbrev", "--no-renames")
+        for line in _read(_FILES, repository, "-c", "log.showRoot=true", "log", *options, tip):
+            words = line.split(b" ", 4)
+            ids = words[3:4] if line.startswith(b":") else words[:2]
+            left.difference_update(bytes.fromhex(one.decode()) for one in ids if one.strip(b"0\n"))
+            if not left:
+                break
+    return left
+
+
+def _read(turn: threading.BoundedSemaphore, repository: Path, *arguments: str) -> Iterator[bytes]:
+    """git's lines, until nobody wants more. Raises `Error` (unavailable)."""
+    if not turn.acquire(timeout=_WAIT_SECONDS):
+        raise unavailable("too many ask for old commits at once: try again")
+    try:
+        process = subprocess.Popen(
+            [program(), "-C", str(repository), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:  # noqa: UP028 - `yield from` closes it where the reader stops early
+                yield line
+            if process.wait():
+                raise unavailable("git can't read the branch's history")
+        finally:
+            process.kill()
+            process.communicate()
+    finally:
+        turn.release()

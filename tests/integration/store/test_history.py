@@ -1,0 +1,74 @@
+"""What a branch has had, and nothing of another one."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Code, Error
+from jobserver.store import history
+from jobserver.store.history import commits_in, strange_to
+from tests.e2e.harness import git
+from tests.integration.store.test_reading import Repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    made = Repository(tmp_path / "here")
+    yield made
+    made.objects.close()
+
+
+def ids(repository: Repository, *names: str) -> set[bytes]:
+    return {bytes.fromhex(git(repository.path, "rev-parse", name)) for name in names}
+
+
+@pytest.fixture
+def two(repository: Repository) -> tuple[str, str, str]:
+    """A branch of two commits, and the tip of another branch."""
+    first = repository.commit({"active/a": b"once", "gone/x": b"gone", "b": b"1", "archive/deep/down/y": b"kept"})
+    second = repository.commit({"active/a": b"now", "b": b"2", "archive/deep/down/y": b"kept"}, first)
+    return first, second, repository.commit({"active/a": b"of another branch", "archive/deep/z": b"theirs"})
+
+
+def test_what_a_branch_has_had(repository: Repository, two: tuple[str, str, str]) -> None:
+    first, second, other = two
+    had = ids(
+        repository, second, f"{second}^{{tree}}", f"{second}:active", f"{second}:active/a", f"{second}:b",
+        first, f"{first}^{{tree}}", f"{first}:active", f"{first}:active/a", f"{first}:gone", f"{first}:gone/x",
+        f"{first}:archive/deep", f"{first}:archive/deep/down/y",
+    )  # fmt: skip
+    strange = ids(
+        repository, other, f"{other}^{{tree}}", f"{other}:active", f"{other}:active/a", f"{other}:archive/deep",
+        f"{other}:archive/deep/z",
+    ) | {bytes(20)}  # fmt: skip
+    assert strange_to(repository.path, second, had) == set()
+    assert strange_to(repository.path, second, had | strange) == strange
+    assert strange_to(repository.path, first, ids(repository, f"{second}:b", second)) == ids(
+        repository, f"{second}:b", second
+    )
+    assert strange_to(repository.path, second, set()) == set()
+
+
+def test_which_commits_are_of_a_branch(repository: Repository, two: tuple[str, str, str]) -> None:
+    first, second, other = two
+    assert commits_in(repository.path, second, [first, second, other, "1" * 40]) == {first, second}
+    assert commits_in(repository.path, first, [second, first]) == {first}
+    assert commits_in(repository.path, second, []) == set()
+
+
+def test_a_history_that_can_not_be_read(repository: Repository) -> None:
+    with pytest.raises(Error, match="git can't read the branch's history"):
+        commits_in(repository.path, "1" * 40, ["2" * 40])
+
+
+def test_few_read_whole_histories_at_once(
+    repository: Repository, two: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(history, "_FILES", threading.BoundedSemaphore(1))
+    with history._FILES, pytest.raises(Error, match="too many ask for old commits at once") as caught:
+        strange_to(repository.path, two[1], {bytes(20)})
+    assert caught.value.code is Code.UNAVAILABLE
+    assert strange_to(repository.path, two[1], {bytes(20)}) == {bytes(20)}
