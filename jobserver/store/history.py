@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from jobserver.errors import unavailable
@@ -28,29 +29,39 @@ def commits_in(repository: Path, tip: str, wanted: Iterable[str]) -> set[str]:
     return found
 
 
-def strange_to(repository: Path, tip: str, wanted: Iterable[bytes]) -> set[bytes]:
-    """Those ids (20 bytes) that ``tip`` and no commit before it is, or has had as a folder or a file.
+class History:
+    """All that a branch up to ``tip`` has had: its commits, and their folders and files."""
 
-    Cheap for what stands at the root or in ``active/`` now; else it reads history, until all are found.
-    """
-    left = set(wanted)
-    if not left:
+    def __init__(self, repository: Path, tip: str) -> None:
+        self._repository, self._tip = repository, tip
+
+    def without(self, wanted: Iterable[bytes]) -> set[bytes]:
+        """Those ids (20 bytes) that the branch never had.
+
+        Cheap for what stands at the root or in ``active/`` now; else it reads the history, until all are found.
+        """
+        left = set(wanted)
+        if left:
+            left -= self._now
+        if left:
+            # Each commit is `<id> <tree>`, then a line `:<mode> <mode> <old> <new> ...` for each folder and file that
+            # came.
+            options = ("--format=%H %T", "--raw", "-t", "--no-abbrev", "--no-renames")
+            for line in _read(_FILES, self._repository, "-c", "log.showRoot=true", "log", *options, self._tip):
+                words = line.split(b" ", 4)
+                ids = words[3:4] if line.startswith(b":") else words[:2]
+                left.difference_update(bytes.fromhex(one.decode()) for one in ids if one.strip(b"0\n"))
+                if not left:
+                    break
         return left
-    head = git(repository, "log", "-1", "--format=%H %T", tip).split()
-    left.difference_update(map(bytes.fromhex, head))
-    for asked in ((tip,), ("-r", "-t", tip, "active")):
-        listed = git(repository, "ls-tree", "-z", *asked)
-        left.difference_update(bytes.fromhex(line.split(" ", 2)[2][:40]) for line in listed.split("\0") if line)
-    if left:
-        # Each commit is `<id> <tree>`, then a line `:<mode> <mode> <old> <new> ...` for each folder and file that came.
-        options = ("--format=%H %T", "--raw", "-t", "--no-abbrev", "--no-renames")
-        for line in _read(_FILES, repository, "-c", "log.showRoot=true", "log", *options, tip):
-            words = line.split(b" ", 4)
-            ids = words[3:4] if line.startswith(b":") else words[:2]
-            left.difference_update(bytes.fromhex(one.decode()) for one in ids if one.strip(b"0\n"))
-            if not left:
-                break
-    return left
+
+    @cached_property
+    def _now(self) -> set[bytes]:
+        found = set(map(bytes.fromhex, git(self._repository, "log", "-1", "--format=%H %T", self._tip).split()))
+        for asked in ((self._tip,), ("-r", "-t", self._tip, "active")):
+            listed = git(self._repository, "ls-tree", "-z", *asked)
+            found.update(bytes.fromhex(line.split(" ", 2)[2][:40]) for line in listed.split("\0") if line)
+        return found
 
 
 def _read(turn: threading.BoundedSemaphore, repository: Path, *arguments: str) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobserver.errors import Error, invalid
 from jobserver.store.git import is_ancestor
-from jobserver.store.history import strange_to
+from jobserver.store.history import History
 from jobserver.store.piped import PipedObjects
 from jobserver.store.repo import StateRepo
 from jobserver.store.sent import Sent
@@ -63,17 +63,17 @@ def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
     """Why git must not see this push; the same of what stands elsewhere, whatever it is, and of what is nowhere."""
     if not push.pack:
         return "it has no pack"
-    sent = Sent(push.pack)
+    sent, history = Sent(push.pack), History(repo.path, tip)
     with closing(PipedObjects(repo.path)) as objects:
         while bases := sent.bases:
-            own = bases - strange_to(repo.path, tip, bases)
+            own = bases - history.without(bases)
             if not own:
                 return "it has deltas of what is neither in it nor was ever on this branch"
             for base in own:
                 sent.give(base, *objects.typed(base))
     if not sent.is_whole:
         return "it has deltas of nothing"
-    if strange_to(repo.path, tip, (sent.named | {bytes.fromhex(push.new)}) - sent.brought):
+    if history.without((sent.named | {bytes.fromhex(push.new)}) - sent.brought):
         return "it names what is neither in it nor was ever on this branch"
     return ""
 

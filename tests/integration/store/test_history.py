@@ -8,7 +8,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.store import history
-from jobserver.store.history import commits_in, strange_to
+from jobserver.store.history import History, commits_in
 from tests.e2e.harness import git
 from tests.integration.store.test_reading import Repository
 
@@ -43,12 +43,12 @@ def test_what_a_branch_has_had(repository: Repository, two: tuple[str, str, str]
         repository, other, f"{other}^{{tree}}", f"{other}:active", f"{other}:active/a", f"{other}:archive/deep",
         f"{other}:archive/deep/z",
     ) | {bytes(20)}  # fmt: skip
-    assert strange_to(repository.path, second, had) == set()
-    assert strange_to(repository.path, second, had | strange) == strange
-    assert strange_to(repository.path, first, ids(repository, f"{second}:b", second)) == ids(
+    assert History(repository.path, second).without(had) == set()
+    assert History(repository.path, second).without(had | strange) == strange
+    assert History(repository.path, first).without(ids(repository, f"{second}:b", second)) == ids(
         repository, f"{second}:b", second
     )
-    assert strange_to(repository.path, second, set()) == set()
+    assert History(repository.path, second).without(set()) == set()
 
 
 def test_which_commits_are_of_a_branch(repository: Repository, two: tuple[str, str, str]) -> None:
@@ -69,6 +69,6 @@ def test_few_read_whole_histories_at_once(
     monkeypatch.setattr(history, "_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(history, "_FILES", threading.BoundedSemaphore(1))
     with history._FILES, pytest.raises(Error, match="too many ask for old commits at once") as caught:
-        strange_to(repository.path, two[1], {bytes(20)})
+        History(repository.path, two[1]).without({bytes(20)})
     assert caught.value.code is Code.UNAVAILABLE
-    assert strange_to(repository.path, two[1], {bytes(20)}) == {bytes(20)}
+    assert History(repository.path, two[1]).without({bytes(20)}) == {bytes(20)}
