@@ -16,7 +16,8 @@ _SECONDS = 120
 
 
 def main() -> int:
-    lines = sys.stdin.read().splitlines()
+    # A ref's name may have what Python takes for the end of a line, and bytes that are no UTF-8.
+    lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
     quarantine = os.environ.get("GIT_QUARANTINE_PATH", "")
     question = {
         "updates": [line.split(" ", 2) for line in lines],

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.domain.permissions import Actor
-from jobserver.errors import Error
+from jobserver.errors import Error, invalid
 from jobserver.service.receive import Pushed, Receiver, Update, lines
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ def verdict(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]
     try:
         asked = json.loads(question)
         actor = Actor.parse(asked["actor"]) if asked["actor"] else local
+        if any(len(update) != 3 for update in asked["updates"]):
+            raise invalid("the name of a ref has a line break in it")
         updates = [Update(*update) for update in asked["updates"]]
         quarantine = Path(asked["quarantine"]) if asked["quarantine"] else None
         return {"ok": True, "lines": receiver.receive(Pushed(updates, quarantine, actor))}

@@ -5,13 +5,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 
 from jobserver.errors import unavailable
 from jobserver.store.git import git, program
 
 # Each may read a whole history, for whoever asks for that.
 _COMMITS, _FILES = threading.BoundedSemaphore(4), threading.BoundedSemaphore(1)
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 10.0
+_READ_SECONDS = 60.0
+_SUBMODULE = b"160000"  # its id is of no object of this repository
 
 
 def commits_in(repository: Path, tip: str, wanted: Iterable[str]) -> set[str]:
@@ -46,10 +49,16 @@ class History:
         if left:
             # Each commit is `<id> <tree>`, then a line `:<mode> <mode> <old> <new> ...` for each folder and file that
             # came.
-            options = ("--format=%H %T", "--raw", "-t", "--no-abbrev", "--no-renames")
-            for line in _read(_FILES, self._repository, "-c", "log.showRoot=true", "log", *options, self._tip):
+            options = ("--format=%H %T", "--raw", "-t", "--no-abbrev", "--no-renames", "--no-color")
+            settings = ("-c", "log.showRoot=true", "-c", "log.showSignature=false")
+            for line in _read(_FILES, self._repository, *settings, "log", *options, self._tip):
                 words = line.split(b" ", 4)
-                ids = words[3:4] if line.startswith(b":") else words[:2]
+                if not line.startswith(b":"):
+                    ids = words[:2]
+                elif words[1] != _SUBMODULE:
+                    ids = words[3:4]
+                else:
+                    continue
                 left.difference_update(bytes.fromhex(one.decode()) for one in ids if one.strip(b"0\n"))
                 if not left:
                     break
@@ -57,10 +66,11 @@ class History:
 
     @cached_property
     def _now(self) -> set[bytes]:
-        found = set(map(bytes.fromhex, git(self._repository, "log", "-1", "--format=%H %T", self._tip).split()))
+        found = set(map(bytes.fromhex, git(self._repository, "rev-parse", self._tip, f"{self._tip}^{{tree}}").split()))
         for asked in ((self._tip,), ("-r", "-t", self._tip, "active")):
             listed = git(self._repository, "ls-tree", "-z", *asked)
-            found.update(bytes.fromhex(line.split(" ", 2)[2][:40]) for line in listed.split("\0") if line)
+            rows = (line.split(" ", 2) for line in listed.split("\0") if line)
+            found.update(bytes.fromhex(rest[:40]) for _, kind, rest in rows if kind != "commit")
         return found
 
 
@@ -69,13 +79,16 @@ def _read(turn: threading.BoundedSemaphore, repository: Path, *arguments: str) -
     if not turn.acquire(timeout=_WAIT_SECONDS):
         raise unavailable("too many ask for old commits at once: try again")
     try:
+        ends = monotonic() + _READ_SECONDS
         process = subprocess.Popen(
             [program(), "-C", str(repository), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         try:
             assert process.stdout is not None
-            for line in process.stdout:  # noqa: UP028 - `yield from` closes it where the reader stops early
+            for line in process.stdout:
                 yield line
+                if monotonic() > ends:
+                    raise unavailable(f"the branch's history can't be looked through within {_READ_SECONDS:g} s")
             if process.wait():
                 raise unavailable("git can't read the branch's history")
         finally:

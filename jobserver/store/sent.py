@@ -15,15 +15,19 @@ from typing import NamedTuple
 from jobserver.errors import invalid
 from jobserver.store import trees
 from jobserver.store.packs import BLOB, COMMIT, OFS_DELTA, TREE
+from jobserver.store.quarantine import MAX_COMMIT, MAX_TREE
 
-MAX_UNPACKED = 256 * 1024 * 1024  # of all objects together
+MAX_UNPACKED = 128 * 1024 * 1024  # of all objects together
+MAX_OBJECT = 8 * 1024 * 1024
 MAX_OBJECTS = 100_000
+MAX_DELTAS = 16 * 1024 * 1024  # of all deltas together: each few bytes of them are an instruction
+MAX_NAMED = 500_000
 _REF_DELTA = 7
 _NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
 _KINDS = {name: kind for kind, name in _NAMES.items()}
 _NUMBER = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 _LINKS = re.compile(rb"^(?:tree|parent) ([0-9a-fA-F]{40})", re.MULTILINE)
-_SUBMODULE = b"160000"  # names nothing of this repository
+_LIMITS = {COMMIT: MAX_COMMIT, TREE: MAX_TREE, BLOB: MAX_OBJECT}
 _STEP = 1024 * 1024
 _MAX_DIGITS = 5  # of a number in base 128: more than MAX_UNPACKED has
 
@@ -46,7 +50,7 @@ class Sent:
         """Raises `Error` (invalid) for bytes that are no pack, or unpack to too much."""
         self._pack = memoryview(pack)
         self._at = 12
-        self._left = MAX_UNPACKED
+        self._left, self._deltas_left = MAX_UNPACKED, MAX_DELTAS
         self.brought: set[bytes] = set()
         self.named: set[bytes] = set()
         self._waiting: dict[int | bytes, list[_Entry]] = {}
@@ -97,6 +101,10 @@ class Sent:
             base = place - _distance(self._number())
         elif kind not in _NAMES:
             raise invalid(f"the pack has an object of kind {kind}")
+        if base is not None:
+            self._deltas_left -= size
+            if self._deltas_left < 0:
+                raise invalid(f"its deltas are more than {MAX_DELTAS} bytes: push fewer commits at a time")
         entry = _Entry(place, kind, base, self._at, size)
         for _ in self._parts(size):
             pass
@@ -122,6 +130,8 @@ class Sent:
         return digits[0] >> 4 & 7, self._allowed(size)
 
     def _allowed(self, size: int) -> int:
+        if size > MAX_OBJECT:
+            raise invalid(f"an object of {size} bytes; at most {MAX_OBJECT} are allowed")
         self._left -= size
         if self._left < 0:
             raise invalid(f"its objects are more than {MAX_UNPACKED} bytes: push fewer commits at a time")
@@ -172,6 +182,9 @@ class Sent:
 
     def _found(self, entry: _Entry, kind: int, data: bytes) -> list[_Entry]:
         """Notes an object; what waited for it."""
+        if len(data) > _LIMITS[kind]:
+            name = _NAMES[kind].decode()
+            raise invalid(f"a {name} of {len(data)} bytes; at most {_LIMITS[kind]} are allowed")
         sha = hashlib.sha1(b"%s %d\0" % (_NAMES[kind], len(data)), usedforsecurity=False)
         sha.update(data)
         self.brought.add(sha.digest())
@@ -179,9 +192,12 @@ class Sent:
             self.named.update(bytes.fromhex(one.decode()) for one in _LINKS.findall(data.partition(b"\n\n")[0]))
         elif kind == TREE:
             try:
-                self.named.update(one.sha for one in trees.entries(data) if one.mode != _SUBMODULE)
+                # Submodules too, though nothing of this repository should be one: git looks into some by their name.
+                self.named.update(one.sha for one in trees.entries(data))
             except ValueError:
                 raise invalid("the pack has a folder that can't be read") from None
+            if len(self.named) > MAX_NAMED:
+                raise invalid(f"its folders name more than {MAX_NAMED} things: push fewer commits at a time")
         return self._waiting.pop(entry.place, []) + self._waiting.pop(sha.digest(), [])
 
 

@@ -8,7 +8,7 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass
 
-from jobserver.errors import Error, invalid
+from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.store.git import is_ancestor
 from jobserver.store.history import History
 from jobserver.store.piped import PipedObjects
@@ -17,10 +17,11 @@ from jobserver.store.sent import Sent
 from jobserver.web.wants import lines, packet
 
 MAX_PUSH = 8 * 1024 * 1024
-_UPDATE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]+)(?:\0([^\n]*))?\n?")
+_UPDATE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]{1,255})(?:\0([^\n]*))?\n?")
 _SHALLOW = re.compile(rb"shallow [0-9a-f]{40}\n?")
 _ZERO = "0" * 40
 _UNPACKING = threading.BoundedSemaphore(2)  # each may hold what a pack unpacks to
+_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,30 @@ def refusal(repo: StateRepo, ref: str, body: bytes) -> bytes | None:
     if len(body) > MAX_PUSH:
         return _refused(push, f"{len(body)} bytes; at most {MAX_PUSH} are allowed: push fewer commits at a time")
     tip = repo.writer.refs.tip(ref.removeprefix("refs/heads/"))
-    if push.new == _ZERO or not tip:
-        return None  # moves nothing there: git and the hook say why
-    # The branch may have moved since the client looked: git is going to say so, in words that the client knows.
-    of = push.old if push.old != tip and is_ancestor(repo.path, push.old, tip) else tip
+    if not tip:
+        return _refused(push, "its branch is not here")
+    if push.new == _ZERO and not push.pack:
+        return None  # the hook says why not
+    if not _UNPACKING.acquire(timeout=_WAIT_SECONDS):
+        raise unavailable("too many pushes at once: try again")
     try:
-        with _UNPACKING:
-            problem = _problem(repo, of, push)
+        # The branch may have moved since the client looked: git is going to say so, in words that the client knows.
+        of = push.old if push.old != tip and is_ancestor(repo.path, push.old, tip) else tip
+        problem = _problem(repo, of, push)
     except Error as error:
+        if error.code is Code.UNAVAILABLE:
+            raise
         problem = error.message
+    finally:
+        _UNPACKING.release()
     return _refused(push, problem) if problem else None
+
+
+def without_shallow(body: bytes) -> bytes:
+    """The same push without what it says of where its clone ends: git looks those ids up on every branch, and the pack
+    was looked through without them."""
+    said, end = lines(body)
+    return b"".join(packet(line) for line in said if not _SHALLOW.fullmatch(line)) + b"0000" + body[end:]
 
 
 def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
@@ -73,8 +88,11 @@ def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
                 sent.give(base, *objects.typed(base))
     if not sent.is_whole:
         return "it has deltas of nothing"
-    if history.without((sent.named | {bytes.fromhex(push.new)}) - sent.brought):
+    named = sent.named | {bytes.fromhex(push.new)}
+    if history.without(named - sent.brought):
         return "it names what is neither in it nor was ever on this branch"
+    if sent.brought - named:
+        return "it brings what nothing of it names, which would be kept for ever"
     return ""
 
 

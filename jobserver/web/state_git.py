@@ -13,7 +13,8 @@ import contextlib
 import io
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -22,14 +23,14 @@ from bottle import HTTPResponse, request
 from jobserver.domain import names
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
-from jobserver.errors import Error, forbidden, unauthenticated
+from jobserver.errors import Error, forbidden, unauthenticated, unavailable
 from jobserver.index.follow import Index
 from jobserver.store.git import program
 from jobserver.store.history import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
-from jobserver.web.pushes import MAX_PUSH, refusal
+from jobserver.web.pushes import MAX_PUSH, refusal, without_shallow
 from jobserver.web.wants import Fetch, packet, plain
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
@@ -37,6 +38,7 @@ _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as
 _CHUNK = 64 * 1024
 _MAX_PUSH = 64 * 1024 * 1024
 _PROCESSES = 32
+_EACH = 4  # of one backend, which has one runner
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -54,6 +56,8 @@ class StateGit:
         self._repo, self._index, self._callers = repo, index, callers
         self._environment = {key: environment[key] for key in _PASSED_ON if key in environment}
         self._slots = threading.BoundedSemaphore(_PROCESSES)
+        self._guard = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.BoundedSemaphore] = {}
         self._capabilities = b""
 
     def call(self, rest: str) -> HTTPResponse:
@@ -92,9 +96,10 @@ class StateGit:
         if method == "POST" and rest in (_UPLOAD, _RECEIVE):
             if rest == _RECEIVE and not access.may_push:
                 raise forbidden(f"{access.actor.name} may read, and not push")
-            if access.ref:
+            if not access.ref:
+                return self._run(access, rest, rest)
+            with self._turn(access.actor, "asking"):
                 return self._fetch(access) if rest == _UPLOAD else self._push(access)
-            return self._run(access, rest, rest)
         if rest == "info/refs":
             return _text("git's dumb protocol is not spoken here: use git 1.6.6 or later", 403)
         return _text("there is nothing at this URL", 404)
@@ -132,7 +137,9 @@ class StateGit:
 
     def _push(self, access: Access) -> HTTPResponse:
         """A backend's deltas may be of what its own branch has had: git itself takes them from anywhere."""
-        refused = refusal(self._repo, access.ref, _body())
+        body = _body()
+        refused = refusal(self._repo, access.ref, body)
+        _give(without_shallow(body))
         if refused is not None:
             return HTTPResponse(refused, 200, {"Content-Type": "application/x-git-receive-pack-result"})
         return self._run(access, _RECEIVE, _RECEIVE)
@@ -143,7 +150,8 @@ class StateGit:
         command = [program(), "upload-pack", "--stateless-rpc", "--advertise-refs", str(self._repo.path)]
         said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
         words = said.partition(b"\0")[2].partition(b"\n")[0].split(b" ")
-        return b" ".join(word for word in words if not word.startswith(b"symref="))
+        # `deepen-not` names refs, which would tell of those that are hidden.
+        return b" ".join(word for word in words if not word.startswith((b"symref=", b"deepen-not")))
 
     def _git_environment(self, access: Access, service: str) -> dict[str, str]:
         config = {
@@ -192,9 +200,12 @@ class StateGit:
             environment["HTTP_CONTENT_ENCODING"] = encoding
         if (length := environ.get("CONTENT_LENGTH", "")).isdecimal():
             environment["CONTENT_LENGTH"] = length
-        if not self._slots.acquire(timeout=10):
-            return _text("too many git requests at once: try again", 503, {"Retry-After": "2"})
-        try:
+        with ExitStack() as held:
+            if access.ref:
+                held.enter_context(self._turn(access.actor, "answered"))
+            if not self._slots.acquire(timeout=10):
+                raise unavailable("too many git requests at once: try again")
+            held.callback(self._slots.release)
             process = subprocess.Popen(
                 [program(), "http-backend"],
                 env=environment,
@@ -203,10 +214,20 @@ class StateGit:
                 stderr=subprocess.DEVNULL,
                 cwd=self._repo.path,
             )
-        except OSError:
-            self._slots.release()
-            raise
-        return self._answer(_Exchange(process, self._slots), environ)
+            exchange = _Exchange(process, held.pop_all().close)
+        return self._answer(exchange, environ)
+
+    @contextlib.contextmanager
+    def _turn(self, actor: Actor, what: str) -> Iterator[None]:
+        """One of the few that each backend has at a time, so that none takes what there is for all."""
+        with self._guard:
+            turns = self._turns.setdefault((actor.name, what), threading.BoundedSemaphore(_EACH))
+        if not turns.acquire(timeout=1):
+            raise unavailable(f"{actor.name} has {_EACH} git requests under way: try again")
+        try:
+            yield
+        finally:
+            turns.release()
 
     def _answer(self, exchange: "_Exchange", environ: dict[str, Any]) -> HTTPResponse:
         try:
@@ -224,8 +245,8 @@ class StateGit:
 class _Exchange:
     """One run of http-backend: the request flows in from a thread, the answer out as it comes (CGI, RFC 3875)."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", slots: threading.BoundedSemaphore) -> None:
-        self._process, self._slots = process, slots
+    def __init__(self, process: "subprocess.Popen[bytes]", ended: Callable[[], None]) -> None:
+        self._process, self._ended = process, ended
         self._closed = False
         assert process.stdin is not None
         assert process.stdout is not None
@@ -292,7 +313,7 @@ class _Exchange:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._slots.release()
+        self._ended()
 
 
 def _body() -> bytes:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 import struct
 import subprocess
 import zlib
@@ -72,7 +73,7 @@ def committed(clone: Clone, mode: str, sha: str, path: str) -> str:
     """A commit with this entry at ``path``, whatever it is of; the clone need not have it."""
     parts = path.split("/")
     for at in range(len(parts) - 1, -1, -1):
-        kind = {"40000": "tree", "100644": "blob"}[mode]
+        kind = {"40000": "tree", "100644": "blob", "160000": "commit"}[mode]
         place = "HEAD:" + "/".join(parts[:at])
         stood = run(clone.folder, "ls-tree", place).stdout.splitlines()
         kept = [line for line in stood if line.split("\t")[1] != parts[at]]
@@ -219,6 +220,59 @@ def test_one_branch_a_push_and_no_certificates(site: Site, tpp: Clone) -> None:
     assert site.git("count-objects", "-v") == before
     large = raw(site, line(f"{move}\0report-status") + b"0000" + pack([(3, bytes(9_000_000))]) + bytes(8_400_000))
     assert b"at most 8388608 are allowed" in large.content
+
+
+def test_where_a_clone_ends_git_is_not_told(site: Site, tpp: Clone) -> None:
+    """git looked the id up among the tips of every branch, and ended where it was the tree of one."""
+    tip = tpp.git("rev-parse", "HEAD")
+    answers = set()
+    for sha in (site.git("rev-parse", "backends/emis^{tree}"), site.git("rev-parse", "main^{tree}"), "1" * 40, tip):
+        move = line(f"shallow {sha}") + line(f"{tip} {tip} refs/heads/backends/tpp\0report-status")
+        answers.add(raw(site, move + b"0000" + pack([])).content)
+    assert len(answers) == 1
+    assert b"ng refs/heads/backends/tpp" in answers.pop()
+
+
+def test_what_nothing_names_is_not_stored(site: Site, tpp: Clone) -> None:
+    folder = active(site, site.ask("generate"))
+    tpp.git("pull", "-q")
+    before = tpp.git("rev-parse", "HEAD")
+    name = f"u{folder[-6:]}"
+    sha = tpp.commit(**{f"{folder}/jobs/{name}.yaml": document(name)})
+    objects: list[tuple[int, bytes]] = [(3, b"junk" * 1000)]
+    for one in tpp.git("rev-list", "--objects", sha, f"^{before}").split("\n"):
+        kind = tpp.git("cat-file", "-t", one.split(" ")[0])
+        data = subprocess.run(["git", "-C", tpp.folder, "cat-file", kind, one.split(" ")[0]], capture_output=True)
+        objects.append(({"commit": 1, "tree": 2, "blob": 3}[kind], data.stdout))
+    assert "it brings what nothing of it names" in post(site, before, sha, pack(objects))
+    assert f"{sha[:10]} is recorded" in post(site, before, sha, pack(objects[1:]))
+
+
+def test_each_backend_has_few_turns(site: Site, tpp: Clone) -> None:
+    """One with hundreds of requests under way leaves the others theirs."""
+    tip = tpp.git("rev-parse", "HEAD")
+    slow = raw_head(site, "tpp")
+    held = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(8)]
+    try:
+        for one in held:
+            one.sendall(slow + b"Content-Length: 100000\r\n\r\n" + b"0000")
+        url = f"http://x:{site.tokens['emis']}@127.0.0.1:{site.port}/state.git"
+        assert run(tpp.folder, "ls-remote", url).returncode == 0
+        begun = [fetch_by_hand(site, line(f"want {tip}\n") + b"0000" + line("done\n")) for _ in range(2)]
+        assert {answer.status_code for answer in begun} <= {200, 503}
+    finally:
+        for one in held:
+            one.close()
+    answer = fetch_by_hand(site, line(f"want {tip}\n") + b"0000" + line("done\n"))
+    assert answer.status_code == 200
+
+
+def raw_head(site: Site, who: str) -> bytes:
+    token = base64.b64encode(f"x:{site.tokens[who]}".encode()).decode()
+    return (
+        f"POST /state.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {token}\r\n"
+        "Content-Type: application/x-git-receive-pack-request\r\n"
+    ).encode()
 
 
 def test_a_push_that_moves_nothing_leaves_no_receipt(site: Site, tpp: Clone) -> None:

@@ -56,12 +56,21 @@ def test_a_refusal_is_printed() -> None:
     }
 
 
-@pytest.mark.parametrize("question", [b"", b"{", b"[]", {}, {**ASKED, "actor": "x"}, {**ASKED, "updates": [["x"]]}])
+@pytest.mark.parametrize("question", [b"", b"{", b"[]", {}, {**ASKED, "actor": "x"}])
 def test_what_can_not_be_judged_is_refused(question: Any, caplog: pytest.LogCaptureFixture) -> None:
     answer = ask(Receiver(), question)
     assert (answer["ok"], len(answer["lines"])) == (False, 1)
     assert "a bug in the server" in answer["lines"][0]
     assert "a push could not be judged" in caplog.text
+
+
+def test_a_name_with_a_line_break_is_refused_in_words() -> None:
+    """It was a traceback in the log."""
+    for updates in ([["x"]], [*ASKED["updates"], ["refs/heads/x"]]):
+        assert ask(Receiver(), {**ASKED, "updates": updates}) == {
+            "ok": False,
+            "lines": ["jobserver: refused: the name of a ref has a line break in it"],
+        }
 
 
 @pytest.fixture

@@ -81,11 +81,11 @@ def test_what_commits_and_folders_name() -> None:
     one, two, three, four = (bytes([at]) * 20 for at in range(1, 5))
     tree = b"100644 a\0" + one + b"40000 b\0" + two + b"160000 submodule\0" + three
     commit = b"tree %s\nparent %s\nauthor x\n\ntree %s\n" % (one.hex().encode(), two.hex().upper().encode(), b"9" * 40)
-    assert Sent(pack(entry(TREE, tree))).named == {one, two}
+    assert Sent(pack(entry(TREE, tree))).named == {one, two, three}
     assert Sent(pack(entry(COMMIT, commit))).named == {one, two}
     thin = Sent(pack(entry(REF_DELTA, splice_delta(len(tree), 0, 0, b"40000 c\0" + four), object_id(TREE, tree))))
     thin.give(object_id(TREE, tree), b"tree", tree)
-    assert thin.named == {one, two, four}
+    assert thin.named == {one, two, three, four}
 
 
 def test_objects_of_any_size() -> None:
@@ -140,7 +140,9 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
         (pack(entry(BLOB, bytes(9_000_000), size=1)), "another size than it says"),
         (pack(head(BLOB, 1) + b"no zlib stream"), "can't be unpacked"),
         (pack(b"\xff" * 30), "cut off, or too large"),
-        (pack(entry(BLOB, b"", size=sent.MAX_UNPACKED + 1)), "more than 268435456 bytes"),
+        (pack(entry(BLOB, b"", size=sent.MAX_OBJECT + 1)), "an object of 8388609 bytes; at most 8388608"),
+        (pack(entry(TREE, bytes(sent.MAX_TREE + 1))), "a tree of 4194305 bytes; at most 4194304 are allowed"),
+        (pack(entry(COMMIT, bytes(sent.MAX_COMMIT + 1))), "a commit of 65537 bytes; at most 65536 are allowed"),
         (pack(count=sent.MAX_OBJECTS + 1), "100001 objects; at most 100000"),
         (pack(entry(4, b"tag")), "an object of kind 4"),
         (pack(entry(TREE, b"no tree")), "a folder that can't be read"),
@@ -173,10 +175,26 @@ def test_deltas_that_fit_nothing(delta: bytes) -> None:
         assert caught.value.code is Code.INVALID
 
 
-def test_deltas_that_unpack_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sent, "MAX_UNPACKED", 4000)
-    with pytest.raises(Error, match="more than 4000 bytes: push fewer commits at a time"):
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [
+        ("MAX_UNPACKED", 4000, "its objects are more than 4000 bytes: push fewer commits at a time"),
+        ("MAX_DELTAS", 20, "its deltas are more than 20 bytes: push fewer commits at a time"),
+        ("MAX_OBJECT", 952, "an object of 954 bytes; at most 952 are allowed"),
+    ],
+)
+def test_deltas_that_make_too_much(monkeypatch: pytest.MonkeyPatch, limit: str, value: int, reason: str) -> None:
+    """Each few bytes of one are an instruction, or a whole object."""
+    monkeypatch.setattr(sent, limit, value)
+    with pytest.raises(Error, match=reason):
         Sent(pack(entry(BLOB, BASE), *[entry(REF_DELTA, DELTA, ID)] * 4))
+
+
+def test_folders_that_name_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sent, "MAX_NAMED", 2)
+    tree = b"".join(b"100644 %d\0" % at + bytes([at]) * 20 for at in range(3))
+    with pytest.raises(Error, match="its folders name more than 2 things"):
+        Sent(pack(entry(TREE, tree)))
 
 
 def test_a_delta_of_nothing() -> None:
