@@ -62,7 +62,7 @@ def project(state: State, command: ProjectCommand, actor: Actor, now: datetime) 
             said = f"took the invitation of {username} to {name} back"
             if username == who:
                 event, said = "invitation-declined", f"declined the invitation to {name}"
-        case c.AcceptInvitation():
+        case _:
             roles = _invited(before, who).roles
             accepted = invitations.accepted(before, who)
             assert accepted is not None

@@ -106,10 +106,7 @@ def path_fault(path: str) -> str:
         return "has an empty part, . or .."
     if any(_DEVICES.fullmatch(part) or part.endswith((".", " ")) or part.startswith(" ") for part in parts):
         return "has a name that Windows can't keep"
-    try:
-        sizes = [len(part.encode()) for part in parts]
-    except UnicodeEncodeError:
-        return "is not Unicode text"
+    sizes = [len(part.encode()) for part in parts]  # what can be printed can be encoded
     if max(sizes) > _MAX_PART or sum(sizes) + len(parts) > _MAX_PATH or len(parts) > _MAX_DEPTH:
         return f"is longer than {_MAX_PATH} bytes ({_MAX_PART} for a name), or deeper than {_MAX_DEPTH} folders"
     return ""

@@ -41,9 +41,14 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+MEASURED = Path(__file__).parents[1] / "measured"  # what Python imports at its start under `make coverage`
+
+
 def bare(**more: str) -> dict[str, str]:
     """The environment of a process that finds nothing of ours in it; it is still measured by `make coverage`."""
     measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
+    if measured:
+        measured["PYTHONPATH"] = str(MEASURED)
     return {"PATH": os.environ["PATH"], **measured, **more}
 
 

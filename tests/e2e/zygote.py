@@ -28,7 +28,7 @@ def command(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> "sub
     """`python -m jobserver` with ``arguments``, to its end."""
     started = [sys.executable, "-m", "jobserver", *arguments]
     if any(name.startswith("COVERAGE_") for name in os.environ):
-        environment = {**env, "PYTHONPATH": str(_ROOT)}
+        environment = {**env, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests' / 'measured'}"}
         return subprocess.run(started, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code = _zygote().run({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}, out, err)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store import history
+from jobserver.store import history, trees
 from jobserver.store.history import History, commits_in
 from tests.e2e.harness import git
 from tests.integration.store.test_reading import Repository
@@ -61,6 +61,26 @@ def test_which_commits_are_of_a_branch(repository: Repository, two: tuple[str, s
 def test_a_history_that_can_not_be_read(repository: Repository) -> None:
     with pytest.raises(Error, match="git can't read the branch's history"):
         commits_in(repository.path, "1" * 40, ["2" * 40])
+
+
+def test_a_submodule_is_nothing_that_a_branch_has(repository: Repository) -> None:
+    """Its id is of no object here, or of one that is not the branch's."""
+    other = repository.commit({"of": b"another branch"})
+    tree = trees.encode(trees.Entry(b"160000", b"x", bytes.fromhex(other)))
+    top = repository.write("tree", tree)
+    tip = git(repository.path, "commit-tree", top, "-m", "x")
+    after = git(repository.path, "commit-tree", git(repository.path, "write-tree"), "-p", tip, "-m", "x")
+    for at in (tip, after):
+        strange = History(repository.path, at).without({bytes.fromhex(other), bytes.fromhex(top)})
+        assert strange == {bytes.fromhex(other)}
+
+
+def test_nobody_looks_for_ever(
+    repository: Repository, two: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_READ_SECONDS", -1)
+    with pytest.raises(Error, match="can't be looked through within -1 s"):
+        commits_in(repository.path, two[1], ["1" * 40])
 
 
 def test_few_read_whole_histories_at_once(

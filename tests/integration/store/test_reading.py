@@ -321,6 +321,18 @@ def test_a_reader_looks_again_where_packs_are_replaced(repository: Repository) -
         repository.objects.raw(bytes(20))
 
 
+def test_folders_that_name_each_other_very_often_are_not_looked_through(repository: Repository) -> None:
+    """They cost nothing to send, and stand for more than anybody can look through."""
+    sha = bytes.fromhex(repository.write("tree", b""))
+    for _ in range(8):
+        entries = [trees.Entry(trees.FOLDER, b"n%02d" % at, sha) for at in range(50)]
+        sha = bytes.fromhex(repository.write("tree", b"".join(map(trees.encode, entries))))
+    with pytest.raises(Error, match="one commit changes more than 1000 folders"):
+        list(diff(repository.objects, None, sha, 1000))
+    with pytest.raises(Error, match="one commit changes more than 60000 folders"):
+        incoming(repository.objects, "main", None, sha)
+
+
 # A push that is not taken yet
 
 

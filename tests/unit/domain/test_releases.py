@@ -69,6 +69,10 @@ def test_paths_that_only_look_like_it(path: str) -> None:
     assert not path_fault(path)
 
 
+def test_a_path_that_is_no_text() -> None:
+    assert path_fault("a\udcff.csv") == "has characters that can't be printed, or none at all"
+
+
 def test_clashes() -> None:
     assert not clashes(["a", "b/a", "b/c", "B2"])
     assert clashes(["Straße", "STRASSE"])

@@ -1,10 +1,12 @@
 import errno
 import os
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.disk import plainly
+from jobserver.store.disk import application_of, plainly
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,20 @@ def test_what_a_disk_refuses_is_said_plainly(number: int, filename: str | None, 
 def test_nothing_to_say() -> None:
     with plainly():
         pass
+
+
+def test_whose_database_a_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    assert application_of(file) is None
+    file.write_bytes(bytes(100))
+    assert application_of(file) is None
+    file.write_bytes(b"a letter to somebody")
+    with pytest.raises(Error, match="expected a database of SQLite"):
+        application_of(file)
+    with pytest.raises(Error, match="can't be read: Is a directory"):
+        application_of(tmp_path)
+    file.unlink()
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA application_id=1234")
+    connection.close()
+    assert application_of(file) == 1234
