@@ -16,6 +16,8 @@ test: $(VENV)/.installed
 	$(PY) -m pytest -n 2 $(ARGS)
 
 # The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
+# Processes with another working directory would leave their data there.
+coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
 coverage: $(VENV)/.installed
 	$(PY) -m coverage erase
 	PYTHONPATH=$(CURDIR)/tests/measured $(PY) -m coverage run -m pytest -n 2 $(ARGS)
