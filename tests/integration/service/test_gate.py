@@ -279,3 +279,17 @@ def test_a_backend_that_can_be_none_is_no_path(site: Site, slug: str) -> None:
         site.do(ALICE, c.RequestJobs("trends", slug, ("generate",), "0" * 40, PIPELINE))
     assert refused.value.code in (Code.NOT_FOUND, Code.INVALID)
     assert site.git("for-each-ref") == before
+
+
+def test_a_report_of_very_many_requests_is_one_commit(site: Site) -> None:
+    """So many edits of one folder are made by writing it anew, not one after the other; and what is empty goes."""
+    identifiers = [site.ask("generate") for _ in range(20)]
+    count = len(site.git("rev-list", "backends/tpp").split())
+    site.report(*((one, job(f"j{at}", "running", 1)) for at, one in enumerate(identifiers)))
+    assert len(site.git("rev-list", "backends/tpp").split()) == count + 1
+    assert all(
+        any(one in path and f"/jobs/j{at}.yaml" in path for path in site.files()) for at, one in enumerate(identifiers)
+    )
+    site.report(*((one, job(f"j{at}", "succeeded", 2)) for at, one in enumerate(identifiers)))
+    assert [path for path in site.files() if path.startswith("active/")] == []
+    assert site.git("fsck", "--full", "--strict") == ""

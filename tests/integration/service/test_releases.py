@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.audit.kept import _recorded
 from jobserver.audit.log import Wanted, log
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
@@ -20,6 +21,7 @@ from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
 from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
+from jobserver.store import releases
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Snapshot
@@ -318,6 +320,58 @@ def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
     found = "\n".join(place.problems())
     assert "whose files are gone" in found
     assert f"no commit records the release trends/tpp/{'b' * 32}" in found
+
+
+def test_what_somebody_spoilt_is_left_out_or_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.take()
+    store = ReleaseStore(place.root)
+    (kept,) = store.of_workspace("trends", ["tpp", "emis"])
+    path = next(iter(kept.files)).path
+    file = place.root / "trends" / "tpp" / ID / "files" / path
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Error, match="is no file") as caught:
+        store.open(kept, path)
+    assert caught.value.code is Code.UNAVAILABLE
+    (place.root / "trends" / "tpp" / ID / "release.json").write_bytes(b"{}")
+    assert store.of_workspace("trends", ["tpp"]) == []
+
+
+def test_beside_what_is_none_and_what_another_took(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file among the folders of uploads, and a folder that somebody took for abandoned before it was locked."""
+    (place.root / ".incoming" / "a-file").write_bytes(b"")
+    real, taken = releases._Lock.holds, [False]
+    monkeypatch.setattr(releases._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
+    assert place.take()[1]
+    assert taken == []
+    assert list(ReleaseStore(place.root).leftovers()) == []
+
+
+def test_a_disk_that_does_not_name_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if target == place.root / "trends" / "tpp" / ID:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(Error) as caught:
+        place.take()
+    assert caught.value.code is Code.UNAVAILABLE
+    monkeypatch.undo()
+    place.process().settle()
+    assert place.stored() == WHOLE
+    assert (place.recorded(), place.problems()) == (1, [])
+
+
+def test_a_message_that_speaks_of_a_release_records_none(place: Place) -> None:
+    tip = place.git("rev-parse", "backends/tpp").strip()
+    tree = place.git("rev-parse", "backends/tpp^{tree}").strip()
+    message = f"Of something else\n\nEvent: {EVENT}\nand no trailer"
+    sha = place.git("-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", tree, "-p", tip, "-m", message).strip()
+    place.take()
+    assert [one for one, _ in _recorded(place.path, sha)] == []
 
 
 def release(**more: object) -> Release:

@@ -13,6 +13,7 @@ import pytest
 from jobserver.audit.verify import verify
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
+from jobserver.store import founding
 from jobserver.store import rotate as rotation
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
@@ -281,3 +282,11 @@ def test_what_a_host_says_of_a_failure(tmp_path: Path) -> None:
     remote = Remote(tmp_path / "here", str(tmp_path / "nothing"))
     with pytest.raises(Error, match="does not appear to be a git repository"):
         remote.tips()
+
+
+def test_a_bare_repository_that_does_not_say_so_is_no_working_copy(site: Site, tmp_path: Path) -> None:
+    assert not founding._is_of_working_copy(site.path)
+    site.git("config", "--unset", "core.bare")
+    assert not founding._is_of_working_copy(site.path)
+    subprocess.run(["git", "init", "-q", tmp_path / "copy"], check=True)
+    assert founding._is_of_working_copy(tmp_path / "copy" / ".git")
