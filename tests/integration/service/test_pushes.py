@@ -1,14 +1,18 @@
 """The socket that git's hook asks over, and what is said on it."""
 
+import io
 import json
 import os
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobserver.cli import hook
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import conflict
 from jobserver.service import pushes
@@ -142,3 +146,61 @@ def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
 def test_a_socket_that_can_not_be_made_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         PushSocket(tmp_path / "none", Receiver(), LOCAL)  # type: ignore[arg-type]
+
+
+# What git runs
+
+
+def hook_says(monkeypatch: pytest.MonkeyPatch, folder: Path, said: bytes) -> int:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(said)))
+    monkeypatch.setenv("JOBSERVER_ACTOR", "backend/tpp")
+    monkeypatch.setenv("GIT_QUARANTINE_PATH", "objects/incoming")
+    return hook.main()
+
+
+def test_the_hook_asks_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of a ref whose name has what Python takes for the end of a line, and bytes that are no text."""
+    receiver = Receiver()
+    server = PushSocket(tmp_path, receiver, LOCAL)  # type: ignore[arg-type]
+    try:
+        name = "refs/heads/a\u2028b\x85"
+        old, new = b"0" * 40, b"1" * 40
+        said = (
+            b" ".join((old, new, name.encode() + b"\xff")) + b"\n" + b" ".join((old, new, b"refs/heads/main")) + b"\n"
+        )
+        assert hook_says(monkeypatch, tmp_path, said) == 0
+        assert capsys.readouterr().err == "recorded\n"
+        (pushed,) = receiver.asked
+        assert [update.ref for update in pushed.updates] == [name + "\udcff", "refs/heads/main"]
+        assert pushed.quarantine == tmp_path / "objects" / "incoming"
+        receiver.error = conflict("the branch has moved")
+        assert hook_says(monkeypatch, tmp_path, said) == 1
+        assert "fetch first" in capsys.readouterr().err
+    finally:
+        server.close()
+
+
+def test_the_hook_where_no_server_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "jobserver-1.sock"))
+    listening.listen()
+    said = b"%s %s refs/heads/main\n" % (b"0" * 40, b"1" * 40)
+    thread = threading.Thread(target=lambda: listening.accept()[0].close())
+    thread.start()
+    assert hook_says(monkeypatch, tmp_path, said) == 1
+    thread.join()
+    listening.close()
+    assert "the server stopped while it judged this push: push again" in capsys.readouterr().err
+    for name in (
+        "STATE_REPO",
+        "SECRET_KEY",
+        "BASE_URL",
+    ):  # nobody listens there: a process of its own, without settings
+        monkeypatch.delenv(name, raising=False)
+    assert hook_says(monkeypatch, tmp_path, said) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("jobserver: ")
