@@ -66,11 +66,11 @@ CREATE TABLE faults (
     message TEXT NOT NULL
 );
 """
-# Made after a rebuild has loaded its rows: one sort instead of a search per row.
 _ADD_ACTION = """BEGIN
     INSERT INTO actions SELECT new.branch, new.workspace, new.action WHERE new.workspace IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.action);
 END;"""
+# Made after a rebuild has loaded its rows: one sort instead of a search per row.
 INDEXES = f"""
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;

@@ -187,7 +187,7 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
     try:
         found = incoming(objects, state.branch, state.root, commit.tree)
     except (Error, KeyError, ValueError) as error:
-        return [*faults, Fault(_unreadable(error))]
+        return [*faults, Fault(error.message if isinstance(error, Error) else "its files can't be read")]
     faults += found.faults
     faults += [Fault("is the server's to write", path) for path in found.others if path == "allowed_signers"]
     if actor.kind is ActorKind.BACKEND:
@@ -198,10 +198,6 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
         except Error as error:
             faults += error.faults or [Fault(error.message, error.where)]
     return faults
-
-
-def _unreadable(error: Exception) -> str:
-    return error.message if isinstance(error, Error) else "its files can't be read"
 
 
 def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:

@@ -115,4 +115,4 @@ def _refused(push: _Push, reason: str) -> bytes:
     if b"side-band-64k" not in push.capabilities:
         return report
     told = packet(b"\x02" + f"jobserver: refused: {reason}\n".encode())
-    return told + b"".join(packet(b"\x01" + report[at : at + 60_000]) for at in range(0, len(report), 60_000)) + b"0000"
+    return told + (packet(b"\x01" + report) if report else b"") + b"0000"

@@ -139,9 +139,9 @@ class StateGit:
         """A backend's deltas may be of what its own branch has had: git itself takes them from anywhere."""
         body = _body()
         refused = refusal(self._repo, access.ref, body)
-        _give(without_shallow(body))
         if refused is not None:
             return HTTPResponse(refused, 200, {"Content-Type": "application/x-git-receive-pack-result"})
+        _give(without_shallow(body))
         return self._run(access, _RECEIVE, _RECEIVE)
 
     def _ask_capabilities(self, access: Access) -> bytes:
@@ -317,14 +317,12 @@ class _Exchange:
 
 
 def _body() -> bytes:
-    """The request's body, unpacked. git will be given the very bytes that were looked at."""
-    body = plain(http.read_body(), http.header("Content-Encoding") or "")
-    _give(body)
-    return body
+    """The request's body, unpacked."""
+    return plain(http.read_body(), http.header("Content-Encoding") or "")
 
 
 def _give(body: bytes) -> None:
-    """Has git read this."""
+    """Has git read this, and not the body as it came: nothing reaches it that was not looked at."""
     request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
         request.environ.pop(read, None)
