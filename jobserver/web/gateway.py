@@ -10,14 +10,14 @@ import io
 import logging
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
+from jobserver.web.incoming import BODY_SECONDS, Incoming, wait
 from jobserver.web.stream import CAN_STREAM, STREAM, UNREADABLE, Stream
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SMALL = 64 * 1024  # bytes of a body that is read before a thread is asked for
 _KEPT = 16  # threads, whatever happens
-_BODY_SECONDS = 30.0  # between two parts of a body
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
 _BASE: dict[str, Any] = {
     "GATEWAY_INTERFACE": "CGI/1.1",
@@ -68,12 +67,13 @@ class Gateway:
         environ = environ_of(scope)
         length = environ.get("CONTENT_LENGTH", "")
         if "HTTP_TRANSFER_ENCODING" in environ or (length.isdecimal() and int(length) > _SMALL):
-            environ["wsgi.input"] = io.BufferedReader(_Incoming(loop, protocol), _SMALL)
+            size = None if "HTTP_TRANSFER_ENCODING" in environ else int(length)
+            environ["wsgi.input"] = io.BufferedReader(Incoming(loop, protocol, size), _SMALL)
         else:
             data = b""
             if length not in ("", "0"):
                 try:
-                    data = await asyncio.wait_for(_whole(protocol), _BODY_SECONDS)
+                    data = await asyncio.wait_for(_whole(protocol), BODY_SECONDS)
                 except TimeoutError:
                     protocol.response_str(408, [("connection", "close")], "the body did not come\n")
                     return None
@@ -120,7 +120,7 @@ class Gateway:
         try:
             transport = protocol.response_stream(status, headers)
             for part in body:
-                _wait(loop, transport.send_bytes(part))
+                wait(loop, transport.send_bytes(part))
         finally:
             if (close := getattr(body, "close", None)) is not None:
                 close()
@@ -191,28 +191,6 @@ class _Errors(io.TextIOBase):
         return len(text)
 
 
-class _Incoming(io.RawIOBase):
-    """A large body, or one of unknown size, as it comes: read in a thread, pulled from the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol) -> None:
-        self._loop, self._parts = loop, aiter(protocol)
-        self._left = b""
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._left and not self._ended:
-            try:
-                self._left = bytes(_wait(self._loop, anext(self._parts), _BODY_SECONDS))
-            except (StopAsyncIteration, TimeoutError, ProtocolClosed):
-                self._ended = True  # too early or not: whoever reads knows how much there has to be
-        size = min(len(buffer), len(self._left))
-        buffer[:size], self._left = self._left[:size], self._left[size:]
-        return size
-
-
 class _Threads:
     """Up to ``most`` threads, made when they are needed. Those that a rush left idle end after ``idle_seconds``, the
     others with the process, whatever they do then."""
@@ -258,18 +236,3 @@ async def _whole(protocol: HTTPProtocol) -> bytes:
 def _set(future: "asyncio.Future[T]", value: T) -> None:
     if not future.done():
         future.set_result(value)
-
-
-def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T], seconds: float | None = None) -> T:
-    """In a thread: what the event loop waits for."""
-
-    async def waited() -> T:
-        return await awaitable
-
-    coroutine: Coroutine[Any, Any, T] = waited()
-    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        future.cancel()
-        raise

@@ -11,6 +11,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Code, Error, invalid, unavailable
+from jobserver.web.stream import BrokenBody
 
 MAX_BODY = 10 * 1024 * 1024
 MAX_WAIT = 50
@@ -63,7 +64,7 @@ def _fields(error: Error) -> dict[str, list[str]]:
 
 
 def read_body() -> bytes:
-    """The request's body. Raises `TooLarge` over 10 MiB, however it is sent."""
+    """The request's body. Raises `TooLarge` over 10 MiB, however it is sent, and `Error` (invalid) for half of one."""
     if request.content_length > MAX_BODY:
         raise TooLarge
     stream = request.environ["wsgi.input"]
@@ -71,13 +72,16 @@ def read_body() -> bytes:
     if length < 0 and not request.environ.get("wsgi.input_terminated") and not request.chunked:
         return b""
     parts, size = [], 0
-    while part := stream.read(min(65536, length - size) if length >= 0 else 65536):
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BODY:
-            raise TooLarge
-        if 0 <= length <= size:
-            break
+    try:
+        while part := stream.read(min(65536, length - size) if length >= 0 else 65536):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY:
+                raise TooLarge
+            if 0 <= length <= size:
+                break
+    except BrokenBody as error:
+        raise invalid(str(error)) from None
     if size < length:
         raise invalid(f"the body ended after {size} of {length} bytes")
     return b"".join(parts)

@@ -23,7 +23,7 @@ from bottle import HTTPResponse, request
 from jobserver.domain import names
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
-from jobserver.errors import Error, forbidden, unauthenticated, unavailable
+from jobserver.errors import Error, forbidden, invalid, unauthenticated, unavailable
 from jobserver.index.follow import Index
 from jobserver.store.git import program
 from jobserver.store.history import commits_in
@@ -31,6 +31,7 @@ from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
 from jobserver.web.pushes import MAX_PUSH, refusal, without_shallow
+from jobserver.web.stream import BrokenBody
 from jobserver.web.wants import Fetch, packet, plain
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
@@ -253,6 +254,7 @@ class _Exchange:
         self._stdin: IO[bytes] = process.stdin
         self._stdout: IO[bytes] = process.stdout
         self._feeder: threading.Thread | None = None
+        self._broken = ""
 
     def feed(self, stream: Any, length: int, chunked: bool) -> None:
         if 0 <= length <= _CHUNK:
@@ -275,6 +277,9 @@ class _Exchange:
                     left -= len(part)
             if left:  # the client went away: git must not take half a push for a whole one
                 self._process.kill()
+        except BrokenBody as error:
+            self._broken = str(error)
+            self._process.kill()
         except OSError:
             pass  # git has heard enough
         finally:
@@ -282,6 +287,7 @@ class _Exchange:
                 self._stdin.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
+        """Raises `Error` (invalid) where what git was to read broke off."""
         status, headers = 200, {}
         while (line := self._stdout.readline().strip()) != b"":
             key, _, value = line.decode("latin-1").partition(":")
@@ -289,6 +295,8 @@ class _Exchange:
                 status = int(value.split()[0])
             else:
                 headers[key] = value.strip()
+        if not headers and self._broken:
+            raise invalid(self._broken)
         if not headers and self._process.poll() not in (None, 0):
             status = 500
         return status, headers

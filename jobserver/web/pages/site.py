@@ -37,6 +37,7 @@ from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.standing import standings
+from jobserver.web.stream import BrokenBody
 
 _log = logging.getLogger(__name__)
 _STATUS = {
@@ -171,6 +172,8 @@ class Site:
             return self.error(look, invalid(f"this form can't be read: {error.body}"), error.status_code)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
+        except BrokenBody as error:
+            return self.error(look, invalid(str(error)))
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
             _log.exception("%s %s", request.method, request.path)
             return self.error(look, Error(Code.UNAVAILABLE, "a bug in the server; it has been logged"), 500)

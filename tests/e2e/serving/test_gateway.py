@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from urllib.parse import urlencode
 
 import pytest
 
@@ -95,6 +96,24 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_changes_nothing(
     assert tpp.get(f"/api/v2/job-requests/{identifier}/").json()["jobs"] == []
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_half_a_form_is_none(site: Site, stack: ExitStack, is_whole: bool) -> None:
+    """Found: a form over 64 KiB whose sender went in the middle was taken as what had come of it."""
+    browser = stack.enter_context(Browser(site, "alice"))
+    label = f"half {is_whole}"
+    form = urlencode({"form": Browser.token(browser.get("/settings/")), "what": "new-token", "label": label}).encode()
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    length = len(form) + 100_000
+    lines = f"Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}"
+    made = connect(stack, site, f"POST /settings/ HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n".encode() + form)
+    made.sendall(b"&more=" + b"x" * (99_994 if is_whole else 50_000))
+    if is_whole:
+        assert answer(made)[0] == 200
+    made.close()
+    until(lambda: re.search(f'endpoint="/settings/",method="POST",status="{200 if is_whole else 400}"', measured(site)))
+    assert (label in browser.get("/settings/").text) == is_whole
+
+
 def test_slow_bodies_hold_no_thread(site: Site, tpp: Client, stack: ExitStack) -> None:
     """More of them than there are threads: each is a few bytes that wait for the rest."""
     for _ in range(700):
@@ -151,8 +170,12 @@ def test_a_thousand_open_pages_are_told_and_leave(site: Site, stack: ExitStack) 
     until(lambda: open_pages(site) < 10)
 
 
-def open_pages(site: Site) -> float:
+def measured(site: Site) -> str:
     with site.client(None) as client:
-        found = re.search(r"^jobserver_open_pages (\S+)", client.get("/metrics").text, re.MULTILINE)
+        return client.get("/metrics").text
+
+
+def open_pages(site: Site) -> float:
+    found = re.search(r"^jobserver_open_pages (\S+)", measured(site), re.MULTILINE)
     assert found
     return float(found[1])
