@@ -6,9 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
+from jobserver.domain import names
 from jobserver.errors import Fault, invalid
+from jobserver.store.git import git
 from jobserver.store.incoming import Commit
+from jobserver.store.piped import branches
+from jobserver.store.repo import SIGNERS
 from jobserver.store.signing import fingerprint, verify
 
 _LINE = re.compile(r'(?P<who>\S+)\s+(?P<options>(?:[a-z-]+(?:="[^"]*")?,?)*\s+)?(?P<kind>ssh-\S+)\s+(?P<key>\S+)')
@@ -26,6 +31,19 @@ class Signer:
 
     def was_valid(self, at: datetime) -> bool:
         return (self.after is None or at >= self.after) and (self.before is None or at <= self.before)
+
+
+def of(repository: Path) -> dict[str, Signer]:
+    """Those of a state repository's main, or a clone's. Raises `Error`."""
+    tip = branches(repository).get(names.MAIN)
+    if tip is None:
+        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
+    return read(at(repository, tip))
+
+
+def at(repository: Path, commit: str) -> str:
+    """The text of ``allowed_signers``. Raises `Error` (unavailable) where there is none."""
+    return git(repository, "show", f"{commit}:{SIGNERS}")
 
 
 def read(text: str, where: str = "allowed_signers") -> dict[str, Signer]:

@@ -18,7 +18,7 @@ from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
-from jobserver.store.git import commit_of, git
+from jobserver.store.git import commit_of
 from jobserver.store.piped import PipedObjects, branches, line_of
 
 _STRETCH = 2_000  # commits that one process takes at a time
@@ -66,7 +66,7 @@ def verify(
     tips = branches(repository)
     if names.MAIN not in tips:
         raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
-    known = keys.read(git(repository, "show", f"{tips[names.MAIN]}:allowed_signers") if signers is None else signers)
+    known = keys.read(keys.at(repository, tips[names.MAIN]) if signers is None else signers)
     ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
     problems = [

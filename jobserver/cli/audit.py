@@ -1,4 +1,4 @@
-"""The commands of auditors: audit log, verify and checkpoint; and of the server's keys: key rotate, key revoke."""
+"""The commands of auditors: audit log, verify and checkpoint."""
 
 import json
 from datetime import UTC, datetime
@@ -10,11 +10,9 @@ from jobserver import bootstrap
 from jobserver.audit.log import Wanted
 from jobserver.audit.log import log as entries
 from jobserver.audit.verify import verify as judge
-from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
-from jobserver.store.rotate import ended_at
 
 
 class Moment(click.ParamType[datetime]):
@@ -37,7 +35,7 @@ repository = click.option(
 )
 
 
-def _path(repo: Path | None) -> Path:
+def path_of(repo: Path | None) -> Path:
     return repo if repo is not None else RepositorySettings.from_env().state_repo
 
 
@@ -71,7 +69,7 @@ def log(
 ) -> None:
     """Who did what when, newest first."""
     wanted = Wanted(backend, workspace, request, actor, event, since, until)
-    for number, entry in enumerate(entries(_path(repo), wanted)):
+    for number, entry in enumerate(entries(path_of(repo), wanted)):
         if limit is not None and number >= limit:
             break
         if as_json:
@@ -100,7 +98,7 @@ def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | 
         click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
     text = _text(signers) if signers is not None else None
     with counting("commits") as progress:
-        verdict = judge(_path(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
+        verdict = judge(path_of(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
     if verdict.problems:
@@ -128,32 +126,3 @@ def checkpoint() -> None:
     click.echo("recorded" if written else "nothing has moved", err=True)
     if strayed:
         raise click.exceptions.Exit(1)
-
-
-@click.group()
-def key() -> None:
-    """The key that the server signs with."""
-
-
-@key.command()
-@acting
-def rotate(username: str | None) -> None:
-    """Begin a new key; the old one's signatures stay valid. A running server takes it up by itself."""
-    with connected() as app:
-        found = bootstrap.change_key(app, actor_of(app, username), via())
-    click.echo(found)
-
-
-@key.command()
-@click.argument("fingerprint", metavar="SHA256:...")
-@click.option("--at", type=Moment(), help="Nothing counts that it signed after this, whoever did it; by default now.")
-@acting
-def revoke(fingerprint: str, at: datetime | None, username: str | None) -> None:
-    """End a key that was stolen or lost; if it is the current one, begin a new one. Prints the current fingerprint."""
-    with connected(checks_key=False) as app:
-        found = bootstrap.change_key(app, actor_of(app, username), via(), fingerprint, at)
-        end = ended_at(app.repo, fingerprint)
-    click.echo(f"{fingerprint} counts until {end:%Y-%m-%d %H:%M:%S} UTC", err=True)
-    if at is not None:
-        click.echo("`jobserver audit verify` names what it signed after that, also what the server wrote", err=True)
-    click.echo(found)

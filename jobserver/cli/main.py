@@ -23,7 +23,8 @@ COMMANDS = {
     "run": ("runner",),
     "demo": ("demo",),
     "operate": ("index", "maintain", "sendtestemail", "judge-push"),
-    "audit": ("audit", "key"),
+    "audit": ("audit",),
+    "keys": ("key",),
     "remote": ("remote",),
 }
 _MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}

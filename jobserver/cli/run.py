@@ -53,7 +53,9 @@ def runner(
     if not token:
         raise invalid("required, and not set: the backend's token", "JOB_SERVER_TOKEN")
     if signer and not signer.startswith("SHA256:"):
-        raise invalid("expected a fingerprint such as `ssh-keygen -lf allowed_signers` prints: SHA256:...", "--signer")
+        raise invalid(
+            "expected a fingerprint such as `jobserver key list` prints on the server: SHA256:...", "--signer"
+        )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()

@@ -4,7 +4,7 @@ A server signs what it makes; what people and runners push has its signed receip
 ours, so whatever else stands there came past every rule. What was decided is not decided again: `audit verify` does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Code, Error
-from jobserver.store.git import git
 from jobserver.store.piped import PipedObjects, line_of, newest_first
-from jobserver.store.repo import SIGNERS
+from jobserver.store.signing import SigningKey
 
 _KNOWN = 100
 
@@ -36,8 +35,10 @@ class Judged:
 class Foreign:
     """For one thread at a time: whoever has the writer's turn."""
 
-    def __init__(self, repository: Path) -> None:
-        self._path = repository
+    def __init__(self, repository: Path, key: Callable[[], SigningKey]) -> None:
+        """``key``: this server's. Whoever put it there vouches for it, also where main as it is here does not know it
+        yet: it may have taken the place of one that was stolen, and vouches for nothing any more."""
+        self._path, self._key = repository, key
         self._known: dict[tuple[str, str | None, str | None], Judged] = {}
 
     def is_known(self, branch: str, old: str | None, new: str | None) -> bool:
@@ -45,9 +46,9 @@ class Foreign:
         found = self._known.get((branch, old, new))
         return new is None or (found is not None and bool(found.problem))
 
-    def signers_at(self, commit: str) -> str:
-        """The text of ``allowed_signers`` at a commit. Raises `Error` (unavailable) if it has none."""
-        return git(self._path, "show", f"{commit}:{SIGNERS}")
+    def _signers(self, commit: str) -> dict[str, keys.Signer]:
+        ours = self._key().fingerprint
+        return {ours: keys.Signer(ours)} | keys.read(keys.at(self._path, commit))
 
     def judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:
         """``old``: what stands here; None for a branch that is new. ``main``, whose keys count; ``audit``, where
@@ -78,7 +79,8 @@ class Foreign:
             if parents != (before,):
                 return Judged(f"has {sha[:10]}, which is a merge")
         first = old if branch == names.MAIN else main
-        signers = keys.read(self.signers_at(first or shas[0]))
+        ours = self._key().fingerprint
+        signers = self._signers(first or shas[0])
         unsigned: list[str] = []
         servers: list[str] = []
         reason = ""
@@ -87,15 +89,20 @@ class Foreign:
             for sha in shas:
                 commit = objects.commit(sha)
                 try:
-                    keys.signed_by(commit, signers)
+                    made_by = keys.signed_by(commit, signers)
                 except Error as error:
                     unsigned.append(sha)
                     servers.append("")
                     reason = reason or str(error)
                     continue
                 servers.append(commit.trailer("Server"))
-                if branch == names.MAIN and commit.trailer("Event") in WITHOUT_DOCUMENTS:
-                    signers = keys.read(self.signers_at(sha))
+                is_of_keys = commit.trailer("Event") in WITHOUT_DOCUMENTS
+                if made_by == ours and (is_of_keys or old is None):
+                    # No server builds on what none has judged, and by then a key may vouch for nothing any more.
+                    unsigned.clear()
+                    reason = ""
+                if branch == names.MAIN and is_of_keys:
+                    signers = self._signers(sha)
             if unsigned and branch != names.AUDIT and audit is not None:
                 unsigned = self._without_receipt(objects, branch, shas, unsigned, audit, signers)
         finally:

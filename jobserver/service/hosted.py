@@ -41,7 +41,7 @@ class Hosted:
     ) -> None:
         self._repo, self._remote, self._clock = repo, remote, clock
         self._refs = repo.writer.refs
-        self._foreign = Foreign(repo.path)
+        self._foreign = Foreign(repo.path, repo.writer.keys.current)
         self.server = _name(repo.path)
         self._pace = Pace(pushes_per_minute)
         self._turns = Turns(self.server)
@@ -104,7 +104,7 @@ class Hosted:
         if main is None:
             return
         if self._known[0] != main:
-            self._known = main, keys.read(self._foreign.signers_at(main))
+            self._known = main, keys.read(keys.at(self._repo.path, main))
         ours = self._repo.writer.keys.current().fingerprint
         signer = self._known[1].get(ours)
         if signer is None or signer.before is not None:

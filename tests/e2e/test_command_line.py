@@ -165,6 +165,14 @@ def test_keys_change_hands(run: Run, settings: dict[str, str]) -> None:
         (f"boss retired {first}", "keys.rotated"),
     ]
     run("audit", "verify")
+    listed = run("key", "list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == [first, second, last_line(third)]
+    assert [" to " in line for line in listed] == [True, True, False]
+    rows = [
+        json.loads(line) for line in run("key", "list", "--json", "--repo", settings["STATE_REPO"]).stdout.splitlines()
+    ]
+    assert rows[0] == {"fingerprint": first, "after": None, "before": rows[1]["after"]}
+    assert rows[2]["before"] is None
     key = Path(settings["STATE_REPO"] + ".key")
     key.unlink()
     assert "SIGNING_KEY: " in run("init", code=1).stderr

@@ -1,0 +1,57 @@
+"""The server's signing keys: which there are, a new one, and the end of one."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from jobserver import bootstrap
+from jobserver.audit import signers
+from jobserver.cli.admin import acting, actor_of, connected, via
+from jobserver.cli.audit import Moment, path_of, repository
+from jobserver.store.rotate import ended_at
+
+
+@click.group()
+def key() -> None:
+    """The key that the server signs with."""
+
+
+@key.command("list")
+@repository
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def listed(repo: Path | None, as_json: bool) -> None:
+    """Which keys main names, oldest first, and when each may sign."""
+    for one in signers.of(path_of(repo)).values():
+        if as_json:
+            times = {"after": one.after, "before": one.before}
+            shown = {name: at and at.isoformat().replace("+00:00", "Z") for name, at in times.items()}
+            click.echo(json.dumps({"fingerprint": one.fingerprint, **shown}))
+            continue
+        begins = f"from {one.after:%Y-%m-%d %H:%M:%S} UTC" if one.after else "from the beginning"
+        click.echo(f"{one.fingerprint}  {begins} {f'to {one.before:%Y-%m-%d %H:%M:%S} UTC' if one.before else 'on'}")
+
+
+@key.command()
+@acting
+def rotate(username: str | None) -> None:
+    """Begin a new key; the old one's signatures stay valid. A running server takes it up by itself."""
+    with connected() as app:
+        found = bootstrap.change_key(app, actor_of(app, username), via())
+    click.echo(found)
+
+
+@key.command()
+@click.argument("fingerprint", metavar="SHA256:...")
+@click.option("--at", type=Moment(), help="Nothing counts that it signed after this, whoever did it; by default now.")
+@acting
+def revoke(fingerprint: str, at: datetime | None, username: str | None) -> None:
+    """End a key that was stolen or lost; if it is the current one, begin a new one. Prints the current fingerprint."""
+    with connected(checks_key=False) as app:
+        found = bootstrap.change_key(app, actor_of(app, username), via(), fingerprint, at)
+        end = ended_at(app.repo, fingerprint)
+    click.echo(f"{fingerprint} counts until {end:%Y-%m-%d %H:%M:%S} UTC", err=True)
+    if at is not None:
+        click.echo("`jobserver audit verify` names what it signed after that, also what the server wrote", err=True)
+    click.echo(found)

@@ -1,0 +1,41 @@
+"""One hosted repository, by a real `git http-backend`, and two servers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.audit.verify import verify
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import SERVER, Role
+from tests.e2e.host import Host
+from tests.integration.service.hosted.machine import Machine
+from tests.site import ADMIN, ALICE
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path / "host", 3, "servers:a-secret")
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def unverified(tmp_path: Path, host: Host) -> Iterator[list[Machine]]:
+    """Two servers, for tests that leave something for `audit verify` to name."""
+    first = Machine(tmp_path / "servers", host, 0)
+    first.gate.submit(SERVER, c.EnsureAdmin("admin"), "test")
+    first.gate.submit(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full",)), "test")
+    first.gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
+    first.gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")
+    second = Machine(tmp_path / "servers", host, 1)
+    yield [first, second]
+    for machine in (first, second):
+        machine.close()
+
+
+@pytest.fixture
+def machines(unverified: list[Machine], host: Host) -> Iterator[list[Machine]]:
+    yield unverified
+    host.is_down = False
+    assert not verify(host.path).problems

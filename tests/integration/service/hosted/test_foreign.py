@@ -1,0 +1,128 @@
+"""What stands on the hosted repository, and no server made or judged."""
+
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Error, unavailable
+from tests.e2e.harness import git
+from tests.e2e.host import Host
+from tests.integration.service.hosted.machine import Machine
+from tests.site import ADMIN, ALICE
+
+
+def foreign(host: Host, tmp_path: Path, text: str = "name: Carol", branch: str = "main") -> str:
+    """A commit that somebody makes on the host itself."""
+    clone = tmp_path / "foreign"
+    if not clone.exists():
+        git(tmp_path, "clone", "-q", str(host.path), "foreign")
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", "-B", "work", f"origin/{branch}")
+    user = clone / "users" / "alice.yaml"
+    if branch == "main":
+        lines = [text if line.startswith("name:") else line for line in user.read_text().splitlines()]
+        user.write_text("\n".join(lines) + "\n")
+    else:
+        (clone / "README.md").write_text(text)
+    git(clone, "commit", "-qam", "an edit on the host")
+    git(clone, "push", "-q", "origin", f"work:{branch}")
+    return git(clone, "rev-parse", "work")
+
+
+def test_a_commit_that_no_server_made_freezes_its_branch_until_it_is_adopted(
+    machines: list[Machine], host: Host, tmp_path: Path
+) -> None:
+    first = machines[0]
+    before = host.tip("main")
+    made = foreign(host, tmp_path)
+    for machine in machines:
+        machine.refresh()
+        assert made[:10] in machine.hosted.frozen["main"]
+        assert machine.tip("main") == before
+    with pytest.raises(Error, match="frozen"):
+        first.add("dave")
+    assert first.ask().changed  # other branches go on
+    assert first.hosted.pending("main") == (before, made)
+    with pytest.raises(Error, match="may not push"):
+        first.receiver.adopt("main", before, made, ALICE)
+    first.receiver.adopt("main", before, made, ADMIN)
+    for machine in machines:
+        machine.refresh()
+        assert not machine.hosted.frozen
+        assert machine.tip("main") == made
+    assert machines[1].add("dave").changed
+
+
+def test_what_could_not_have_been_pushed_can_only_be_taken_away(
+    machines: list[Machine], host: Host, tmp_path: Path
+) -> None:
+    before = host.tip("main")
+    made = foreign(host, tmp_path, "nonsense: yes")
+    machines[0].refresh()
+    with pytest.raises(Error, match=r"users/alice\.yaml"):
+        machines[0].receiver.adopt("main", before, made, ADMIN)
+    git(host.path, "update-ref", "refs/heads/main", before)
+    machines[0].refresh()
+    assert not machines[0].hosted.frozen
+    assert machines[0].add("dave").changed
+
+
+def test_a_branch_that_went_back_is_frozen_and_said(machines: list[Machine], host: Host) -> None:
+    first = machines[0]
+    first.ask()
+    kept = host.tip("backends/tpp")
+    git(host.path, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
+    first.refresh()
+    assert "went back" in first.hosted.frozen["backends/tpp"]
+    with pytest.raises(Error, match="reset it there to"):
+        first.hosted.pending("backends/tpp")
+    with pytest.raises(Error, match="frozen"):
+        first.ask()
+    git(host.path, "update-ref", "-d", "refs/heads/backends/tpp")
+    first.refresh()
+    assert "does not have it" in first.hosted.frozen["backends/tpp"]
+    git(host.path, "update-ref", "refs/heads/backends/tpp", kept)
+    first.refresh()
+    assert not first.hosted.frozen
+
+
+def test_a_receipt_that_somebody_else_signed_is_none(machines: list[Machine], host: Host, tmp_path: Path) -> None:
+    before = host.tip("main")
+    made = foreign(host, tmp_path)
+    clone = tmp_path / "foreign"
+    git(clone, "checkout", "-q", "-B", "work", "origin/audit")
+    (clone / "receipt.yaml").write_text(
+        f"version: 1\nnumber: 1\nbranch: main\nold: {before}\nnew: {made}\npusher: user/admin\n"
+        "received_at: 2026-11-24T10:00:00.000000Z\n"
+    )
+    git(clone, "add", ".")
+    git(clone, "commit", "-qm", "x\n\nEvent: push.received\nActor: server/jobserver\nBranch: audit\nPolicy: 1")
+    audit = host.tip("audit")
+    git(clone, "push", "-q", "origin", "work:audit")
+    machines[0].refresh()
+    assert set(machines[0].hosted.frozen) == {"main", "audit"}
+    git(host.path, "update-ref", "refs/heads/main", before)
+    git(host.path, "update-ref", "refs/heads/audit", audit)
+
+
+def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_newer(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git that failed once froze a branch until it moved again, and reads said that they were as of now."""
+    first, second = machines
+    second.refresh()
+    before = second.hosted.seen_at
+
+    def fails(*_: object) -> str:
+        raise unavailable("git was killed")
+
+    first.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(second.hosted._foreign, "_signers", fails)
+        second.refresh()
+        assert "git was killed" in second.hosted.frozen["backends/tpp"]
+        assert second.hosted.seen_at == before
+    second.refresh()
+    assert not second.hosted.frozen
+    assert second.hosted.seen_at != before
+    assert second.tip("backends/tpp") == first.tip("backends/tpp")
