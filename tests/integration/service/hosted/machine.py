@@ -23,7 +23,7 @@ class Machine:
         folder.mkdir(exist_ok=True)
         self.number, self.late = number, timedelta()
         self.path = folder / f"{number}.git"
-        self.remote = Remote(self.path, host.url(number), patience=0.1)
+        self.remote = Remote(self.path, host.url(number))
         self.joined: list[Hosted] = []
 
         def join(repo: StateRepo) -> None:
