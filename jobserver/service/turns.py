@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 _REMEMBERED = 30.0  # seconds that a server is taken to write a branch after it was seen to have written it
 _ALONE = 4  # pushes in a row, without anybody else to be seen, after which a window is left for who can't be seen
-_WINDOW = 2.0  # pushes that have to fit into the time that each server is left
+_WINDOW = 3.0  # pushes that have to fit into the time that each server is left: one that lost, a look, and the next one
 _LONGEST = 5.0  # seconds of such a time: a host that hangs for once must not stop everybody
 
 

@@ -7,7 +7,7 @@ from jobserver.service.turns import Turns
 
 BRANCH = "backends/tpp"
 PUSH = 0.5
-WINDOW = 2 * PUSH
+WINDOW = 3 * PUSH
 
 
 def turns(server: str, *tips: str, now: float = 0) -> Turns:
@@ -73,10 +73,10 @@ def test_who_pushes_alone_leaves_a_window_now_and_then() -> None:
 
 def test_a_window_follows_what_pushes_take_and_has_a_limit() -> None:
     one = turns("a", "b", "a")
-    one.pushed(2)
-    assert one.window == 4
+    one.pushed(1.5)
+    assert one.window == 4.5
     one.pushed(1)
-    assert 3.5 < one.window < 4
+    assert 4 < one.window < 4.5
     one.pushed(100)
     assert one.left(BRANCH, 0) == one.window == 5
 
