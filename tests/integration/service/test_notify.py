@@ -149,7 +149,7 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Api)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     gun = Mailgun("key", "jobserver@mg.example.org", f"http://127.0.0.1:{server.server_address[1]}/v3")
     gun.send(Mail("a@example.org", "x: succeeded", "Hello"))
     path, authorization, body = asked[0]

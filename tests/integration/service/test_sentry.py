@@ -52,7 +52,7 @@ def heard() -> Iterator[tuple[str, list[bytes]]]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Listen)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://key@127.0.0.1:{server.server_port}/1", requests
     server.shutdown()
     server.server_close()
