@@ -33,7 +33,6 @@ SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
 FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
     "integrity": "admit",
     "marked": "pipeline",
-    "plan_audit": "plan",
     "plan_requests": "requests",
     "state": "requests",
     "commands": "requests",
