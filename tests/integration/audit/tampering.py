@@ -8,7 +8,7 @@ from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Changes
 from jobserver.service.follow_up import FollowUp
 from jobserver.store.snapshot import Snapshot
-from tests.integration.service.test_receive import Push
+from tests.integration.service.push import Push
 from tests.site import Site
 
 GONE = "1" * 40

@@ -2,7 +2,7 @@
 
 from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
-from tests.integration.service.test_receive import EVE, Push
+from tests.integration.service.push import EVE, Push
 from tests.memory import NOW
 from tests.site import ADMIN, Site
 

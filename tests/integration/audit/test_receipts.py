@@ -6,7 +6,7 @@ from jobserver.domain.documents import Checkpoint, Receipt
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.domain.state import Change, Changes
 from tests.integration.audit.tampering import GONE, illegal, move, problems, stolen, with_file
-from tests.integration.service.test_receive import EVE, Push, folder_of, text
+from tests.integration.service.push import EVE, Push, folder_of, text
 from tests.site import ADMIN, TPP, Site, job
 
 
