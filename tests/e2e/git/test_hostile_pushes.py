@@ -7,21 +7,16 @@ import struct
 import subprocess
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import httpx
 import pytest
 
 from jobserver.store.packs import splice_delta
 from jobserver.store.sent import Sent
-from tests.e2e.git.test_git_http import Clone, active, document, fetch_by_hand, run
+from tests.e2e.git.by_hand import fetch_by_hand
+from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site, git
 from tests.e2e.harness import job as payload
-
-
-@pytest.fixture
-def tpp(site: Site, tmp_path: Path) -> Clone:
-    return Clone(site, tmp_path / "tpp", "tpp", "backends/tpp", "--single-branch")
 
 
 def refused(site: Site, clone: Clone, words: str) -> str:
