@@ -30,10 +30,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "jobserver/domain"
 TESTS = "tests/unit/domain"
 SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
-FIRST = {  # where a mistake is most likely noticed, if not in the test of the same name
+FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
     "integrity": "admit",
     "marked": "pipeline",
-    "plan_audit": "plan",
     "plan_requests": "requests",
     "state": "requests",
     "commands": "requests",
@@ -115,9 +114,10 @@ class Mutated(MetaPathFinder, SourceFileLoader):
 
 def tests_of(path: Path) -> list[list[str]]:
     """All tests: those of this module, and then the others, which most mistakes need not wait for."""
-    own = f"test_{FIRST.get(path.stem, path.stem)}.py"
+    own = f"test_{FIRST.get(path.stem, path.stem)}"
     files = sorted((ROOT / TESTS).glob("test_*.py"))
-    first, others = [str(file) for file in files if file.name == own], [str(file) for file in files if file.name != own]
+    first = [str(file) for file in files if file.stem == own or file.stem.startswith(f"{own}_")]
+    others = [str(file) for file in files if str(file) not in first]
     return [first, others] if first else [others]
 
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from urllib.parse import quote
 
 from tests.e2e.harness import Site
+from tests.e2e.pages.browser import Browser
 from tests.e2e.pages.test_odd_input import CALLS, ODD, READ, anything, call
-from tests.e2e.pages.test_pages import Browser
 from tests.fuzz.tally import Tally
 
 RAW = "".join(map(chr, range(1, 256))) + "&=;%+[]{}\"'<>" * 10

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.git.test_git_http import Clone, document
+from tests.e2e.git.clone import Clone, document
 from tests.e2e.harness import Site, job
 
 

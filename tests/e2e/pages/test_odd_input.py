@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from tests.e2e.harness import Site, job
-from tests.e2e.pages.test_pages import Browser
+from tests.e2e.pages.browser import Browser
 
 ODD: list[str] = ["", "0", "-1", "9" * 20, "a" * 3000, "\x00", "%00", "../../etc", "é☃", "<b>", "';--", "1e9", "nan",
        "2026-13-45", "main", "0" * 40, "true", "[]", "{}", "tpp", "alice", "datalab/trends", "generate", "failed",

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import Site, git, until
-from tests.e2e.pages.test_pages import HOSTILE, Browser
+from tests.e2e.pages.browser import HOSTILE, Browser
 
 PROJECT = "/orgs/datalab/trends/"
 SETTINGS = f"{PROJECT}settings/"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Site
-from tests.e2e.pages.test_pages import Browser
+from tests.e2e.pages.browser import Browser
 from tests.zips import MANIFEST, md5_of, zipped
 
 HOSTILE = "<script>alert(1)</script>"

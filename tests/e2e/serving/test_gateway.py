@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.e2e.harness import Client, Site, job, until
-from tests.e2e.pages.test_pages import Browser
+from tests.e2e.pages.browser import Browser
 
 
 @pytest.fixture

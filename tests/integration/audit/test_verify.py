@@ -10,15 +10,13 @@ import pytest
 from jobserver.audit.log import Wanted, log
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
-from jobserver.domain.admit import Admitted
 from jobserver.domain.documents import Backend
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error
-from jobserver.service.follow_up import FollowUp
 from jobserver.store.rotate import rotate, settle
 from jobserver.store.signing import SigningKey
-from jobserver.store.snapshot import Snapshot
+from tests.integration.audit.tampering import checkpoint, commit, illegal, move, problems
 from tests.site import ADMIN, ALICE, START, Site, job
 
 
@@ -41,35 +39,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield made
     made.gate.close()
     made.repo.close()
-
-
-def checkpoint(site: Site) -> FollowUp:
-    follow_up = FollowUp(site.repo, site.gate)
-    follow_up.checkpoint()
-    return follow_up
-
-
-def problems(site: Site, **options: object) -> str:
-    return "\n".join(map(str, verify(site.path, **options).problems))  # type: ignore[arg-type]
-
-
-def move(site: Site, branch: str, to: str) -> None:
-    site.git("update-ref", f"refs/heads/{branch}", to)
-
-
-def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:
-    arguments = [part for parent in parents for part in ("-p", parent)]
-    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
-    return site.git(*identity, "commit-tree", tree or f"{branch}^{{tree}}", *arguments, "-m", message).strip()
-
-
-def illegal(site: Site, actor: Actor, changes: Changes) -> None:
-    """What a server would write that was tricked, or whose key was stolen: signed, and never admitted."""
-
-    def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:
-        return Admitted(state.tip, changes, actor, site.clock()), {}
-
-    site.repo.writer.submit(changes.branch, decide)
 
 
 def test_an_honest_history(site: Site, tmp_path: Path) -> None:

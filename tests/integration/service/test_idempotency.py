@@ -13,7 +13,7 @@ from jobserver.service import idempotency
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key, Ledger
 from jobserver.store.repo import StateRepo
-from tests.integration.service.test_receive import Push
+from tests.integration.service.push import Push
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
 ASK = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)

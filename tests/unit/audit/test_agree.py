@@ -11,7 +11,7 @@ from jobserver.domain.permissions import SERVER, Actor
 from jobserver.domain.state import Change, Changes, Move
 from jobserver.store.incoming import Commit
 from tests.memory import ID, NOW, job
-from tests.unit.domain.test_admit import REQUEST
+from tests.unit.domain.admitting import REQUEST
 
 PLACE = Place(Area.ACTIVE, NOW.date(), ID)
 OTHER = Place(Area.ACTIVE, NOW.date(), "2" * 16)

@@ -1,0 +1,178 @@
+"""Asking for jobs, watching, comparing and finding them on the pages; nothing here needs JavaScript."""
+
+import re
+
+from tests.e2e.harness import Site, job
+from tests.e2e.pages.browser import Browser
+
+
+def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser) -> None:
+    answer = alice.submit("/plain/", requested_actions=["generate", "analyse"], backend="tpp", database_name="full")
+    assert answer.status_code == 303, answer.text
+    path = answer.headers["Location"]
+    identifier = path.split("/")[2]
+    assert "has not picked it up yet" in alice.get(path).text
+    with site.client("tpp") as tpp:
+        tpp.report(
+            job(identifier, f"g{identifier}", "succeeded", 1),
+            job(identifier, f"a{identifier}", "running", 1, action="analyse"),
+        )
+    page = alice.get(path).text
+    assert "Running" in page
+    assert f'href="/jobs/a{identifier}/"' in page
+    assert alice.get(f"/jobs/a{identifier}/").status_code == 200
+    answer = alice.submit(f"{path}cancel/", page=path, actions="analyse")
+    assert answer.status_code == 303
+    assert "Cancel requested" in alice.get(path).text
+    with site.client("tpp") as tpp:
+        failed = job(identifier, f"a{identifier}", "failed", 2, action="analyse", status_code="nonzero_exit")
+        tpp.report(job(identifier, f"g{identifier}", "succeeded", 1), failed)
+    page = alice.get(path).text
+    assert "Rerun what failed" in page
+    assert "ended with an error" in page
+    again = alice.submit(f"{path}rerun/", page=path, what="failed")
+    assert again.status_code == 303
+    with site.client("alice") as api:
+        item = api.get(f"/api/v2{again.headers['Location']}").json()
+    assert item["requested_actions"] == ["analyse"]
+    audit = alice.get(f"{path}audit/").text
+    assert "alice requested generate, analyse on plain" in audit
+    assert audit.count("its signature verifies") == 4
+    first = re.findall(r"\?at=([0-9a-f]{40})", audit)[-1]
+    then = alice.get(f"{path}?at={first}").text
+    assert "This is how it was at" in then
+    assert "has not picked it up yet" in then
+    assert alice.get(f"{path}?at=nonsense").status_code == 400
+    assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
+
+
+def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> None:
+    for _ in range(27):
+        site.ask("generate", workspace="slashed")
+    page = alice.get("/jobs/?workspace=slashed").text
+    assert page.count('<li class="run">') == 25
+    older = re.search(r'href="(/jobs/\?[^"]*before=[^"]+)"', page)
+    assert older
+    rest = alice.get(older[1].replace("&amp;", "&")).text
+    assert rest.count('<li class="run">') == 2
+    assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
+    assert alice.get("/jobs/?status=nonsense&backend=x&q=%00&before=9.x").status_code == 200
+    assert "slashed" in alice.get("/jobs/?q=gener").text
+    for field in ("status", "backend", "workspace", "username", "before"):
+        for value in ("nonsense", "\x00", "-1", "é" * 300, "[]"):
+            assert alice.get("/jobs/", params={field: value}).status_code == 200, (field, value)
+    own = alice.get("/slashed/logs/").text
+    assert own.count('<li class="run">') == 25
+    assert "27 requests" in own
+    older = re.search(r'href="(/slashed/logs/\?[^"]*before=[^"]+)"', own)
+    assert older
+    assert alice.get(older[1].replace("&amp;", "&")).text.count('<li class="run">') == 2
+    assert alice.get("/plain/logs/?workspace=slashed").text.count("/slashed/") == 0
+    assert alice.get("/nowhere/logs/").status_code == 404
+
+
+def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    with site.client("tpp") as tpp:
+        tpp.report(
+            job(identifier, "zyxw2345", "running", 1), job(identifier, "zyxw6789", "running", 1, action="analyse")
+        )
+    for typed, where in (
+        (identifier, f"/job-requests/{identifier}/"),
+        (identifier[:-2].upper(), f"/job-requests/{identifier}/"),
+        ("zyxw2345", "/jobs/zyxw2345/"),
+        ("zyxw23", "/jobs/zyxw2345/"),
+    ):
+        answer = alice.get("/jobs/", params={"q": typed})
+        assert (answer.status_code, answer.headers.get("Location")) == (303, where), typed
+    both = alice.get("/jobs/?q=zyxw")
+    assert both.status_code == 200
+    assert f'href="/job-requests/{identifier}/"' in both.text
+    for unknown in ("nnnn", "n" * 16, "zyxw23450"):
+        answer = alice.get("/jobs/", params={"q": unknown})
+        assert (answer.status_code, "Nothing matches" in answer.text) == (200, True)
+        assert alice.get(f"/jobs/{unknown}/").status_code == 404
+    assert alice.get("/jobs/zyxw23/").headers["Location"] == "/jobs/zyxw2345/"
+
+
+def test_what_would_run_is_said_without_javascript(site: Site, alice: Browser) -> None:
+    before = site.count("backends/emis")
+    choice = {"requested_actions": "report", "backend": "emis", "database_name": "full"}
+    answer = alice.submit("/grouped/", what="preview", **choice)
+    assert answer.status_code == 303
+    where = answer.headers["Location"]
+    assert where.startswith("/grouped/?requested_actions=report&backend=emis")
+    said = re.sub(r"<[^>]*>|\s+", " ", alice.get(where).text)
+    said = re.sub(r" +", " ", said)
+    assert "3 jobs would run on emis now" in said
+    assert "Needed by them generate analyse" in said
+    assert site.count("backends/emis") == before
+    identifier = site.ask("generate", backend="emis", workspace="grouped")
+    with site.client("emis") as emis:
+        emis.report(job(identifier, f"p{identifier}", "succeeded", 1)).raise_for_status()
+    assert "2 jobs would run" in alice.get(where).text
+    assert "Not again: succeeded before" in alice.get(where).text
+    assert "3 jobs would run" in alice.get(where.replace("#", "&force_run_dependencies=on#")).text
+    assert "3 jobs would run" in alice.get(where.replace("emis", "tpp")).text  # another backend has not run it
+
+
+def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Browser) -> None:
+    first, second, third = (site.ask("generate", backend="emis", workspace="slashed") for _ in range(3))
+    with site.client("emis") as emis:
+        emis.report(job(first, f"c{first}", "succeeded", 1), job(second, f"c{second}", "failed", 1)).raise_for_status()
+    page = alice.get(f"/job-requests/{third}/").text
+    assert f'<a href="/job-requests/{second}/">the previous run</a>' in page
+    assert f'<a href="/job-requests/{first}/">the previous one that succeeded</a>' in page
+    record = alice.get(f"/jobs/c{second}/audit/").text
+    assert "emis reported" in record
+    assert "alice requested" not in record  # of the request, not of the job
+    assert alice.get("/jobs/nowhere/audit/").status_code == 404
+    assert "?at=" in alice.get("/slashed/audit/").text
+    sha = re.findall(r"/slashed/\?at=([0-9a-f]{40})", alice.get("/slashed/audit/").text)[-1]
+    then = alice.get(f"/slashed/?at={sha}").text
+    assert "This is how it was at" in then
+    assert "Run the chosen actions" not in then
+
+
+def test_a_record_does_not_rely_on_a_runners_clock(site: Site, alice: Browser) -> None:
+    """One that is wrong, or that could not report what it finished days ago."""
+    identifier = site.ask("generate", backend="emis")
+    then = dict.fromkeys(("created_at", "started_at", "updated_at", "completed_at"), "2021-05-04T10:00:00Z")
+    with site.client("emis") as emis:
+        emis.report(job(identifier, f"o{identifier}", "succeeded", **then)).raise_for_status()
+    assert "emis reported" in alice.get(f"/jobs/o{identifier}/audit/").text
+    assert "alice requested" in alice.get(f"/job-requests/{identifier}/audit/").text
+
+
+def test_live_pages_are_told(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    other = site.ask("generate")
+    with alice.stream("GET", f"/live/?topic=request/{identifier}") as stream:
+        lines = stream.iter_lines()
+        while "event: hello" not in next(lines):
+            pass
+        with site.client("tpp") as tpp:
+            tpp.report(job(other, f"o{other}"))
+            tpp.report(job(identifier, f"l{identifier}"))
+        for line in lines:
+            if line == "event: change":
+                break
+    with Browser(site, None) as nobody:
+        assert nobody.get("/live/").status_code == 303
+
+
+def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:
+    page = alice.get("/plain/").text
+    hidden = {name: re.findall(rf'name="{name}" value="([^"]+)"', page)[0] for name in ("form", "once")}
+    before = site.count()
+    fields = {**hidden, "requested_actions": "generate", "backend": "tpp"}
+    first, again = (alice.post("/plain/", data=fields).headers["Location"] for _ in range(2))
+    assert first == again
+    assert site.count() == before + 1
+    other = alice.post("/plain/", data={**fields, "requested_actions": "analyse"}).headers["Location"]
+    assert other != first
+    rerun = alice.get(first).text
+    hidden = {name: re.findall(rf'name="{name}" value="([^"]+)"', rerun)[0] for name in ("form", "once")}
+    answers = {alice.post(f"{first}rerun/", data=hidden).headers["Location"] for _ in range(2)}
+    assert len(answers) == 1
+    assert answers != {first}

@@ -1,0 +1,131 @@
+"""What people set up for themselves, and admins for others; wrong input is said and kept."""
+
+import re
+
+import httpx
+
+from tests.e2e.harness import Site, job
+from tests.e2e.pages.browser import HOSTILE, Browser
+
+
+def test_branches_are_looked_up_without_javascript(site: Site, alice: Browser) -> None:
+    count = site.count("main")
+    page = alice.submit("/workspaces/new/", what="branches", name="half-done", repo="study", branch="x", db="full")
+    assert page.status_code == 200
+    assert '<option value="feature/slashes">' in page.text
+    assert '<option value="study">' in page.text  # offered
+    assert 'value="half-done"' in page.text
+    page = alice.submit("/workspaces/new/", what="branches", repo="../secret")
+    assert "no repository that can be used" in page.text
+    assert site.count("main") == count
+
+
+def test_wrong_input_is_said_on_the_page_and_kept(site: Site, alice: Browser) -> None:
+    answer = alice.submit("/plain/", backend="tpp")
+    assert answer.status_code == 400
+    assert "at least one action" in answer.text
+    answer = alice.submit("/workspaces/new/", name="plain", repo="study", branch="main", db="full")
+    assert answer.status_code == 400
+    assert "is there already" in answer.text
+    answer = alice.submit("/workspaces/new/", name="settings", repo="study", branch="main", db="full")
+    assert "is a page of the server" in answer.text
+    answer = alice.submit("/workspaces/new/", name="fresh", repo="../secret", branch="main", db="full")
+    assert "no repository that can be used" in answer.text
+    assert 'value="../secret"' in answer.text
+    answer = alice.submit("/workspaces/new/", name="fresh", repo="study", branch="nowhere", db="full")
+    assert "Missing branch" in answer.text
+    answer = alice.submit("/workspaces/new/", name="Fresh", repo="study", branch="main", db="full")
+    assert answer.headers["Location"] == "/fresh/"
+    assert alice.get("/workspaces/new/branches/?repo=study").json()["branches"] == ["feature/slashes", "main"]
+
+
+def test_settings(site: Site, alice: Browser) -> None:
+    assert alice.submit("/settings/", what="email", email="alice@example.org").status_code == 303
+    assert "alice@example.org" in alice.get("/settings/").text
+    assert "alice@example.org" not in site.git("log", "--all", "-p")
+    assert alice.submit("/settings/", what="email", email="nonsense").status_code == 400
+    page = alice.submit("/settings/", what="new-token", label=HOSTILE)
+    secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
+    assert secret
+    assert HOSTILE not in page.text
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert secret[1] not in alice.get("/settings/").text
+    assert alice.submit("/settings/", what="revoke", label=HOSTILE).status_code == 303
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
+
+
+def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
+    page = root.submit("/backends/", slug="fresh-one", name="Fresh", databases="full, slice")
+    secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
+    assert secret
+    calls = httpx.Client(base_url=site.url)
+    assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert calls.get("/status/fresh-one/").status_code == 200  # that call counted as seen
+    page = root.submit("/backends/fresh-one/", what="rotate")
+    assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
+    assert alice.submit("/plain/switch/", page="/plain/", what="archived", on="1").status_code == 303
+    assert "is archived" in alice.submit("/plain/", page="/settings/", requested_actions="generate", backend="tpp").text
+    assert alice.submit("/plain/switch/", page="/plain/", what="archived").status_code == 303
+    assert root.submit("/users/", username="erin", roles=["CoreDeveloper"]).status_code == 303
+    assert root.submit("/users/erin/", roles=["Auditor"], active="on").status_code == 303
+    assert "Auditor" in root.get("/users/erin/").text
+    assert alice.submit("/users/erin/", page="/settings/", roles=["SuperUser"], active="on").status_code == 403
+    settings = "/orgs/datalab/trends/settings/"
+    member = root.submit(settings, what="member", username="erin", roles=["ProjectDeveloper"])
+    assert (member.status_code, member.headers["Location"]) == (303, settings)
+    identifier = site.ask("generate")
+    with site.client("tpp") as tpp:
+        tpp.report(job(identifier, f"lost{identifier}", "running", 1))
+        assert alice.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 403
+        assert root.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 303
+        tpp.report(job(identifier, f"lost{identifier}", "running", 10_000_000))
+        found = root.get(f"/jobs/lost{identifier}/").text
+        assert "Marked as failed by root" in found
+        tpp.report(job(identifier, f"lost{identifier}", "succeeded", 20_000_000))
+        assert "Marked as failed by root" not in root.get(f"/jobs/lost{identifier}/").text
+    calls.close()
+
+
+def test_monitors(site: Site, root: Browser) -> None:
+    assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
+    site.run("backend", "add", "brief", "--database", "full")
+    page = httpx.get(f"{site.url}/status/brief/")
+    assert (page.status_code, page.text) == (503, "brief: never seen\n")
+    assert "<strong>brief</strong>" not in root.get("/settings/").text, "no banner: it has some minutes first"
+    assert "Not seen yet" in root.get("/").text
+    root.submit("/backends/brief/", what="deactivate")
+    page = httpx.get(f"{site.url}/status/brief/")
+    assert (page.status_code, page.text) == (503, "brief: switched off\n")
+    assert "New token" not in root.get("/backends/brief/").text
+    assert root.submit("/backends/brief/", page="/settings/", what="rotate").status_code == 409
+    root.submit("/backends/brief/", what="activate")
+    assert httpx.get(f"{site.url}/status/brief/").text == "brief: never seen\n"
+    assert "New token" in root.get("/backends/brief/").text
+    root.submit("/backends/brief/", what="deactivate")
+    with site.client("emis") as emis:
+        emis.get("/api/v2/job-requests/")
+    assert httpx.get(f"{site.url}/status/emis/").status_code == 200
+    assert httpx.get(f"{site.url}/status/nowhere/").status_code == 404
+
+
+def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None:
+    made = alice.submit("/settings/", what="new-token", label="laptop").text
+    secret = re.search(r"<code[^>]*>([0-9a-f]{40})</code>", made)
+    assert secret
+    row = r"laptop\s+<small>made .*?</time>,\s+(.*?)</small>"
+    assert re.findall(row, alice.get("/settings/").text) == ["never used"]
+    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert "now" in re.findall(row, alice.get("/settings/").text)[0]
+
+
+def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
+    flags = '{"paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"}, "mode": {"v": "<b>", "ts": null}}'
+    with site.client("tpp", Flags=flags) as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused: nothing new is started." in root.get("/status/").text
+    with site.client("tpp", Flags="nonsense") as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused" in root.get("/status/").text  # what can't be read changes nothing
+    with site.client("tpp", Flags='{"paused": {"v": "", "ts": null}}') as tpp:
+        assert tpp.get("/api/v2/job-requests/").status_code == 200
+    assert "It is paused" not in root.get("/status/").text

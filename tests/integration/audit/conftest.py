@@ -1,0 +1,20 @@
+"""A small repository that was checkpointed once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain import commands as c
+from tests.integration.audit.tampering import checkpoint
+from tests.site import ADMIN, Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    checkpoint(made)
+    yield made
+    made.gate.close()
+    made.repo.close()

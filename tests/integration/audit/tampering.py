@@ -1,0 +1,84 @@
+"""What somebody with the disk, and what somebody with the key, could write; and the problems that are found in it."""
+
+import hashlib
+
+from jobserver.audit.verify import verify
+from jobserver.domain.admit import Admitted
+from jobserver.domain.permissions import Actor
+from jobserver.domain.state import Changes
+from jobserver.service.follow_up import FollowUp
+from jobserver.store.snapshot import Snapshot
+from tests.integration.service.push import Push
+from tests.site import Site
+
+GONE = "1" * 40
+
+
+def checkpoint(site: Site) -> FollowUp:
+    follow_up = FollowUp(site.repo, site.gate)
+    follow_up.checkpoint()
+    return follow_up
+
+
+def problems(site: Site, **options: object) -> str:
+    return "\n".join(map(str, verify(site.path, **options).problems))  # type: ignore[arg-type]
+
+
+def move(site: Site, branch: str, to: str) -> None:
+    site.git("update-ref", f"refs/heads/{branch}", to)
+
+
+def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:
+    arguments = [part for parent in parents for part in ("-p", parent)]
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+    return site.git(*identity, "commit-tree", tree or f"{branch}^{{tree}}", *arguments, "-m", message).strip()
+
+
+def illegal(site: Site, actor: Actor, changes: Changes) -> None:
+    """What a server would write that was tricked, or whose key was stolen: signed, and never admitted."""
+
+    def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:
+        return Admitted(state.tip, changes, actor, site.clock()), {}
+
+    site.repo.writer.submit(changes.branch, decide)
+
+
+def stolen(
+    site: Site,
+    branch: str,
+    *trailers: str,
+    tree: str = "",
+    parents: tuple[str, ...] | None = None,
+    author: str = "jobserver@jobs.example",
+    time: int | None = None,
+) -> str:
+    """A commit that whoever has the key made and signed, of whatever they like; the branch stands there."""
+    tip = site.git("rev-parse", branch).strip()
+    when = int(site.git("log", "-1", "--format=%ct", branch)) if time is None else time
+    lines = [
+        f"tree {tree or site.git('rev-parse', f'{branch}^{{tree}}').strip()}",
+        *(f"parent {parent}" for parent in ((tip,) if parents is None else parents)),
+        f"author x <{author}> {when} +0000",
+        f"committer jobserver <jobserver@jobs.example> {when} +0000",
+    ]
+    top = "\n".join(lines).encode() + b"\n"
+    body = ("\nx\n\n" + "\n".join((*trailers, "Policy: 1")) + "\n").encode()
+    signature = site.repo.writer.keys.current().sign(top + body).replace(b"\n", b"\n ")
+    raw = top + b"gpgsig " + signature + b"\n" + body
+    sha = hashlib.sha1(b"commit %d\0" % len(raw) + raw).hexdigest()
+    file = site.path.parent / "commit"
+    file.write_bytes(raw)
+    assert site.git("hash-object", "-t", "commit", "-w", "--literally", str(file)).strip() == sha
+    move(site, branch, sha)
+    return sha
+
+
+def with_file(site: Site, branch: str, path: str, content: str) -> str:
+    """The branch's tree with one file more."""
+    push = Push(site, branch)
+    push.commit((path, content))
+    tree = push.git("rev-parse", f"{push.tip}^{{tree}}")
+    kept = site.git("rev-parse", branch).strip()
+    push.land()
+    move(site, branch, kept)
+    return tree

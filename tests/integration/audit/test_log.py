@@ -1,0 +1,65 @@
+"""The log of what happened: who pushed, where it ends, and what an entry is found by."""
+
+from jobserver.audit.log import Entry, Wanted, log
+from jobserver.domain import commands as c
+from tests.integration.service.push import EVE, Push
+from tests.memory import NOW
+from tests.site import ADMIN, Site
+
+
+def test_a_pushed_commit_whose_files_are_gone_is_in_the_log(site: Site) -> None:
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE))
+    push.send(ADMIN)
+    push.land()
+    tree = site.git("rev-parse", "main^{tree}").strip()
+    (site.path / "objects" / tree[:2] / tree[2:]).unlink()
+    (entry,) = log(site.path, Wanted(event="pushed"))
+    assert (entry.actor, entry.requests, entry.workspaces) == ("user/admin", (), ())
+
+
+def test_the_log_ends_where_nothing_older_is_wanted(site: Site) -> None:
+    middle = site.now
+    site.ask("generate")
+    found = list(log(site.path, Wanted(since=middle)))
+    assert found
+    assert all(entry.at >= middle.replace(microsecond=0) for entry in found)
+    assert len(found) < len(list(log(site.path, Wanted())))
+    assert list(log(site.path, Wanted(backend="none"))) == []
+
+
+def test_a_push_ends_where_it_began(site: Site) -> None:
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE))
+    push.commit(("users/eve.yaml", None))
+    push.send(ADMIN)
+    push.land()
+    site.do(ADMIN, c.AddUser("mallory"))
+    events = [entry.event for entry in log(site.path, Wanted()) if entry.branch == "main"]
+    assert events[:4] == ["user.created", "pushed", "pushed", "backend.created"]
+
+
+def test_an_entry_is_found_by_what_it_is_about() -> None:
+    entry = Entry("0" * 40, "main", NOW, "user.created", "user/alice", "x", ("r",), ("w",))
+    assert all(
+        wanted.has(entry)
+        for wanted in (
+            Wanted(),
+            Wanted(workspace="w", request="r", actor="alice", event="user", since=NOW, until=NOW),
+            Wanted(actor="user/alice", event="user.created"),
+        )
+    )
+    later = NOW.replace(year=2027)
+    assert not any(
+        wanted.has(entry)
+        for wanted in (
+            Wanted(workspace="x"),
+            Wanted(request="x"),
+            Wanted(actor="bob"),
+            Wanted(actor="backend/alice"),
+            Wanted(event="use"),
+            Wanted(since=later),
+            Wanted(until=NOW.replace(year=2025)),
+        )
+    )
+    assert Wanted(actor="tpp").has(Entry("0" * 40, "main", NOW, "x", "backend/tpp", "x"))

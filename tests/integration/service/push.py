@@ -1,0 +1,91 @@
+"""Somebody's commits as git's hook hands them over: objects in quarantine, refs not moved yet."""
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobserver.domain.documents import Job, JobRequest
+from jobserver.domain.permissions import Actor
+from jobserver.service.receive import Pushed, Receiver, Update
+from jobserver.store import codec
+from tests.site import START, Site
+
+ZERO = "0" * 40
+BAD = "version: 1\nusername: eve\nroles: [Boss]\n"
+EVE = "version: 1\nusername: eve\n"
+
+
+@dataclass
+class Push:
+    """Somebody's commits on ``branch``, which the repository has in quarantine only."""
+
+    site: Site
+    branch: str
+    tip: str = ""
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = self.site.path.parent / "quarantine"
+        self.folder.mkdir(exist_ok=True)
+        self.old = self.tip = self.tip or self.site.git("rev-parse", self.branch).strip()
+
+    def git(self, *arguments: str, data: str = "", **environment: str) -> str:
+        return subprocess.run(
+            ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", self.site.path, *arguments],
+            input=data,
+            env={
+                **os.environ,
+                "GIT_OBJECT_DIRECTORY": str(self.folder),
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.site.path / "objects"),
+                "GIT_INDEX_FILE": str(self.folder.parent / "index"),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    def commit(self, *files: tuple[str, str | None], message: str = "x", at: str = "", mode: str = "100644") -> str:
+        """One more commit; None takes a file away. Its id."""
+        self.git("read-tree", self.tip)
+        for path, text in files:
+            if text is None:
+                self.git("update-index", "--index-info", data=f"0 {ZERO}\t{path}\n")
+            else:
+                blob = self.git("hash-object", "-w", "--stdin", data=text)
+                self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+        tree = self.git("write-tree", "--missing-ok")
+        self.tip = self.tree(tree, self.tip, message=message, at=at)
+        return self.tip
+
+    def tree(self, tree: str, *parents: str, message: str = "x", at: str = "") -> str:
+        when = at or START.isoformat()
+        arguments = [part for parent in parents for part in ("-p", parent)]
+        dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+        self.tip = self.git("commit-tree", tree, *arguments, "-m", message, **dates)
+        return self.tip
+
+    def update(self) -> Update:
+        return Update(self.old, self.tip, f"refs/heads/{self.branch}")
+
+    def send(self, actor: Actor, quarantined: bool = True, receiver: Receiver | None = None) -> list[str]:
+        receiver = receiver or Receiver(self.site.repo, self.site.gate, self.site.clock)
+        return receiver.receive(Pushed([self.update()], self.folder if quarantined else None, actor))
+
+    def land(self) -> None:
+        """What git does once a push is taken."""
+        objects = [path for path in self.folder.rglob("*") if path.is_file()]
+        for path in objects:
+            target = self.site.path / "objects" / path.relative_to(self.folder)
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+        self.site.git("update-ref", f"refs/heads/{self.branch}", self.tip, self.old)
+
+
+def text(document: Job | JobRequest) -> str:
+    return codec.write(document).decode()
+
+
+def folder_of(site: Site, identifier: str) -> str:
+    return next(path for path in site.files() if identifier in path and path.endswith("request.yaml")).rsplit("/", 1)[0]

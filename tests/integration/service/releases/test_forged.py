@@ -1,0 +1,120 @@
+"""Releases that were changed afterwards, or recorded by who may not: each is noticed, and named."""
+
+import pytest
+
+from jobserver.audit.kept import _recorded
+from jobserver.audit.verify import verify
+from jobserver.domain import commands as c
+from jobserver.domain.admit import Admitted
+from jobserver.domain.documents import User
+from jobserver.domain.permissions import Actor
+from jobserver.domain.releases import EVENT, Release
+from jobserver.domain.state import Change, Changes
+from jobserver.errors import Code, Error
+from jobserver.store import releases
+from jobserver.store.releases import ReleaseStore
+from jobserver.store.snapshot import Snapshot
+from tests.integration.service.releases.place import ID, Place
+from tests.site import ADMIN, ALICE, SERVER, TPP
+
+
+def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
+    place.take()
+    folder = place.root / "trends" / "tpp" / ID
+    table = folder / "files" / "output" / "table.csv"
+    table.write_bytes(b"age,count\n40,8\n")
+    (folder / "files" / "more.csv").write_bytes(b"1")
+    found = "\n".join(place.problems())
+    assert f"records release {ID} of trends: output/table.csv is not what was uploaded" in found
+    assert "more.csv was not uploaded" in found
+    table.unlink()
+    assert any("output/table.csv can't be read" in one for one in place.problems())
+    record = folder / "release.json"
+    record.write_text(record.read_text().replace("jane", "joan"))
+    assert any("release.json says something else" in one for one in place.problems())
+    record.write_text(record.read_text().replace("table.csv", "../../../../etc/passwd"))
+    assert any("are not as they were uploaded" in one for one in place.problems())
+    with pytest.raises(Error, match="does not agree with itself"):
+        place.releases.store.find("trends", "tpp", ID)
+    folder.rename(folder.with_name("b" * 32))
+    found = "\n".join(place.problems())
+    assert "whose files are gone" in found
+    assert f"no commit records the release trends/tpp/{'b' * 32}" in found
+
+
+def test_what_somebody_spoilt_is_left_out_or_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.take()
+    store = ReleaseStore(place.root)
+    (kept,) = store.of_workspace("trends", ["tpp", "emis"])
+    path = next(iter(kept.files)).path
+    file = place.root / "trends" / "tpp" / ID / "files" / path
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Error, match="is no file") as caught:
+        store.open(kept, path)
+    assert caught.value.code is Code.UNAVAILABLE
+    (place.root / "trends" / "tpp" / ID / "release.json").write_bytes(b"{}")
+    assert store.of_workspace("trends", ["tpp"]) == []
+
+
+def test_beside_what_is_none_and_what_another_took(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file among the folders of uploads, and a folder that somebody took for abandoned before it was locked."""
+    (place.root / ".incoming" / "a-file").write_bytes(b"")
+    real, taken = releases._Lock.holds, [False]
+    monkeypatch.setattr(releases._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
+    assert place.take()[1]
+    assert taken == []
+    assert list(ReleaseStore(place.root).leftovers()) == []
+
+
+def test_a_message_that_speaks_of_a_release_records_none(place: Place) -> None:
+    tip = place.git("rev-parse", "backends/tpp").strip()
+    tree = place.git("rev-parse", "backends/tpp^{tree}").strip()
+    message = f"Of something else\n\nEvent: {EVENT}\nand no trailer"
+    sha = place.git("-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", tree, "-p", tip, "-m", message).strip()
+    place.take()
+    assert [one for one, _ in _recorded(place.path, sha)] == []
+
+
+def release(**more: object) -> Release:
+    values = {"workspace": "trends", "identifier": ID, "user": "eve", "files": 1, "size": 1, "sha256": "0" * 64}
+    return Release.model_validate({**values, **more})
+
+
+@pytest.mark.parametrize("actor", [ADMIN, ALICE, SERVER, Actor(TPP.kind, "emis")])
+def test_only_the_backend_itself_releases(place: Place, actor: Actor) -> None:
+    place.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    with pytest.raises(Error) as refused:
+        place.do(actor, c.RecordRelease("tpp", release()))
+    assert refused.value.code is Code.FORBIDDEN
+    assert place.recorded() == 0
+
+
+def test_a_workspace_that_is_not_there(place: Place) -> None:
+    with pytest.raises(Error, match="there is no workspace 'other'"):
+        place.do(TPP, c.RecordRelease("tpp", release(workspace="other")))
+
+
+def test_a_forged_record_is_found(place: Place) -> None:
+    """What a tricked server, or who has its key, could sign."""
+
+    def illegal(actor: Actor, changes: Changes) -> None:
+        def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:
+            return Admitted(state.tip, changes, actor, place.clock()), {}
+
+        place.repo.writer.submit(changes.branch, decide)
+
+    forged = release()
+    illegal(ADMIN, Changes("backends/tpp", EVENT, "x", trailers=forged.trailers(), release=forged))
+    illegal(TPP, Changes("backends/tpp", EVENT, "x", trailers=forged.trailers()[1:], release=forged))
+    illegal(TPP, Changes("main", EVENT, "x", trailers=forged.trailers(), release=forged))
+    eve = User(username="eve")
+    change = Change("users/eve.yaml", None, eve)
+    illegal(ADMIN, Changes("main", EVENT, "x", (change,), trailers=forged.trailers()))
+    illegal(TPP, Changes("backends/tpp", "jobs.updated", "x", trailers=forged.trailers(), release=forged))
+    found = "\n".join(str(one) for one in verify(place.path).problems)
+    assert "admin may not release files of trends on backends/tpp" in found
+    assert "can't be read: workspace: required, and missing" in found
+    assert "tpp may not release files of trends on main" in found
+    assert f"says Event: {EVENT}, and does something else" in found
+    assert "says Event: jobs.updated, and does something else" in found

@@ -1,0 +1,209 @@
+"""Pushes judged commit by commit and file by file: what each may change, and how every fault is told."""
+
+from datetime import timedelta
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import Actor
+from jobserver.errors import Code, Error
+from jobserver.service import receive
+from tests.integration.service.push import BAD, EVE, Push, folder_of, text
+from tests.site import ADMIN, START, TPP, Site, job
+
+
+def refused(push: Push, actor: Actor) -> list[str]:
+    """The faults without the commit's id; nothing has changed."""
+    before = push.site.git("for-each-ref")
+    with pytest.raises(Error) as caught:
+        push.send(actor)
+    assert push.site.git("for-each-ref") == before
+    assert caught.value.code is Code.INVALID
+    assert str(caught.value) == str(caught.value.faults[0])
+    told = [str(fault).replace(push.tip, "it").replace(push.tip[:10], "it") for fault in caught.value.faults]
+    return [one.removeprefix("it ") for one in told]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([("users/eve.yaml", BAD)], ["users/eve.yaml:3: roles.0: 'Boss' is not a valid Role"]),
+        ([("users/eve.yaml", EVE), ("users/x", "y")], ["users/x: no document may stand here on main"]),
+        ([("users/else.yaml", EVE)], ["users/else.yaml: username: is 'eve', but the path says 'else'"]),
+        ([("allowed_signers", "mine")], ["allowed_signers: is the server's to write"]),
+        (
+            [("allowed_signers", "mine"), ("orgs/x.yaml", "version: 1\nslug: y\nname: Y\n")],
+            ["orgs/x.yaml: slug: is 'y', but the path says 'x'", "allowed_signers: is the server's to write"],
+        ),
+        ([("workspaces/trends.yaml", None)], []),
+        (
+            [("backends/tpp.yaml", None)],
+            ["backends/tpp.yaml: a backend is deactivated (active: false), never deleted: it has a branch"],
+        ),
+        (
+            [("projects/x/p.yaml", "version: 1\nslug: p\nname: P\norg: x\n")],
+            ["projects/x/p.yaml: org: there is no org 'x'"],
+        ),
+        ([("/".join(["a"] * 20), "deep")], ["it: folders are nested deeper than 16"]),
+    ],
+)
+def test_every_file_of_an_admins_push_is_judged(
+    site: Site, files: list[tuple[str, str | None]], expected: list[str]
+) -> None:
+    push = Push(site, "main")
+    push.commit(*files)
+    if expected:
+        assert refused(push, ADMIN) == expected
+    else:
+        assert push.send(ADMIN)
+
+
+def test_every_fault_of_every_commit_is_told_and_very_many_are_counted(site: Site) -> None:
+    push = Push(site, "main")
+    first = push.commit(("users/eve.yaml", BAD))
+    second = push.commit(("orgs/x", "y"), ("users/eve.yaml", EVE))
+    with pytest.raises(Error) as caught:
+        push.send(ADMIN)
+    assert [str(fault).split(" ")[0] for fault in caught.value.faults] == [first[:10], second[:10]]
+    push = Push(site, "main")
+    push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 5)))
+    told = refused(push, ADMIN)
+    assert (len(told), told[-1]) == (receive._SHOWN + 1, "and 5 more")
+
+
+def test_judging_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many commits there are: once there is enough to say, or when it takes too long."""
+    push = Push(site, "main")
+    first = push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 1)))
+    push.commit(("users/eve.yaml", BAD))
+    assert all(one.startswith(first[:10]) or one == "and 1 more" for one in refused(push, ADMIN))
+    monkeypatch.setattr(receive, "_JUDGE_SECONDS", -1)
+    push = Push(site, "main")
+    first = push.commit(("users/eve.yaml", EVE))
+    assert refused(push, ADMIN) == ["and after: can't be judged within -1 s: push fewer commits"]
+
+
+def test_a_file_that_is_executable_is_none(site: Site) -> None:
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), mode="100755")
+    assert refused(push, ADMIN) == ["users/eve.yaml: is an executable: expected a file"]
+
+
+@pytest.mark.parametrize("key", ["Event", "Actor", "Idempotency-Key", "Request-Id", "Policy"])
+def test_what_only_the_server_says(site: Site, key: str) -> None:
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), message=f"x\n\n{key}: y")
+    assert refused(push, ADMIN) == [f"it: the trailer {key}: is the server's to write"]
+
+
+def test_a_commit_of_tomorrow(site: Site) -> None:
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), at=(START + timedelta(days=1)).isoformat())
+    assert refused(push, ADMIN) == ["it: is of 2026-11-25 09:00 UTC, which is in the future: set the clock"]
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), at=(START + timedelta(minutes=9)).isoformat())
+    assert push.send(ADMIN)
+
+
+def test_history_is_a_line_on_what_stood_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    push = Push(site, "main")
+    tree = push.git("rev-parse", "main^{tree}")
+    other = site.git("rev-parse", "backends/tpp").strip()
+    push.tree(tree, push.old, other)
+    assert refused(push, ADMIN) == ["it: is a merge: rebase instead; the history of a branch is a line"]
+    push.tree(tree)
+    assert refused(push, ADMIN) == [f"it: is no descendant of {push.old[:10]}; the history of a branch is a line"]
+    push.tip = push.git("hash-object", "-w", "--stdin", data="no commit")
+    assert refused(push, ADMIN) == ["it: not a commit that can be read"]
+    push.tip = "1" * 40
+    assert refused(push, ADMIN) == ["it: is no commit that was pushed"]
+    monkeypatch.setattr(receive, "MAX_COMMITS", 2)
+    push = Push(site, "main")
+    for at in range(2):
+        push.commit(("README.md", str(at)))
+    assert push.send(ADMIN)
+    push.commit(("README.md", "2"))
+    assert refused(push, ADMIN) == [f"refs/heads/main: more than 2 commits, or none of them stands on {push.old[:10]}"]
+
+
+def test_a_runner_reports_jobs_and_nothing_else(site: Site) -> None:
+    active, done = site.ask("generate"), site.ask("generate")
+    site.report((done, job("d", "succeeded", 1)))
+    here, there = folder_of(site, active), folder_of(site, done)
+    request = site.git("show", f"backends/tpp:{here}/request.yaml")
+    only = "a runner may change jobs/*.yaml of active job requests, and nothing else"
+    table: list[tuple[list[tuple[str, str | None]], list[str]]] = [
+        (
+            [(f"{here}/request.yaml", request.replace("cancelled_actions: []", "cancelled_actions: [generate]"))],
+            [f"{here}/request.yaml: {only}", "it: tpp may not update the job-request " + active],
+        ),
+        ([(f"{there}/jobs/d.yaml", text(job("d", "failed", 2)))], [f"{there}/jobs/d.yaml: {only}"]),
+        ([("README.md", "x")], [f"README.md: {only}"]),
+        ([("users/eve.yaml", EVE)], ["users/eve.yaml: no document may stand here on backends/tpp"]),
+        (
+            [(f"{here}/jobs/x.yaml", text(job("y", "running", 1)))],
+            [f"{here}/jobs/x.yaml: identifier: is 'y', but the path says 'x'"],
+        ),
+        (
+            [("/".join(["a"] * 20), "deep")],
+            ["it: folders are nested deeper than 16"],
+        ),
+    ]
+    for files, expected in table:
+        push = Push(site, "backends/tpp")
+        push.commit(*files)
+        assert refused(push, TPP) == expected
+    back = "active/2026-11-24/" + done
+    push = Push(site, "backends/tpp")
+    moved = [
+        (path.replace(there, back), site.git("show", f"backends/tpp:{path}")) for path in site.files() if there in path
+    ]
+    push.commit(*moved, *((path, None) for path in site.files() if there in path))
+    assert refused(push, TPP)[0] == f"{there}/: {only}"
+
+
+def test_a_backend_that_was_switched_off_pushes_nothing(site: Site) -> None:
+    identifier = site.ask("generate")
+    site.do(ADMIN, c.DeactivateBackend("tpp"))
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
+    assert refused(push, TPP) == ["it: tpp is not an active backend"]
+
+
+def test_a_commit_that_changes_nothing_or_takes_all_back(site: Site) -> None:
+    identifier = site.ask("generate")
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
+    push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", None))
+    push.commit()
+    assert push.send(TPP)
+
+
+def test_a_folder_that_can_not_be_read(site: Site) -> None:
+    site.ask("generate")
+    push = Push(site, "backends/tpp")
+    tree = push.git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", data="no tree")
+    push.tree(tree, push.old)
+    assert refused(push, TPP) == ["it: its files can't be read"]
+    assert refused(push, ADMIN) == ["it: its files can't be read"]
+
+
+def test_an_older_state_may_come_back(site: Site) -> None:
+    identifier = site.ask("generate")
+    site.report((identifier, job("a", "running", 1)))
+    site.report((identifier, job("b", "running", 2)))  # without a
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder_of(site, identifier)}/jobs/a.yaml", text(job("a", "running", 1))))
+    assert push.send(TPP)
+
+
+def test_a_request_that_can_not_be_read_is_mended_by_a_push(site: Site) -> None:
+    identifier = site.ask("generate")
+    folder = folder_of(site, identifier)
+    good = site.git("show", f"backends/tpp:{folder}/request.yaml")
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder}/request.yaml", good.replace("cancelled_actions: []", "cancelled_actions: ['']")))
+    push.land()  # past us, as a disk or a host might
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder}/request.yaml", good))
+    assert push.send(ADMIN)

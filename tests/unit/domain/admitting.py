@@ -1,0 +1,88 @@
+"""Documents in memory, changes to them as a push could bring them, and the faults that are found in those."""
+
+from typing import Any
+
+from jobserver.domain.admit import admit, review
+from jobserver.domain.documents import (
+    AnyDocument,
+    Backend,
+    JobRequest,
+    Org,
+    PipelineAction,
+    Project,
+    RequestedWorkspace,
+    User,
+    Workspace,
+)
+from jobserver.domain.names import Area, Place
+from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.state import Change, Changes, Move
+from jobserver.errors import Code, Error
+from tests.memory import ID, NOW, Memory
+
+ROOT = Actor(ActorKind.USER, "root")
+TPP = Actor(ActorKind.BACKEND, "tpp")
+OTHER = "2" * 16
+PLACE = Place(Area.ACTIVE, NOW.date(), ID)
+GONE = PLACE.moved(Area.ARCHIVE)
+BESIDE = Place(Area.ACTIVE, NOW.date(), OTHER)
+LAB = Org(slug="lab", name="Lab")
+P = Project(slug="p", name="P", org="lab")
+TRENDS = Workspace(
+    name="trends", project="lab/p", repo="study", branch="main", db="full", created_by="root", created_at=NOW
+)
+REQUEST = JobRequest(
+    identifier=ID,
+    backend="tpp",
+    created_by="root",
+    created_at=NOW,
+    sha="0" * 40,
+    requested_actions=("generate",),
+    cancelled_actions=("generate",),
+    database_name="full",
+    workspace=RequestedWorkspace.model_validate(
+        TRENDS.model_dump(exclude={"version", "project", "archived", "should_notify"})
+    ),
+    pipeline={"generate": PipelineAction(run="x")},
+)
+SECOND = REQUEST.model_copy(update={"identifier": OTHER})
+
+
+def prepared() -> Memory:
+    """A workspace in a project, and a job request that is active."""
+    return Memory(
+        User(username="root", roles=(Role.SUPER_USER,)),
+        Backend(slug="tpp", name="TPP", created_at=NOW),
+        LAB,
+        P,
+        TRENDS,
+        SECOND,
+    )
+
+
+def main(*changes: tuple[str, AnyDocument | None, AnyDocument | None]) -> Changes:
+    return Changes("main", "pushed", "", tuple(Change(*change) for change in changes))
+
+
+def tpp(*changes: tuple[str, AnyDocument | None, AnyDocument | None], moves: tuple[Move, ...] = ()) -> Changes:
+    return Changes("backends/tpp", "pushed", "", tuple(Change(*change) for change in changes), moves)
+
+
+def faults(state: Memory, changes: Changes, actor: Actor = ROOT) -> list[str]:
+    """As `admit` tells them; `review` tells the same, whoever asks."""
+    seen = state.on(changes.branch)
+    told = [str(fault) for fault in review(seen, changes)]
+    try:
+        admitted = admit(seen, changes, actor, NOW)
+    except Error as error:
+        assert error.code is Code.INVALID, error
+        assert [str(fault) for fault in error.faults] == told
+        assert str(error) == told[0]
+        return told
+    assert told == []
+    assert (admitted.tip, admitted.changes, admitted.actor, admitted.now) == (seen.tip, changes, actor, NOW)
+    return []
+
+
+def edited(document: Any, **values: Any) -> Any:
+    return document.model_copy(update=values)

@@ -1,0 +1,85 @@
+"""How large project.yaml and each part of it may be, and that what names itself over and over ends."""
+
+from jobserver.domain import pipeline
+from jobserver.domain.marked import Mapping, Node, Scalar
+from jobserver.domain.pipeline import parse
+from tests.unit.domain.pipelines import chain, faults, read
+
+
+def test_a_long_number_is_judged_without_backtracking() -> None:
+    [(_, _, message)] = faults(f"actions: {{a: {{run: {'0' * 900_000}z}}}}")
+    assert message == f"900001 bytes; at most {pipeline.MAX_RUN_BYTES} are allowed"
+
+
+def test_sizes() -> None:
+    assert (pipeline.MAX_ACTIONS, pipeline.MAX_RUN_BYTES, pipeline.MAX_TOTAL_BYTES) == (1000, 16_384, 524_288)
+    long_name = "a" * 128
+    assert read(f"actions: {{{long_name}: {{run: {'x' * pipeline.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
+    assert faults(f"actions: {{{long_name}a: {{run: x}}}}")[0][2].startswith("'aaa")
+    # two bytes each in UTF-8
+    [(_, _, message)] = faults(f"actions: {{a: {{run: {'é' * (pipeline.MAX_RUN_BYTES // 2)}x}}}}")
+    assert message == f"{pipeline.MAX_RUN_BYTES + 1} bytes; at most {pipeline.MAX_RUN_BYTES} are allowed"
+    assert len(read(chain(pipeline.MAX_ACTIONS)).actions) == pipeline.MAX_ACTIONS + 1
+    [(_, key, message)] = faults(chain(pipeline.MAX_ACTIONS + 1))
+    assert (key, message) == ("actions", f"more than {pipeline.MAX_ACTIONS} actions")
+
+
+FEWER = ", ".join(f"k{at}: 1" for at in range(pipeline.MAX_ACTIONS - 1))
+
+
+def test_too_many_keys_are_not_meant() -> None:
+    assert list(read(f"{{{FEWER}, actions: {{a: {{run: x}}}}}}").actions) == ["a", "run_all"]
+    more = f"{FEWER}, more: 1, most: 1"
+    assert faults(f"{{{more}}}") == [(1, "", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert faults(f"actions:\n  a: {{{more}}}") == [(2, "actions.a", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert len(read(f"actions: {{a: {{run: x}}, b: {{{FEWER}, run: x}}}}").actions) == 3
+    many = ", ".join("a" for _ in range(pipeline.MAX_ACTIONS + 1))
+    assert faults(f"actions: {{a: {{run: x}}, b: {{run: x, needs: [{many}]}}}}") == [
+        (1, "actions.b.needs", f"{pipeline.MAX_ACTIONS + 1} needs; at most {pipeline.MAX_ACTIONS} are allowed")
+    ]
+
+
+def test_run_all_is_not_counted_as_an_action() -> None:
+    needs = chain(pipeline.MAX_ACTIONS) + "  run_all: {needs: [a0]}\n"
+    assert len(read(needs).actions) == pipeline.MAX_ACTIONS + 1
+
+
+def test_merged_mappings_are_counted_too() -> None:
+    """Each by itself is small; `<<` lets few of them name many."""
+    parts = "".join(f"p{n}: &p{n} {{{', '.join(f'k{n}_{at}: 1' for at in range(300))}}}\n" for n in range(4))
+    text = parts + "actions:\n  a: {run: x, <<: [*p0, *p1, *p2, *p3]}\n"
+    assert faults(text) == [(6, "actions.a", f"more than {pipeline.MAX_ACTIONS} keys")]
+    assert read(text.replace(", *p2, *p3", "")).actions["a"].run == "x"
+    assert read(text.replace(", *p1, *p2, *p3", ", *p0, *p0")).actions["a"].run == "x"
+
+
+def test_a_key_that_merges_itself_through_others_ends() -> None:
+    inner = Mapping(((Scalar("run", True, 3), Scalar("x", True, 3)),), 3)
+    entries: tuple[tuple[Scalar, Node], ...] = tuple(
+        (Scalar("<<", True, 2), inner) if at == 0 else (Scalar(f"k{at}", True, 2), inner) for at in range(2)
+    )
+    top = Mapping(((Scalar("actions", True, 1), Mapping(((Scalar("a", True, 2), Mapping(entries, 2)),), 2)),), 1)
+    assert parse(top).actions["a"].run == "x"
+
+
+def test_mappings_that_are_merged_twice_are_read_once() -> None:
+    """Each of thirty names the one before it twice: a thousand million, if one followed them all."""
+    parts = "b0: &b0 {run: x}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 31))
+    assert read(f"{parts}actions:\n  a: *b30\n").actions["a"].run == "x"
+
+
+def test_aliases_can_not_blow_a_file_up() -> None:
+    body = f"body: &b {{run: '{'x' * 16000}'}}\nactions:\n" + "".join(f"  a{i}: *b\n" for i in range(100))
+    [(line, _, message)] = faults(body)
+    assert line == 0
+    assert message.endswith(f"at most {pipeline.MAX_TOTAL_BYTES} are allowed")
+    wide = f"n: &n [{', '.join(f'z{i}' for i in range(1000))}]\nactions:\n"
+    told = faults(wide + "".join(f"  a{i}: {{run: x, needs: *n}}\n" for i in range(50)))
+    assert len(told) == pipeline.MAX_FAULTS + 1
+    assert told[-1][2] == f"{50 * 1000 - pipeline.MAX_FAULTS} more faults are not shown"
+
+
+def test_closure_of_a_long_chain() -> None:
+    found = read(chain(1000))
+    assert found.closure(["a0"]) == tuple(f"a{i}" for i in reversed(range(1000)))
+    assert found.closure(["run_all"]) == found.closure(["a0"])

@@ -1,0 +1,120 @@
+"""What a verb does not write: what is so already, what would be of no use, and what can't be."""
+
+from typing import Any
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.documents import User
+from jobserver.domain.permissions import SERVER, Role
+from jobserver.errors import Code, Error
+from tests.memory import Memory
+from tests.unit.domain.planning import DEV, GONE, TPP, planned, prepared
+
+
+@pytest.fixture
+def state() -> Memory:
+    return prepared()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        c.WelcomeUser("alice", "Another Name"),
+        c.EnsureAdmin("root"),
+        c.RevokeBackendToken("tpp"),
+        c.SetUserRoles("alice", (Role.CORE_DEVELOPER,)),
+        c.SetProjectMember("lab/p", "alice", ()),
+        c.ChangeWorkspace("trends", archived=False, should_notify=False),
+    ],
+)
+def test_what_is_so_already_is_not_written(state: Memory, command: c.Command) -> None:
+    changes = planned(state, command)
+    assert not changes
+    assert changes.changes == ()
+
+
+AGAIN = User(username="gone", roles=(Role.SUPER_USER,))
+
+
+@pytest.mark.parametrize(
+    ("gone", "root", "recovers", "after"),
+    [
+        (GONE, {}, False, None),
+        (GONE, {}, True, None),
+        (GONE.model_copy(update={"roles": ()}), {}, True, None),
+        (GONE, {"active": False}, False, None),
+        (GONE, {"active": False}, True, AGAIN),
+        (GONE, {"roles": (Role.AUDITOR,)}, True, AGAIN),
+        (GONE.model_copy(update={"roles": ()}), {"active": False}, True, AGAIN),
+    ],
+)
+def test_an_admin_who_was_disabled_is_one_again_only_where_nobody_else_is(
+    state: Memory, gone: User, root: dict[str, Any], recovers: bool, after: User | None
+) -> None:
+    state.put(gone)
+    state.put(User(username="root", roles=(Role.SUPER_USER,)).model_copy(update=root))
+    changes = state.do(SERVER, c.EnsureAdmin("gone", recovers))
+    assert [change.after for change in changes.changes] == ([after] if after else [])
+    if after:
+        assert (changes.event, changes.subject) == (
+            "user.updated",
+            "ADMIN_USERS makes gone a SuperUser again: there was none",
+        )
+
+
+def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
+    state.put(GONE)
+    with pytest.raises(Error, match="gone is disabled: a token of theirs would not work") as caught:
+        planned(state, c.AddUserToken("gone", "x", "a" * 64))
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
+    state.put(TPP.model_copy(update={"active": False}))
+    with pytest.raises(Error, match="backend tpp is not active: a token of it would not work") as caught:
+        planned(state, c.RotateBackendToken("tpp", "b" * 64))
+    assert caught.value.code is Code.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (c.AddBackend("tpp", "a" * 64), Code.CONFLICT, "the backend 'tpp' is there already"),
+        (c.AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' does not match"),
+        (c.AddBackend("emis", "a"), Code.INVALID, "sha256: 'a' does not match"),
+        (c.AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' does not match"),
+        (c.RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (c.RotateBackendToken("tpp", ""), Code.INVALID, "sha256: '' does not match"),
+        (c.RevokeBackendToken("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (c.DeactivateBackend("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (c.AddUser("alice"), Code.CONFLICT, "the user 'alice' is there already"),
+        (c.AddUser("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (c.WelcomeUser("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (c.EnsureAdmin("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (c.AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "there is no user 'new'"),
+        (c.AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice has a token with the label 'laptop'"),
+        (c.AddUserToken("alice", "a\nb", "d" * 64), Code.INVALID, "label: "),
+        (c.RevokeUserToken("new", "x"), Code.NOT_FOUND, "there is no user 'new'"),
+        (c.RevokeUserToken("alice", "x"), Code.NOT_FOUND, "alice has no token with the label 'x'"),
+        (c.SetUserRoles("new", ()), Code.NOT_FOUND, "there is no user 'new'"),
+        (c.DisableUser("new"), Code.NOT_FOUND, "there is no user 'new'"),
+        (c.AddOrg("lab"), Code.CONFLICT, "the org 'lab' is there already"),
+        (c.AddOrg(""), Code.INVALID, "slug: '' does not match"),
+        (c.AddProject("lab/p"), Code.CONFLICT, "the project 'lab/p' is there already"),
+        (c.AddProject("other/p"), Code.NOT_FOUND, "there is no org 'other'"),
+        (c.AddProject("lab"), Code.INVALID, "slug: '' does not match"),
+        (c.AddProject("lab/q/r"), Code.INVALID, "slug: 'q/r' does not match"),
+        (c.SetProjectMember("lab/q", "alice", (DEV,)), Code.NOT_FOUND, "there is no project 'lab/q'"),
+        (c.SetProjectMember("lab/p", "new", (DEV,)), Code.NOT_FOUND, "there is no user 'new'"),
+        (c.AddWorkspace("trends", "study", "main"), Code.CONFLICT, "the workspace 'trends' is there already"),
+        (c.AddWorkspace("Bad", "study", "main"), Code.INVALID, "name: 'Bad' does not match"),
+        (c.AddWorkspace("w", "a\nb", "main"), Code.INVALID, "repo: "),
+        (c.ChangeWorkspace("none"), Code.NOT_FOUND, "there is no workspace 'none'"),
+    ],
+)
+def test_refusals(state: Memory, command: c.Command, code: Code, message: str) -> None:
+    with pytest.raises(Error) as caught:
+        planned(state, command)
+    assert caught.value.code is code
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,157 @@
+"""What asking for jobs changes, and what the actions that are asked for need, through `plan` and `admit`, in memory."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobserver.domain import commands as c
+from jobserver.domain.documents import JobRequest, PipelineAction
+from jobserver.domain.plan_requests import expand
+from jobserver.errors import Code
+from tests.memory import ID, NOW, Memory
+from tests.unit.domain.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
+
+
+@pytest.fixture
+def state() -> Memory:
+    return prepared()
+
+
+def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
+    changes = state.do(ALICE, asked("analyse", "generate", "analyse"))
+    (change,) = changes.changes
+    assert (changes.branch, changes.event, changes.moves) == ("backends/tpp", "job-request.created", ())
+    assert changes.subject == "alice requested analyse, generate on trends"
+    assert changes.trailers == (("Job-Request", ID), ("Workspace", "trends"))
+    assert changes.result == {"identifier": ID}
+    assert (change.path, change.before) == (f"active/2026-11-24/{ID}/request.yaml", None)
+    assert isinstance(change.after, JobRequest)
+    assert change.after.model_dump(mode="python") == {
+        "version": 1,
+        "identifier": ID,
+        "backend": "tpp",
+        "created_by": "alice",
+        "created_at": NOW,
+        "sha": "0" * 40,
+        "requested_actions": ("analyse", "generate"),
+        "cancelled_actions": (),
+        "force_run_dependencies": False,
+        "database_name": "slice",
+        "codelists_ok": True,
+        "will_notify": False,
+        "workspace": {
+            "name": "trends",
+            "repo": "study",
+            "branch": "dev",
+            "db": "slice",
+            "created_by": "bob",
+            "created_at": NOW - timedelta(days=9),
+        },
+        "project": None,
+        "pipeline": {name: action.model_dump() for name, action in PIPELINE.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        (("generate",), "generate"),
+        (("generate", "analyse", "plot"), "generate, analyse, plot"),
+        (("generate", "analyse", "plot", "run_all"), "4 actions"),
+    ],
+)
+def test_a_long_list_of_actions_is_counted(state: Memory, actions: tuple[str, ...], said: str) -> None:
+    assert state.do(ALICE, asked(*actions)).subject == f"alice requested {said} on trends"
+    cancelled = state.do(ALICE, c.CancelJobs(ID, "tpp", actions)).subject
+    expected = {"4 actions": "generate, analyse, plot"}.get(said, said)
+    assert cancelled == f"alice cancelled {expected} on trends"
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "value"),
+    [
+        ({"force_run_dependencies": True}, "force_run_dependencies", True),
+        ({"codelists_ok": False}, "codelists_ok", False),
+        ({"database_name": "full"}, "database_name", "full"),
+        ({"will_notify": True}, "will_notify", True),
+        ({"workspace": "told"}, "will_notify", True),
+        ({"workspace": "told", "will_notify": False}, "will_notify", False),
+    ],
+)
+def test_what_may_be_chosen(state: Memory, more: dict[str, Any], key: str, value: Any) -> None:
+    state.do(ALICE, asked(**more))
+    assert getattr(stored(state), key) == value
+
+
+def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
+    (change,) = state.do(ALICE, asked(backend="emis", database_name="anything")).changes
+    assert isinstance(change.after, JobRequest)
+    assert change.after.database_name == "anything"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (asked(workspace="none"), Code.NOT_FOUND, "there is no workspace 'none'"),
+        (asked(workspace="past"), Code.CONFLICT, "workspace past is archived"),
+        (asked(backend="none"), Code.INVALID, "backend: there is no backend 'none'"),
+        (asked(backend="old"), Code.CONFLICT, "backend: backend old is not active"),
+        (
+            c.RequestJobs("trends", "tpp", (), "0" * 40, PIPELINE),
+            Code.INVALID,
+            "requested_actions: name at least one action",
+        ),
+        (asked("generate", "x", "y"), Code.INVALID, "requested_actions: not in project.yaml: x, y"),
+        (
+            asked(database_name="other"),
+            Code.INVALID,
+            "database_name: backend tpp has full, slice, not 'other'",
+        ),
+        (c.RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' does not match"),
+    ],
+)
+def test_what_may_not_be_asked_for(state: Memory, command: c.Command, code: Code, message: str) -> None:
+    error = refused(state, ALICE, command)
+    assert (error.code, str(error)[: len(message)]) == (code, message)
+
+
+# What actions need
+
+
+@pytest.mark.parametrize(
+    ("needs", "actions", "expected"),
+    [
+        ({"a": []}, ["a"], ["a"]),
+        ({"a": ["b"], "b": []}, ["a"], ["b", "a"]),
+        ({"a": ["b", "c"], "b": ["c"], "c": []}, ["a"], ["c", "b", "a"]),
+        ({"a": ["c", "b"], "b": ["c"], "c": []}, ["a"], ["c", "b", "a"]),
+        ({"a": ["b"], "b": ["a"]}, ["a"], ["b", "a"]),
+        ({"a": ["a"]}, ["a"], ["a"]),
+        ({"a": []}, ["x", "a"], ["x", "a"]),
+        ({"run_all": ["a", "b"], "a": [], "b": []}, ["run_all"], ["a", "b"]),
+        ({"a": [], "b": []}, ["b", "a", "b"], ["b", "a"]),
+        ({}, [], []),
+    ],
+)
+def test_actions_and_what_they_need(needs: dict[str, list[str]], actions: list[str], expected: list[str]) -> None:
+    assert expand(actions, {name: PipelineAction(needs=tuple(of), run="x") for name, of in needs.items()}) == expected
+
+
+@given(st.integers(1, 8).flatmap(lambda n: st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n)))
+def test_each_action_comes_after_what_it_needs(graph: list[set[int]]) -> None:
+    """Of any pipeline without cycles: an action needs only those before it."""
+    needs = {f"a{at}": [f"a{to}" for to in sorted(some) if to < at] for at, some in enumerate(graph)}
+    pipeline = {name: PipelineAction(needs=tuple(of), run="x") for name, of in needs.items()}
+    last = f"a{len(graph) - 1}"
+    order = expand([last], pipeline)
+    reached, waiting = set[str](), [last]
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting += needs[name]
+    assert set(order) == reached
+    assert len(order) == len(reached)
+    assert all(order.index(need) < order.index(name) for name in order for need in needs[name])
