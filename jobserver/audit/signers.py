@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobserver.domain import names
-from jobserver.errors import Fault, invalid
+from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git import git
 from jobserver.store.incoming import Commit
 from jobserver.store.piped import branches
@@ -38,7 +38,10 @@ def of(repository: Path) -> dict[str, Signer]:
     tip = branches(repository).get(names.MAIN)
     if tip is None:
         raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
-    return read(at(repository, tip))
+    try:
+        return read(at(repository, tip))
+    except Error as error:
+        raise invalid(f"is no state repository, or its keys can't be read: {error}", str(repository)) from None
 
 
 def at(repository: Path, commit: str) -> str:

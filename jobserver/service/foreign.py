@@ -4,6 +4,7 @@ A server signs what it makes; what people and runners push has its signed receip
 ours, so whatever else stands there came past every rule. What was decided is not decided again: `audit verify` does.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,25 @@ from jobserver.audit import signers as keys
 from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
-from jobserver.errors import Code, Error
+from jobserver.errors import Code, Error, invalid
+from jobserver.store import trees
 from jobserver.store.piped import PipedObjects, line_of, newest_first
+from jobserver.store.repo import SIGNERS
 from jobserver.store.signing import SigningKey
 
 _KNOWN = 100
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Tips of other branches that a judgement rests on: ``main`` here, whose keys count, and `audit` here and there,
+    where receipts are.
+    """
+
+    main: str | None
+    audit_here: str | None
+    audit_there: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +61,18 @@ class Foreign:
         found = self._known.get((branch, old, new))
         return new is None or (found is not None and bool(found.problem))
 
-    def _signers(self, commit: str) -> dict[str, keys.Signer]:
-        ours = self._key().fingerprint
-        return {ours: keys.Signer(ours)} | keys.read(keys.at(self._path, commit))
-
-    def judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:
-        """``old``: what stands here; None for a branch that is new. ``main``, whose keys count; ``audit``, where
-        receipts are.
-        """
+    def judge(self, branch: str, old: str | None, new: str, beside: Beside) -> Judged:
+        """``old``: what stands here; None for a branch that is new."""
+        try:
+            ours = self._key().fingerprint
+        except Error as error:
+            _log.error("%s", error)
+            return Judged("can't be judged while this server's SIGNING_KEY can't be read", is_certain=False)
         asked = branch, old, new
         found = self._known.get(asked)
         if found is None or not found.problem or "receipt" in found.problem:  # the receipt may have come since
             try:
-                found = self._judge(branch, old, new, main, audit)
+                found = self._judge(branch, old, new, beside, ours)
             except (Error, KeyError, ValueError) as error:
                 is_certain = isinstance(error, Error) and error.code is Code.INVALID
                 found = Judged(f"has something that can't be read: {error}", is_certain=is_certain)
@@ -68,7 +82,7 @@ class Foreign:
                 self._known[asked] = found
         return found
 
-    def _judge(self, branch: str, old: str | None, new: str, main: str | None, audit: str | None) -> Judged:
+    def _judge(self, branch: str, old: str | None, new: str, beside: Beside, ours: str) -> Judged:
         line = line_of(self._path, new, old or "")
         if not line:
             return Judged(f"went back to {new[:10]}, from {str(old)[:10]}")
@@ -78,39 +92,22 @@ class Foreign:
         for before, (sha, parents) in zip(shas, line[1:], strict=False):
             if parents != (before,):
                 return Judged(f"has {sha[:10]}, which is a merge")
-        first = old if branch == names.MAIN else main
-        ours = self._key().fingerprint
-        signers = self._signers(first or shas[0])
-        unsigned: list[str] = []
-        servers: list[str] = []
-        reason = ""
+        if branch != names.MAIN and beside.main is None:
+            return Judged("can't be judged before main", is_certain=False)
         objects = PipedObjects(self._path)
         try:
+            walk = _Walk(objects, branch, old, beside.main, ours)
             for sha in shas:
-                commit = objects.commit(sha)
-                try:
-                    made_by = keys.signed_by(commit, signers)
-                except Error as error:
-                    unsigned.append(sha)
-                    servers.append("")
-                    reason = reason or str(error)
-                    continue
-                servers.append(commit.trailer("Server"))
-                is_of_keys = commit.trailer("Event") in WITHOUT_DOCUMENTS
-                if made_by == ours and (is_of_keys or old is None):
-                    # No server builds on what none has judged, and by then a key may vouch for nothing any more.
-                    unsigned.clear()
-                    reason = ""
-                if branch == names.MAIN and is_of_keys:
-                    signers = self._signers(sha)
-            if unsigned and branch != names.AUDIT and audit is not None:
-                unsigned = self._without_receipt(objects, branch, shas, unsigned, audit, signers)
+                walk.go_on(sha)
+            unsigned = walk.unsigned
+            if unsigned and branch != names.AUDIT and beside.audit_there is not None:
+                unsigned = self._without_receipt(objects, branch, shas, unsigned, beside, walk.signers)
         finally:
             objects.close()
         if not unsigned:
-            return Judged("", tuple(servers))
+            return Judged("", tuple(walk.servers))
         named = ", ".join(sha[:10] for sha in unsigned[:5]) + (" ..." if len(unsigned) > 5 else "")
-        return Judged(f"has {named}, which no server made or judged (it {reason}, and no receipt covers it)")
+        return Judged(f"has {named}, which no server made or judged (it {walk.reason}, and no receipt covers it)")
 
     def _without_receipt(
         self,
@@ -118,19 +115,76 @@ class Foreign:
         branch: str,
         line: Sequence[str],
         unsigned: Sequence[str],
-        audit: str,
+        beside: Beside,
         signers: Mapping[str, keys.Signer],
     ) -> list[str]:
+        assert beside.audit_there is not None
         positions = {sha: at for at, sha in enumerate(line)}
         left = set(unsigned)
-        for commit in newest_first(self._path, audit):
+        is_judged = False
+        for commit in newest_first(self._path, beside.audit_there):
+            is_judged = is_judged or commit.sha == beside.audit_here
             if commit.trailer("Event") != "push.received":
                 continue
             try:
-                keys.signed_by(commit, signers)
+                made_by = keys.signed_by(commit, signers)
             except Error:
                 continue  # a receipt that anybody could have written
+            if signers[made_by].before is not None and not is_judged:
+                continue  # so could this one: times are whatever a commit claims. It counts once `audit` is taken
             left -= covers(recorded(objects, [commit]), branch, positions, list(line)).keys()
             if not left:
                 break
         return [sha for sha in unsigned if sha in left]
+
+
+class _Walk:
+    """Over the new commits of a branch, oldest first: which of them no server signed."""
+
+    def __init__(self, objects: PipedObjects, branch: str, old: str | None, main: str | None, ours: str) -> None:
+        self._objects, self._is_main, self._is_new, self._ours = objects, branch == names.MAIN, old is None, ours
+        first = old if self._is_main else main
+        self.signers: dict[str, keys.Signer] = self._with_ours(_signers_at(objects, first)) if first else {}
+        self._ended = _ended(_signers_at(objects, old)) if old else set()
+        self._lost_ours = False
+        self.unsigned: list[str] = []
+        self.servers: list[str] = []
+        self.reason = ""
+
+    def go_on(self, sha: str) -> None:
+        commit = self._objects.commit(sha)
+        if not self.signers:  # a main that is new here: its first commit names the keys it begins with
+            self.signers = self._with_ours(_signers_at(self._objects, sha))
+        try:
+            made_by = keys.signed_by(commit, self.signers)
+            if made_by in self._ended:  # whatever time the commit claims, as `audit verify` has it
+                raise invalid(f"is signed by {made_by}, which had ended before")
+        except Error as error:
+            self.unsigned.append(sha)
+            self.servers.append("")
+            self.reason = self.reason or str(error)
+            self._lost_ours = self._lost_ours or commit.trailer("Retired") == self._ours
+            return
+        self.servers.append(commit.trailer("Server"))
+        is_of_keys = commit.trailer("Event") in WITHOUT_DOCUMENTS
+        if made_by == self._ours and (is_of_keys or self._is_new) and not self._lost_ours:
+            # No server builds on what none has judged, and by then a key may vouch for nothing any more.
+            self.unsigned.clear()
+            self.reason = ""
+        if is_of_keys:
+            found = _signers_at(self._objects, sha)
+            self._ended |= _ended(found)
+            if self._is_main:
+                self.signers = self._with_ours(found)
+
+    def _with_ours(self, signers: Mapping[str, keys.Signer]) -> dict[str, keys.Signer]:
+        return {self._ours: keys.Signer(self._ours)} | dict(signers)
+
+
+def _signers_at(objects: PipedObjects, commit: str) -> dict[str, keys.Signer]:
+    tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(objects.commit(commit).tree))}
+    return keys.read(objects.raw(tree[SIGNERS.encode()]).decode())
+
+
+def _ended(signers: Mapping[str, keys.Signer]) -> set[str]:
+    return {one.fingerprint for one in signers.values() if one.before is not None}

@@ -18,7 +18,7 @@ from time import monotonic, sleep
 from jobserver.audit import signers as keys
 from jobserver.domain import names
 from jobserver.errors import Error, conflict, unavailable
-from jobserver.service.foreign import Foreign, Judged
+from jobserver.service.foreign import Beside, Foreign, Judged
 from jobserver.service.pace import Pace
 from jobserver.service.turns import Turns
 from jobserver.store.authority import Lost, Moves, Unconfirmed
@@ -55,6 +55,7 @@ class Hosted:
         self.down_since: datetime | None = None
         self.problem = ""
         self.frozen: Mapping[str, str] = {}
+        self._key_seen: tuple[int, int] | None = None
 
     # What the writer asks
 
@@ -247,12 +248,20 @@ class Hosted:
         """Moves the branches here that a server made or judged; the others are frozen. (Whether any moved, whether one
         could not be moved, or judged: then what is read here is no newer than it was.)
         """
+        self._key_seen = self._key_stamp()
+        moved, behind = self._take_once(tips)
+        if moved and self.frozen:  # the receipts may be among what was taken just now
+            _, behind = self._take_once(tips)
+        return moved, behind
+
+    def _take_once(self, tips: Mapping[str, str]) -> tuple[bool, bool]:
         moved = behind = False
         frozen: dict[str, str] = {}
         for branch, old, new in self._different(tips):
             judged = Judged("does not have it any more")
             if new is not None:
-                judged = self._foreign.judge(branch, old, new, self._refs.tip(names.MAIN), tips.get(names.AUDIT))
+                here = self._refs.tip(names.MAIN), self._refs.tip(names.AUDIT)
+                judged = self._foreign.judge(branch, old, new, Beside(*here, tips.get(names.AUDIT)))
             if problem := judged.problem:
                 frozen[branch] = problem
                 behind = behind or not judged.is_certain
@@ -269,6 +278,12 @@ class Hosted:
                 _log.warning("%s can't be moved here: %s", branch, error)
         self.frozen = frozen
         return moved, behind
+
+    def _key_stamp(self) -> tuple[int, int] | None:
+        try:
+            return self._repo.writer.keys.stamp()
+        except Error:
+            return None
 
     def _different(self, tips: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
         """(branch, tip here, tip there), main first: it names the keys that all others are signed with."""
@@ -345,7 +360,9 @@ class Hosted:
             for branch, old, new in self._different(tips)
             if branch not in self.frozen or not self._foreign.is_known(branch, old, new)
         ]
-        if not news and not (self.frozen and not list(self._different(tips))):
+        is_over = self.frozen and not list(self._different(tips))
+        may_be_over = self.frozen and self._key_stamp() != self._key_seen
+        if not news and not is_over and not may_be_over:
             self._seen(asked)
             return
         with self._repo.writer.locked():

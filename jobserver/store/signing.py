@@ -181,10 +181,11 @@ class KeyFile:
 
     def __init__(self, path: Path, principal: str) -> None:
         self.path, self._principal = path, principal
-        self._seen = self._look()
+        self._seen = self.stamp()
         self._key = SigningKey.load(path, principal)
 
-    def _look(self) -> tuple[int, int]:
+    def stamp(self) -> tuple[int, int]:
+        """Another one, another key may be in the file; for any thread. Raises `Error` (invalid) if it is gone."""
         try:
             status = self.path.stat()
         except OSError as error:
@@ -193,7 +194,7 @@ class KeyFile:
 
     def current(self) -> SigningKey:
         """Raises `Error` (invalid) if it is gone or can't be used."""
-        seen = self._look()
+        seen = self.stamp()
         if seen != self._seen:
             self._key = SigningKey.load(self.path, self._principal)
             self._seen = seen

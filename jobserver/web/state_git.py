@@ -11,6 +11,8 @@ import base64
 import binascii
 import contextlib
 import io
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -214,6 +216,7 @@ class StateGit:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=self._repo.path,
+                start_new_session=True,  # it has a child that does the work, and both have to end
             )
             exchange = _Exchange(process, held.pop_all().close)
         return self._answer(exchange, environ)
@@ -276,10 +279,10 @@ class _Exchange:
                 if left is not None:
                     left -= len(part)
             if left:  # the client went away: git must not take half a push for a whole one
-                self._process.kill()
+                self._kill()
         except BrokenBody as error:
             self._broken = str(error)
-            self._process.kill()
+            self._kill()
         except OSError:
             pass  # git has heard enough
         finally:
@@ -287,7 +290,7 @@ class _Exchange:
                 self._stdin.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """Raises `Error` (invalid) where what git was to read broke off."""
+        """Raises `Error` (invalid) where what git was to read broke off before it began to answer."""
         status, headers = 200, {}
         while (line := self._stdout.readline().strip()) != b"":
             key, _, value = line.decode("latin-1").partition(":")
@@ -319,9 +322,14 @@ class _Exchange:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             self._process.wait()
         self._ended()
+
+    def _kill(self) -> None:
+        """With its children: http-backend would wait for the rest of a request for ever, and busily."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _body() -> bytes:

@@ -92,7 +92,8 @@ class JobRequests:
 
     def _page(self, limit: int, offset: int) -> str:
         kept = [(key, value) for key, value in request.query.allitems() if key not in ("limit", "offset")]
-        query_ = urlencode([*kept, ("limit", limit), *([("offset", offset)] if offset else [])])
+        more = [("limit", limit), *([("offset", offset)] if offset else [])]
+        query_ = urlencode([*kept, *more], encoding="latin-1")  # as WSGI's strings have the bytes that came
         return f"{self._base_url}/api/v2/job-requests/?{query_}"
 
     def one(self, actor: Actor, identifier: str) -> HTTPResponse:

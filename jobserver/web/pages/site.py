@@ -185,6 +185,10 @@ class Site:
         here = http.origins(self.stand.base_url)
         if http.header("Sec-Fetch-Site") not in (None, "same-origin", "none") or (origin and origin not in here):
             raise forbidden("this form was sent from another site")
+        try:
+            request.forms.decode()
+        except UnicodeError:
+            raise invalid("this form is no UTF-8 text") from None
         if not self.stand.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
             raise forbidden("this form is too old, or not from here: go back, reload the page, and send it again")
 
@@ -271,5 +275,7 @@ def roles() -> tuple[Role, ...]:
 
 
 def texts(name: str) -> list[str]:
+    """All fields of that name. What is no UTF-8 in a query stands for nothing that there is."""
     source = request.forms if request.method == "POST" else request.query
-    return [value for value in source.decode().getall(name) if value][:2000]
+    values = source.getall(name)[:2000]
+    return [value.encode("latin-1").decode(errors="replace") for value in values if value]  # WSGI's strings

@@ -80,8 +80,9 @@ def test_the_list_is_of_all_newest_first_and_pages_when_asked(site: Site, alice:
     assert (whole["next"], whole["previous"]) == (None, None)
     assert only([item["identifier"] for item in whole["results"]], *ids) == ids
     seen: list[str] = []
-    url: str | None = f"{site.url}{LIST}?backend=emis&limit=2"
+    url: str | None = f"{site.url}{LIST}?backend=emis&limit=2&x=%C3%A9%FF"
     while url:
+        assert "&x=%C3%A9%FF" in url  # as it came
         page = alice.get(url).json()
         assert page["count"] == whole["count"]
         seen += [item["identifier"] for item in page["results"]]

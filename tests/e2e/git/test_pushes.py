@@ -1,6 +1,9 @@
 """Pushing to the state repository through a real git client: who may push what, and what a refusal leaves."""
 
+import base64
+import contextlib
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -192,3 +195,27 @@ def test_a_local_push_is_judged_with_and_without_a_server(site: Site, tmp_path: 
         if number == 1:
             site.stop()
     site.start()
+
+
+def test_half_a_push_leaves_nothing_that_runs(site: Site) -> None:
+    """Found: git's http-backend waited for the rest for ever, busily, in a child of what was killed."""
+    password = base64.b64encode(f"x:{site.tokens['root']}".encode()).decode()
+    head = (
+        f"POST /state.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {password}\r\n"
+        "Content-Type: application/x-git-receive-pack-request\r\nContent-Length: 200000\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", site.port)) as connection:
+        connection.sendall(head.encode() + b"0094" + b"1" * 1000)
+        until(lambda: backends(site))
+    until(lambda: not backends(site))
+
+
+def backends(site: Site) -> list[str]:
+    """Processes of git's http-backend that work for this site."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            is_one = b"http-backend" in (process / "cmdline").read_bytes()
+            if is_one and (process / "cwd").readlink() == site.repo:
+                found.append(process.name)
+    return found

@@ -19,7 +19,7 @@ class Broken:
 def test_git_never_takes_half_a_push_for_a_whole_one(length: int) -> None:
     """`cat` would end well, and say what it was given."""
     ended = threading.Event()
-    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     exchange = _Exchange(process, ended.set)
     exchange.feed(Broken(), length, chunked=length < 0)
     with pytest.raises(Error, match="the body ended after 5 of"):

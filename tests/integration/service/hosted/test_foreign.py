@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error, unavailable
+from jobserver.service import foreign as foreign_module
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine
@@ -118,7 +119,7 @@ def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_
 
     first.ask()
     with monkeypatch.context() as patched:
-        patched.setattr(second.hosted._foreign, "_signers", fails)
+        patched.setattr(foreign_module, "_signers_at", fails)
         second.refresh()
         assert "git was killed" in second.hosted.frozen["backends/tpp"]
         assert second.hosted.seen_at == before

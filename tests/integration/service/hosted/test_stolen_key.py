@@ -1,0 +1,176 @@
+"""Somebody who can write to the host and has a key that was rotated away or revoked, or none."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Error
+from jobserver.store.rotate import rotate
+from tests.e2e.harness import git, until
+from tests.e2e.host import Host
+from tests.integration.service.hosted.machine import Machine
+from tests.site import ADMIN
+
+
+class Thief:
+    """Has the key that the servers had in the beginning, and a clone of what is at the host."""
+
+    def __init__(self, folder: Path, host: Host, machine: Machine) -> None:
+        folder.mkdir()
+        self.host, self.clone, self.key = host, folder / "clone", folder / "key"
+        shutil.copy(machine.repo.writer.keys.path, self.key)
+        git(folder, "clone", "-q", str(host.path), "clone")
+
+    def commit(self, branch: str, change: Callable[[Path], None], message: str, at: datetime) -> str:
+        """On top of what stands there, and pushed; its id."""
+        git(self.clone, "fetch", "-q")
+        git(self.clone, "checkout", "-q", "-B", "work", f"origin/{branch}")
+        change(self.clone)
+        git(self.clone, "add", "-A")
+        dates = {"GIT_COMMITTER_DATE": at.isoformat(), "GIT_AUTHOR_DATE": at.isoformat()}
+        signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}", "commit", "-S"]
+        names = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        command = ["git", "-C", str(self.clone), *names, *signing, "-q", "-m", message]
+        subprocess.run(command, env={**os.environ, **dates}, check=True)
+        git(self.clone, "push", "-q", "origin", f"work:{branch}")
+        return git(self.clone, "rev-parse", "work")
+
+
+@pytest.fixture
+def thief(tmp_path: Path, host: Host, unverified: list[Machine]) -> Thief:
+    return Thief(tmp_path / "thief", host, unverified[0])
+
+
+@pytest.fixture
+def apart(tmp_path: Path, unverified: list[Machine], host: Host) -> Iterator[Machine]:
+    """A server with a copy of the key, as those on other machines have."""
+    (tmp_path / "apart").mkdir()
+    shutil.copy(unverified[0].repo.writer.keys.path, tmp_path / "apart")
+    machine = Machine(tmp_path / "apart", host, 2)
+    yield machine
+    machine.close()
+
+
+def end(machine: Machine, how: str = "revoked") -> datetime:
+    """Ends the key that the thief has; a time at which it was still good."""
+    before = machine.clock()
+    machine.late += timedelta(minutes=1)
+    rotate(
+        machine.repo,
+        machine.clock(),
+        machine.repo.writer.keys.current().fingerprint if how == "revoked" else "",
+        by=ADMIN,
+    )
+    machine.refresh()
+    return before
+
+
+def add_mallory(clone: Path) -> None:
+    (clone / "users" / "mallory.yaml").write_text((clone / "users" / "admin.yaml").read_text())
+
+
+@pytest.mark.parametrize("how", ["rotated", "revoked"])
+@pytest.mark.parametrize("branch", ["main", "backends/tpp"])
+def test_a_key_that_has_ended_signs_nothing_whatever_time_it_claims(
+    unverified: list[Machine], thief: Thief, how: str, branch: str
+) -> None:
+    """Found: `audit verify` had this rule, and the servers did not: a revocation protected none of them."""
+    first = unverified[0]
+    before = end(first, how)
+    made = thief.commit(branch, lambda clone: (clone / "README.md").write_text("x"), "x\n\nEvent: keys.rotated", before)
+    first.refresh()
+    assert "which had ended before" in first.hosted.frozen[branch]
+    assert made[:10] in first.hosted.frozen[branch]
+    assert first.tip(branch) != made
+
+
+def test_a_receipt_by_a_key_that_has_ended_is_none(unverified: list[Machine], thief: Thief) -> None:
+    first = unverified[0]
+    before = end(first)
+    old = first.tip("main")
+    made = thief.commit("main", add_mallory, "mallory", before)
+
+    def write(clone: Path) -> None:
+        (clone / "receipt.yaml").write_text(
+            f"version: 1\nnumber: 1\nbranch: main\nold: {old}\nnew: {made}\npusher: user/admin\n"
+            f"received_at: {before:%Y-%m-%dT%H:%M:%S.%fZ}\n"
+        )
+
+    thief.commit("audit", write, "x\n\nEvent: push.received\nActor: server/jobserver\nBranch: audit\nPolicy: 1", before)
+    for _ in range(2):
+        first.refresh()
+        assert set(first.hosted.frozen) == {"main", "audit"}
+        assert first.tip("main") == old
+
+
+def test_receipts_of_before_a_rotation_count_for_who_learns_of_both_at_once(
+    unverified: list[Machine], apart: Machine, host: Host, tmp_path: Path
+) -> None:
+    first = unverified[0]
+    clone = tmp_path / "admin"
+    git(tmp_path, "clone", "-q", str(first.path), clone.name)
+    (clone / "users" / "erin.yaml").write_text("version: 1\nusername: erin\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "erin")
+    new, old = git(clone, "rev-parse", "HEAD"), git(clone, "rev-parse", "HEAD~1")
+    git(clone, "push", "-q", str(host.path), "HEAD:main")
+    first.refresh()
+    first.receiver.adopt("main", old, new, ADMIN)
+    first.refresh()
+    end(first, "rotated")
+    shutil.copy(first.repo.writer.keys.path, apart.repo.writer.keys.path)  # the old one would vouch for all before it
+    apart.refresh()
+    assert not apart.hosted.frozen
+    assert apart.tip("main") == first.tip("main")
+
+
+def test_a_revoked_key_does_not_vouch_for_itself_where_it_is_still_in_place(
+    unverified: list[Machine], thief: Thief, apart: Machine, host: Host
+) -> None:
+    first = unverified[0]
+    end(first)
+    apart.refresh()
+    kept = apart.tip("main")
+    allowed = git(host.path, "show", "main~1:allowed_signers") + "\n"
+    thief.commit(
+        "main", lambda clone: (clone / "allowed_signers").write_text(allowed), "x\n\nEvent: key.revoked", first.clock()
+    )
+    apart.refresh()
+    assert "no server made or judged" in apart.hosted.frozen["main"]
+    assert apart.tip("main") == kept
+
+
+def test_a_key_file_that_can_not_be_read_for_a_moment(unverified: list[Machine], apart: Machine) -> None:
+    """As while a new one is copied. Found: what came meanwhile was frozen for good."""
+    first = unverified[0]
+    path = apart.repo.writer.keys.path
+    first.ask()
+    seen = apart.hosted.seen_at
+    path.chmod(0o644)
+    os.utime(path, ns=(0, 0))
+    apart.refresh()
+    assert "SIGNING_KEY can't be read" in apart.hosted.frozen["backends/tpp"]
+    assert str(path) not in apart.hosted.frozen["backends/tpp"]
+    assert apart.hosted.seen_at == seen
+    with pytest.raises(Error, match="readable by others"):
+        apart.ask()
+    path.chmod(0o600)
+    apart.refresh()
+    assert not apart.hosted.frozen
+    assert apart.ask().changed
+
+
+def test_a_server_that_runs_takes_up_the_new_key_by_itself(unverified: list[Machine], apart: Machine) -> None:
+    """Also where nothing more happens at the host, which it would look at closely only then."""
+    first = unverified[0]
+    apart.hosted.start(0.05)
+    end(first)
+    until(lambda: set(apart.hosted.frozen) == {"main", "audit", "backends/tpp"})
+    shutil.copy(first.repo.writer.keys.path, apart.repo.writer.keys.path)
+    until(lambda: not apart.hosted.frozen)
+    assert apart.tip("main") == first.tip("main")
