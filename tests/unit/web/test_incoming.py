@@ -31,9 +31,9 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=made.run_forever)
     thread.start()
     yield made
+    asyncio.run_coroutine_threadsafe(made.shutdown_asyncgens(), made).result()  # another loop may run in this thread
     made.call_soon_threadsafe(made.stop)
     thread.join()
-    made.run_until_complete(made.shutdown_asyncgens())
     made.close()
 
 
