@@ -43,7 +43,7 @@ def test_a_sample_of_power_losses() -> None:
 
 def test_the_replays_notice_a_disk_that_lies() -> None:
     """Or else their silence would say nothing."""
-    done = run("tests.faults.power", "--replays", "40", "--seed", "7", "--lies")
+    done = run("tests.faults.power", "--replays", "10", "--seed", "7", "--lies")
     assert done.returncode == 1
     assert "was acknowledged and is not there" in done.stderr or "not even readable" in done.stderr
 
