@@ -11,29 +11,27 @@ import base64
 import binascii
 import contextlib
 import io
-import os
-import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from bottle import HTTPResponse, request
 
 from jobserver.domain import names
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
-from jobserver.errors import Error, forbidden, invalid, unauthenticated, unavailable
+from jobserver.errors import Error, forbidden, unauthenticated, unavailable
 from jobserver.index.follow import Index
 from jobserver.store.git import program
 from jobserver.store.history import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
+from jobserver.web.exchange import Exchange
 from jobserver.web.pushes import MAX_PUSH, refusal, without_shallow
-from jobserver.web.stream import BrokenBody
 from jobserver.web.wants import Fetch, packet, plain
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
@@ -201,8 +199,7 @@ class StateGit:
             environment["HTTP_GIT_PROTOCOL"] = protocol
         if encoding := http.header("Content-Encoding"):
             environment["HTTP_CONTENT_ENCODING"] = encoding
-        if (length := environ.get("CONTENT_LENGTH", "")).isdecimal():
-            environment["CONTENT_LENGTH"] = length
+        # No CONTENT_LENGTH: git would wait for that many bytes for ever, busily, also where they can't come any more.
         with ExitStack() as held:
             if access.ref:
                 held.enter_context(self._turn(access.actor, "answered"))
@@ -218,7 +215,7 @@ class StateGit:
                 cwd=self._repo.path,
                 start_new_session=True,  # it has a child that does the work, and both have to end
             )
-            exchange = _Exchange(process, held.pop_all().close)
+            exchange = Exchange(process, held.pop_all().close)
         return self._answer(exchange, environ)
 
     @contextlib.contextmanager
@@ -233,9 +230,10 @@ class StateGit:
         finally:
             turns.release()
 
-    def _answer(self, exchange: "_Exchange", environ: dict[str, Any]) -> HTTPResponse:
+    def _answer(self, exchange: Exchange, environ: dict[str, Any]) -> HTTPResponse:
         try:
-            exchange.feed(environ["wsgi.input"], request.content_length, request.chunked)
+            is_unsized = request.chunked or bool(environ.get("wsgi.input_terminated"))
+            exchange.feed(environ["wsgi.input"], request.content_length, is_unsized)
             status, headers = exchange.head()
         except BaseException:
             exchange.close()
@@ -244,92 +242,6 @@ class StateGit:
             exchange.close()
             return HTTPResponse(b"", status, headers)
         return HTTPResponse(exchange, status, headers)
-
-
-class _Exchange:
-    """One run of http-backend: the request flows in from a thread, the answer out as it comes (CGI, RFC 3875)."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", ended: Callable[[], None]) -> None:
-        self._process, self._ended = process, ended
-        self._closed = False
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin: IO[bytes] = process.stdin
-        self._stdout: IO[bytes] = process.stdout
-        self._feeder: threading.Thread | None = None
-        self._broken = ""
-
-    def feed(self, stream: Any, length: int, chunked: bool) -> None:
-        if 0 <= length <= _CHUNK:
-            self._pump(stream, length)  # fits into the pipe
-        elif length > 0 or chunked or request.environ.get("wsgi.input_terminated"):
-            self._feeder = threading.Thread(target=self._pump, args=(stream, length), name="git", daemon=True)
-            self._feeder.start()
-        else:
-            self._stdin.close()
-
-    def _pump(self, stream: Any, length: int) -> None:
-        left = length if length >= 0 else None
-        try:
-            while left is None or left > 0:
-                part = stream.read(_CHUNK if left is None else min(_CHUNK, left))
-                if not part:
-                    break
-                self._stdin.write(part)
-                if left is not None:
-                    left -= len(part)
-            if left:  # the client went away: git must not take half a push for a whole one
-                self._kill()
-        except BrokenBody as error:
-            self._broken = str(error)
-            self._kill()
-        except OSError:
-            pass  # git has heard enough
-        finally:
-            with contextlib.suppress(OSError):
-                self._stdin.close()
-
-    def head(self) -> tuple[int, dict[str, str]]:
-        """Raises `Error` (invalid) where what git was to read broke off before it began to answer."""
-        status, headers = 200, {}
-        while (line := self._stdout.readline().strip()) != b"":
-            key, _, value = line.decode("latin-1").partition(":")
-            if key.lower() == "status":
-                status = int(value.split()[0])
-            else:
-                headers[key] = value.strip()
-        if not headers and self._broken:
-            raise invalid(self._broken)
-        if not headers and self._process.poll() not in (None, 0):
-            status = 500
-        return status, headers
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            while part := self._stdout.read1(_CHUNK):  # type: ignore[attr-defined]
-                yield part
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Called by the server at the end, also where the client has gone."""
-        if self._closed:
-            return
-        self._closed = True
-        self._stdout.close()
-        if self._feeder is not None:
-            self._feeder.join(1)
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            self._process.wait()
-        self._ended()
-
-    def _kill(self) -> None:
-        """With its children: http-backend would wait for the rest of a request for ever, and busily."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _body() -> bytes:

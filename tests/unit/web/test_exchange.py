@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from jobserver.errors import Error
-from jobserver.web.state_git import _Exchange
+from jobserver.web.exchange import Exchange
 from jobserver.web.stream import BrokenBody
 
 
@@ -20,8 +20,8 @@ def test_git_never_takes_half_a_push_for_a_whole_one(length: int) -> None:
     """`cat` would end well, and say what it was given."""
     ended = threading.Event()
     process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    exchange = _Exchange(process, ended.set)
-    exchange.feed(Broken(), length, chunked=length < 0)
+    exchange = Exchange(process, ended.set)
+    exchange.feed(Broken(), length, is_unsized=length < 0)
     with pytest.raises(Error, match="the body ended after 5 of"):
         exchange.head()
     exchange.close()
