@@ -9,7 +9,7 @@ import hashlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,11 @@ from time import monotonic, sleep
 from jobserver.audit import signers as keys
 from jobserver.domain import names
 from jobserver.errors import Error, conflict, unavailable
-from jobserver.service.foreign import Beside, Foreign, Judged
+from jobserver.service.hosted_branches import HostedBranches
 from jobserver.service.pace import Pace
 from jobserver.service.turns import Turns
 from jobserver.store.authority import Lost, Moves, Unconfirmed
-from jobserver.store.git import has_object, is_ancestor
+from jobserver.store.git import is_ancestor
 from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 
@@ -41,10 +41,10 @@ class Hosted:
     ) -> None:
         self._repo, self._remote, self._clock = repo, remote, clock
         self._refs = repo.writer.refs
-        self._foreign = Foreign(repo.path, repo.writer.keys.current)
         self.server = _name(repo.path)
         self._pace = Pace(pushes_per_minute)
         self._turns = Turns(self.server)
+        self._branches = HostedBranches(repo, remote, self._turns)
         self._urgent = threading.Event()
         self._known: tuple[str | None, Mapping[str, keys.Signer]] = None, {}
         self._hint = threading.Event()
@@ -54,8 +54,11 @@ class Hosted:
         self.seen_at = self._seen_before()
         self.down_since: datetime | None = None
         self.problem = ""
-        self.frozen: Mapping[str, str] = {}
-        self._key_seen: tuple[int, int] | None = None
+
+    @property
+    def frozen(self) -> Mapping[str, str]:
+        """Branch -> what the hosted repository did to it that it may not: nothing is written there."""
+        return self._branches.frozen
 
     # What the writer asks
 
@@ -129,7 +132,7 @@ class Hosted:
     def refresh(self) -> bool:
         """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""
         asked = self._clock()
-        moved, behind = self._take(self._look())
+        moved, behind = self._branches.take(self._look())
         if behind:
             self._reached()
         else:
@@ -208,7 +211,7 @@ class Hosted:
         """(tip here, tip there) of a branch that is frozen. Raises `Error` (conflict) if not, or it has to go back."""
         with self._repo.writer.locked():
             self.refresh()
-            found = {one: (old, new) for one, old, new in self._different(self._tips())}
+            found = {one: (old, new) for one, old, new in self._branches.different(self._branches.tips())}
         old, new = found.get(branch, (None, None))
         if branch not in self.frozen or old is None or new is None:
             raise conflict(f"is not frozen by commits that could be adopted ({', '.join(found) or 'none is'})", branch)
@@ -227,70 +230,10 @@ class Hosted:
     def _look(self) -> dict[str, str]:
         """The host's branches, whose objects are here now. Raises `Error` (unavailable)."""
         try:
-            tips = self._tips()
-            if missing := [branch for branch, tip in tips.items() if not self._has(branch, tip)]:
-                self._remote.fetch(missing)
+            return self._branches.fetched()
         except Error as error:
             self._down(error)
             raise
-        return tips
-
-    def _tips(self) -> dict[str, str]:
-        tips = {branch: tip for branch, tip in self._remote.tips().items() if names.is_branch(branch)}
-        if not tips and self._refs.tip(names.MAIN) is not None:
-            raise unavailable(f"{self._remote.url} is empty, and this repository is not: see docs/scale.md")
-        return tips
-
-    def _has(self, branch: str, tip: str) -> bool:
-        return self._refs.tip(branch) == tip or has_object(self._repo.path, tip)
-
-    def _take(self, tips: Mapping[str, str]) -> tuple[bool, bool]:
-        """Moves the branches here that a server made or judged; the others are frozen. (Whether any moved, whether one
-        could not be moved, or judged: then what is read here is no newer than it was.)
-        """
-        self._key_seen = self._key_stamp()
-        moved, behind = self._take_once(tips)
-        if moved and self.frozen:  # the receipts may be among what was taken just now
-            _, behind = self._take_once(tips)
-        return moved, behind
-
-    def _take_once(self, tips: Mapping[str, str]) -> tuple[bool, bool]:
-        moved = behind = False
-        frozen: dict[str, str] = {}
-        for branch, old, new in self._different(tips):
-            judged = Judged("does not have it any more")
-            if new is not None:
-                here = self._refs.tip(names.MAIN), self._refs.tip(names.AUDIT)
-                judged = self._foreign.judge(branch, old, new, Beside(*here, tips.get(names.AUDIT)))
-            if problem := judged.problem:
-                frozen[branch] = problem
-                behind = behind or not judged.is_certain
-                if self.frozen.get(branch) != problem:
-                    _log.error("%s is frozen: the hosted repository %s", branch, problem)
-                continue
-            assert new is not None
-            self._turns.saw(branch, judged.servers, monotonic())
-            try:
-                is_moved = self._refs.move(branch, old, new)
-                moved, behind = moved or is_moved, behind or not is_moved
-            except (Error, OSError) as error:
-                behind = True
-                _log.warning("%s can't be moved here: %s", branch, error)
-        self.frozen = frozen
-        return moved, behind
-
-    def _key_stamp(self) -> tuple[int, int] | None:
-        try:
-            return self._repo.writer.keys.stamp()
-        except Error:
-            return None
-
-    def _different(self, tips: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
-        """(branch, tip here, tip there), main first: it names the keys that all others are signed with."""
-        here = self._refs.branches()
-        for branch in sorted({*here, *tips}, key=lambda branch: (branch != names.MAIN, branch)):
-            if here.get(branch) != tips.get(branch):
-                yield branch, here.get(branch), tips.get(branch)
 
     def _seen(self, at: datetime) -> None:
         self._reached()
@@ -351,18 +294,11 @@ class Hosted:
         """Takes the writer's turn only where something moved."""
         asked = self._clock()
         try:
-            tips = self._tips()
+            tips = self._branches.tips()
         except Error as error:
             self._down(error)
             raise
-        news = [
-            branch
-            for branch, old, new in self._different(tips)
-            if branch not in self.frozen or not self._foreign.is_known(branch, old, new)
-        ]
-        is_over = self.frozen and not list(self._different(tips))
-        may_be_over = self.frozen and self._key_stamp() != self._key_seen
-        if not news and not is_over and not may_be_over:
+        if not self._branches.has_news(tips):
             self._seen(asked)
             return
         with self._repo.writer.locked():
