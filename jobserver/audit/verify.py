@@ -18,7 +18,7 @@ from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
-from jobserver.store.git import commit_of
+from jobserver.store.git import commit_of, git
 from jobserver.store.piped import PipedObjects, branches, line_of
 
 _STRETCH = 2_000  # commits that one process takes at a time
@@ -74,6 +74,7 @@ def verify(
         for branch, tip in tips.items()
         if branch not in ours
     ]
+    problems += _unfounded(repository, tips[names.MAIN], ours)
     record, faults = _record(repository, lines)
     problems += faults
     if since:
@@ -90,6 +91,15 @@ def verify(
     if releases is not None:
         problems += compare(repository, ours, releases)
     return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems)
+
+
+def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:
+    """A key that has ended, and claims an earlier time, could begin a branch that never heard of its end."""
+    paths = git(repository, "ls-tree", "-r", "--name-only", main, "backends/").splitlines()
+    named = {names.backend_branch(path.removeprefix("backends/").removesuffix(".yaml")) for path in paths}
+    for branch, tip in tips.items():
+        if branch not in (names.MAIN, names.AUDIT) and branch not in named:
+            yield Problem(branch, tip, "is the branch of no backend that main has")
 
 
 def _line(repository: Path, tip: str) -> Line:

@@ -15,6 +15,7 @@ from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store import trees
+from jobserver.store.incoming import Commit
 from jobserver.store.piped import PipedObjects, line_of, newest_first
 from jobserver.store.repo import SIGNERS
 from jobserver.store.signing import SigningKey
@@ -124,14 +125,10 @@ class Foreign:
         is_judged = False
         for commit in newest_first(self._path, beside.audit_there):
             is_judged = is_judged or commit.sha == beside.audit_here
-            if commit.trailer("Event") != "push.received":
+            if (commit.trailer("Event"), commit.trailer("Branch")) != ("push.received", names.AUDIT):
                 continue
-            try:
-                made_by = keys.signed_by(commit, signers)
-            except Error:
-                continue  # a receipt that anybody could have written
-            if signers[made_by].before is not None and not is_judged:
-                continue  # so could this one: times are whatever a commit claims. It counts once `audit` is taken
+            if not is_judged and not _is_by_current(commit, signers):
+                continue  # times are whatever a commit claims: it counts once `audit` is taken
             left -= covers(recorded(objects, [commit]), branch, positions, list(line)).keys()
             if not left:
                 break
@@ -142,10 +139,12 @@ class _Walk:
     """Over the new commits of a branch, oldest first: which of them no server signed."""
 
     def __init__(self, objects: PipedObjects, branch: str, old: str | None, main: str | None, ours: str) -> None:
-        self._objects, self._is_main, self._is_new, self._ours = objects, branch == names.MAIN, old is None, ours
+        self._objects, self._branch, self._is_new, self._ours = objects, branch, old is None, ours
+        self._is_main = branch == names.MAIN
         first = old if self._is_main else main
         self.signers: dict[str, keys.Signer] = self._with_ours(_signers_at(objects, first)) if first else {}
-        self._ended = _ended(_signers_at(objects, old)) if old else set()
+        before = old or (None if self._is_main else main)  # a branch that is new was told by nobody
+        self._ended = _ended(_signers_at(objects, before)) if before else set()
         self._lost_ours = False
         self.unsigned: list[str] = []
         self.servers: list[str] = []
@@ -159,11 +158,13 @@ class _Walk:
             made_by = keys.signed_by(commit, self.signers)
             if made_by in self._ended:  # whatever time the commit claims, as `audit verify` has it
                 raise invalid(f"is signed by {made_by}, which had ended before")
+            if commit.trailer("Branch") != self._branch:
+                raise invalid(f"says Branch: {commit.trailer('Branch') or 'nothing'}, and stands on {self._branch}")
         except Error as error:
             self.unsigned.append(sha)
             self.servers.append("")
             self.reason = self.reason or str(error)
-            self._lost_ours = self._lost_ours or commit.trailer("Retired") == self._ours
+            self._lost_ours = self._lost_ours or ("Retired", self._ours) in commit.trailers()
             return
         self.servers.append(commit.trailer("Server"))
         is_of_keys = commit.trailer("Event") in WITHOUT_DOCUMENTS
@@ -181,9 +182,20 @@ class _Walk:
         return {self._ours: keys.Signer(self._ours)} | dict(signers)
 
 
+def _is_by_current(commit: Commit, signers: Mapping[str, keys.Signer]) -> bool:
+    try:
+        return signers[keys.signed_by(commit, signers)].before is None
+    except Error:
+        return False
+
+
 def _signers_at(objects: PipedObjects, commit: str) -> dict[str, keys.Signer]:
-    tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(objects.commit(commit).tree))}
-    return keys.read(objects.raw(tree[SIGNERS.encode()]).decode())
+    """Raises `Error` (invalid) where there are none, as that of no commit that a server made."""
+    tree = {entry.name: entry for entry in trees.entries(objects.tree(objects.commit(commit).tree))}
+    found = tree.get(SIGNERS.encode())
+    if found is None or not found.mode.startswith(b"100"):
+        raise invalid(f"{commit[:10]} has no {SIGNERS}")
+    return keys.read(objects.raw(found.sha).decode(errors="replace"))
 
 
 def _ended(signers: Mapping[str, keys.Signer]) -> set[str]:

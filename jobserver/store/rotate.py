@@ -3,6 +3,7 @@
 Each step is durable before the next, and `settle` completes what was interrupted: a key that main names counts.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from jobserver.store.packs import sync_folder
 from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import SigningKey, fingerprint_of, signers_time
 
+_log = logging.getLogger(__name__)
 _ENDS = re.compile(r',?valid-before="([^"]*)"')
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # there was no git; years of three digits no ssh-keygen reads
 
@@ -121,32 +123,40 @@ def _is_successor(key: SigningKey, lines: Sequence[str]) -> bool:
 
 def settle(repo: StateRepo, now: datetime) -> None:
     """Completes a rotation that was interrupted; does nothing otherwise."""
-    if _beside(repo.writer.keys.path).exists():
+    if _beside(repo.writer.keys.path).exists() or (_untold(repo) and is_current(repo)):
         with plainly(), repo.writer.locked():
             _settle(repo, now)
 
 
 def _settle(repo: StateRepo, now: datetime) -> None:
+    """A branch that can't be written now (a hosted repository's, say) is told the next time: the key works without."""
     writer = repo.writer
     text = _text(repo)
     beside = _beside(writer.keys.path)
     if beside.exists():
         new = SigningKey.load(beside, PRINCIPAL)
-        if not any(fingerprint_of(line) == new.fingerprint for line in text.splitlines()):
+        if any(fingerprint_of(line) == new.fingerprint for line in text.splitlines()):
+            beside.replace(writer.keys.path)
+            sync_folder(beside.parent)
+        else:
             beside.unlink()  # it never came to be
-    for branch in writer.refs.branches():
-        if branch != names.MAIN and writer.look(branch, lambda state: state.text(SIGNERS)) != text.encode():
-            if not beside.exists():
-                check_key(repo)
-            key = SigningKey.load(beside, PRINCIPAL) if beside.exists() else writer.keys.current()
-            ended = [found for line in text.splitlines() if _ENDS.search(line) and (found := fingerprint_of(line))]
-            said = "jobserver changed its keys"
-            moment = max(now, _time(repo, branch))
-            trailers = [("Retired", one) for one in ended]
-            writer.put(branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers, key)
-    if beside.exists():
-        beside.replace(writer.keys.path)
-        sync_folder(beside.parent)
+    if not is_current(repo):
+        return
+    ended = [found for line in text.splitlines() if _ENDS.search(line) and (found := fingerprint_of(line))]
+    trailers = [("Retired", one) for one in ended]
+    for branch in _untold(repo):
+        moment = max(now, _time(repo, branch))
+        try:
+            writer.put(branch, {SIGNERS: text.encode()}, "jobserver changed its keys", "keys.rotated", moment, trailers)
+        except Error as error:
+            _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
+
+
+def _untold(repo: StateRepo) -> list[str]:
+    """Branches that name other keys than main does."""
+    writer, text = repo.writer, _text(repo).encode()
+    others = [branch for branch in writer.refs.branches() if branch != names.MAIN]
+    return [branch for branch in others if writer.look(branch, lambda state: state.text(SIGNERS)) != text]
 
 
 def _text(repo: StateRepo) -> str:

@@ -8,6 +8,7 @@ also one that is suspended. Callers hold the writer's turn, so no process of our
 import contextlib
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,7 +47,9 @@ def clear_all(repository: Path) -> bool:
 
 
 def sweep(packs: Path) -> None:
-    """Takes away what interrupted batches left beside the packs: marks that hold maintenance off, parts of files."""
+    """Takes away what interrupted batches left beside the packs: marks that hold maintenance off, parts of files; and
+    what pushes unpacked whose git was killed: 64 MiB each at most.
+    """
     shared = packs / SHARED_KEEP
     with contextlib.suppress(FileNotFoundError):
         ours = shared.stat().st_ino
@@ -54,9 +57,17 @@ def sweep(packs: Path) -> None:
             if keep.stat().st_ino == ours:
                 keep.unlink()
     for litter in packs.glob("tmp_*"):
-        state = _state(litter)
-        if state is not None and time.time() - state.st_mtime > _LITTER_SECONDS:
+        if _is_old(litter):
             litter.unlink(missing_ok=True)
+    for pattern in ("tmp_objdir-*", "incoming-*"):  # git's quarantines; the latter until 2.34
+        for quarantine in packs.parent.glob(pattern):
+            if _is_old(quarantine):
+                shutil.rmtree(quarantine, ignore_errors=True)
+
+
+def _is_old(litter: Path) -> bool:
+    state = _state(litter)
+    return state is not None and time.time() - state.st_mtime > _LITTER_SECONDS
 
 
 def _state(path: Path) -> os.stat_result | None:

@@ -1,14 +1,11 @@
 """One run of `git http-backend`: a request flows in from a thread, the answer out as it comes (CGI, RFC 3875)."""
 
 import contextlib
-import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from jobserver.errors import invalid
 from jobserver.web.stream import BrokenBody
 
 _CHUNK = 64 * 1024
@@ -18,7 +15,7 @@ class Exchange:
     """An iterable of the answer's parts; whoever has it calls `close` in the end."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", ended: Callable[[], None]) -> None:
-        """``process``: the leader of a session of its own; ``ended`` is called once, when it is over."""
+        """``ended`` is called once, when it is over."""
         self._process, self._ended = process, ended
         self._closed = False
         assert process.stdin is not None
@@ -26,7 +23,6 @@ class Exchange:
         self._stdin: IO[bytes] = process.stdin
         self._stdout: IO[bytes] = process.stdout
         self._feeder: threading.Thread | None = None
-        self._broken = ""
 
     def feed(self, stream: Any, length: int, is_unsized: bool) -> None:
         """``length``: of the request's body; -1 is unknown, and there is a body then if ``is_unsized``."""
@@ -48,11 +44,8 @@ class Exchange:
                 self._stdin.write(part)
                 if left is not None:
                     left -= len(part)
-            if left and length > 0:
-                raise BrokenBody(f"the body ended after {length - left} of {length} bytes")
-        except BrokenBody as error:  # git must not take half a push for a whole one
-            self._broken = str(error)
-            self._kill()
+        except BrokenBody:
+            pass  # git sees that half of it is missing: a pack has its checksum in the end
         except OSError:
             pass  # git has heard enough
         finally:
@@ -60,7 +53,6 @@ class Exchange:
                 self._stdin.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """Raises `Error` (invalid) where what git was to read broke off before it began to answer."""
         status, headers = 200, {}
         while (line := self._stdout.readline().strip()) != b"":
             key, _, value = line.decode("latin-1").partition(":")
@@ -68,8 +60,6 @@ class Exchange:
                 status = int(value.split()[0])
             else:
                 headers[key] = value.strip()
-        if not headers and self._broken:
-            raise invalid(self._broken)
         if not headers and self._process.poll() not in (None, 0):
             status = 500
         return status, headers
@@ -92,11 +82,6 @@ class Exchange:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._kill()
+            self._process.kill()  # its child goes on: a push that is being judged ends well, or cleans up
             self._process.wait()
         self._ended()
-
-    def _kill(self) -> None:
-        """With its children, which do the work."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)

@@ -213,7 +213,6 @@ class StateGit:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=self._repo.path,
-                start_new_session=True,  # it has a child that does the work, and both have to end
             )
             exchange = Exchange(process, held.pop_all().close)
         return self._answer(exchange, environ)
@@ -238,9 +237,6 @@ class StateGit:
         except BaseException:
             exchange.close()
             raise
-        if request.method == "HEAD":
-            exchange.close()
-            return HTTPResponse(b"", status, headers)
         return HTTPResponse(exchange, status, headers)
 
 

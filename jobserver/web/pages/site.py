@@ -276,6 +276,7 @@ def roles() -> tuple[Role, ...]:
 
 def texts(name: str) -> list[str]:
     """All fields of that name. What is no UTF-8 in a query stands for nothing that there is."""
-    source = request.forms if request.method == "POST" else request.query
-    values = source.getall(name)[:2000]
+    if request.method == "POST":
+        return [value for value in request.forms.decode().getall(name) if value][:2000]
+    values = request.query.getall(name)[:2000]
     return [value.encode("latin-1").decode(errors="replace") for value in values if value]  # WSGI's strings

@@ -110,6 +110,18 @@ def test_what_interrupted_batches_left(repository: Path) -> None:
     ]  # fmt: skip
 
 
+def test_what_pushes_left_whose_git_was_killed(repository: Path) -> None:
+    objects = repository / "objects"
+    kept = objects / "tmp_objdir-incoming-young"
+    for quarantine in (objects / "tmp_objdir-incoming-abc", objects / "incoming-abc", kept):
+        (quarantine / "pack").mkdir(parents=True)
+        (quarantine / "pack" / "tmp_pack_1").write_bytes(b"x")
+        if quarantine != kept:
+            os.utime(quarantine, (time.time() - 7200,) * 2)
+    stale.sweep(objects / "pack")
+    assert [path for path in objects.iterdir() if "incoming" in path.name] == [kept]
+
+
 def test_litter_that_somebody_else_takes_away(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packs = repository / "objects" / "pack"
     litter = old(packs / "tmp_1", 2 * 3600)

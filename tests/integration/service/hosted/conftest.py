@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Role
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine
+from tests.integration.service.hosted.machine import Machine, copy
 from tests.site import ADMIN, ALICE
 
 
@@ -32,6 +32,15 @@ def unverified(tmp_path: Path, host: Host) -> Iterator[list[Machine]]:
     yield [first, second]
     for machine in (first, second):
         machine.close()
+
+
+@pytest.fixture
+def apart(tmp_path: Path, unverified: list[Machine], host: Host) -> Iterator[Machine]:
+    """A third one, with a copy of the key, as those on other machines have."""
+    copy(unverified[0], tmp_path / "apart")
+    machine = Machine(tmp_path / "apart", host, 2)
+    yield machine
+    machine.close()
 
 
 @pytest.fixture

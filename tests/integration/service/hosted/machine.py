@@ -1,5 +1,6 @@
 """A server with a clone of its own of one hosted repository."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,3 +63,9 @@ class Machine:
 
 def count(host: Host, trailer: str, branch: str = "backends/tpp") -> int:
     return git(host.path, "log", "--format=%B", branch).count(trailer)
+
+
+def copy(machine: Machine, folder: Path) -> None:
+    """Its key, as an admin copies it to another machine."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(machine.repo.writer.keys.path, folder / "key")

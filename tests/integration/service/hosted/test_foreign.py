@@ -127,3 +127,33 @@ def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_
     assert not second.hosted.frozen
     assert second.hosted.seen_at != before
     assert second.tip("backends/tpp") == first.tip("backends/tpp")
+
+
+@pytest.mark.parametrize("branch", ["backends/tpp", "main", "audit"])
+def test_what_was_signed_for_one_branch_stands_on_no_other(machines: list[Machine], host: Host, branch: str) -> None:
+    """Found: whoever could write to the host, without any key, made one backend's history another one's."""
+    first, second = machines
+    first.ask()
+    for machine in machines:
+        git(host.path, "update-ref", "refs/heads/backends/evil", str(host.tip(branch)))
+        machine.refresh()
+        assert f"says Branch: {branch}, and stands on backends/evil" in machine.hosted.frozen["backends/evil"]
+        assert machine.tip("backends/evil") is None
+    git(host.path, "update-ref", "-d", "refs/heads/backends/evil")
+    second.refresh()
+    assert not second.hosted.frozen
+
+
+def test_a_branch_of_nothing_that_a_server_made_is_judged_once_and_for_all(
+    machines: list[Machine], host: Host, tmp_path: Path
+) -> None:
+    """Found: without `allowed_signers` in it, it was called unreadable just now, and nothing looked as of now again."""
+    clone = tmp_path / "foreign"
+    git(tmp_path, "init", "-q", clone.name)
+    git(clone, "commit", "-q", "--allow-empty", "-m", "x")
+    git(clone, "push", "-q", str(host.path), "HEAD:backends/evil")
+    before = machines[0].hosted.seen_at
+    machines[0].refresh()
+    assert "no server made or judged" in machines[0].hosted.frozen["backends/evil"]
+    assert machines[0].hosted.seen_at > before
+    git(host.path, "update-ref", "-d", "refs/heads/backends/evil")

@@ -1,7 +1,5 @@
 """Keys of servers that share one hosted repository."""
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +7,10 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
-from jobserver.store.rotate import check_key, rotate
+from jobserver.store.rotate import check_key, rotate, settle
 from tests.e2e.harness import git
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine
+from tests.integration.service.hosted.machine import Machine, copy
 from tests.site import ADMIN
 
 
@@ -25,20 +23,6 @@ def test_a_key_that_main_does_not_name_writes_nothing(tmp_path: Path, machines: 
     finally:
         stranger.close()
     assert host.tip("main") == before
-
-
-@pytest.fixture
-def apart(tmp_path: Path, machines: list[Machine], host: Host) -> Iterator[Machine]:
-    """A server with a copy of the key, as those on other machines have."""
-    copy(machines[0], tmp_path / "apart")
-    machine = Machine(tmp_path / "apart", host, 2)
-    yield machine
-    machine.close()
-
-
-def copy(machine: Machine, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    shutil.copy(machine.repo.writer.keys.path, folder / "key")
 
 
 def change(machine: Machine, revoked: str = "") -> str:
@@ -135,3 +119,73 @@ def test_a_further_machine_joins_whatever_became_of_earlier_keys(
     second.refresh()  # has the same key file
     assert bool(second.hosted.frozen) == (history == "stolen, then rotated")
     assert bool(verify(host.path).problems) == ("long ago" in history)  # that is what ending it earlier is for
+
+
+def adopted(machine: Machine, host: Host, folder: Path, username: str) -> None:
+    """A person's push, with its receipt."""
+    clone = folder / username
+    git(folder, "clone", "-q", str(machine.path), clone.name)
+    (clone / "users" / f"{username}.yaml").write_text(f"version: 1\nusername: {username}\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", username)
+    new, old = git(clone, "rev-parse", "HEAD"), git(clone, "rev-parse", "HEAD~1")
+    git(clone, "push", "-q", str(host.path), "HEAD:main")
+    machine.refresh()
+    machine.receiver.adopt("main", old, new, ADMIN)
+    machine.refresh()
+    assert not machine.hosted.frozen
+
+
+def test_receipts_of_before_a_rotation_count_for_who_learns_of_both_at_once(
+    machines: list[Machine], apart: Machine, host: Host, tmp_path: Path
+) -> None:
+    first = machines[0]
+    adopted(first, host, tmp_path, "erin")
+    change(first)
+    copy(first, apart.path.parent)  # the old key would vouch for all before the rotation
+    apart.refresh()
+    assert not apart.hosted.frozen
+    assert apart.tip("main") == first.tip("main")
+
+
+def test_receipts_count_where_their_key_was_revoked_as_of_before_them(
+    unverified: list[Machine], apart: Machine, host: Host, tmp_path: Path
+) -> None:
+    """Found: a server that was off meanwhile had its main frozen for good."""
+    first = unverified[0]
+    old, began = ours(first), first.clock()
+    first.late = timedelta(minutes=1)
+    adopted(first, host, tmp_path, "erin")
+    change(first)
+    adopted(first, host, tmp_path, "frank")
+    rotate(first.repo, first.clock(), old, began, by=ADMIN)
+    change(first)
+    copy(first, apart.path.parent)
+    apart.refresh()
+    assert not apart.hosted.frozen
+    assert apart.tip("main") == first.tip("main")
+
+
+@pytest.mark.parametrize("ends", ["rotated", "revoked"])
+def test_a_branch_that_is_frozen_meanwhile_stops_no_change_of_keys(
+    machines: list[Machine], host: Host, tmp_path: Path, ends: str
+) -> None:
+    """Found: it left the new key beside the old one, which had ended, and every later command refused. So could
+    whoever writes to the host, without any key, make that nobody could end a stolen one."""
+    first = machines[0]
+    clone = tmp_path / "junk"
+    git(tmp_path, "clone", "-q", "-b", "backends/tpp", str(host.path), clone.name)
+    kept = host.tip("backends/tpp")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "junk")
+    git(clone, "push", "-q", "origin", "HEAD:backends/tpp")
+    first.refresh()
+    before = ours(first)
+    assert change(first, before if ends == "revoked" else "") == ours(first) != before
+    assert first.add("dave").changed
+    with pytest.raises(Error, match="frozen"):
+        first.ask()
+    git(host.path, "update-ref", "refs/heads/backends/tpp", str(kept))
+    first.refresh()
+    assert first.ask().changed
+    settle(first.repo, first.clock())  # what the next command or start begins with
+    assert git(host.path, "show", "backends/tpp:allowed_signers") == git(host.path, "show", "main:allowed_signers")

@@ -3,12 +3,13 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from jobserver.audit.verify import verify
 from jobserver.errors import Error
 from jobserver.store.rotate import rotate
 from tests.e2e.harness import git, until
@@ -32,28 +33,21 @@ class Thief:
         git(self.clone, "checkout", "-q", "-B", "work", f"origin/{branch}")
         change(self.clone)
         git(self.clone, "add", "-A")
+        self.sign(message, at)
+        git(self.clone, "push", "-q", "origin", f"work:{branch}")
+        return git(self.clone, "rev-parse", "work")
+
+    def sign(self, message: str, at: datetime, *more: str) -> None:
         dates = {"GIT_COMMITTER_DATE": at.isoformat(), "GIT_AUTHOR_DATE": at.isoformat()}
         signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}", "commit", "-S"]
         names = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        command = ["git", "-C", str(self.clone), *names, *signing, "-q", "-m", message]
+        command = ["git", "-C", str(self.clone), *names, *signing, "-q", "-m", message, *more]
         subprocess.run(command, env={**os.environ, **dates}, check=True)
-        git(self.clone, "push", "-q", "origin", f"work:{branch}")
-        return git(self.clone, "rev-parse", "work")
 
 
 @pytest.fixture
 def thief(tmp_path: Path, host: Host, unverified: list[Machine]) -> Thief:
     return Thief(tmp_path / "thief", host, unverified[0])
-
-
-@pytest.fixture
-def apart(tmp_path: Path, unverified: list[Machine], host: Host) -> Iterator[Machine]:
-    """A server with a copy of the key, as those on other machines have."""
-    (tmp_path / "apart").mkdir()
-    shutil.copy(unverified[0].repo.writer.keys.path, tmp_path / "apart")
-    machine = Machine(tmp_path / "apart", host, 2)
-    yield machine
-    machine.close()
 
 
 def end(machine: Machine, how: str = "revoked") -> datetime:
@@ -70,6 +64,10 @@ def end(machine: Machine, how: str = "revoked") -> datetime:
     return before
 
 
+def scribble(clone: Path) -> None:
+    (clone / "README.md").write_text("x")
+
+
 def add_mallory(clone: Path) -> None:
     (clone / "users" / "mallory.yaml").write_text((clone / "users" / "admin.yaml").read_text())
 
@@ -82,7 +80,7 @@ def test_a_key_that_has_ended_signs_nothing_whatever_time_it_claims(
     """Found: `audit verify` had this rule, and the servers did not: a revocation protected none of them."""
     first = unverified[0]
     before = end(first, how)
-    made = thief.commit(branch, lambda clone: (clone / "README.md").write_text("x"), "x\n\nEvent: keys.rotated", before)
+    made = thief.commit(branch, scribble, "x\n\nEvent: keys.rotated", before)
     first.refresh()
     assert "which had ended before" in first.hosted.frozen[branch]
     assert made[:10] in first.hosted.frozen[branch]
@@ -106,27 +104,6 @@ def test_a_receipt_by_a_key_that_has_ended_is_none(unverified: list[Machine], th
         first.refresh()
         assert set(first.hosted.frozen) == {"main", "audit"}
         assert first.tip("main") == old
-
-
-def test_receipts_of_before_a_rotation_count_for_who_learns_of_both_at_once(
-    unverified: list[Machine], apart: Machine, host: Host, tmp_path: Path
-) -> None:
-    first = unverified[0]
-    clone = tmp_path / "admin"
-    git(tmp_path, "clone", "-q", str(first.path), clone.name)
-    (clone / "users" / "erin.yaml").write_text("version: 1\nusername: erin\n")
-    git(clone, "add", "-A")
-    git(clone, "commit", "-qm", "erin")
-    new, old = git(clone, "rev-parse", "HEAD"), git(clone, "rev-parse", "HEAD~1")
-    git(clone, "push", "-q", str(host.path), "HEAD:main")
-    first.refresh()
-    first.receiver.adopt("main", old, new, ADMIN)
-    first.refresh()
-    end(first, "rotated")
-    shutil.copy(first.repo.writer.keys.path, apart.repo.writer.keys.path)  # the old one would vouch for all before it
-    apart.refresh()
-    assert not apart.hosted.frozen
-    assert apart.tip("main") == first.tip("main")
 
 
 def test_a_revoked_key_does_not_vouch_for_itself_where_it_is_still_in_place(
@@ -174,3 +151,38 @@ def test_a_server_that_runs_takes_up_the_new_key_by_itself(unverified: list[Mach
     shutil.copy(first.repo.writer.keys.path, apart.repo.writer.keys.path)
     until(lambda: not apart.hosted.frozen)
     assert apart.tip("main") == first.tip("main")
+
+
+@pytest.mark.parametrize("branch", ["main", "backends/tpp", "audit"])
+def test_nor_where_other_keys_have_ended_before_it(
+    unverified: list[Machine], thief: Thief, apart: Machine, branch: str
+) -> None:
+    """Found: a commit that tells of several ends was read as telling of the first one only."""
+    first = unverified[0]
+    end(first, "rotated")
+    for key in (apart.repo.writer.keys.path, thief.key):
+        shutil.copy(first.repo.writer.keys.path, key)
+    apart.refresh()
+    assert not apart.hosted.frozen
+    end(first)
+    apart.refresh()
+    kept = apart.tip(branch)
+    thief.commit(branch, scribble, f"x\n\nEvent: keys.rotated\nBranch: {branch}", first.clock())
+    apart.refresh()
+    assert "no server made or judged" in apart.hosted.frozen[branch]
+    assert apart.tip(branch) == kept
+
+
+def test_a_key_that_has_ended_begins_no_branch(unverified: list[Machine], thief: Thief, host: Host) -> None:
+    """Found: a branch that is new had heard of no key's end."""
+    first = unverified[0]
+    before = end(first)
+    git(thief.clone, "checkout", "-q", "--orphan", "evil", "origin/backends/tpp")
+    git(thief.clone, "commit", "-qm", "a root to begin with")
+    message = "x\n\nEvent: branch.opened\nActor: server/jobserver\nBranch: backends/evil\nPolicy: 1"
+    thief.sign(message, before, "--amend")
+    git(thief.clone, "push", "-q", "origin", "HEAD:backends/evil")
+    first.refresh()
+    assert "which had ended before" in first.hosted.frozen["backends/evil"]
+    assert first.tip("backends/evil") is None
+    assert "is the branch of no backend that main has" in {one.message for one in verify(host.path).problems}
