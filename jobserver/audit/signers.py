@@ -12,7 +12,7 @@ from jobserver.domain import names
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git import git
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import branches
+from jobserver.store.piped import branches_of_state
 from jobserver.store.repo import SIGNERS
 from jobserver.store.signing import fingerprint, verify
 
@@ -35,11 +35,9 @@ class Signer:
 
 def of(repository: Path) -> dict[str, Signer]:
     """Those of a state repository's main, or a clone's. Raises `Error`."""
-    tip = branches(repository).get(names.MAIN)
-    if tip is None:
-        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
+    main = branches_of_state(repository)[names.MAIN]
     try:
-        return read(at(repository, tip))
+        return read(at(repository, main))
     except Error as error:
         raise invalid(f"is no state repository, or its keys can't be read: {error}", str(repository)) from None
 

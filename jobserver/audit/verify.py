@@ -19,7 +19,7 @@ from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
 from jobserver.store.git import commit_of, git
-from jobserver.store.piped import PipedObjects, branches, line_of
+from jobserver.store.piped import PipedObjects, branches, branches_of_state, line_of
 
 _STRETCH = 2_000  # commits that one process takes at a time
 _PROCESSES = 2
@@ -63,9 +63,7 @@ def verify(
 
     Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
     """
-    tips = branches(repository)
-    if names.MAIN not in tips:
-        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
+    tips = branches_of_state(repository)
     known = keys.read(keys.at(repository, tips[names.MAIN]) if signers is None else signers)
     ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}

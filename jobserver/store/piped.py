@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobserver.errors import unavailable
+from jobserver.domain import names
+from jobserver.errors import invalid, unavailable
 from jobserver.store.git import git, program
 from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.objects import Objects
@@ -66,6 +67,14 @@ def line_of(repository: Path, revision: str, without: str = "") -> list[tuple[st
     said = git(repository, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revision, *hidden)
     rows = (line.split(" ") for line in said.splitlines())
     return [(row[0], tuple(row[1:])) for row in rows]
+
+
+def branches_of_state(repository: Path) -> dict[str, str]:
+    """As `branches`, of what has a main. Raises `Error` (invalid) where there is none."""
+    found = branches(repository)
+    if names.MAIN not in found:
+        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
+    return found
 
 
 def newest_first(repository: Path, revision: str) -> Iterator[Commit]:

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from jobserver.web.stream import BrokenBody
-
 _CHUNK = 64 * 1024
 
 
@@ -44,10 +42,8 @@ class Exchange:
                 self._stdin.write(part)
                 if left is not None:
                     left -= len(part)
-        except BrokenBody:
-            pass  # git sees that half of it is missing: a pack has its checksum in the end
         except OSError:
-            pass  # git has heard enough
+            pass  # git has heard enough, or will see that half is missing: a pack has its checksum in the end
         finally:
             with contextlib.suppress(OSError):
                 self._stdin.close()

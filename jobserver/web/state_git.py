@@ -36,7 +36,6 @@ from jobserver.web.wants import Fetch, packet, plain
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
-_CHUNK = 64 * 1024
 _MAX_PUSH = 64 * 1024 * 1024
 _PROCESSES = 32
 _EACH = 4  # of one backend, which has one runner

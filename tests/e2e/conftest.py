@@ -4,17 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import Client, Site
+from tests.e2e.harness import Client, Site, serving
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
-    made.start()
-    yield made
-    if made.server is not None:
-        made.stop()
-    made.check_record()
+    with serving(made):
+        yield made
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,16 @@ class Client(httpx.Client):
 
 def dumps(data: Any) -> bytes:
     return json.dumps(data).encode()
+
+
+@contextmanager
+def serving(site: Site) -> Iterator[None]:
+    """Runs its server, and in the end git and the auditor have to find nothing."""
+    site.start()
+    yield
+    if site.server is not None:
+        site.stop()
+    site.check_record()
 
 
 def until(what: Callable[[], bool], seconds: float = 30) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.git.clone import Clone
-from tests.e2e.harness import Site
+from tests.e2e.harness import Site, serving
 
 
 @pytest.fixture(scope="module")
@@ -15,11 +15,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("site"))
     made.run("user", "add", "ann", "--role", "Auditor")
     made.tokens["ann"] = made.run("user", "token", "ann")
-    made.start()
-    yield made
-    if made.server is not None:
-        made.stop()
-    made.check_record()
+    with serving(made):
+        yield made
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """What the pages read from the index."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.names import Kind
@@ -11,14 +8,6 @@ from jobserver.index import pages
 from jobserver.index.follow import Index
 from jobserver.index.pages import Filter
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 def test_an_identifier_or_its_beginning_means_one_thing_or_nothing(site: Site, tmp_path: Path) -> None:

@@ -14,14 +14,6 @@ from tests.site import ADMIN, ALICE, TPP, Site
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
-
-
-@pytest.fixture
 def auth(site: Site, tmp_path: Path) -> Iterator[Auth]:
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
     yield Auth(index)

@@ -1,9 +1,7 @@
 """The same key finds the commit that it made: by any process, within a day, and from the server's own trailers only."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +15,6 @@ from tests.integration.service.push import Push
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
 ASK = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 def key(name: str = "once", body: bytes = b"{}") -> Key:

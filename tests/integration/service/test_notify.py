@@ -35,14 +35,6 @@ class Sent:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
-
-
-@pytest.fixture
 def private(tmp_path: Path) -> Iterator[PrivateStore]:
     store = PrivateStore(tmp_path / "private.sqlite3")
     store.set_email("alice", "alice@example.org")
