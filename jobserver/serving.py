@@ -107,6 +107,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             settings.backends,
             environment=os.environ,
             strayed=lambda: follow_up.strayed,
+            unsent=notifier.problems if notifier is not None else tuple,
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,
             releases=releases,

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import click
 
 from jobserver import bootstrap
+from jobserver.cli.output import say
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
@@ -127,7 +128,7 @@ def backend_list(as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for one in found:
-        click.echo(f"{one.slug}\t{'active' if one.active else 'not active'}\t{', '.join(one.databases)}\t{one.name}")
+        say(one.slug, "active" if one.active else "not active", ", ".join(one.databases), one.name)
 
 
 @click.group()

@@ -10,9 +10,10 @@ from jobserver import bootstrap
 from jobserver.audit.log import Wanted
 from jobserver.audit.log import log as entries
 from jobserver.audit.verify import verify as judge
+from jobserver.cli.output import say
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
-from jobserver.errors import invalid, printable
+from jobserver.errors import invalid
 
 
 class Moment(click.ParamType[datetime]):
@@ -76,8 +77,7 @@ def log(
             click.echo(json.dumps(entry.as_dict()))
         else:
             who = entry.actor or "nobody that the record names"
-            line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.commit[:10]}  {entry.branch}  {who}  {entry.subject}"
-            click.echo(printable(line))
+            say(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.commit[:10]}  {entry.branch}  {who}  {entry.subject}")
 
 
 @audit.command()

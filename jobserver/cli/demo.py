@@ -21,6 +21,7 @@ import click
 import httpx
 
 from jobserver import bootstrap
+from jobserver.cli.output import say
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.lifecycle import FINISHED
@@ -182,7 +183,7 @@ def _follow(api: httpx.Client, identifier: str) -> bool:
             state = f"{job['status']:<10} {job['status_message']}"
             if shown.get(job["action"]) != state:
                 shown[job["action"]] = state
-                click.echo(f"  {time.monotonic() - began:5.1f} s  {job['action']:<20} {state}")
+                say(f"  {time.monotonic() - began:5.1f} s  {job['action']:<20} {state}")
         if item["status"] in FINISHED and item["completed_at"]:
             click.echo(f"\nJob request {identifier}: {item['status']}")
             return bool(item["status"] == "succeeded")

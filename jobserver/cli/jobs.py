@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, actor_of, connected, via
+from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
 from jobserver.errors import invalid
@@ -93,12 +94,12 @@ def status(identifier: str | None, as_json: bool) -> None:
         return
     for row in rows:
         done = sum(job["status"] in lifecycle.FINISHED for job in row["jobs"])
-        click.echo(
+        say(
             f"{row['identifier']}  {row['status']:<9}  {done}/{len(row['jobs'])} jobs  "
             f"{row['workspace']} on {row['backend']}, by {row['created_by']} at {row['created_at']}"
         )
         for job in row["jobs"] if identifier else ():
-            click.echo(f"  {job['status']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}".rstrip())
+            say(f"  {job['status']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}")
 
 
 @click.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from jobserver import __version__
-from jobserver.errors import Error
+from jobserver.errors import Error, printable
 
 # Where each command is. Only the one that is asked for is imported: the server's parts alone take half a second.
 COMMANDS = {
@@ -61,7 +61,7 @@ def main() -> None:
     except Error as error:
         lines = list(error.faults) if len(error.faults) > 1 else [error]
         for line in lines:
-            click.echo(f"jobserver: {line}", err=True)
+            click.echo(f"jobserver: {printable(str(line))}", err=True)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
         with tempfile.NamedTemporaryFile("w", prefix="jobserver-", suffix=".traceback", delete=False) as file:

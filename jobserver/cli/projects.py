@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, as_roles, connected, submit
+from jobserver.cli.output import say
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.documents import Project
@@ -112,10 +113,10 @@ def project_show(project_: str, as_json: bool) -> None:
         fields = found.model_dump(mode="json", include={"slug", "name", "org", "members", "invitations"})
         click.echo(json.dumps({**fields, "workspaces": workspaces}))
         return
-    click.echo(f"{project_}\t{found.name}")
+    say(project_, found.name)
     for member in found.members:
-        click.echo(f"member\t{member.username}\t{', '.join(member.roles)}")
+        say("member", member.username, ", ".join(member.roles))
     for one in found.invitations:
-        click.echo(f"invited\t{one.username}\t{', '.join(one.roles)}\tby {one.invited_by}")
+        say("invited", one.username, ", ".join(one.roles), f"by {one.invited_by}")
     for name in workspaces:
-        click.echo(f"workspace\t{name}")
+        say("workspace", name)

@@ -6,6 +6,7 @@ import click
 
 from jobserver import bootstrap
 from jobserver.cli.admin import acting, connected
+from jobserver.cli.output import say
 from jobserver.config import Settings
 
 
@@ -25,9 +26,9 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"problem": problem, "frozen": frozen}))
         return
-    click.echo(problem or "it can be reached")
+    say(problem or "it can be reached")
     for branch, why in frozen.items():
-        click.echo(f"{branch} is frozen: the hosted repository {why}")
+        say(f"{branch} is frozen: the hosted repository {why}")
 
 
 @remote.command()

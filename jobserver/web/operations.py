@@ -28,9 +28,10 @@ class Operations:
         metrics: Metrics,
         strayed: Callable[[], Sequence[str]],
         hosted: Hosted | None = None,
+        unsent: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._repo, self._index, self._callers, self._metrics = repo, index, callers, metrics
-        self._strayed, self._hosted = strayed, hosted
+        self._strayed, self._hosted, self._unsent = strayed, hosted, unsent
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
@@ -42,6 +43,8 @@ class Operations:
             "unreadable_count": len(found.unreadable),
             # Rewritten behind the server's back: `jobserver audit verify` says more.
             "strayed": list(self._strayed()),
+            # Emails that were refused for good since the start, or are tried again.
+            "email": list(self._unsent()),
         }
         return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
 

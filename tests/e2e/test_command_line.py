@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from jobserver import bootstrap
+from jobserver.config import Settings
+from jobserver.domain.commands import UpdateJobs
 from jobserver.store.signing import SigningKey
 from tests.e2e import zygote
 from tests.e2e.harness import bare
+from tests.site import TPP, job
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+SETTINGS = ("SECRET_KEY", "BASE_URL", "STATE_REPO", "ADMIN_USERS")
 PROJECT = """\
 version: "4.0"
 actions:
@@ -206,3 +211,20 @@ def test_check_names_file_line_and_key(run: Run, tmp_path: Path) -> None:
     assert done.stderr.startswith("users/alice.yaml:3: active: expected true or false, found 'maybe'")
     path.write_text("version: 1\nusername: bob\n")
     assert "username: is 'bob', but the path says 'alice'" in run("check", "users/alice.yaml", code=1).stderr
+
+
+def test_status_shows_a_runner_s_message_without_its_escapes(run: Run, settings: dict[str, str]) -> None:
+    run("init")
+    run("backend", "add", "tpp", "--database", "full")
+    run("user", "add", "alice", "--role", "CoreDeveloper")
+    run("workspace", "add", "trends", "--repo", "trends", "--branch", "main", "--as", "alice")
+    identifier = last_line(run("request", "trends", "run_all", "--backend", "tpp", "--as", "alice"))
+    app = bootstrap.connect(Settings.from_env(_env_file=None, **{key.lower(): settings[key] for key in SETTINGS}))
+    try:
+        report = UpdateJobs("tpp", ((identifier, job("j1", "failed", 1, message="\x1b]0;owned\x07\x1b[2Jgone")),))
+        app.gate.submit(TPP, report, "test")
+    finally:
+        app.close()
+    shown = run("status", identifier).stdout
+    assert "\\x1b]0;owned" in shown
+    assert "\x1b" not in shown

@@ -8,6 +8,7 @@ from typing import Protocol, TextIO
 from jobserver.errors import invalid, unavailable
 
 _SECONDS = 20
+_LATER = (401, 408, 425, 429)  # the key may be mended, and the pace or the moment was wrong: not the email
 CONSOLE, MAILGUN = "console", "mailgun"
 
 
@@ -22,7 +23,7 @@ class Mail:
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
-        """Raises `Error` (unavailable) if it could not be handed over."""
+        """Raises `Error`: unavailable if it may work later, invalid if this email is refused for good."""
 
 
 class Console:
@@ -46,15 +47,19 @@ class Mailgun:
         self._url = f"{url.rstrip('/')}/{sender.rpartition('@')[2]}/messages"
 
     def send(self, mail: Mail) -> None:
-        import requests  # which takes long to import, and few commands send anything
+        import httpx  # takes long to import, and few commands send anything
 
         fields = {"from": self._sender, "to": mail.to, "subject": mail.subject, "text": mail.body}
         try:
-            answer = requests.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS)
-        except requests.RequestException as error:
+            answer = httpx.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unavailable(f"the email could not be sent: {type(error).__name__}", "EMAIL_BACKEND") from None
-        if not answer.ok:
-            raise unavailable(f"the email could not be sent: Mailgun said {answer.status_code}", "EMAIL_BACKEND")
+        if answer.is_success:
+            return
+        message = f"the email could not be sent: Mailgun answered {answer.status_code}"
+        if answer.is_client_error and answer.status_code not in _LATER:
+            raise invalid(message, "EMAIL_BACKEND")
+        raise unavailable(message, "EMAIL_BACKEND")
 
 
 def kind(backend: str) -> str:

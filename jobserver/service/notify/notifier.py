@@ -1,18 +1,21 @@
 """Finds what finished, and who was invited, since it last looked, by the difference of two trees, and writes to them.
 
 Where it stands is kept in the private store, so that a restart loses nothing; each request is written about once,
-however often it is reopened, and each invitation. What can't be sent is tried again, at most a day.
+however often it is reopened, and each invitation. What can't be sent now is tried again after growing pauses, for a
+day at most; what is refused for good is given up at once.
 """
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Invitation
 from jobserver.domain.names import Area, Kind
-from jobserver.errors import Error
+from jobserver.errors import Code, Error
 from jobserver.service.notify import invited
 from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
@@ -26,8 +29,10 @@ from jobserver.store.snapshot import Head, Snapshot
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 5.0
 _REMEMBERED = timedelta(days=90)
-_AGAIN_SECONDS = 60.0
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(hours=1)
 _GIVEN_UP = timedelta(days=1)
+_NAMED = 20  # emails that were given up, on /health-check/
 
 
 def about(seen: Seen, to: str, base_url: str) -> Mail:
@@ -49,6 +54,21 @@ def about(seen: Seen, to: str, base_url: str) -> Mail:
     return Mail(to, f"{request.workspace.name}: {status}", body + "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """An email that is to be tried again at ``due``. ``since`` it has been tried; ``problem`` is the last answer."""
+
+    mail: Mail
+    since: datetime
+    due: datetime
+    problem: str
+
+
+def _subject(mark: str) -> str:
+    """What an email is about, in words that anybody may read: who was invited to what is for those two only."""
+    return "an invitation" if mark.startswith("invitation/") else f"job request {mark}"
+
+
 class Notifier:
     """A thread of its own. ``moved`` is a hint. ``link``: where an invitation to a project is accepted."""
 
@@ -64,7 +84,8 @@ class Notifier:
         self._repo, self._private, self._mailer = repo, private, mailer
         self._base_url, self._clock, self._link = base_url, clock, link
         self._objects = Objects(repo.path)
-        self._unsent: dict[str, tuple[Mail, datetime]] = {}
+        self._unsent: dict[str, _Unsent] = {}
+        self._given_up: deque[str] = deque(maxlen=_NAMED)
         self._hint = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
@@ -75,6 +96,11 @@ class Notifier:
     def moved(self) -> None:
         self._hint.set()
 
+    def problems(self) -> list[str]:
+        """What was given up since the start, and what is still tried, without addresses; thread-safe."""
+        waiting = [f"{_subject(mark)}: {one.problem}; to be tried again" for mark, one in list(self._unsent.items())]
+        return [*self._given_up, *waiting[:_NAMED]]
+
     def close(self) -> None:
         self._closing = True
         self._hint.set()
@@ -84,7 +110,8 @@ class Notifier:
 
     def look(self) -> None:
         """Sends what is due now. Raises `Error` where the private store can't be used."""
-        late = list(self._unsent.items())
+        now = self._clock()
+        late = [(mark, one) for mark, one in self._unsent.items() if one.due <= now]
         for branch, tip in self._repo.writer.refs.branches().items():
             if branch != names.MAIN and names.branch_backend(branch) is None:
                 continue
@@ -94,8 +121,8 @@ class Notifier:
             if known is not None:  # otherwise this is new here, and what is old was told by others
                 self._tell_of(branch, known, tip)
             self._private.set_notified(branch, tip)
-        for mark, (mail, since) in late:
-            self._send(mark, mail, since)
+        for mark, one in late:
+            self._send(mark, one.mail, one.since)
 
     def _tell_of(self, branch: str, old: str, new: str) -> None:
         """Of what happened on the branch between these commits."""
@@ -154,8 +181,12 @@ class Notifier:
             self._mailer.send(mail)
         except Error as error:
             _log.warning("%s: %s", mark, error)
-            if self._clock() - since < _GIVEN_UP:
-                self._unsent[mark] = mail, since
+            tried = self._clock() - since
+            if error.code is not Code.UNAVAILABLE or tried >= _GIVEN_UP:
+                self._given_up.append(f"{_subject(mark)}: {error.message}; given up")
+                return
+            pause = min(max(tried, _FIRST_PAUSE), _LONGEST_PAUSE)  # as long again as it has been tried: it doubles
+            self._unsent[mark] = _Unsent(mail, since, since + tried + pause, error.message)
 
     def _run(self) -> None:
         while True:  # looks first: where a branch stands now is what is old, and not what the first hint brings
@@ -167,5 +198,5 @@ class Notifier:
                 _log.exception("email")
             if self._closing:
                 return
-            self._hint.wait(_AGAIN_SECONDS if self._unsent else _LOOK_SECONDS)
+            self._hint.wait(_LOOK_SECONDS)
             self._hint.clear()

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,7 +13,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Invitation
 from jobserver.domain.permissions import Role
-from jobserver.errors import Error, unavailable
+from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
@@ -26,8 +27,13 @@ class Sent:
     def __init__(self) -> None:
         self.mails: list[Mail] = []
         self.fails = 0
+        self.tried = 0
+        self.refuses = False
 
     def send(self, mail: Mail) -> None:
+        self.tried += 1
+        if self.refuses:
+            raise invalid("never")
         if self.fails:
             self.fails -= 1
             raise unavailable("not now")
@@ -102,9 +108,48 @@ def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore
     site.report((identifier, job("j1", "succeeded", 1)))
     notifier.look()
     notifier.look()
+    assert (sent.mails, sent.tried) == ([], 1)  # a commit that comes sooner is no reason to try again
+    assert notifier.problems() == [f"job request {identifier}: not now; to be tried again"]
+    site.now += timedelta(minutes=1)
+    notifier.look()
     assert sent.mails == []
+    site.now += timedelta(minutes=1)
+    notifier.look()
+    assert (sent.mails, sent.tried) == ([], 2)  # the pauses grow
+    site.now += timedelta(minutes=1)
     notifier.look()
     assert len(sent.mails) == 1
+    assert notifier.problems() == []
+    notifier.close()
+
+
+def test_pauses_grow_to_an_hour_and_a_day_is_the_end(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    sent.fails = 1000
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    identifier = ask(site)
+    notifier.look()
+    site.report((identifier, job("j1", "succeeded", 1)))
+    for _ in range(2 * 24 * 60):
+        notifier.look()
+        site.now += timedelta(minutes=1)
+    assert 24 < sent.tried < 35
+    assert notifier.problems() == [f"job request {identifier}: not now; given up"]
+    notifier.close()
+
+
+def test_what_is_refused_for_good_is_given_up_and_named(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    sent.refuses = True
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    identifier = ask(site)
+    notifier.look()
+    site.report((identifier, job("j1", "succeeded", 1)))
+    for _ in range(100):
+        notifier.look()
+        site.now += timedelta(minutes=1)
+    assert sent.tried == 1
+    assert notifier.problems() == [f"job request {identifier}: never; given up"]
     notifier.close()
 
 
@@ -129,6 +174,7 @@ def test_the_console_prints_what_would_be_sent() -> None:
 
 def test_mailgun_is_asked_as_it_wants_to_be() -> None:
     asked: list[tuple[str, str, bytes]] = []
+    answers = [200, 401, 400, 429, 503]
 
     class Api(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
@@ -137,7 +183,7 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             asked.append((self.path, self.headers["Authorization"], body))
-            self.send_response(200 if len(asked) == 1 else 401)
+            self.send_response(answers[len(asked) - 1])
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Api)
@@ -148,8 +194,10 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
     assert path == "/v3/mg.example.org/messages"
     assert authorization == "Basic YXBpOmtleQ=="
     assert b"to=a%40example.org" in body
-    with pytest.raises(Error, match="401"):
-        gun.send(Mail("a@example.org", "x", "Hello"))
+    for status in answers[1:]:
+        with pytest.raises(Error, match=str(status)) as error:
+            gun.send(Mail("a@example.org", "x", "Hello"))
+        assert error.value.code is (Code.INVALID if status == 400 else Code.UNAVAILABLE)
     server.shutdown()
     server.server_close()
     with pytest.raises(Error, match="could not be sent"):
@@ -182,6 +230,8 @@ def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
     sent.fails = 1
     notifier.look()
     assert not sent.mails
+    assert notifier.problems() == ["an invitation: not now; to be tried again"]
+    site.now += timedelta(minutes=1)
     notifier.look()
     notifier.look()
     (mail,) = sent.mails  # alice's was taken back, and carol's is older than this
