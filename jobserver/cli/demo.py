@@ -45,6 +45,8 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     folder = folder.resolve()
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # by way of the blocks that end the others
     environment = _environment(folder, url)
     with plainly():
         Path(environment["STUDY_REPOS"]).mkdir(parents=True, exist_ok=True)

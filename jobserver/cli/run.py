@@ -1,7 +1,6 @@
 """`jobserver runner`: the reference runner. It knows nothing of the server's settings, and runs elsewhere."""
 
 import logging
-import os
 import signal
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, run
+from jobserver.runner.process import take_secret
 
 
 @click.command()
@@ -49,8 +49,8 @@ def runner(
 
     The backend's token is read from JOB_SERVER_TOKEN. A study's commands run as you, on this machine.
     """
-    token = os.environ.get("JOB_SERVER_TOKEN", "")
-    if not token:
+    token = take_secret("JOB_SERVER_TOKEN")
+    if not token and url.startswith(("http://", "https://")):
         raise invalid("required, and not set: the backend's token", "JOB_SERVER_TOKEN")
     if signer and not signer.startswith("SHA256:"):
         raise invalid(

@@ -140,7 +140,7 @@ class Executor:
             successes = self.state.successes(task.workspace)
             for need in task.action.needs:
                 for path in successes[need].outputs if need in successes else ():
-                    _copy(self.outputs(task.workspace) / path, folder / path)
+                    _copy(self.outputs(task.workspace) / path, folder, path)
 
     def _command(self, command: list[str], folder: Path, task: Task, stop: threading.Event) -> Ended:
         log = self.log(task.workspace, task.name)
@@ -173,7 +173,7 @@ class Executor:
             old = successes.pop(task.name, None)
             others = {path for one in successes.values() for path in one.outputs}
             for path in kept:
-                _copy(folder / path, target / path)
+                _copy(folder / path, target, path)
             successes[task.name] = Success(task.job, task.sha, kept)
             self.state.save_successes(task.workspace, successes)
             for path in set(old.outputs if old else ()) - set(kept) - others:
@@ -223,10 +223,21 @@ def _listing(folder: Path) -> dict[str, tuple[int, int]]:
     return files
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all, for those who read ``target`` meanwhile."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _copy(source: Path, folder: Path, path: str) -> None:
+    """To ``path`` inside ``folder``, whole or not at all, for those who read it meanwhile.
+
+    Raises `Error` (invalid) where a link of the study leads elsewhere.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder
+    for part in PurePosixPath(path).parts[:-1]:
+        target /= part
+        if target.is_symlink():
+            raise invalid(f"{path} can't be put there: the study has a link at {target.relative_to(folder)}")
+        target.mkdir(exist_ok=True)
+    target = folder / path
     beside = target.with_name(f".{target.name}.partial")
+    beside.unlink(missing_ok=True)
     shutil.copyfile(source, beside, follow_symlinks=False)
     beside.replace(target)
 

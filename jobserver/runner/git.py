@@ -60,7 +60,7 @@ class GitTransport:
         interval: float = 5.0,
     ) -> None:
         is_http = url.startswith(("http://", "https://"))
-        self._url = f"{url.rstrip('/')}/state.git" if is_http else url
+        self._url = f"{url.rstrip('/')}/state.git" if is_http else str(Path(url).absolute())
         host = urlsplit(url).hostname if is_http else None
         domain = f"backends.{host}" if host else "backends"
         self._who = f"{backend} <{backend}@{domain}>"
@@ -77,6 +77,8 @@ class GitTransport:
         self._environment = _environment(token if is_http else "")
         if not signer:
             _log.warning("no --signer: nothing says that requests come from the server")
+        if not is_http and not (Path(url) / "HEAD").is_file():
+            raise invalid(f"expected http(s)://... or the path of a bare repository, and got {url!r}", "--url")
         if not (self._folder / "HEAD").exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", "--bare", "--template=", ".")

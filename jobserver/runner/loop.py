@@ -77,8 +77,8 @@ class Runner:
         self.config = config
         self.now = now
         self.stop = stop or threading.Event()
-        self.transport = transport or _transport(config, now)
         self.state = StateFolder(config.root)
+        self.transport = transport or _transport(config, now)
         limits = Limits(config.job_timeout, config.kill_grace, config.log_limit)
         self.executor = Executor(config.root, self.state, limits)
         self.reporter = Reporter(self.transport, new_backoff(config), config.longest_pause)

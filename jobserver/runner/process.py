@@ -4,6 +4,7 @@ Imports the standard library only. Whatever the command started is ended with it
 killed left behind is found by `kill_marked`: every process carries its job's id in its environment.
 """
 
+import ctypes
 import os
 import selectors
 import signal
@@ -19,6 +20,7 @@ MARK = "JOBSERVER_JOB"
 _LOOK = 0.05  # seconds between looks at the process and at what was asked
 _CHUNK = 64 * 1024
 _PROC = Path("/proc")
+_PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,23 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):  # it is gone, or all that is left of it is a zombie (macOS)
         return
+
+
+def take_secret(variable: str) -> str:
+    """The variable's value, which is then gone from this process's environment; empty if it is not set.
+
+    Removing it from `os.environ` alone would leave it in /proc/<pid>/environ, where every command of a study could read
+    it: the kernel shows the memory that the process was started with, so that memory is overwritten. From then on the
+    kernel gives this process's memory to root only (PR_SET_DUMPABLE, prctl(2)).
+    """
+    value = os.environ.get(variable, "")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.getenv.restype = ctypes.c_void_p
+    if value and (place := libc.getenv(os.fsencode(variable))):
+        ctypes.memset(place, 0, len(os.fsencode(value)))
+    os.environ.pop(variable, None)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    return value
 
 
 def kill_marked(job: str, patience: float = 5.0) -> int:

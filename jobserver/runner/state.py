@@ -67,6 +67,8 @@ class StateFolder:
         self.workspaces = root / "workspaces"
         self._lock = root / "lock"
         with _disk(root):
+            if not root.exists():
+                root.mkdir(parents=True, mode=0o700)  # studies' outputs are for whom the backend's rules name
             for folder in (self.requests, self.workspaces):
                 folder.mkdir(parents=True, exist_ok=True)
 

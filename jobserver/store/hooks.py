@@ -34,10 +34,11 @@ def _write(path: Path, text: str, mode: int) -> None:
     if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w") as file:
+    beside.unlink(missing_ok=True)  # of a process with this id that was killed
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
         file.write(text)
         file.flush()
+        os.fchmod(file.fileno(), mode)  # never wider than this, also while it is written: it may hold a password
         os.fsync(file.fileno())  # an empty hook would let everything in
-    beside.chmod(mode)
     beside.replace(path)
     sync_folder(path.parent)

@@ -1,11 +1,15 @@
 """`jobserver demo --once`: the whole main job, as a newcomer meets it."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import free_port, git
+import pytest
+
+from tests.e2e.harness import free_port, git, until
 
 
 def test_the_demo_computes_something_and_leaves_a_sound_record(tmp_path: Path) -> None:
@@ -25,3 +29,26 @@ def test_the_demo_computes_something_and_leaves_a_sound_record(tmp_path: Path) -
     git(repo, "-c", f"gpg.ssh.allowedSignersFile={signers}", "verify-commit", *commits)
     for log in ("server.log", "runner.log"):
         assert "Traceback" not in (tmp_path / "demo" / log).read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "jobserver", "demo", "--folder", "demo", "--port", str(port)]
+    with (tmp_path / "out").open("wb") as out:
+        demo = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
+    until(lambda: "stay up until" in (tmp_path / "out").read_text(), 60)
+    demo.send_signal(number)
+    assert demo.wait(30) == 128 + number
+    mine = str(tmp_path).encode()
+    left = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if mine in _read(path)]
+    assert left == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

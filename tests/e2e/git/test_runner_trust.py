@@ -127,7 +127,6 @@ def test_a_wrong_token_is_not_tried_again(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_backend_without_a_network_is_fed_by_bundles(site: Site, tmp_path: Path) -> None:
-    """The commands of docs/runner-operator.md."""
     outside, inside = tmp_path / "outside", tmp_path / "inside.git"
     branch = "backends/tpp"
     url = site.url.replace("http://", f"http://x:{site.tokens['tpp']}@") + "/state.git"

@@ -1,6 +1,7 @@
 """How a job's command is read, run and ended, and which of its files are its outputs."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -10,8 +11,9 @@ import pytest
 
 from jobserver.domain.pipeline import Action
 from jobserver.errors import Error
-from jobserver.runner.execute import collect, command_line
+from jobserver.runner.execute import Executor, Limits, Task, collect, command_line
 from jobserver.runner.process import MARK, kill_marked, run_command
+from jobserver.runner.state import StateFolder
 from jobserver.runner.study import source
 
 
@@ -137,3 +139,50 @@ def test_where_studies_come_from(tmp_path: Path) -> None:
     assert source("study", tmp_path) == str((tmp_path / "study").resolve())
     with pytest.raises(Error, match="STUDY_REPOS"):
         source("study", None)
+
+
+def executor(tmp_path: Path) -> Executor:
+    return Executor(tmp_path / "root", StateFolder(tmp_path / "root"), Limits())
+
+
+def task(name: str, run: str, *needs: str) -> Task:
+    outputs = {"moderately_sensitive": {"all": "output/*.txt"}}
+    return Task("r" * 16, f"job-{name}", "trends", "0" * 40, name, Action(needs, run, outputs))
+
+
+@pytest.mark.parametrize("link", ["output", "output/.made.txt.partial"])
+def test_inputs_are_never_written_through_a_link_of_the_study(tmp_path: Path, link: str) -> None:
+    runner = executor(tmp_path)
+    study = runner.study("r" * 16)
+    study.mkdir(parents=True)
+    make = "sh -c 'mkdir -p output; echo made > output/made.txt'"
+    assert runner.run(task("make", make), threading.Event()).status == "succeeded"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    (study / link).parent.mkdir(exist_ok=True)
+    (study / link).symlink_to(outside if link == "output" else outside / "kept")
+    outcome = runner.run(task("use", "true", "make"), threading.Event())
+    if link == "output":
+        assert "the study has a link at output" in outcome.message
+    assert [path.name for path in outside.iterdir()] == ["kept"]
+    assert (outside / "kept").read_text() == "kept"
+
+
+def test_the_runner_s_folder_is_for_its_user_only(tmp_path: Path) -> None:
+    assert executor(tmp_path).root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_secret_that_was_taken_is_nowhere_in_the_environment(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib\n"
+        "from jobserver.runner.process import take_secret\n"
+        "assert take_secret('JOB_SERVER_TOKEN') == 'very-secret'\n"
+        "assert 'JOB_SERVER_TOKEN' not in os.environ\n"
+        "assert os.environ['AFTER'] == 'kept'\n"
+        "import ctypes; ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # so that the test may look
+        "assert b'very-secret' not in pathlib.Path('/proc/self/environ').read_bytes()\n"
+        "assert take_secret('JOB_SERVER_TOKEN') == ''\n"
+    )
+    env = os.environ | {"JOB_SERVER_TOKEN": "very-secret", "AFTER": "kept"}
+    subprocess.run([sys.executable, "-c", script], env=env, check=True)
