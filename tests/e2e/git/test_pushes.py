@@ -109,9 +109,12 @@ def test_modes_merges_tags_deletions_and_other_branches(site: Site, tpp: Clone) 
     tpp.git("pull", "-q")
     start = tpp.git("rev-parse", "HEAD")
 
+    refs = site.git("for-each-ref")
+
     def refused(words: str, *refspec: str) -> None:
         done = tpp.push(*refspec)
         assert done.returncode != 0, words
+        assert site.git("for-each-ref") == refs, words
         assert words in done.stderr, done.stderr
         tpp.git("reset", "-q", "--hard", start)
 
@@ -138,13 +141,13 @@ def test_modes_merges_tags_deletions_and_other_branches(site: Site, tpp: Clone) 
     refused("may push to backends/tpp only", f"{start}:refs/heads/other")
     refused("may push to backends/tpp only", f"{start}:refs/heads/main")
     refused("may push to backends/tpp only", f"{start}:refs/heads/backends/new")
-    refused("", ":refs/heads/backends/tpp")
+    refused("branches are never deleted", ":refs/heads/backends/tpp")
     tpp.git("reset", "-q", "--hard", "HEAD~1")
     tpp.commit()
-    refused("", "--force", "HEAD:backends/tpp")
+    refused("is no descendant of", "--force", "HEAD:backends/tpp")
     tpp.git("checkout", "-q", "--orphan", "fresh")
     tpp.commit()
-    refused("", "--force", "HEAD:backends/tpp")
+    refused("is no descendant of", "--force", "HEAD:backends/tpp")
 
 
 def test_forged_trailers_and_times(site: Site, tpp: Clone) -> None:

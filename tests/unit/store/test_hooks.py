@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -21,6 +22,24 @@ def test_a_hook_is_whole_and_left_alone_when_it_says_so_already(tmp_path: Path) 
     assert stat.S_IMODE(hook.stat().st_mode) == 0o755
     assert hooks.settings(tmp_path) == {"KEY": "other"}
     assert {path.name for path in tmp_path.rglob("*")} == {"hooks", "pre-receive", "jobserver.json"}
+
+
+def test_settings_with_a_password_are_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    real = os.fchmod
+
+    def look(descriptor: int, mode: int) -> None:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", look)
+    before = os.umask(0)
+    try:
+        hooks.install(tmp_path, ["python"], {"STATE_REMOTE": "https://user:secret@host/state"})
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o600]
+    assert stat.S_IMODE((tmp_path / "jobserver.json").stat().st_mode) == 0o600
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
