@@ -2,11 +2,14 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test coverage lint types bench torture faults fuzz mutation pictures clean
+.PHONY: demo test coverage lint types lock bench torture faults fuzz mutation pictures clean
 
-$(VENV)/.installed: pyproject.toml
+# What is installed is in requirements.lock, each file with its hash; and our own package, without asking for more.
+PIP = $(PY) -m pip --disable-pip-version-check install --quiet
+$(VENV)/.installed: pyproject.toml requirements.lock
 	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: $(VENV)/.installed
@@ -30,6 +33,14 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(PY) -m mypy
+
+# Writes requirements.lock anew, with the newest versions that pyproject.toml allows; read its diff before you commit it.
+lock:
+	python3 -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra dev \
+	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	rm -rf $(VENV)-lock
 
 # Each benchmark prints one table; ARGS=--quick for the short form.
 bench: $(VENV)/.installed
