@@ -1,8 +1,9 @@
 """The WSGI application behind an event loop: handlers run in threads, what only waits holds none.
 
-A page that listens (`Stream`) costs a coroutine and its connection, and a small body is read before a thread is asked
-for, so that slow senders hold none either. Under another WSGI server the same application works, with a thread for
-each of these. Interfaces: PEP 3333, and RSGI 1.5 as granian has it.
+A page that listens (`Stream`) costs a coroutine and its connection. Every body is read here, so that slow senders hold
+no thread: a small one before a thread is asked for, any other once the application has said whose it is and that it is
+wanted (`Later`). Under another WSGI server the same application works, with a thread for each of these. Interfaces:
+PEP 3333, and RSGI 1.5 as granian has it.
 """
 
 import asyncio
@@ -10,22 +11,26 @@ import io
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from typing import Any, TypeAlias, TypeVar
 
 from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
-from jobserver.web.incoming import BODY_SECONDS, Incoming, wait
-from jobserver.web.stream import CAN_STREAM, STREAM, UNREADABLE, Stream
+from jobserver.web.incoming import BODY_SECONDS, Incoming
+from jobserver.web.stream import CAN_STREAM, LATER, STREAM, UNREADABLE, UNSIZED, Later, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
 _Streamed = tuple[int, Headers, Stream]
+_Reply = tuple[int, Headers, bytes]
+_Found: TypeAlias = "_Streamed | _Reply | Later | None"
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_SMALL = 64 * 1024  # bytes of a body that is read before a thread is asked for
+_SMALL = 64 * 1024  # bytes of a body that is read before anybody knows whose it is
+_EARLY = 1024  # of these at once
 _KEPT = 16  # threads, whatever happens
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
 _BASE: dict[str, Any] = {
@@ -53,6 +58,7 @@ class Gateway:
         self._wsgi, self._ping = wsgi, ping_seconds
         self._threads = _Threads(threads)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._early = 0  # small bodies that are being read
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -65,22 +71,58 @@ class Gateway:
 
     async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Streamed | None:
         environ = environ_of(scope)
-        length = environ.get("CONTENT_LENGTH", "")
-        if "HTTP_TRANSFER_ENCODING" in environ or (length.isdecimal() and int(length) > _SMALL):
-            size = None if "HTTP_TRANSFER_ENCODING" in environ else int(length)
-            environ["wsgi.input"] = io.BufferedReader(Incoming(loop, protocol, size), _SMALL)
-        else:
-            data = b""
-            if length not in ("", "0"):
-                try:
-                    data = await asyncio.wait_for(_whole(protocol), BODY_SECONDS)
-                except TimeoutError:
-                    protocol.response_str(408, [("connection", "close")], "the body did not come\n")
-                    return None
-                except ProtocolClosed:
+        size = _size(environ)
+        try:
+            if size == 0:
+                return _streamed(await self._handled(loop, environ, protocol))
+            if size is not None and size <= _SMALL and self._early < _EARLY:
+                data = await self._small(protocol)
+                if len(data) < size:
                     return None  # the client has gone
-            environ["wsgi.input"] = io.BytesIO(data)
-        done: asyncio.Future[_Streamed | None] = loop.create_future()
+                return _streamed(await self._handled(loop, _with(environ, data), protocol))
+            return await self._asked(loop, environ, protocol, size)
+        except TimeoutError:
+            protocol.response_str(408, [("connection", "close")], "the body came too slowly\n")
+        except ProtocolClosed:
+            pass  # the client has gone
+        return None
+
+    async def _small(self, protocol: HTTPProtocol) -> bytes:
+        self._early += 1
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return bytes(await protocol())
+        finally:
+            self._early -= 1
+
+    async def _asked(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol, size: int | None
+    ) -> _Streamed | None:
+        """With a body that the application is asked about before it is read."""
+        found = await self._handled(loop, {**environ, LATER: True}, protocol)
+        if isinstance(found, Later):
+            try:
+                body = Incoming(protocol)
+                data = await body.read(size, found.most)
+                if data is None:
+                    return None
+                if len(data) > found.most:
+                    await body.discard()
+                given = _with(environ, data) | ({UNSIZED: True} if size is None else {})
+                return _streamed(await self._handled(loop, given, protocol))
+            finally:
+                found.ended()
+        if found is not None and isinstance(found[2], bytes):
+            if environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # or else they wait for our word
+                await Incoming(protocol).discard()
+            protocol.response_bytes(*found)
+            return None
+        return _streamed(found)
+
+    async def _handled(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+    ) -> _Found:
+        done: asyncio.Future[_Found] = loop.create_future()
         self._threads.run(lambda: self._handle(loop, environ, protocol, done))
         return await done
 
@@ -89,12 +131,14 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         environ: dict[str, Any],
         protocol: HTTPProtocol,
-        done: "asyncio.Future[_Streamed | None]",
+        done: "asyncio.Future[_Found]",
     ) -> None:
         """In a thread: the answer goes from here, so that it does not wait for the event loop."""
-        found: _Streamed | None = None
+        found: _Found = None
         try:
             found = self._answer(loop, environ, protocol)
+        except Later as later:
+            found = later
         except ProtocolClosed:
             pass  # the client has gone
         except Exception:  # noqa: BLE001 - the event loop waits for us
@@ -103,7 +147,7 @@ class Gateway:
 
     def _answer(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
-    ) -> _Streamed | None:
+    ) -> _Streamed | _Reply | None:
         status, headers = 500, []
 
         def start(said: str, given: Headers, _: Any = None) -> None:
@@ -115,12 +159,15 @@ class Gateway:
         if stream is not None:
             return status, [pair for pair in headers if pair[0].lower() not in _STREAMED], stream
         if isinstance(body, list):
-            protocol.response_bytes(status, headers, body[0] if len(body) == 1 else b"".join(body))
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            if LATER in environ:
+                return status, headers, whole
+            protocol.response_bytes(status, headers, whole)
             return None
         try:
             transport = protocol.response_stream(status, headers)
             for part in body:
-                wait(loop, transport.send_bytes(part))
+                _wait(loop, transport.send_bytes(part))
         finally:
             if (close := getattr(body, "close", None)) is not None:
                 close()
@@ -150,7 +197,7 @@ class Gateway:
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """A request's head as PEP 3333 has it, without ``wsgi.input``.
+    """A request's head as PEP 3333 has it, without a body.
 
     A header that is not ASCII is `UNREADABLE`: granian does not hand it out. One with an underscore is left out:
     `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
@@ -169,6 +216,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "REMOTE_PORT": port,
         "wsgi.url_scheme": scope.scheme,
         "wsgi.errors": _Errors(),
+        "wsgi.input": io.BytesIO(),
     }
     found: dict[str, str] = {}
     for name, value in scope.headers.items():
@@ -229,8 +277,32 @@ class _Threads:
                 self._idle += 1
 
 
-async def _whole(protocol: HTTPProtocol) -> bytes:
-    return bytes(await protocol())
+def _size(environ: dict[str, Any]) -> int | None:
+    """Of the body; None where the head does not say. How it was cut up is granian's to know, and nobody's after it."""
+    if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
+        return None
+    length = environ.get("CONTENT_LENGTH", "")
+    return int(length) if length.isdecimal() else 0
+
+
+def _with(environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+    return environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def _streamed(found: _Found) -> _Streamed | None:
+    """What is still to be followed."""
+    return found if isinstance(found, tuple) and not isinstance(found[2], bytes) else None
+
+
+def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
+    """In a thread: what the event loop waits for."""
+
+    async def waited() -> T:
+        return await awaitable
+
+    coroutine: Coroutine[Any, Any, T] = waited()
+    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    return future.result()
 
 
 def _set(future: "asyncio.Future[T]", value: T) -> None:
