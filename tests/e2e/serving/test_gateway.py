@@ -9,8 +9,16 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.e2e.harness import Client, Site, job, until
+from tests.e2e.harness import Client, Site, job, serving, until
 from tests.e2e.pages.browser import Browser
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    made.env["MAX_OPEN_PAGES"] = "0"  # one person has a thousand
+    with serving(made):
+        yield made
 
 
 @pytest.fixture
