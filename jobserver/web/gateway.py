@@ -1,51 +1,49 @@
 """The WSGI application behind an event loop: handlers run in threads, what only waits holds none.
 
-A page that listens (`Stream`) costs a coroutine and its connection. Every body is read here, so that slow senders hold
-no thread: a small one before a thread is asked for, any other once the application has said whose it is and that it is
-wanted (`Later`). Under another WSGI server the same application works, with a thread for each of these. Interfaces:
-PEP 3333, and RSGI 1.5 as granian has it.
+A page that listens (`Stream`) costs a coroutine and its connection, and so does who reads an answer slowly. Every body
+is read here too: a small one before a thread is asked for, any other once the application has said whose it is and that
+it is wanted (`Later`). Under another WSGI server the same application works, with a thread for each of these.
+Interfaces: PEP 3333, and RSGI 1.5 as granian has it.
 """
 
 import asyncio
-import io
 import logging
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
+from jobserver.web.environ import body_size, environ_of, with_body
 from jobserver.web.incoming import BODY_SECONDS, Incoming
-from jobserver.web.stream import CAN_STREAM, LATER, STREAM, UNREADABLE, UNSIZED, Later, Stream
+from jobserver.web.stream import LATER, STREAM, UNSIZED, Later, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
-_Streamed = tuple[int, Headers, Stream]
-_Reply = tuple[int, Headers, bytes]
-_Found: TypeAlias = "_Streamed | _Reply | Later | None"
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SMALL = 64 * 1024  # bytes of a body that is read before anybody knows whose it is
 _EARLY = 1024  # of these at once
 _KEPT = 16  # threads, whatever happens
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
-_BASE: dict[str, Any] = {
-    "GATEWAY_INTERFACE": "CGI/1.1",
-    "SCRIPT_NAME": "",
-    "SERVER_SOFTWARE": "jobserver",
-    "wsgi.version": (1, 0),
-    "wsgi.input_terminated": True,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": False,
-    "wsgi.run_once": False,
-    CAN_STREAM: True,
-}
-_UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What is still to be sent. ``body``: where there is no ``stream``."""
+
+    status: int
+    headers: Headers
+    body: Iterable[bytes] = ()
+    stream: Stream | None = None
+
+
+_Found: TypeAlias = _Answer | Later | None
 
 
 class Gateway:
@@ -66,20 +64,20 @@ class Gateway:
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         loop = self._loop or asyncio.get_running_loop()
         found = await self._run(loop, scope, protocol)  # its frame, and all of the request, ends before we listen
-        if found is not None:
-            await self._follow(loop, protocol, *found)
+        if found is not None and found.stream is not None:
+            await self._follow(loop, protocol, found, found.stream)
 
-    async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Streamed | None:
+    async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Answer | None:
         environ = environ_of(scope)
-        size = _size(environ)
+        size = body_size(environ)
         try:
             if size == 0:
-                return _streamed(await self._handled(loop, environ, protocol))
+                return await self._answered(loop, environ, protocol)
             if size is not None and size <= _SMALL and self._early < _EARLY:
                 data = await self._small(protocol)
                 if len(data) < size:
                     return None  # the client has gone
-                return _streamed(await self._handled(loop, _with(environ, data), protocol))
+                return await self._answered(loop, with_body(environ, data), protocol)
             return await self._asked(loop, environ, protocol, size)
         except TimeoutError:
             protocol.response_str(408, [("connection", "close")], "the body came too slowly\n")
@@ -97,7 +95,7 @@ class Gateway:
 
     async def _asked(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol, size: int | None
-    ) -> _Streamed | None:
+    ) -> _Answer | None:
         """With a body that the application is asked about before it is read."""
         found = await self._handled(loop, {**environ, LATER: True}, protocol)
         if isinstance(found, Later):
@@ -108,16 +106,21 @@ class Gateway:
                     return None
                 if len(data) > found.most:
                     await body.discard()
-                given = _with(environ, data) | ({UNSIZED: True} if size is None else {})
-                return _streamed(await self._handled(loop, given, protocol))
+                given = with_body(environ, data) | ({UNSIZED: True} if size is None else {})
+                return await self._answered(loop, given, protocol)
             finally:
                 found.ended()
-        if found is not None and isinstance(found[2], bytes):
-            if environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # or else they wait for our word
-                await Incoming(protocol).discard()
-            protocol.response_bytes(*found)
-            return None
-        return _streamed(found)
+        if environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # or else they wait for our word
+            await Incoming(protocol).discard()
+        return await self._sent(loop, protocol, found)
+
+    async def _answered(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+    ) -> _Answer | None:
+        """The answer, where it is one to follow; any other has been sent."""
+        found = await self._handled(loop, environ, protocol)
+        assert not isinstance(found, Later)  # its body has come
+        return await self._sent(loop, protocol, found)
 
     async def _handled(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
@@ -136,7 +139,7 @@ class Gateway:
         """In a thread: the answer goes from here, so that it does not wait for the event loop."""
         found: _Found = None
         try:
-            found = self._answer(loop, environ, protocol)
+            found = self._answer(environ, protocol)
         except Later as later:
             found = later
         except ProtocolClosed:
@@ -145,9 +148,7 @@ class Gateway:
             _log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
         loop.call_soon_threadsafe(_set, done, found)
 
-    def _answer(
-        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
-    ) -> _Streamed | _Reply | None:
+    def _answer(self, environ: dict[str, Any], protocol: HTTPProtocol) -> _Answer | None:
         status, headers = 500, []
 
         def start(said: str, given: Headers, _: Any = None) -> None:
@@ -157,24 +158,50 @@ class Gateway:
         body = self._wsgi(environ, start)
         stream: Stream | None = environ.get(STREAM)
         if stream is not None:
-            return status, [pair for pair in headers if pair[0].lower() not in _STREAMED], stream
-        if isinstance(body, list):
-            whole = body[0] if len(body) == 1 else b"".join(body)
-            if LATER in environ:
-                return status, headers, whole
-            protocol.response_bytes(status, headers, whole)
-            return None
-        try:
-            transport = protocol.response_stream(status, headers)
-            for part in body:
-                _wait(loop, transport.send_bytes(part))
-        finally:
-            if (close := getattr(body, "close", None)) is not None:
-                close()
+            headers = [pair for pair in headers if pair[0].lower() not in _STREAMED]
+            return _Answer(status, headers, stream=stream)
+        if not isinstance(body, list) or LATER in environ:
+            return _Answer(status, headers, body)
+        protocol.response_bytes(status, headers, body[0] if len(body) == 1 else b"".join(body))
         return None
 
+    async def _sent(
+        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, answer: _Answer | None
+    ) -> _Answer | None:
+        """Sends what comes in parts, each made in a thread: none is held while the client takes its time."""
+        if answer is None or answer.stream is not None:
+            return answer
+        status, headers, body = answer.status, answer.headers, answer.body
+        if isinstance(body, list):
+            protocol.response_bytes(status, headers, b"".join(body))
+            return None
+        parts = iter(body)
+        try:
+            transport = protocol.response_stream(status, headers)
+            while (part := await self._in_thread(loop, lambda: next(parts, None))) is not None:
+                await transport.send_bytes(part)
+        finally:
+            if (close := getattr(body, "close", None)) is not None:
+                await self._in_thread(loop, close)
+        return None
+
+    def _in_thread(self, loop: asyncio.AbstractEventLoop, task: Callable[[], T]) -> "asyncio.Future[T | None]":
+        """What it returns; None also where it fails, which is logged: the answer has begun."""
+        done: asyncio.Future[T | None] = loop.create_future()
+
+        def work() -> None:
+            found: T | None = None
+            try:
+                found = task()
+            except Exception:  # noqa: BLE001 - the event loop waits for us
+                _log.exception("an answer broke off")
+            loop.call_soon_threadsafe(_set, done, found)
+
+        self._threads.run(work)
+        return done
+
     async def _follow(
-        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, status: int, headers: Headers, stream: Stream
+        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, answer: _Answer, stream: Stream
     ) -> None:
         woken = asyncio.Event()
 
@@ -182,7 +209,7 @@ class Gateway:
             loop.call_soon_threadsafe(woken.set)
 
         try:
-            transport = protocol.response_stream(status, headers)
+            transport = protocol.response_stream(answer.status, answer.headers)
             stream.tell(wake)
             while (part := stream.take()) is not None:
                 await transport.send_bytes(part)
@@ -194,49 +221,6 @@ class Gateway:
             pass  # the page has gone
         finally:
             stream.close()
-
-
-def environ_of(scope: Scope) -> dict[str, Any]:
-    """A request's head as PEP 3333 has it, without a body.
-
-    A header that is not ASCII is `UNREADABLE`: granian does not hand it out. One with an underscore is left out:
-    `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
-    """
-    client, _, port = scope.client.rpartition(":")
-    server, _, server_port = scope.server.rpartition(":")
-    environ = {
-        **_BASE,
-        "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "SERVER_NAME": server.strip("[]"),
-        "SERVER_PORT": server_port,
-        "REMOTE_ADDR": client.strip("[]"),
-        "REMOTE_PORT": port,
-        "wsgi.url_scheme": scope.scheme,
-        "wsgi.errors": _Errors(),
-        "wsgi.input": io.BytesIO(),
-    }
-    found: dict[str, str] = {}
-    for name, value in scope.headers.items():
-        found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
-    for name in scope.headers.keys():  # noqa: SIM118 - not a dict
-        found.setdefault(name, UNREADABLE)
-    for name, value in found.items():
-        if "_" not in name:
-            key = name.upper().replace("-", "_")
-            environ[key if key in _UNPREFIXED else f"HTTP_{key}"] = value
-    return environ
-
-
-class _Errors(io.TextIOBase):
-    """``wsgi.errors``: to the log."""
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            _log.error("%s", text.rstrip())
-        return len(text)
 
 
 class _Threads:
@@ -275,34 +259,6 @@ class _Threads:
             del task  # and the request with it
             with self._guard:
                 self._idle += 1
-
-
-def _size(environ: dict[str, Any]) -> int | None:
-    """Of the body; None where the head does not say. How it was cut up is granian's to know, and nobody's after it."""
-    if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
-        return None
-    length = environ.get("CONTENT_LENGTH", "")
-    return int(length) if length.isdecimal() else 0
-
-
-def _with(environ: dict[str, Any], body: bytes) -> dict[str, Any]:
-    return environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-
-
-def _streamed(found: _Found) -> _Streamed | None:
-    """What is still to be followed."""
-    return found if isinstance(found, tuple) and not isinstance(found[2], bytes) else None
-
-
-def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
-    """In a thread: what the event loop waits for."""
-
-    async def waited() -> T:
-        return await awaitable
-
-    coroutine: Coroutine[Any, Any, T] = waited()
-    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    return future.result()
 
 
 def _set(future: "asyncio.Future[T]", value: T) -> None:

@@ -36,7 +36,7 @@ _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
 _MAX_PUSH = 64 * 1024 * 1024
 _PROCESSES = 32
-_EACH = 4  # of one backend, which has one runner
+_EACH = {ActorKind.BACKEND: 4, ActorKind.USER: 8}  # of one backend, which has one runner; of one person
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -196,8 +196,7 @@ class StateGit:
             environment["HTTP_CONTENT_ENCODING"] = encoding
         # No CONTENT_LENGTH: git would wait for that many bytes for ever, busily, also where they can't come any more.
         with ExitStack() as held:
-            if access.ref:
-                held.enter_context(self._turn(access.actor, "answered"))
+            held.enter_context(self._turn(access.actor, "answered"))
             if not self._slots.acquire(timeout=10):
                 raise unavailable("too many git requests at once: try again")
             held.callback(self._slots.release)
@@ -214,11 +213,12 @@ class StateGit:
 
     @contextlib.contextmanager
     def _turn(self, actor: Actor, what: str) -> Iterator[None]:
-        """One of the few that each backend has at a time, so that none takes what there is for all."""
+        """One of the few that each caller has at a time, so that none takes what there is for all."""
+        each = _EACH[actor.kind]
         with self._guard:
-            turns = self._turns.setdefault((actor.name, what), threading.BoundedSemaphore(_EACH))
+            turns = self._turns.setdefault((str(actor), what), threading.BoundedSemaphore(each))
         if not turns.acquire(timeout=1):
-            raise unavailable(f"{actor.name} has {_EACH} git requests under way: try again")
+            raise unavailable(f"{actor.name} has {each} git requests under way: try again")
         try:
             yield
         finally:

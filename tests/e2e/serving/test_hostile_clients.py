@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Client, Site, until
+from tests.e2e.pages.browser import Browser
+from tests.zips import MANIFEST, md5_of, zipped
 
 
 @pytest.fixture
@@ -154,3 +156,31 @@ def test_pkt_lines_that_are_none(site: Site, service: str, who: str, lines: byte
     assert [line for line in site.git("for-each-ref").splitlines() if "audit" not in line] == [
         line for line in before.splitlines() if "audit" not in line
     ]
+
+
+def test_slow_readers_hold_no_thread(site: Site, alice: Client, connections: ExitStack) -> None:
+    """Found beside slow senders: each part of a download waited in a thread until its reader took it."""
+    files = {"large.txt": b"x" * 20_000_000, MANIFEST: b"{}"}
+    url = f"/plain/releases/{md5_of(files)}"
+    with site.client("tpp") as tpp:
+        answer = tpp.put(f"/api/v2/workspaces{url}", content=zipped(files), headers={"Backend-User": "alice"})
+        assert answer.status_code == 201
+    browser = connections.enter_context(Browser(site, "root"))
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    ask = f"GET {url}/tpp/large.txt HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
+    for _ in range(100):
+        slow = connections.enter_context(socket.socket())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", site.port))
+        slow.sendall(ask)
+        assert slow.recv(12) == b"HTTP/1.1 200"
+    works(alice)
+    until(lambda: threads(site) < 90)
+    assert len(browser.get(f"{url}/tpp/large.txt").content) == 20_000_000
+
+
+def threads(site: Site) -> int:
+    """Of the process that serves."""
+    assert site.server is not None
+    children = Path(f"/proc/{site.server.pid}/task/{site.server.pid}/children").read_text().split()
+    return max(len(list(Path(f"/proc/{child}/task").iterdir())) for child in children)
