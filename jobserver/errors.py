@@ -66,8 +66,9 @@ class Error(Exception):
 def _named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Each once; where there are more than MAX_FAULTS, the last one says how many."""
     unique = tuple(dict.fromkeys(faults))
-    left = len(unique) - MAX_FAULTS
-    return unique if left <= 0 else (*unique[:MAX_FAULTS], Fault(f"and {left} more"))
+    if len(unique) <= MAX_FAULTS + 1:  # the one may say already that there are more
+        return unique
+    return (*unique[:MAX_FAULTS], Fault(f"and {len(unique) - MAX_FAULTS} more"))
 
 
 def invalid(message: str, where: str = "", faults: Sequence[Fault] = ()) -> Error:

@@ -226,6 +226,8 @@ def _size(folder: Path | None) -> int:
 
 def lines(error: Error) -> list[str]:
     """A refusal, as the person who pushed reads it."""
-    head = {Code.CONFLICT: "fetch first", Code.UNAVAILABLE: "not now"}.get(error.code, "refused")
+    head = {Code.CONFLICT: "fetch first", Code.UNAVAILABLE: "not now", Code.TOO_MANY: "not now"}.get(
+        error.code, "refused"
+    )
     said = [str(fault) for fault in error.faults] or [str(error)]
     return [f"jobserver: {head}: {line}" for line in said]
