@@ -2,11 +2,19 @@
 
 import io
 import logging
-from typing import Any
+from typing import Any, BinaryIO
 
 from granian.rsgi import Scope
 
 from jobserver.web.stream import CAN_STREAM, UNREADABLE
+
+
+class File:
+    """``wsgi.file_wrapper`` (PEP 3333), of a file that was opened by its path."""
+
+    def __init__(self, file: BinaryIO, size: int = 0) -> None:
+        self.path, self.close = str(file.name), file.close
+
 
 _BASE: dict[str, Any] = {
     "GATEWAY_INTERFACE": "CGI/1.1",
@@ -17,6 +25,7 @@ _BASE: dict[str, Any] = {
     "wsgi.multithread": True,
     "wsgi.multiprocess": False,
     "wsgi.run_once": False,
+    "wsgi.file_wrapper": File,
     CAN_STREAM: True,
 }
 _UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")

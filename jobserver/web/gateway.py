@@ -1,16 +1,18 @@
 """The WSGI application behind an event loop: handlers run in threads, what only waits holds none.
 
-A page that listens (`Stream`) costs a coroutine and its connection, and so does who reads an answer slowly. Every body
-is read here too: a small one before a thread is asked for, any other once the application has said whose it is and that
-it is wanted (`Later`). Under another WSGI server the same application works, with a thread for each of these.
-Interfaces: PEP 3333, and RSGI 1.5 as granian has it.
+A page that listens (`Stream`) costs a coroutine and its connection. Every body is read here too: a small one before a
+thread is asked for, any other once the application has said whose it is and that it is wanted (`Later`). Files are read
+as fast as the client takes them; what is sent in parts otherwise, granian keeps in memory until then. Under another
+WSGI server the same application works, with a thread for each of these. Interfaces: PEP 3333, and RSGI 1.5 as granian
+has it.
 """
 
 import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,7 +20,7 @@ from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
-from jobserver.web.environ import body_size, environ_of, with_body
+from jobserver.web.environ import File, body_size, environ_of, with_body
 from jobserver.web.incoming import BODY_SECONDS, Incoming
 from jobserver.web.stream import LATER, STREAM, UNSIZED, Later, Stream
 
@@ -35,12 +37,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What is still to be sent. ``body``: where there is no ``stream``."""
+    """What the event loop is to send."""
 
     status: int
     headers: Headers
-    body: Iterable[bytes] = ()
-    stream: Stream | None = None
+    body: bytes | Stream
 
 
 _Found: TypeAlias = _Answer | Later | None
@@ -64,8 +65,11 @@ class Gateway:
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         loop = self._loop or asyncio.get_running_loop()
         found = await self._run(loop, scope, protocol)  # its frame, and all of the request, ends before we listen
-        if found is not None and found.stream is not None:
-            await self._follow(loop, protocol, found, found.stream)
+        if found is not None:
+            if isinstance(found.body, bytes):
+                protocol.response_bytes(found.status, found.headers, found.body)
+            else:
+                await self._follow(loop, protocol, found, found.body)
 
     async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Answer | None:
         environ = environ_of(scope)
@@ -110,17 +114,17 @@ class Gateway:
                 return await self._answered(loop, given, protocol)
             finally:
                 found.ended()
-        if environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # or else they wait for our word
+        if found is not None and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # they wait for our word
             await Incoming(protocol).discard()
-        return await self._sent(loop, protocol, found)
+        return found
 
     async def _answered(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
     ) -> _Answer | None:
-        """The answer, where it is one to follow; any other has been sent."""
+        """With all of its body."""
         found = await self._handled(loop, environ, protocol)
-        assert not isinstance(found, Later)  # its body has come
-        return await self._sent(loop, protocol, found)
+        assert not isinstance(found, Later)
+        return found
 
     async def _handled(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
@@ -139,7 +143,7 @@ class Gateway:
         """In a thread: the answer goes from here, so that it does not wait for the event loop."""
         found: _Found = None
         try:
-            found = self._answer(environ, protocol)
+            found = self._answer(loop, environ, protocol)
         except Later as later:
             found = later
         except ProtocolClosed:
@@ -148,7 +152,9 @@ class Gateway:
             _log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
         loop.call_soon_threadsafe(_set, done, found)
 
-    def _answer(self, environ: dict[str, Any], protocol: HTTPProtocol) -> _Answer | None:
+    def _answer(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+    ) -> _Answer | None:
         status, headers = 500, []
 
         def start(said: str, given: Headers, _: Any = None) -> None:
@@ -159,46 +165,24 @@ class Gateway:
         stream: Stream | None = environ.get(STREAM)
         if stream is not None:
             headers = [pair for pair in headers if pair[0].lower() not in _STREAMED]
-            return _Answer(status, headers, stream=stream)
-        if not isinstance(body, list) or LATER in environ:
-            return _Answer(status, headers, body)
-        protocol.response_bytes(status, headers, body[0] if len(body) == 1 else b"".join(body))
-        return None
-
-    async def _sent(
-        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, answer: _Answer | None
-    ) -> _Answer | None:
-        """Sends what comes in parts, each made in a thread: none is held while the client takes its time."""
-        if answer is None or answer.stream is not None:
-            return answer
-        status, headers, body = answer.status, answer.headers, answer.body
+            return _Answer(status, headers, stream)
         if isinstance(body, list):
-            protocol.response_bytes(status, headers, b"".join(body))
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            if LATER in environ:
+                return _Answer(status, headers, whole)
+            protocol.response_bytes(status, headers, whole)
             return None
-        parts = iter(body)
         try:
-            transport = protocol.response_stream(status, headers)
-            while (part := await self._in_thread(loop, lambda: next(parts, None))) is not None:
-                await transport.send_bytes(part)
+            if isinstance(body, File):
+                protocol.response_file(status, headers, body.path)
+            else:
+                transport = protocol.response_stream(status, headers)
+                for part in body:
+                    _wait(loop, transport.send_bytes(part))
         finally:
             if (close := getattr(body, "close", None)) is not None:
-                await self._in_thread(loop, close)
+                close()
         return None
-
-    def _in_thread(self, loop: asyncio.AbstractEventLoop, task: Callable[[], T]) -> "asyncio.Future[T | None]":
-        """What it returns; None also where it fails, which is logged: the answer has begun."""
-        done: asyncio.Future[T | None] = loop.create_future()
-
-        def work() -> None:
-            found: T | None = None
-            try:
-                found = task()
-            except Exception:  # noqa: BLE001 - the event loop waits for us
-                _log.exception("an answer broke off")
-            loop.call_soon_threadsafe(_set, done, found)
-
-        self._threads.run(work)
-        return done
 
     async def _follow(
         self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, answer: _Answer, stream: Stream
@@ -259,6 +243,17 @@ class _Threads:
             del task  # and the request with it
             with self._guard:
                 self._idle += 1
+
+
+def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
+    """In a thread: what the event loop waits for."""
+
+    async def waited() -> T:
+        return await awaitable
+
+    coroutine: Coroutine[Any, Any, T] = waited()
+    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    return future.result()
 
 
 def _set(future: "asyncio.Future[T]", value: T) -> None:
