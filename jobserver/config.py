@@ -98,6 +98,13 @@ class Settings(RepositorySettings):
     state_remote_pushes_per_minute: float = Field(default=0, ge=0, allow_inf_nan=False)
     state_remote_poll_seconds: float = Field(default=5, gt=0, le=3600)
     state_remote_webhook_secret: str = Field(default="", repr=False)
+    max_writes_per_minute: int = Field(default=300, ge=0)
+    max_backend_writes_per_minute: int = Field(default=6000, ge=0)
+    max_stored_mib_per_day: int = Field(default=8192, ge=0)
+    max_released_mib_per_day: int = Field(default=1024, ge=0)
+    max_held_polls: int = Field(default=16, ge=0)
+    max_open_pages: int = Field(default=100, ge=0)
+    max_bodies: int = Field(default=8, ge=0)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     signing_key: Path = Path()

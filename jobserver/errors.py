@@ -4,9 +4,12 @@ A code says what kind of refusal it is; each front end maps the codes once (HTTP
 list what was wrong with a document, one by one, for whoever has to mend it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+MAX_FAULTS = 100
+"""That one error names: enough to mend, and an answer that is never much larger than what it answers."""
 
 
 class Code(StrEnum):
@@ -41,7 +44,7 @@ class Fault:
 
 
 class Error(Exception):
-    """A refusal with a code, one clear line, where it applies, and the single faults if there are any.
+    """A refusal with a code, one clear line, where it applies, and the single faults (MAX_FAULTS at most).
 
     ``seconds`` is after how long it makes sense to try again, where that is known.
     """
@@ -53,11 +56,19 @@ class Error(Exception):
         self.code = code
         self.message = message
         self.where = where
-        self.faults = tuple(faults)
+        self.faults = _named(faults)
         self.seconds = seconds
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def _named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Each once; where there are more than MAX_FAULTS, the last one says how many."""
+    unique = tuple(dict.fromkeys(faults))
+    if len(unique) <= MAX_FAULTS + 1:  # the one may say already that there are more
+        return unique
+    return (*unique[:MAX_FAULTS], Fault(f"and {len(unique) - MAX_FAULTS} more"))
 
 
 def invalid(message: str, where: str = "", faults: Sequence[Fault] = ()) -> Error:

@@ -11,6 +11,7 @@ from jobserver.config import Settings
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index
 from jobserver.index.query import has_unmoved
+from jobserver.service.budgets import Budgets, Writes
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.github_login import GitHubLogin
 from jobserver.service.live import Live
@@ -81,7 +82,13 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         upkeep.start()
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
-        releases = _releases(app, clock)
+        app.gate.budget = Writes(
+            settings.max_writes_per_minute, settings.max_backend_writes_per_minute, settings.max_stored_mib_per_day
+        )
+        budgets = Budgets.of(
+            settings.max_held_polls, settings.max_open_pages, settings.max_bodies, settings.max_released_mib_per_day
+        )
+        releases = _releases(app, clock, budgets)
         private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
@@ -111,6 +118,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,
             releases=releases,
+            budgets=budgets,
             pages=Pages(
                 settings.secret_key,
                 private,
@@ -145,12 +153,12 @@ def _unmoved(index: Index) -> Callable[[str], bool]:
     return ask
 
 
-def _releases(app: App, clock: Clock) -> Releases | None:
+def _releases(app: App, clock: Clock, budgets: Budgets) -> Releases | None:
     """With what an earlier process left settled, as far as that can be done now."""
     store = release_store(app.settings)
     if store is None:
         return None
-    releases = Releases(store, app.repo, app.gate, clock)
+    releases = Releases(store, app.repo, app.gate, clock, budgets.released)
     releases.settle()
     return releases
 

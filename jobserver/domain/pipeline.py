@@ -12,13 +12,12 @@ from typing import Any, TypedDict
 
 from jobserver.domain import marked
 from jobserver.domain.marked import Node
-from jobserver.errors import Fault, invalid
+from jobserver.errors import MAX_FAULTS, Fault, invalid
 
 RUN_ALL = "run_all"
 MAX_ACTIONS = 1000
 MAX_RUN_BYTES = 16 * 1024
 MAX_TOTAL_BYTES = 512 * 1024  # a request document holds the pipeline, and may have 1 MiB
-MAX_FAULTS = 1000  # aliases let a small file hold millions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -119,7 +118,7 @@ class _Reader:
         self.outputs_of: dict[int, dict[str, str]] = {}  # by identity: aliases share what they name
 
     def fault(self, message: str, node: Node | None, *keys: str) -> None:
-        if len(self.faults) >= MAX_FAULTS:
+        if len(self.faults) >= MAX_FAULTS:  # aliases let a small file hold millions
             self.more += 1
             return
         key = ".".join(_short(part) for part in keys)

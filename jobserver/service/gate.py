@@ -15,6 +15,7 @@ from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
 from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, not_found
+from jobserver.service.budgets import Writes
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
 from jobserver.store.authority import Unconfirmed
 from jobserver.store.batch import Written
@@ -56,6 +57,7 @@ class Gate:
     def __init__(self, repo: StateRepo, clock: Callable[[], datetime], random: Random = secrets) -> None:
         self._repo, self._clock, self._random = repo, clock, random
         self.ledger = Ledger(repo, clock)
+        self.budget = Writes()
         self._last = 0
         self._guard = threading.Lock()
 
@@ -72,8 +74,18 @@ class Gate:
         """Decides and writes. Returns once the commit is durable; raises `Error` with nothing changed.
 
         ``via`` says by which front end it came (``http``, ``cli``), for the record. With a ``key`` that did this
-        already, writes nothing and returns what was written then.
+        already, writes nothing and returns what was written then. Where ``budget`` allows no more it is too_many.
         """
+        self.budget.begin(actor)
+        size = 0
+        try:
+            written = self._submit(actor, command, via, key)
+            size = written.size
+            return written
+        finally:
+            self.budget.end(actor, size)
+
+    def _submit(self, actor: Actor, command: Command, via: str, key: Key | None) -> Written:
         branch = branch_of(command)
         self._open(branch)
         trailers = {"Via": via, "Request-Id": f"{self._random.randbits(96):024x}"}

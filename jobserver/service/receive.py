@@ -18,7 +18,7 @@ from jobserver.domain.admit import admit, permissions_of
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
-from jobserver.errors import Code, Error, Fault, conflict, forbidden, invalid
+from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.store.incoming import Commit, incoming, parse_commit, reserved_trailers
@@ -28,7 +28,6 @@ from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Head, Snapshot
 
 MAX_COMMITS = 10_000
-_SHOWN = 100  # faults
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long
 _AHEAD = timedelta(minutes=10)
 _HEADS = "refs/heads/"
@@ -73,6 +72,16 @@ class Receiver:
 
         Returns once the receipts are durable: git may move the refs.
         """
+        self._gate.budget.begin(pushed.actor)
+        size = 0
+        try:
+            lines = self._receive(pushed)
+            size = _size(pushed.quarantine) or 1
+            return lines
+        finally:
+            self._gate.budget.end(pushed.actor, size)
+
+    def _receive(self, pushed: Pushed) -> list[str]:
         branches = [self._branch(pushed.actor, update) for update in pushed.updates]
         path = self._repo.path
         objects = QuarantinedObjects(path, pushed.quarantine) if pushed.quarantine else Objects(path)
@@ -83,7 +92,7 @@ class Receiver:
         finally:
             objects.close()
         if faults:
-            raise invalid(str(faults[0]), faults=_some(faults))
+            raise invalid(str(faults[0]), faults=faults)
         for branch, update in zip(branches, pushed.updates, strict=True):
             self._gate.submit(SERVER, c.RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
         if self._hosted is not None:
@@ -104,7 +113,7 @@ class Receiver:
         finally:
             objects.close()
         if faults:
-            raise invalid(str(faults[0]), faults=_some(faults))
+            raise invalid(str(faults[0]), faults=faults)
         self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
 
     def _branch(self, actor: Actor, update: Update) -> str:
@@ -151,7 +160,7 @@ class Receiver:
             beside = head if branch == names.MAIN else main
             found = judge(objects, Snapshot(objects, head, beside), actor, commit, now)
             faults += [Fault(one.message, f"{commit.sha[:10]} {one.path}".strip(), one.line, one.key) for one in found]
-            if len(faults) > _SHOWN:
+            if len(faults) > MAX_FAULTS:
                 break
             if monotonic() > ends:
                 where = f"{commit.sha[:10]} and after"
@@ -210,15 +219,15 @@ def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:
     return [Fault("a runner may change jobs/*.yaml of active job requests, and nothing else", path) for path in paths]
 
 
-def _some(faults: list[Fault]) -> list[Fault]:
-    unique = list(dict.fromkeys(faults))
-    if len(unique) <= _SHOWN:
-        return unique
-    return [*unique[:_SHOWN], Fault(f"and {len(unique) - _SHOWN} more")]
+def _size(folder: Path | None) -> int:
+    """Bytes of what a push brought."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder else 0
 
 
 def lines(error: Error) -> list[str]:
     """A refusal, as the person who pushed reads it."""
-    head = {Code.CONFLICT: "fetch first", Code.UNAVAILABLE: "not now"}.get(error.code, "refused")
+    head = {Code.CONFLICT: "fetch first", Code.UNAVAILABLE: "not now", Code.TOO_MANY: "not now"}.get(
+        error.code, "refused"
+    )
     said = [str(fault) for fault in error.faults] or [str(error)]
     return [f"jobserver: {head}: {line}" for line in said]

@@ -11,12 +11,16 @@ from jobserver.store.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already."""
+    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already.
+
+    ``size``: bytes by which it made the repository grow.
+    """
 
     branch: str
     commit: str
     changed: bool
     changes: Changes
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

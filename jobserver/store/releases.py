@@ -143,16 +143,12 @@ class ReleaseStore:
         return sorted(found, key=lambda kept: (kept.received_at, kept.release.identifier), reverse=True)
 
     def open(self, kept: Kept, path: str) -> BinaryIO:
-        """One of its files. Raises `Error` (not_found, unavailable)."""
+        """One of its files, with its path as ``name``. Raises `Error` (not_found, unavailable)."""
         if not kept.has(path):
             raise not_found(f"there is no file {path!r} in this release")
         folder = self.root / kept.release.workspace / kept.backend / kept.release.identifier / _FILES
         with _told():
-            descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                raise unavailable("is no file", "RELEASE_STORAGE")
-            return os.fdopen(descriptor, "rb")
+            return open(folder / path, "rb", opener=_open)
 
     @contextlib.contextmanager
     def staged(self, kept: Kept, contents: Contents) -> Iterator[Staged]:
@@ -234,6 +230,15 @@ def _told() -> Iterator[None]:
         yield
     except OSError as error:
         raise unavailable(refused(error).message, "RELEASE_STORAGE") from None
+
+
+def _open(path: str, flags: int) -> int:
+    """Nothing but a file. Raises `Error` (unavailable)."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise unavailable("is no file", "RELEASE_STORAGE")
+    return descriptor
 
 
 def _make(folder: Path) -> None:

@@ -248,7 +248,7 @@ class Writer:
                 if branch not in heads:
                     heads[branch] = self._head(branch)
                 head = heads[branch]
-                tip = head.tip
+                tip, size = head.tip, staging.pack.size
                 admitted, trailers = ticket.decide(Snapshot(self._objects, head, heads[names.MAIN]))
                 changed = bool(admitted.changes)
                 if changed:
@@ -257,7 +257,8 @@ class Writer:
                     read = {"Main": main} if branch != names.MAIN and (main := heads[names.MAIN].tip) else {}
                     staging.commit(head, admitted, {**trailers, **read})
                 assert head.tip is not None
-                staged.append((ticket, Written(branch, head.tip, changed, admitted.changes)))
+                grown = staging.pack.size - size
+                staged.append((ticket, Written(branch, head.tip, changed, admitted.changes, grown)))
             except Error as error:
                 ticket.error = error
             except Exception as error:  # noqa: BLE001 - a bug in one command must not fail the others

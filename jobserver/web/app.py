@@ -8,6 +8,7 @@ from bottle import Bottle
 
 from jobserver.index.follow import Index
 from jobserver.service.auth import Auth
+from jobserver.service.budgets import Budgets
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
@@ -23,6 +24,7 @@ from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
 from jobserver.web.api.people import People as ApiPeople
 from jobserver.web.api.releases import Releases as ApiReleases
+from jobserver.web.bodies import Bodies
 from jobserver.web.callers import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
@@ -67,6 +69,7 @@ class Parts:
     hosted: Hosted | None = None
     webhook_secret: str = ""
     releases: Releases | None = None
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,20 @@ def make_app(parts: Parts) -> Bottle:
     metrics = Metrics()
     sessions = _sessions(parts)
     proxies = parts.pages.proxies if parts.pages else ()
+    budgets = parts.budgets
+    app.add_hook("before_request", Bodies(budgets.bodies, budgets.strangers, proxies).offer)
     callers = Callers(Auth(parts.index), parts.live, parts.base_url, proxies, sessions)
     visible = Visible(parts.index, parts.backends)
     keys = Keys(parts.gate.ledger)
-    job_requests = JobRequests(parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held)
+    job_requests = JobRequests(
+        parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held, budgets.polls
+    )
     people = ApiPeople(parts.index, visible)
     releases = ApiReleases(parts.index, parts.releases, parts.base_url)
     operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted, parts.unsent)
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
+    metrics.gauge("bodies", "Large bodies on their way", lambda: budgets.bodies.count)
     description = describe(parts.base_url)
     hosted = parts.hosted
     hooks = Hooks(parts.webhook_secret, hosted.hint if hosted is not None else lambda: None)
@@ -158,7 +166,7 @@ def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visib
     )
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
     site = Site(app, stand, metrics)
-    live = LivePages(site, parts.index, lambda: list(visible.slugs()))
+    live = LivePages(site, parts.index, lambda: list(visible.slugs()), parts.budgets.pages)
     parts.index.on_release(live.close)
     metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
     People(site, more.identity, more.membership)

@@ -46,7 +46,7 @@ class Callers:
             session = self._sessions.current()
             if session is not None and (actor := self._auth.person(session.username)):
                 self._check_origin()
-                return actor
+                return _known(actor)
         return self._by_token(self._auth.token_of(header), http.header("Flags"))
 
     def of_git(self, password: str) -> Actor:
@@ -74,7 +74,7 @@ class Callers:
             self._live.heard(actor.name, flags)
         else:
             self._live.used(digest)
-        return actor
+        return _known(actor)
 
     def _check_origin(self) -> None:
         """A browser sends cookies along with what other sites make it ask for; then it says from where."""
@@ -82,3 +82,8 @@ class Callers:
             return
         if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in http.origins(self._base_url):
             raise forbidden("with a session this has to come from a page of ours; elsewhere use a token")
+
+
+def _known(actor: Actor) -> Actor:
+    request.environ[http.CALLER] = str(actor)
+    return actor

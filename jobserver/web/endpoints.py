@@ -87,8 +87,8 @@ class Endpoints:
             return handler(actor, **parts)
         except Error as error:
             return http.refusal(error)
-        except http.TooLarge:
-            return http.answer({"detail": f"the body is over {http.MAX_BODY} bytes"}, 413, {"Connection": "close"})
+        except http.TooLarge as error:
+            return http.answer({"detail": f"the body is over {error} bytes"}, 413)
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a caller
             _log.exception("%s %s", request.method, request.path)
             return http.answer({"detail": "a bug in the server; it has been logged"}, 500)

@@ -1,10 +1,10 @@
-"""One run of `git http-backend`: a request flows in from a thread, the answer out as it comes (CGI, RFC 3875)."""
+"""One run of `git http-backend`: a request flows in, the answer out as it comes (CGI, RFC 3875)."""
 
 import contextlib
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO
 
 _CHUNK = 64 * 1024
 
@@ -22,31 +22,19 @@ class Exchange:
         self._stdout: IO[bytes] = process.stdout
         self._feeder: threading.Thread | None = None
 
-    def feed(self, stream: Any, length: int, is_unsized: bool) -> None:
-        """``length``: of the request's body; -1 is unknown, and there is a body then if ``is_unsized``."""
-        if 0 <= length <= _CHUNK:
-            self._pump(stream, length)  # fits into the pipe
-        elif length > 0 or is_unsized:
-            self._feeder = threading.Thread(target=self._pump, args=(stream, length), name="git", daemon=True)
-            self._feeder.start()
+    def feed(self, body: bytes) -> None:
+        """The request's body."""
+        if len(body) <= _CHUNK:
+            self._pump(body)  # fits into the pipe
         else:
-            self._stdin.close()
+            self._feeder = threading.Thread(target=self._pump, args=(body,), name="git", daemon=True)
+            self._feeder.start()
 
-    def _pump(self, stream: Any, length: int) -> None:
-        left = length if length >= 0 else None
-        try:
-            while left is None or left > 0:
-                part = stream.read(_CHUNK if left is None else min(_CHUNK, left))
-                if not part:
-                    break
-                self._stdin.write(part)
-                if left is not None:
-                    left -= len(part)
-        except OSError:
-            pass  # git has heard enough, or will see that half is missing: a pack has its checksum in the end
-        finally:
-            with contextlib.suppress(OSError):
-                self._stdin.close()
+    def _pump(self, body: bytes) -> None:
+        with contextlib.suppress(OSError):  # git has heard enough
+            self._stdin.write(body)
+        with contextlib.suppress(OSError):
+            self._stdin.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
         status, headers = 200, {}

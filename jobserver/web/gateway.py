@@ -1,46 +1,50 @@
 """The WSGI application behind an event loop: handlers run in threads, what only waits holds none.
 
-A page that listens (`Stream`) costs a coroutine and its connection, and a small body is read before a thread is asked
-for, so that slow senders hold none either. Under another WSGI server the same application works, with a thread for
-each of these. Interfaces: PEP 3333, and RSGI 1.5 as granian has it.
+A page that listens (`Stream`) costs a coroutine and its connection. Every body is read here too: a small one before a
+thread is asked for, any other once the application has said whose it is and that it is wanted (`Later`). Files are read
+as fast as the client takes them; what is sent in parts otherwise, granian keeps in memory until then. Under another
+WSGI server the same application works, with a thread for each of these. Interfaces: PEP 3333, and RSGI 1.5 as granian
+has it.
 """
 
 import asyncio
-import io
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
-from jobserver.web.incoming import BODY_SECONDS, Incoming, wait
-from jobserver.web.stream import CAN_STREAM, STREAM, UNREADABLE, Stream
+from jobserver.web.environ import File, body_size, environ_of, with_body
+from jobserver.web.incoming import BODY_SECONDS, Incoming
+from jobserver.web.stream import LATER, STREAM, UNSIZED, Later, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
-_Streamed = tuple[int, Headers, Stream]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_SMALL = 64 * 1024  # bytes of a body that is read before a thread is asked for
+_SMALL = 64 * 1024  # bytes of a body that is read before anybody knows whose it is
+_EARLY = 1024  # of these at once
 _KEPT = 16  # threads, whatever happens
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
-_BASE: dict[str, Any] = {
-    "GATEWAY_INTERFACE": "CGI/1.1",
-    "SCRIPT_NAME": "",
-    "SERVER_SOFTWARE": "jobserver",
-    "wsgi.version": (1, 0),
-    "wsgi.input_terminated": True,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": False,
-    "wsgi.run_once": False,
-    CAN_STREAM: True,
-}
-_UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the event loop is to send."""
+
+    status: int
+    headers: Headers
+    body: bytes | Stream
+
+
+_Found: TypeAlias = _Answer | Later | None
 
 
 class Gateway:
@@ -53,6 +57,7 @@ class Gateway:
         self._wsgi, self._ping = wsgi, ping_seconds
         self._threads = _Threads(threads)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._early = 0  # small bodies that are being read
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -61,26 +66,70 @@ class Gateway:
         loop = self._loop or asyncio.get_running_loop()
         found = await self._run(loop, scope, protocol)  # its frame, and all of the request, ends before we listen
         if found is not None:
-            await self._follow(loop, protocol, *found)
+            if isinstance(found.body, bytes):
+                protocol.response_bytes(found.status, found.headers, found.body)
+            else:
+                await self._follow(loop, protocol, found, found.body)
 
-    async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Streamed | None:
+    async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Answer | None:
         environ = environ_of(scope)
-        length = environ.get("CONTENT_LENGTH", "")
-        if "HTTP_TRANSFER_ENCODING" in environ or (length.isdecimal() and int(length) > _SMALL):
-            size = None if "HTTP_TRANSFER_ENCODING" in environ else int(length)
-            environ["wsgi.input"] = io.BufferedReader(Incoming(loop, protocol, size), _SMALL)
-        else:
-            data = b""
-            if length not in ("", "0"):
-                try:
-                    data = await asyncio.wait_for(_whole(protocol), BODY_SECONDS)
-                except TimeoutError:
-                    protocol.response_str(408, [("connection", "close")], "the body did not come\n")
-                    return None
-                except ProtocolClosed:
+        size = body_size(environ)
+        try:
+            if size == 0:
+                return await self._answered(loop, environ, protocol)
+            if size is not None and size <= _SMALL and self._early < _EARLY:
+                data = await self._small(protocol)
+                if len(data) < size:
                     return None  # the client has gone
-            environ["wsgi.input"] = io.BytesIO(data)
-        done: asyncio.Future[_Streamed | None] = loop.create_future()
+                return await self._answered(loop, with_body(environ, data), protocol)
+            return await self._asked(loop, environ, protocol, size)
+        except TimeoutError:
+            protocol.response_str(408, [("connection", "close")], "the body came too slowly\n")
+        except ProtocolClosed:
+            pass  # the client has gone
+        return None
+
+    async def _small(self, protocol: HTTPProtocol) -> bytes:
+        self._early += 1
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return bytes(await protocol())
+        finally:
+            self._early -= 1
+
+    async def _asked(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol, size: int | None
+    ) -> _Answer | None:
+        """With a body that the application is asked about before it is read."""
+        found = await self._handled(loop, {**environ, LATER: True}, protocol)
+        if isinstance(found, Later):
+            try:
+                body = Incoming(protocol)
+                data = await body.read(size, found.most)
+                if data is None:
+                    return None
+                if len(data) > found.most:
+                    await body.discard()
+                given = with_body(environ, data) | ({UNSIZED: True} if size is None else {})
+                return await self._answered(loop, given, protocol)
+            finally:
+                found.ended()
+        if found is not None and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # they wait for our word
+            await Incoming(protocol).discard()
+        return found
+
+    async def _answered(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+    ) -> _Answer | None:
+        """With all of its body."""
+        found = await self._handled(loop, environ, protocol)
+        assert not isinstance(found, Later)
+        return found
+
+    async def _handled(
+        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+    ) -> _Found:
+        done: asyncio.Future[_Found] = loop.create_future()
         self._threads.run(lambda: self._handle(loop, environ, protocol, done))
         return await done
 
@@ -89,12 +138,14 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         environ: dict[str, Any],
         protocol: HTTPProtocol,
-        done: "asyncio.Future[_Streamed | None]",
+        done: "asyncio.Future[_Found]",
     ) -> None:
         """In a thread: the answer goes from here, so that it does not wait for the event loop."""
-        found: _Streamed | None = None
+        found: _Found = None
         try:
             found = self._answer(loop, environ, protocol)
+        except Later as later:
+            found = later
         except ProtocolClosed:
             pass  # the client has gone
         except Exception:  # noqa: BLE001 - the event loop waits for us
@@ -103,7 +154,7 @@ class Gateway:
 
     def _answer(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
-    ) -> _Streamed | None:
+    ) -> _Answer | None:
         status, headers = 500, []
 
         def start(said: str, given: Headers, _: Any = None) -> None:
@@ -113,21 +164,28 @@ class Gateway:
         body = self._wsgi(environ, start)
         stream: Stream | None = environ.get(STREAM)
         if stream is not None:
-            return status, [pair for pair in headers if pair[0].lower() not in _STREAMED], stream
+            headers = [pair for pair in headers if pair[0].lower() not in _STREAMED]
+            return _Answer(status, headers, stream)
         if isinstance(body, list):
-            protocol.response_bytes(status, headers, body[0] if len(body) == 1 else b"".join(body))
+            whole = body[0] if len(body) == 1 else b"".join(body)
+            if LATER in environ:
+                return _Answer(status, headers, whole)
+            protocol.response_bytes(status, headers, whole)
             return None
         try:
-            transport = protocol.response_stream(status, headers)
-            for part in body:
-                wait(loop, transport.send_bytes(part))
+            if isinstance(body, File):
+                protocol.response_file(status, headers, body.path)
+            else:
+                transport = protocol.response_stream(status, headers)
+                for part in body:
+                    _wait(loop, transport.send_bytes(part))
         finally:
             if (close := getattr(body, "close", None)) is not None:
                 close()
         return None
 
     async def _follow(
-        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, status: int, headers: Headers, stream: Stream
+        self, loop: asyncio.AbstractEventLoop, protocol: HTTPProtocol, answer: _Answer, stream: Stream
     ) -> None:
         woken = asyncio.Event()
 
@@ -135,7 +193,7 @@ class Gateway:
             loop.call_soon_threadsafe(woken.set)
 
         try:
-            transport = protocol.response_stream(status, headers)
+            transport = protocol.response_stream(answer.status, answer.headers)
             stream.tell(wake)
             while (part := stream.take()) is not None:
                 await transport.send_bytes(part)
@@ -147,48 +205,6 @@ class Gateway:
             pass  # the page has gone
         finally:
             stream.close()
-
-
-def environ_of(scope: Scope) -> dict[str, Any]:
-    """A request's head as PEP 3333 has it, without ``wsgi.input``.
-
-    A header that is not ASCII is `UNREADABLE`: granian does not hand it out. One with an underscore is left out:
-    `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
-    """
-    client, _, port = scope.client.rpartition(":")
-    server, _, server_port = scope.server.rpartition(":")
-    environ = {
-        **_BASE,
-        "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "SERVER_NAME": server.strip("[]"),
-        "SERVER_PORT": server_port,
-        "REMOTE_ADDR": client.strip("[]"),
-        "REMOTE_PORT": port,
-        "wsgi.url_scheme": scope.scheme,
-        "wsgi.errors": _Errors(),
-    }
-    found: dict[str, str] = {}
-    for name, value in scope.headers.items():
-        found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
-    for name in scope.headers.keys():  # noqa: SIM118 - not a dict
-        found.setdefault(name, UNREADABLE)
-    for name, value in found.items():
-        if "_" not in name:
-            key = name.upper().replace("-", "_")
-            environ[key if key in _UNPREFIXED else f"HTTP_{key}"] = value
-    return environ
-
-
-class _Errors(io.TextIOBase):
-    """``wsgi.errors``: to the log."""
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            _log.error("%s", text.rstrip())
-        return len(text)
 
 
 class _Threads:
@@ -229,8 +245,15 @@ class _Threads:
                 self._idle += 1
 
 
-async def _whole(protocol: HTTPProtocol) -> bytes:
-    return bytes(await protocol())
+def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
+    """In a thread: what the event loop waits for."""
+
+    async def waited() -> T:
+        return await awaitable
+
+    coroutine: Coroutine[Any, Any, T] = waited()
+    future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    return future.result()
 
 
 def _set(future: "asyncio.Future[T]", value: T) -> None:

@@ -1,20 +1,22 @@
 """What every endpoint shares: bodies read within limits, JSON answers, conditional requests, and one map of errors."""
 
+import io
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.errors import Code, Error, invalid, unavailable
-from jobserver.web.stream import BrokenBody
+from jobserver.errors import Code, Error, invalid
+from jobserver.web.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
+CALLER, TURN = "jobserver.caller", "jobserver.turn"
+"""In the environ: who calls, once that is known; and what counts their body (`bodies`)."""
 MAX_WAIT = 50
+MAX_VALUES = 1_000_000
 _STATUS = {
     Code.INVALID: 400,
     Code.CONFLICT: 409,
@@ -24,6 +26,7 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
     Code.TOO_MANY: 429,
 }
+_TEXT = re.compile(rb'"[^"]*"')
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 
 
@@ -56,64 +59,70 @@ def retry_after(error: Error) -> dict[str, str]:
 def _fields(error: Error) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for fault in error.faults:
-        if fault.key:
-            fields.setdefault(fault.key, []).append(fault.message)
+        if fault.key or fields:
+            fields.setdefault(fault.key or "non_field_errors", []).append(fault.message)
     if not fields and error.where:
         fields[error.where] = [error.message]
     return fields
 
 
-def read_body() -> bytes:
-    """The request's body. Raises `TooLarge` over 10 MiB, however it is sent, and `Error` (invalid) for half of one."""
-    if request.content_length > MAX_BODY:
-        raise TooLarge
-    stream = request.environ["wsgi.input"]
-    length = request.content_length
-    if length < 0 and not request.environ.get("wsgi.input_terminated") and not request.chunked:
+def read_body(most: int = MAX_BODY) -> bytes:
+    """The request's body; asked for when it is clear who calls, and that it is wanted.
+
+    Raises `TooLarge` over ``most`` bytes, however it is sent; `Error` (invalid) for half of one, or too_many for one
+    caller's; and `Later` where the server in front of us is to read it first.
+    """
+    environ, length = request.environ, request.content_length
+    if length > most:
+        raise TooLarge(most)
+    if environ.get(LATER):
+        raise Later(most, environ[TURN]())
+    if environ.get(UNSIZED) and not length:
+        raise invalid("the body ended before it began")  # none at all would mean something else
+    if length < 0 and not environ.get("wsgi.input_terminated") and not request.chunked:
         return b""
     parts, size = [], 0
-    try:
-        while part := stream.read(min(65536, length - size) if length >= 0 else 65536):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_BODY:
-                raise TooLarge
-            if 0 <= length <= size:
-                break
-    except BrokenBody as error:
-        raise invalid(str(error)) from None
+    while part := environ["wsgi.input"].read(min(65536, length - size) if length >= 0 else 65536):
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise TooLarge(most)
     if size < length:
         raise invalid(f"the body ended after {size} of {length} bytes")
     return b"".join(parts)
 
 
-_strangers = threading.BoundedSemaphore(32)
-
-
-@contextmanager
-def from_stranger() -> Iterator[None]:
-    """While the body of somebody is read who did not say who they are: a slow one holds a thread, so there are few.
-
-    Raises `Error` (unavailable).
-    """
-    if not _strangers.acquire(blocking=False):
-        raise unavailable("too many are logging in at once: try again")
-    try:
-        yield
-    finally:
-        _strangers.release()
+def give(body: bytes) -> None:
+    """Has everybody after us read this, and not the body as it came."""
+    request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
+        request.environ.pop(read, None)
 
 
 class TooLarge(Exception):
-    """A body over MAX_BODY."""
+    """A body over the bytes that are taken."""
 
 
 def read_json(body: bytes) -> Any:
-    """Raises `Error` (invalid) with the place where it stops being JSON."""
+    """Raises `Error` (invalid) with the place where it stops being JSON, or for more values than a report can have."""
+    if _values(body) > MAX_VALUES:
+        raise invalid(f"the JSON has more than {MAX_VALUES} values")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise invalid(f"the body is not JSON: {error}") from None
+
+
+def _values(body: bytes) -> int:
+    """At least as many as there are, to within names; each costs some hundred bytes when read, however short it is."""
+    most = _separators(body)
+    if most <= MAX_VALUES:
+        return most
+    return _separators(_TEXT.sub(b"", body.replace(rb"\\", b"").replace(rb"\"", b"")))
+
+
+def _separators(body: bytes) -> int:
+    return sum(map(body.count, (b",", b":", b"[", b"{")))
 
 
 def header(name: str) -> str | None:

@@ -10,13 +10,11 @@ Formats: gitprotocol-http(5), gitprotocol-pack(5).
 import base64
 import binascii
 import contextlib
-import io
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from bottle import HTTPResponse, request
 
@@ -38,7 +36,7 @@ _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
 _MAX_PUSH = 64 * 1024 * 1024
 _PROCESSES = 32
-_EACH = 4  # of one backend, which has one runner
+_EACH = {ActorKind.BACKEND: 4, ActorKind.USER: 8}  # of one backend, which has one runner; of one person
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
@@ -69,8 +67,8 @@ class StateGit:
             if error.code.value == "unauthenticated":
                 return _text(str(error), 401, _REALM)
             return _text(str(error), http.refusal(error).status_code, http.retry_after(error))
-        except http.TooLarge:
-            return _text(f"at most {http.MAX_BODY} bytes may be sent", 413)
+        except http.TooLarge as error:
+            return _text(f"at most {error} bytes may be sent", 413)
 
     def _access(self) -> Access:
         actor = self._callers.of_git(_password())
@@ -97,7 +95,7 @@ class StateGit:
             if rest == _RECEIVE and not access.may_push:
                 raise forbidden(f"{access.actor.name} may read, and not push")
             if not access.ref:
-                return self._run(access, rest, rest)
+                return self._run(access, rest, rest, http.read_body(_MAX_PUSH))
             with self._turn(access.actor, "asking"):
                 return self._fetch(access) if rest == _UPLOAD else self._push(access)
         if rest == "info/refs":
@@ -132,8 +130,7 @@ class StateGit:
             if sha not in known:
                 said = packet(f"ERR upload-pack: not our ref {sha}".encode())
                 return HTTPResponse(said, 200, {"Content-Type": "application/x-git-upload-pack-result"})
-        _give(fetch.without(fetch.commits - known))
-        return self._run(access, _UPLOAD, _UPLOAD)
+        return self._run(access, _UPLOAD, _UPLOAD, fetch.without(fetch.commits - known))
 
     def _push(self, access: Access) -> HTTPResponse:
         """A backend's deltas may be of what its own branch has had: git itself takes them from anywhere."""
@@ -141,8 +138,7 @@ class StateGit:
         refused = refusal(self._repo, access.ref, body)
         if refused is not None:
             return HTTPResponse(refused, 200, {"Content-Type": "application/x-git-receive-pack-result"})
-        _give(without_shallow(body))
-        return self._run(access, _RECEIVE, _RECEIVE)
+        return self._run(access, _RECEIVE, _RECEIVE, without_shallow(body))
 
     def _ask_capabilities(self, access: Access) -> bytes:
         """What this git can do, in its own words, once; but for what it says of HEAD."""
@@ -182,7 +178,7 @@ class StateGit:
             environment["GIT_PROTOCOL"] = protocol[:100]
         return environment
 
-    def _run(self, access: Access, rest: str, service: str) -> HTTPResponse:
+    def _run(self, access: Access, rest: str, service: str, body: bytes = b"") -> HTTPResponse:
         environ = request.environ
         environment = self._git_environment(access, service) | {
             "GIT_PROJECT_ROOT": str(self._repo.path),
@@ -196,12 +192,11 @@ class StateGit:
         }
         if protocol := environment.pop("GIT_PROTOCOL", ""):
             environment["HTTP_GIT_PROTOCOL"] = protocol
-        if encoding := http.header("Content-Encoding"):
+        if not access.ref and (encoding := http.header("Content-Encoding")):  # else it was unpacked
             environment["HTTP_CONTENT_ENCODING"] = encoding
         # No CONTENT_LENGTH: git would wait for that many bytes for ever, busily, also where they can't come any more.
         with ExitStack() as held:
-            if access.ref:
-                held.enter_context(self._turn(access.actor, "answered"))
+            held.enter_context(self._turn(access.actor, "answered"))
             if not self._slots.acquire(timeout=10):
                 raise unavailable("too many git requests at once: try again")
             held.callback(self._slots.release)
@@ -214,24 +209,24 @@ class StateGit:
                 cwd=self._repo.path,
             )
             exchange = Exchange(process, held.pop_all().close)
-        return self._answer(exchange, environ)
+        return self._answer(exchange, body)
 
     @contextlib.contextmanager
     def _turn(self, actor: Actor, what: str) -> Iterator[None]:
-        """One of the few that each backend has at a time, so that none takes what there is for all."""
+        """One of the few that each caller has at a time, so that none takes what there is for all."""
+        each = _EACH[actor.kind]
         with self._guard:
-            turns = self._turns.setdefault((actor.name, what), threading.BoundedSemaphore(_EACH))
+            turns = self._turns.setdefault((str(actor), what), threading.BoundedSemaphore(each))
         if not turns.acquire(timeout=1):
-            raise unavailable(f"{actor.name} has {_EACH} git requests under way: try again")
+            raise unavailable(f"{actor.name} has {each} git requests under way: try again")
         try:
             yield
         finally:
             turns.release()
 
-    def _answer(self, exchange: Exchange, environ: dict[str, Any]) -> HTTPResponse:
+    def _answer(self, exchange: Exchange, body: bytes) -> HTTPResponse:
         try:
-            is_unsized = request.chunked or bool(environ.get("wsgi.input_terminated"))
-            exchange.feed(environ["wsgi.input"], request.content_length, is_unsized)
+            exchange.feed(body)
             status, headers = exchange.head()
         except BaseException:
             exchange.close()
@@ -242,13 +237,6 @@ class StateGit:
 def _body() -> bytes:
     """The request's body, unpacked."""
     return plain(http.read_body(), http.header("Content-Encoding") or "")
-
-
-def _give(body: bytes) -> None:
-    """Has git read this, and not the body as it came: nothing reaches it that was not looked at."""
-    request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
-        request.environ.pop(read, None)
 
 
 def _password() -> str:

@@ -28,6 +28,8 @@ from tests.torture.servers import Servers
 _SERVERS = 2
 _ASKERS, _REPORTERS, _READERS = 6, 6, 4
 _SET_BY = 0.01  # seconds; less is how exactly two clocks can be read together
+# One person, and one backend, stand for hundreds.
+_UNLIMITED = ("MAX_WRITES_PER_MINUTE", "MAX_BACKEND_WRITES_PER_MINUTE", "MAX_STORED_MIB_PER_DAY", "MAX_HELD_POLLS")
 _SKEWS = (0, 40, -25)  # seconds that the machines' clocks are wrong by, to begin with
 
 
@@ -37,6 +39,8 @@ class Torture:
         self.calls, self.seed = calls, seed
         self.host = Host(folder / "host", machines, "servers:secret") if machines else None
         self.sites = [Site(folder / f"site-{number}") for number in range(machines or 1)]
+        for site in self.sites:
+            site.env |= dict.fromkeys(_UNLIMITED, "0")
         self.repo = self.host.path if self.host else self.sites[0].repo
         skews = [_SKEWS[number % len(_SKEWS)] for number in range(machines)] or [0] * _SERVERS
         self.servers = Servers(folder, self.sites, skews)

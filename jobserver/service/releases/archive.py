@@ -10,7 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zipfile import ZipInfo
 
 import orjson
@@ -46,6 +46,11 @@ class Archive:
         self.files: tuple[ReleaseFile, ...] = ()
 
     @property
+    def size(self) -> int:
+        """Bytes of all files, as the zip says: `contents` refuses one that says too little."""
+        return sum(entry.file_size for entry in self._entries.values())
+
+    @property
     def paths(self) -> Sequence[str]:
         return list(self._entries)
 
@@ -64,14 +69,18 @@ class Archive:
             raise invalid(f"{path!r} in the zip says that it has {entry.file_size} bytes, and has {size}")
 
 
-def read(body: bytes, identifier: str) -> Archive:
-    """The archive in ``body``, whose hash is ``identifier``. Raises `Error` (invalid) for anything else."""
+def read(body: bytes, identifier: str, may_have: Callable[[int], None] = lambda size: None) -> Archive:
+    """The archive in ``body``, whose hash is ``identifier``. Raises `Error` (invalid) for anything else.
+
+    ``may_have`` is told how many bytes it has, before any is unpacked, and may refuse.
+    """
     try:
         _check_end(body)
         opened = zipfile.ZipFile(io.BytesIO(body))
     except _BROKEN as error:
         raise invalid(f"the body is no zip that can be read: {_words(error)}") from None
     archive = Archive(opened, _entries(opened.infolist()))
+    may_have(archive.size)
     _check_manifest(b"".join(archive.contents(MANIFEST)))
     archive.files, hashes = _hashed(archive)
     if identifier not in hashes:

@@ -15,6 +15,7 @@ from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.releases import Release, digest
 from jobserver.errors import Code, Error
+from jobserver.service.budgets import Rate
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.service.releases import archive
@@ -39,18 +40,42 @@ class Upload:
 class Releases:
     """Thread-safe."""
 
-    def __init__(self, store: ReleaseStore, repo: StateRepo, gate: Gate, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: ReleaseStore,
+        repo: StateRepo,
+        gate: Gate,
+        clock: Callable[[], datetime],
+        budget: Rate | None = None,
+    ) -> None:
+        """``budget``: bytes that a backend may have stored, unpacked; None: as many as it likes."""
         self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
+        self._budget = budget or Rate(0, 1, "")
 
     def take(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
         """(the release, whether it is new). Durable and recorded.
 
-        Raises `Error`: invalid, with nothing left of it; or unavailable.
+        Raises `Error`: invalid or too_many, with nothing left of it; or unavailable.
         """
         self.settle()
         if (kept := self.find(actor.name, upload)) is not None:
             return kept, False
-        found = archive.read(upload.body, upload.identifier)
+        spent = 0
+
+        def spend(size: int) -> None:
+            nonlocal spent
+            self._budget.spend(str(actor), size)
+            spent = size
+
+        is_new = False
+        try:
+            kept, is_new = self._take(actor, upload, archive.read(upload.body, upload.identifier, spend), via)
+        finally:
+            if not is_new:
+                self._budget.add(str(actor), -spent)
+        return kept, is_new
+
+    def _take(self, actor: Actor, upload: Upload, found: archive.Archive, via: str) -> tuple[Kept, bool]:
         release = Release(
             workspace=upload.workspace,
             identifier=upload.identifier,

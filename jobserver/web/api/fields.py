@@ -6,6 +6,7 @@ from jobserver.errors import Fault, invalid
 
 T = TypeVar("T")
 REQUIRED: Any = object()
+_UNKNOWN = 50  # fields that are named
 
 
 class Fields:
@@ -20,7 +21,10 @@ class Fields:
         """Raises `Error` (invalid) with every fault, also for fields that nobody asked for."""
         unknown = [name for name in self._data if name not in self._taken]
         known = ", ".join(sorted(self._taken))
-        self._faults += [Fault(f"unknown field, expected one of: {known}", key=name[:100]) for name in unknown]
+        shown = unknown[:_UNKNOWN]
+        self._faults += [Fault(f"unknown field, expected one of: {known}", key=name[:100]) for name in shown]
+        if len(unknown) > len(shown):
+            self._faults.append(Fault(f"{len(unknown) - len(shown)} more unknown fields", key="non_field_errors"))
         if self._faults:
             raise invalid(str(self._faults[0]), faults=self._faults)
 

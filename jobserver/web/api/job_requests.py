@@ -1,7 +1,8 @@
 """Job requests: the runner's list with its waiting polls, one with its jobs, asking for one, cancelling."""
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
 from jobserver.index.items import detail, job_item, request_item
+from jobserver.service.budgets import Room
 from jobserver.service.requests import Requests
 from jobserver.store.batch import Written
 from jobserver.web import http
@@ -25,7 +27,10 @@ MAX_ACTIONS = 1000
 
 
 class JobRequests:
-    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't."""
+    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't.
+
+    ``room``: for the polls of one caller that wait; one more is refused.
+    """
 
     def __init__(
         self,
@@ -36,10 +41,11 @@ class JobRequests:
         metrics: Metrics,
         base_url: str,
         max_held: int,
+        room: Room,
     ) -> None:
         self._index, self._requests, self._visible, self._keys = index, requests, visible, keys
         self._metrics, self._base_url = metrics, base_url
-        self._slots = threading.Semaphore(max_held)
+        self._slots, self._room = threading.Semaphore(max_held), room
 
     def listed(self, actor: Actor) -> HTTPResponse:
         slugs = self._slugs(actor)
@@ -53,18 +59,25 @@ class JobRequests:
                 headers["Preference-Applied"] = f"wait={seconds}"
             elif self._slots.acquire(blocking=False):
                 headers["Preference-Applied"] = f"wait={seconds}"
-                self._metrics.held(1)
-                try:
+                with self._held(str(actor)):
                     ends = monotonic() + seconds
                     while http.unchanged(tag) and not self._index.is_closing and (left := ends - monotonic()) > 0:
                         listing = self._index.wait(slugs, listing.etag, left)
                         body, tag = self._read(listing, limit, offset)
-                finally:
-                    self._metrics.held(-1)
-                    self._slots.release()
         if http.unchanged(tag):
             return http.not_modified(tag, headers)
         return http.answer(body, headers={"ETag": tag, **headers})
+
+    @contextlib.contextmanager
+    def _held(self, who: str) -> Iterator[None]:
+        """While a poll waits, for which a slot was taken."""
+        with contextlib.ExitStack() as held:
+            held.callback(self._slots.release)
+            self._room.enter(who)
+            held.callback(self._room.leave, who)
+            self._metrics.held(1)
+            held.callback(self._metrics.held, -1)
+            yield
 
     def _read(self, listing: Listing, limit: int | None, offset: int) -> tuple[bytes, str]:
         """(body, ETag) of the listing, or of a part of it."""

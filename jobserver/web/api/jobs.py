@@ -14,7 +14,7 @@ from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_text
 from jobserver.domain.lifecycle import STATUSES
 from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import Error, forbidden, invalid
+from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
 from jobserver.index import query
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
@@ -72,10 +72,17 @@ class Jobs:
 
 
 def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems]]:
-    """((job request's id, job), ...) and, for each element, its fields that are wrong with the reasons."""
+    """((job request's id, job), ...) and, for each element, its fields that are wrong with the reasons.
+
+    After MAX_FAULTS of these the rest is not looked at, and one more element says so.
+    """
     jobs: list[tuple[str, Job]] = []
     problems: list[_Problems] = []
+    count = 0
     for element in data:
+        if count >= MAX_FAULTS:
+            problems.append({"non_field_errors": [f"the rest was not looked at: {count} faults so far"]})
+            break
         found = _problems(element)
         if not found:
             try:
@@ -84,6 +91,7 @@ def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problem
                 for fault in error.faults:
                     found.setdefault(fault.key.partition(".")[0], []).append(fault.message)
         problems.append(found)
+        count += len(found)
     return jobs, problems
 
 

@@ -145,7 +145,11 @@ _REFUSALS = {
     "405": _reply("This method is not for this URL.", _reference("Detail")),
     "409": _reply("Right for another state, or an Idempotency-Key of another body.", _reference("Detail")),
     "413": _reply("The body is over 10 MiB.", _reference("Detail")),
-    "429": _reply("Too many invalid tokens came from this address; try again after Retry-After.", _reference("Detail")),
+    "429": _reply(
+        "Too many invalid tokens came from this address, or this caller has used up a budget;"
+        " try again after Retry-After seconds.",
+        _reference("Detail"),
+    ),
     "503": _reply("Not now; try again after Retry-After seconds.", _reference("Detail")),
 }
 

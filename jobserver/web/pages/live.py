@@ -13,6 +13,7 @@ from bottle import HTTPResponse, request
 
 from jobserver.index import pages
 from jobserver.index.follow import Index
+from jobserver.service.budgets import Room
 from jobserver.web.pages import versions
 from jobserver.web.pages.site import Look, Site, text
 from jobserver.web.stream import CAN_STREAM, STREAM
@@ -28,10 +29,10 @@ _log = logging.getLogger(__name__)
 class _Page:
     """One that is open: a `Stream`, and an iterable body for a WSGI server that knows no streams."""
 
-    __slots__ = ("_ends", "_live", "_told", "_wake", "topic", "version")
+    __slots__ = ("_ends", "_live", "_told", "_wake", "topic", "version", "who")
 
-    def __init__(self, live: "Live", topic: str) -> None:
-        self._live, self.topic, self.version = live, topic, ""
+    def __init__(self, live: "Live", topic: str, who: str) -> None:
+        self._live, self.topic, self.version, self.who = live, topic, "", who
         self._told: str | None = None  # the version that it was told
         self._ends = monotonic() + _LIFE_SECONDS
         self._wake: Callable[[], None] | None = None
@@ -71,8 +72,9 @@ class _Page:
 class Live:
     """Topics: ``request/<id>``, and ``all`` for whatever lists things."""
 
-    def __init__(self, site: Site, index: Index, slugs: Callable[[], "list[str]"]) -> None:
-        self._index, self._slugs, self._site = index, slugs, site
+    def __init__(self, site: Site, index: Index, slugs: Callable[[], "list[str]"], room: Room) -> None:
+        """``room``: for the pages of one person, or of one address where nobody has to log in."""
+        self._index, self._slugs, self._site, self._room = index, slugs, site, room
         self._guard = threading.Lock()
         self._open: set[_Page] = set()
         self._moved = threading.Event()
@@ -93,11 +95,13 @@ class Live:
                 page.wake()
 
     def stream(self, look: Look) -> HTTPResponse:
-        page = _Page(self, text("topic", 100) or "all")
+        who = str(look.actor) if look.user is not None else self._site.stand.client()
+        page = _Page(self, text("topic", 100) or "all", who)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         with self._guard:
             if len(self._open) >= _MAX_OPEN:
                 return HTTPResponse(b"", 503, {"Retry-After": "30"})
+            self._room.enter(who)
             self._open.add(page)
         try:
             page.version = self._version(page.topic)
@@ -114,7 +118,9 @@ class Live:
 
     def leave(self, page: _Page) -> None:
         with self._guard:
-            self._open.discard(page)
+            if page in self._open:
+                self._open.remove(page)
+                self._room.leave(page.who)
 
     def _run(self) -> None:
         while not self.is_closing:

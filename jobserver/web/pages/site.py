@@ -4,7 +4,6 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -37,7 +36,7 @@ from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.standing import standings
-from jobserver.web.stream import BrokenBody
+from jobserver.web.stream import UNSIZED
 
 _log = logging.getLogger(__name__)
 _STATUS = {
@@ -146,6 +145,8 @@ class Site:
         user = directory.user(session.username) if session else None
         if user is None or not user.active:  # disabled: at once, sessions too
             session, user = None, None
+        if user is not None:
+            request.environ[http.CALLER] = str(Actor(ActorKind.USER, user.username))
         return Look(directory, user, session, stand.clock(), version)
 
     def _answer(self, handlers: Mapping[str, Handler | None], is_open: bool, parts: Mapping[str, str]) -> HTTPResponse:
@@ -161,8 +162,7 @@ class Site:
             if look.user is None and not is_open and not (method == "GET" and self.stand.public):
                 return to_login()
             if method == "POST":
-                with http.from_stranger() if look.user is None else nullcontext():
-                    self._check_form(look)
+                self._check_form(look)
             return handler(look, **parts)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own
@@ -172,19 +172,19 @@ class Site:
             return self.error(look, invalid(f"this form can't be read: {error.body}"), error.status_code)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
-        except BrokenBody as error:
-            return self.error(look, invalid(str(error)))
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
             _log.exception("%s %s", request.method, request.path)
             return self.error(look, Error(Code.UNAVAILABLE, "a bug in the server; it has been logged"), 500)
 
     def _check_form(self, look: Look) -> None:
-        if request.content_length > _MAX_FORM:
-            raise http.TooLarge
         origin = http.header("Origin")
         here = http.origins(self.stand.base_url)
         if http.header("Sec-Fetch-Site") not in (None, "same-origin", "none") or (origin and origin not in here):
             raise forbidden("this form was sent from another site")
+        body = http.read_body(_MAX_FORM)
+        if request.environ.get(UNSIZED):  # of which half looks like the whole
+            raise invalid("a form has to say how long it is, by Content-Length, as browsers do")
+        http.give(body)
         try:
             request.forms.decode()
         except UnicodeError:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.git.clone import Clone, active, document, run
@@ -200,8 +201,12 @@ def test_a_local_push_is_judged_with_and_without_a_server(site: Site, tmp_path: 
     site.start()
 
 
-def test_half_a_push_leaves_nothing_that_runs(site: Site) -> None:
+def test_git_hears_nothing_of_half_a_push(site: Site) -> None:
     """Found: git's http-backend waited for the rest for ever, busily, in a child of what was killed."""
+
+    def waiting(count: int) -> bool:
+        return f"\njobserver_bodies {count}.0\n" in httpx.get(f"{site.url}/metrics").text
+
     password = base64.b64encode(f"x:{site.tokens['root']}".encode()).decode()
     head = (
         f"POST /state.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {password}\r\n"
@@ -209,8 +214,10 @@ def test_half_a_push_leaves_nothing_that_runs(site: Site) -> None:
     )
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         connection.sendall(head.encode() + b"0094" + b"1" * 1000)
-        until(lambda: backends(site))
-    until(lambda: not backends(site))
+        until(lambda: waiting(1))
+        assert not backends(site)
+    until(lambda: waiting(0))
+    assert not backends(site)
 
 
 def backends(site: Site) -> list[str]:

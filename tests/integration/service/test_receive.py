@@ -8,6 +8,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
+from jobserver.service.budgets import Writes
 from jobserver.service.receive import Pushed, Receiver, Update, lines
 from tests.integration.service.push import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, TPP, Site, job
@@ -26,6 +27,25 @@ def test_an_admins_push_is_recorded_before_git_takes_it(site: Site) -> None:
     assert site.git("rev-parse", "main").strip() == push.old
     push.land()
     assert verify(site.path).problems == []
+
+
+def test_a_push_is_a_write_and_one_that_is_refused_is_none(site: Site) -> None:
+    site.gate.budget = Writes(people=1)
+    for _ in range(2):
+        bad = Push(site, "main")
+        bad.commit(("users/eve.yaml", BAD))
+        with pytest.raises(Error, match="Boss"):
+            bad.send(ADMIN)
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE))
+    push.send(ADMIN)
+    push.land()
+    more = Push(site, "main")
+    more.commit(("users/eve.yaml", None))
+    with pytest.raises(Error, match="user/admin has used up the 1 writes a minute") as refused:
+        more.send(ADMIN)
+    assert lines(refused.value)[0].startswith("jobserver: not now: ")
+    assert site.git("rev-parse", "main").strip() == push.tip
 
 
 def test_several_branches_in_one_push(site: Site) -> None:

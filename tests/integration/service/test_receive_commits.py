@@ -6,7 +6,7 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor
-from jobserver.errors import Code, Error
+from jobserver.errors import MAX_FAULTS, Code, Error
 from jobserver.service import receive
 from tests.integration.service.push import BAD, EVE, Push, folder_of, text
 from tests.site import ADMIN, START, TPP, Site, job
@@ -66,15 +66,15 @@ def test_every_fault_of_every_commit_is_told_and_very_many_are_counted(site: Sit
         push.send(ADMIN)
     assert [str(fault).split(" ")[0] for fault in caught.value.faults] == [first[:10], second[:10]]
     push = Push(site, "main")
-    push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 5)))
+    push.commit(*((f"users/{at}", "x") for at in range(MAX_FAULTS + 5)))
     told = refused(push, ADMIN)
-    assert (len(told), told[-1]) == (receive._SHOWN + 1, "and 5 more")
+    assert (len(told), told[-1]) == (MAX_FAULTS + 1, "and 5 more")
 
 
 def test_judging_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commits there are: once there is enough to say, or when it takes too long."""
     push = Push(site, "main")
-    first = push.commit(*((f"users/{at}", "x") for at in range(receive._SHOWN + 1)))
+    first = push.commit(*((f"users/{at}", "x") for at in range(MAX_FAULTS + 1)))
     push.commit(("users/eve.yaml", BAD))
     assert all(one.startswith(first[:10]) or one == "and 1 more" for one in refused(push, ADMIN))
     monkeypatch.setattr(receive, "_JUDGE_SECONDS", -1)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from jobserver.domain import pipeline
-from jobserver.errors import Error
+from jobserver.errors import MAX_FAULTS, Error
 from tests.unit.domain.pipelines import faults, read
 
 
@@ -119,13 +118,13 @@ def test_the_first_fault_is_the_message_and_the_others_are_counted(count: int, r
     assert str(caught.value) == f"project.yaml:2: actions.a0: expected a mapping with `run`{rest}"
 
 
-@pytest.mark.parametrize(("more", "said"), [(0, 999), (1, 1000), (2, 1001)])
+@pytest.mark.parametrize(("more", "said"), [(0, 99), (1, 100), (2, 101)])
 def test_too_many_faults_are_counted_exactly(more: int, said: int) -> None:
     """The first is the message; what is not shown is one line, and counted."""
-    names = ", ".join(f"z{at}" for at in range(500))
-    last = ", ".join(f"z{at}" for at in range(500 + more))
+    names = ", ".join(f"z{at}" for at in range(50))
+    last = ", ".join(f"z{at}" for at in range(50 + more))
     with pytest.raises(Error) as caught:
         read(f"actions: {{a: {{run: x, needs: [{names}]}}, b: {{run: x, needs: [{last}]}}}}")
     assert str(caught.value).endswith(f"(and {said} more faults)")
-    assert len(caught.value.faults) == pipeline.MAX_FAULTS + bool(more)
+    assert len(caught.value.faults) == MAX_FAULTS + bool(more)
     assert (caught.value.faults[-1].message == f"{more} more faults are not shown") is bool(more)

@@ -1,0 +1,151 @@
+"""How much of what all share one caller may have, so that nobody takes it from the others: over time, and at once.
+
+Kept in memory, for this process. What is refused is refused with the seconds after which it makes sense to try again.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.errors import too_many
+
+_REMEMBERED = 10_000  # callers
+_MINUTE, _DAY = 60.0, 86_400.0
+_MIB = 1024 * 1024
+
+
+class Rate:
+    """At most ``most`` at once, and as much again in ``seconds``; 0: no limit. Thread-safe.
+
+    ``what`` says it in words, with the setting that it is. More than ``most`` is let through as one, and waited for.
+    """
+
+    def __init__(self, most: float, seconds: float, what: str, clock: Callable[[], float] = monotonic) -> None:
+        self._most, self._seconds, self._what, self._clock = most, seconds, what, clock
+        self._guard = threading.Lock()
+        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller: (how much, when)
+
+    def spend(self, who: str, amount: float = 1) -> None:
+        """Raises `Error` (too_many) where there is not so much left; then nothing is spent."""
+        if not self._most:
+            return
+        with self._guard:
+            used = self._now(who)
+            over = used + min(amount, self._most) - self._most
+            if over <= 0:
+                self._keep(who, used + amount)
+                return
+        raise too_many(f"{who} has used up {self._what}", int(over * self._seconds / self._most) + 1)
+
+    def add(self, who: str, amount: float) -> None:
+        """Spends what can't be refused any more, or gives back (less than 0) what was not needed."""
+        if self._most and amount:
+            with self._guard:
+                self._keep(who, max(0.0, self._now(who) + amount))
+
+    def _now(self, who: str) -> float:
+        used, at = self._used.get(who, (0.0, 0.0))
+        return max(0.0, used - (self._clock() - at) * self._most / self._seconds)
+
+    def _keep(self, who: str, used: float) -> None:
+        self._used[who] = used, self._clock()
+        self._used.move_to_end(who)
+        if len(self._used) > _REMEMBERED:
+            self._used.popitem(last=False)
+
+
+class Room:
+    """At most ``most`` of a kind at once for each caller; 0: no limit. Thread-safe."""
+
+    def __init__(self, most: int, what: str, seconds: int = 5) -> None:
+        """``seconds``: after how long a refused caller is told to try again."""
+        self._most, self._what, self._seconds = most, what, seconds
+        self._guard = threading.Lock()
+        self._held: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Of all callers."""
+        with self._guard:
+            return sum(self._held.values())
+
+    def enter(self, who: str) -> None:
+        """Whoever does calls `leave` once. Raises `Error` (too_many)."""
+        with self._guard:
+            held = self._held.get(who, 0)
+            if not self._most or held < self._most:
+                self._held[who] = held + 1
+                return
+        raise too_many(f"{who} has {held} {self._what}", self._seconds)
+
+    def leave(self, who: str) -> None:
+        with self._guard:
+            left = self._held[who] - 1
+            if left:
+                self._held[who] = left
+            else:
+                del self._held[who]
+
+
+class Writes:
+    """What each caller may write: commits, and what they add to the repository. The server itself is not counted."""
+
+    def __init__(self, people: int = 0, backends: int = 0, stored_mib: int = 0) -> None:
+        """``people``, ``backends``: commits of each in a minute; ``stored_mib``: in a day."""
+        self._rates = {
+            ActorKind.USER: Rate(people, _MINUTE, f"the {people} writes a minute of MAX_WRITES_PER_MINUTE"),
+            ActorKind.BACKEND: Rate(
+                backends, _MINUTE, f"the {backends} writes a minute of MAX_BACKEND_WRITES_PER_MINUTE"
+            ),
+        }
+        self._stored = Rate(stored_mib * _MIB, _DAY, f"the {stored_mib} MiB a day of MAX_STORED_MIB_PER_DAY")
+
+    def begin(self, actor: Actor) -> None:
+        """Before a write. Raises `Error` (too_many)."""
+        if (rate := self._rates.get(actor.kind)) is not None:
+            self._stored.spend(str(actor), 0)
+            rate.spend(str(actor))
+
+    def end(self, actor: Actor, size: int) -> None:
+        """After it: how many bytes the repository has grown by; 0 where nothing was written."""
+        if (rate := self._rates.get(actor.kind)) is not None:
+            rate.add(str(actor), 0 if size else -1)
+            self._stored.add(str(actor), size)
+
+
+def _polls(most: int) -> Room:
+    return Room(most, "polls waiting, as many as MAX_HELD_POLLS allows")
+
+
+def _pages(most: int) -> Room:
+    return Room(most, "pages open, as many as MAX_OPEN_PAGES allows", seconds=30)
+
+
+def _bodies(most: int) -> Room:
+    return Room(most, "bodies on their way, as many as MAX_BODIES allows")
+
+
+def _strangers() -> Room:
+    return Room(64, "bodies on their way from people who did not say who they are")
+
+
+def _released(mib: int) -> Rate:
+    return Rate(mib * _MIB, _DAY, f"the {mib} MiB a day of MAX_RELEASED_MIB_PER_DAY")
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What a serving process gives each caller; without settings there are no limits but that for strangers."""
+
+    polls: Room = field(default_factory=lambda: _polls(0))
+    pages: Room = field(default_factory=lambda: _pages(0))
+    bodies: Room = field(default_factory=lambda: _bodies(0))
+    strangers: Room = field(default_factory=_strangers)
+    released: Rate = field(default_factory=lambda: _released(0))
+
+    @classmethod
+    def of(cls, polls: int, pages: int, bodies: int, released_mib: int) -> "Budgets":
+        return cls(_polls(polls), _pages(pages), _bodies(bodies), _strangers(), _released(released_mib))

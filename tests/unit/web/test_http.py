@@ -1,0 +1,45 @@
+"""JSON from strangers is counted before it is read, and what is wrong with it is named up to a number."""
+
+import json
+
+import pytest
+
+from jobserver.errors import MAX_FAULTS, Error, Fault, invalid
+from jobserver.web import http
+from jobserver.web.api.fields import Fields
+from jobserver.web.api.jobs import read_jobs
+
+
+@pytest.mark.parametrize("one", [b"{}", b"[]", b"0", b'{"a":[]}', b'"x"'])
+def test_many_small_values_are_refused_unread(one: bytes) -> None:
+    """Found: each costs a hundred bytes and more, of which ten million bytes have three million."""
+    with pytest.raises(Error, match="more than 1000000 values"):
+        http.read_json(b"[" + b",".join([one] * 1_100_000) + b"]")
+
+
+@pytest.mark.parametrize("text", [",:[{" * 400_000, '\\",' * 500_000, "\\\\"])
+def test_what_stands_in_texts_is_not_counted(text: str) -> None:
+    data = [text, {"a": text}, 1]
+    assert http.read_json(json.dumps(data).encode()) == data
+
+
+def test_one_error_names_so_many_faults_and_says_how_many_more() -> None:
+    faults = invalid("wrong", faults=[Fault("no", "a.yaml", number) for number in range(250)] * 2).faults
+    assert len(faults) == MAX_FAULTS + 1
+    assert (faults[99].line, str(faults[100])) == (99, "and 150 more")
+
+
+def test_a_report_is_looked_at_until_so_many_faults_are_found() -> None:
+    jobs, problems = read_jobs([{}] * 1000)
+    assert not jobs
+    assert len(problems) < 20
+    assert problems[-1] == {"non_field_errors": ["the rest was not looked at: 100 faults so far"]}
+
+
+def test_unknown_fields_are_named_to_a_number() -> None:
+    fields = Fields({f"f{number}": 1 for number in range(1000)})
+    with pytest.raises(Error) as error:
+        fields.done()
+    said = json.loads(http.refusal(error.value).body)
+    assert len(said) == 51
+    assert said["non_field_errors"] == ["950 more unknown fields"]
