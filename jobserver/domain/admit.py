@@ -36,9 +36,9 @@ from jobserver.domain.permissions import (
 )
 from jobserver.domain.releases import Release
 from jobserver.domain.state import Change, Changes, Main, Move, State
-from jobserver.errors import Fault, forbidden, invalid
+from jobserver.errors import Error, Fault, forbidden, invalid
 
-POLICY = 1
+POLICY = 2  # since 2, who let a release out must be known and have the right to
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Admitted:
     now: datetime
 
 
-def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitted:
-    """Raises `Error` (forbidden, invalid) with every fault."""
+def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: int = POLICY) -> Admitted:
+    """Raises `Error` (forbidden, invalid) with every fault. Another ``policy``: by the rules of what is history."""
     rights = _Rights(state, actor, changes.branch)
     if shapes := _shapes(changes):
         raise invalid(str(shapes[0]), faults=shapes)
@@ -62,6 +62,8 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
         rights.check_move(move)
     if changes.release is not None:
         rights.check_release(changes.release)
+        if policy >= 2:
+            rights.check_releaser(changes.release)
     if faults := _faults(state, changes):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
@@ -301,9 +303,27 @@ class _Rights:
         own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
         self.need(own, f"release files of {release.workspace} on {self.branch}")
 
+    def check_releaser(self, release: Release) -> None:
+        """That there is such a workspace is asked elsewhere."""
+        is_there = self.state.workspace(release.workspace) is not None
+        if is_there and not may_release(self.state, release.user, release.workspace):
+            raise no_releaser(release.user, release.workspace)
+
 
 def _changed(before: Backend | User | Project | Workspace, after: Backend | User | Project | Workspace) -> set[str]:
     return {key for key in type(before).model_fields if getattr(before, key) != getattr(after, key)}
+
+
+def may_release(main: Main, username: str, workspace: str) -> bool:
+    """Whether this person may let files of ``workspace`` out of a backend."""
+    user, document = main.user(username), main.workspace(workspace)
+    if user is None or document is None:
+        return False
+    return Permission.UPLOAD_RELEASE in permissions_of(main, user, document.project)
+
+
+def no_releaser(username: str, workspace: str) -> Error:
+    return forbidden(f"Backend-User not valid: {username} is no active user who may release files of {workspace}")
 
 
 def permissions_of(main: Main, user: User, project: str | None = None) -> frozenset[Permission]:

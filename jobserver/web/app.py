@@ -110,7 +110,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
-        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}, first=releases.known),
+        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
         Endpoint("/hooks/state/", {"POST": hooks.pushed}, is_open=True),

@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made.run("user", "add", "publisher", "--role", "OutputPublisher")
     made.run("user", "add", "auditor", "--role", "Auditor")
     made.start()
-    with made.client("tpp", **{"Backend-User": "<b>jane</b>"}) as tpp:
+    with made.client("tpp", **{"Backend-User": "jane"}) as tpp:
         for workspace in ("plain", "grouped"):
             answer = tpp.put(f"/api/v2/workspaces/{workspace}/releases/{ID}", content=zipped(FILES))
             assert answer.status_code == 201, answer.text
