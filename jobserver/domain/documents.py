@@ -241,6 +241,8 @@ def reason(fault: Any) -> str:
     """pydantic's reason, shortened to what the person who edits the document can use."""
     if fault["type"] == "missing":
         return MISSING
+    if fault["loc"][-1:] == ("sha256",):  # what stands there may be the token itself
+        return "expected the SHA-256 of a token, 64 hex digits"
     if fault["type"] == "string_pattern_mismatch":
         return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
     message = str(fault["msg"]).removeprefix("Value error, ")
