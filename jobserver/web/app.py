@@ -94,7 +94,9 @@ def make_app(parts: Parts) -> Bottle:
     job_requests = JobRequests(parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held)
     people = ApiPeople(parts.index, visible)
     releases = ApiReleases(parts.index, parts.releases, parts.base_url)
-    operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted)
+    operations = Operations(
+        parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted, parts.base_url, proxies
+    )
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
     description = describe(parts.base_url)
