@@ -1,7 +1,7 @@
 """Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
 
-Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything; the others
-what the table says.
+Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything; the
+others what the table says.
 """
 
 from collections.abc import Iterable
