@@ -118,7 +118,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.public_read,
                 settings.trusted_proxies,
                 identity,
-                Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
+                Membership(identity.is_member, private) if identity is not None else None,
                 sends_email=sending is not None,
             ),
         )

@@ -209,8 +209,8 @@ def _user(
             after, event = user.model_copy(update={"roles": roles, "active": active, **again}), "user.updated"
             said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
         case c.EnableUser():
-            again = {} if user.active else {"active": True, "sessions_since": now}
-            after, event, said = user.model_copy(update=again), "user.enabled", f"enabled user {name}"
+            anew = {"active": True, "sessions_since": user.sessions_since if user.active else now}
+            after, event, said = user.model_copy(update=anew), "user.enabled", f"enabled user {name}"
         case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")

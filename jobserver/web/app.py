@@ -41,7 +41,7 @@ from jobserver.web.pages.people import Identity, People
 from jobserver.web.pages.projects import Projects
 from jobserver.web.pages.releases import Releases as ReleasePages
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.sessions import Sessions
+from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.site import Site, Stand
 from jobserver.web.pages.work import Work
 from jobserver.web.pages.workspaces import Workspaces
@@ -86,12 +86,16 @@ class Pages:
 def make_app(parts: Parts) -> Bottle:
     app = Bottle()
     metrics = Metrics()
-    sessions = _sessions(parts)
+    membership = parts.pages.membership if parts.pages else None
+    auth = Auth(parts.index, membership.is_out) if membership is not None else Auth(parts.index)
+    sessions = _sessions(parts, auth)
     proxies = parts.pages.proxies if parts.pages else ()
-    callers = Callers(Auth(parts.index), parts.live, parts.base_url, proxies, sessions)
+    callers = Callers(auth, parts.live, parts.base_url, proxies, sessions)
     visible = Visible(parts.index, parts.backends)
     keys = Keys(parts.gate.ledger)
-    job_requests = JobRequests(parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held)
+    job_requests = JobRequests(
+        parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held, callers.again
+    )
     people = ApiPeople(parts.index, visible)
     releases = ApiReleases(parts.index, parts.releases, parts.base_url)
     operations = Operations(
@@ -126,14 +130,15 @@ def make_app(parts: Parts) -> Bottle:
     return app
 
 
-def _sessions(parts: Parts) -> Sessions | None:
+def _sessions(parts: Parts, auth: Auth) -> Sessions | None:
     more = parts.pages
     if more is None:
         return None
-    is_https = parts.base_url.startswith("https://")
-    if more.membership is None:
-        return Sessions(more.secret_key, more.private, more.clock, is_https)
-    return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
+
+    def counts(session: Session, waits: bool) -> bool:
+        return auth.person(session.username, session.since, session.by_github, waits) is not None
+
+    return Sessions(more.secret_key, more.private, more.clock, parts.base_url.startswith("https://"), counts)
 
 
 def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> Site:

