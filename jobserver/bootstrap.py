@@ -222,7 +222,13 @@ def index_status(settings: Settings) -> list[BranchStatus]:
 
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
-    studies = Studies(settings.study_repos, settings.github_token, settings.github_org, clock)
+    studies = Studies(
+        settings.study_repos,
+        settings.github_token,
+        settings.github_org,
+        clock,
+        github_org_id=settings.github_org_id,
+    )
     return App(settings, repo, gate, studies, Requests(repo, gate, studies), hosted)
 
 

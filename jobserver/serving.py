@@ -96,6 +96,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.social_auth_github_secret,
                 settings.github_org,
                 settings.github_token,
+                is_ours=_is_ours(settings, private),
             )
         parts = Parts(
             app.repo,
@@ -129,6 +130,12 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.close()
         app.close()
         raise
+
+
+def _is_ours(settings: Settings, private: PrivateStore) -> Callable[[int], bool]:
+    """Whether GITHUB_ORG is the organisation of a number: what GITHUB_ORG_ID says, or else what it was at first."""
+    name = f"github-org/{settings.github_org.lower()}"
+    return lambda number: number == (settings.github_org_id or private.first(name, number))
 
 
 def make_mailer(settings: Settings) -> Mailer | None:

@@ -40,8 +40,17 @@ class GitHubLogin:
     afterwards only public membership can be seen, and whether the account is there still.
     """
 
-    def __init__(self, key: str, secret: str, org: str, org_token: str, url: str = API) -> None:
-        self._key, self._secret, self._org, self._url = key, secret, org, url
+    def __init__(
+        self,
+        key: str,
+        secret: str,
+        org: str,
+        org_token: str,
+        url: str = API,
+        is_ours: Callable[[int], bool] = lambda number: True,
+    ) -> None:
+        """``is_ours``: whether the organisation of that number is meant. Another could be called ``org`` by now."""
+        self._key, self._secret, self._org, self._url, self._is_ours = key, secret, org, url, is_ours
         self._org_token = org_token
         self._within = Within()
 
@@ -94,6 +103,11 @@ class GitHubLogin:
     def _is_in_org(self, hub: "Github", login: str) -> bool:
         """Raises `Error` (unavailable) where that is not for this token to see."""
         org = hub.get_organization(self._org)  # or else a 404 could mean that there is no such organisation
+        if org.id is not None and not self._is_ours(org.id):
+            raise unavailable(
+                f"{self._org} is another organisation on GitHub than it was, number {org.id}:"
+                " an administrator has to look, and set GITHUB_ORG, or GITHUB_ORG_ID if it is the right one"
+            )
         status = self._status(hub, f"/orgs/{org.login}/members/{login}")
         if status in (_YES, _NO):
             return status == _YES

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS seen (backend TEXT, hour INTEGER, PRIMARY KEY (backen
 CREATE TABLE IF NOT EXISTS last_seen (backend TEXT PRIMARY KEY, at INTEGER NOT NULL, flags TEXT NOT NULL)
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS members (github_id INTEGER PRIMARY KEY, is_out INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS firsts (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notices (about TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notified (branch TEXT PRIMARY KEY, tip TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -123,6 +124,11 @@ class PrivateStore:
 
     def set_member(self, github_id: int, is_out: bool, at: float) -> None:
         self._run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, is_out, at)
+
+    def first(self, name: str, number: int) -> int:
+        """The number that was first given for this name: ``number``, if none was."""
+        self._run("INSERT INTO firsts VALUES (?, ?) ON CONFLICT DO NOTHING", name, number)
+        return int(str(self._run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
 
     def notices(self) -> dict[str, str]:
         """What SuperUsers are to look at, until one says that they did: user name -> what was said."""

@@ -51,19 +51,23 @@ def test_a_held_poll_does_not_outlive_its_token(own: Site, who: str, end: list[s
 
 @pytest.mark.parametrize("how", ["disabled", "logged out"])
 def test_an_open_page_is_told_nothing_once_its_session_is_over(own: Site, how: str) -> None:
-    with Browser(own, "carol") as carol, Browser(own, "alice") as alice:
-        with carol.stream("GET", "/live/") as stream, alice.stream("GET", "/live/") as other:
-            lines, others = stream.iter_lines(), other.iter_lines()
-            for some in (lines, others):
-                while "event: hello" not in next(some):
-                    pass
-            if how == "disabled":
-                own.run("user", "disable", "carol")
-            else:
-                assert carol.submit("/logout/", page="/").status_code == 303
-            own.ask()
-            assert "event: change" not in list(lines)  # it ends
-            assert "event: change" in iter(others)
+    with (
+        Browser(own, "carol") as carol,
+        Browser(own, "alice") as alice,
+        carol.stream("GET", "/live/") as stream,
+        alice.stream("GET", "/live/") as other,
+    ):
+        lines, others = stream.iter_lines(), other.iter_lines()
+        for some in (lines, others):
+            while "event: hello" not in next(some):
+                pass
+        if how == "disabled":
+            own.run("user", "disable", "carol")
+        else:
+            assert carol.submit("/logout/", page="/").status_code == 303
+        own.ask()
+        assert "event: change" not in list(lines)  # it ends
+        assert "event: change" in iter(others)
 
 
 def test_a_session_stays_over_when_its_person_is_switched_on_again(own: Site) -> None:

@@ -23,6 +23,7 @@ class GitHub(ThreadingHTTPServer):
         self.logins = {number: login for login, number in IDS.items()}  # names as they are now
         self.sees_members = {"server"}  # whose tokens do, as members with the scope for it
         self.status_of_members = 0  # what is answered about everybody, if it is not 0
+        self.org_id = 100
         self.is_down = False
         self.asked: list[str] = []
 
@@ -63,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         server, token = self.server, (self.headers.get("Authorization") or "").partition("token-of-")[2]
         who = server.login_of(token)
         server.asked.append(self.path)
-        org = {"login": "org", "url": f"{server.url}/orgs/org"}
+        org = {"id": server.org_id, "login": "org", "url": f"{server.url}/orgs/org"}
         if server.is_down:
             self.reply(502, {"message": "Bad Gateway"})
         elif self.path == "/user":

@@ -173,6 +173,17 @@ def test_tokens_and_sessions_end_when_their_owner_leaves(place: Place, monkeypat
         assert token.get("/api/v2/job-requests/").status_code == 200  # silence locks nobody out
 
 
+def test_whoever_takes_the_organisations_name_lets_nobody_in(place: Place) -> None:
+    with place.browser() as dora, place.browser() as mallory:
+        assert place.enter(dora, "dora").status_code == 303
+        place.github.org_id, place.github.members = 666, {"mallory"}
+        refused = place.enter(mallory, "mallory")
+        assert refused.status_code == 503
+        assert "is another organisation on GitHub than it was, number 666" in refused.text
+        assert dora.get("/settings/").status_code == 200
+    assert "mallory" not in git(place.state, "ls-tree", "-r", "--name-only", "main")
+
+
 def test_links_end_with_the_sessions(place: Place) -> None:
     """A link that was made before somebody was switched off is none after they are switched on again."""
     place.do(c.AddUser("dora"))
