@@ -54,12 +54,13 @@ class Auth:
             token = rest.strip()
         return token
 
-    def person(self, username: str, since: str = "", by_github: bool = False, waits: bool = True) -> Actor | None:
-        """Somebody who has a session that began at this `epoch` of theirs; None if it counts no more."""
+    def person(self, username: str, since: str = "", github_id: int | None = None, waits: bool = True) -> Actor | None:
+        """Somebody who has a session that began at this `epoch` of theirs, and, if GitHub said who they are, as whose
+        account there; None if it counts no more."""
         user = self._index.directory().user(username)
         if user is None or not user.active or epoch(user) != since:
             return None
-        if self._is_out(user.github_id, waits) or (by_github and user.github_id is None):
+        if github_id not in (None, user.github_id) or self._is_out(user.github_id, waits):
             return None
         return Actor(ActorKind.USER, username)
 

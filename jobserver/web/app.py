@@ -136,7 +136,7 @@ def _sessions(parts: Parts, auth: Auth) -> Sessions | None:
         return None
 
     def counts(session: Session, waits: bool) -> bool:
-        return auth.person(session.username, session.since, session.by_github, waits) is not None
+        return auth.person(session.username, session.since, session.github_id, waits) is not None
 
     return Sessions(more.secret_key, more.private, more.clock, parts.base_url.startswith("https://"), counts)
 

@@ -72,7 +72,7 @@ class People:
             raise forbidden(f"{user.username} is switched off: ask an administrator")
         if self._membership is not None:
             self._membership.joined(person.github_id)
-        return self._logged_in(user, by_github=True)
+        return self._logged_in(user, person.github_id)
 
     def _account(self, person: Person) -> User:
         """Bound to them, now or before. Raises `Error` (forbidden): their name is another's here."""
@@ -113,9 +113,9 @@ class People:
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
         return self._logged_in(user)
 
-    def _logged_in(self, user: User, by_github: bool = False) -> HTTPResponse:
+    def _logged_in(self, user: User, github_id: int | None = None) -> HTTPResponse:
         reply = redirect(local(self._stand.sessions.recall("next") or "/"))
-        self._stand.sessions.begin(reply, user.username, epoch(user), by_github)
+        self._stand.sessions.begin(reply, user.username, epoch(user), github_id)
         return reply
 
     def logout(self, look: Look) -> HTTPResponse:

@@ -22,11 +22,12 @@ _COOKIE = "jobserver-session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``since``: the person's `epoch` when it began."""
+    """``since``: the person's `epoch` when it began. ``github_id``: as whose account on GitHub they logged in, if so;
+    0 is nobody's, of sessions from before it was kept."""
 
     username: str
     identifier: str
-    by_github: bool = False
+    github_id: int | None = None
     since: str = ""
 
 
@@ -54,7 +55,9 @@ class Sessions:
         found = self._read(self._sessions, self._cookie(_COOKIE), HOURS * 3600)
         if not isinstance(found, dict) or self._private.is_used(f"session/{found.get('i')}"):
             return None
-        session = Session(str(found["u"]), str(found["i"]), bool(found.get("g")), str(found.get("e", "")))
+        by = found.get("g")
+        github_id = by if type(by) is int else 0 if by else None
+        session = Session(str(found["u"]), str(found["i"]), github_id, str(found.get("e", "")))
         return session if self._counts(session, True) else None
 
     def still(self, sessions: Iterable[Session]) -> set[Session]:
@@ -62,9 +65,9 @@ class Sessions:
         ended = self._private.used_marks("session")
         return {one for one in sessions if one.identifier not in ended and self._counts(one, False)}
 
-    def begin(self, reply: HTTPResponse, username: str, since: str, by_github: bool = False) -> None:
+    def begin(self, reply: HTTPResponse, username: str, since: str, github_id: int | None = None) -> None:
         """A new identifier each time, so that nobody can have set it beforehand. ``since``: the person's `epoch`."""
-        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": by_github, "e": since})
+        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": github_id, "e": since})
         self._set(reply, _COOKIE, value, HOURS * 3600)
 
     def end(self, reply: HTTPResponse, session: Session | None) -> None:

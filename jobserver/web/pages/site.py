@@ -219,12 +219,12 @@ class Site:
             "sends_email": stand.sends_email,
             "is_public": stand.public,
             "version": look.version,
-            "notices": self._notices() if look.is_admin else {},
+            "notices": self._notices(look) if look.is_admin else {},
         }
 
-    def _notices(self) -> dict[str, str]:
+    def _notices(self, look: Look) -> dict[str, str]:
         try:
-            return self.stand.private.notices()
+            return {name: said for name, said in self.stand.private.notices().items() if look.directory.user(name)}
         except Error:  # the page that says so is a page too
             return {}
 

@@ -106,7 +106,8 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
     site.do(SERVER, c.WelcomeUser("alice", 7))
     site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
-    assert auth.by_digest("c" * 64) == auth.person("alice", since) == auth.person("alice", since, True) == ALICE
+    assert auth.by_digest("c" * 64) == auth.person("alice", since) == auth.person("alice", since, 7) == ALICE
+    assert auth.person("alice", since, 8) is None  # of who had the account before it was given to 7
     gone.add(7)
     with pytest.raises(Error, match="alice has left the GitHub organisation, or GitHub") as caught:
         auth.by_digest("c" * 64)
@@ -114,5 +115,5 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
     assert auth.person("alice", since) is None
     assert auth.by_digest("a" * 64) == TPP
     assert auth.person("bob", since_of(site, "bob")) is not None
-    assert auth.person("bob", since_of(site, "bob"), by_github=True) is None  # begun before there was a number
+    assert auth.person("bob", since_of(site, "bob"), 0) is None  # begun before there was a number
     index.close()
