@@ -91,7 +91,7 @@ def test_a_new_line_in_the_user_is_none_to_http(site: Site) -> None:
 
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         head = f"PUT {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: {site.tokens['tpp']}\r\nConnection: close\r\n"
-        connection.sendall(f"{head}Backend-User: a\nPolicy: 9\r\nContent-Length: 1\r\n\r\nx".encode())
+        connection.sendall(f"{head}Backend-User: jane\nPolicy: 9\r\nContent-Length: 1\r\n\r\nx".encode())
         answer = connection.makefile("rb").read()
     assert answer.split()[1] == b"400"
     assert site.git("log", "--format=%H", "--grep=Policy: 9", "backends/tpp") == ""
