@@ -17,7 +17,7 @@ from jobserver.config import Settings
 from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
-from jobserver.errors import Error, conflict, invalid
+from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.index.build import Progress
 from jobserver.index.follow import rebuild
 from jobserver.index.status import BranchStatus, look
@@ -150,12 +150,20 @@ def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str
 
 
 def login_token(settings: Settings, username: str) -> str:
-    """What a one-time log-in link ends in."""
+    """What a one-time log-in link ends in. Raises `Error` (not_found), and as `connect`."""
+    from jobserver.service.auth import epoch
     from jobserver.web.pages.sessions import Sessions
 
+    app = connect(settings)
+    try:
+        user = app.repo.writer.look(names.MAIN, lambda state: state.user(username))
+    finally:
+        app.close()
+    if user is None or not user.active:
+        raise not_found(f"there is no active user {username!r}")
     private = PrivateStore(settings.private_store)
     try:
-        return Sessions(settings.secret_key, private, now, settings.is_https).link(username)
+        return Sessions(settings.secret_key, private, now, settings.is_https).link(username, epoch(user))
     finally:
         private.close()
 
@@ -214,7 +222,13 @@ def index_status(settings: Settings) -> list[BranchStatus]:
 
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
-    studies = Studies(settings.study_repos, settings.github_token, settings.github_org, clock)
+    studies = Studies(
+        settings.study_repos,
+        settings.github_token,
+        settings.github_org,
+        clock,
+        github_org_id=settings.github_org_id,
+    )
     return App(settings, repo, gate, studies, Requests(repo, gate, studies), hosted)
 
 

@@ -83,6 +83,7 @@ class Settings(RepositorySettings):
     study_repos: Path | None = None
     github_token: str = Field(default="", repr=False)
     github_org: str = ""
+    github_org_id: int | None = Field(default=None, ge=1, lt=2**63)
     social_auth_github_key: str = ""
     social_auth_github_secret: str = Field(default="", repr=False, validate_default=True)
     public_read: bool = False

@@ -103,6 +103,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.social_auth_github_secret,
                 settings.github_org,
                 settings.github_token,
+                is_ours=_is_ours(settings, private),
             )
         parts = Parts(
             app.repo,
@@ -127,7 +128,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.public_read,
                 settings.trusted_proxies,
                 identity,
-                Membership(identity.is_member) if identity is not None and identity.can_ask_again else None,
+                Membership(identity.is_member, private) if identity is not None else None,
                 sends_email=sending is not None,
             ),
         )
@@ -138,6 +139,12 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.close()
         app.close()
         raise
+
+
+def _is_ours(settings: Settings, private: PrivateStore) -> Callable[[int], bool]:
+    """Whether GITHUB_ORG is the organisation of a number: what GITHUB_ORG_ID says, or else what it was at first."""
+    name = f"github-org/{settings.github_org.lower()}"
+    return lambda number: number == (settings.github_org_id or private.first(name, number))
 
 
 def make_mailer(settings: Settings) -> Mailer | None:

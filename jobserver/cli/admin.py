@@ -13,7 +13,6 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
-from jobserver.errors import not_found
 from jobserver.service.auth import new_token
 from jobserver.service.private import PrivateStore, check_email
 
@@ -140,12 +139,15 @@ def user() -> None:
 @click.argument("name_", metavar="USERNAME")
 @click.option("--name", default="")
 @click.option("--email", default="", help="Kept in PRIVATE_STORE, never in git.")
+@click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="Whose account it is, as GitHub numbers people.")
 @click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
 @acting
-def user_add(name_: str, name: str, email: str, roles: tuple[str, ...], username: str | None) -> None:
-    """Add a person."""
+def user_add(
+    name_: str, name: str, email: str, github_id: int | None, roles: tuple[str, ...], username: str | None
+) -> None:
+    """Add a person. Without --github-id, whoever has that name on GitHub when they first log in from there."""
     address = check_email(email) if email else ""
-    submit(username, c.AddUser(name_, name, as_roles(roles)))
+    submit(username, c.AddUser(name_, name, as_roles(roles), github_id))
     if address:
         with closing(PrivateStore(Settings.from_env().private_store)) as private:
             private.set_email(name_, address)
@@ -167,10 +169,6 @@ def user_token(name_: str, label: str, username: str | None) -> None:
 def user_login_link(name_: str) -> None:
     """Print a URL that logs a person in, once, within 15 minutes."""
     settings = Settings.from_env()
-    with connected() as app:
-        found = app.repo.writer.look(names.MAIN, lambda state: state.user(name_))
-    if found is None or not found.active:
-        raise not_found(f"there is no active user {name_!r}")
     click.echo(f"{settings.base_url}/login/link/{bootstrap.login_token(settings, name_)}/")
 
 

@@ -36,9 +36,10 @@ from jobserver.domain.permissions import (
 )
 from jobserver.domain.releases import Release
 from jobserver.domain.state import Change, Changes, Main, Move, State
-from jobserver.errors import Fault, forbidden, invalid
+from jobserver.errors import Error, Fault, forbidden, invalid
 
-POLICY = 1
+# Since 2: who let a release out must be known and have the right to; who is switched on again begins new sessions.
+POLICY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Admitted:
     now: datetime
 
 
-def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitted:
-    """Raises `Error` (forbidden, invalid) with every fault."""
+def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: int = POLICY) -> Admitted:
+    """Raises `Error` (forbidden, invalid) with every fault. Another ``policy``: by the rules of what is history."""
     rights = _Rights(state, actor, changes.branch)
     if shapes := _shapes(changes):
         raise invalid(str(shapes[0]), faults=shapes)
@@ -62,21 +63,23 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime) -> Admitt
         rights.check_move(move)
     if changes.release is not None:
         rights.check_release(changes.release)
-    if faults := _faults(state, changes):
+        if policy >= 2:
+            rights.check_releaser(changes.release)
+    if faults := _faults(state, changes, policy):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
 
 
 def review(state: State, changes: Changes) -> list[Fault]:
     """Every fault that `admit` would find, but for who makes the change: for whoever edits documents by hand."""
-    return _shapes(changes) or _faults(state, changes)
+    return _shapes(changes) or _faults(state, changes, POLICY)
 
 
 def _shapes(changes: Changes) -> list[Fault]:
     return [fault for change in changes.changes for fault in _shape(changes.branch, change)]
 
 
-def _faults(state: State, changes: Changes) -> list[Fault]:
+def _faults(state: State, changes: Changes, policy: int) -> list[Fault]:
     after = _After(state, changes)
     faults = [
         Fault(message, change.path, key=key)
@@ -87,6 +90,8 @@ def _faults(state: State, changes: Changes) -> list[Fault]:
         faults += _misplaced(state, changes, move)
     if changes.release is not None and state.workspace(changes.release.workspace) is None:
         faults.append(Fault(f"there is no workspace {changes.release.workspace!r}", key="workspace"))
+    if policy >= 2:
+        faults += [fault for change in changes.changes for fault in _resumed(change)]
     return faults + integrity.faults(state, changes)
 
 
@@ -107,6 +112,10 @@ class _After:
         if path in self._brought:
             return brought if isinstance(brought, User) else None
         return self._state.user(username)
+
+    def users(self) -> list[User]:
+        others = [one for one in self._state.users() if names.main_path(Kind.USER, one.username) not in self._brought]
+        return others + [one for one in self._brought.values() if isinstance(one, User)]
 
     def has_project(self, name: str) -> bool:
         path = names.main_path(Kind.PROJECT, name)
@@ -144,6 +153,7 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
             faults += _members(after.members, ORG_ROLES, there)
         case User():
             faults += _roles([(after.username, after.roles)], GLOBAL_ROLES)
+            faults += _bound(there, before, after)
         case JobRequest():
             if after.backend != names.branch_backend(state.branch):
                 faults.append(("backend", f"is {after.backend!r}, but the branch is {state.branch}"))
@@ -152,6 +162,25 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
         case Job() if isinstance(before, Job) and not lifecycle.takes(before, after):
             faults.append(("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored"))
     return faults
+
+
+def _bound(there: "_After", before: object, after: User) -> list[tuple[str, str]]:
+    """GitHub's number is one account's."""
+    if after.github_id is None or (isinstance(before, User) and before.github_id == after.github_id):
+        return []
+    others = [one for one in there.users() if one.github_id == after.github_id and one.username != after.username]
+    return [("github_id", f"{after.github_id} is {one.username}'s already") for one in others]
+
+
+def _resumed(change: Change) -> list[Fault]:
+    """Who is switched on again logs in anew: the sessions that they had before are over."""
+    before, after = change.before, change.after
+    if not isinstance(before, User) or not isinstance(after, User) or before.active or not after.active:
+        return []
+    if after.sessions_since not in (None, before.sessions_since):
+        return []
+    said = "who is switched on again needs another time than before, such as now: their old sessions are over"
+    return [Fault(said, change.path, key="sessions_since")]
 
 
 def _members(members: tuple[Member, ...], allowed: frozenset[Role], there: _After) -> list[tuple[str, str]]:
@@ -301,9 +330,27 @@ class _Rights:
         own = self.actor.kind is ActorKind.BACKEND and names.branch_backend(self.branch) == self.actor.name
         self.need(own, f"release files of {release.workspace} on {self.branch}")
 
+    def check_releaser(self, release: Release) -> None:
+        """That there is such a workspace is asked elsewhere."""
+        is_there = self.state.workspace(release.workspace) is not None
+        if is_there and not may_release(self.state, release.user, release.workspace):
+            raise no_releaser(release.user, release.workspace)
+
 
 def _changed(before: Backend | User | Project | Workspace, after: Backend | User | Project | Workspace) -> set[str]:
     return {key for key in type(before).model_fields if getattr(before, key) != getattr(after, key)}
+
+
+def may_release(main: Main, username: str, workspace: str) -> bool:
+    """Whether this person may let files of ``workspace`` out of a backend."""
+    user, document = main.user(username), main.workspace(workspace)
+    if user is None or document is None:
+        return False
+    return Permission.UPLOAD_RELEASE in permissions_of(main, user, document.project)
+
+
+def no_releaser(username: str, workspace: str) -> Error:
+    return forbidden(f"Backend-User not valid: {username} is no active user who may release files of {workspace}")
 
 
 def permissions_of(main: Main, user: User, project: str | None = None) -> frozenset[Permission]:

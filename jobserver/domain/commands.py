@@ -47,9 +47,12 @@ class ActivateBackend:
 
 @dataclass(frozen=True, slots=True)
 class AddUser:
+    """``github_id``: GitHub's number of who may log in to it from there; without it, whoever has that name there."""
+
     username: str
     name: str = ""
     roles: tuple[Role, ...] = ()
+    github_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +180,13 @@ class SetUserRoles:
 
 @dataclass(frozen=True, slots=True)
 class WelcomeUser:
-    """Somebody logged in for the first time; changes nothing for who is known."""
+    """Somebody from GitHub logged in for the first time: makes their account, or binds the one that has their name.
+
+    Changes nothing for who is bound, or disabled. The result's ``username`` is the account's.
+    """
 
     username: str
+    github_id: int
     name: str = ""
 
 

@@ -72,11 +72,16 @@ class Backend(Document):
 
 
 class User(Document):
+    """``github_id``: who it is on GitHub, once they logged in from there. Sessions that began under another
+    ``sessions_since`` are over."""
+
     version: Version = 1
     username: Username
+    github_id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     name: Line = ""
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
     active: bool = True
+    sessions_since: Time | None = None
     tokens: tuple[Token, ...] = Field(default=(), strict=False)
 
 
@@ -198,12 +203,13 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
 
 # Of a job, written only where they are known (CONTRACT section 1).
 OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
+_LEFT_OUT = OPTIONAL_KEYS | {"github_id", "sessions_since"}  # of people too
 
 
 def is_written(key: str, value: object) -> bool:
     """Whether a document's YAML has this key: some are left out where there is nothing to say."""
     if value is None:
-        return key not in OPTIONAL_KEYS
+        return key not in _LEFT_OUT
     return value != () or key != "invitations"
 
 
@@ -241,6 +247,8 @@ def reason(fault: Any) -> str:
     """pydantic's reason, shortened to what the person who edits the document can use."""
     if fault["type"] == "missing":
         return MISSING
+    if fault["loc"][-1:] == ("sha256",):  # what stands there may be the token itself
+        return "expected the SHA-256 of a token, 64 hex digits"
     if fault["type"] == "string_pattern_mismatch":
         return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
     message = str(fault["msg"]).removeprefix("Value error, ")

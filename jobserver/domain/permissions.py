@@ -1,6 +1,7 @@
 """Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
 
-Facts: job-server's roles (May 2021), plus Auditor. SuperUser may do everything; the others what the table says.
+Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything; the
+others what the table says.
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ class Permission(StrEnum):
     PUBLISH_OUTPUT = "publish_output"
     REVIEW_PROJECT = "review_project"
     RUN_JOB = "run_job"
+    UPLOAD_RELEASE = "release_file_upload"
     READ_ALL = "read_all"
     ADMINISTER = "administer"
 
@@ -54,7 +56,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
             _P.RUN_JOB,
         }
     ),
-    Role.OUTPUT_CHECKER: frozenset({_P.CHECK_OUTPUT}),
+    Role.OUTPUT_CHECKER: frozenset({_P.CHECK_OUTPUT, _P.UPLOAD_RELEASE}),
     Role.OUTPUT_PUBLISHER: frozenset({_P.PUBLISH_OUTPUT}),
     Role.TECHNICAL_REVIEWER: frozenset({_P.REVIEW_PROJECT}),
     Role.DATA_INVESTIGATOR: frozenset(),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from jobserver.domain import commands as c
 from jobserver.domain import names, plan_audit, plan_projects
+from jobserver.domain.accounts import account_of
 from jobserver.domain.documents import Backend, Token, User, Workspace, invalid_values
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
@@ -181,13 +182,12 @@ def _user(
     before = state.user(name)
     if isinstance(command, c.AddUser):
         absent(before, "user", name)
-        after = User(username=name, name=command.name, roles=command.roles)
+        after = _new_user(now, username=name, github_id=command.github_id, name=command.name, roles=command.roles)
         return write(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
     if isinstance(command, c.WelcomeUser):
-        after = before or User(username=name, name=command.name)
-        return write(Kind.USER, name, before, after, "user.created", f"{name} logged in for the first time")
+        return _welcome(state, command, now)
     if isinstance(command, c.EnsureAdmin):
-        return _ensure_admin(state, command, before)
+        return _ensure_admin(state, command, before, now)
     user = present(before, "user", name)
     match command:
         case c.AddUserToken(_, label, sha256):
@@ -205,24 +205,48 @@ def _user(
             after, event = user.model_copy(update={"tokens": kept}), "user.token-revoked"
             said = f"revoked a token of {name}"
         case c.SetUserRoles(_, roles, active):
-            after, event = user.model_copy(update={"roles": roles, "active": active}), "user.updated"
+            again = {"sessions_since": now} if active and not user.active else {}
+            after, event = user.model_copy(update={"roles": roles, "active": active, **again}), "user.updated"
             said = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
         case c.EnableUser():
-            after, event, said = user.model_copy(update={"active": True}), "user.enabled", f"enabled user {name}"
+            anew = {"active": True, "sessions_since": user.sessions_since if user.active else now}
+            after, event, said = user.model_copy(update=anew), "user.enabled", f"enabled user {name}"
         case _:
             after, event, said = user.model_copy(update={"active": False}), "user.disabled", f"disabled user {name}"
     return write(Kind.USER, name, user, after, event, f"{actor.name} {said}")
 
 
-def _ensure_admin(state: State, command: c.EnsureAdmin, before: User | None) -> Changes:
+def _new_user(now: datetime, **values: object) -> User:
+    """Sessions of an account of that name that was deleted are not this one's."""
+    return User.model_validate({**values, "sessions_since": now})
+
+
+def _welcome(state: State, command: c.WelcomeUser, now: datetime) -> Changes:
+    login, number = command.username, command.github_id
+    before = account_of(state.users(), number, login)
+    event, said = "user.created", f"{login} logged in for the first time"
+    if before is None:
+        absent(state.user(login), "user", login)  # one that can't be read
+        after = _new_user(now, username=login, github_id=number, name=command.name)
+    elif before.active:
+        after = before.model_copy(update={"github_id": number})
+        event, said = "user.bound", f"{before.username} logged in from GitHub, and is its account {number} from now on"
+    else:
+        after = before
+    changes = write(Kind.USER, after.username, before, after, event, said)
+    return replace(changes, result={"username": after.username})
+
+
+def _ensure_admin(state: State, command: c.EnsureAdmin, before: User | None, now: datetime) -> Changes:
     name, said = command.username, f"ADMIN_USERS makes {command.username} a SuperUser"
-    user = before or User(username=name)
+    user = before or _new_user(now, username=name)
     if not user.active:
         # Who disabled them meant it. Only where nobody is left who could take that back, the settings have to.
         others = any(one.active and Role.SUPER_USER in one.roles for one in state.users())
         if others or not command.recovers:
             return write(Kind.USER, name, user, user, "user.updated", said)
-        user, said = user.model_copy(update={"active": True, "tokens": ()}), f"{said} again: there was none"
+        again = {"active": True, "tokens": (), "sessions_since": now}
+        user, said = user.model_copy(update=again), f"{said} again: there was none"
     roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
     after = user.model_copy(update={"roles": roles})
     return write(Kind.USER, name, before, after, "user.updated" if before else "user.created", said)

@@ -1,11 +1,18 @@
-"""Who is calling: a token's SHA-256, looked up in ``main`` as it is now, so that a revoked one stops at once."""
+"""Who is calling, and whether what they showed counts now: the one place that says so, for tokens and for sessions.
+
+Looked up in `main` as it is now, so that what ends stops at once; whoever holds an answer back asks again before it
+goes out.
+"""
 
 import hashlib
 import secrets
+from collections.abc import Callable
 
+from jobserver.domain.documents import User
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import unauthenticated
+from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
+from jobserver.store.canonical import text_of
 
 
 def token_digest(secret: str) -> str:
@@ -18,9 +25,18 @@ def new_token() -> tuple[str, str]:
     return secret, token_digest(secret)
 
 
+def epoch(user: User) -> str:
+    """What a session of this person has to say to count: it changes when they are switched on again."""
+    return text_of(user.sessions_since) if user.sessions_since is not None else ""
+
+
+IsOut = Callable[[int | None, bool], bool]
+"""Whether a GitHub account is gone or has left the organisation; the second says whether to wait for GitHub."""
+
+
 class Auth:
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    def __init__(self, index: Index, is_out: IsOut = lambda github_id, waits: False) -> None:
+        self._index, self._is_out = index, is_out
 
     @staticmethod
     def token_of(header: str | None) -> str:
@@ -38,15 +54,28 @@ class Auth:
             token = rest.strip()
         return token
 
-    def person(self, username: str) -> Actor | None:
-        """Somebody who has a session; None if they are switched off."""
+    def person(self, username: str, since: str = "", github_id: int | None = None, waits: bool = True) -> Actor | None:
+        """Somebody who has a session that began at this `epoch` of theirs, and, if GitHub said who they are, as whose
+        account there; None if it counts no more."""
         user = self._index.directory().user(username)
-        return Actor(ActorKind.USER, username) if user is not None and user.active else None
+        if user is None or not user.active or epoch(user) != since:
+            return None
+        if github_id not in (None, user.github_id) or self._is_out(user.github_id, waits):
+            return None
+        return Actor(ActorKind.USER, username)
 
     def by_digest(self, digest: str) -> Actor:
-        """Raises `Error` (unauthenticated) for the digest of a token that is nobody's, or no longer."""
+        """Raises `Error`: unauthenticated for the digest of a token that is nobody's, or no longer; `left`."""
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
-        actor = self._index.directory().tokens.get(digest)
+        directory = self._index.directory()
+        actor = directory.tokens.get(digest)
         if actor is None:
             raise unauthenticated("Invalid token")
+        user = directory.user(actor.name) if actor.kind is ActorKind.USER else None
+        if user is not None and self._is_out(user.github_id, True):
+            raise left(actor.name)
         return actor
+
+
+def left(username: str) -> Error:
+    return forbidden(f"{username} has left the GitHub organisation, or GitHub: an administrator can say more")

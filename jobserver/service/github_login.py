@@ -1,43 +1,73 @@
-"""Who somebody is, by GitHub's OAuth, and whether they are in the organisation: asked at log-in, never per page."""
+"""Who somebody is, by GitHub's OAuth, and whether they are there and in the organisation still.
+
+People are told apart by GitHub's number: names are given up, taken by others, and written in any case. Of REST's
+answers only those that say something count: what is neither a yes nor a no leaves standing what was known.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from jobserver.errors import Error, forbidden, unavailable
 from jobserver.service.studies.within import Within
 
+if TYPE_CHECKING:
+    from github import Github
+
 API = "https://api.github.com"
-_SECONDS = 10.0
+_SECONDS = 5.0
+_SCOPE = "read:org"  # of the person's own token: whether they are a member, also where that is private
+_YES, _NO, _NO_MEMBER_ASKS = 204, 404, 302
 T = TypeVar("T")
 
 
-class GitHubLogin:
-    """``org`` empty: everybody on GitHub may log in, and has no rights until somebody gives them roles."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """As GitHub has them. ``name`` and ``email`` may be empty."""
 
-    def __init__(self, key: str, secret: str, org: str, org_token: str, url: str = API) -> None:
-        self._key, self._secret, self._org, self._url = key, secret, org, url
-        self._org_token = org_token  # sees private members too; without it, public ones count
+    github_id: int
+    login: str
+    name: str
+    email: str
+
+
+class GitHubLogin:
+    """``org`` empty: everybody on GitHub may log in, and has no rights until somebody gives them roles.
+
+    ``org_token`` (GITHUB_TOKEN) sees private members too. Without it the person's own token has to at log-in, and
+    afterwards only public membership can be seen, and whether the account is there still.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        secret: str,
+        org: str,
+        org_token: str,
+        url: str = API,
+        is_ours: Callable[[int], bool] = lambda number: True,
+    ) -> None:
+        """``is_ours``: whether the organisation of that number is meant. Another could be called ``org`` by now."""
+        self._key, self._secret, self._org, self._url, self._is_ours = key, secret, org, url, is_ours
+        self._org_token = org_token
         self._within = Within()
 
     def login_url(self, state: str, back: str) -> str:
         from github import Github
 
         app = Github(base_url=self._url).get_oauth_application(self._key, self._secret)
-        return str(app.get_login_url(redirect_uri=back, state=state))
+        url = str(app.get_login_url(redirect_uri=back, state=state))
+        return f"{url}&scope={quote(_SCOPE)}" if self._org and not self._org_token else url
 
-    @property
-    def can_ask_again(self) -> bool:
-        """Without GITHUB_TOKEN nobody's private membership can be seen after they logged in."""
-        return bool(self._org and self._org_token)
-
-    def is_member(self, username: str) -> bool:
-        """Raises `Error` (unavailable) where GitHub does not say."""
-        return self._timely(lambda: self._is_member(username, self._org_token))
-
-    def person(self, code: str) -> tuple[str, str, str]:
-        """(user name, name, email). Raises `Error`: forbidden for who is not let in, unavailable without GitHub."""
+    def person(self, code: str) -> Person:
+        """Raises `Error`: forbidden for who is not let in, unavailable without GitHub."""
         return self._timely(lambda: self._ask(code))
+
+    def is_member(self, github_id: int) -> bool:
+        """Whether the account is there, and in the organisation. Raises `Error` (unavailable): GitHub does not say."""
+        return self._timely(lambda: self._is_there(github_id))
 
     def _timely(self, work: Callable[[], T]) -> T:
         try:
@@ -49,19 +79,51 @@ class GitHubLogin:
         except Exception as error:
             raise unavailable(f"GitHub refused: {type(error).__name__}: try again") from error
 
-    def _ask(self, code: str) -> tuple[str, str, str]:
+    def _ask(self, code: str) -> Person:
         from github import Auth, Github
 
         app = Github(base_url=self._url).get_oauth_application(self._key, self._secret)
-        token = app.get_access_token(code)
-        hub = Github(auth=Auth.Token(token.token), base_url=self._url, retry=None)
-        user = hub.get_user()
-        if self._org and not self._is_member(user.login, self._org_token or token.token):
-            raise forbidden(f"{user.login} is not in the GitHub organisation {self._org}")
-        return user.login, user.name or "", user.email or ""
+        token = app.get_access_token(code).token
+        user = self._hub(Auth.Token(token)).get_user()
+        found = Person(user.id, user.login, user.name or "", user.email or "")
+        if self._org and not self._is_in_org(self._hub(Auth.Token(self._org_token or token)), found.login):
+            raise forbidden(f"{found.login} is not in the GitHub organisation {self._org}")
+        return found
 
-    def _is_member(self, username: str, token: str) -> bool:
-        from github import Auth, Github
+    def _is_there(self, github_id: int) -> bool:
+        from github import Auth, UnknownObjectException
 
-        hub = Github(auth=Auth.Token(token), base_url=self._url, retry=None)
-        return hub.get_organization(self._org).has_in_members(hub.get_user(username))
+        hub = self._hub(Auth.Token(self._org_token) if self._org_token else Auth.Login(self._key, self._secret))
+        try:
+            login = hub.get_user_by_id(github_id).login  # as they are called now
+        except UnknownObjectException:
+            return False
+        return not self._org or self._is_in_org(hub, login)
+
+    def _is_in_org(self, hub: "Github", login: str) -> bool:
+        """Raises `Error` (unavailable) where that is not for this token to see."""
+        org = hub.get_organization(self._org)  # or else a 404 could mean that there is no such organisation
+        if org.id is not None and not self._is_ours(org.id):
+            raise unavailable(
+                f"{self._org} is another organisation on GitHub than it was, number {org.id}:"
+                " an administrator has to look, and set GITHUB_ORG, or GITHUB_ORG_ID if it is the right one"
+            )
+        status = self._status(hub, f"/orgs/{org.login}/members/{login}")
+        if status in (_YES, _NO):
+            return status == _YES
+        if status == _NO_MEMBER_ASKS and self._status(hub, f"/orgs/{org.login}/public_members/{login}") == _YES:
+            return True
+        whose = "GITHUB_TOKEN" if self._org_token else "this log-in"
+        raise unavailable(
+            f"GitHub does not tell {whose} whether {login} is in the organisation {self._org}: that needs the scope"
+            f" {_SCOPE} of a member, and that the organisation lets this application see it"
+        )
+
+    @staticmethod
+    def _status(hub: "Github", path: str) -> int:
+        return int(hub.requester.requestJson("GET", path)[0])
+
+    def _hub(self, auth: object) -> "Github":
+        from github import Github
+
+        return Github(auth=auth, base_url=self._url, retry=None)  # type: ignore[arg-type]

@@ -1,51 +1,93 @@
-"""Whether those who logged in with GitHub are still in the organisation: asked in the background, never per page."""
+"""Whether those who are bound to a GitHub account are there and in the organisation still: for every credential.
+
+Asked in the background, and waited for only where what is known is old. Kept in the private store, so that a restart
+lets nobody in again.
+"""
 
 import logging
 import threading
 from collections.abc import Callable
-from time import monotonic
+from dataclasses import dataclass
+from time import time
 
 from jobserver.errors import Error
+from jobserver.service.private import PrivateStore
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 600.0
+WAITED_FOR_SECONDS = 3600.0  # what is known is waited for once it is this old
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What GitHub last said of somebody, and when, in seconds since 1970."""
+
+    is_out: bool
+    at: float
 
 
 class Membership:
     """Thread-safe. What GitHub last said stands until it says something else: its silence locks nobody out."""
 
-    def __init__(self, is_member: Callable[[str], bool], clock: Callable[[], float] = monotonic) -> None:
-        self._is_member, self._clock = is_member, clock
+    def __init__(
+        self,
+        is_member: Callable[[int], bool],
+        private: PrivateStore | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._is_member, self._private, self._clock = is_member, private, clock
         self._guard = threading.Lock()
-        self._asked: dict[str, float] = {}
-        self._out: set[str] = set()
+        self._tried: dict[int, float] = {}
+        self._asking: dict[int, threading.Event] = {}
+        said = private.members() if private is not None else {}
+        self._said = {number: Word(is_out, at) for number, (is_out, at) in said.items()}
 
-    def joined(self, username: str) -> None:
+    def joined(self, github_id: int) -> None:
         """Logging in just found them to be a member."""
-        with self._guard:
-            self._asked[username] = self._clock()
-            self._out.discard(username)
+        self._hear(github_id, is_out=False)
 
-    def is_out(self, username: str) -> bool:
-        """What is known now; starts to ask again if that is older than ten minutes."""
+    def is_out(self, github_id: int | None, waits: bool = True) -> bool:
+        """What is known; asks again if that is older than ten minutes, and ``waits`` for the answer if it is older than
+        an hour. Who is bound to no account is never out."""
+        if github_id is None:
+            return False
         now = self._clock()
         with self._guard:
-            is_due = now - self._asked.get(username, -EVERY_SECONDS) >= EVERY_SECONDS
+            word = self._said.get(github_id)
+            tried = max(self._tried.get(github_id, -EVERY_SECONDS), word.at if word else -EVERY_SECONDS)
+            answered = self._asking.get(github_id)
+            is_due = answered is None and now - tried >= EVERY_SECONDS
             if is_due:
-                self._asked[username] = now
-            is_out = username in self._out
+                self._tried[github_id] = now
+                answered = self._asking[github_id] = threading.Event()
         if is_due:
-            threading.Thread(target=self._ask, args=(username,), name="membership", daemon=True).start()
-        return is_out
+            threading.Thread(target=self._ask, args=(github_id,), name="membership", daemon=True).start()
+        if waits and answered is not None and (word is None or now - word.at >= WAITED_FOR_SECONDS):
+            answered.wait()
+            word = self._said.get(github_id)
+        return word is not None and word.is_out
 
-    def _ask(self, username: str) -> None:
+    def _ask(self, github_id: int) -> None:
+        """``is_member`` takes its time, but not for ever."""
         try:
-            is_member = self._is_member(username)
+            self._hear(github_id, is_out=not self._is_member(github_id))
         except Error as error:
-            _log.warning("whether %s is still in the organisation is not known: %s", username, error)
-            return
+            _log.warning("whether GitHub's account %s is a member still is not known: %s", github_id, error)
+        finally:
+            with self._guard:
+                self._answered(github_id)
+
+    def _answered(self, github_id: int) -> None:
+        if (answered := self._asking.pop(github_id, None)) is not None:
+            answered.set()
+
+    def _hear(self, github_id: int, is_out: bool) -> None:
+        word = Word(is_out, self._clock())
+        if self._private is not None:
+            try:
+                self._private.set_member(github_id, is_out, word.at)
+            except Error as error:
+                _log.warning("%s", error)
         with self._guard:
-            if is_member:
-                self._out.discard(username)
-            else:
-                self._out.add(username)
+            self._said[github_id] = word
+            self._answered(github_id)

@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS token_use (sha256 TEXT PRIMARY KEY, at INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS seen (backend TEXT, hour INTEGER, PRIMARY KEY (backend, hour)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS last_seen (backend TEXT PRIMARY KEY, at INTEGER NOT NULL, flags TEXT NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS members (github_id INTEGER PRIMARY KEY, is_out INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS firsts (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (about TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notified (branch TEXT PRIMARY KEY, tip TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -108,6 +111,35 @@ class PrivateStore:
         """Hours (since 1970) in which the backend was heard of."""
         rows = self._run("SELECT hour FROM seen WHERE backend=? AND hour >= ?", backend, since // 3600)
         return {int(str(row[0])) for row in rows}
+
+    def used_marks(self, kind: str) -> set[str]:
+        """Marks that begin with ``kind/`` and are used up, without it."""
+        rows = self._run("SELECT mark FROM used WHERE mark BETWEEN ? AND ?", f"{kind}/", f"{kind}0")
+        return {str(row[0]).removeprefix(f"{kind}/") for row in rows}
+
+    def members(self) -> dict[int, tuple[bool, float]]:
+        """GitHub's number -> (whether it has left, when GitHub said so)."""
+        rows = self._run("SELECT github_id, is_out, at FROM members")
+        return {int(str(number)): (bool(is_out), float(str(at))) for number, is_out, at in rows}
+
+    def set_member(self, github_id: int, is_out: bool, at: float) -> None:
+        self._run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, is_out, at)
+
+    def first(self, name: str, number: int) -> int:
+        """The number that was first given for this name: ``number``, if none was."""
+        self._run("INSERT INTO firsts VALUES (?, ?) ON CONFLICT DO NOTHING", name, number)
+        return int(str(self._run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
+
+    def notices(self) -> dict[str, str]:
+        """What SuperUsers are to look at, until one says that they did: user name -> what was said."""
+        return {str(about): str(said) for about, said in self._run("SELECT about, said FROM notices ORDER BY about")}
+
+    def set_notice(self, about: str, said: str) -> None:
+        """Empty: it was looked at."""
+        if said:
+            self._run("INSERT OR REPLACE INTO notices VALUES (?, ?)", about, said)
+        else:
+            self._run("DELETE FROM notices WHERE about=?", about)
 
     def notified(self, branch: str) -> str | None:
         """The tip up to which who asked was told what finished."""

@@ -43,7 +43,7 @@ from jobserver.web.pages.people import Identity, People
 from jobserver.web.pages.projects import Projects
 from jobserver.web.pages.releases import Releases as ReleasePages
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.sessions import Sessions
+from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.site import Site, Stand
 from jobserver.web.pages.work import Work
 from jobserver.web.pages.workspaces import Workspaces
@@ -90,19 +90,39 @@ class Pages:
 def make_app(parts: Parts) -> Bottle:
     app = Bottle()
     metrics = Metrics()
-    sessions = _sessions(parts)
+    membership = parts.pages.membership if parts.pages else None
+    auth = Auth(parts.index, membership.is_out) if membership is not None else Auth(parts.index)
+    sessions = _sessions(parts, auth)
     proxies = parts.pages.proxies if parts.pages else ()
     budgets = parts.budgets
     app.add_hook("before_request", Bodies(budgets.bodies, budgets.strangers, proxies).offer)
-    callers = Callers(Auth(parts.index), parts.live, parts.base_url, proxies, sessions)
+    callers = Callers(auth, parts.live, parts.base_url, proxies, sessions)
     visible = Visible(parts.index, parts.backends)
     keys = Keys(parts.gate.ledger)
     job_requests = JobRequests(
-        parts.index, parts.requests, visible, keys, metrics, parts.base_url, parts.max_held, budgets.polls
+        parts.index,
+        parts.requests,
+        visible,
+        keys,
+        metrics,
+        parts.base_url,
+        parts.max_held,
+        budgets.polls,
+        callers.again,
     )
     people = ApiPeople(parts.index, visible)
     releases = ApiReleases(parts.index, parts.releases, parts.base_url)
-    operations = Operations(parts.repo, parts.index, callers, metrics, parts.strayed, parts.hosted, parts.unsent)
+    operations = Operations(
+        parts.repo,
+        parts.index,
+        callers,
+        metrics,
+        parts.strayed,
+        parts.hosted,
+        parts.unsent,
+        parts.base_url,
+        proxies,
+    )
     metrics.gauge("active_job_requests", "Not finished", lambda: len(parts.index.listing(visible.slugs()).items))
     metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in parts.index.faults()))
     metrics.gauge("bodies", "Large bodies on their way", lambda: budgets.bodies.count)
@@ -119,7 +139,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
-        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}, first=releases.known),
+        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
         Endpoint("/hooks/state/", {"POST": hooks.pushed}, is_open=True),
@@ -133,14 +153,15 @@ def make_app(parts: Parts) -> Bottle:
     return app
 
 
-def _sessions(parts: Parts) -> Sessions | None:
+def _sessions(parts: Parts, auth: Auth) -> Sessions | None:
     more = parts.pages
     if more is None:
         return None
-    is_https = parts.base_url.startswith("https://")
-    if more.membership is None:
-        return Sessions(more.secret_key, more.private, more.clock, is_https)
-    return Sessions(more.secret_key, more.private, more.clock, is_https, more.membership.is_out)
+
+    def counts(session: Session, waits: bool) -> bool:
+        return auth.person(session.username, session.since, session.github_id, waits) is not None
+
+    return Sessions(more.secret_key, more.private, more.clock, parts.base_url.startswith("https://"), counts)
 
 
 def _add_pages(app: Bottle, parts: Parts, more: Pages, sessions: Sessions, visible: Visible, metrics: Metrics) -> Site:

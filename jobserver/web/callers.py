@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bottle import request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import Error, forbidden, too_many
+from jobserver.errors import Code, Error, forbidden, too_many
 from jobserver.service.auth import Auth, token_digest
 from jobserver.service.live import Live
 from jobserver.web import http
@@ -40,14 +40,23 @@ class Callers:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def of_api(self) -> Actor:
-        """Raises `Error`: unauthenticated, too_many, or forbidden for a form of another site."""
+        """Raises `Error`: unauthenticated, too_many, or forbidden for a form of another site, or who has left."""
         header = http.header("Authorization")
-        if header is None and self._sessions is not None:
-            session = self._sessions.current()
-            if session is not None and (actor := self._auth.person(session.username)):
-                self._check_origin()
-                return _known(actor)
+        if header is None and (actor := self._by_session()) is not None:
+            self._check_origin()
+            return _known(actor)
         return self._by_token(self._auth.token_of(header), http.header("Flags"))
+
+    def again(self) -> Actor:
+        """Who the caller of `of_api` is now, before an answer goes out that was held back. Raises as that does."""
+        header = http.header("Authorization")
+        if header is None and (actor := self._by_session()) is not None:
+            return actor
+        return self._auth.by_digest(token_digest(self._auth.token_of(header)))
+
+    def _by_session(self) -> Actor | None:
+        session = self._sessions.current() if self._sessions is not None else None
+        return Actor(ActorKind.USER, session.username) if session is not None else None
 
     def of_git(self, password: str) -> Actor:
         """Raises as `of_api`."""
@@ -62,8 +71,9 @@ class Callers:
             raise too_many(f"too many invalid tokens from {who}", seconds)
         try:
             actor = self._auth.by_digest(digest)
-        except Error:
-            self._limit.failed(who)
+        except Error as error:
+            if error.code is Code.UNAUTHENTICATED:
+                self._limit.failed(who)
             raise
         if place not in self._known:
             with self._guard:

@@ -25,15 +25,11 @@ Handler = Callable[..., HTTPResponse]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are.
-
-    ``first`` may answer before anybody is asked who they are: it takes the URL's parts, and returns None to go on.
-    """
+    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are."""
 
     path: str
     handlers: Mapping[str, Handler]
     is_open: bool = False
-    first: Callable[..., HTTPResponse | None] | None = None
 
 
 class Endpoints:
@@ -76,8 +72,6 @@ class Endpoints:
 
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
         try:
-            if endpoint.first is not None and (reply := endpoint.first(**parts)) is not None:
-                return reply
             actor = None if endpoint.is_open else self._callers.of_api()
             method = "GET" if request.method == "HEAD" else request.method
             handler = endpoint.handlers.get(method)

@@ -2,11 +2,12 @@
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from bottle import HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.permissions import Actor, Permission
+from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import forbidden
 from jobserver.index.follow import Index
 from jobserver.service.health import look
@@ -14,8 +15,11 @@ from jobserver.service.hosted import Hosted
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
+from jobserver.web.clients import Network
 from jobserver.web.metrics import Metrics
 
+_OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
+_NOT_YOURS = "metrics are for SuperUsers and Auditors"
 _SHOWN = 100  # unreadable documents; `jobserver check` names all
 
 
@@ -29,9 +33,13 @@ class Operations:
         strayed: Callable[[], Sequence[str]],
         hosted: Hosted | None = None,
         unsent: Callable[[], Sequence[str]] = tuple,
+        base_url: str = "",
+        proxies: Sequence[Network] = (),
     ) -> None:
+        """``base_url``, ``proxies``: by which it can be told whether a call from this machine may be a proxy's."""
         self._repo, self._index, self._callers, self._metrics = repo, index, callers, metrics
         self._strayed, self._hosted, self._unsent = strayed, hosted, unsent
+        self._may_be_local = _is_loopback(urlsplit(base_url).hostname or "") and not proxies
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
@@ -49,21 +57,27 @@ class Operations:
         return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
 
     def metrics(self, _: Actor | None) -> HTTPResponse:
-        """For this machine, and for SuperUsers."""
-        if not _loopback():
+        """For SuperUsers and Auditors; for this machine only where no proxy on it can be who calls."""
+        if not (self._may_be_local and _is_direct()):
             actor = self._callers.of_api()
             directory = self._index.directory()
             user = directory.user(actor.name)
-            if user is None or Permission.ADMINISTER not in permissions_of(directory, user):
-                raise forbidden("metrics are for SuperUsers")
+            if user is None or actor.kind is not ActorKind.USER:
+                raise forbidden(_NOT_YOURS)
+            if not permissions_of(directory, user) & {Permission.ADMINISTER, Permission.READ_ALL}:
+                raise forbidden(_NOT_YOURS)
         return HTTPResponse(self._metrics.text(), 200, {"Content-Type": self._metrics.content_type})
 
 
-def _loopback() -> bool:
-    """Whether the call came from this machine, and from nobody that a proxy here speaks for."""
-    if http.header("X-Forwarded-For") is not None or http.header("Forwarded") is not None:
+def _is_direct() -> bool:
+    """Whether the call came from this machine, and no proxy says that it speaks for somebody."""
+    if any(http.header(name) is not None for name in _OF_PROXIES):
         return False
+    return _is_loopback(request.environ.get("REMOTE_ADDR", ""))
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

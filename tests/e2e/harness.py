@@ -126,6 +126,7 @@ class Site:
         self.run("user", "add", "alice", "--role", "CoreDeveloper")
         for name in ("bob", "carol"):
             self.run("user", "add", name)
+        self.run("user", "add", "jane", "--role", "OutputChecker")
         self.run("org", "add", "datalab")
         self.run("project", "add", "datalab/trends")
         self.run("project", "member", "datalab/trends", "bob", "--role", "ProjectDeveloper")

@@ -65,6 +65,7 @@ def template(folder: Path) -> None:
     for slug in ("tpp", "emis"):
         gate.submit(ADMIN, c.AddBackend(slug, "a" * 64, databases=("full", "slice")), "test")
     gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
+    gate.submit(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)), "test")
     gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")
     for number in range(3):
         gate.submit(ALICE, ask(number), "test")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import Invitation
+from jobserver.domain.documents import Invitation, User
 from jobserver.domain.names import Area, Kind
 from jobserver.errors import Code, Error
-from jobserver.service.notify import invited
+from jobserver.service.notify import bound, invited
 from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
 from jobserver.service.private import PrivateStore
@@ -127,17 +127,21 @@ class Notifier:
     def _tell_of(self, branch: str, old: str, new: str) -> None:
         """Of what happened on the branch between these commits."""
         guests: list[Invited] = []
+        owned: list[User] = []
         paths: list[str] = []
         try:
             before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
             if branch == names.MAIN:
                 guests = list(invited.invited(self._objects, before, after))
+                owned = list(bound.bound(self._objects, before, after))
             else:
                 paths = [one.path for one in diff(self._objects, before, after) if one.new is not None]
         except (Error, KeyError, ValueError) as error:
             _log.warning("%s can't be looked through for whom to tell: %s", branch, error)
         for guest in guests:
             self._tell_invited(guest)
+        for user in owned:
+            self._tell_bound(user, new)
         for seen in self._finished(branch, new, paths):
             self._tell(seen)
 
@@ -167,6 +171,12 @@ class Notifier:
     def _tell_invited(self, found: Invited) -> None:
         url = self._link(found.project, found.invitation)
         self._write(found.mark, found.invitation.username, lambda to: invited.about(found, to, url))
+
+    def _tell_bound(self, user: User, tip: str) -> None:
+        told = self._repo.writer.look(names.MAIN, lambda state: bound.who_is_told(state.users()), at=tip)
+        for admin in told:
+            mark = f"bound/{user.username}/{user.github_id}/{admin}"
+            self._write(mark, admin, lambda to: bound.about(user, to, self._base_url))
 
     def _write(self, mark: str, username: str, mail: Callable[[str], Mail]) -> None:
         """Once for each mark, to who has an address."""

@@ -34,13 +34,14 @@ class Studies:
         clock: Callable[[], datetime],
         github_url: str = GITHUB_API,
         github_time_out: float = 5.0,
+        github_org_id: int | None = None,
     ) -> None:
         folder = LocalSource(study_repos)
         self._local = Remembering(folder, clock)
         self._in_folder = Offered(folder.repositories, clock, timedelta(seconds=10))
         self._of_org = Offered(lambda until: self._hub().source.repositories(until), clock)
         self._clock = clock
-        self._github_options = (github_token, github_org, github_url, github_time_out)
+        self._github_options = (github_token, github_org, github_url, github_time_out, github_org_id)
         self._github: Remembering | None = None
         self._lock = threading.Lock()
 

@@ -47,6 +47,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _EXPECTED = f"expected https://{HOST}/<org>/<name>"
 _REGULAR = ("100644", "100755")
 _GONE = (404, 410)
+_SEEN_SECONDS = 600.0
+_ONLY = "only repositories of {!r} (GITHUB_ORG) can be used"
 _EMPTY = 409  # a repository without commits
 
 T = TypeVar("T")
@@ -55,15 +57,19 @@ T = TypeVar("T")
 class GitHubSource:
     """Repositories of ``org``, or of anybody if it is empty.
 
-    ``token`` may be empty: then public ones only, and few questions an hour. ``time_out`` is in seconds.
+    ``token`` may be empty: then public ones only, and few questions an hour. ``time_out`` is in seconds. ``org_id``:
+    GitHub's number of ``org``, which another could be called by now.
     """
 
-    def __init__(self, token: str = "", org: str = "", url: str = API, time_out: float = TIME_OUT) -> None:
+    def __init__(
+        self, token: str = "", org: str = "", url: str = API, time_out: float = TIME_OUT, org_id: int | None = None
+    ) -> None:
         self.patience = time_out
         self._token = token
-        self._org = org
+        self._org, self._org_id = org, org_id
         self._url = url.rstrip("/")
         self._within = Within()
+        self._seen_here: dict[str, float] = {}  # when each repository was last seen to be of ``org``
 
     def check_repo(self, repo: str) -> str:
         """``https://github.com/<org>/<name>``. Raises `Error` (invalid; forbidden: another organisation)."""
@@ -82,7 +88,7 @@ class GitHubSource:
         if not (usual and _ORG.fullmatch(org) and _NAME.fullmatch(name)) or name in (".", ".."):
             raise _unusable(repo)
         if self._org and org.lower() != self._org.lower():
-            raise forbidden(f"{repo!r} belongs to {org!r}; only repositories of {self._org!r} (GITHUB_ORG) can be used")
+            raise forbidden(f"{repo!r} belongs to {org!r}; {_ONLY.format(self._org)}")
         return f"https://{HOST}/{org}/{name}"
 
     def repositories(self, until: float) -> tuple[str, ...]:
@@ -152,7 +158,7 @@ class GitHubSource:
         """What ``ask`` finds. ``missing`` is raised if it is not there though the repository is."""
         full_name = self.check_repo(repo).removeprefix(f"https://{HOST}/")
         try:
-            return self._asked(until, lambda client: ask(client.get_repo(full_name)))
+            return self._asked(until, lambda client: ask(self._opened(client, full_name)))
         except github.GithubException as error:
             if error.status == _EMPTY and empty is not None:
                 return empty
@@ -165,6 +171,23 @@ class GitHubSource:
         # GitHub says the same of a missing repository and of what is missing in one.
         self._ask(repo, until, lambda opened: opened.complete(), missing=None)
         raise missing
+
+    def _opened(self, client: github.Github, full_name: str) -> Repository:
+        """Raises `Error` (forbidden) if GitHub leads from this name to somebody else's: a repository that was moved."""
+        opened = client.get_repo(full_name)
+        now = time.monotonic()
+        if not self._org or now - self._seen_here.get(full_name, -_SEEN_SECONDS) < _SEEN_SECONDS:
+            return opened
+        opened.complete()  # from here on by the name that it has now
+        owner = opened.full_name.partition("/")[0]
+        if owner.lower() != self._org.lower():
+            raise forbidden(f"{full_name!r} is {opened.full_name!r} now; {_ONLY.format(self._org)}")
+        if self._org_id is not None and opened.owner.id != self._org_id:
+            raise forbidden(f"{owner!r} is another organisation than GITHUB_ORG_ID says; {_ONLY.format(self._org)}")
+        if len(self._seen_here) >= MAX_REPOSITORIES:
+            self._seen_here.clear()
+        self._seen_here[full_name] = now
+        return opened
 
     def _asked(self, until: float, ask: Callable[[github.Github], T]) -> T:
         """What ``ask`` finds. Raises `Error`, but PyGithub's own where GitHub says that nothing is there."""

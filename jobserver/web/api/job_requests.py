@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -10,7 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import forbidden, invalid, not_found
+from jobserver.errors import forbidden, invalid, not_found, unauthenticated
 from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
@@ -30,6 +30,7 @@ class JobRequests:
     """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't.
 
     ``room``: for the polls of one caller that wait; one more is refused.
+    ``again``: who is calling now, for answers that were held back.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class JobRequests:
         base_url: str,
         max_held: int,
         room: Room,
+        again: Callable[[], Actor],
     ) -> None:
         self._index, self._requests, self._visible, self._keys = index, requests, visible, keys
-        self._metrics, self._base_url = metrics, base_url
+        self._metrics, self._base_url, self._again = metrics, base_url, again
         self._slots, self._room = threading.Semaphore(max_held), room
 
     def listed(self, actor: Actor) -> HTTPResponse:
@@ -64,6 +66,8 @@ class JobRequests:
                     while http.unchanged(tag) and not self._index.is_closing and (left := ends - monotonic()) > 0:
                         listing = self._index.wait(slugs, listing.etag, left)
                         body, tag = self._read(listing, limit, offset)
+                if self._again() != actor:
+                    raise unauthenticated("Invalid token")
         if http.unchanged(tag):
             return http.not_modified(tag, headers)
         return http.answer(body, headers={"ETag": tag, **headers})

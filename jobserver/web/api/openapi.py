@@ -113,7 +113,12 @@ _PLACES = {
     ),
 }
 _BACKEND_USER = {
-    **_parameter("Backend-User", "header", {"type": "string", "minLength": 1, "maxLength": 200}, "Who lets them out."),
+    **_parameter(
+        "Backend-User",
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": 200},
+        "Who lets them out: an active user with the right to upload releases of the workspace.",
+    ),
     "required": True,
 }
 _KEY = _parameter(

@@ -1,12 +1,13 @@
-"""PUT /api/v2/workspaces/<name>/releases/<hash>: a zip of files that a backend let out; job-server's order of checks.
+"""PUT /api/v2/workspaces/<name>/releases/<hash>: a zip of files that a backend let out.
 
-The workspace first, as job-server had it, also for who has no token; then the token; then what came with it.
+The token comes first, so that strangers don't learn which workspaces there are; the rest is in job-server's order.
 """
 
 import contextlib
 
 from bottle import HTTPResponse
 
+from jobserver.domain.admit import may_release, no_releaser
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.releases import is_user
 from jobserver.errors import forbidden, invalid, unavailable
@@ -23,16 +24,16 @@ class Releases:
     def __init__(self, index: Index, service: Service | None, base_url: str) -> None:
         self._index, self._service, self._base_url = index, service, base_url
 
-    def known(self, name: str, identifier: str) -> HTTPResponse | None:
-        """The answer where there is no such workspace."""
-        return HTTPResponse(b"", 404) if self._index.directory().workspace(name) is None else None
-
     def upload(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
         if actor.kind is not ActorKind.BACKEND:
             raise forbidden("this needs a backend's token, not a person's")
+        if self._index.directory().workspace(name) is None:
+            return HTTPResponse(b"", 404)
         user = _user()
         if not is_user(user):
             raise forbidden("Backend-User not valid")
+        if not may_release(self._index.directory(), user, name):  # `admit` asks again; here before the files are read
+            raise no_releaser(user, name)
         body = http.read_body()
         if not body:
             raise invalid("No data uploaded")

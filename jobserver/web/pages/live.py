@@ -15,6 +15,7 @@ from jobserver.index import pages
 from jobserver.index.follow import Index
 from jobserver.service.budgets import Room
 from jobserver.web.pages import versions
+from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.site import Look, Site, text
 from jobserver.web.stream import CAN_STREAM, STREAM
 
@@ -29,10 +30,12 @@ _log = logging.getLogger(__name__)
 class _Page:
     """One that is open: a `Stream`, and an iterable body for a WSGI server that knows no streams."""
 
-    __slots__ = ("_ends", "_live", "_told", "_wake", "topic", "version", "who")
+    __slots__ = ("_ends", "_live", "_told", "_wake", "is_over", "session", "topic", "version", "who")
 
-    def __init__(self, live: "Live", topic: str, who: str) -> None:
-        self._live, self.topic, self.version, self.who = live, topic, "", who
+    def __init__(self, live: "Live", topic: str, who: str, session: Session | None) -> None:
+        """``who``: a person or an address. ``session``: whose it is; None where pages are public."""
+        self._live, self.topic, self.version, self.who, self.session = live, topic, "", who, session
+        self.is_over = False  # the session counts no more
         self._told: str | None = None  # the version that it was told
         self._ends = monotonic() + _LIFE_SECONDS
         self._wake: Callable[[], None] | None = None
@@ -46,7 +49,7 @@ class _Page:
 
     def take(self) -> bytes | None:
         version, told = self.version, self._told
-        if self._live.is_closing or monotonic() > self._ends:
+        if self._live.is_closing or self.is_over or monotonic() > self._ends:
             return None
         self._told = version
         if told is None:
@@ -96,7 +99,7 @@ class Live:
 
     def stream(self, look: Look) -> HTTPResponse:
         who = str(look.actor) if look.user is not None else self._site.stand.client()
-        page = _Page(self, text("topic", 100) or "all", who)
+        page = _Page(self, text("topic", 100) or "all", who, look.session)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         with self._guard:
             if len(self._open) >= _MAX_OPEN:
@@ -137,13 +140,14 @@ class Live:
     def _tell(self) -> None:
         with self._guard:
             found = list(self._open)
-        now: dict[str, str] = {}
-        for page in found:
-            if page.topic not in now:
-                now[page.topic] = self._version(page.topic)
-            if now[page.topic] != page.version:
-                page.version = now[page.topic]
-                page.wake()
+        now = {topic: self._version(topic) for topic in {page.topic for page in found}}
+        told = [page for page in found if now[page.topic] != page.version]
+        # After what they are told of was read, so that nobody hears of what came when they might no more.
+        still = self._site.stand.sessions.still({page.session for page in told if page.session is not None})
+        for page in told:
+            page.is_over = page.session is not None and page.session not in still
+            page.version = now[page.topic]
+            page.wake()
 
     def _version(self, topic: str) -> str:
         kind, _, name = topic.partition("/")

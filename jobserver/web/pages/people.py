@@ -1,37 +1,33 @@
 """Logging in (GitHub, one-time links) and out; a person's own settings; for SuperUsers, everybody's roles."""
 
+import logging
 import secrets
-from dataclasses import dataclass
 from typing import Protocol
 
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
+from jobserver.domain.accounts import account_of
+from jobserver.domain.documents import User
 from jobserver.domain.names import is_username
 from jobserver.domain.permissions import GLOBAL_ROLES, SERVER
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
-from jobserver.service.auth import new_token
+from jobserver.service.auth import epoch, new_token
+from jobserver.service.github_login import Person
 from jobserver.service.membership import Membership
 from jobserver.service.private import check_email
 from jobserver.web.clients import Limit
 from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
 
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who GitHub says it is."""
-
-    username: str
-    name: str
-    email: str
+_log = logging.getLogger(__name__)
 
 
 class Identity(Protocol):
     """`jobserver.service.github_login`; None where no OAuth application is configured."""
 
     def login_url(self, state: str, back: str) -> str: ...
-    def person(self, code: str) -> tuple[str, str, str]:
-        """(user name, name, email). Raises `Error`: forbidden for who is not in the organisation, unavailable."""
+    def person(self, code: str) -> Person:
+        """Raises `Error`: forbidden for who is not in the organisation, unavailable."""
 
 
 class People:
@@ -70,19 +66,34 @@ class People:
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._stand.client())
             raise forbidden("this log-in was not begun here, or too long ago: begin again")
-        person = Person(*self._identity.person(text("code")))
-        if not is_username(person.username):
-            raise invalid(f"GitHub's name {person.username!r} can't be used here")
-        known = self._stand.index.directory().user(person.username)
-        if known is None:
-            self._stand.gate.submit(SERVER, c.WelcomeUser(person.username, person.name[:200]), "github")
-            if person.email and not self._stand.private.email(person.username):
-                self._stand.private.set_email(person.username, person.email)
-        elif not known.active:
-            raise forbidden(f"{person.username} is switched off: ask an administrator")
+        person = self._identity.person(text("code"))
+        user = self._account(person)
+        if not user.active:
+            raise forbidden(f"{user.username} is switched off: ask an administrator")
         if self._membership is not None:
-            self._membership.joined(person.username)
-        return self._logged_in(person.username, by_github=True)
+            self._membership.joined(person.github_id)
+        return self._logged_in(user, person.github_id)
+
+    def _account(self, person: Person) -> User:
+        """Bound to them, now or before. Raises `Error` (forbidden): their name is another's here."""
+        index = self._stand.index
+        known = account_of(index.directory().users.values(), person.github_id, person.login)
+        if known is not None and (known.github_id is not None or not known.active):
+            return known
+        if known is None and not is_username(person.login):
+            raise invalid(f"GitHub's name {person.login!r} can't be used here")
+        command = c.WelcomeUser(person.login, person.github_id, person.name[:200])
+        username = self._stand.gate.submit(SERVER, command, "github").changes.result["username"]
+        if known is None:
+            if person.email and not self._stand.private.email(username):
+                self._stand.private.set_email(username, person.email)
+        else:
+            said = f"{username} logged in as {person.login} on GitHub, account {person.github_id}, for the first time"
+            _log.warning("%s: the account is theirs from now on", said)
+            self._stand.private.set_notice(username, said)
+        user = index.directory().user(username)
+        assert user is not None
+        return user
 
     def link(self, look: Look, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
@@ -91,20 +102,20 @@ class People:
         if owner is None:
             self._limit.failed(self._stand.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
-        return self._site.page(look, "login_link.html", title="Log in", owner=owner[0])
+        return self._site.page(look, "login_link.html", title="Log in", owner=owner.username)
 
     def use_link(self, look: Look, token: str) -> HTTPResponse:
         self._slow_down()
-        username = self._stand.sessions.use_link(token)
-        user = self._stand.index.directory().user(username) if username else None
-        if user is None or not user.active:
+        owner = self._stand.sessions.use_link(token)
+        user = self._stand.index.directory().user(owner.username) if owner else None
+        if user is None:
             self._limit.failed(self._stand.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
-        return self._logged_in(user.username)
+        return self._logged_in(user)
 
-    def _logged_in(self, username: str, by_github: bool = False) -> HTTPResponse:
+    def _logged_in(self, user: User, github_id: int | None = None) -> HTTPResponse:
         reply = redirect(local(self._stand.sessions.recall("next") or "/"))
-        self._stand.sessions.begin(reply, username, by_github)
+        self._stand.sessions.begin(reply, user.username, epoch(user), github_id)
         return reply
 
     def logout(self, look: Look) -> HTTPResponse:
@@ -152,7 +163,7 @@ class People:
         return self._site.page(look, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
 
     def add_user(self, look: Look) -> HTTPResponse:
-        command = c.AddUser(text("username"), text("name", 200), roles())
+        command = c.AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
         self._stand.gate.submit(look.actor, command, "web")
         return redirect("/users/")
 
@@ -164,9 +175,20 @@ class People:
         return self._site.page(look, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
     def save_user(self, look: Look, username: str) -> HTTPResponse:
+        if text("what") == "seen":
+            _admins_only(look)
+            self._stand.private.set_notice(username, "")
+            return redirect(f"/users/{username}/")
         command = c.SetUserRoles(username, roles(), bool(text("active")))
         self._stand.gate.submit(look.actor, command, "web")
         return redirect(f"/users/{username}/")
+
+
+def _number(name: str) -> int | None:
+    value = text(name, 20)
+    if value and not (value.isascii() and value.isdecimal()):
+        raise invalid("expected a whole number, as GitHub numbers people", name)
+    return int(value) if value else None
 
 
 def _admins_only(look: Look) -> None:

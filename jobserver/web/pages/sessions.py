@@ -5,7 +5,7 @@ Signed with SECRET_KEY by itsdangerous. The same for the tokens against forged f
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,13 +22,18 @@ _COOKIE = "jobserver-session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
+    """``since``: the person's `epoch` when it began. ``github_id``: as whose account on GitHub they logged in, if so;
+    0 is nobody's, of sessions from before it was kept."""
+
     username: str
     identifier: str
-    by_github: bool = False
+    github_id: int | None = None
+    since: str = ""
 
 
 class Sessions:
-    """``is_https``: cookies are sent over https only. ``has_left``: of who logged in with GitHub, its organisation."""
+    """``is_https``: cookies are sent over https only. ``counts``: whether a session's person may go on with
+    it, and whether that may take a while."""
 
     def __init__(
         self,
@@ -36,9 +41,9 @@ class Sessions:
         private: PrivateStore,
         clock: Callable[[], datetime],
         is_https: bool,
-        has_left: Callable[[str], bool] = lambda username: False,
+        counts: Callable[[Session, bool], bool] = lambda session, waits: True,
     ) -> None:
-        self._private, self._clock, self._is_https, self._has_left = private, clock, is_https, has_left
+        self._private, self._clock, self._is_https, self._counts = private, clock, is_https, counts
         self._sessions = URLSafeTimedSerializer(secret, salt="jobserver session")
         self._states = URLSafeTimedSerializer(secret, salt="jobserver state")
         self._links = URLSafeTimedSerializer(secret, salt="jobserver login link")
@@ -50,13 +55,19 @@ class Sessions:
         found = self._read(self._sessions, self._cookie(_COOKIE), HOURS * 3600)
         if not isinstance(found, dict) or self._private.is_used(f"session/{found.get('i')}"):
             return None
-        if found.get("g") and self._has_left(str(found["u"])):
-            return None
-        return Session(str(found["u"]), str(found["i"]), bool(found.get("g")))
+        by = found.get("g")
+        github_id = by if type(by) is int else 0 if by else None
+        session = Session(str(found["u"]), str(found["i"]), github_id, str(found.get("e", "")))
+        return session if self._counts(session, True) else None
 
-    def begin(self, reply: HTTPResponse, username: str, by_github: bool = False) -> None:
-        """A new identifier each time, so that nobody can have set it beforehand."""
-        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": by_github})
+    def still(self, sessions: Iterable[Session]) -> set[Session]:
+        """Those of these that go on, at once. Raises `Error` (unavailable)."""
+        ended = self._private.used_marks("session")
+        return {one for one in sessions if one.identifier not in ended and self._counts(one, False)}
+
+    def begin(self, reply: HTTPResponse, username: str, since: str, github_id: int | None = None) -> None:
+        """A new identifier each time, so that nobody can have set it beforehand. ``since``: the person's `epoch`."""
+        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": github_id, "e": since})
         self._set(reply, _COOKIE, value, HOURS * 3600)
 
     def end(self, reply: HTTPResponse, session: Session | None) -> None:
@@ -92,23 +103,25 @@ class Sessions:
 
     # One-time links
 
-    def link(self, username: str) -> str:
-        return str(self._links.dumps({"u": username, "n": secrets.token_hex(16)}))
+    def link(self, username: str, since: str) -> str:
+        """``since``: the person's `epoch`; the link ends with it, as their sessions do."""
+        return str(self._links.dumps({"u": username, "n": secrets.token_hex(16), "e": since}))
 
-    def link_owner(self, token: str) -> tuple[str, str] | None:
-        """(who it logs in, its mark); None once it is used, too old, or not ours."""
+    def link_owner(self, token: str) -> Session | None:
+        """Whom it logs in, as the session that it begins; None once it is used, too old, or counts no more."""
         found = self._read(self._links, token, LINK_SECONDS)
         if not isinstance(found, dict) or self._private.is_used(f"link/{found.get('n')}"):
             return None
-        return str(found["u"]), f"link/{found['n']}"
+        owner = Session(str(found["u"]), str(found["n"]), since=str(found.get("e", "")))
+        return owner if self._counts(owner, True) else None
 
-    def use_link(self, token: str) -> str | None:
-        """Who it logs in; uses it up."""
+    def use_link(self, token: str) -> Session | None:
+        """Whom it logs in; uses it up."""
         owner = self.link_owner(token)
         now = int(self._clock().timestamp())
-        if owner is None or not self._private.use_up(owner[1], now + 2 * LINK_SECONDS, now):
+        if owner is None or not self._private.use_up(f"link/{owner.identifier}", now + 2 * LINK_SECONDS, now):
             return None
-        return owner[0]
+        return owner
 
     @staticmethod
     def _read(serializer: URLSafeTimedSerializer, text: str, seconds: int) -> Any:

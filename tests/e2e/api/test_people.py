@@ -249,3 +249,4 @@ def test_metrics_are_for_this_machine_and_for_superusers(site: Site) -> None:
     for who, status in ((None, 403), ("alice", 403), ("tpp", 403), ("root", 200)):
         with site.client(who) as client:
             assert client.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == status
+            assert client.get("/metrics", headers={"Via": "1.1 proxy"}).status_code == status

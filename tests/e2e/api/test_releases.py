@@ -36,12 +36,14 @@ def left(site: Site) -> list[str]:
 # The order
 
 
-def test_first_the_workspace(site: Site) -> None:
-    """Also before the token; with an empty body."""
-    for who in (None, "tpp", "alice"):
+def test_strangers_do_not_learn_which_workspaces_there_are(site: Site) -> None:
+    """Whatever there is, they hear of their token; a backend hears of the workspace, before anything that it sent."""
+    for who, status in ((None, 403), ("alice", 403), ("tpp", 404)):
         with site.client(who) as client:
             answer = client.put("/api/v2/workspaces/none/releases/x", content=b"x")
-            assert (answer.status_code, answer.content) == (404, b"")
+            assert answer.status_code == status
+            if who != "tpp":
+                assert answer.content == client.put(URL, content=b"x").content
 
 
 @pytest.mark.parametrize(
@@ -71,12 +73,25 @@ def test_then_the_backends_user(tpp: Client, value: bytes | None) -> None:
     assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
 
 
+@pytest.mark.parametrize("user", ["nobody-known", "alice", "bob", "gone", "JANE"])
+def test_who_let_it_out_is_known_and_may(site: Site, tpp: Client, user: str) -> None:
+    """alice runs jobs, bob checks the project's output: neither lets files out; gone may no longer."""
+    if user == "gone":
+        site.run("user", "add", "gone", "--role", "OutputChecker")
+        site.run("user", "disable", "gone")
+    before = site.count()
+    answer = put(tpp, files(99), "grouped", **{"Backend-User": user})
+    assert answer.status_code == 403
+    assert answer.json()["detail"].startswith(f"Backend-User not valid: {user} is no active user")
+    assert (left(site), site.count()) == ([], before)
+
+
 def test_a_new_line_in_the_user_is_none_to_http(site: Site) -> None:
     import socket
 
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         head = f"PUT {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: {site.tokens['tpp']}\r\nConnection: close\r\n"
-        connection.sendall(f"{head}Backend-User: a\nPolicy: 9\r\nContent-Length: 1\r\n\r\nx".encode())
+        connection.sendall(f"{head}Backend-User: jane\nPolicy: 9\r\nContent-Length: 1\r\n\r\nx".encode())
         answer = connection.makefile("rb").read()
     assert answer.split()[1] == b"400"
     assert site.git("log", "--format=%H", "--grep=Policy: 9", "backends/tpp") == ""

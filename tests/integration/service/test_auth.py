@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.index.follow import Index
-from jobserver.service.auth import Auth, new_token, token_digest
+from jobserver.service.auth import Auth, epoch, new_token, token_digest
 from tests.site import ADMIN, ALICE, TPP, Site
 
 
@@ -18,6 +18,12 @@ def auth(site: Site, tmp_path: Path) -> Iterator[Auth]:
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
     yield Auth(index)
     index.close()
+
+
+def since_of(site: Site, username: str) -> str:
+    found = site.repo.writer.look("main", lambda state: state.user(username))
+    assert found is not None
+    return epoch(found)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +77,43 @@ def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> Non
 
 def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
     site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
-    assert auth.person("alice") == ALICE
+    since = since_of(site, "alice")
+    assert auth.person("alice", since) == ALICE
     assert auth.person("stranger") is None
     site.do(ADMIN, c.DisableUser("alice"))
     site.do(ADMIN, c.DeactivateBackend("tpp"))
-    assert auth.person("alice") is None
+    assert auth.person("alice", since) is None
     for digest in ("c" * 64, "a" * 64):
         with pytest.raises(Error, match="Invalid token"):
             auth.by_digest(digest)
-    assert auth.person("admin") == Actor(ActorKind.USER, "admin")
+    assert auth.person("admin", since_of(site, "admin")) == Actor(ActorKind.USER, "admin")
+
+
+def test_a_session_ends_for_good_when_its_person_is_switched_off(site: Site, auth: Auth) -> None:
+    since = since_of(site, "alice")
+    site.do(ADMIN, c.DisableUser("alice"))
+    site.do(ADMIN, c.EnableUser("alice"))
+    assert auth.person("alice", since) is None
+    assert auth.person("alice", "") is None
+    assert auth.person("alice", since_of(site, "alice")) == ALICE
+
+
+def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_path: Path) -> None:
+    """Tokens too; who is bound to no account there can't leave it."""
+    gone: set[int | None] = set()
+    index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
+    auth = Auth(index, lambda number, waits: number in gone)
+    site.do(SERVER, c.WelcomeUser("alice", 7))
+    site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
+    since = since_of(site, "alice")
+    assert auth.by_digest("c" * 64) == auth.person("alice", since) == auth.person("alice", since, 7) == ALICE
+    assert auth.person("alice", since, 8) is None  # of who had the account before it was given to 7
+    gone.add(7)
+    with pytest.raises(Error, match="alice has left the GitHub organisation, or GitHub") as caught:
+        auth.by_digest("c" * 64)
+    assert caught.value.code is Code.FORBIDDEN
+    assert auth.person("alice", since) is None
+    assert auth.by_digest("a" * 64) == TPP
+    assert auth.person("bob", since_of(site, "bob")) is not None
+    assert auth.person("bob", since_of(site, "bob"), 0) is None  # begun before there was a number
+    index.close()

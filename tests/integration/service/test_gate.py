@@ -45,7 +45,7 @@ def test_a_request_travels_there_and_back(site: Site) -> None:
         "Actor: backend/tpp",
         "Branch: backends/tpp",
         "Workspace: trends",
-        "Policy: 1",
+        "Policy: 2",
     ):
         assert f"\n{trailer}\n" in body
     assert f"\nJob-Request: {identifier}\n" in body

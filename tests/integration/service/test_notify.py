@@ -12,7 +12,7 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Invitation
-from jobserver.domain.permissions import Role
+from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
@@ -80,6 +80,22 @@ def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
     site.report((first, job("j1", "succeeded", 3)))
     notifier.look()
     assert len(sent.mails) == 1
+    notifier.close()
+
+
+def test_superusers_are_told_whose_an_account_is_now(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    private.set_email("admin", "admin@example.org")
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier.look()
+    site.do(SERVER, c.WelcomeUser("Bob", 7))
+    site.do(SERVER, c.WelcomeUser("dora", 8))  # who was nobody before
+    notifier.look()
+    notifier.look()
+    (mail,) = sent.mails
+    assert mail.to == "admin@example.org"
+    assert "bob was added by name only, and is GitHub's account 7 from now on" in mail.body
+    assert "https://jobs.example/users/bob/" in mail.body
     notifier.close()
 
 

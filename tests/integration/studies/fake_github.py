@@ -56,6 +56,7 @@ class FakeGitHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repos: dict[str, FakeRepo] = {}
         self.moved: dict[str, str] = {}
+        self.org_id = 100
         self.trouble: tuple[int, str] | str | None = None
         self.after = 0
         self.seen: list[str] = []
@@ -137,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         if top != "repos" or repo is None:
             self.missing()
         elif not rest:
-            self.reply(200, {"full_name": full_name, "url": f"{self.server.url}{parts.path}"})
+            owner = {"login": org, "id": self.server.org_id}
+            self.reply(200, {"full_name": full_name, "owner": owner, "url": f"{self.server.url}{parts.path}"})
         elif rest == ["branches"]:
             self.branches(repo, parts.path, parse_qs(parts.query))
         elif not repo.branches:

@@ -108,6 +108,49 @@ def test_a_renamed_repository_is_read_at_the_commit(studies: Studies, server: Fa
     assert (study.sha, study.source) == (sha, PROJECT.decode())
 
 
+def test_a_name_of_the_organisation_does_not_lead_out_of_it(
+    server: FakeGitHub, clock: Clock, repo: FakeRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub leads from a repository's old name to wherever it was moved; what it says of it is used till it moves."""
+    repo.commit("main", {"project.yaml": PROJECT})
+    studies = studies_at(server.url, clock, org="Org")
+    asks: list[Ask] = [
+        lambda s: s.project(REPO, "main"),
+        lambda s: s.branches(REPO),
+        lambda s: s.resolve(REPO, "main"),
+    ]
+    monkeypatch.setattr("jobserver.service.studies.github._SEEN_SECONDS", 0.0)
+    for name in ("org/renamed", "mallory/study"):
+        server.repos[name] = FakeRepo()
+        server.repos[name].commit("main", {"project.yaml": PROJECT})
+    for ask in asks:
+        ask(studies)
+    server.moved["org/study"] = "org/renamed"
+    for ask in asks:
+        ask(studies)
+    server.moved["org/study"] = "mallory/study"
+    for ask in asks:
+        refused = refusal(lambda ask=ask: ask(studies))
+        assert refused.code is Code.FORBIDDEN
+        assert refused.message == (
+            "'org/study' is 'mallory/study' now; only repositories of 'Org' (GITHUB_ORG) can be used"
+        )
+
+
+def test_another_organisation_of_the_same_name_is_not_it(server: FakeGitHub, clock: Clock, repo: FakeRepo) -> None:
+    repo.commit("main", {"project.yaml": PROJECT})
+    for number, is_fine in ((server.org_id, True), (666, False)):
+        studies = Studies(None, "", "org", clock, github_url=server.url, github_org_id=number)
+        if is_fine:
+            studies.project(REPO, "main")
+        else:
+            refused = refusal(lambda studies=studies: studies.project(REPO, "main"))
+            assert (refused.code, "another organisation than GITHUB_ORG_ID says" in refused.message) == (
+                Code.FORBIDDEN,
+                True,
+            )
+
+
 def test_the_token_is_sent_only_if_there_is_one(server: FakeGitHub, repo: FakeRepo, clock: Clock) -> None:
     repo.commit("main", {"project.yaml": PROJECT})
     studies_at(server.url, clock).project(REPO, "main")

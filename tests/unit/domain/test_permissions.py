@@ -303,7 +303,7 @@ def test_each_role_grants_what_job_server_granted() -> None:
             "manage_project_workspaces",
             "run_job",
         },
-        "OutputChecker": {"check_output"},
+        "OutputChecker": {"check_output", "release_file_upload"},
         "OutputPublisher": {"publish_output"},
         "TechnicalReviewer": {"review_project"},
         "Auditor": {"read_all"},
@@ -325,6 +325,7 @@ def test_rights_add_up() -> None:
         Permission.READ_ALL,
         Permission.CHECK_OUTPUT,
         Permission.PUBLISH_OUTPUT,
+        Permission.UPLOAD_RELEASE,
     }
 
 

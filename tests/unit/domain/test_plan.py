@@ -65,7 +65,7 @@ def state() -> Memory:
             c.AddUser("new"),
             "users/new.yaml",
             None,
-            User(username="new"),
+            User(username="new", sessions_since=NOW),
             "user.created",
             "root added user new",
         ),
@@ -73,15 +73,15 @@ def state() -> Memory:
             c.AddUser("new", "Nell", (Role.AUDITOR,)),
             "users/new.yaml",
             None,
-            User(username="new", name="Nell", roles=(Role.AUDITOR,)),
+            User(username="new", name="Nell", roles=(Role.AUDITOR,), sessions_since=NOW),
             "user.created",
             "root added user new",
         ),
         (
-            c.WelcomeUser("new", "Nell"),
+            c.WelcomeUser("new", 7, "Nell"),
             "users/new.yaml",
             None,
-            User(username="new", name="Nell"),
+            User(username="new", github_id=7, name="Nell", sessions_since=NOW),
             "user.created",
             "new logged in for the first time",
         ),
@@ -89,7 +89,7 @@ def state() -> Memory:
             c.EnsureAdmin("new"),
             "users/new.yaml",
             None,
-            User(username="new", roles=(Role.SUPER_USER,)),
+            User(username="new", roles=(Role.SUPER_USER,), sessions_since=NOW),
             "user.created",
             "ADMIN_USERS makes new a SuperUser",
         ),
@@ -191,7 +191,8 @@ def test_what_a_verb_writes(
     assert (change.path, change.before, change.after) == (path, before, after)
     assert (changes.branch, changes.event, changes.subject) == ("main", event, subject)
     trailers = (("Project", command.project),) if isinstance(command, c.SetProjectMember) else ()
-    assert (changes.moves, changes.trailers, changes.result) == ((), trailers, {})
+    result = {"username": "new"} if isinstance(command, c.WelcomeUser) else {}
+    assert (changes.moves, changes.trailers, changes.result) == ((), trailers, result)
 
 
 def test_a_backends_old_tokens_end(state: Memory) -> None:
@@ -205,13 +206,13 @@ def test_what_was_switched_off_is_switched_on_as_it_was(state: Memory) -> None:
     off = TPP.model_copy(update={"active": False})
     state.put(off)
     state.put(GONE)
-    for command, before, said in (
-        (c.ActivateBackend("tpp"), off, ("backend.activated", "root activated backend tpp")),
-        (c.EnableUser("gone"), GONE, ("user.enabled", "root enabled user gone")),
+    for command, before, anew, said in (
+        (c.ActivateBackend("tpp"), off, {}, ("backend.activated", "root activated backend tpp")),
+        (c.EnableUser("gone"), GONE, {"sessions_since": NOW}, ("user.enabled", "root enabled user gone")),
     ):
         changes = planned(state, command)
         (change,) = changes.changes
-        assert (change.before, change.after) == (before, before.model_copy(update={"active": True}))
+        assert (change.before, change.after) == (before, before.model_copy(update={"active": True, **anew}))
         assert (changes.event, changes.subject) == said
 
 

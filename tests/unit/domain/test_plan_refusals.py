@@ -8,7 +8,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.documents import User
 from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Code, Error
-from tests.memory import Memory
+from tests.memory import NOW, Memory
 from tests.unit.domain.planning import DEV, GONE, TPP, planned, prepared
 
 
@@ -20,7 +20,7 @@ def state() -> Memory:
 @pytest.mark.parametrize(
     "command",
     [
-        c.WelcomeUser("alice", "Another Name"),
+        c.WelcomeUser("Known", 7, "Another Name"),
         c.EnsureAdmin("root"),
         c.RevokeBackendToken("tpp"),
         c.SetUserRoles("alice", (Role.CORE_DEVELOPER,)),
@@ -29,12 +29,13 @@ def state() -> Memory:
     ],
 )
 def test_what_is_so_already_is_not_written(state: Memory, command: c.Command) -> None:
+    state.put(User(username="known", github_id=7))
     changes = planned(state, command)
     assert not changes
     assert changes.changes == ()
 
 
-AGAIN = User(username="gone", roles=(Role.SUPER_USER,))
+AGAIN = User(username="gone", roles=(Role.SUPER_USER,), sessions_since=NOW)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +83,15 @@ def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
     [
         (c.AddBackend("tpp", "a" * 64), Code.CONFLICT, "the backend 'tpp' is there already"),
         (c.AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' does not match"),
-        (c.AddBackend("emis", "a"), Code.INVALID, "sha256: 'a' does not match"),
+        (c.AddBackend("emis", "a"), Code.INVALID, "sha256: expected the SHA-256 of a token"),
         (c.AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' does not match"),
         (c.RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (c.RotateBackendToken("tpp", ""), Code.INVALID, "sha256: '' does not match"),
+        (c.RotateBackendToken("tpp", ""), Code.INVALID, "sha256: expected the SHA-256 of a token"),
         (c.RevokeBackendToken("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
         (c.DeactivateBackend("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
         (c.AddUser("alice"), Code.CONFLICT, "the user 'alice' is there already"),
         (c.AddUser("a b"), Code.INVALID, "username: 'a b' does not match"),
-        (c.WelcomeUser("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (c.WelcomeUser("a b", 7), Code.INVALID, "username: 'a b' does not match"),
         (c.EnsureAdmin("a b"), Code.INVALID, "username: 'a b' does not match"),
         (c.AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "there is no user 'new'"),
         (c.AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice has a token with the label 'laptop'"),

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from jobserver.audit.verify import verify
-from jobserver.domain.permissions import Actor
+from jobserver.domain import commands as c
+from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.releases import EVENT
 from jobserver.service.releases.upload import Releases, Upload
 from jobserver.store.releases import ReleaseStore
-from tests.site import TPP, Site
+from tests.site import ADMIN, TPP, Site
 from tests.zips import GOOD, md5_of, zipped
 
 
@@ -17,6 +18,7 @@ class Place(Site):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.root = folder / "releases"
+        self.do(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)))
         self.releases = self.process()
 
     def process(self) -> Releases:

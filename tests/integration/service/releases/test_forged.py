@@ -95,6 +95,28 @@ def test_a_workspace_that_is_not_there(place: Place) -> None:
         place.do(TPP, c.RecordRelease("tpp", release(workspace="other")))
 
 
+def test_who_let_it_out_has_the_right_to_since_policy_2(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded by the rules before stays legal."""
+    for user in ("eve", "alice", "bob"):
+        with pytest.raises(Error, match=f"{user} is no active user who may release files of trends") as refused:
+            place.do(TPP, c.RecordRelease("tpp", release(user=user)))
+        assert refused.value.code is Code.FORBIDDEN
+
+    def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:
+        eves = release()
+        changes = Changes("backends/tpp", EVENT, "x", trailers=eves.trailers(), release=eves)
+        return Admitted(state.tip, changes, TPP, place.clock()), {}
+
+    with monkeypatch.context() as old:
+        old.setattr("jobserver.store.staging.POLICY", 1)
+        place.repo.writer.submit("backends/tpp", decide)
+    assert verify(place.path).problems == []
+    place.repo.writer.submit("backends/tpp", decide)
+    assert [one.message for one in verify(place.path).problems] == [
+        "Backend-User not valid: eve is no active user who may release files of trends"
+    ]
+
+
 def test_a_forged_record_is_found(place: Place) -> None:
     """What a tricked server, or who has its key, could sign."""
 

@@ -1,0 +1,144 @@
+"""Whose account somebody from GitHub has: the number's, not the name's; and whose sessions go on."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobserver.domain import commands as c
+from jobserver.domain.admit import admit, review
+from jobserver.domain.documents import User
+from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
+from jobserver.domain.state import Change, Changes
+from jobserver.errors import Code, Error
+from jobserver.store import codec
+from tests.memory import NOW, Memory
+
+ROOT = Actor(ActorKind.USER, "root")
+LATER = NOW + timedelta(hours=1)
+ALICE = User(username="alice", roles=(Role.AUDITOR,), github_id=1)
+
+
+@pytest.fixture
+def state() -> Memory:
+    return Memory(User(username="root", roles=(Role.SUPER_USER,)), ALICE, User(username="Bob", roles=(Role.AUDITOR,)))
+
+
+def stored(state: Memory, name: str) -> User:
+    found = state.user(name)
+    assert found is not None
+    return found
+
+
+def test_a_freed_name_gives_its_next_owner_nothing(state: Memory) -> None:
+    for name in ("alice", "ALICE"):
+        with pytest.raises(
+            Error, match=r"account alice here belongs to another account on GitHub.*: ask root$"
+        ) as caught:
+            state.do(SERVER, c.WelcomeUser(name, 2))
+        assert caught.value.code is Code.FORBIDDEN
+    assert stored(state, "alice") == ALICE
+
+
+@pytest.mark.parametrize("name", ["alice", "alice-2", "bob", "Root"])
+def test_a_rename_on_github_is_followed(state: Memory, name: str) -> None:
+    """Whatever they are called now, also like somebody else here."""
+    changes = state.do(SERVER, c.WelcomeUser(name, 1))
+    assert (changes.result["username"], bool(changes)) == ("alice", False)
+
+
+@pytest.mark.parametrize("name", ["Bob", "bob", "BOB"])
+def test_who_was_added_by_name_is_bound_at_their_first_log_in(state: Memory, name: str) -> None:
+    changes = state.do(SERVER, c.WelcomeUser(name, 3, "Robert"))
+    assert changes.result["username"] == "Bob"
+    assert changes.event == "user.bound"
+    assert stored(state, "Bob") == User(username="Bob", roles=(Role.AUDITOR,), github_id=3)
+    with pytest.raises(Error, match="belongs to another account"):
+        state.do(SERVER, c.WelcomeUser(name, 4))
+
+
+def test_who_is_new_gets_an_account_without_rights(state: Memory) -> None:
+    changes = state.do(SERVER, c.WelcomeUser("dora", 5, "Dora"))
+    assert changes.result["username"] == "dora"
+    assert stored(state, "dora") == User(username="dora", github_id=5, name="Dora", sessions_since=NOW)
+
+
+def test_who_is_switched_off_is_not_bound(state: Memory) -> None:
+    state.do(ROOT, c.DisableUser("Bob"))
+    assert not state.do(SERVER, c.WelcomeUser("bob", 3))
+    assert stored(state, "Bob").github_id is None
+
+
+def test_two_accounts_of_one_name_are_nobodys(state: Memory) -> None:
+    """Old repositories may have both; nobody can say which is meant."""
+    state.put(User(username="bob"))
+    with pytest.raises(Error, match="more than one account here that is called bob"):
+        state.do(SERVER, c.WelcomeUser("bob", 3))
+
+
+def test_a_number_is_one_accounts(state: Memory) -> None:
+    with pytest.raises(Error, match="github_id: 1 is alice's already"):
+        state.do(ROOT, c.AddUser("eve", github_id=1))
+    both = [
+        Change(f"users/{name}.yaml", None, User(username=name, github_id=9)) for name in ("eve", "mallory")
+    ]  # in one push
+    found = review(state, Changes("main", "pushed", "", tuple(both)))
+    assert [str(one) for one in found] == [
+        "users/eve.yaml: github_id: 9 is mallory's already",
+        "users/mallory.yaml: github_id: 9 is eve's already",
+    ]
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**63, "1", 1.5, True])
+def test_a_number_is_githubs(value: Any) -> None:
+    with pytest.raises(Error, match="github_id"):
+        codec.read(User, f"version: 1\nusername: a\ngithub_id: {value!r}\n".encode(), "users/a.yaml")
+
+
+def test_a_document_without_a_number_reads_and_stays_as_it_was() -> None:
+    old = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
+    assert codec.write(codec.read(User, old, "users/alice.yaml")) == old
+    new = b"version: 1\nusername: alice\ngithub_id: 12\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
+    assert codec.write(codec.read(User, new, "users/alice.yaml")) == new
+
+
+@pytest.mark.parametrize(
+    "command", [c.EnableUser("alice"), c.SetUserRoles("alice", (), True), c.EnsureAdmin("alice", recovers=True)]
+)
+def test_who_is_switched_on_again_begins_new_sessions(state: Memory, command: c.Command) -> None:
+    state.put(User(username="root", roles=(Role.SUPER_USER,)))
+    state.put(ALICE.model_copy(update={"active": False, "sessions_since": NOW}))
+    actor = ROOT
+    if isinstance(command, c.EnsureAdmin):
+        state.put(User(username="root", active=False))
+        actor = SERVER
+    state.do(actor, command, LATER)
+    assert (stored(state, "alice").active, stored(state, "alice").sessions_since) == (True, LATER)
+    state.do(SERVER if actor is SERVER else ROOT, command, LATER + timedelta(hours=1))
+    assert stored(state, "alice").sessions_since == LATER  # who is on goes on
+
+
+def test_an_account_that_is_made_anew_has_no_old_sessions(state: Memory) -> None:
+    state.do(ROOT, c.AddUser("dora"), NOW)
+    state.apply(
+        admit(
+            state, Changes("main", "pushed", "", (Change("users/dora.yaml", stored(state, "dora"), None),)), ROOT, NOW
+        )
+    )
+    state.do(ROOT, c.AddUser("dora"), LATER)
+    assert stored(state, "dora").sessions_since == LATER
+
+
+def test_a_push_that_switches_somebody_on_ends_their_sessions_too(state: Memory) -> None:
+    """By the rules of before it need not: what is history stays legal."""
+    off = ALICE.model_copy(update={"active": False, "sessions_since": NOW})
+    state.put(off)
+    for since, is_fine in ((None, False), (NOW, False), (LATER, True)):
+        on = off.model_copy(update={"active": True, "sessions_since": since})
+        changes = Changes("main", "pushed", "", (Change("users/alice.yaml", off, on),))
+        admit(state, changes, ROOT, NOW, policy=1)
+        if is_fine:
+            admit(state, changes, ROOT, NOW)
+            continue
+        with pytest.raises(Error, match="sessions_since: who is switched on again needs another time than before"):
+            admit(state, changes, ROOT, NOW)
