@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from jobserver import bootstrap
 from jobserver.audit.verify import verify
+from jobserver.cli.keys import _followed
+from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.errors import Error
 from jobserver.store import signers as keys
@@ -60,6 +63,25 @@ def test_a_key_does_not_vouch_for_itself(site: Site, thief: SigningKey, event: s
     move(site, "main", f"{made}^")
     check_key(site.repo)
     assert problems(site) == ""
+
+
+def test_a_start_refuses_a_main_whose_keys_were_forged(site: Site, thief: SigningKey, tmp_path: Path) -> None:
+    made = take_over(site, thief)
+    before = site.git("for-each-ref")
+    settings = Settings.from_env(
+        _env_file=None,
+        secret_key="0123456789abcdef",
+        base_url="http://jobs.example",
+        state_repo=site.path,
+        signing_key=site.key,
+        admin_users="admin",
+    )
+    for begin in (bootstrap.connect, bootstrap.create):
+        with pytest.raises(Error, match=f"commit {made[:10]} changes the server's keys"):
+            begin(settings)
+    assert site.git("for-each-ref") == before
+    with pytest.raises(Error, match=made[:10]):  # nor does `key list` or `key export` name them
+        _followed(site.path, None)
 
 
 def test_an_unsigned_change_of_keys_brings_none(site: Site, thief: SigningKey) -> None:
