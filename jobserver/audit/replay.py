@@ -12,7 +12,6 @@ from pathlib import Path
 
 from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.audit.receipts import Cover
-from jobserver.audit.signers import Signer, signed_by
 from jobserver.domain import keys, names
 from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
@@ -20,6 +19,7 @@ from jobserver.errors import Error, printable
 from jobserver.store.check import OTHERS
 from jobserver.store.incoming import Commit, incoming
 from jobserver.store.piped import PipedObjects
+from jobserver.store.signers import Signer, signed_by
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
@@ -42,6 +42,7 @@ class Problem:
 class Stretch:
     """``commits``: (id, parents), oldest first. ``covers``: who pushed those that the server did not sign.
 
+    ``revoking``: as of `KeyWalk`.
     ``mains``: (commit of main, its time), oldest first, for what does not say which main it was judged on.
     """
 
@@ -51,6 +52,7 @@ class Stretch:
     is_first: bool
     covers: Mapping[str, Cover]
     signers: Mapping[str, Signer]
+    revoking: Mapping[str, str]
     mains: Sequence[tuple[str, int]]
 
 
@@ -122,7 +124,8 @@ class _Replay:
     def _signature(self, commit: Commit) -> str | None:
         """None if the server signed it, with a key that was valid then; else why not."""
         try:
-            self._judged.signed_by[commit.sha] = signed_by(commit, self._stretch.signers)
+            known = self._stretch.revoking.get(commit.sha)
+            self._judged.signed_by[commit.sha] = known or signed_by(commit, self._stretch.signers)
         except Error as error:
             return str(error)
         return None

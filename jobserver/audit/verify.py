@@ -6,19 +6,19 @@ docs/threat-model.md: who can rewrite the whole repository and has the key can r
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from jobserver.audit import signers as keys
 from jobserver.audit.kept import compare
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
-from jobserver.audit.signers import Signer
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
+from jobserver.store import signers as keys
 from jobserver.store.git import commit_of, git
+from jobserver.store.key_walk import KeyWalk, follow
 from jobserver.store.piped import PipedObjects, branches, branches_of_state, line_of
 
 _STRETCH = 2_000  # commits that one process takes at a time
@@ -42,10 +42,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``commits``: how many were judged. ``problems``: everything that is wrong, in order."""
+    """``commits``: how many were judged. ``problems``: everything that is wrong, in order.
+
+    ``followed``: key -> the commit of main that brought it, where a key from elsewhere (``signers``) vouches for it.
+    """
 
     commits: int
     problems: list[Problem]
+    followed: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify(
@@ -57,14 +61,15 @@ def verify(
     releases: Path | None = None,
     progress: Progress = lambda done, all_: None,
 ) -> Verdict:
-    """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's own is believed.
+    """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's first commit is believed.
 
     ``releases``: the folder RELEASE_STORAGE, whose files are compared with what the record says of them.
 
     Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
     """
     tips = branches_of_state(repository)
-    known = keys.read(keys.at(repository, tips[names.MAIN]) if signers is None else signers)
+    trusted = () if signers is None else keys.read(signers).values()
+    walk = follow(repository, tips[names.MAIN], trusted, signers is None)
     ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
     problems = [
@@ -77,7 +82,8 @@ def verify(
     problems += faults
     if since:
         lines = _shortened(repository, lines, record, since)
-    judged, covered = _judge(repository, lines, record, known, progress)
+    problems += _keys(walk, lines[names.MAIN])
+    judged, covered = _judge(repository, lines, record, walk, progress)
     for branch, found in judged.items():
         problems += found.problems
         problems += _retired(branch, lines[branch], found)
@@ -88,7 +94,8 @@ def verify(
         problems += _compare(repository, witness, lines)
     if releases is not None:
         problems += compare(repository, ours, releases)
-    return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems)
+    followed = {} if signers is None else walk.brought
+    return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems, followed)
 
 
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:
@@ -98,6 +105,14 @@ def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator
     for branch, tip in tips.items():
         if branch not in (names.MAIN, names.AUDIT) and branch not in named:
             yield Problem(branch, tip, "is the branch of no backend that main has")
+
+
+def _keys(walk: KeyWalk, main: Line) -> Iterator[Problem]:
+    for sha, reason in walk.refused.items():
+        if main.positions[sha] >= main.known:
+            yield Problem(
+                names.MAIN, sha, f"changes the server's keys, and {reason}: what it says of them is not believed"
+            )
 
 
 def _line(repository: Path, tip: str) -> Line:
@@ -142,7 +157,7 @@ def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, si
 
 
 def _judge(
-    repository: Path, lines: Mapping[str, Line], record: Recorded, signers: Mapping[str, Signer], progress: Progress
+    repository: Path, lines: Mapping[str, Line], record: Recorded, walk: KeyWalk, progress: Progress
 ) -> tuple[dict[str, Judged], dict[str, dict[str, Cover]]]:
     mains = _times(repository, lines[names.MAIN])
     covered = {branch: covers(record, branch, line.positions, line.shas) for branch, line in lines.items()}
@@ -151,7 +166,7 @@ def _judge(
         for start in range(line.known, len(line.commits), _STRETCH):
             part = line.commits[start : start + _STRETCH]
             some = {sha: covered[branch][sha] for sha, _ in part if sha in covered[branch]}
-            stretches.append(Stretch(repository, branch, part, start == 0, some, signers, mains))
+            stretches.append(Stretch(repository, branch, part, start == 0, some, walk.signers, walk.revoking, mains))
     total = sum(len(stretch.commits) for stretch in stretches)
     results = {branch: Judged() for branch in lines}
     done = 0

@@ -95,10 +95,12 @@ def log(
 def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None) -> None:
     """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
     if signers is None:
-        click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
-    text = _text(signers) if signers is not None else None
+        click.echo("the keys are those that main begins with: --signers believes none that it could name", err=True)
+    text = text_of(signers) if signers is not None else None
     with counting("commits") as progress:
         verdict = judge(path_of(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
+    for key, commit in verdict.followed.items():
+        click.echo(f"followed the keys of --signers to {key}, which came with commit {commit[:10]} of main", err=True)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
     if verdict.problems:
@@ -107,7 +109,7 @@ def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | 
     click.echo(f"{verdict.commits} commits, no fault", err=True)
 
 
-def _text(signers: Path) -> str:
+def text_of(signers: Path) -> str:
     try:
         return signers.read_text()
     except (OSError, UnicodeDecodeError) as error:

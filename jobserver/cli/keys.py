@@ -1,16 +1,25 @@
 """The server's signing keys: which there are, a new one, and the end of one."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from jobserver import bootstrap
-from jobserver.audit import signers
 from jobserver.cli.admin import acting, actor_of, connected, via
-from jobserver.cli.audit import Moment, path_of, repository
+from jobserver.cli.audit import Moment, path_of, repository, text_of
+from jobserver.errors import invalid
+from jobserver.store import key_walk
 from jobserver.store.rotate import ended_at
+from jobserver.store.signers import Signer, read
+
+vouched = click.option(
+    "--signers",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Keys to begin with, from elsewhere; by default those that main begins with.",
+)
 
 
 @click.group()
@@ -20,10 +29,11 @@ def key() -> None:
 
 @key.command("list")
 @repository
+@vouched
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
-def listed(repo: Path | None, as_json: bool) -> None:
-    """Which keys main names, oldest first, and when each may sign."""
-    for one in signers.of(path_of(repo)).values():
+def listed(repo: Path | None, signers: Path | None, as_json: bool) -> None:
+    """Which keys are the server's, oldest first, and when each may sign: those that main names, if they may."""
+    for one in _followed(repo, signers):
         if as_json:
             times = {"after": one.after, "before": one.before}
             shown = {name: at and at.isoformat().replace("+00:00", "Z") for name, at in times.items()}
@@ -31,6 +41,27 @@ def listed(repo: Path | None, as_json: bool) -> None:
             continue
         begins = f"from {one.after:%Y-%m-%d %H:%M:%S} UTC" if one.after else "from the beginning"
         click.echo(f"{one.fingerprint}  {begins} {f'to {one.before:%Y-%m-%d %H:%M:%S} UTC' if one.before else 'on'}")
+
+
+@key.command()
+@repository
+@vouched
+def export(repo: Path | None, signers: Path | None) -> None:
+    """The server's public keys as a file for --signers, for auditors and witnesses to keep elsewhere."""
+    for one in _followed(repo, signers):
+        click.echo(one.line, nl=False)
+
+
+def _followed(repo: Path | None, signers: Path | None) -> Iterable[Signer]:
+    """Raises `Error` (invalid) where main names a key that nobody vouches for: which are right is for people to say."""
+    walk = key_walk.of(path_of(repo), read(text_of(signers)).values() if signers is not None else None)
+    for commit, reason in walk.refused.items():
+        raise invalid(
+            f"commit {commit[:10]} changes the server's keys, and {reason}. If they are right, say so with --signers"
+            " (the server that changed them has a file beside its SIGNING_KEY)",
+            "main:allowed_signers",
+        )
+    return walk.signers.values()
 
 
 @key.command()

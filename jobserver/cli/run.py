@@ -79,3 +79,6 @@ def runner(
         click.echo(f"{summary.succeeded} succeeded, {summary.failed} failed", err=True)
         if summary.failed or not summary.all_reported:
             raise click.exceptions.Exit(1)
+    if summary.refused:
+        click.echo(f"{summary.refused} left alone: no key that --signer leads to signed them (see the log)", err=True)
+        raise click.exceptions.Exit(1)

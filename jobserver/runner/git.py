@@ -1,8 +1,9 @@
 """The runner's side of git: it fetches its backend's branch, and pushes what its jobs are.
 
 Nothing that the other side says is taken on trust: a request counts only if the commit that brought it is signed by
-the server's key (`--signer`), and a branch that does not descend from what was seen before is refused, so that each
-runner is a witness. Imports errors, the store's readers of commits and documents, and the system's git.
+the server's key (`--signer`, see `vouched`), and a branch that is no line, or does not descend from what was seen
+before, is refused, so that each runner is a witness. Imports errors, the store's readers of commits and documents, and
+the system's git.
 
 ``url`` may also be a path: a bare repository that is fed by `git bundle` files (docs/runner-operator.md).
 """
@@ -24,10 +25,11 @@ from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest, checked
 from jobserver.domain.lifecycle import FINISHED
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
-from jobserver.runner.model import Request
+from jobserver.runner.model import Request, iso
+from jobserver.runner.transport import flags
+from jobserver.runner.vouched import Vouched, line, objects
 from jobserver.store import codec
 from jobserver.store.incoming import Commit, parse_commit
-from jobserver.store.signing import verify
 
 _SEEN, _INCOMING, _WITNESS = "refs/jobserver/seen", "refs/jobserver/incoming", "refs/jobserver/witness"
 _TRIES = 5
@@ -72,9 +74,9 @@ class GitTransport:
         self._listed: list[Any] | None = None
         self._at = ""  # the tip that the list is of
         self._blobs: dict[str, bytes] = {}
-        self._vouched: set[tuple[str, str]] = set()
-        self._doubted: set[str] = set()
-        self._environment = _environment(token if is_http else "")
+        self.refused: Mapping[str, str] = {}
+        self._refused_at = ""
+        self._token = token if is_http else ""
         if not signer:
             _log.warning("no --signer: nothing says that requests come from the server")
         if not is_http and not (Path(url) / "HEAD").is_file():
@@ -83,6 +85,7 @@ class GitTransport:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._git("init", "--quiet", "--bare", "--template=", ".")
             self._git("config", "gc.auto", "0")
+        self._vouched = Vouched(self._run, self._folder, self._branch, signer, self._deepen) if signer else None
 
     def close(self) -> None:
         self._stop.set()
@@ -91,9 +94,16 @@ class GitTransport:
         ends = time.monotonic() + wait
         while True:
             with self._guard:
-                tip = self._fetch()
+                try:
+                    tip = self._fetch()
+                except Error as error:
+                    if error.code is Code.CONFLICT:  # nothing of the branch is run
+                        self.refused = {self._branch: error.message}
+                        self._tell_refused()
+                    raise
                 items = self._listed if tip == self._at else self._items(tip)
                 self._at = tip
+                self._tell_refused()
             if items != self._listed:
                 self._listed = items
                 return items
@@ -123,32 +133,35 @@ class GitTransport:
         tip = self._tip(_INCOMING)
         assert tip is not None
         if tip != known:
-            witness = self._tip(_WITNESS) or known
+            witness = (self._vouched and self._vouched.at) or self._tip(_WITNESS) or known
             if witness and self._ask("merge-base", "--is-ancestor", witness, tip) is None:
                 raise conflict(
                     f"the branch does not descend from {witness}, which this runner saw: it was rewritten, "
                     "and nothing of it is run. If that is right, remove the runner's folder",
                     self._branch,
                 )
+            line(self._run, tip, witness or "")
+            self._look(tip, self._active(tip))
             self._git("update-ref", _SEEN, tip)
-            signed = self._newest_signed(tip)
-            if signed:
+            # What is insisted on: the runner's own commits may be rebased on the way, the server's not.
+            if signed := self._vouched.at if self._vouched else tip:
                 self._git("update-ref", _WITNESS, signed)
         return tip
 
-    def _newest_signed(self, tip: str) -> str | None:
-        """What this runner will insist on seeing again: its own commits may be rebased on the way, the server's not."""
-        if not self._signer:
-            return tip
-        for sha in self._git("rev-list", "--max-count=100", tip).split():
-            if self._is_signed(self._commit_of(sha)):
-                return sha
-        return None
+    def _look(self, tip: str, files: Mapping[str, str]) -> None:
+        if self._vouched is not None:
+            self._vouched.look(tip, {path: blob for path, blob in files.items() if path.endswith("/request.yaml")})
+
+    def _deepen(self, commits: int) -> None:
+        self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--deepen={commits}", self._url,
+                  f"refs/heads/{self._branch}")  # fmt: skip
 
     def _items(self, tip: str) -> list[Any]:
         files = self._active(tip)
         self._read(files.values())
+        self._look(tip, files)
         items = []
+        refused: dict[str, str] = {}
         for path, blob in files.items():
             where = names.parse_path(self._branch, path)
             if where is None or where.kind is not names.Kind.REQUEST:
@@ -162,43 +175,34 @@ class GitTransport:
                 continue
             if jobs and all(job.status in FINISHED for job in jobs):
                 continue
-            if self._is_vouched(tip, path, blob):
-                items.append(_item(request))
+            if problem := self._doubt(path, blob):
+                refused[request.identifier] = problem
+                if request.identifier not in self.refused:
+                    _log.error("%s is left alone: %s", path, problem)
+                continue
+            items.append(_item(request))
+        self.refused = refused
         return items
+
+    def _doubt(self, path: str, blob: str) -> str:
+        """Why nobody vouches for this very request.yaml; empty if the server does."""
+        found = self._vouched.view if self._vouched is not None else None
+        if found is None or found.requests.get(path) == blob:
+            return ""
+        commit, reason = found.doubts.get(path, ("", "is not to be found"))
+        return f"commit {commit[:10] or 'that brought it'} {reason}, by what --signer {self._signer} leads to"
+
+    def _tell_refused(self) -> None:
+        """With the Flags of the next call, which is now where that is news."""
+        told, self._refused_at = self._refused_at, (self._refused_at or iso(self._now())) if self.refused else ""
+        if self._token and bool(told) != bool(self._refused_at):
+            self._ask("ls-remote", "--quiet", self._url, f"refs/heads/{self._branch}")
 
     def _active(self, tip: str) -> dict[str, str]:
         """path -> blob of everything in active/."""
         said = self._git("ls-tree", "-r", "-z", "--full-tree", tip, "active/")
         rows = (row.partition("\t") for row in said.split("\0") if row)
         return {path: head.split(" ")[2] for head, _, path in rows}
-
-    def _is_vouched(self, tip: str, path: str, blob: str) -> bool:
-        """Whether the commit that brought this very request.yaml is signed by the server."""
-        if not self._signer or (path, blob) in self._vouched:
-            return True
-        while True:
-            sha = self._git("log", "-1", "--format=%H", tip, "--", path).strip()
-            if sha and self._is_signed(self._commit_of(sha)):
-                self._vouched.add((path, blob))
-                return True
-            shallow = self._folder / "shallow"
-            if sha and shallow.exists() and sha in shallow.read_text().split():
-                # Where a clone begins, everything seems to be brought by one commit: look further back.
-                self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--deepen=200", self._url,
-                          f"refs/heads/{self._branch}")  # fmt: skip
-                continue
-            if path not in self._doubted:
-                self._doubted.add(path)
-                _log.error("%s is left alone: commit %s is not signed by %s", path, sha[:10], self._signer)
-            return False
-
-    def _is_signed(self, commit: Commit) -> bool:
-        if commit.trailer("Branch") != self._branch:
-            return False  # signed for another branch, perhaps, and carried here
-        try:
-            return verify(commit.signature, commit.signed) == self._signer
-        except Error:
-            return False
 
     def _commit_of(self, sha: str) -> Commit:
         return parse_commit(sha, self._run("cat-file", "commit", sha))
@@ -210,15 +214,7 @@ class GitTransport:
         """Has these blobs at hand, and no others."""
         wanted = set(shas)
         kept = {sha: data for sha, data in self._blobs.items() if sha in wanted}
-        if missing := sorted(wanted - kept.keys()):
-            said = self._run("cat-file", "--batch", stdin="\n".join([*missing, ""]).encode())
-            at = 0
-            for sha in missing:
-                end = said.index(b"\n", at)
-                size = int(said[at:end].split()[2])
-                kept[sha] = said[end + 1 : end + 1 + size]
-                at = end + size + 2
-        self._blobs = kept
+        self._blobs = kept | objects(self._run, sorted(wanted - kept.keys()))
 
     def _tip(self, ref: str) -> str | None:
         found = self._ask("rev-parse", "--verify", "--quiet", ref)
@@ -321,7 +317,7 @@ class GitTransport:
             done = subprocess.run(
                 ["git", *arguments],
                 cwd=self._folder,
-                env=self._environment,
+                env=_environment(self._token, flags(self._now(), self.refused, self._refused_at)),
                 input=stdin,
                 capture_output=True,
                 timeout=_SECONDS,
@@ -338,7 +334,7 @@ class GitTransport:
         raise unavailable(f"git {arguments[0]} failed: {said or done.returncode}")
 
 
-def _environment(token: str) -> dict[str, str]:
+def _environment(token: str, flags: str) -> dict[str, str]:
     """Nobody is asked anything, no one else's settings count, and the token stands in no argument list."""
     kept = {
         name: os.environ[name]
@@ -352,9 +348,11 @@ def _environment(token: str) -> dict[str, str]:
         "GIT_ASKPASS": "",
         "GIT_CONFIG_NOSYSTEM": "1",
         "LC_ALL": "C",
-        "GIT_CONFIG_COUNT": "1" if token else "0",
+        "GIT_CONFIG_COUNT": "2" if token else "0",
         "GIT_CONFIG_KEY_0": "http.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+        "GIT_CONFIG_KEY_1": "http.extraHeader",
+        "GIT_CONFIG_VALUE_1": f"Flags: {flags}",
     }
 
 

@@ -1,14 +1,14 @@
 """The runner's side of the HTTP API: two calls. Imports httpx, and the errors that its answers become."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import httpx
 
 from jobserver.errors import Code, Error, invalid, unavailable
-from jobserver.runner.model import iso
+from jobserver.runner.transport import flags
 
 MAX_WAIT = 50.0
 _PATIENCE = 20.0  # for an answer, on top of the wait that was asked for
@@ -22,6 +22,7 @@ class HttpTransport:
         self, url: str, token: str, now: Callable[[], datetime], transport: httpx.BaseTransport | None = None
     ) -> None:
         self._now = now
+        self.refused: Mapping[str, str] = {}
         self._etag = ""
         try:
             token.encode("ascii")
@@ -61,7 +62,7 @@ class HttpTransport:
         self._client.close()
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Flags": self._flags(), **options.pop("headers", {})}
+        headers = {"Flags": flags(self._now()), **options.pop("headers", {})}
         try:
             answer = self._client.request(method, path, headers=headers, **options)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -71,18 +72,6 @@ class HttpTransport:
         if answer.status_code in (200, 201) or (method == "GET" and answer.status_code == 304):
             return answer
         raise _refusal(answer)
-
-    def _flags(self) -> str:
-        """What the 2025 runner tells of itself with every call. This one can't be paused and has no database."""
-        moment = iso(self._now())
-        off = {"v": None, "ts": None}
-        flags = {
-            "last-seen-at": {"v": moment, "ts": moment},
-            "paused": off,
-            "mode": off,
-            "manual-db-maintenance": off,
-        }
-        return json.dumps(flags)
 
 
 def _body(answer: httpx.Response) -> Any:

@@ -35,11 +35,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Jobs that ended while the runner ran, and whether the server has accepted all that there was to say."""
+    """Jobs that ended while the runner ran, and whether the server has accepted all that there was to say.
+
+    ``refused``: how many requests were left alone at the end, because nobody vouches for them.
+    """
 
     succeeded: int = 0
     failed: int = 0
     all_reported: bool = True
+    refused: int = 0
 
 
 Event = Listed | Failed | Expanded | Ended
@@ -117,7 +121,7 @@ class Runner:
                         fetcher.join()
         finally:
             self.transport.close()
-        return Summary(**self.done, all_reported=not self._unreported())
+        return Summary(**self.done, all_reported=not self._unreported(), refused=len(self.transport.refused))
 
     def _loop(self) -> None:
         while not self.stop.is_set():

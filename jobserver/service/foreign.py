@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobserver.audit import signers as keys
 from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
+from jobserver.store import signers as keys
 from jobserver.store import trees
 from jobserver.store.incoming import Commit
 from jobserver.store.piped import PipedObjects, line_of, newest_first

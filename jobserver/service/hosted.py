@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from jobserver.audit import signers as keys
 from jobserver.domain import names
 from jobserver.errors import Error, conflict, unavailable
 from jobserver.service.hosted_branches import HostedBranches
 from jobserver.service.pace import Pace
 from jobserver.service.turns import Turns
+from jobserver.store import signers as keys
 from jobserver.store.authority import Lost, Moves, Unconfirmed
 from jobserver.store.git import is_ancestor
 from jobserver.store.remote import Remote

@@ -1,9 +1,11 @@
-"""A new key for the server, while it runs: main is told first, then the key file changes, then every other branch.
+"""A new key for the server, while it runs: main is told first, then the backends' branches, then the key file changes.
 
-Each step is durable before the next, and `settle` completes what was interrupted: a key that main names counts.
+The old key signs what tells them of the new one: a runner sees its own branch only. Each step is durable before the
+next, and `settle` completes what was interrupted: a key that main names counts.
 """
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,8 +16,10 @@ from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.disk import plainly
+from jobserver.store.key_walk import KeyWalk, follow
 from jobserver.store.packs import sync_folder
 from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
+from jobserver.store.signers import Signer, read
 from jobserver.store.signing import SigningKey, fingerprint_of, signers_time
 
 _log = logging.getLogger(__name__)
@@ -40,6 +44,7 @@ def rotate(
     with plainly(), writer.locked():
         _settle(repo, now)
         writer.look(names.MAIN, lambda state: rights.check(state, by))
+        check_followed(repo)
         current = writer.keys.current()
         ended = revoked or current.fingerprint
         old = _text(repo).splitlines(keepends=True)
@@ -51,29 +56,55 @@ def rotate(
         _check_end(ended, at, before, moment)
         lines = [_ending(line, at or moment) if fingerprint_of(line) == ended else line for line in old]
         new = current
+        is_successor = _is_successor(current, lines)
         if ended == current.fingerprint and before is None:
             beside = _beside(writer.keys.path)
             beside.unlink(missing_ok=True)
             new = SigningKey.create(beside, PRINCIPAL)
             sync_folder(beside.parent)
             lines.append(new.allowed_from(moment))
-        elif _is_successor(current, lines):
+        elif is_successor:
             lines.append(new.allowed_from(moment))
         else:
             check_key(repo)
+        if is_successor or followed(repo, alone=True).refused:
+            _vouch(repo)  # for when it is not the current one any more
         event = "key.revoked" if revoked else "keys.rotated"
         said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
-        # The old key vouches for its successor, but a stolen one vouches for nothing.
-        signing = new if revoked else current
         files = {SIGNERS: "".join(lines).encode()}
         trailers = [("Retired", ended), *([("Via", via)] if via else [])]
-        writer.put(names.MAIN, files, said, event, moment, trailers, signing, by)
+        writer.put(names.MAIN, files, said, event, moment, trailers, current, by)
         _settle(repo, moment)
         return new.fingerprint
 
 
+def followed(repo: StateRepo, alone: bool = False) -> KeyWalk:
+    """Main's keys from its first commit, or those in the file ``SIGNING_KEY.signers`` if there is one; the key in
+    SIGNING_KEY is vouched for by whoever put it there, too, but not ``alone``. Raises `Error`.
+    """
+    tip, path = repo.writer.refs.tip(names.MAIN), _vouched(repo)
+    if tip is None:
+        return KeyWalk()
+    trusted = list(read(path.read_text(), str(path)).values()) if path.exists() else []
+    ours = repo.writer.keys.current() if not alone else None
+    also = [Signer(ours.fingerprint, public=ours.public)] if ours else []
+    return follow(repo.path, tip, [*trusted, *also], not trusted)
+
+
+def check_followed(repo: StateRepo) -> None:
+    """Raises `Error` (invalid) if main's keys were changed by whom they do not name: nothing may be built on that."""
+    for commit, reason in followed(repo).refused.items():
+        raise invalid(
+            f"commit {commit[:10]} changes the server's keys, and {reason}: somebody wrote past the server, see"
+            " docs/operations.md",
+            f"{names.MAIN}:{SIGNERS}",
+        )
+
+
 def check_key(repo: StateRepo) -> None:
     """Raises `Error` (invalid) unless main names our key as one that may sign: `audit verify` would believe no other.
+
+    Nor would it believe a main whose keys somebody else changed (`check_followed`).
 
     An interrupted rotation has to be settled before.
     """
@@ -81,6 +112,7 @@ def check_key(repo: StateRepo) -> None:
     if writer.refs.tip(names.MAIN) is None:
         return
     ours, path = writer.keys.current().fingerprint, writer.keys.path
+    check_followed(repo)
     wanted = f"copy the key that main's allowed_signers has without an end to there, {IF_LOST}"
     if not any(fingerprint_of(line) == ours for line in _text(repo).splitlines()):
         raise invalid(f"{path} holds {ours}, which is no key of this repository: {wanted}", "SIGNING_KEY")
@@ -129,34 +161,55 @@ def settle(repo: StateRepo, now: datetime) -> None:
 
 
 def _settle(repo: StateRepo, now: datetime) -> None:
-    """A branch that can't be written now (a hosted repository's, say) is told the next time: the key works without."""
-    writer = repo.writer
     text = _text(repo)
-    beside = _beside(writer.keys.path)
+    beside = _beside(repo.writer.keys.path)
     if beside.exists():
         new = SigningKey.load(beside, PRINCIPAL)
         if any(fingerprint_of(line) == new.fingerprint for line in text.splitlines()):
-            beside.replace(writer.keys.path)
+            check_followed(repo)
+            _hand_over(repo, now, new)
+            beside.replace(repo.writer.keys.path)
             sync_folder(beside.parent)
         else:
             beside.unlink()  # it never came to be
-    if not is_current(repo):
-        return
+    if is_current(repo):
+        for branch in _untold(repo):
+            _tell(repo, branch, now)
+
+
+def _hand_over(repo: StateRepo, now: datetime, new: SigningKey) -> None:
+    """The key that goes tells the backends' branches of the next one, which then says so too: a server that hears of
+    several changes at once goes by the word of the key that it has. Nothing that goes is younger than its end.
+    """
+    end = ended_at(repo, repo.writer.keys.current().fingerprint)
+    for branch in _untold(repo):
+        if branch != names.AUDIT and end is not None and _time(repo, branch) <= end:
+            _tell(repo, branch, end)
+    for branch in _others(repo):
+        _tell(repo, branch, max(now, end or now), new)
+
+
+def _tell(repo: StateRepo, branch: str, now: datetime, key: SigningKey | None = None) -> None:
+    """A branch that can't be written now (a hosted repository's, say) is told the next time: the key works without."""
+    text = _text(repo)
     ended = [found for line in text.splitlines() if _ENDS.search(line) and (found := fingerprint_of(line))]
     trailers = [("Retired", one) for one in ended]
-    for branch in _untold(repo):
-        moment = max(now, _time(repo, branch))
-        try:
-            writer.put(branch, {SIGNERS: text.encode()}, "jobserver changed its keys", "keys.rotated", moment, trailers)
-        except Error as error:
-            _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
+    moment = max(now, _time(repo, branch))
+    said = "jobserver changed its keys"
+    try:
+        repo.writer.put(branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers, key)
+    except Error as error:
+        _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
+
+
+def _others(repo: StateRepo) -> list[str]:
+    return [branch for branch in repo.writer.refs.branches() if branch != names.MAIN]
 
 
 def _untold(repo: StateRepo) -> list[str]:
     """Branches that name other keys than main does."""
-    writer, text = repo.writer, _text(repo).encode()
-    others = [branch for branch in writer.refs.branches() if branch != names.MAIN]
-    return [branch for branch in others if writer.look(branch, lambda state: state.text(SIGNERS)) != text]
+    look, text = repo.writer.look, _text(repo).encode()
+    return [branch for branch in _others(repo) if look(branch, lambda state: state.text(SIGNERS)) != text]
 
 
 def _text(repo: StateRepo) -> str:
@@ -170,6 +223,23 @@ def _time(repo: StateRepo, branch: str) -> datetime:
 def _ending(line: str, at: datetime) -> str:
     line = _ENDS.sub("", line)
     return line.replace(' namespaces="git"', f' namespaces="git",valid-before="{signers_time(at)}"', 1)
+
+
+def _vouch(repo: StateRepo) -> None:
+    """Keeps that our key is the server's, where the record can't say it: the one before was lost."""
+    path = _vouched(repo)
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w") as file:
+        file.writelines(one.line for one in followed(repo).signers.values())
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def _vouched(repo: StateRepo) -> Path:
+    path = repo.writer.keys.path
+    return path.with_name(f"{path.name}.signers")
 
 
 def _beside(path: Path) -> Path:

@@ -60,7 +60,7 @@ class Callers:
 
     def of_git(self, password: str) -> Actor:
         """Raises as `of_api`."""
-        return self._by_token(password, None)
+        return self._by_token(password, http.header("Flags"))
 
     def _by_token(self, token: str, flags: str | None) -> Actor:
         who = address(self._proxies)

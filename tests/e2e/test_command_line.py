@@ -186,7 +186,14 @@ def test_keys_change_hands(run: Run, settings: dict[str, str]) -> None:
         assert "which is no key of this repository" in run(*command, code=1).stderr
     run("key", "revoke", last_line(third))
     run("user", "add", "bob")
-    run("audit", "verify")
+    assert "which is no key of the server" in run("audit", "verify", code=1).stderr  # so could a thief's be
+    assert "say so with --signers" in run("key", "export", code=1).stderr
+    kept = Path(settings["STATE_REPO"] + ".signers")
+    kept.write_text(run("key", "export", "--signers", f"{key}.signers").stdout)
+    run("audit", "verify", "--signers", str(kept))
+    fifth = last_line(run("key", "rotate", "--as", "boss"))
+    assert f"followed the keys of --signers to {fifth}" in run("audit", "verify", "--signers", str(kept)).stderr
+    run("init")  # a start knows it, too
 
 
 def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:

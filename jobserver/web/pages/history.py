@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from jobserver.audit import signers as keys
 from jobserver.audit.receipts import Cover, covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
+from jobserver.store import signers as keys
 from jobserver.store.git import commit_of, git
 from jobserver.store.incoming import Commit
 from jobserver.store.piped import PipedObjects
 from jobserver.store.repo import StateRepo
+from jobserver.store.rotate import followed
 
 _MOST = 200  # entries of a tab
 _DIFF_BYTES = 20_000
@@ -47,7 +48,7 @@ def entries(
         diffs = _diffs(repo, branch, paths, *begins)
     objects = PipedObjects(repo.path)
     try:
-        known = keys.read(git(repo.path, "show", f"{names.MAIN}:allowed_signers"))
+        known = followed(repo, alone=True).signers
         commits = [objects.commit(sha) for sha in diffs]
         pushed = _pushed(objects, repo, branch) if any(not commit.signature for commit in commits) else {}
         return [_entry(commit, known, pushed, diffs[commit.sha]) for commit in commits]

@@ -53,6 +53,7 @@ class JobRequests:
             before = pages.previous(sql, row, slugs)
             succeeded = pages.previous_success(sql, row, slugs)
         backend = look.directory.backends.get(row.backend)
+        seen = self._stand.live.seen().get(row.backend)
         return self._site.page(
             look,
             "request.html",
@@ -71,6 +72,7 @@ class JobRequests:
             expected=expected,
             ahead=ahead,
             is_waiting=not is_over and row.started_at is None,
+            is_refused=not is_over and seen is not None and words.is_refused(identifier, dict(seen.flags)),
             before=before,
             succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
             problem=problem,

@@ -57,6 +57,7 @@ FLAGS = {
     "paused": "It is paused: nothing new is started.",
     "mode": "Its database is being maintained: jobs that need it wait.",
     "manual-db-maintenance": "Its database is being maintained by hand: jobs that need it wait.",
+    "refusing": "It leaves requests alone that nobody vouches for: its log says why.",
 }
 
 PERMISSIONS = {
@@ -180,6 +181,12 @@ def raised(flags: "dict[str, dict[str, object]]") -> list[tuple[str, datetime | 
         for flag, words in FLAGS.items()
         if flag in flags and flags[flag].get("v") not in off
     ]
+
+
+def is_refused(identifier: str, flags: "dict[str, dict[str, object]]") -> bool:
+    """Whether a runner says that it leaves this request alone, or all of its branch, as nobody vouches for it."""
+    said = str(flags.get("refusing", {}).get("v")).split()
+    return identifier in said or any(word.startswith("backends/") for word in said)
 
 
 def _since(text: object) -> datetime | None:

@@ -29,6 +29,8 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     alice.write_text(alice.read_text().replace('name: ""', "name: Alice"))
     git(tmp_path / "admin", "commit", "-qam", "a name")
     git(tmp_path / "admin", "push", "-q")
+    site.run("key", "rotate")
+    site.ask("generate")
     site.stop()  # which writes a checkpoint
     git(tmp_path, "clone", "-q", str(site.repo), "clone")
     said = commands(tmp_path / "clone", REQUEST=identifier)
@@ -37,8 +39,10 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     assert "backends/tpp stands on it" in said
     assert "REWRITTEN" not in said
     assert "no merges" in said
-    assert "user/root refs/heads/main" in said
+    assert re.search(r"^receipt main [0-9a-f]{40}\.\.[0-9a-f]{40} user/root at 2", said, re.MULTILINE)
     assert len(re.findall(r"^N [0-9a-f]{40}$", said, re.MULTILINE)) == 1
+    assert "all are signed or have a receipt" in said
+    assert "out of date" not in said
     assert "alice requested generate on plain" in said
     assert "tpp reported generate succeeded" in said
     site.check_record()
@@ -49,6 +53,12 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     ]
     pushed = site.command("audit", "log", "--actor", "root", "--event", "pushed", "--json")
     assert '"subject": "a name"' in pushed.stdout
+
+    git(tmp_path / "clone", "commit", "-q", "--allow-empty", "-m", "x")
+    forged = git(tmp_path / "clone", "rev-parse", "HEAD")
+    git(tmp_path / "clone", "update-ref", "refs/remotes/origin/main", forged)
+    assert f"NOBODY JUDGED main {forged}" in commands(tmp_path / "clone", REQUEST=identifier)
+    git(tmp_path / "clone", "update-ref", "refs/remotes/origin/main", f"{forged}^")
 
     git(site.repo, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
     git(tmp_path / "clone", "fetch", "-q", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*")

@@ -1,6 +1,7 @@
 """What the runner's git transport refuses to believe, and how it works with no network at all."""
 
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.runner.git import GitTransport
-from tests.e2e.harness import Site, git
+from jobserver.store.signing import SigningKey
+from tests.e2e.harness import Site, bare, git
 from tests.e2e.harness import job as payload
+from tests.e2e.pages.browser import Browser
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -114,6 +117,138 @@ def test_a_rewritten_branch_is_refused_for_good(site: Site, tmp_path: Path) -> N
     again = transport(site, tmp_path / "runner", str(mirror))  # also after a restart
     with pytest.raises(Error, match="it was rewritten"):
         again.fetch(0)
+
+
+def outside(site: Site, folder: Path) -> tuple[Path, Path]:
+    """A copy of the repository that no server guards, and a clone of the backend's branch of it."""
+    mirror, work = folder / "mirror.git", folder / "work"
+    subprocess.run(["git", "clone", "-q", "--mirror", site.repo, mirror], check=True)
+    subprocess.run(["git", "clone", "-q", "-b", "backends/tpp", mirror, work], check=True)
+    return mirror, work
+
+
+def refresh(site: Site, mirror: Path) -> None:
+    git(mirror, "fetch", "-q", str(site.repo), "+refs/heads/*:refs/heads/*")
+
+
+def items(runner: GitTransport) -> dict[str, list[str]]:
+    return {item["identifier"]: item["cancelled_actions"] for item in runner.fetch(0) or ()}
+
+
+@pytest.mark.parametrize("begins", ["before", "now", "again"])
+def test_a_merge_brings_no_cancelled_request_back(site: Site, tmp_path: Path, begins: str) -> None:
+    """Found: `git log -1 -- path` followed the other parent of a merge, to the commit that had created it."""
+    identifier = site.ask("generate")
+    mirror, work = outside(site, tmp_path)
+    root = tmp_path / "runner"
+    runner = transport(site, root, str(mirror))
+    if begins != "now":
+        assert items(runner)[identifier] == []
+    site.run("cancel", identifier)
+    refresh(site, mirror)
+    git(work, "fetch", "-q")
+    git(work, "checkout", "-q", "origin/backends/tpp~1")
+    tree = git(work, "rev-parse", "HEAD^{tree}")
+    git(work, "push", "-q", "origin", "origin/backends/tpp:refs/heads/backends/tpp")
+    parents = ("-p", "origin/backends/tpp", "-p", "origin/backends/tpp~1")
+    merge = git(work, "commit-tree", tree, *parents, "-m", "as it was")
+    git(work, "push", "-q", "origin", f"{merge}:refs/heads/backends/tpp")
+    if begins == "again":
+        runner = transport(site, root, str(mirror))
+    for _ in range(2):
+        with pytest.raises(Error, match=f"has a merge, {merge}") as caught:
+            runner.fetch(0)
+        assert caught.value.code is Code.CONFLICT
+        assert list(runner.refused) == ["backends/tpp"]
+
+
+@pytest.mark.parametrize("begins", ["before", "now", "again"])
+def test_a_commit_that_nobody_signed_brings_no_cancelled_request_back(site: Site, tmp_path: Path, begins: str) -> None:
+    """Found: a request.yaml that was once vouched for was so for ever."""
+    identifier = site.ask("generate")
+    mirror, work = outside(site, tmp_path)
+    root = tmp_path / "runner"
+    runner = transport(site, root, str(mirror))
+    if begins != "now":
+        assert items(runner)[identifier] == []
+    site.run("cancel", identifier)
+    refresh(site, mirror)
+    git(work, "fetch", "-q")
+    git(work, "checkout", "-q", "-B", "back", "origin/backends/tpp")
+    git(work, "checkout", "-q", "origin/backends/tpp~1", "--", ".")
+    git(work, "commit", "-qm", "as it was")
+    git(work, "push", "-q", "origin", "back:backends/tpp")
+    if begins == "again":
+        runner = transport(site, root, str(mirror))
+    assert identifier not in items(runner)
+    assert "is not signed" in runner.refused[identifier]
+    other = site.ask("generate")  # the server goes on elsewhere; what was vouched for is where it stood
+    refresh(site, mirror)
+    assert items(runner) == {**items(transport(site, tmp_path / "fresh", str(mirror)))}
+    assert other in ids(runner._listed)
+    assert identifier not in runner.refused
+
+
+@pytest.mark.parametrize("begins", ["before", "now"])
+@pytest.mark.parametrize("how", ["rotate", "revoke"])
+def test_a_runner_follows_the_key_that_it_knows_to_the_next(site: Site, tmp_path: Path, begins: str, how: str) -> None:
+    """Found: after a rotation a runner with the old key left requests alone for ever."""
+    old = site.signer()
+    runner = transport(site, tmp_path / "runner", signer=old)
+    if begins == "before":
+        runner.fetch(0)
+    before = site.ask("generate")
+    site.run("key", how, *([old] if how == "revoke" else []))
+    between = site.ask("generate")
+    site.run("key", "rotate")
+    after = site.ask("generate")
+    assert {before, between, after} <= ids(runner.fetch(0))
+    assert runner.refused == {}
+    again = transport(site, tmp_path / "runner", signer=old)
+    last = site.ask("generate")
+    assert {before, between, after, last} <= ids(again.fetch(0))
+    newest = transport(site, tmp_path / "newest")  # which tells of those before it
+    assert {before, between, after, last} <= ids(newest.fetch(0))
+
+
+def test_a_key_of_a_branch_that_nobody_signed_is_none(site: Site, tmp_path: Path) -> None:
+    mirror, work = outside(site, tmp_path)
+    thief = SigningKey.create(tmp_path / "thief", "jobserver")
+    with (work / "allowed_signers").open("a") as file:
+        file.write(thief.allowed_signer)
+    signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={tmp_path / 'thief'}")
+    says = "x\n\nEvent: keys.rotated\nActor: server/jobserver\nBranch: backends/tpp"
+    git(work, *signing, "commit", "-qam", says, "-S")
+    known = git(work, "log", "HEAD", "--diff-filter=A", "--name-only", "--format=", "--", "*request.yaml").split()[0]
+    added = git(work, "log", "-1", "--diff-filter=A", "--format=%H", "--", known)
+    text = git(work, "show", f"{added}:{known}").replace(Path(known).parent.name, "a" * 16)
+    place = work / known.replace("archive/", "active/").replace(Path(known).parent.name, "a" * 16)
+    place.parent.mkdir(parents=True)
+    place.write_text(text + "\n")
+    git(work, "add", ".")
+    git(work, *signing, "commit", "-qm", says.replace("keys.rotated", "job-request.created"), "-S")
+    git(work, "push", "-q", "origin", "HEAD:backends/tpp")
+    runner = transport(site, tmp_path / "runner", str(mirror))
+    runner.fetch(0)
+    assert f"is signed by {thief.fingerprint}, which is no key of the server" in runner.refused["a" * 16]
+
+
+def test_what_a_runner_leaves_alone_is_said_where_people_wait(site: Site, tmp_path: Path) -> None:
+    """Found: only its own log said so, and it ended with 0."""
+    identifier = site.ask("generate")
+    stranger = "SHA256:" + "A" * 43
+    command = [sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", site.url, "--once"]
+    command += ["--transport", "git", "--root", str(tmp_path / "runner"), "--signer", stranger]
+    done = subprocess.run(
+        command, env=bare(JOB_SERVER_TOKEN=site.tokens["tpp"]), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "left alone: no key that --signer leads to" in done.stderr
+    with Browser(site, "alice") as alice:
+        assert "leaves it alone" in alice.get(f"/job-requests/{identifier}/").text
+        assert "nobody vouches for" in alice.get("/status/").text
+        transport(site, tmp_path / "other").fetch(0)
+        assert "leaves it alone" not in alice.get(f"/job-requests/{identifier}/").text
 
 
 def test_a_wrong_token_is_not_tried_again(site: Site, tmp_path: Path) -> None:

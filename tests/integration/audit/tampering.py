@@ -7,6 +7,7 @@ from jobserver.domain.admit import Admitted
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Changes
 from jobserver.service.follow_up import FollowUp
+from jobserver.store.signing import SigningKey
 from jobserver.store.snapshot import Snapshot
 from tests.integration.service.push import Push
 from tests.site import Site
@@ -51,6 +52,7 @@ def stolen(
     parents: tuple[str, ...] | None = None,
     author: str = "jobserver@jobs.example",
     time: int | None = None,
+    key: SigningKey | None = None,
 ) -> str:
     """A commit that whoever has the key made and signed, of whatever they like; the branch stands there."""
     tip = site.git("rev-parse", branch).strip()
@@ -63,7 +65,7 @@ def stolen(
     ]
     top = "\n".join(lines).encode() + b"\n"
     body = ("\nx\n\n" + "\n".join((*trailers, "Policy: 1")) + "\n").encode()
-    signature = site.repo.writer.keys.current().sign(top + body).replace(b"\n", b"\n ")
+    signature = (key or site.repo.writer.keys.current()).sign(top + body).replace(b"\n", b"\n ")
     raw = top + b"gpgsig " + signature + b"\n" + body
     sha = hashlib.sha1(b"commit %d\0" % len(raw) + raw).hexdigest()
     file = site.path.parent / "commit"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.audit import signers
 from jobserver.errors import Code, Error
+from jobserver.store import key_walk
 from tests.e2e.harness import git
 from tests.site import Site
 
@@ -13,7 +13,7 @@ from tests.site import Site
 def test_the_keys_of_a_repository_and_of_a_clone(site: Site, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(site.path), "clone")
     ours = site.repo.writer.keys.current().fingerprint
-    assert list(signers.of(site.path)) == list(signers.of(tmp_path / "clone")) == [ours]
+    assert list(key_walk.of(site.path).signers) == list(key_walk.of(tmp_path / "clone").signers) == [ours]
 
 
 @pytest.mark.parametrize(("branch", "reason"), [("other", "has no branch main"), ("main", "is no state repository")])
@@ -21,6 +21,6 @@ def test_another_repository_is_none(tmp_path: Path, branch: str, reason: str) ->
     git(tmp_path, "init", "-q", "-b", branch)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
     with pytest.raises(Error, match=reason) as refused:
-        signers.of(tmp_path)
+        key_walk.of(tmp_path)
     assert refused.value.code is Code.INVALID
     assert str(tmp_path) in str(refused.value)

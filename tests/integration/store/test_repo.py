@@ -239,7 +239,12 @@ def test_the_key_in_the_place_of_a_lost_one_becomes_the_new_one(site: Site) -> N
     assert rotate(site.repo, site.clock(), lost, by=ADMIN) == new
     assert is_current(site.repo)
     site.do(ADMIN, c.AddUser("dora"))
-    assert not verify(site.path).problems
+    assert verify(site.path).problems  # nobody whom the record knows vouches for it
+    assert not verify(site.path, signers=site.git("show", "main:allowed_signers")).problems
+    third = rotate(site.repo, site.clock(), by=ADMIN)
+    assert site.repo.writer.keys.current().fingerprint == third
+    check_key(site.repo)  # who put the second one there vouched for it, and is remembered beside SIGNING_KEY
+    assert site.key.with_name("state.key.signers").read_text().count("ssh-ed25519") == 2
 
 
 def put_key(site: Site, data: bytes) -> None:

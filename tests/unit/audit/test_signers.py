@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobserver.audit.signers import Signer, read, signed_by
 from jobserver.errors import Code, Error
 from jobserver.store.incoming import Commit
+from jobserver.store.signers import Signer, read, signed_by
 from jobserver.store.signing import fingerprint
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBFnOcYOQ5zk3ZV8hWYQBcD1u6eQ8gXx8b8bnHsL7mFo"

@@ -47,6 +47,15 @@ def test_flags_are_said_with_their_time() -> None:
     assert "by hand" in found[1][0]
 
 
+def test_what_a_runner_leaves_alone_is_a_flag() -> None:
+    flags: dict[str, dict[str, object]] = {"refusing": {"v": "aaa bbb", "ts": "2026-11-24T10:00:00Z"}}
+    assert "nobody vouches for" in words.raised(flags)[0][0]
+    assert words.is_refused("aaa", flags)
+    assert not words.is_refused("aa", flags)
+    assert not words.is_refused("aaa", {"refusing": {"v": None, "ts": None}})
+    assert words.is_refused("ccc", {"refusing": {"v": "backends/tpp", "ts": None}})
+
+
 def test_a_workspace_shows_its_releases_to_who_may_see_them() -> None:
     assert [name for name, _ in words.workspace_tabs("trends", False)] == ["Run", "Event log", "Audit"]
     assert ("Releases", "/trends/releases/") in words.workspace_tabs("trends", True)

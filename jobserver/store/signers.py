@@ -4,17 +4,15 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobserver.domain import names
-from jobserver.errors import Error, Fault, invalid
+from jobserver.errors import Fault, invalid
 from jobserver.store.git import git
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import branches_of_state
-from jobserver.store.repo import SIGNERS
-from jobserver.store.signing import fingerprint, verify
+from jobserver.store.repo import PRINCIPAL, SIGNERS
+from jobserver.store.signing import fingerprint, signers_time, verify
 
 _LINE = re.compile(r'(?P<who>\S+)\s+(?P<options>(?:[a-z-]+(?:="[^"]*")?,?)*\s+)?(?P<kind>ssh-\S+)\s+(?P<key>\S+)')
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
@@ -23,23 +21,22 @@ _TIME = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?Z?")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key, by its fingerprint, and the time that it may sign in; None is without end."""
+    """A key, by its fingerprint, and the time that it may sign in; None is without end. ``public``: it in base64."""
 
     fingerprint: str
     after: datetime | None = None
     before: datetime | None = None
+    public: str = field(default="", compare=False)
 
     def was_valid(self, at: datetime) -> bool:
         return (self.after is None or at >= self.after) and (self.before is None or at <= self.before)
 
-
-def of(repository: Path) -> dict[str, Signer]:
-    """Those of a state repository's main, or a clone's. Raises `Error`."""
-    main = branches_of_state(repository)[names.MAIN]
-    try:
-        return read(at(repository, main))
-    except Error as error:
-        raise invalid(f"is no state repository, or its keys can't be read: {error}", str(repository)) from None
+    @property
+    def line(self) -> str:
+        """As ``allowed_signers`` has it, with its newline."""
+        times = (("valid-after", self.after), ("valid-before", self.before))
+        options = "".join(f',{name}="{signers_time(at)}"' for name, at in times if at is not None)
+        return f'{PRINCIPAL} namespaces="git"{options} ssh-ed25519 {self.public}\n'
 
 
 def at(repository: Path, commit: str) -> str:
@@ -78,7 +75,8 @@ def _signer(line: str) -> Signer:
         raise ValueError("the key is no base64") from None
     if "git" not in options.get("namespaces", "git").split(","):
         raise ValueError("the key is not for git")
-    return Signer(fingerprint(public), _time(options.get("valid-after")), _time(options.get("valid-before")))
+    after, before = _time(options.get("valid-after")), _time(options.get("valid-before"))
+    return Signer(fingerprint(public), after, before, matched["key"])
 
 
 def _time(text: str | None) -> datetime | None:
