@@ -74,7 +74,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.moved()
             follow_up.moved()
 
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
+        private = PrivateStore(settings.private_store)
+        live = Live(clock, private)
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.noticed)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
         upkeep = Upkeep(app.repo)
@@ -82,7 +84,6 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
         releases = _releases(app, clock)
-        private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
             links = InvitationLinks(settings.secret_key, settings.base_url)
@@ -102,7 +103,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index,
             app.gate,
             app.requests,
-            Live(clock, private),
+            live,
             settings.base_url,
             settings.backends,
             environment=os.environ,

@@ -106,7 +106,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.one}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
-        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index, keys).report}),
+        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index, keys, parts.live).report}),
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),

@@ -7,6 +7,8 @@ from jobserver.domain.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 STATUS = {
     "pending": "Waiting",
@@ -87,7 +89,10 @@ def said(status: str) -> str:
 
 
 def moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    """What is beyond the years that there are, is the last of them: an estimate may add up centuries."""
+    if micros is None:
+        return None
+    return _EPOCH + timedelta(microseconds=max(_FIRST, min(micros, _LAST)))
 
 
 def micros(at: datetime) -> int:
@@ -186,4 +191,4 @@ def _since(text: object) -> datetime | None:
         found = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)  # checked when it was taken: see `service.live`
