@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.errors import Code, Error, invalid, unavailable
+from jobserver.errors import Code, Error, Fault, invalid, unavailable
 from jobserver.web.stream import BrokenBody
 
 MAX_BODY = 10 * 1024 * 1024
@@ -61,6 +61,15 @@ def _fields(error: Error) -> dict[str, list[str]]:
     if not fields and error.where:
         fields[error.where] = [error.message]
     return fields
+
+
+def check_filters(known: Collection[str]) -> None:
+    """Raises `Error` (invalid) for each query parameter that is none of these: to leave it out would show too much."""
+    unknown = [name.encode("latin-1").decode(errors="replace")[:100] for name in request.query if name not in known]
+    if unknown:
+        reason = f"unknown filter, expected one of: {', '.join(known)}" if known else "unknown: this has no filters"
+        faults = [Fault(reason, key=name) for name in unknown[:100]]
+        raise invalid(str(faults[0]), faults=faults)
 
 
 def read_body() -> bytes:

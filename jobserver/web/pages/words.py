@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
+from jobserver.index.pages import JobRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -151,8 +152,13 @@ def request_tabs(identifier: str) -> list[tuple[str, str]]:
     return [("Overview", f"/job-requests/{identifier}/"), ("Audit", f"/job-requests/{identifier}/audit/")]
 
 
-def job_tabs(identifier: str) -> list[tuple[str, str]]:
-    return [("Overview", f"/jobs/{identifier}/"), ("Audit", f"/jobs/{identifier}/audit/")]
+def job_url(job: JobRow) -> str:
+    """A job's id is its backend's own: only within its request it is sure to mean one job."""
+    return f"/job-requests/{job.request}/jobs/{job.identifier}/"
+
+
+def job_tabs(job: JobRow) -> list[tuple[str, str]]:
+    return [("Overview", job_url(job)), ("Audit", f"{job_url(job)}audit/")]
 
 
 def backend_tabs(slug: str, is_admin: bool) -> list[tuple[str, str]]:
