@@ -37,7 +37,7 @@ def _day(text: str) -> str:
     return text
 
 
-_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]+)+/?")
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]++)+/?")
 
 
 def _repo(text: str) -> str:
