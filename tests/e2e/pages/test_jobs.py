@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.e2e.harness import Site, job, stamp
 from tests.e2e.pages.browser import Browser
 
@@ -242,3 +244,30 @@ def test_what_had_succeeded_before_did_so_on_the_same_backend(site: Site, alice:
     assert f'href="/job-requests/{first}/jobs/g{first}/">generate</a>' in on_emis
     assert "had succeeded before on emis" in on_emis
     assert "no success on tpp before" in alice.get(f"/job-requests/{asked['tpp']}/jobs/a{asked['tpp']}/").text
+
+
+@pytest.mark.parametrize("field", ["created_at", "updated_at", "started_at", "completed_at"])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_no_time_of_a_job_costs_anybody_a_page(site: Site, alice: Browser, field: str, value: str) -> None:
+    identifier = site.ask("generate")
+    one, odd = f"{identifier}a", f"{identifier}b"
+    with site.client("tpp") as tpp:
+        report = [
+            job(identifier, one, "running", 1),
+            job(identifier, odd, "succeeded", 2, action="analyse", **{field: value}),
+        ]
+        assert tpp.report(*report).status_code == 200
+    waiting = site.ask("report")
+    for path in (
+        f"/job-requests/{identifier}/",
+        f"/job-requests/{identifier}/audit/",
+        f"/job-requests/{identifier}/jobs/{odd}/",
+        f"/job-requests/{identifier}/jobs/{odd}/audit/",
+        f"/job-requests/{waiting}/",
+        "/plain/?backend=tpp",
+        "/jobs/",
+        "/status/",
+        "/backends/tpp/audit/",
+        "/",
+    ):
+        assert alice.get(path).status_code == 200, path
