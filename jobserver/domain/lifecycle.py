@@ -3,7 +3,7 @@
 Facts: job-server 2021 (how a request's status follows from its jobs) and CONTRACT section 4 (what an update may do).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Job, same
@@ -56,8 +56,8 @@ def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
 
     A stored time that is ahead of ``now`` says nothing of what is newer: a clock was wrong when it came.
     """
-    if stored.status_code == MARKED_FAILED and reported.status not in FINISHED:
-        return False  # an administrator's word stands until the runner knows how it ended
+    if stored.status_code == MARKED_FAILED:
+        return reported.status in FINISHED  # our clock marked it: the runner's, which may be behind, tells how it ended
     if stored.updated_at is None or (now is not None and is_ahead(stored.updated_at, now)):
         return True
     if reported.updated_at is None:
@@ -71,6 +71,14 @@ def newest(jobs: Collection[Job], now: datetime | None = None) -> datetime | Non
     """Of those that are not ahead of ``now``."""
     times = (job.updated_at for job in jobs if job.updated_at)
     return max((moment for moment in times if now is None or not is_ahead(moment, now)), default=None)
+
+
+def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
+    """Whether any two of them are, as of `is_run_twice`."""
+    known: dict[str, list[Job]] = {}
+    for job in stored:
+        known.setdefault(job.action, []).append(job)
+    return any(is_run_twice(old, job) for job in reported for old in known.get(job.action, ()))
 
 
 def is_run_twice(stored: Job, reported: Job) -> bool:

@@ -235,7 +235,10 @@ def _update_one(
     before = state.jobs(stored.place)
     reported = {identifier: lifecycle.on_time(job, before.get(identifier), now) for identifier, job in sent.items()}
     told.ahead = max([told.ahead, *(_ahead(sent[one], now) for one in sent if sent[one] is not reported[one])])
-    if _is_run_twice(before, reported):
+    # A job of the same runner is reported again; another's is left out, or has the same id.
+    others = [job for identifier, job in before.items() if identifier not in reported]
+    again = [(before[identifier], job) for identifier, job in reported.items() if identifier in before]
+    if lifecycle.are_run_twice(others, reported.values()) or any(lifecycle.is_run_twice(*pair) for pair in again):
         told.twice.append(stored.request.identifier)
     after = dict(before)
     for identifier, job in reported.items():
@@ -261,13 +264,3 @@ def _ahead(job: Job, now: datetime) -> timedelta:
     """How far the latest of its times is ahead of now."""
     times: list[datetime] = [moment for name in lifecycle.TIMES if (moment := getattr(job, name)) is not None]
     return max(times) - now
-
-
-def _is_run_twice(before: Mapping[str, Job], reported: Mapping[str, Job]) -> bool:
-    """Whether jobs that another runner reported are there, or are left out now."""
-    others = [job for identifier, job in before.items() if identifier not in reported]
-    return any(
-        lifecycle.is_run_twice(old, job)
-        for identifier, job in reported.items()
-        for old in (*others, *([before[identifier]] if identifier in before else []))
-    )

@@ -16,8 +16,8 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.admit import admit, permissions_of
 from jobserver.domain.documents import Job
-from jobserver.domain.lifecycle import CLOCKS_AGREE, is_run_twice
-from jobserver.domain.names import Area, Kind
+from jobserver.domain.lifecycle import CLOCKS_AGREE, are_run_twice
+from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, Fault, conflict, forbidden, invalid
@@ -216,14 +216,12 @@ def judge(
 
 def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
     """The job requests with a job that is there beside one that was made of the same action meanwhile."""
-    found: dict[str, None] = {}
+    reported: dict[Place, list[Job]] = {}
     for change in changes.changes:
         where = names.parse_path(changes.branch, change.path)
-        if where is None or where.place is None or not isinstance(change.after, Job):
-            continue
-        if any(is_run_twice(other, change.after) for other in state.jobs(where.place).values()):
-            found[where.place.identifier] = None
-    return list(found)
+        if where is not None and where.place is not None and isinstance(change.after, Job):
+            reported.setdefault(where.place, []).append(change.after)
+    return [place.identifier for place, jobs in reported.items() if are_run_twice(state.jobs(place).values(), jobs)]
 
 
 def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:

@@ -236,6 +236,13 @@ def test_what_was_stored_of_the_future_hides_nothing(state: Memory) -> None:
     assert list(jobs(state, GONE)) == ["a"]
 
 
+def test_of_two_times_in_the_future_neither_stays(state: Memory) -> None:
+    ask(state)
+    state.put_job(PLACE, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS))
+    assert report(state, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS), now=NOW)
+    assert jobs(state)["a"] == job("a", "running")
+
+
 def test_what_is_skipped_is_named(state: Memory) -> None:
     ask(state)
     report(state, job("a", "running", 5), job("b", "succeeded", 5, action="plot"))
@@ -327,6 +334,14 @@ def test_a_lost_job_ended_when_it_was_marked_whatever_its_runners_clock_says(
     kept = jobs(state, GONE)["a"]
     assert kept.updated_at == kept.completed_at == NOW + timedelta(seconds=expected)
     assert report(state, job("a", "succeeded", 11), now=NOW.replace(minute=12))
+    assert jobs(state, GONE)["a"].status == "succeeded"
+
+
+def test_how_a_lost_job_ended_counts_though_its_runners_clock_is_behind(state: Memory) -> None:
+    ask(state)
+    report(state, job("a", "running", 1))
+    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=30))
+    assert report(state, job("a", "succeeded", 2))
     assert jobs(state, GONE)["a"].status == "succeeded"
 
 
