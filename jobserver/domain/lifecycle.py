@@ -4,7 +4,7 @@ Facts: job-server 2021 (how a request's status follows from its jobs) and CONTRA
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.documents import Job, same
 
@@ -33,7 +33,9 @@ def on_time(reported: Job, stored: Job | None, now: datetime) -> Job:
 
     What was counted so before stays as it is stored, so that the same report again changes nothing.
     """
-    ahead = [name for name in TIMES if is_ahead(getattr(reported, name), now)]
+    times = (reported.created_at, reported.updated_at, reported.started_at, reported.completed_at)
+    limit = now + CLOCKS_AGREE
+    ahead = [name for name, moment in zip(TIMES, times, strict=True) if moment is not None and moment > limit]
     if not ahead:
         return reported
     kept: dict[str, datetime] = {}
@@ -58,19 +60,21 @@ def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
     """
     if stored.status_code == MARKED_FAILED:
         return reported.status in FINISHED  # our clock marked it: the runner's, which may be behind, tells how it ended
-    if stored.updated_at is None or (now is not None and is_ahead(stored.updated_at, now)):
+    if stored.updated_at is None:
         return True
-    if reported.updated_at is None:
-        return not NEEDS_NEWER[stored.status, reported.status]
-    if reported.updated_at == stored.updated_at:
-        return not NEEDS_NEWER[stored.status, reported.status]
-    return reported.updated_at > stored.updated_at
+    if reported.updated_at is not None and reported.updated_at > stored.updated_at:
+        return True
+    if now is not None and is_ahead(stored.updated_at, now):
+        return True
+    if reported.updated_at is not None and reported.updated_at < stored.updated_at:
+        return False
+    return not NEEDS_NEWER[stored.status, reported.status]
 
 
 def newest(jobs: Collection[Job], now: datetime | None = None) -> datetime | None:
     """Of those that are not ahead of ``now``."""
-    times = (job.updated_at for job in jobs if job.updated_at)
-    return max((moment for moment in times if now is None or not is_ahead(moment, now)), default=None)
+    limit = datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCKS_AGREE
+    return max((job.updated_at for job in jobs if job.updated_at and job.updated_at <= limit), default=None)
 
 
 def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
@@ -78,7 +82,7 @@ def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
     known: dict[str, list[Job]] = {}
     for job in stored:
         known.setdefault(job.action, []).append(job)
-    return any(is_run_twice(old, job) for job in reported for old in known.get(job.action, ()))
+    return bool(known) and any(is_run_twice(old, job) for job in reported for old in known.get(job.action, ()))
 
 
 def is_run_twice(stored: Job, reported: Job) -> bool:

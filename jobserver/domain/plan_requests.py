@@ -237,7 +237,11 @@ def _update_one(
     told.ahead = max([told.ahead, *(_ahead(sent[one], now) for one in sent if sent[one] is not reported[one])])
     # A job of the same runner is reported again; another's is left out, or has the same id.
     others = [job for identifier, job in before.items() if identifier not in reported]
-    again = [(before[identifier], job) for identifier, job in reported.items() if identifier in before]
+    again = [
+        (old, job)
+        for identifier, job in reported.items()
+        if (old := before.get(identifier)) is not None and job.created_at < old.created_at
+    ]
     if lifecycle.are_run_twice(others, reported.values()) or any(lifecycle.is_run_twice(*pair) for pair in again):
         told.twice.append(stored.request.identifier)
     after = dict(before)

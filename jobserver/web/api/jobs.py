@@ -11,7 +11,7 @@ from typing import Any
 from bottle import HTTPResponse
 
 from jobserver.domain.commands import UpdateJobs
-from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked
+from jobserver.domain.documents import OPTIONAL_KEYS, Job
 from jobserver.domain.lifecycle import STATUSES
 from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
@@ -148,7 +148,5 @@ def _time(value: Any) -> datetime | None:
 def _job(element: dict[str, Any]) -> tuple[Job, storable.Done]:
     values: dict[str, Any] = {name: element[name] for name in _TEXTS if name != "job_request_id"}
     values |= {name: value for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
-    values, done = storable.fields(values)
     values |= {name: _time(element[name]) for name in _TIMES}
-    job, more = storable.whole(checked(Job, values))
-    return job, {**done, **more}
+    return storable.job_of(values)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain.documents import MAX_BYTES, Job, cut_text
+from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
 from jobserver.domain.values import MAX_DEPTH, MAX_KEY
 from jobserver.errors import invalid
 from jobserver.store import codec
@@ -21,6 +21,7 @@ MAX_LINE = 1000  # characters of an action's name, and of a status code
 MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
 _SMALL = 2 * 1024  # bytes of JSON: as YAML, with all of a job's texts, a document holds that whatever it is
 _MAPS = ("metrics", "trace_context")
+_TEXTS = (("action", MAX_LINE), ("status_code", MAX_LINE), ("status_message", None), ("run_command", None))
 _REPLACED = "\ufffd"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS_AND_ENDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -66,6 +67,8 @@ def text(value: str, most: int | None = None) -> tuple[str, str]:
 
     ``most``: characters of one line; None: a message, of several lines, is cut at 8 KiB.
     """
+    if value.isprintable() and len(value) <= MAX_LINE:
+        return value, ""
     kept, count = (_CONTROLS if most is None else _CONTROLS_AND_ENDS).subn(_REPLACED, value)
     short = cut_text(kept) if most is None else kept[:most]
     if len(short) < len(kept):
@@ -73,18 +76,15 @@ def text(value: str, most: int | None = None) -> tuple[str, str]:
     return short, "control characters replaced" if count else ""
 
 
-def mapping(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """(the JSON object as a document can hold it, what was done)."""
+def mapping(value: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
+    """(the JSON object as a document can hold it, what was done, bytes of JSON)."""
     if (size := _size(value)) > MAX_MAP:
-        return _note(f"{size} bytes of JSON, at most {MAX_MAP} are kept")
+        reason = f"{size} bytes of JSON, at most {MAX_MAP} are kept"
+        return {_CUT: reason}, reason, len(reason)
     done: dict[str, None] = {}
     kept = _fitting(value, MAX_DEPTH, done)
     assert isinstance(kept, dict)
-    return kept, ", ".join(done)
-
-
-def _note(reason: str) -> tuple[dict[str, Any], str]:
-    return {_CUT: reason}, reason
+    return kept, ", ".join(done), size
 
 
 def _size(value: Any) -> int:
@@ -95,44 +95,45 @@ def _size(value: Any) -> int:
 
 
 def _fitting(value: Any, depth: int, done: dict[str, None]) -> Any:
-    match value:
-        case dict() | list() if depth == 0:
+    kind = type(value)
+    if kind is dict or kind is list:
+        if depth == 0:
             done[f"what is nested deeper than {MAX_DEPTH} levels dropped"] = None
             return None
-        case list():
+        if kind is list:
             return [_fitting(item, depth - 1, done) for item in value]
-        case dict():
-            if any(len(key) > MAX_KEY for key in value):
-                done[f"keys cut at {MAX_KEY} characters"] = None
-            return {key[:MAX_KEY]: _fitting(item, depth - 1, done) for key, item in value.items()}
-        case int() if not -(2**63) <= value < 2**63:
-            done["whole numbers of more than 64 bits kept as text"] = None
-            return str(value)
+        if any(len(key) > MAX_KEY for key in value):
+            done[f"keys cut at {MAX_KEY} characters"] = None
+        return {key[:MAX_KEY]: _fitting(item, depth - 1, done) for key, item in value.items()}
+    if kind is int and not -(2**63) <= value < 2**63:
+        done["whole numbers of more than 64 bits kept as text"] = None
+        return str(value)
     return value
 
 
-def whole(job: Job) -> tuple[Job, Done]:
-    """(the job as a document of legal size, what was done): a JSON object may be several times as long as YAML."""
+def job_of(values: dict[str, Any]) -> tuple[Job, Done]:
+    """(the job of these values, made storable, what was done). Raises `Error` (invalid) for values of a wrong type."""
     done: Done = {}
-    sizes = {name: _size(getattr(job, name) or {}) for name in _MAPS}
-    if sum(sizes.values()) <= _SMALL:
-        return job, done
+    sizes: dict[str, int] = {}
+    for name, most in _TEXTS:
+        if isinstance(value := values.get(name), str):
+            values[name], said = text(value, most)
+            if said:
+                done[name] = said
+    for name in _MAPS:
+        if isinstance(value := values.get(name), dict):
+            values[name], said, sizes[name] = mapping(value)
+            if said:
+                done[name] = said
+    job = checked(Job, values)
+    return (job, done) if sum(sizes.values()) <= _SMALL else _whole(job, sizes, done)
+
+
+def _whole(job: Job, sizes: Mapping[str, int], done: Done) -> tuple[Job, Done]:
+    """The job as a document of legal size: a JSON object may be several times as long as YAML."""
     for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
         if (size := len(codec.write(job))) <= MAX_BYTES:
             break
-        note, done[name] = _note(f"the job is {size} bytes as YAML, at most {MAX_BYTES} are kept")
-        job = job.model_copy(update={name: note})
+        done[name] = f"the job is {size} bytes as YAML, at most {MAX_BYTES} are kept"
+        job = job.model_copy(update={name: {_CUT: done[name]}})
     return job, done
-
-
-def fields(values: Mapping[str, Any]) -> tuple[dict[str, Any], Done]:
-    """(a job's values, those made storable, what was done). Values of another type stay as they are, to be refused."""
-    kept, done = dict(values), {}
-    for name, value in values.items():
-        if isinstance(value, str) and name in ("action", "status_code"):
-            kept[name], done[name] = text(value, MAX_LINE)
-        elif isinstance(value, str) and name in ("status_message", "run_command"):
-            kept[name], done[name] = text(value)
-        elif isinstance(value, dict) and name in _MAPS:
-            kept[name], done[name] = mapping(value)
-    return kept, {name: said for name, said in done.items() if said}
