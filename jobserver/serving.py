@@ -75,7 +75,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index.moved()
             follow_up.moved()
 
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted)
+        private = PrivateStore(settings.private_store)
+        live = Live(clock, private)
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.noticed)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
         upkeep = Upkeep(app.repo)
@@ -89,7 +91,6 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             settings.max_held_polls, settings.max_open_pages, settings.max_bodies, settings.max_released_mib_per_day
         )
         releases = _releases(app, clock, budgets)
-        private = PrivateStore(settings.private_store)
         notifier: Notifier | None = None
         if sending is not None:
             links = InvitationLinks(settings.secret_key, settings.base_url)
@@ -110,7 +111,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             index,
             app.gate,
             app.requests,
-            Live(clock, private),
+            live,
             settings.base_url,
             settings.backends,
             environment=os.environ,

@@ -28,6 +28,7 @@ from jobserver.domain.state import Changes, Stored
 from jobserver.errors import invalid
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+LATER = datetime(2026, 11, 24, 10, tzinfo=UTC)  # than all that jobs here say
 ID = "aaq5k3v7m2xw4c6d"
 D = TypeVar("D", bound=Document)
 

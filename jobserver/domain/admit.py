@@ -65,7 +65,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
         rights.check_release(changes.release)
         if policy >= 2:
             rights.check_releaser(changes.release)
-    if faults := _faults(state, changes, policy):
+    if faults := _faults(state, changes, policy, now):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
 
@@ -79,12 +79,12 @@ def _shapes(changes: Changes) -> list[Fault]:
     return [fault for change in changes.changes for fault in _shape(changes.branch, change)]
 
 
-def _faults(state: State, changes: Changes, policy: int) -> list[Fault]:
+def _faults(state: State, changes: Changes, policy: int, now: datetime | None = None) -> list[Fault]:
     after = _After(state, changes)
     faults = [
         Fault(message, change.path, key=key)
         for change in changes.changes
-        for key, message in _references(state, after, change)
+        for key, message in _references(state, after, change, now)
     ]
     for move in changes.moves:
         faults += _misplaced(state, changes, move)
@@ -133,7 +133,7 @@ def _shape(branch: str, change: Change) -> list[Fault]:
     return [Fault(message, change.path, key=key) for key, message in name_faults(where, document)]
 
 
-def _references(state: State, there: _After, change: Change) -> list[tuple[str, str]]:
+def _references(state: State, there: _After, change: Change, now: datetime | None) -> list[tuple[str, str]]:
     after, before = change.after, change.before
     faults: list[tuple[str, str]] = []
     where = names.parse_path(state.branch, change.path)
@@ -159,7 +159,7 @@ def _references(state: State, there: _After, change: Change) -> list[tuple[str, 
                 faults.append(("backend", f"is {after.backend!r}, but the branch is {state.branch}"))
             if isinstance(before, JobRequest):
                 faults += _request_update(before, after)
-        case Job() if isinstance(before, Job) and not lifecycle.takes(before, after):
+        case Job() if isinstance(before, Job) and not lifecycle.takes(before, after, now):
             faults.append(("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored"))
     return faults
 

@@ -3,10 +3,10 @@
 Facts: job-server 2021 (how a request's status follows from its jobs) and CONTRACT section 4 (what an update may do).
 """
 
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
-from jobserver.domain.documents import Job
+from jobserver.domain.documents import Job, same
 
 MARKED_FAILED = "marked_as_failed"  # by an administrator here; runners have codes of their own
 FINISHED = frozenset({"failed", "succeeded"})
@@ -19,21 +19,88 @@ NEEDS_NEWER: dict[tuple[str, str], bool] = {
 }
 
 
-def takes(stored: Job, reported: Job) -> bool:
-    """Whether ``reported`` replaces ``stored``; if not, it is stale and is skipped."""
-    if stored.status_code == MARKED_FAILED and reported.status not in FINISHED:
-        return False  # an administrator's word stands until the runner knows how it ended
+# By how much a runner's clock and ours may differ and still be said to agree.
+CLOCKS_AGREE = timedelta(seconds=5)
+TIMES = ("created_at", "updated_at", "started_at", "completed_at")
+
+
+def is_ahead(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment - now > CLOCKS_AGREE
+
+
+def on_time(reported: Job, stored: Job | None, now: datetime) -> Job:
+    """``reported`` with every time in the future counted as now: itself if it has none.
+
+    What was counted so before stays as it is stored, so that the same report again changes nothing.
+    """
+    times = (reported.created_at, reported.updated_at, reported.started_at, reported.completed_at)
+    limit = now + CLOCKS_AGREE
+    ahead = [name for name, moment in zip(TIMES, times, strict=True) if moment is not None and moment > limit]
+    if not ahead:
+        return reported
+    kept: dict[str, datetime] = {}
+    if stored is not None:
+        is_rerun = stored.status in FINISHED and reported.status not in FINISHED
+        known = ("created_at",) if is_rerun else ("created_at", "started_at", "completed_at")
+        for name in known:
+            moment = getattr(stored, name)
+            if moment is not None and getattr(reported, name) is not None and not is_ahead(moment, now):
+                kept[name] = moment
+    counted = reported.model_copy(update={**dict.fromkeys(ahead, now), **kept})
+    if stored is None or is_ahead(stored.updated_at, now):
+        return counted
+    is_known = same(counted.model_copy(update={"updated_at": stored.updated_at}), stored)
+    return stored if is_known else counted
+
+
+def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
+    """Whether ``reported`` replaces ``stored``; if not, it is stale and is skipped.
+
+    A stored time that is ahead of ``now`` says nothing of what is newer: a clock was wrong when it came.
+    """
+    if stored.status_code == MARKED_FAILED:
+        return reported.status in FINISHED  # our clock marked it: the runner's, which may be behind, tells how it ended
     if stored.updated_at is None:
         return True
-    if reported.updated_at is None:
-        return not NEEDS_NEWER[stored.status, reported.status]
-    if reported.updated_at == stored.updated_at:
-        return not NEEDS_NEWER[stored.status, reported.status]
-    return reported.updated_at > stored.updated_at
+    if reported.updated_at is not None and reported.updated_at > stored.updated_at:
+        return True
+    if now is not None and is_ahead(stored.updated_at, now):
+        return True
+    if reported.updated_at is not None and reported.updated_at < stored.updated_at:
+        return False
+    return not NEEDS_NEWER[stored.status, reported.status]
 
 
-def newest(jobs: Collection[Job]) -> datetime | None:
-    return max((job.updated_at for job in jobs if job.updated_at), default=None)
+def newest(jobs: Collection[Job], now: datetime | None = None) -> datetime | None:
+    """Of those that are not ahead of ``now``."""
+    limit = datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCKS_AGREE
+    return max((job.updated_at for job in jobs if job.updated_at and job.updated_at <= limit), default=None)
+
+
+def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
+    """Whether any two of them are, as of `is_run_twice`."""
+    known: dict[str, list[Job]] = {}
+    for job in stored:
+        known.setdefault(job.action, []).append(job)
+    return bool(known) and any(is_run_twice(old, job) for job in reported for old in known.get(job.action, ()))
+
+
+def is_run_twice(stored: Job, reported: Job) -> bool:
+    """Whether two runners were at one action of a request at the same time, and reported these two jobs of it.
+
+    One runner makes an action's job anew only when the one before is over, or forgotten. Two runners may give theirs
+    the same id, which then is made now earlier, now later.
+    """
+    if stored.action != reported.action or stored.status_code == MARKED_FAILED:
+        return False
+    if stored.identifier == reported.identifier and reported.created_at >= stored.created_at:
+        return False
+    return stored.created_at < _last(reported) and reported.created_at < _last(stored)
+
+
+def _last(job: Job) -> datetime:
+    """When it was last known to be at work."""
+    return job.completed_at or job.updated_at or job.created_at
 
 
 def finished(jobs: Collection[Job]) -> bool:

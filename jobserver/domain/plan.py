@@ -47,7 +47,7 @@ def _plan(state: State, command: c.Command, actor: Actor, now: datetime, new_id:
         case c.CancelJobs():
             return cancel(state, command, actor)
         case c.UpdateJobs():
-            return update(state, command, actor)
+            return update(state, command, actor, now)
         case c.RecordRelease():
             return _release(state, command, actor)
         case c.ArchiveFinished():

@@ -1,7 +1,9 @@
 """What the verbs of job requests would change: ask, cancel, report. Part of `plan`; see there."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
 from jobserver.domain import commands as c
 from jobserver.domain import lifecycle, names
@@ -131,7 +133,7 @@ def fail(state: State, command: c.FailJob, actor: Actor, now: datetime) -> Chang
         raise not_found(f"there is no job {command.identifier!r}")
     if job.status in lifecycle.FINISHED:
         raise conflict(f"job {job.identifier} has {job.status} already")
-    newest = max(now, job.updated_at or now)
+    newest = now if job.updated_at is None or lifecycle.is_ahead(job.updated_at, now) else max(now, job.updated_at)
     after = job.model_copy(
         update={
             "status": "failed",
@@ -155,7 +157,9 @@ def fail(state: State, command: c.FailJob, actor: Actor, now: datetime) -> Chang
     )
 
 
-def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
+def update(state: State, command: c.UpdateJobs, actor: Actor, now: datetime) -> Changes:
+    """``result`` names what was ``ignored`` (job requests), and only if there are any, what was ``skipped`` (jobs) and
+    run ``twice`` (job requests), and by how much a time was ``ahead`` of now, a timedelta."""
     reported: dict[str, dict[str, Job]] = {}
     owners: dict[str, str] = {}
     for identifier, job in command.jobs:
@@ -166,7 +170,7 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
             if len(job.status_message) * 4 > MAX_MESSAGE_BYTES
             else job
         )
-    ignored: list[str] = []
+    told = _Told()
     changes: list[Change] = []
     moves: list[Move] = []
     trailers: list[tuple[str, str]] = []
@@ -175,9 +179,9 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
     for identifier, jobs in reported.items():
         stored = _find(state, identifier)
         if stored is None:
-            ignored.append(identifier)
+            told.ignored.append(identifier)
             continue
-        some, move = _update_one(state, stored, jobs)
+        some, move = _update_one(state, stored, jobs, now, told)
         if some or move:
             changes += some
             moves += move
@@ -193,8 +197,22 @@ def update(state: State, command: c.UpdateJobs, actor: Actor) -> Changes:
         tuple(changes),
         tuple(moves),
         tuple(trailers),
-        {"ignored": ignored},
+        told.result(),
     )
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a report's answer says beside what it changed."""
+
+    ignored: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    ahead: timedelta = timedelta()
+
+    def result(self) -> dict[str, Any]:
+        more = {"skipped": self.skipped, "twice": self.twice, "ahead": self.ahead}
+        return {"ignored": self.ignored, **{key: value for key, value in more.items() if value}}
 
 
 def _said(change: Change) -> str:
@@ -211,14 +229,29 @@ def _find(state: State, identifier: str) -> Stored | None:
         return None
 
 
-def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tuple[list[Change], list[Move]]:
+def _update_one(
+    state: State, stored: Stored, sent: Mapping[str, Job], now: datetime, told: _Told
+) -> tuple[list[Change], list[Move]]:
     before = state.jobs(stored.place)
+    reported = {identifier: lifecycle.on_time(job, before.get(identifier), now) for identifier, job in sent.items()}
+    told.ahead = max([told.ahead, *(_ahead(sent[one], now) for one in sent if sent[one] is not reported[one])])
+    # A job of the same runner is reported again; another's is left out, or has the same id.
+    others = [job for identifier, job in before.items() if identifier not in reported]
+    again = [
+        (old, job)
+        for identifier, job in reported.items()
+        if (old := before.get(identifier)) is not None and job.created_at < old.created_at
+    ]
+    if lifecycle.are_run_twice(others, reported.values()) or any(lifecycle.is_run_twice(*pair) for pair in again):
+        told.twice.append(stored.request.identifier)
     after = dict(before)
     for identifier, job in reported.items():
         old = before.get(identifier)
-        if old is None or lifecycle.takes(old, job):
+        if old is None or lifecycle.takes(old, job, now):
             after[identifier] = job
-    newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values())
+        else:
+            told.skipped.append(identifier)
+    newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values(), now)
     if newest is None or known is None or newest >= known:
         after = {identifier: job for identifier, job in after.items() if identifier in reported}
     area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
@@ -229,3 +262,9 @@ def _update_one(state: State, stored: Stored, reported: Mapping[str, Job]) -> tu
         if not same(before.get(identifier), after.get(identifier))
     ]
     return changes, [Move(stored.place, area)] if area is not stored.place.area else []
+
+
+def _ahead(job: Job, now: datetime) -> timedelta:
+    """How far the latest of its times is ahead of now."""
+    times: list[datetime] = [moment for name in lifecycle.TIMES if (moment := getattr(job, name)) is not None]
+    return max(times) - now

@@ -37,7 +37,7 @@ def _day(text: str) -> str:
     return text
 
 
-_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]+)+/?")
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]++)+/?")
 
 
 def _repo(text: str) -> str:
@@ -54,7 +54,11 @@ def _known(version: int) -> int:
     return version
 
 
-def _json(value: Any, depth: int = 8) -> Any:
+MAX_DEPTH = 8  # of JSON
+MAX_KEY = 128  # characters
+
+
+def _json(value: Any, depth: int = MAX_DEPTH) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
     match value:
         case str():
@@ -66,14 +70,14 @@ def _json(value: Any, depth: int = 8) -> Any:
         case int() if not -(2**63) <= value < 2**63:
             raise ValueError("a whole number must fit in 64 bits")
         case list() | dict() if depth == 0:
-            raise ValueError("nested deeper than 8 levels")
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
         case list():
             for item in value:
                 _json(item, depth - 1)
         case dict():
             for key, item in value.items():
-                if len(clean(key)) > 128:
-                    raise ValueError("a key must be at most 128 characters")
+                if len(clean(key)) > MAX_KEY:
+                    raise ValueError(f"a key must be at most {MAX_KEY} characters")
                 _json(item, depth - 1)
     return value
 

@@ -14,6 +14,7 @@ _COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
     " started_at, completed_at, updated_at, item"
 )
+_FIELDS = ("backend", "workspace", "username", "status")  # of a cell of the cube
 LOOK_BACK = 400  # requests; so that no page grows with history
 
 
@@ -74,16 +75,20 @@ class Cube:
     def counts(self, chosen: Filter, backends: Collection[str]) -> dict[str, Counter[str]]:
         """Per field of the filter, its values with their counts, all other fields as chosen."""
         wanted = (chosen.backend, chosen.workspace, chosen.username, chosen.status)
-        fields = ("backend", "workspace", "username", "status")
-        found: dict[str, Counter[str]] = {name: Counter() for name in fields}
+        found: dict[str, Counter[str]] = {name: Counter() for name in _FIELDS}
         for *values, count in self.cells:
             if values[0] not in backends:
                 continue
             misses = [at for at in range(4) if wanted[at] and wanted[at] != values[at]]
-            for at, name in enumerate(fields):
+            for at, name in enumerate(_FIELDS):
                 if not misses or misses == [at]:
                     found[name][values[at]] += count
         return found
+
+    def has(self, field: str, value: str, backends: Collection[str]) -> bool:
+        """Whether a request on these backends has this value."""
+        at = _FIELDS.index(field)
+        return any(cell[at] == value and cell[0] in backends for cell in self.cells)
 
 
 def cube(sql: sqlite3.Connection) -> Cube:
@@ -153,7 +158,9 @@ def _search(sql: sqlite3.Connection, chosen: Filter, numbers: Sequence[int], lim
         ):
             found[identifier] = at
         for identifier, at in sql.execute(
-            "SELECT request, created_at FROM jobs WHERE identifier >= ? AND identifier < ? LIMIT 100", (text, upper)
+            "SELECT request, created_at FROM jobs WHERE identifier >= ? AND identifier < ?"
+            " UNION SELECT request, created_at FROM jobs WHERE identifier = ? LIMIT 100",
+            (text, upper, chosen.query.strip()),
         ):
             found[identifier] = at
     before = (chosen.before[0] if chosen.before else 1 << 62) + 86_400_000_000
@@ -230,21 +237,34 @@ def _job(row: Sequence[Any]) -> JobRow:
     return JobRow(*fields)
 
 
-def job(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> JobRow | None:
-    """Of several with one id (on different backends), the newest."""
+def requests_with(sql: sqlite3.Connection, job_: str, backends: Collection[str]) -> list[str]:
+    """Ids of the job requests that have a job of this id, two at most: each backend's runner names its own jobs."""
     numbers = branch_numbers(sql, backends)
     marks = ",".join("?" * len(numbers))
-    found = sql.execute(
-        f"SELECT {_JOBS} FROM jobs WHERE identifier = ? AND branch IN ({marks}) ORDER BY created_at DESC LIMIT 1",
-        (identifier, *numbers),
-    ).fetchone()
-    return None if found is None else _job(found)
+    rows = sql.execute(
+        f"SELECT DISTINCT request FROM jobs WHERE identifier = ? AND branch IN ({marks}) LIMIT 2", (job_, *numbers)
+    )
+    return [row[0] for row in rows]
+
+
+def success_before(sql: sqlite3.Connection, row: Row, action: str) -> JobRow | None:
+    """The newest success of this action on the same backend and workspace that is older than the request."""
+    for number in branch_numbers(sql, [row.backend]):
+        found = sql.execute(
+            f"SELECT {_JOBS} FROM (SELECT * FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at < ?"
+            f" ORDER BY created_at DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded' LIMIT 1",
+            (number, row.workspace, action, row.created_at),
+        ).fetchone()
+        if found is not None:
+            return _job(found)
+    return None
 
 
 def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tuple[Kind, str] | None:
     """The request or the job that a (partial) identifier means, if it means one only.
 
-    A job's may be any word, so that it counts only where no workspace or action is called like it.
+    A job's may be any word, so that it counts only where no workspace or action is called like it, and if one request
+    only has it.
     """
     text = text.strip()
     numbers = branch_numbers(sql, backends)
@@ -271,7 +291,9 @@ def resolve(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tu
     meant = {identifier for wanted in (text, lower) for identifier in like("jobs", wanted)}
     exact = meant & {text, lower}
     meant = exact or meant
-    return (Kind.JOB, meant.pop()) if len(meant) == 1 else None
+    if len(meant) != 1 or len(requests_with(sql, found_ := meant.pop(), backends)) != 1:
+        return None
+    return Kind.JOB, found_
 
 
 def previous(sql: sqlite3.Connection, row: Row, backends: Collection[str]) -> Row | None:

@@ -39,15 +39,15 @@ def job_row(branch: int, request: str, workspace: str | None, job: Job) -> tuple
 
 
 def job_values(job: Job) -> tuple[Any, ...]:
-    """What a job itself says of its row: identifier, action, and so on to the end."""
+    """What a job itself says of its row: identifier, action, and so on to the end.
+
+    SQLite's functions end a text at its first NUL, which a pushed document may have.
+    """
     more = {key: value for key in _MORE if (value := getattr(job, key)) is not None}
     times = (job.created_at, job.updated_at, job.started_at, job.completed_at)
     return (
         job.identifier,
-        job.action,
-        job.status,
-        job.status_code,
-        job.status_message,
+        *(text.replace("\0", "\ufffd") for text in (job.action, job.status, job.status_code, job.status_message)),
         *(None if time is None else micros(time) for time in times),
         orjson.dumps(more).decode() if more else None,
     )

@@ -1,6 +1,7 @@
 """The runner's side of the HTTP API: two calls. Imports httpx, and the errors that its answers become."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from jobserver.runner.transport import flags
 
 MAX_WAIT = 50.0
 _PATIENCE = 20.0  # for an answer, on top of the wait that was asked for
+_SAID = ("clock", "skipped", "altered", "repaired")  # of a report that was taken, and not quite as it was sent
+_log = logging.getLogger(__name__)
 _TRANSIENT = frozenset({408, 425, 429})
 
 
@@ -55,7 +58,11 @@ class HttpTransport:
     def report(self, jobs: Sequence[dict[str, Any]]) -> Sequence[str]:
         answer = self._call("POST", "/api/v2/jobs/", json=list(jobs))
         body = _body(answer)
-        ignored = body.get("ignored", []) if isinstance(body, dict) else []
+        body = body if isinstance(body, dict) else {}
+        for key in _SAID:
+            if said := body.get(key):
+                _log.warning("the server says: %s: %.500s", key, said)
+        ignored = body.get("ignored", [])
         return [identifier for identifier in ignored if isinstance(identifier, str)]
 
     def close(self) -> None:

@@ -44,10 +44,11 @@ def again(done: Done, result: Mapping[str, Any]) -> Written:
 
 
 def _result(state: Snapshot, command: Command, actor: Actor, now: datetime) -> Mapping[str, Any]:
-    """Only reports tell more than their commit does: which job requests they named in vain."""
+    """Only reports tell more than their commit does: which job requests they named in vain. What was skipped then, only
+    the first answer and the log say."""
     if isinstance(command, UpdateJobs):
         with suppress(Error):
-            return plan(state, command, actor, now, "").result
+            return {"ignored": plan(state, command, actor, now, "").result["ignored"]}
     return {}
 
 

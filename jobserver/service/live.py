@@ -1,5 +1,5 @@
 """What is true only now, and never in git: when each backend was last heard of, what flags its runner
-sent, and when tokens were last used.
+sent, whether its clock is off or another runner has its token, and when tokens were last used.
 
 Kept in memory, because each call of a runner comes by here; written to the private store now and then, so that it
 outlives the process and other servers learn of it.
@@ -7,8 +7,8 @@ outlives the process and other servers learn of it.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ import orjson
 
 from jobserver.errors import Error
 from jobserver.service.private import PrivateStore
+from jobserver.store.canonical import text_of
 
 _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024
@@ -26,10 +27,16 @@ STRIP_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``flags``: id -> ``{"v": value, "ts": time or None}``, as the runner sent them."""
+    """``flags``: id -> ``{"v": text, number, boolean or None, "ts": time as text or None}``.
+
+    ``ahead``: how far in the future the times of its last report were. ``twice``: the job request that two runners
+    were last noticed at, and when. Both are this process's alone.
+    """
 
     last_seen: datetime
     flags: Mapping[str, Any] = field(default_factory=dict)
+    ahead: timedelta = timedelta()
+    twice: tuple[str, datetime] | None = None
 
 
 class Live:
@@ -43,15 +50,17 @@ class Live:
         self._used: dict[str, int] = {}
         if private is not None:
             for backend, (at, flags) in private.last_heard().items():
-                self._seen[backend] = Seen(datetime.fromtimestamp(at, UTC), orjson.loads(flags))
+                self._seen[backend] = Seen(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
 
     def heard(self, backend: str, flags: str | None) -> None:
         """A call of this backend's runner, with its Flags header. Flags that make no sense are logged and ignored."""
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend)
-            kept = known.flags if known else {}
-            seen = self._seen[backend] = Seen(now, kept if flags is None else _flags(backend, flags, kept))
+            seen = replace(known, last_seen=now) if known else Seen(now)
+            if flags is not None:
+                seen = replace(seen, flags=_flags(backend, flags, seen.flags))
+            self._seen[backend] = seen
             is_due = now - self._written.get(backend, datetime.min.replace(tzinfo=UTC)) >= _WRITE_EVERY
             is_due = is_due or (known is not None and known.flags != seen.flags and _switches(known) != _switches(seen))
             if is_due:
@@ -59,6 +68,16 @@ class Live:
         if is_due:
             flags = orjson.dumps(dict(seen.flags)).decode()
             self._keep(lambda private: private.heard(backend, int(now.timestamp()), flags))
+
+    def noticed(self, backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
+        """Of a report: how far its times are ahead of now, and the job requests that another runner works on, too."""
+        now = self._clock()
+        with self._guard:
+            known = self._seen.get(backend) or Seen(now)
+            at = (twice[0], now) if twice else known.twice
+            if twice and (known.twice is None or known.twice[0] != twice[0]):
+                _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
+            self._seen[backend] = replace(known, ahead=ahead, twice=at)
 
     def used(self, sha256: str) -> None:
         """A person's token was used: remembered to the minute, and never a reason to refuse a call."""
@@ -94,11 +113,30 @@ def _switches(seen: Seen) -> dict[str, Any]:
 
 
 def _flags(backend: str, header: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(header.encode("latin-1")) if len(header) <= _MAX_FLAGS else None
-    except (ValueError, UnicodeError):
-        found = None
-    if isinstance(found, dict) and all(isinstance(flag, dict) and "v" in flag for flag in found.values()):
+    found = _checked(header.encode("latin-1", "replace"))
+    if found is not None:
         return found
     _log.warning("backend %s sent Flags that can't be read: %.200r", backend, header)
     return known
+
+
+def _checked(text: str | bytes) -> dict[str, Any] | None:
+    """Flags as JSON, their values and times checked as types; None for what makes no sense."""
+    try:
+        found = orjson.loads(text) if len(text) <= _MAX_FLAGS else None
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not all(isinstance(flag, dict) and "v" in flag for flag in found.values()):
+        return None
+    if not all(isinstance(flag["v"], str | int | float | None) for flag in found.values()):
+        return None
+    return {key: {"v": flag["v"], "ts": _time(flag.get("ts"))} for key, flag in found.items()}
+
+
+def _time(text: object) -> str | None:
+    """As UTC; None for what is no time that there is."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return text_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) if moment else None
+    except (ValueError, OverflowError):
+        return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
 
-_EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]++)+")
 _TELEPHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{2,30}( ?(x|ext\.?) ?[0-9]{1,8})?")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contacts (username TEXT PRIMARY KEY, email TEXT NOT NULL) WITHOUT ROWID;

@@ -15,7 +15,9 @@ from time import monotonic
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.admit import admit, permissions_of
-from jobserver.domain.names import Area, Kind
+from jobserver.domain.documents import Job
+from jobserver.domain.lifecycle import CLOCKS_AGREE, are_run_twice
+from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
@@ -63,9 +65,11 @@ class Receiver:
         clock: Callable[[], datetime],
         accepted: Callable[[Sequence[str]], None] = lambda branches: None,
         hosted: Hosted | None = None,
+        noticed: Callable[[str, timedelta, Sequence[str]], None] = lambda backend, ahead, twice: None,
     ) -> None:
+        """``noticed`` is told of each backend's push what `Live.noticed` wants to know."""
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
-        self._hosted = hosted
+        self._hosted, self._noticed = hosted, noticed
 
     def receive(self, pushed: Pushed) -> list[str]:
         """The lines to print; raises `Error` with every fault of a push that is refused.
@@ -156,9 +160,10 @@ class Receiver:
         now, ends = self._clock(), monotonic() + _JUDGE_SECONDS
         main = Head.read(names.MAIN, tips.tip(names.MAIN), objects)
         faults: list[Fault] = []
+        twice: list[str] = []
         for commit in commits:
             beside = head if branch == names.MAIN else main
-            found = judge(objects, Snapshot(objects, head, beside), actor, commit, now)
+            found = judge(objects, Snapshot(objects, head, beside), actor, commit, now, twice)
             faults += [Fault(one.message, f"{commit.sha[:10]} {one.path}".strip(), one.line, one.key) for one in found]
             if len(faults) > MAX_FAULTS:
                 break
@@ -166,6 +171,9 @@ class Receiver:
                 where = f"{commit.sha[:10]} and after"
                 return [*faults, Fault(f"can't be judged within {_JUDGE_SECONDS:g} s: push fewer commits", where)]
             head = Head.read(branch, commit.sha, objects)
+        if actor.kind is ActorKind.BACKEND:
+            ahead = max(commit.at for commit in commits) - now
+            self._noticed(actor.name, ahead if ahead > CLOCKS_AGREE else timedelta(), twice)
         return faults
 
 
@@ -188,8 +196,11 @@ def _commits(objects: Objects, update: Update) -> list[Commit]:
     return commits[::-1]
 
 
-def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: datetime) -> list[Fault]:
-    """Every fault of one pushed commit; ``state`` is the one before it."""
+def judge(
+    objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: datetime, twice: list[str] | None = None
+) -> list[Fault]:
+    """Every fault of one pushed commit; ``state`` is the one before it. ``twice`` gets the job requests that another
+    runner works on, too."""
     faults = [Fault(f"the trailer {key}: is the server's to write") for key in reserved_trailers(commit)]
     if commit.at > now + _AHEAD:
         faults.append(Fault(f"is of {commit.at:%Y-%m-%d %H:%M} UTC, which is in the future: set the clock"))
@@ -206,7 +217,20 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
             admit(state, found.changes, actor, now)
         except Error as error:
             faults += error.faults or [Fault(error.message, error.where)]
+        else:
+            if twice is not None:
+                twice += _run_twice(state, found.changes)
     return faults
+
+
+def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
+    """The job requests with a job that is there beside one that was made of the same action meanwhile."""
+    reported: dict[Place, list[Job]] = {}
+    for change in changes.changes:
+        where = names.parse_path(changes.branch, change.path)
+        if where is not None and where.place is not None and isinstance(change.after, Job):
+            reported.setdefault(where.place, []).append(change.after)
+    return [place.identifier for place, jobs in reported.items() if are_run_twice(state.jobs(place).values(), jobs)]
 
 
 def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:

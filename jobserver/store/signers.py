@@ -14,7 +14,10 @@ from jobserver.store.incoming import Commit
 from jobserver.store.repo import PRINCIPAL, SIGNERS
 from jobserver.store.signing import fingerprint, signers_time, verify
 
-_LINE = re.compile(r'(?P<who>\S+)\s+(?P<options>(?:[a-z-]+(?:="[^"]*")?,?)*\s+)?(?P<kind>ssh-\S+)\s+(?P<key>\S+)')
+# Each part takes all that it can, for good: the text is whoever's who wrote the branch.
+_LINE = re.compile(
+    r'(?P<who>\S++)\s++(?P<options>(?:[a-z-]++(?:="[^"]*+")?+,?+)++\s++)?(?P<kind>ssh-\S++)\s++(?P<key>\S++)'
+)
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?')
 _TIME = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?Z?")
 

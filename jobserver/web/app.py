@@ -132,12 +132,12 @@ def make_app(parts: Parts) -> Bottle:
     endpoints = Endpoints(app, callers, metrics, (lambda: hosted.seen_at) if hosted is not None else lambda: None)
     api = "/api/v2"
     for endpoint in (
-        Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}),
+        Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}, filters=("backend", "limit", "offset")),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.one}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
-        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index, keys).report}),
+        Endpoint(f"{api}/jobs/", {"POST": Jobs(parts.gate, parts.index, keys, parts.live).report}),
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
-        Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}),
+        Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}, filters=("backend",)),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
         Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),

@@ -5,7 +5,7 @@ In this order, because a runner with a wrong token must hear about the token (40
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,15 @@ Handler = Callable[..., HTTPResponse]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are."""
+    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are.
+
+    ``filters``: the query parameters that GET takes; there is no refusal for others where it is open.
+    """
 
     path: str
     handlers: Mapping[str, Handler]
     is_open: bool = False
+    filters: Collection[str] = ()
 
 
 class Endpoints:
@@ -78,6 +82,8 @@ class Endpoints:
             if handler is None:
                 allowed = ", ".join(sorted(endpoint.handlers))
                 return http.answer({"detail": f"{request.method} is not allowed here"}, 405, {"Allow": allowed})
+            if method == "GET" and not endpoint.is_open:
+                http.check_filters(endpoint.filters)
             return handler(actor, **parts)
         except Error as error:
             return http.refusal(error)

@@ -2,14 +2,14 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.errors import Code, Error, invalid
+from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.web.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
@@ -64,6 +64,15 @@ def _fields(error: Error) -> dict[str, list[str]]:
     if not fields and error.where:
         fields[error.where] = [error.message]
     return fields
+
+
+def check_filters(known: Collection[str]) -> None:
+    """Raises `Error` (invalid) for each query parameter that is none of these: to leave it out would show too much."""
+    unknown = [name.encode("latin-1").decode(errors="replace")[:100] for name in request.query if name not in known]
+    if unknown:
+        reason = f"unknown filter, expected one of: {', '.join(known)}" if known else "unknown: this has no filters"
+        faults = [Fault(reason, key=name) for name in unknown]
+        raise invalid(str(faults[0]), faults=faults)
 
 
 def read_body(most: int = MAX_BODY) -> bytes:

@@ -52,7 +52,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
     [
         ("/", "home"),
         ("/jobs/", "event-log"),
-        ("/jobs/?status=failed&workspace=plain&username=nobody", "event-log-empty"),
+        ("/jobs/?status=failed&workspace=plain&username=carol", "event-log-empty"),
         ("/plain/", "workspace"),
         ("/plain/logs/", "workspace-log"),
         ("/plain/audit/", "workspace-audit"),

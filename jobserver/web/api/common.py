@@ -20,6 +20,21 @@ class Visible:
     def slugs(self) -> Sequence[str]:
         return [slug for slug in self._index.directory().backends if not self._limit or slug in self._limit]
 
+    def chosen(self, actor: Actor) -> tuple[Sequence[str], bool]:
+        """(the backends that ``?backend=`` leaves of those that the caller sees, whether it or the token named one).
+
+        Raises `Error`: forbidden if another one's token asks, invalid if there is none of this name.
+        """
+        wanted = request.query.getunicode("backend") or ""
+        if actor.kind is ActorKind.BACKEND:
+            if wanted not in ("", actor.name):
+                raise forbidden(f"this token is of backend {actor.name}, not of {wanted}")
+            return (actor.name,), True
+        slugs = self.slugs()
+        if wanted and wanted not in slugs:
+            raise invalid(f"there is no backend {wanted!r}", "backend")
+        return ([wanted], True) if wanted else (slugs, False)
+
 
 def person(actor: Actor) -> None:
     """Raises `Error` (forbidden) for a backend."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -10,7 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.errors import forbidden, invalid, not_found, unauthenticated
+from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
@@ -50,7 +50,7 @@ class JobRequests:
         self._slots, self._room = threading.Semaphore(max_held), room
 
     def listed(self, actor: Actor) -> HTTPResponse:
-        slugs = self._slugs(actor)
+        slugs, _ = self._visible.chosen(actor)
         limit, offset = _number("limit"), _number("offset") or 0
         listing = self._index.listing(slugs)
         body, tag = self._read(listing, limit, offset)
@@ -89,15 +89,6 @@ class JobRequests:
             return listing.body, listing.etag
         body = self._part(listing, limit, offset)
         return body, etag(body)
-
-    def _slugs(self, actor: Actor) -> Sequence[str]:
-        wanted = request.query.get("backend")
-        if actor.kind is ActorKind.BACKEND:
-            if wanted not in (None, "", actor.name):
-                raise forbidden(f"this token is of backend {actor.name}, not of {wanted}")
-            return (actor.name,)
-        visible = self._visible.slugs()
-        return [slug for slug in visible if slug == wanted] if wanted else visible
 
     def _part(self, listing: Listing, limit: int | None, offset: int) -> bytes:
         count = len(listing.items)

@@ -1,16 +1,17 @@
 """POST /api/v2/jobs/: a runner's report, in the form of either generation of runners (job-server 2021 and 2025)."""
 
 import contextlib
+import logging
 import sqlite3
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
-import orjson
 from bottle import HTTPResponse
 
 from jobserver.domain.commands import UpdateJobs
-from jobserver.domain.documents import OPTIONAL_KEYS, Job, checked, cut_text
+from jobserver.domain.documents import OPTIONAL_KEYS, Job
 from jobserver.domain.lifecycle import STATUSES
 from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
@@ -18,7 +19,9 @@ from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
 from jobserver.index import query
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
+from jobserver.service.live import Live
 from jobserver.web import http
+from jobserver.web.api import storable
 from jobserver.web.api.common import Keys
 from jobserver.web.api.fields import kind
 
@@ -27,32 +30,50 @@ _TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 _REQUIRED = (*_TEXTS, *_TIMES)
 _AT_ONCE = 500  # ids in one query
-_MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
+_NAMED = 100  # jobs that an answer says of what was done to them, or that they were skipped
+_log = logging.getLogger(__name__)
 _Problems = dict[str, list[str]]
 
 
 class Jobs:
-    def __init__(self, gate: Gate, index: Index, keys: Keys) -> None:
-        self._gate, self._index, self._keys = gate, index, keys
+    def __init__(self, gate: Gate, index: Index, keys: Keys, live: Live) -> None:
+        self._gate, self._index, self._keys, self._live = gate, index, keys, live
+        self._skipped: dict[str, list[str]] = {}
 
     def report(self, actor: Actor) -> HTTPResponse:
         if actor.kind is not ActorKind.BACKEND:
             raise forbidden("this needs a backend's token, not a person's")
         body = http.read_body()
         key = self._keys.of(actor, body)
-        data = http.read_json(body)
+        data, repaired = storable.read(body)
         if not isinstance(data, list):
             return http.answer({"non_field_errors": [f"expected a list of jobs, found {kind(data)}"]}, 400)
-        jobs, problems = read_jobs(data)
+        jobs, problems, altered = read_jobs(data)
         if any(problems):
             return http.answer(problems, 400)
         with contextlib.suppress(sqlite3.Error):  # a report does not wait for an index that can't be read
             self._check_owners(actor.name, jobs)
         command = UpdateJobs(actor.name, tuple(jobs))
         written = self._gate.submit(actor, command, "http", key)
-        ignored = written.changes.result.get("ignored")
-        reply = {"status": "success", **({"ignored": ignored} if ignored else {})}
+        reply = {"status": "success", **self._told(actor.name, written.changes.result)}
+        if repaired:
+            reply["repaired"] = repaired
+        if altered:
+            reply["altered"] = dict(islice(altered.items(), _NAMED))
         return http.written(reply, written.commit)
+
+    def _told(self, slug: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What an answer says of what its report did not do as it asked; the log and /status/ say it too."""
+        skipped, ahead = result.get("skipped", []), result.get("ahead", timedelta())
+        if skipped and skipped != self._skipped.get(slug):
+            shown = ", ".join(skipped[:10])
+            _log.warning("backend %s: what is stored is newer, %d skipped: %s", slug, len(skipped), shown)
+        self._skipped[slug] = skipped
+        self._live.noticed(slug, ahead, result.get("twice", ()))
+        told = {"ignored": result.get("ignored"), "skipped": skipped[:_NAMED]}
+        if ahead:
+            told["clock"] = f"{ahead.total_seconds():.0f} s ahead of the server's: times in the future count as now"
+        return {key: value for key, value in told.items() if value}
 
     def _check_owners(self, slug: str, jobs: Sequence[tuple[str, Job]]) -> None:
         """A job's id is one request's for ever; the writer's snapshot knows those of active requests only.
@@ -71,12 +92,14 @@ class Jobs:
                     raise invalid(f"job {job} belongs to job request {owner}", "identifier")
 
 
-def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems]]:
-    """((job request's id, job), ...) and, for each element, its fields that are wrong with the reasons.
+def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems], dict[str, storable.Done]]:
+    """((job request's id, job), ...); for each element, its fields that are wrong with the reasons; and by job, what
+    was done to the fields that can't be stored as they are.
 
-    After MAX_FAULTS of these the rest is not looked at, and one more element says so.
+    After MAX_FAULTS faults the rest is not looked at, and one more element says so.
     """
     jobs: list[tuple[str, Job]] = []
+    altered: dict[str, storable.Done] = {}
     problems: list[_Problems] = []
     count = 0
     for element in data:
@@ -86,13 +109,16 @@ def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problem
         found = _problems(element)
         if not found:
             try:
-                jobs.append((element["job_request_id"], _job(element)))
+                job, done = _job(element)
+                jobs.append((element["job_request_id"], job))
+                if done:
+                    altered[job.identifier] = done
             except Error as error:
                 for fault in error.faults:
                     found.setdefault(fault.key.partition(".")[0], []).append(fault.message)
         problems.append(found)
         count += len(found)
-    return jobs, problems
+    return jobs, problems, altered
 
 
 def _problems(element: Any) -> _Problems:
@@ -127,20 +153,8 @@ def _time(value: Any) -> datetime | None:
         return None
 
 
-def _job(element: dict[str, Any]) -> Job:
+def _job(element: dict[str, Any]) -> tuple[Job, storable.Done]:
     values: dict[str, Any] = {name: element[name] for name in _TEXTS if name != "job_request_id"}
+    values |= {name: value for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
     values |= {name: _time(element[name]) for name in _TIMES}
-    values["status_message"] = cut_text(values["status_message"])
-    values |= {name: _fitting(value) for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
-    return checked(Job, values)
-
-
-def _fitting(value: Any) -> Any:
-    """What only some runners send, if it fits into a document; or else what says that it did not."""
-    if isinstance(value, str):
-        return cut_text(value)
-    if isinstance(value, dict):
-        with contextlib.suppress(orjson.JSONEncodeError):  # nested too deeply: refused by name later
-            if (size := len(orjson.dumps(value))) > _MAX_MAP:
-                return {"cut_by_the_server": f"{size} bytes of JSON, at most {_MAX_MAP} are kept"}
-    return value
+    return storable.job_of(values)

@@ -61,7 +61,7 @@ _REPORTED: _Schema = {
     "action": _TEXT,
     "status": {"enum": list(STATUSES)},
     "status_code": _TEXT,
-    "status_message": {**_TEXT, "description": "Cut at 8 KiB."},
+    "status_message": {**_TEXT, "description": "Control characters are replaced. Cut at 8 KiB."},
     "created_at": _TIME,
     "updated_at": _MAYBE_TIME,
     "started_at": _MAYBE_TIME,
@@ -170,7 +170,9 @@ def _body(schema: _Schema, required: bool = True) -> _Schema:
 
 
 _LIST_PARAMETERS = [
-    _parameter("backend", "query", _TEXT, "Only this backend's; a backend's token may name its own only."),
+    _parameter(
+        "backend", "query", _TEXT, "Only this backend's, which must be there; a backend's token may name its own only."
+    ),
     _parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most so many; by default all."),
     _parameter("offset", "query", {"type": "integer", "minimum": 0}, "How many to leave out."),
     _parameter("If-None-Match", "header", _TEXT, "The ETag of the last answer: 304 if nothing changed."),
@@ -195,12 +197,24 @@ _ASK = _object(
     ("requested_actions", "backend"),
     closed=True,
 )
+_REPORT: _Schema = {
+    "status": {"const": "success"},
+    "ignored": {**_TEXTS, "description": "Job requests that are not known as this backend's."},
+    "skipped": {**_TEXTS, "description": "Jobs of which something newer is stored."},
+    "clock": {**_TEXT, "description": "How far the times are ahead: those in the future count as now."},
+    "altered": {
+        "type": "object",
+        "additionalProperties": {"type": "object", "additionalProperties": _TEXT},
+        "description": "By job and field, what was done to what can't be stored as it is.",
+    },
+    "repaired": {**_TEXT, "description": "What was replaced in a body that was no JSON by a hair."},
+}
 _OPEN: _Schema = {"security": []}
 
 
 def _paths() -> _Schema:
     detail = _reference("JobRequestDetail")
-    ok = _reply("Durable.", _object({"status": {"const": "success"}, "ignored": _TEXTS}, ("status",)), _COMMIT)
+    ok = _reply("Durable.", _object(_REPORT, ("status",)), _COMMIT)
     report = _body({"type": "array", "items": _reference("ReportedJob")})
     cancel = _body(_object({"actions": {"type": ["array", "null"], "items": _ACTION}}, (), closed=True), required=False)
     statuses = {"type": "object", "additionalProperties": {"enum": list(STATUSES)}}
@@ -209,11 +223,11 @@ def _paths() -> _Schema:
     text_reply = {"200": {"description": "Text.", "content": {"text/plain": {"schema": _TEXT}}}}
     return {
         "/api/v2/job-requests/": {
-            "get": _operation("Active job requests, newest first", listed, parameters=_LIST_PARAMETERS)
+            "get": _operation("Active job requests, newest first", listed, "400", parameters=_LIST_PARAMETERS)
         },
         "/api/v2/job-requests/{identifier}/": {
             "parameters": [_PLACES["identifier"]],
-            "get": _operation("One, with its jobs", {"200": _reply("It.", detail)}, "404"),
+            "get": _operation("One, with its jobs", {"200": _reply("It.", detail)}, "400", "404"),
         },
         "/api/v2/job-requests/{identifier}/cancel/": {
             "parameters": [_PLACES["identifier"]],
@@ -233,11 +247,15 @@ def _paths() -> _Schema:
         },
         "/api/v2/users/{username}/": {
             "parameters": [_PLACES["username"]],
-            "get": _operation("A person's roles and permissions", {"200": _reply("Sorted.", who)}, "404"),
+            "get": _operation("A person's roles and permissions", {"200": _reply("Sorted.", who)}, "400", "404"),
         },
         "/api/v2/workspaces/{name}/statuses/": {
             "parameters": [_PLACES["name"]],
-            "get": _operation("The latest status of each action", {"200": _reply("By action.", statuses)}, "404"),
+            "get": _operation(
+                "The latest status of each action on one backend",
+                {"200": _reply("By action.", statuses)}, "400", "404",
+                parameters=[_parameter("backend", "query", _TEXT, "By default the one that was used last.")],
+            ),
         },
         "/api/v2/workspaces/{name}/job-requests/": {
             "parameters": [_PLACES["name"]],

@@ -3,9 +3,9 @@
 from bottle import HTTPResponse
 
 from jobserver.domain.documents import Member
-from jobserver.domain.permissions import Actor, ActorKind, granted
+from jobserver.domain.permissions import Actor, granted
 from jobserver.errors import not_found
-from jobserver.index import query
+from jobserver.index import pages, query
 from jobserver.index.follow import Index
 from jobserver.web import http
 from jobserver.web.api.common import Visible
@@ -46,11 +46,14 @@ class People:
         )
 
     def statuses(self, actor: Actor, name: str) -> HTTPResponse:
-        """The latest status of each action; a backend's token learns of its own jobs only."""
+        """The latest status of each action on one backend: the token's own, the one that is named, or the one that was
+        used last. What an action did on one says nothing of another."""
         if self._index.directory().workspace(name) is None:
             return HTTPResponse(b"", 404)
-        slugs = [actor.name] if actor.kind is ActorKind.BACKEND else self._visible.slugs()
+        slugs, is_named = self._visible.chosen(actor)
         with self._index.view() as sql:
+            if not is_named:
+                slugs = [row.backend for row in pages.requests(sql, pages.Filter(workspace=name), slugs, 1)[:1]]
             return http.answer(query.latest_statuses(sql, name, slugs))
 
 

@@ -18,9 +18,9 @@ from jobserver.web.pages.standing import standing
 class Backends:
     def __init__(self, site: Site) -> None:
         self._site, self._stand = site, site.stand
-        site.add("/status/", self.status)
+        site.add("/status/", self.status, filters=())
         site.add("/status/<slug>/", self.monitor, is_open=True)
-        site.add("/backends/", self.listed, self.add)
+        site.add("/backends/", self.listed, self.add, filters=())
         site.add("/backends/<slug>/", self.show, self.change)
         site.add("/backends/<slug>/audit/", self.audit)
 

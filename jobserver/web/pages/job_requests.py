@@ -33,7 +33,6 @@ class JobRequests:
     def show(self, look: Look, identifier: str) -> HTTPResponse:
         at = text("at", 64)
         row, jobs, document = self.find(identifier, at)
-        slugs = self._stand.visible.slugs()
         pipeline = document.pipeline
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
@@ -50,8 +49,8 @@ class JobRequests:
             is_over = at or row.completed_at is not None
             expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
             ahead = outlook.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
-            before = pages.previous(sql, row, slugs)
-            succeeded = pages.previous_success(sql, row, slugs)
+            before = pages.previous(sql, row, [row.backend])
+            succeeded = pages.previous_success(sql, row, [row.backend])
         backend = look.directory.backends.get(row.backend)
         seen = self._stand.live.seen().get(row.backend)
         return self._site.page(
@@ -60,7 +59,7 @@ class JobRequests:
             title=f"{', '.join(row.actions[:3])} on {row.workspace}",
             row=row,
             jobs=jobs,
-            links={job.action: job.identifier for job in jobs},
+            links={job.action: words.job_url(job) for job in jobs},
             at=at,
             document=document,
             picture=picture(needs, {job.action: job.status for job in jobs}) if actions else None,

@@ -5,7 +5,7 @@ from bottle import HTTPResponse
 from jobserver.domain import commands as c
 from jobserver.domain import lifecycle
 from jobserver.domain.names import Area, Place, backend_branch
-from jobserver.errors import not_found
+from jobserver.errors import conflict, not_found
 from jobserver.index import pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.web.pages import history, source, versions, words
@@ -18,30 +18,38 @@ _STALE_MICROS = 30 * 60 * 1_000_000
 class Jobs:
     def __init__(self, site: Site, requests: JobRequests) -> None:
         self._site, self._stand, self._requests = site, site.stand, requests
-        site.add("/jobs/<identifier>/", self.show, self.mark_failed)
-        site.add("/jobs/<identifier>/audit/", self.audit)
+        # The short form is for people, where one job only is called so.
+        for path in ("/job-requests/<request>/jobs/<identifier>/", "/jobs/<identifier>/"):
+            site.add(path, self.show, self.mark_failed)
+            site.add(f"{path}audit/", self.audit)
 
-    def show(self, look: Look, identifier: str) -> HTTPResponse:
-        with self._stand.index.view() as sql:
-            slugs = self._stand.visible.slugs()
-            if pages.job(sql, identifier, slugs) is None:
-                meant = pages.resolve(sql, identifier, slugs)
-                if meant is not None:
-                    return redirect(f"/{meant[0].value}s/{meant[1]}/")
-        job, row, jobs = self._find(identifier)
+    def show(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+        if not request:
+            with self._stand.index.view() as sql:
+                slugs = self._stand.visible.slugs()
+                owners = pages.requests_with(sql, identifier, slugs)
+                meant = pages.resolve(sql, identifier, slugs) if not owners else None
+            if len(owners) > 1:
+                return redirect(f"/jobs/?q={identifier}")
+            if meant is not None:
+                return redirect(f"/{meant[0].value}s/{meant[1]}/")
+        job, row, jobs = self._find(identifier, request)
         document = self._requests.find(row.identifier)[2]
         is_open = job.status not in lifecycle.FINISHED
         heard = job.updated_at if job.updated_at is not None else words.micros(look.now)
         backend = look.directory.backends.get(row.backend)
         action = document.pipeline.get(job.action)
         made = {one.action: one for one in jobs}
+        needs = action.needs if action else ()
+        with self._stand.index.view() as sql:
+            before = {need: pages.success_before(sql, row, need) for need in needs if need not in made}
         return self._site.page(
             look,
             "job.html",
             title=f"{job.action} on {row.workspace}",
             job=job,
             row=row,
-            needs=[(need, made.get(need)) for need in (action.needs if action else ())],
+            needs=[(need, made.get(need), before.get(need)) for need in needs],
             run=source.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             parent=backend.parent_directory if backend else "",
             is_open=is_open,
@@ -51,23 +59,27 @@ class Jobs:
             version=versions.of_request(row, jobs),
         )
 
-    def _find(self, identifier: str) -> tuple[JobRow, Row, list[JobRow]]:
-        """The job, its request, and all jobs of that. Raises `Error` (not_found)."""
+    def _find(self, identifier: str, request: str) -> tuple[JobRow, Row, list[JobRow]]:
+        """The job, its request, and all jobs of that; without a request, the only one. Raises `Error` (not_found,
+        conflict)."""
         slugs = self._stand.visible.slugs()
         with self._stand.index.view() as sql:
-            found = pages.job(sql, identifier, slugs)
-            whole = pages.request(sql, found.request, slugs) if found else None
-        if found is None or whole is None:
+            owners = [request] if request else pages.requests_with(sql, identifier, slugs)
+            if len(owners) > 1:
+                raise conflict(f"several jobs are called {identifier!r}: open it from its job request")
+            whole = pages.request(sql, owners[0], slugs) if owners else None
+        found = [job for job in whole[1] if job.identifier == identifier] if whole else []
+        if not found or whole is None:
             raise not_found(f"there is no job {identifier!r}")
-        return found, *whole
+        return found[0], *whole
 
-    def mark_failed(self, look: Look, identifier: str) -> HTTPResponse:
-        job, row, _ = self._find(identifier)
+    def mark_failed(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+        job, row, _ = self._find(identifier, request)
         self._stand.gate.submit(look.actor, c.FailJob(identifier, job.request, row.backend), "web")
-        return redirect(f"/jobs/{identifier}/")
+        return redirect(words.job_url(job))
 
-    def audit(self, look: Look, identifier: str) -> HTTPResponse:
-        job, row, _ = self._find(identifier)
+    def audit(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+        job, row, _ = self._find(identifier, request)
         document = self._requests.find(row.identifier)[2]
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None

@@ -21,7 +21,7 @@ class Orgs:
 
     def __init__(self, site: Site) -> None:
         self._site, self._stand = site, site.stand
-        site.add("/orgs/", self.listed)
+        site.add("/orgs/", self.listed, filters=())
         site.add("/orgs/new/", self.new, self.add)
         site.add("/orgs/<org>/", self.show)
         site.add("/orgs/<org>/new-project/", self.new_project, self.register)

@@ -40,7 +40,7 @@ class People:
         site.add("/login/link/<token>/", self.link, self.use_link, is_open=True)
         site.add("/logout/", post=self.logout, is_open=True)
         site.add("/settings/", self.settings, self.save)
-        site.add("/users/", self.users, self.add_user)
+        site.add("/users/", self.users, self.add_user, filters=())
         site.add("/users/<username>/", self.user, self.save_user)
 
     # Logging in

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -121,13 +121,20 @@ class Site:
     def __init__(self, app: Bottle, stand: Stand, metrics: Metrics) -> None:
         self.stand, self._app, self._metrics = stand, app, metrics
 
-    def add(self, path: str, get: Handler | None = None, post: Handler | None = None, is_open: bool = False) -> None:
-        """``is_open``: for who is not logged in."""
+    def add(
+        self,
+        path: str,
+        get: Handler | None = None,
+        post: Handler | None = None,
+        is_open: bool = False,
+        filters: Collection[str] | None = None,
+    ) -> None:
+        """``is_open``: for who is not logged in. ``filters``: the query parameters that a page which lists takes."""
         handlers = {"GET": get, "POST": post}
 
         def call(**parts: str) -> HTTPResponse:
             started = perf_counter()
-            reply = self._answer(handlers, is_open, parts)
+            reply = self._answer(handlers, is_open, filters, parts)
             self._metrics.observe(path, request.method, reply.status_code, perf_counter() - started)
             return reply
 
@@ -149,7 +156,13 @@ class Site:
             request.environ[http.CALLER] = str(Actor(ActorKind.USER, user.username))
         return Look(directory, user, session, stand.clock(), version)
 
-    def _answer(self, handlers: Mapping[str, Handler | None], is_open: bool, parts: Mapping[str, str]) -> HTTPResponse:
+    def _answer(
+        self,
+        handlers: Mapping[str, Handler | None],
+        is_open: bool,
+        filters: Collection[str] | None,
+        parts: Mapping[str, str],
+    ) -> HTTPResponse:
         look: Look | None = None
         try:
             look = self.look()
@@ -163,6 +176,8 @@ class Site:
                 return to_login()
             if method == "POST":
                 self._check_form(look)
+            elif filters is not None:
+                http.check_filters(filters)
             return handler(look, **parts)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own

@@ -11,7 +11,7 @@ from jobserver.domain.pipeline import RUN_ALL
 _LINE = re.compile(r"(?P<lead>\s*(?:- )*)(?:(?P<key>[\w .\"'/-]+?)(?P<colon>:)(?=\s|$))?(?P<rest>.*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _SCRIPT = re.compile(
-    r"(?<![\w./:@-])(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.(?:py|ipynb|R|r|Rmd|do|jl|sh|sql|yaml|yml|json)(?![\w./-])"
+    r"(?<![\w./:@-])(?:[\w-][\w.-]*+/)*[\w-][\w.-]*\.(?:py|ipynb|R|r|Rmd|do|jl|sh|sql|yaml|yml|json)(?![\w./-])"
 )
 GITHUB = "https://github.com/"
 

@@ -1,14 +1,15 @@
 """How a backend stands: one judgement for the banner, the front page, `/status/`, the list of backends and monitors."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Backend
 from jobserver.index.directory import Directory
 from jobserver.service.live import Seen
 from jobserver.web.pages import words
 
+_REMEMBERED = timedelta(days=1)
 Flags = list[tuple[str, datetime | None]]
 
 
@@ -16,7 +17,9 @@ Flags = list[tuple[str, datetime | None]]
 class Standing:
     """``said`` in two or three words; ``looks``: the status that its badge looks like, or ``off``.
 
-    ``flags`` as of `words.raised`. ``last_seen`` is None where no runner has ever called for it.
+    ``flags`` as of `words.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far its
+    clock was ahead, in words. ``twice``: the job request that two runners with its token worked on, and when that was
+    noticed.
     """
 
     said: str
@@ -24,6 +27,8 @@ class Standing:
     last_seen: datetime | None
     flags: Flags
     is_late: bool = False
+    ahead: str = ""
+    twice: tuple[str, datetime] | None = None
 
     @property
     def is_fine(self) -> bool:
@@ -32,6 +37,14 @@ class Standing:
 
 
 def standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
+    found = _standing(backend, seen, now)
+    if seen is None:
+        return found
+    twice = seen.twice if seen.twice is not None and now - seen.twice[1] < _REMEMBERED else None
+    return replace(found, ahead=words.length(seen.ahead.total_seconds()) if seen.ahead else "", twice=twice)
+
+
+def _standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
     """A new backend has its ``alert_after_minutes`` before it is late."""
     last = seen.last_seen if seen else None
     flags: Flags = words.raised(dict(seen.flags)) if seen else []

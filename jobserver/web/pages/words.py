@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
+from jobserver.index.pages import JobRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 STATUS = {
     "pending": "Waiting",
@@ -89,7 +92,10 @@ def said(status: str) -> str:
 
 
 def moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+    """What is beyond the years that there are, is the last of them: an estimate may add up centuries."""
+    if micros is None:
+        return None
+    return _EPOCH + timedelta(microseconds=max(_FIRST, min(micros, _LAST)))
 
 
 def micros(at: datetime) -> int:
@@ -148,8 +154,13 @@ def request_tabs(identifier: str) -> list[tuple[str, str]]:
     return [("Overview", f"/job-requests/{identifier}/"), ("Audit", f"/job-requests/{identifier}/audit/")]
 
 
-def job_tabs(identifier: str) -> list[tuple[str, str]]:
-    return [("Overview", f"/jobs/{identifier}/"), ("Audit", f"/jobs/{identifier}/audit/")]
+def job_url(job: JobRow) -> str:
+    """A job's id is its backend's own: only within its request it is sure to mean one job."""
+    return f"/job-requests/{job.request}/jobs/{job.identifier}/"
+
+
+def job_tabs(job: JobRow) -> list[tuple[str, str]]:
+    return [("Overview", job_url(job)), ("Audit", f"{job_url(job)}audit/")]
 
 
 def backend_tabs(slug: str, is_admin: bool) -> list[tuple[str, str]]:
@@ -194,4 +205,4 @@ def _since(text: object) -> datetime | None:
         found = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)  # checked when it was taken: see `service.live`

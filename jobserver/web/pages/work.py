@@ -1,11 +1,12 @@
 """What people open first: the front page and the event log, of everything or of one workspace."""
 
 from collections import Counter
+from collections.abc import Container, Sequence
 from urllib.parse import urlencode
 
 from bottle import HTTPResponse, request
 
-from jobserver.errors import not_found
+from jobserver.errors import Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Cube, Filter
 from jobserver.web.pages import words
@@ -14,6 +15,7 @@ from jobserver.web.pages.site import Look, Site, redirect, text
 
 _PAGE = 25
 _KEYS = ("q", "status", "backend", "workspace", "username")
+_FILTERS = (*_KEYS, "before")
 
 
 class Work:
@@ -21,9 +23,9 @@ class Work:
         self._site, self._stand = site, site.stand
         self._cube: tuple[tuple[str, ...], Cube] = ((), Cube([]))
         site.add("/", self.home)
-        site.add("/jobs/", self.log)
+        site.add("/jobs/", self.log, filters=_FILTERS)
         site.add("/job-requests/", lambda look: redirect("/jobs/", 301))
-        site.add("/<workspace>/logs/", self.log)
+        site.add("/<workspace>/logs/", self.log, filters=[name for name in _FILTERS if name != "workspace"])
 
     def home(self, look: Look) -> HTTPResponse:
         slugs = self._stand.visible.slugs()
@@ -57,7 +59,7 @@ class Work:
         if workspace and known is None:
             raise not_found(f"there is no workspace {workspace!r}")
         chosen = Filter(
-            text("status") if text("status") in words.STATUS else "",
+            text("status", 64),
             text("backend", 64),
             workspace or text("workspace", 128),
             text("username", 64),
@@ -65,12 +67,13 @@ class Work:
             _before(text("before")),
         )
         with self._stand.index.view() as sql:
-            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
-                return redirect(f"/{found[0].value}s/{found[1]}/")
-            rows = pages.requests(sql, chosen, slugs, _PAGE)
             tips = self._stand.index.tips()
             if self._cube[0] != tips:
                 self._cube = tips, pages.cube(sql)
+            self._check(look, chosen, slugs)
+            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
+                return redirect(f"/{found[0].value}s/{found[1]}/")
+            rows = pages.requests(sql, chosen, slugs, _PAGE)
         counts = self._cube[1].counts(chosen, slugs)
         older = f"{rows[_PAGE - 1].created_at}.{rows[_PAGE - 1].identifier}" if len(rows) > _PAGE else ""
         facets = [
@@ -93,6 +96,23 @@ class Work:
             older=older,
             url=_url,
         )
+
+    def _check(self, look: Look, chosen: Filter, slugs: Sequence[str]) -> None:
+        """Raises `Error` (invalid) for a filter that names nothing: neither what there is, nor what there was."""
+        directory = look.directory
+        known: dict[str, tuple[str, Container[str]]] = {
+            "status": (chosen.status, words.STATUS),
+            "backend": (chosen.backend, slugs),
+            "workspace": (chosen.workspace, directory.workspaces),
+            "username": (chosen.username, directory.users),
+        }
+        faults = [
+            Fault(f"there is no {name} {value!r}", key=name)
+            for name, (value, there) in known.items()
+            if value and value not in there and not self._cube[1].has(name, value, slugs)
+        ]
+        if faults:
+            raise invalid(str(faults[0]), faults=faults)
 
 
 def _matching(chosen: Filter, by_status: Counter[str]) -> int:

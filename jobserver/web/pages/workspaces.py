@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import orjson
-from bottle import HTTPResponse
+from bottle import HTTPResponse, request
 
 from jobserver.domain import commands as c
 from jobserver.domain import names
@@ -129,11 +129,11 @@ class Workspaces:
         slugs = self._stand.visible.slugs()
         backends = [look.directory.backends[slug] for slug in slugs if look.directory.backends[slug].active]
         with self._stand.index.view() as sql:
-            latest = pages.latest(sql, name, slugs)
             recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
+            backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
+            latest = pages.latest(sql, name, [backend])  # what has run on another one says nothing of this one
         actions = study.pipeline.actions if study else {}
         needs = {action: list(one.needs) for action, one in actions.items() if action != RUN_ALL}
-        backend = text("backend", 64) or self._usual(recent, [one.slug for one in backends])
         chosen = [action for action in texts("actions") or texts("requested_actions") if action in actions]
         return self._site.page(
             look,
@@ -151,7 +151,7 @@ class Workspaces:
             is_forced=bool(text("force_run_dependencies")),
             will_notify=bool(text("will_notify")) if chosen or error else workspace.should_notify,
             latest=latest,
-            latest_links={action: job.identifier for action, job in latest.items()},
+            latest_links={action: words.job_url(job) for action, job in latest.items()},
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
             picture=picture(needs, {action: _status(latest, action) for action in needs}) if needs else None,
@@ -174,6 +174,14 @@ class Workspaces:
         }
         done = [action for action, job in jobs.items() if job.status == "succeeded"]
         return would_run(chosen, pipeline, done, bool(text("force_run_dependencies")))
+
+    @staticmethod
+    def _backend(slugs: Sequence[str]) -> str:
+        """The one that was chosen. Raises `Error` (invalid) in a query that names none; a form is judged elsewhere."""
+        chosen = text("backend", 64)
+        if request.method != "POST" and chosen and chosen not in slugs:
+            raise invalid(f"there is no backend {chosen!r}", "backend")
+        return chosen
 
     def _usual(self, recent: list[Row], slugs: list[str]) -> str:
         """The backend that was used last here; or else one that somebody runs."""

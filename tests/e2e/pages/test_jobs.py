@@ -2,7 +2,9 @@
 
 import re
 
-from tests.e2e.harness import Site, job
+import pytest
+
+from tests.e2e.harness import Site, job, stamp
 from tests.e2e.pages.browser import Browser
 
 
@@ -19,8 +21,9 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
         )
     page = alice.get(path).text
     assert "Running" in page
-    assert f'href="/jobs/a{identifier}/"' in page
-    assert alice.get(f"/jobs/a{identifier}/").status_code == 200
+    assert f'href="/job-requests/{identifier}/jobs/a{identifier}/"' in page
+    assert alice.get(f"/job-requests/{identifier}/jobs/a{identifier}/").status_code == 200
+    assert alice.get(f"/jobs/a{identifier}/").status_code == 200  # also in short, where one only is called so
     answer = alice.submit(f"{path}cancel/", page=path, actions="analyse")
     assert answer.status_code == 303
     assert "Cancel requested" in alice.get(path).text
@@ -56,11 +59,26 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     rest = alice.get(older[1].replace("&amp;", "&")).text
     assert rest.count('<li class="run">') == 2
     assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
-    assert alice.get("/jobs/?status=nonsense&backend=x&q=%00&before=9.x").status_code == 200
+    assert alice.get("/jobs/?status=failed&backend=tpp&q=%00&before=9.x").status_code == 200
+    for query, said in {
+        "project=nope": "project: unknown filter",
+        "status=nonsense": "there is no status",
+        "backend=x": "there is no backend",
+        "workspace=x": "there is no workspace",
+        "username=x": "there is no username",
+    }.items():
+        for path in ("/jobs/", "/plain/logs/"):
+            answer = alice.get(f"{path}?{query}")
+            wanted = "unknown filter" if (path, query) == ("/plain/logs/", "workspace=x") else said
+            assert (answer.status_code, wanted in answer.text.lower()) == (400, True), (path, query)
+    for path in ("/status/", "/orgs/"):
+        assert alice.get(f"{path}?project=nope").status_code == 400
+    assert alice.get("/plain/?backend=nope").status_code == 400
     assert "slashed" in alice.get("/jobs/?q=gener").text
     for field in ("status", "backend", "workspace", "username", "before"):
         for value in ("nonsense", "\x00", "-1", "é" * 300, "[]"):
-            assert alice.get("/jobs/", params={field: value}).status_code == 200, (field, value)
+            expected = 200 if field == "before" else 400
+            assert alice.get("/jobs/", params={field: value}).status_code == expected, (field, value)
     own = alice.get("/slashed/logs/").text
     assert own.count('<li class="run">') == 25
     assert "27 requests" in own
@@ -176,3 +194,80 @@ def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:
     answers = {alice.post(f"{first}rerun/", data=hidden).headers["Location"] for _ in range(2)}
     assert len(answers) == 1
     assert answers != {first}
+
+
+def test_what_two_backends_call_alike_is_never_mixed_up(site: Site, alice: Browser) -> None:
+    """Found: emis reported the id of a job of tpp, whose page, status and failing by hand then were of that of emis."""
+    mine = site.ask("generate", workspace="slashed")
+    theirs = site.ask("analyse", backend="emis", workspace="slashed")
+    name = f"Same{mine}"[:20]
+    with site.client("tpp") as tpp, site.client("emis") as emis:
+        tpp.report(job(mine, name, "running", 1)).raise_for_status()
+        emis.report(
+            job(theirs, name, "running", 2, created_at=stamp(1), action="analyse"),
+            job(theirs, f"g{theirs}", "succeeded", 2),
+        ).raise_for_status()
+    page = alice.get(f"/job-requests/{mine}/").text
+    link = f"/job-requests/{mine}/jobs/{name}/"
+    assert f'href="{link}"' in page
+    shown = alice.get(link).text
+    assert "<h1>generate</h1>" in shown
+    assert f'href="/job-requests/{mine}/"' in shown
+    where = alice.get(f"/jobs/{name}/").headers["Location"]
+    assert where == f"/jobs/?q={name}"
+    both = alice.get(where)
+    assert both.status_code == 200
+    assert all(f'href="/job-requests/{one}/"' in both.text for one in (mine, theirs))
+    assert alice.get(f"/job-requests/{theirs}/jobs/g{mine}/").status_code == 404
+    with Browser(site, "root") as root:
+        assert root.submit(f"/jobs/{name}/", page="/settings/").status_code == 409
+        assert root.submit(link, page=link).headers["Location"] == link
+    with site.client("alice") as api:
+        statuses = "/api/v2/workspaces/slashed/statuses/"
+        assert api.get(statuses, params={"backend": "tpp"}).json()["generate"] == "failed"
+        assert api.get(statuses, params={"backend": "emis"}).json() == {"analyse": "running", "generate": "succeeded"}
+        assert api.get(statuses).json()["analyse"] == "running"  # of the one that was used last
+        assert api.get(f"/api/v2/job-requests/{theirs}/").json()["status"] == "running"
+    assert f"/job-requests/{mine}/jobs/{name}/" in alice.get("/slashed/?backend=tpp").text
+    assert f"/job-requests/{theirs}/jobs/{name}/" in alice.get("/slashed/?backend=emis").text
+
+
+def test_what_had_succeeded_before_did_so_on_the_same_backend(site: Site, alice: Browser) -> None:
+    first = site.ask("generate", backend="emis", workspace="grouped")
+    with site.client("emis") as emis:
+        emis.report(job(first, f"g{first}", "succeeded", 1)).raise_for_status()
+    asked = {slug: site.ask("analyse", backend=slug, workspace="grouped") for slug in ("tpp", "emis")}
+    for slug, identifier in asked.items():
+        with site.client(slug) as runner:
+            runner.report(job(identifier, f"a{identifier}", action="analyse")).raise_for_status()
+    on_emis = alice.get(f"/job-requests/{asked['emis']}/jobs/a{asked['emis']}/").text
+    assert f'href="/job-requests/{first}/jobs/g{first}/">generate</a>' in on_emis
+    assert "had succeeded before on emis" in on_emis
+    assert "no success on tpp before" in alice.get(f"/job-requests/{asked['tpp']}/jobs/a{asked['tpp']}/").text
+
+
+@pytest.mark.parametrize("field", ["created_at", "updated_at", "started_at", "completed_at"])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_no_time_of_a_job_costs_anybody_a_page(site: Site, alice: Browser, field: str, value: str) -> None:
+    identifier = site.ask("generate")
+    one, odd = f"{identifier}a", f"{identifier}b"
+    with site.client("tpp") as tpp:
+        report = [
+            job(identifier, one, "running", 1),
+            job(identifier, odd, "succeeded", 2, action="analyse", **{field: value}),
+        ]
+        assert tpp.report(*report).status_code == 200
+    waiting = site.ask("report")
+    for path in (
+        f"/job-requests/{identifier}/",
+        f"/job-requests/{identifier}/audit/",
+        f"/job-requests/{identifier}/jobs/{odd}/",
+        f"/job-requests/{identifier}/jobs/{odd}/audit/",
+        f"/job-requests/{waiting}/",
+        "/plain/?backend=tpp",
+        "/jobs/",
+        "/status/",
+        "/backends/tpp/audit/",
+        "/",
+    ):
+        assert alice.get(path).status_code == 200, path

@@ -55,7 +55,8 @@ KEYS = [
     "researcher_0_name",
     "researcher_0_trained_at",
 ]
-READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj/", "/jobs/jj/audit/", "/plain/",
+READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj/", "/jobs/jj/audit/",
+        "/job-requests/ID/jobs/jj/", "/job-requests/ID/jobs/jj/audit/", "/plain/",
         "/plain/audit/", "/plain/logs/", "/plain/releases/", "/status/", "/status/tpp/", "/settings/", "/orgs/",
         "/orgs/datalab/",
         "/orgs/datalab/trends/", "/backends/", "/backends/tpp/", "/backends/tpp/audit/", "/users/", "/users/alice/",
@@ -66,7 +67,8 @@ READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj
         "/api/v2/users/alice/", "/api/v2/workspaces/plain/statuses/"]  # fmt: skip
 WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
          "/workspaces/new/", "/orgs/datalab/trends/settings/", "/orgs/new/", "/orgs/datalab/new-project/",
-         "/invitations/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/", "/jobs/jj/"]  # fmt: skip
+         "/invitations/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/", "/jobs/jj/",
+         "/job-requests/ID/jobs/jj/"]  # fmt: skip
 CALLS = ["/api/v2/jobs/", "/api/v2/workspaces/plain/job-requests/", "/api/v2/job-requests/ID/cancel/"]
 
 

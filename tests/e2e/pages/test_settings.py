@@ -1,10 +1,11 @@
 """What people set up for themselves, and admins for others; wrong input is said and kept."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.e2e.harness import Site, job
+from tests.e2e.harness import Site, job, stamp
 from tests.e2e.pages.browser import HOSTILE, Browser
 
 
@@ -118,6 +119,24 @@ def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None
     assert "now" in re.findall(row, alice.get("/settings/").text)[0]
 
 
+def test_a_clock_that_is_off_and_two_runners_with_one_token_are_named(site: Site, root: Browser) -> None:
+    identifier = site.ask()
+    now = datetime.now(UTC)
+    first = job(identifier, f"{identifier}a", updated_at=(now + timedelta(hours=2)).isoformat())
+    second = job(identifier, f"{identifier}b", created_at=stamp(2), at=4)
+    with site.client("tpp") as tpp:
+        assert "clock" in tpp.report(first).json()
+        shown = root.get("/status/").text
+        assert "Its clock is off" in shown
+        assert "Two runners" not in shown
+        assert tpp.report(second).json() == {"status": "success"}
+        shown = root.get("/status/").text
+    assert "Its clock is off" not in shown
+    assert "Two runners use its token" in shown
+    assert f'href="/job-requests/{identifier}/"' in shown
+    assert f"two runners use the token of backend tpp: both ran jobs of {identifier}" in site.log()
+
+
 def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
     flags = '{"paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"}, "mode": {"v": "<b>", "ts": null}}'
     with site.client("tpp", Flags=flags) as tpp:
@@ -126,6 +145,13 @@ def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
     with site.client("tpp", Flags="nonsense") as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
     assert "It is paused" in root.get("/status/").text  # what can't be read changes nothing
+    for odd in (
+        '{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}',
+        f'{{"mode": {{"v": {"[" * 300}{"]" * 300}}}}}',
+    ):
+        with site.client("tpp", Flags=odd) as tpp:
+            assert tpp.get("/api/v2/job-requests/").status_code == 200
+        assert root.get("/status/").status_code == 200  # found: 500 for all, also after a restart
     with site.client("tpp", Flags='{"paused": {"v": "", "ts": null}}') as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
     assert "It is paused" not in root.get("/status/").text

@@ -117,6 +117,18 @@ def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_pat
     assert {**vars_of(afresh)} == {**vars_of(told)}
 
 
+def test_a_text_with_a_nul_is_the_same_however_it_came_in(site: Site, opened: Open, tmp_path: Path) -> None:
+    """A pushed document may have one, and SQLite's JSON functions end a text there: a rebuild found more of it."""
+    index = opened()
+    identifier = site.ask()
+    site.report((identifier, job("j", "running", 1, action="a\0b", message="c\0d")))
+    index.refresh()
+    rebuild(site.path, site.repo.writer.refs, tmp_path / "anew")
+    assert rows(index.path) == rows(tmp_path / "anew")
+    with index.view() as sql:
+        assert sql.execute("SELECT action, status_message FROM jobs").fetchall() == [("a\ufffdb", "c\ufffdd")]
+
+
 def vars_of(index: Index) -> dict[str, object]:
     directory = index.directory()
     return {name: getattr(directory, name) for name in type(directory).__slots__}

@@ -1,5 +1,7 @@
 """Pushes that are taken, recorded before git moves a ref, and those that may not be made at all."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.receive import Pushed, Receiver, Update, lines
 from tests.integration.service.push import BAD, EVE, ZERO, Push, folder_of, text
-from tests.site import ADMIN, ALICE, TPP, Site, job
+from tests.site import ADMIN, ALICE, START, TPP, Site, job
 
 
 def test_an_admins_push_is_recorded_before_git_takes_it(site: Site) -> None:
@@ -57,6 +59,26 @@ def test_several_branches_in_one_push(site: Site) -> None:
     said = receiver.receive(Pushed([first.update(), second.update()], first.folder, ADMIN))
     assert len(said) == 2
     assert len(site.git("rev-list", "audit").split()) == 3  # it began with one
+
+
+def test_what_a_push_tells_of_clocks_and_of_two_runners_is_noticed(site: Site) -> None:
+    told: list[tuple[str, int, list[str]]] = []
+
+    def noticed(backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
+        told.append((backend, round(ahead.total_seconds()), list(twice)))
+
+    receiver = Receiver(site.repo, site.gate, site.clock, noticed=noticed)
+    identifier = site.ask("generate")
+    site.now += timedelta(hours=1)
+    made = [job(name, "running", 121 + at).model_copy(update={"created_at": START}) for at, name in enumerate("ab")]
+    folder = folder_of(site, identifier)
+    push = Push(site, "backends/tpp")
+    push.commit((f"{folder}/jobs/a.yaml", text(made[0])), at=site.now.isoformat())
+    push.send(TPP, receiver=receiver)
+    push.commit((f"{folder}/jobs/b.yaml", text(made[1])), at=(site.now + timedelta(seconds=30)).isoformat())
+    push.send(TPP, receiver=receiver)
+    assert told[0] == ("tpp", 0, [])
+    assert (told[1][0], 20 < told[1][1] < 31, told[1][2]) == ("tpp", True, [identifier])
 
 
 def test_a_runners_push(site: Site) -> None:

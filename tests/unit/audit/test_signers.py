@@ -54,6 +54,10 @@ def test_what_a_line_says(options: str, after: datetime | None, before: datetime
             "allowed_signers:1: 'tomorrow' is no time such as 20261124093000Z",
         ),
         (LINE.format('valid-after="20261399" '), "allowed_signers:1: "),
+        # Found: forty letters in one line kept the server busy for years.
+        (f"jobserver {'a' * 100_000}!", "allowed_signers:1: expected: name options ssh-ed25519 key"),
+        (f"jobserver{' ' * 100_000}x", "allowed_signers:1: expected: name options ssh-ed25519 key"),
+        (f"jobserver {'a,' * 50_000}x y", "allowed_signers:1: expected: name options ssh-ed25519 key"),
     ],
 )
 def test_what_can_not_be_read(text: str, fault: str) -> None:

@@ -18,7 +18,7 @@ from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Code, Error
-from tests.memory import ID, NOW, Memory
+from tests.memory import ID, LATER, NOW, Memory
 
 ROOT = Actor(ActorKind.USER, "root")
 TPP = Actor(ActorKind.BACKEND, "tpp")
@@ -73,14 +73,14 @@ def faults(state: Memory, changes: Changes, actor: Actor = ROOT) -> list[str]:
     seen = state.on(changes.branch)
     told = [str(fault) for fault in review(seen, changes)]
     try:
-        admitted = admit(seen, changes, actor, NOW)
+        admitted = admit(seen, changes, actor, LATER)
     except Error as error:
         assert error.code is Code.INVALID, error
         assert [str(fault) for fault in error.faults] == told
         assert str(error) == told[0]
         return told
     assert told == []
-    assert (admitted.tip, admitted.changes, admitted.actor, admitted.now) == (seen.tip, changes, actor, NOW)
+    assert (admitted.tip, admitted.changes, admitted.actor, admitted.now) == (seen.tip, changes, actor, LATER)
     return []
 
 

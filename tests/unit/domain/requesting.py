@@ -1,6 +1,6 @@
 """People, backends and workspaces in memory, and what is asked and reported of them in a word."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from jobserver.domain.documents import Backend, Job, JobRequest, PipelineAction,
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error
-from tests.memory import ID, NOW, Memory
+from tests.memory import ID, LATER, NOW, Memory
 
 ALICE = Actor(ActorKind.USER, "alice")
 ROOT = Actor(ActorKind.USER, "root")
@@ -57,8 +57,8 @@ def ask(state: Memory, *actions: str, new_id: str = ID) -> None:
     state.do(ALICE, asked(*actions), new_id=new_id)
 
 
-def report(state: Memory, *jobs: Job, to: str = ID) -> Any:
-    return state.do(TPP, c.UpdateJobs("tpp", tuple((to, one) for one in jobs)))
+def report(state: Memory, *jobs: Job, to: str = ID, now: datetime = LATER) -> Any:
+    return state.do(TPP, c.UpdateJobs("tpp", tuple((to, one) for one in jobs)), now)
 
 
 def stored(state: Memory, identifier: str = ID) -> JobRequest:

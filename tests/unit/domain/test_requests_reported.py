@@ -1,10 +1,13 @@
 """What reporting and marking as failed change, and what is finished, through `plan` and `admit`, in memory."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain import lifecycle
-from jobserver.domain.documents import MAX_MESSAGE_BYTES
+from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import SERVER
 from jobserver.domain.state import Move
@@ -25,6 +28,8 @@ from tests.unit.domain.requesting import (
     refused,
     report,
 )
+
+HOURS = timedelta(hours=2)
 
 
 @pytest.fixture
@@ -175,6 +180,115 @@ def test_the_last_of_two_reports_of_a_job_in_one_payload_counts(state: Memory) -
     assert jobs(state)["a"].status == "running"
 
 
+# Clocks
+
+
+def test_a_time_in_the_future_counts_as_now_and_the_answer_says_so(state: Memory) -> None:
+    """A runner's clock was two hours ahead and was set right: the end of its job was skipped for ever."""
+    ask(state)
+    now = NOW.replace(minute=10)
+    ahead = job("a", "running", created_at=now + HOURS, updated_at=now + HOURS, started_at=now + HOURS)
+    changes = report(state, ahead, now=now)
+    assert changes.result == {"ignored": [], "ahead": HOURS}
+    assert jobs(state)["a"] == job("a", "running", 10, created_at=now, started_at=now)
+    right = job("a", "succeeded", 12, created_at=now + HOURS, started_at=now + HOURS)
+    report(state, right, now=NOW.replace(minute=13))
+    assert jobs(state, GONE)["a"] == job("a", "succeeded", 12, created_at=now, started_at=now)
+
+
+def test_the_same_report_from_a_clock_that_is_ahead_changes_nothing(state: Memory) -> None:
+    ask(state)
+    sent = job("a", "failed", created_at=NOW + HOURS, updated_at=NOW + HOURS, completed_at=NOW + HOURS)
+    report(state, sent, now=NOW)
+    again = report(state, sent, now=NOW.replace(minute=1))
+    assert (bool(again), again.result["ahead"]) == (False, HOURS - timedelta(minutes=1))
+
+
+def test_a_job_whose_runner_is_ahead_goes_on(state: Memory) -> None:
+    """Each state is of when it was told, and what was told before stays."""
+    ask(state)
+    for minute, status in enumerate(("pending", "running", "succeeded", "running")):
+        then = NOW.replace(minute=minute)
+        times = {"created_at": NOW + HOURS, "updated_at": then + HOURS}
+        if status != "pending":
+            times["started_at"] = NOW.replace(minute=1 if minute < 3 else 3) + HOURS
+        if status == "succeeded":
+            times["completed_at"] = then + HOURS
+        assert report(state, job("a", status, **times), now=then)
+    assert jobs(state)["a"] == job("a", "running", 3, started_at=NOW.replace(minute=3))
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 5])
+def test_clocks_that_agree_are_believed(state: Memory, seconds: int) -> None:
+    ask(state)
+    sent = job("a", "running", updated_at=NOW + timedelta(seconds=seconds))
+    assert report(state, sent, now=NOW).result == {"ignored": []}
+    assert jobs(state)["a"] == sent
+
+
+def test_what_was_stored_of_the_future_hides_nothing(state: Memory) -> None:
+    """A push can bring it, and older servers took it."""
+    ask(state)
+    state.put_job(PLACE, job("a", "running", updated_at=NOW + HOURS))
+    state.put_job(PLACE, job("b", "running", 1, action="plot"))
+    changes = report(state, job("a", "succeeded", 2), now=NOW.replace(minute=2))
+    assert [change.path for change in changes.changes] == [GONE.job("a"), GONE.job("b")]
+    assert list(jobs(state, GONE)) == ["a"]
+
+
+def test_of_two_times_in_the_future_neither_stays(state: Memory) -> None:
+    ask(state)
+    state.put_job(PLACE, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS))
+    assert report(state, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS), now=NOW)
+    assert jobs(state)["a"] == job("a", "running")
+
+
+def test_what_is_skipped_is_named(state: Memory) -> None:
+    ask(state)
+    report(state, job("a", "running", 5), job("b", "succeeded", 5, action="plot"))
+    changes = report(state, job("a", "running", 4), job("b", "running", 5, action="plot"), job("c", action="plot"))
+    assert changes.result == {"ignored": [], "skipped": ["a", "b"]}
+
+
+# Two runners
+
+
+def made(identifier: str, minute: int, last: int, status: str = "running", action: str = "generate") -> Any:
+    return job(identifier, status, last, action, created_at=NOW.replace(minute=minute))
+
+
+@pytest.mark.parametrize(
+    ("reports", "noticed"),
+    [
+        ([made("a", 0, 0), made("b", 2, 2), made("a", 0, 4)], True),
+        ([made("a", 0, 5, "succeeded"), made("b", 2, 6)], True),  # the second came after the first had ended
+        ([made("a", 0, 0), made("a", 2, 2), made("a", 0, 4)], True),  # the 2021 runner makes an id from the action
+        ([made("a", 0, 5), made("a", 2, 4), made("a", 0, 6)], False),  # an old report, late, of the same job
+        ([made("a", 0, 5), made("b", 6, 6), made("b", 6, 7)], False),  # a runner that lost what it knew
+        ([made("a", 0, 5), made("a", 6, 6), made("a", 6, 7)], False),
+        ([made("a", 0, 5, "failed"), made("b", 6, 7)], False),  # run again
+        ([made("a", 0, 0), made("b", 2, 2, action="plot"), made("a", 0, 4)], False),
+    ],
+)
+def test_two_runners_at_one_request_are_noticed(state: Memory, reports: list[Job], noticed: bool) -> None:
+    ask(state)
+    results = [report(state, one).result.get("twice") for one in reports]
+    assert ([ID] in results) is noticed
+
+
+def test_jobs_of_one_action_in_one_report_are_of_one_runner(state: Memory) -> None:
+    ask(state)
+    report(state, made("a", 0, 5), made("b", 2, 2))
+    assert "twice" not in report(state, made("a", 0, 7), made("b", 2, 6)).result
+
+
+def test_a_job_that_was_marked_as_failed_is_no_other_runners(state: Memory) -> None:
+    ask(state)
+    report(state, made("a", 0, 1))
+    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=10))
+    assert "twice" not in report(state, made("b", 5, 11)).result
+
+
 # Marking as failed
 
 
@@ -210,13 +324,33 @@ def test_one_lost_job_of_several_leaves_the_request_where_it_is(state: Memory) -
     assert (changes.moves, changes.changes[0].path) == ((), PLACE.job("b"))
 
 
-@pytest.mark.parametrize("minute", [None, 30])
-def test_the_time_of_a_lost_job_is_never_before_its_runners(state: Memory, minute: int | None) -> None:
+@pytest.mark.parametrize(("minute", "expected"), [(None, 600), (9, 600), (30, 600)])
+def test_a_lost_job_ended_when_it_was_marked_whatever_its_runners_clock_says(
+    state: Memory, minute: int | None, expected: int
+) -> None:
     ask(state)
-    report(state, job("a", "running", minute))
+    state.put_job(PLACE, job("a", "running", minute))  # as it was stored once
     state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=10))
     kept = jobs(state, GONE)["a"]
-    assert kept.updated_at == kept.completed_at == NOW.replace(minute=minute or 10)
+    assert kept.updated_at == kept.completed_at == NOW + timedelta(seconds=expected)
+    assert report(state, job("a", "succeeded", 11), now=NOW.replace(minute=12))
+    assert jobs(state, GONE)["a"].status == "succeeded"
+
+
+def test_how_a_lost_job_ended_counts_though_its_runners_clock_is_behind(state: Memory) -> None:
+    ask(state)
+    report(state, job("a", "running", 1))
+    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=30))
+    assert report(state, job("a", "succeeded", 2))
+    assert jobs(state, GONE)["a"].status == "succeeded"
+
+
+def test_the_time_of_a_lost_job_is_never_before_its_runners(state: Memory) -> None:
+    ask(state)
+    seconds = NOW + timedelta(seconds=3)
+    state.put_job(PLACE, job("a", "running", updated_at=seconds))
+    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW)
+    assert jobs(state, GONE)["a"].updated_at == seconds
 
 
 def test_what_can_not_be_marked(state: Memory) -> None:

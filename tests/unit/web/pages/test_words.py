@@ -76,3 +76,12 @@ def test_what_stands_between_backticks_is_code_and_nothing_is_markup() -> None:
 
 def test_no_time_is_negative() -> None:
     assert (words.clock(3725.9), words.clock(-5)) == ("01:02:05", "00:00:00")
+
+
+@pytest.mark.parametrize("micros", [1 << 62, -(1 << 62), 10**18 * 9])
+def test_what_is_beyond_all_years_is_the_last_of_them(micros: int) -> None:
+    """A push may bring jobs that ended in the year 9999, and an estimate adds up how long they took."""
+    found = words.moment(micros)
+    assert found is not None
+    assert found.year in (1, 9999)
+    assert words.ago(found, NOW)

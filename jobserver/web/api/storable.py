@@ -1,0 +1,139 @@
+"""A runner's values made such that JSON, YAML, git, SQLite and HTML can hold them, and what was done to them in words.
+
+What one job says must not cost the others their report: what can't be kept as it is, is cut, replaced or dropped. Only
+what has the wrong shape is refused. Pure.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import orjson
+
+from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
+from jobserver.domain.values import MAX_DEPTH, MAX_KEY
+from jobserver.errors import invalid
+from jobserver.store import codec
+
+MAX_LINE = 1000  # characters of an action's name, and of a status code
+MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
+_SMALL = 2 * 1024  # bytes of JSON: as YAML, with all of a job's texts, a document holds that whatever it is
+_MAPS = ("metrics", "trace_context")
+_TEXTS = (("action", MAX_LINE), ("status_code", MAX_LINE), ("status_message", None), ("run_command", None))
+_REPLACED = "\ufffd"
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS_AND_ENDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CUT = "cut_by_the_server"
+Done = dict[str, str]
+"""Field -> what was done to it."""
+
+
+def read(body: bytes) -> tuple[Any, str]:
+    """(JSON data, what was done to it). Raises `Error` (invalid).
+
+    Also reads what writers of JSON let through: ``NaN`` and numbers without end, which are null, control characters,
+    lone surrogates, and bytes that are no UTF-8.
+    """
+    try:
+        return orjson.loads(body), ""
+    except orjson.JSONDecodeError as error:
+        try:
+            found = json.loads(
+                body.decode(errors="replace"),
+                strict=False,
+                parse_constant=lambda _: None,
+                parse_float=_float,
+                parse_int=_int,
+            )
+            data = orjson.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+        except (ValueError, RecursionError):
+            raise invalid(f"the body is not JSON: {error}") from None
+        return data, f"what is no JSON replaced ({error})"
+
+
+def _float(digits: str) -> float | None:
+    number = float(digits)
+    return number if isfinite(number) else None
+
+
+def _int(digits: str) -> int | str:
+    return int(digits) if len(digits) < 20 else digits[:MAX_KEY]
+
+
+def text(value: str, most: int | None = None) -> tuple[str, str]:
+    """(the text without control characters and cut to size, what was done).
+
+    ``most``: characters of one line; None: a message, of several lines, is cut at 8 KiB.
+    """
+    if value.isprintable() and len(value) <= MAX_LINE:
+        return value, ""
+    kept, count = (_CONTROLS if most is None else _CONTROLS_AND_ENDS).subn(_REPLACED, value)
+    short = cut_text(kept) if most is None else kept[:most]
+    if len(short) < len(kept):
+        return short, f"cut at {'8 KiB' if most is None else f'{most} characters'}"
+    return short, "control characters replaced" if count else ""
+
+
+def mapping(value: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
+    """(the JSON object as a document can hold it, what was done, bytes of JSON)."""
+    if (size := _size(value)) > MAX_MAP:
+        reason = f"{size} bytes of JSON, at most {MAX_MAP} are kept"
+        return {_CUT: reason}, reason, len(reason)
+    done: dict[str, None] = {}
+    kept = _fitting(value, MAX_DEPTH, done)
+    assert isinstance(kept, dict)
+    return kept, ", ".join(done), size
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return MAX_MAP + 1  # nested by the hundred
+
+
+def _fitting(value: Any, depth: int, done: dict[str, None]) -> Any:
+    kind = type(value)
+    if kind is dict or kind is list:
+        if depth == 0:
+            done[f"what is nested deeper than {MAX_DEPTH} levels dropped"] = None
+            return None
+        if kind is list:
+            return [_fitting(item, depth - 1, done) for item in value]
+        if any(len(key) > MAX_KEY for key in value):
+            done[f"keys cut at {MAX_KEY} characters"] = None
+        return {key[:MAX_KEY]: _fitting(item, depth - 1, done) for key, item in value.items()}
+    if kind is int and not -(2**63) <= value < 2**63:
+        done["whole numbers of more than 64 bits kept as text"] = None
+        return str(value)
+    return value
+
+
+def job_of(values: dict[str, Any]) -> tuple[Job, Done]:
+    """(the job of these values, made storable, what was done). Raises `Error` (invalid) for values of a wrong type."""
+    done: Done = {}
+    sizes: dict[str, int] = {}
+    for name, most in _TEXTS:
+        if isinstance(value := values.get(name), str):
+            values[name], said = text(value, most)
+            if said:
+                done[name] = said
+    for name in _MAPS:
+        if isinstance(value := values.get(name), dict):
+            values[name], said, sizes[name] = mapping(value)
+            if said:
+                done[name] = said
+    job = checked(Job, values)
+    return (job, done) if sum(sizes.values()) <= _SMALL else _whole(job, sizes, done)
+
+
+def _whole(job: Job, sizes: Mapping[str, int], done: Done) -> tuple[Job, Done]:
+    """The job as a document of legal size: a JSON object may be several times as long as YAML."""
+    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        if (size := len(codec.write(job))) <= MAX_BYTES:
+            break
+        done[name] = f"the job is {size} bytes as YAML, at most {MAX_BYTES} are kept"
+        job = job.model_copy(update={name: {_CUT: done[name]}})
+    return job, done

@@ -1,0 +1,71 @@
+"""What runners tell of themselves, in memory and as it outlives the process."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain.documents import Backend
+from jobserver.service.live import Live
+from jobserver.service.private import PrivateStore
+from jobserver.web.pages import words
+from jobserver.web.pages.standing import standing
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NESTED = "[" * 300 + "]" * 300
+TPP = Backend(slug="tpp", name="TPP", created_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ('{"paused": {"v": true, "ts": "2026-11-24T10:00:00+01:00"}}', "2026-11-24T09:00:00.000000Z"),
+        ('{"paused": {"v": "on", "ts": "2026-11-24T10:00:00"}}', "2026-11-24T10:00:00.000000Z"),
+        ('{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', None),
+        ('{"paused": {"v": "on", "ts": "9999-12-31T23:59:59-23:59"}}', None),
+        (f'{{"paused": {{"v": "on", "ts": {NESTED}}}}}', None),
+        ('{"paused": {"v": 1, "ts": 7}}', None),
+        ('{"paused": {"v": "on"}}', None),
+    ],
+)
+def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str | None) -> None:
+    private = PrivateStore(tmp_path / "private")
+    Live(lambda: NOW, private).heard("tpp", sent)
+    seen = Live(lambda: NOW, private).seen()["tpp"]  # after a restart
+    assert seen.flags["paused"]["ts"] == kept
+    ((_, since),) = words.raised(dict(seen.flags))
+    assert (since is not None) is (kept is not None)
+    assert standing(TPP, seen, NOW).said == "Seen, but held up"
+    private.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "nonsense", "[]", '{"a": 1}', '{"a": {}}', f'{{"a": {{"v": {NESTED}}}}}', f'{{"a": {NESTED}}}', "x" * 20_000],
+)
+def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
+    live = Live(lambda: NOW)
+    live.heard("tpp", '{"paused": {"v": "on", "ts": null}}')
+    live.heard("tpp", sent)
+    assert list(live.seen()["tpp"].flags) == ["paused"]
+
+
+@pytest.mark.parametrize("stored", ['{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', "[]", "{"])
+def test_what_an_older_server_stored_is_checked_again(tmp_path: Path, stored: str) -> None:
+    private = PrivateStore(tmp_path / "private")
+    private.heard("tpp", int(NOW.timestamp()), stored)
+    seen = Live(lambda: NOW, private).seen()["tpp"]
+    assert standing(TPP, seen, NOW).last_seen == NOW
+    private.close()
+
+
+def test_two_runners_are_named_for_a_day() -> None:
+    live = Live(lambda: NOW)
+    live.noticed("tpp", timedelta(), ["aaq5k3v7m2xw4c6d"])
+    live.noticed("tpp", timedelta(hours=2), [])
+    live.heard("tpp", None)
+    found = standing(TPP, live.seen()["tpp"], NOW)
+    assert (found.ahead, found.twice) == ("2 hours", ("aaq5k3v7m2xw4c6d", NOW))
+    assert standing(TPP, live.seen()["tpp"], NOW + timedelta(days=1)).twice is None
+    live.noticed("tpp", timedelta(), [])
+    assert standing(TPP, live.seen()["tpp"], NOW).ahead == ""
