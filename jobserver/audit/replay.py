@@ -6,6 +6,7 @@ Each commit is judged on the state before it, which its parent's tree is; so str
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from jobserver.store.piped import PipedObjects
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
-POLICIES: dict[str, Callable[..., object]] = {"1": admit}
+POLICIES: dict[str, Callable[..., object]] = {"1": partial(admit, policy=1), "2": admit}
 
 
 @dataclass(frozen=True, slots=True)
