@@ -120,7 +120,7 @@ class _After:
 def _shape(branch: str, change: Change) -> list[Fault]:
     where = names.parse_path(branch, change.path)
     if where is None:
-        return [Fault(f"no document may stand here on {branch}", change.path)]
+        return [Fault(names.misplaced(branch, change.path), change.path)]
     document = change.after or change.before
     assert document is not None
     return [Fault(message, change.path, key=key) for key, message in name_faults(where, document)]

@@ -5,6 +5,7 @@ deeper than 32. Refused unless asked for: anchors and aliases. Scalars stay text
 ``0123456`` is 42798) are not made here.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,10 +97,62 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        fault = Fault(f"not YAML: {problem}", path, mark.line + 1 if mark else 0)
+        fault = _explained(error, text, path)
         raise invalid(str(fault), faults=[fault]) from None
+
+
+_NO_KEY = "could not find expected ':'"
+_INDENT = "its indent fits nothing above it, or a text with ': ' in it needs quotes"
+# libyaml's words, and what those who wrote the file can do about it.
+_PROBLEMS = {
+    _NO_KEY: "a key without ': ' behind it",
+    "mapping values are not allowed in this context": _INDENT,
+    "did not find expected key": _INDENT,
+    "did not find expected '-' indicator": _INDENT,
+    "did not find expected ',' or ']'": "a list in [ ] that does not end, or has no comma between two items",
+    "did not find expected ',' or '}'": "a mapping in { } that does not end, or has no comma between two keys",
+    "found unexpected end of stream": "a text in quotes that does not end",
+    "found unexpected document indicator": "a text in quotes that does not end",
+    "did not find expected <document start>": "something stands behind the end of the document",
+    "control characters are not allowed": "a control character",
+}
+
+
+def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if problem == _NO_KEY:
+        mark = getattr(error, "context_mark", None) or mark  # where the key stands; the other is where it was missed
+    said = _PROBLEMS.get(str(problem or getattr(error, "reason", "")), "it can't be read here")
+    if problem == "found character that cannot start any token":
+        char = text[mark.index : mark.index + 1] if mark else ""
+        said = "a tab: indent with spaces" if char == "\t" else f"{char} can't begin a text: put it in quotes"
+    return Fault(f"not YAML: {said}", path, mark.line + 1 if mark else 0)
+
+
+_COMMENT = re.compile(r"(?:\A|\s)#")
+
+
+def has_comments(data: bytes) -> bool:
+    """Whether there are comments in what `read_nodes` can read."""
+    text = data.decode()
+    if _COMMENT.search(text) is None:
+        return False
+    loader: Any = _Loader(text)
+    at = 0
+    try:
+        for event in iter(loader.get_event, None):
+            if not isinstance(event, yaml.ScalarEvent):
+                continue
+            assert event.start_mark is not None
+            assert event.end_mark is not None
+            begins, ends = event.start_mark.index, event.end_mark.index
+            head = text[begins:ends].partition("\n")[0] if event.style in ("|", ">") else ""
+            if _COMMENT.search(text[at:begins]) or _COMMENT.search(head):
+                return True
+            at = ends
+        return _COMMENT.search(text[at:]) is not None
+    finally:
+        loader.dispose()
 
 
 def _only_document(builder: _Builder) -> Node | None:

@@ -13,10 +13,11 @@ from jobserver.domain import names
 from jobserver.errors import Error, invalid
 from jobserver.store.git import commit_of, git
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects
+from jobserver.store.piped import PipedObjects, stood_at
 from jobserver.store.repo import StateRepo
 
 _MOST = 200  # entries of a tab
+_EARLIER = 60  # seconds: what a thing says of its beginning is not to the second
 _DIFF_BYTES = 20_000
 
 
@@ -37,7 +38,9 @@ def entries(
 ) -> list[Entry]:
     """Newest first. ``until``: when it ended, as a runner says, whose word is not relied on: if the paths hold
     something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
-    begins = [f"--since={int(since.timestamp()) - 60}"] if since else []
+    # Not git's --since: it stops at the first commit that claims to be older.
+    before = stood_at(repo.path, branch, int(since.timestamp()) - _EARLIER) if since else None
+    begins = [f"^{before}"] if before else []
     ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
     diffs = _diffs(repo, branch, paths, *begins, *ends)
     if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, branch, paths)):
@@ -56,7 +59,7 @@ def _diffs(repo: StateRepo, branch: str, paths: Sequence[str], *limits: str) -> 
     """commit -> what it changed there, newest first."""
     # One process for all of them. A diff has no NUL: git calls such a file binary.
     how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
-    listed = git(repo.path, "log", *how, *limits, "--end-of-options", branch, "--", *paths)
+    listed = git(repo.path, "log", *how, *limits, branch, "--", *paths)
     return {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
 
 
@@ -119,7 +122,7 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
             raise
         raise invalid(f"there is no commit {text}", "at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = git(repo.path, "rev-list", "-1", f"--before={int(moment.timestamp())}", branch).strip()
-    if not found:
+    found = stood_at(repo.path, branch, int(moment.timestamp()))
+    if found is None:
         raise invalid(f"there was nothing before {text}", "at")
     return found

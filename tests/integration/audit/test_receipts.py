@@ -31,7 +31,7 @@ def test_pushes_are_covered_by_their_receipts(site: Site) -> None:
     assert entries[two.tip].as_dict() == {
         "commit": two.tip,
         "branch": "backends/tpp",
-        "at": "2026-11-24T09:00:00Z",
+        "at": "2026-11-24T09:00:14Z",  # when it was received
         "event": "pushed",
         "actor": "backend/tpp",
         "subject": "by hand",

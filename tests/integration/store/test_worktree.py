@@ -34,8 +34,14 @@ def test_where_a_working_copy_is(clone: Path, tmp_path: Path) -> None:
     assert top_of(tmp_path) is None
     assert branch_of(clone) == "main"
     git(clone, "checkout", "-q", "-b", "feature")
-    with pytest.raises(Error, match="is on feature, which is no branch of a state repository"):
+    assert branch_of(clone) == "main"  # which it began on
+    git(clone, "checkout", "-q", "--orphan", "fresh")
+    with pytest.raises(Error, match="is on fresh, and no commit below says which branch it is for"):
         branch_of(clone)
+    git(clone, "checkout", "-q", "-f", "-b", "mend", "origin/backends/tpp")
+    assert branch_of(clone) == "backends/tpp"
+    git(clone, "checkout", "-q", "--detach")
+    assert branch_of(clone) == "backends/tpp"
     git(clone, "checkout", "-q", "-b", "backends/tpp")
     assert branch_of(clone) == "backends/tpp"
 
@@ -73,8 +79,10 @@ def test_each_commit_that_is_not_pushed_is_judged(clone: Path) -> None:
     assert "allowed_signers: is the server's to write" in found
 
 
-def test_without_an_upstream_the_files_alone_are_judged(clone: Path) -> None:
+def test_where_nothing_says_what_the_server_has_the_files_alone_are_judged(clone: Path) -> None:
     git(clone, "checkout", "-q", "-b", "mine")
+    git(clone, "remote", "remove", "origin")
+    git(clone, "branch", "-q", "-D", "main")
     (clone / "allowed_signers").write_text("me")
     assert faults(clone) == []
 
