@@ -98,6 +98,8 @@ def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt 
         touched = _touched(objects, branch, commit)
         at = receipt.received_at.replace(microsecond=0)
         return Entry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
+    if not commit.is_servers:
+        return Entry(commit.sha, branch, commit.at, "", "", commit.subject)
     trailers = commit.trailers()
 
     def all_of(key: str) -> tuple[str, ...]:

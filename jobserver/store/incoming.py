@@ -61,8 +61,9 @@ class Commit:
 
     @property
     def is_servers(self) -> bool:
-        """Whether it says to be the server's: of what was pushed, nothing that was judged does."""
-        return bool(self.trailer("Event"))
+        """Whether it says to be the server's: of what was pushed, nothing that was judged does. Who signed it, is for
+        `audit.signers` to say."""
+        return bool(self.signature and self.trailer("Event"))
 
     def trailers(self) -> list[tuple[str, str]]:
         """Those of the last paragraph, as the server writes them; git reads more."""

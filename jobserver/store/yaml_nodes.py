@@ -103,30 +103,34 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
 
 _NO_KEY = "could not find expected ':'"
 _INDENT = "its indent fits nothing above it, or a text with ': ' in it needs quotes"
-# libyaml's words, and what those who wrote the file can do about it.
+# What libyaml and PyYAML say, and what those who wrote the file can do about it.
 _PROBLEMS = {
     _NO_KEY: "a key without ': ' behind it",
-    "mapping values are not allowed in this context": _INDENT,
-    "did not find expected key": _INDENT,
-    "did not find expected '-' indicator": _INDENT,
-    "did not find expected ',' or ']'": "a list in [ ] that does not end, or has no comma between two items",
-    "did not find expected ',' or '}'": "a mapping in { } that does not end, or has no comma between two keys",
-    "found unexpected end of stream": "a text in quotes that does not end",
-    "found unexpected document indicator": "a text in quotes that does not end",
-    "did not find expected <document start>": "something stands behind the end of the document",
-    "control characters are not allowed": "a control character",
+    "mapping values are not allowed": _INDENT,
+    "expected key": _INDENT,
+    "block end": _INDENT,
+    "'-' indicator": _INDENT,
+    "',' or ']'": "a list in [ ] that does not end, or has no comma between two items",
+    "',' or '}'": "a mapping in { } that does not end, or has no comma between two keys",
+    "unexpected end of stream": "a text in quotes that does not end",
+    "unexpected document": "a text in quotes that does not end",
+    "document start": "something stands behind the end of the document",
+    "characters are not allowed": "a control character",
 }
 
 
 def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None))
     if problem == _NO_KEY:
         mark = getattr(error, "context_mark", None) or mark  # where the key stands; the other is where it was missed
-    said = _PROBLEMS.get(str(problem or getattr(error, "reason", "")), "it can't be read here")
-    if problem == "found character that cannot start any token":
-        char = text[mark.index : mark.index + 1] if mark else ""
+    said = next((words for part, words in _PROBLEMS.items() if part in problem), "it can't be read here")
+    if mark is not None and "cannot start any token" in problem:
+        char = text[mark.index : mark.index + 1]
         said = "a tab: indent with spaces" if char == "\t" else f"{char} can't begin a text: put it in quotes"
-    return Fault(f"not YAML: {said}", path, mark.line + 1 if mark else 0)
+    at = getattr(error, "position", None)  # of a character that may stand nowhere
+    line = mark.line if mark is not None else text.count("\n", 0, at) if isinstance(at, int) else -1
+    return Fault(f"not YAML: {said}", path, line + 1)
 
 
 _COMMENT = re.compile(r"(?:\A|\s)#")

@@ -59,7 +59,8 @@ def _diffs(repo: StateRepo, branch: str, paths: Sequence[str], *limits: str) -> 
     """commit -> what it changed there, newest first."""
     # One process for all of them. A diff has no NUL: git calls such a file binary.
     how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
-    listed = git(repo.path, "log", *how, *limits, branch, "--", *paths)
+    # What a .gitattributes on main says of diffs does not count: newer gits would read it (`attr.tree`).
+    listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, branch, "--", *paths)
     return {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
 
 
@@ -75,7 +76,8 @@ def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cove
         said, is_sound = f"pushed by {cover.actor}, with a receipt", True
     else:
         said, is_sound = problem, not problem
-    actor = str(cover.actor) if problem and cover else commit.trailer("Actor") or commit.author
+    claimed = "" if problem else commit.trailer("Actor")  # what nobody signed names nobody
+    actor = str(cover.actor) if problem and cover else claimed or "nobody that the record names"
     return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _lines(diff))
 
 
