@@ -183,6 +183,21 @@ def test_a_commit_of_tomorrow(site: Site) -> None:
     assert push.send(ADMIN)
 
 
+def test_a_branch_that_is_ahead_can_be_pushed_to(site: Site) -> None:
+    """A server's clock was wrong once: nobody had to wait until its time had come."""
+    now = site.now
+    site.now += timedelta(hours=2)
+    site.do(ADMIN, c.AddUser("dora"))
+    ahead = site.now
+    site.now = now
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), at=(ahead + timedelta(seconds=1)).isoformat())
+    assert "in the future" in refused(push, ADMIN)[0]
+    push = Push(site, "main")
+    push.commit(("users/eve.yaml", EVE), at=ahead.isoformat())
+    assert push.send(ADMIN)
+
+
 def test_history_is_a_line_on_what_stood_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     push = Push(site, "main")
     tree = push.git("rev-parse", "main^{tree}")
