@@ -119,6 +119,9 @@ class Memory:
     def users(self) -> list[User]:
         return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, User)]
 
+    def backends(self) -> list[Backend]:
+        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, Backend)]
+
     def workspace(self, name: str) -> Workspace | None:
         return self._main(Kind.WORKSPACE, name)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobserver.audit.receipts import Recorded, recorded
 from jobserver.domain import names
+from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
 from jobserver.store.diff import diff
 from jobserver.store.incoming import Commit
@@ -17,7 +18,10 @@ from jobserver.store.piped import PipedObjects, branches, newest_first
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One commit. ``actor`` is who the server authenticated, ``user/alice``; empty where nothing says it."""
+    """One commit. ``actor`` is who the server authenticated, ``user/alice``; empty where nothing says it.
+
+    ``at`` is the server's time: of a commit that was pushed, when that was received.
+    """
 
     commit: str
     branch: str
@@ -59,10 +63,10 @@ class Wanted:
 def log(repository: Path, wanted: Wanted) -> Iterator[Entry]:
     """Newest first. Raises `Error` if the repository can't be read."""
     tips = branches(repository)
-    pushers = _pushers(repository, tips)
+    receipts = _receipts(repository, tips)
     chosen = [names.backend_branch(wanted.backend)] if wanted.backend else list(tips)
     streams = [
-        _entries(repository, branch, tips[branch], pushers.get(branch, {}), wanted)
+        _entries(repository, branch, tips[branch], receipts.get(branch, {}), wanted)
         for branch in chosen
         if branch in tips
     ]
@@ -70,18 +74,18 @@ def log(repository: Path, wanted: Wanted) -> Iterator[Entry]:
 
 
 def _entries(
-    repository: Path, branch: str, tip: str, pushers: Mapping[str, tuple[str, str]], wanted: Wanted
+    repository: Path, branch: str, tip: str, receipts: Mapping[str, Receipt], wanted: Wanted
 ) -> Iterator[Entry]:
     objects = PipedObjects(repository)
-    pusher, ends = "", ""
+    receipt: Receipt | None = None
     try:
         for commit in newest_first(repository, tip):
-            if commit.sha == ends:
-                pusher, ends = "", ""
-            if commit.sha in pushers:
-                pusher, ends = pushers[commit.sha]
-            entry = _entry(objects, branch, commit, pusher)
-            if wanted.since is not None and entry.at < wanted.since:
+            if receipt is not None and commit.sha == receipt.old:
+                receipt = None
+            receipt = receipts.get(commit.sha, receipt)
+            entry = _entry(objects, branch, commit, receipt)
+            # The server's times never go back; what others claim ends nothing.
+            if wanted.since is not None and commit.at < wanted.since and receipt is None and commit.is_servers:
                 return
             if wanted.has(entry):
                 yield entry
@@ -89,10 +93,13 @@ def _entries(
         objects.close()
 
 
-def _entry(objects: PipedObjects, branch: str, commit: Commit, pusher: str) -> Entry:
-    if pusher:
+def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None) -> Entry:
+    if receipt is not None:
         touched = _touched(objects, branch, commit)
-        return Entry(commit.sha, branch, commit.at, "pushed", pusher, commit.subject, *touched, via="git")
+        at = receipt.received_at.replace(microsecond=0)
+        return Entry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
+    if not commit.is_servers:
+        return Entry(commit.sha, branch, commit.at, "", "", commit.subject)
     trailers = commit.trailers()
 
     def all_of(key: str) -> tuple[str, ...]:
@@ -127,8 +134,8 @@ def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[
     return tuple(found.get(names.Kind.REQUEST, ())), tuple(found.get(names.Kind.WORKSPACE, ()))
 
 
-def _pushers(repository: Path, tips: Mapping[str, str]) -> dict[str, dict[str, tuple[str, str]]]:
-    """branch -> last commit of a push -> (who pushed, the commit before the push)."""
+def _receipts(repository: Path, tips: Mapping[str, str]) -> dict[str, dict[str, Receipt]]:
+    """branch -> last commit of a push -> its receipt."""
     if names.AUDIT not in tips:
         return {}
     objects = PipedObjects(repository)
@@ -138,7 +145,7 @@ def _pushers(repository: Path, tips: Mapping[str, str]) -> dict[str, dict[str, t
         return {}
     finally:
         objects.close()
-    pushers: dict[str, dict[str, tuple[str, str]]] = {}
+    receipts: dict[str, dict[str, Receipt]] = {}
     for receipt, _ in found.receipts:
-        pushers.setdefault(receipt.branch, {})[receipt.new] = (receipt.pusher, receipt.old)
-    return pushers
+        receipts.setdefault(receipt.branch, {})[receipt.new] = receipt
+    return receipts

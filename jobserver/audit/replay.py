@@ -17,12 +17,13 @@ from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, printable
 from jobserver.store.check import OTHERS
-from jobserver.store.incoming import Commit, incoming
+from jobserver.store.incoming import Commit, forgeries, incoming
 from jobserver.store.piped import PipedObjects
 from jobserver.store.signers import Signer, signed_by
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
+_WITHOUT_CLAIMS = frozenset({"1"})  # policies by which a pushed commit might claim to be the server's, or old
 POLICIES: dict[str, Callable[..., object]] = {str(number): partial(admit, policy=number) for number in (1, 2)}
 
 
@@ -117,6 +118,8 @@ class _Replay:
         elif (cover := self._stretch.covers.get(commit.sha)) is not None:
             if "allowed_signers" in found.others:
                 yield "changes allowed_signers, which is the server's to write"
+            if cover.policy not in _WITHOUT_CLAIMS:
+                yield from forgeries(commit, head.time)
             yield from self._admit(cover.actor, cover.policy, commit, self._main_at(int(cover.at.timestamp())), head)
         else:
             yield f"{problem}, and no receipt of a push covers it"

@@ -1,6 +1,8 @@
 """The commands of people who want jobs run: request, cancel, status; and check, for who edits documents."""
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,12 @@ from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
-from jobserver.errors import invalid
+from jobserver.errors import Error, Fault, invalid
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
 from jobserver.store.git import commit_of
-from jobserver.store.worktree import branch_of, check_worktree, top_of
+from jobserver.store.worktree import branch_of, check_staged, check_worktree, top_of
 
 
 @click.command()
@@ -104,8 +106,9 @@ def status(identifier: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.option("--branch", help="The branch that the documents are of; by default the one checked out, or main.")
+@click.option("--staged", is_flag=True, help="Only what the next commit changes; the default where git runs a hook.")
 @click.argument("what", nargs=-1, metavar="[REV | FILE...]")
-def check(branch: str | None, what: tuple[str, ...]) -> None:
+def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
     """Validate documents: every fault that a push would be refused for, with file, line and key.
 
     In a working copy: all of it, and what is not pushed yet. With FILEs: those. With REV: that revision of the working
@@ -113,10 +116,15 @@ def check(branch: str | None, what: tuple[str, ...]) -> None:
     """
     files = [Path(one) for one in what if Path(one).is_file()]
     top = top_of(Path.cwd())
-    if files and len(files) == len(what):
-        count, faults = check_files(branch or names.MAIN, top or Path.cwd(), files)
+    notes: list[Fault] = []
+    if staged and top is None:
+        raise invalid("is in no working copy: there is nothing staged", str(Path.cwd()))
+    if top is not None and (staged or (not what and "GIT_INDEX_FILE" in os.environ)):
+        count, faults = check_staged(top, branch or branch_of(top), notes)
+    elif files and len(files) == len(what):
+        count, faults = check_files(branch or _branch_of_files(top), top or Path.cwd(), files)
     elif not what and top is not None:
-        count, faults = check_worktree(top, branch or branch_of(top))
+        count, faults = check_worktree(top, branch or branch_of(top), notes)
     elif len(what) > 1:
         raise click.UsageError("name one revision, or files that are there")
     else:
@@ -126,11 +134,20 @@ def check(branch: str | None, what: tuple[str, ...]) -> None:
         if here is None and not commit_of(repository, revision):
             raise invalid(f"there is no such revision in {repository}: expected a branch, a tag or a commit", revision)
         count, faults = check_revision(repository, branch or _branch(revision, here), revision)
+    for note in dict.fromkeys(notes):
+        click.echo(f"note: {note}", err=True)
     for fault in faults:
         click.echo(str(fault), err=True)
     if faults:
         raise click.exceptions.Exit(1)
     click.echo(f"{count} files, no fault", err=True)
+
+
+def _branch_of_files(top: Path | None) -> str:
+    """The branch that is checked out; files may also be checked where there is none."""
+    with suppress(Error):
+        return branch_of(top) if top is not None else names.MAIN
+    return names.MAIN
 
 
 def _branch(revision: str, top: Path | None) -> str:

@@ -38,7 +38,9 @@ from jobserver.domain.releases import Release
 from jobserver.domain.state import Change, Changes, Main, Move, State
 from jobserver.errors import Error, Fault, forbidden, invalid
 
-# Since 2: who let a release out must be known and have the right to; who is switched on again begins new sessions.
+# Which rules a commit was judged by. Since 2: no token and no name of a person is somebody else's already
+# (`integrity`); who let a release out is known and has the right to; who is switched on again begins new sessions;
+# a pushed commit is not older than the one before it, and says nothing that only the server says.
 POLICY = 2
 
 
@@ -53,7 +55,7 @@ class Admitted:
 
 
 def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: int = POLICY) -> Admitted:
-    """Raises `Error` (forbidden, invalid) with every fault. Another ``policy``: by the rules of what is history."""
+    """Raises `Error` (forbidden, invalid) with every fault. ``policy``: an older one judges what is in the history."""
     rights = _Rights(state, actor, changes.branch)
     if shapes := _shapes(changes):
         raise invalid(str(shapes[0]), faults=shapes)
@@ -92,7 +94,7 @@ def _faults(state: State, changes: Changes, policy: int, now: datetime | None = 
         faults.append(Fault(f"there is no workspace {changes.release.workspace!r}", key="workspace"))
     if policy >= 2:
         faults += [fault for change in changes.changes for fault in _resumed(change)]
-    return faults + integrity.faults(state, changes)
+    return faults + integrity.faults(state, changes, policy)
 
 
 class _After:
@@ -127,7 +129,7 @@ class _After:
 def _shape(branch: str, change: Change) -> list[Fault]:
     where = names.parse_path(branch, change.path)
     if where is None:
-        return [Fault(f"no document may stand here on {branch}", change.path)]
+        return [Fault(names.misplaced(branch, change.path), change.path)]
     document = change.after or change.before
     assert document is not None
     return [Fault(message, change.path, key=key) for key, message in name_faults(where, document)]

@@ -25,6 +25,7 @@ from jobserver.domain.values import (
     Version,
     WorkspaceName,
     clean,
+    mismatch,
     named,
 )
 from jobserver.errors import Error, Fault, invalid
@@ -243,6 +244,14 @@ def invalid_values(error: ValidationError) -> Error:
     return invalid(str(faults[0]), faults=faults)
 
 
+_LIMITS = {
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "string_too_short": "expected at least {min_length} character",
+    "too_short": "expected at least {min_length}",
+}
+
+
 def reason(fault: Any) -> str:
     """pydantic's reason, shortened to what the person who edits the document can use."""
     if fault["type"] == "missing":
@@ -250,7 +259,9 @@ def reason(fault: Any) -> str:
     if fault["loc"][-1:] == ("sha256",):  # what stands there may be the token itself
         return "expected the SHA-256 of a token, 64 hex digits"
     if fault["type"] == "string_pattern_mismatch":
-        return f"{fault['input']!r:.60} does not match {fault['ctx']['pattern']}"
+        return mismatch(fault["ctx"]["pattern"], fault["input"])
+    if (limit := _LIMITS.get(fault["type"])) is not None:
+        return limit.format(**fault["ctx"])
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "too_long" and isinstance(fault["input"], str):
         message = f"at most {fault['ctx']['max_length']} characters are allowed"

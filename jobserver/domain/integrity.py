@@ -1,9 +1,13 @@
 """What must hold between the documents of one branch, whatever changed: no job without its request, no request twice,
-nothing that is still referred to deleted. Part of `admit`; a command's own changes never break these, a push might.
+no token and no name of a person that is another's, nothing that is still referred to deleted. Part of `admit`; a
+command's own changes never break these, a push might.
 """
 
+from collections.abc import Container, Iterator
+from itertools import chain
+
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import Job, JobRequest, Org, Project, Workspace
+from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, User, Workspace
 from jobserver.domain.names import Area, DocPath, Kind, Place
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault
@@ -26,9 +30,10 @@ def names_it(document: Org | Project | Workspace, kind: Kind, name: str) -> bool
     return False
 
 
-def faults(state: State, changes: Changes) -> list[Fault]:
+def faults(state: State, changes: Changes, policy: int) -> list[Fault]:
     if changes.branch == names.MAIN:
-        return _still_named(state, changes)
+        unique = [*_usernames(state, changes), *_tokens(state, changes)] if policy >= 2 else []
+        return unique + _still_named(state, changes)
     if names.branch_backend(changes.branch) is None:
         return []
     return _requests(state, changes)
@@ -46,6 +51,51 @@ def _still_named(state: State, changes: Changes) -> list[Fault]:
             if other not in changed:
                 found.append(Fault(f"{other} names it", path))
     return found
+
+
+def _usernames(state: State, changes: Changes) -> Iterator[Fault]:
+    """People who are new, and whose name differs from another's by its case only: to be taken for one another."""
+    new = [one.after.username for one in changes.changes if one.before is None and isinstance(one.after, User)]
+    if not new:
+        return
+    changed = {change.path for change in changes.changes}
+    stay = (user.username for user in state.users() if names.main_path(Kind.USER, user.username) not in changed)
+    taken = {username.lower(): username for username in stay}
+    for username in new:
+        other = taken.setdefault(username.lower(), username)
+        if other != username:
+            message = f"there is {other!r} already: names differ by more than upper and lower case"
+            yield Fault(message, names.main_path(Kind.USER, username), key="username")
+
+
+def _tokens(state: State, changes: Changes) -> Iterator[Fault]:
+    """Tokens that come, and are somebody's already: whoever uses one would act as the other."""
+    changed = {change.path: _digests(change.after) for change in changes.changes}
+    come = {
+        change.path: [sha for sha in changed[change.path] if sha not in _digests(change.before)]
+        for change in changes.changes
+    }
+    if not any(come.values()):
+        return
+    owners: dict[str, str] = {}
+    for path, digests in [*_holders(state, changed), *changed.items()]:
+        for sha in digests:
+            owners.setdefault(sha, path)
+    for path, digests in come.items():
+        for sha in digests:
+            if owners[sha] != path or changed[path].count(sha) > 1:
+                yield Fault(f"the token {sha[:10]}... is in {owners[sha]} already: make a new one", path, key="tokens")
+
+
+def _digests(document: object) -> list[str]:
+    return [token.sha256 for token in document.tokens] if isinstance(document, User | Backend) else []
+
+
+def _holders(state: State, without: Container[str]) -> Iterator[tuple[str, list[str]]]:
+    """(path, digests) of all who can have tokens, also of those who are switched off."""
+    users = ((names.main_path(Kind.USER, one.username), one) for one in state.users())
+    backends = ((names.main_path(Kind.BACKEND, one.slug), one) for one in state.backends())
+    yield from ((path, _digests(one)) for path, one in chain(users, backends) if path not in without)
 
 
 def _requests(state: State, changes: Changes) -> list[Fault]:

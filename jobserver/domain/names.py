@@ -25,8 +25,25 @@ JOB_ID = r"[A-Za-z0-9_-]{1,64}"
 REQUEST_ID = r"[2-7a-z]{16}"
 SHA = r"[0-9a-f]{40}"
 DIGEST = r"[0-9a-f]{64}"
+RELEASE_ID = r"[0-9a-f]{32}"
 PROJECT = rf"{SLUG}/{SLUG}"
 PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
+
+# The same for people.
+WORDS = {
+    SLUG: "small letters, digits and hyphens, not a hyphen first or last, at most 64",
+    WORKSPACE: "small letters, digits, - and _, at most 128, the first a letter or digit",
+    USERNAME: "letters, digits, - and _, at most 64, the first a letter or digit",
+    ACTION: "letters, digits, -, _ and dots, at most 128, the first none of - and dot",
+    DATABASE: "small letters, digits, - and _, at most 64, the first a letter or digit",
+    JOB_ID: "letters, digits, - and _, at most 64",
+    REQUEST_ID: "16 characters of 2-7 and a-z",
+    SHA: "a commit's id in full, 40 digits of 0-9 and a-f",
+    DIGEST: "a SHA-256, 64 digits of 0-9 and a-f",
+    RELEASE_ID: "32 digits of 0-9 and a-f",
+    PROJECT: "org/project, each of small letters, digits and hyphens",
+    PUSHER: "user/<username> or backend/<slug>",
+}
 
 _REQUEST_ID = re.compile(REQUEST_ID)
 _SLUG = re.compile(SLUG)
@@ -233,6 +250,27 @@ _BACKEND_PATH = re.compile(
     r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"
     rf"/({REQUEST_ID})/(?:(request)\.yaml|jobs/({JOB_ID})\.yaml)"
 )
+
+
+_MAIN_LAYOUT = {
+    "workspaces": f"workspaces/<name>.yaml, the name {WORDS[WORKSPACE]}",
+    "users": f"users/<username>.yaml, the username {WORDS[USERNAME]}",
+    "projects": f"projects/<org>/<project>.yaml, both {WORDS[SLUG]}",
+    "backends": f"backends/<slug>.yaml, the slug {WORDS[SLUG]}",
+    "orgs": f"orgs/<slug>.yaml, the slug {WORDS[SLUG]}",
+}
+
+
+def misplaced(branch: str, path: str) -> str:
+    """That no document may stand at ``path``, and what may, where that can be guessed."""
+    said = f"no document may stand here on {branch}"
+    stem, _, ending = path.rpartition(".")
+    if ending.lower() not in ("yaml", "yml"):
+        return said
+    if parse_path(branch, f"{stem}.yaml") is not None:
+        return f"{said}: its name must end in .yaml"
+    layout = _MAIN_LAYOUT.get(path.partition("/")[0]) if branch == MAIN else None
+    return f"{said}: expected {layout}" if layout else said
 
 
 @lru_cache(maxsize=16384)  # several look at each path of a change, and the same jobs change again and again

@@ -15,19 +15,18 @@ from pydantic import Field
 
 from jobserver.domain import names
 from jobserver.domain.documents import checked
-from jobserver.domain.values import Document, Line, WorkspaceName
+from jobserver.domain.values import Document, Line, WorkspaceName, named
 
 EVENT = "release.uploaded"
 MANIFEST = "metadata/manifest.json"
 MAX_FILES = 2_000
 MAX_BYTES = 256 * 1024 * 1024
 MAX_USER = 200
-RELEASE_ID = r"[0-9a-f]{32}"
 _MAX_PATH, _MAX_PART, _MAX_DEPTH = 1000, 255, 32  # bytes, bytes, folders
 # Windows opens devices by these names, with any extension; people take these files there.
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 
-_RELEASE_ID = re.compile(RELEASE_ID)
+_RELEASE_ID = re.compile(names.RELEASE_ID)
 
 
 class Release(Document):
@@ -37,11 +36,11 @@ class Release(Document):
     """
 
     workspace: WorkspaceName
-    identifier: Annotated[str, Field(pattern=rf"^(?:{RELEASE_ID})$")]
+    identifier: Annotated[str, named(names.RELEASE_ID)]
     user: Annotated[Line, Field(min_length=1, max_length=MAX_USER)]
     files: Annotated[int, Field(ge=1)]
     size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=rf"^(?:{names.DIGEST})$")]
+    sha256: Annotated[str, named(names.DIGEST)]
 
     def trailers(self) -> tuple[tuple[str, str], ...]:
         return tuple((key, str(getattr(self, name))) for key, name in _TRAILERS)

@@ -59,6 +59,9 @@ class State(Main, Protocol):
     def users(self) -> Iterable[User]:
         """All that can be read."""
 
+    def backends(self) -> Iterable[Backend]:
+        """All that can be read."""
+
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, TypeAlias
 
@@ -10,9 +11,24 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Jso
 from jobserver.domain import names
 from jobserver.domain.permissions import Role
 
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+# What each pattern means, for whoever has to mend what does not match it.
+_MEANING = {f"^(?:{pattern})$": f"expected {words}" for pattern, words in names.WORDS.items()}
+
 
 def named(pattern: str) -> Any:
+    """Text of one of the grammars of `names`."""
+    assert pattern in names.WORDS
     return StringConstraints(pattern=rf"^(?:{pattern})$")
+
+
+def mismatch(pattern: str, text: str) -> str:
+    """Why ``text`` does not match, without the pattern."""
+    if pattern == _LINE:
+        char = next(char for char in text if char < " " or char == "\x7f")
+        what = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}.get(char, "a control character")
+        return f"has {what}: expected one line of text"
+    return f"{text!r:.60} does not match: {_MEANING[pattern]}"
 
 
 def _utc(moment: datetime) -> datetime:
@@ -82,6 +98,18 @@ def _json(value: Any, depth: int = MAX_DEPTH) -> Any:
     return value
 
 
+def _role(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return Role(value)
+    except ValueError:
+        meant = get_close_matches(value.lower(), [role.lower() for role in Role], 1)
+        near = next((role for role in Role if [role.lower()] == meant), None)
+        known = f"did you mean {near}?" if near else f"expected one of: {', '.join(sorted(Role))}"
+        raise ValueError(f"{value!r:.60} is not a valid role: {known}") from None
+
+
 Version: TypeAlias = Annotated[int, AfterValidator(_known)]
 Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
 Slug: TypeAlias = Annotated[str, named(names.SLUG)]
@@ -91,13 +119,11 @@ ActionName: TypeAlias = Annotated[str, named(names.ACTION)]
 Database: TypeAlias = Annotated[str, named(names.DATABASE)]
 ProjectName: TypeAlias = Annotated[str, named(names.PROJECT)]
 Text: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_length=10_000)]
-Line: TypeAlias = Annotated[
-    str, AfterValidator(clean), StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+Line: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_length=1000, pattern=_LINE)]
 Repo: TypeAlias = Annotated[Line, AfterValidator(_repo)]
 Day: TypeAlias = Annotated[str, AfterValidator(_day)]
 JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
-RoleName: TypeAlias = Annotated[Role, BeforeValidator(lambda value: Role(value) if isinstance(value, str) else value)]
+RoleName: TypeAlias = Annotated[Role, BeforeValidator(_role)]
 
 
 class Document(BaseModel):

@@ -46,6 +46,10 @@ class Directory:
     def workspace(self, name: str) -> Workspace | None:
         return self.workspaces.get(name)
 
+    def is_active(self, actor: Actor) -> bool:
+        found = self.users.get(actor.name) if actor.kind is ActorKind.USER else self.backends.get(actor.name)
+        return found is not None and found.active
+
     def updated(self, tip: str, deltas: Iterable[Delta]) -> "Directory":
         """The view at ``tip``, which differs from this one by ``deltas``."""
         found: dict[Kind, dict[str, AnyDocument | None]] = {kind: {} for kind in Kind}
@@ -79,16 +83,12 @@ def _merged(known: Mapping[str, D], found: Mapping[str, AnyDocument | None]) -> 
 
 
 def _tokens(directory: Directory) -> dict[str, Actor]:
-    """SHA-256 -> whose it is; of active users and backends only."""
-    tokens = {
-        token.sha256: Actor(ActorKind.USER, user.username)
-        for user in directory.users.values()
-        if user.active
-        for token in user.tokens
-    }
-    return tokens | {
-        token.sha256: Actor(ActorKind.BACKEND, backend.slug)
-        for backend in directory.backends.values()
-        if backend.active
-        for token in backend.tokens
-    }
+    """SHA-256 -> whose it is; of active users and backends only. One that two have says nothing of who holds it."""
+    holders: dict[str, set[Actor]] = {}
+    for user in directory.users.values():
+        for token in user.tokens:
+            holders.setdefault(token.sha256, set()).add(Actor(ActorKind.USER, user.username))
+    for backend in directory.backends.values():
+        for token in backend.tokens:
+            holders.setdefault(token.sha256, set()).add(Actor(ActorKind.BACKEND, backend.slug))
+    return {sha: actor for sha, (actor, *others) in holders.items() if not others and directory.is_active(actor)}

@@ -115,7 +115,7 @@ class Ledger:
         commit, stop = tip, self._tips.get(branch)
         while commit != stop:
             found = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
-            if found.at < oldest:
+            if found.at < oldest and found.is_servers:  # the server's times never go back, others' end nothing
                 break
             digest, _, body = found.trailer(TRAILER).partition(" ")
             if body:

@@ -6,12 +6,13 @@ an accepted push without one never exists.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
+from jobserver.audit.agree import is_author
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.admit import admit, permissions_of
@@ -23,7 +24,7 @@ from jobserver.domain.state import Changes
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
-from jobserver.store.incoming import Commit, incoming, parse_commit, reserved_trailers
+from jobserver.store.incoming import LOST, MERGE, Commit, Incoming, forgeries, incoming, parse_commit
 from jobserver.store.objects import Objects
 from jobserver.store.quarantine import QuarantinedObjects
 from jobserver.store.repo import StateRepo
@@ -31,7 +32,7 @@ from jobserver.store.snapshot import Head, Snapshot
 
 MAX_COMMITS = 10_000
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long
-_AHEAD = timedelta(minutes=10)
+_AHEAD = timedelta(minutes=1)
 _HEADS = "refs/heads/"
 _SHA = re.compile(names.SHA)
 _ZERO = "0" * 40
@@ -89,14 +90,13 @@ class Receiver:
         branches = [self._branch(pushed.actor, update) for update in pushed.updates]
         path = self._repo.path
         objects = QuarantinedObjects(path, pushed.quarantine) if pushed.quarantine else Objects(path)
+        verdict = _Verdict()
         try:
-            faults: list[Fault] = []
             for branch, update in zip(branches, pushed.updates, strict=True):
-                faults += self._judge(objects, pushed.actor, branch, update)
+                self._judge(objects, pushed.actor, branch, update, verdict)
         finally:
             objects.close()
-        if faults:
-            raise invalid(str(faults[0]), faults=faults)
+        verdict.check()
         for branch, update in zip(branches, pushed.updates, strict=True):
             self._gate.submit(SERVER, c.RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
         if self._hosted is not None:
@@ -105,19 +105,18 @@ class Receiver:
             }
             self._hosted.receive(moves, pushed.quarantine)
         self._accepted(branches)
-        return [f"{update.ref}: {update.new[:10]} is recorded" for update in pushed.updates]
+        return [f"{update.ref}: {update.new[:10]} is recorded" for update in pushed.updates] + verdict.notes
 
     def adopt(self, branch: str, old: str, new: str, actor: Actor) -> None:
         """Takes commits that came past us as if ``actor`` had pushed them. Raises `Error` with every fault of them."""
         if not self._is_admin(actor):
             raise forbidden(f"{actor.name} may not push: only SuperUsers may")
-        objects = Objects(self._repo.path)
+        objects, verdict = Objects(self._repo.path), _Verdict()
         try:
-            faults = self._judge(objects, actor, branch, Update(old, new, f"{_HEADS}{branch}"))
+            self._judge(objects, actor, branch, Update(old, new, f"{_HEADS}{branch}"), verdict)
         finally:
             objects.close()
-        if faults:
-            raise invalid(str(faults[0]), faults=faults)
+        verdict.check()
         self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
 
     def _branch(self, actor: Actor, update: Update) -> str:
@@ -150,31 +149,71 @@ class Receiver:
 
         return actor.kind is ActorKind.USER and self._repo.writer.look(names.MAIN, read)
 
-    def _judge(self, objects: Objects, actor: Actor, branch: str, update: Update) -> list[Fault]:
+    def _judge(self, objects: Objects, actor: Actor, branch: str, update: Update, verdict: "_Verdict") -> None:
         tips = self._repo.writer.refs
         try:
             commits = _commits(objects, update)
             head = Head.read(branch, update.old, objects)
         except Error as error:
-            return list(error.faults) or [Fault(error.message, error.where)]
+            verdict.faults += list(error.faults) or [Fault(error.message, error.where)]
+            return
         now, ends = self._clock(), monotonic() + _JUDGE_SECONDS
         main = Head.read(names.MAIN, tips.tip(names.MAIN), objects)
-        faults: list[Fault] = []
+        before = head.time
         twice: list[str] = []
         for commit in commits:
             beside = head if branch == names.MAIN else main
-            found = judge(objects, Snapshot(objects, head, beside), actor, commit, now, twice)
-            faults += [Fault(one.message, f"{commit.sha[:10]} {one.path}".strip(), one.line, one.key) for one in found]
-            if len(faults) > MAX_FAULTS:
-                break
+            verdict.claims(commit, claims(commit, before, actor, now))
+            # On the last state that nothing is wrong with: what mends a commit is not blamed for what that broke.
+            state = Snapshot(objects, head, beside)
+            is_sound = verdict.changes(commit, *judge(objects, state, actor, commit, now, twice))
+            if len(verdict.faults) > MAX_FAULTS:
+                return
             if monotonic() > ends:
-                where = f"{commit.sha[:10]} and after"
-                return [*faults, Fault(f"can't be judged within {_JUDGE_SECONDS:g} s: push fewer commits", where)]
-            head = Head.read(branch, commit.sha, objects)
+                message = f"can't be judged within {_JUDGE_SECONDS:g} s: push fewer commits"
+                verdict.faults.append(Fault(message, f"{commit.sha[:10]} and after"))
+                return
+            before = commit.time
+            if is_sound:
+                head = Head.read(branch, commit.sha, objects)
         if actor.kind is ActorKind.BACKEND:
             ahead = max(commit.at for commit in commits) - now
             self._noticed(actor.name, ahead if ahead > CLOCKS_AGREE else timedelta(), twice)
-        return faults
+
+
+class _Verdict:
+    """What is to say of a push: every fault, at the commit that brought it, and what its makers should know."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._told: set[Fault] = set()
+        self._comments: dict[str, str] = {}
+
+    def claims(self, commit: Commit, faults: Sequence[Fault]) -> None:
+        self.faults += [_of(commit, fault) for fault in faults]
+
+    def changes(self, commit: Commit, faults: Sequence[Fault], comments: Mapping[str, bool]) -> bool:
+        """Whether there is none."""
+        self.faults += [_of(commit, fault) for fault in faults if fault not in self._told]
+        self._told.update(faults)
+        for path, has_any in comments.items():
+            self._comments.pop(path, None)
+            if has_any:
+                self._comments[path] = commit.sha[:10]
+        return not faults
+
+    def check(self) -> None:
+        """Raises `Error` (invalid) if there are faults."""
+        if self.faults:
+            raise invalid(str(self.faults[0]), faults=self.faults)
+
+    @property
+    def notes(self) -> list[str]:
+        return [f"note: {Fault(LOST, f'{sha} {path}')}" for path, sha in self._comments.items()][:MAX_FAULTS]
+
+
+def _of(commit: Commit, fault: Fault) -> Fault:
+    return Fault(fault.message, f"{commit.sha[:10]} {fault.path}".strip(), fault.line, fault.key)
 
 
 def _commits(objects: Objects, update: Update) -> list[Commit]:
@@ -189,30 +228,42 @@ def _commits(objects: Objects, update: Update) -> list[Commit]:
         except (KeyError, ValueError):
             raise invalid("is no commit that was pushed", at) from None
         if len(commit.parents) != 1:
-            what = "a merge: rebase instead" if commit.parents else f"no descendant of {update.old[:10]}"
-            raise invalid(f"is {what}; the history of a branch is a line", commit.sha[:10])
+            stray = f"is no descendant of {update.old[:10]}; the history of a branch is a line"
+            raise invalid(MERGE if commit.parents else stray, commit.sha[:10])
         commits.append(commit)
         at = commit.parents[0]
     return commits[::-1]
 
 
+def claims(commit: Commit, before: int, actor: Actor, now: datetime) -> list[Fault]:
+    """What a pushed commit may not say of itself; ``before``: the time of the one that it stands on."""
+    faults = [Fault(message) for message in forgeries(commit, before)]
+    # A server whose clock was ahead may have set the time of the one before: that is when a next one can be.
+    if commit.at > now + _AHEAD and commit.time > before:
+        faults.append(Fault(f"is of {commit.at:%Y-%m-%d %H:%M:%S} UTC, which is in the future: set the clock"))
+    if actor.kind is ActorKind.BACKEND and not is_author(commit.author, actor):
+        expected = f"{actor.name}@backends.<the server's host>"
+        faults.append(Fault(f"its author is {commit.author}: expected {expected} (git config user.email)"))
+    return faults
+
+
 def judge(
     objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: datetime, twice: list[str] | None = None
-) -> list[Fault]:
-    """Every fault of one pushed commit; ``state`` is the one before it. ``twice`` gets the job requests that another
-    runner works on, too."""
-    faults = [Fault(f"the trailer {key}: is the server's to write") for key in reserved_trailers(commit)]
-    if commit.at > now + _AHEAD:
-        faults.append(Fault(f"is of {commit.at:%Y-%m-%d %H:%M} UTC, which is in the future: set the clock"))
+) -> tuple[list[Fault], Mapping[str, bool]]:
+    """(every fault of what lies between ``state`` and a pushed commit, which of its documents have comments).
+
+    ``twice`` gets the job requests that another runner works on, too.
+    """
     try:
         found = incoming(objects, state.branch, state.root, commit.tree)
     except (Error, KeyError, ValueError) as error:
-        return [*faults, Fault(error.message if isinstance(error, Error) else "its files can't be read")]
-    faults += found.faults
-    faults += [Fault("is the server's to write", path) for path in found.others if path == "allowed_signers"]
-    if actor.kind is ActorKind.BACKEND:
-        faults += _beyond_a_runner(found.changes, found.others)
-    if not faults or found.changes:
+        return [Fault(error.message if isinstance(error, Error) else "its files can't be read")], {}
+    beyond = _beyond_a_runner(found) if actor.kind is ActorKind.BACKEND else []
+    if beyond:
+        elsewhere = {fault.path for fault in beyond}
+        return [*beyond, *(fault for fault in found.faults if fault.path not in elsewhere)], {}
+    faults = found.faults + found.keys
+    if not found.unread and (not faults or found.changes):  # what refers to one that can't be read is judged after it
         try:
             admit(state, found.changes, actor, now)
         except Error as error:
@@ -220,7 +271,7 @@ def judge(
         else:
             if twice is not None:
                 twice += _run_twice(state, found.changes)
-    return faults
+    return faults, found.comments
 
 
 def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
@@ -233,13 +284,13 @@ def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
     return [place.identifier for place, jobs in reported.items() if are_run_twice(state.jobs(place).values(), jobs)]
 
 
-def _beyond_a_runner(changes: Changes, others: Sequence[str]) -> list[Fault]:
+def _beyond_a_runner(found: Incoming) -> list[Fault]:
     """A runner's push reports jobs of active requests, and nothing else."""
-    paths = [*others, *(move.place.folder + "/" for move in changes.moves)]
-    for change in changes.changes:
-        where = names.parse_path(changes.branch, change.path)
+    paths = [*found.others, *(move.place.folder + "/" for move in found.changes.moves)]
+    for path in [*(change.path for change in found.changes.changes), *found.unread]:
+        where = names.parse_path(found.changes.branch, path)
         if where is None or where.kind is not Kind.JOB or where.place is None or where.place.area is not Area.ACTIVE:
-            paths.append(change.path)
+            paths.append(path)
     return [Fault("a runner may change jobs/*.yaml of active job requests, and nothing else", path) for path in paths]
 
 

@@ -11,15 +11,24 @@ from jobserver.store.bulk import tree_files
 
 # Files of a branch that are no documents.
 OTHERS = frozenset({"README.md", "allowed_signers"})
+# On main those of a host, of an editor or of git may stand beside them (.github/, .vscode/, .gitattributes), but for
+# what would change whose a commit seems to be, or bring another repository.
+_REFUSED = frozenset({".", "..", ".git", ".gitmodules", ".mailmap"})
+
+
+def is_no_document(branch: str, path: str) -> bool:
+    """Whether a file that is no document may stand at ``path``."""
+    first = path.partition("/")[0]
+    return path in OTHERS or (branch == names.MAIN and first.startswith(".") and first.lower() not in _REFUSED)
 
 
 def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | None, list[Fault]]:
     """The document of a file that stands at ``path`` of ``branch``, or its faults. Neither: it is no document."""
-    if path in OTHERS:
+    if is_no_document(branch, path):
         return None, []
     where = names.parse_path(branch, path)
     if where is None:
-        return None, [Fault(f"no document may stand here on {branch}", path)]
+        return None, [Fault(names.misplaced(branch, path), path)]
     try:
         document: AnyDocument = codec.read(MODELS[where.kind], data, path)
     except Error as error:

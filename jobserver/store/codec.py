@@ -4,6 +4,7 @@ import re
 import types
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -21,6 +22,7 @@ D = TypeVar("D", bound=Document)
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+_WORD = 40  # of a key, to guess what it was meant to be
 _AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
 
 
@@ -98,6 +100,7 @@ class _Conversion:
         self.path = path
         self.faults = faults
         self.faulty: list[tuple[str | int, ...]] = []
+        self.unknown: dict[tuple[str | int, ...], list[Scalar]] = {}
         self.lines: dict[tuple[str | int, ...], int] = {}
 
     def fault(self, message: str, line: int, place: tuple[str | int, ...]) -> None:
@@ -118,11 +121,11 @@ class _Conversion:
                 result = {}
                 for key, item in entries:
                     if key.text not in fields:
-                        known = ", ".join(fields)
-                        self.fault(f"unknown key, expected one of: {known}", key.line, (*place, key.text))
+                        self.unknown.setdefault(place, []).append(key)
                         continue
                     expected: Any = fields[key.text].annotation
                     result[key.text] = self.value(item, _shape(expected), (*place, key.text))
+                self.strange(place, [key for key in fields if key not in result], shape.model)
                 return result
             case Mapping(entries, _), "map":
                 assert shape.inner is not None
@@ -138,6 +141,19 @@ class _Conversion:
         shown = f"{node.text[:40]!r}" if isinstance(node, Scalar) else type(node).__name__.lower()
         self.fault(f"expected {_EXPECTED[shape.what]}, found {'nothing' if null else shown}", node.line, place)
         return None
+
+    def strange(self, place: tuple[str | int, ...], absent: list[str], model: type[BaseModel]) -> None:
+        """Faults of the keys that are not known; one that seems to be meant for a key that is missing is one fault."""
+        fields, unknown = model.model_fields, self.unknown.get(place, [])
+        missing = [key for key in absent if fields[key].is_required() or key == "version"]
+        for key in unknown:
+            is_only = len(unknown) == len(missing) == 1
+            near = missing if is_only else get_close_matches(key.text[:_WORD], absent, 1)
+            if near:
+                absent = [one for one in absent if one != near[0]]
+                self.faulty.append((*place, near[0]))
+            meant = f"did you mean {near[0]}?" if near else f"expected one of: {', '.join(fields)}"
+            self.fault(f"unknown key: {meant}", key.line, (*place, key.text))
 
     def free(self, node: Node, place: tuple[str | int, ...]) -> Any:
         match node:
@@ -181,7 +197,7 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
     conversion = _Conversion(path, found)
     value = conversion.value(node, _Shape("model", model=model), ())
     known = set(conversion.faulty)
-    if "version" not in value:  # the model fills it in, for documents that are made here
+    if "version" not in value and ("version",) not in known:  # the model fills it in, for documents that are made here
         conversion.fault(documents.MISSING, node.line, ("version",))
     try:
         document = model.model_validate(value)

@@ -55,6 +55,11 @@ def is_ancestor(repository: Path, old: str, new: str) -> bool:
     return _succeeds(repository, "merge-base", "--is-ancestor", old, new)
 
 
+def fork_of(repository: Path, one: str, other: str) -> str | None:
+    """The last commit that both have; None if there is none."""
+    return _ask(repository, "merge-base", one, other).stdout.decode().strip() or None
+
+
 def _succeeds(repository: Path, *arguments: str) -> bool:
     return _ask(repository, *arguments).returncode == 0
 

@@ -14,24 +14,31 @@ from jobserver.domain.names import Area, Kind
 from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store import trees
-from jobserver.store.check import OTHERS, read_document
+from jobserver.store.check import OTHERS, is_no_document, read_document
 from jobserver.store.diff import Difference, diff
 from jobserver.store.objects import Objects
+from jobserver.store.yaml_nodes import has_comments
 
 MAX_FILES = 20_000  # changed by one commit
 _MAX_FOLDERS = 3 * MAX_FILES  # a job request that moves is two, and the last of its day takes that along
-_KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", b"100755": "an executable"}
+_EXECUTABLE = b"100755"
+_KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", _EXECUTABLE: "an executable"}
 _WHO = re.compile(rb"([^<\n]*) <([^>\n]*)> (\d+) ([+-]\d{4})")
-_OURS = ("Event", "Actor", "Branch", "Policy", "Request-Id", "Idempotency-Key", "Via", "Main", "Number")
+# By these people and programs find who did what: what the server's commits say, and nobody else's.
+_OURS = frozenset(
+    {"event", "actor", "branch", "policy", "request-id", "idempotency-key", "via", "main", "number", "server"}
+    | {"retired", "job-request", "workspace", "project", "pusher", "ref", "release", "backend-user", "sha256"}
+)
 _SHA = re.compile(names.SHA.encode())
 _TRAILER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
+_READ_BY_GIT = re.compile(r"^([A-Za-z0-9-]+)[ \t]*:", re.MULTILINE)  # in a paragraph that git finds fit
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A commit's fields. ``tree`` in 20 bytes; ``parents`` and ``sha`` in hex; ``time`` the committer's.
 
-    ``signed`` is what ``signature`` (armoured; empty: none) is of.
+    ``signed`` is what ``signature`` (armoured; empty: none) is of. ``encoding``: what the message says to be in.
     """
 
     sha: str
@@ -42,6 +49,7 @@ class Commit:
     message: str
     signature: bytes = b""
     signed: bytes = b""
+    encoding: str = ""
 
     @property
     def subject(self) -> str:
@@ -51,8 +59,14 @@ class Commit:
     def at(self) -> datetime:
         return datetime.fromtimestamp(self.time, UTC)
 
+    @property
+    def is_servers(self) -> bool:
+        """Whether it says to be the server's: of what was pushed, nothing that was judged does. Who signed it, is for
+        `audit.signers` to say."""
+        return bool(self.signature and self.trailer("Event"))
+
     def trailers(self) -> list[tuple[str, str]]:
-        """Those of the last paragraph, as git reads them."""
+        """Those of the last paragraph, as the server writes them; git reads more."""
         lines = self.message.rstrip("\n").rpartition("\n\n")[2].split("\n")
         found = [_TRAILER.match(line) for line in lines]
         return [(one[1], one[2]) for one in found if one] if all(found) else []
@@ -65,7 +79,7 @@ class Commit:
 def parse_commit(sha: str, raw: bytes) -> Commit:
     """Raises `Error` (invalid) for bytes that are no commit as git makes them."""
     head, _, message = raw.partition(b"\n\n")
-    tree, author, committer, signature = b"", b"", b"", b""
+    tree, author, committer, signature, encoding = b"", b"", b"", b"", b""
     parents: list[bytes] = []
     unsigned: list[bytes] = []
     lines = iter(head.split(b"\n"))
@@ -90,6 +104,8 @@ def parse_commit(sha: str, raw: bytes) -> Commit:
             author = value
         elif key == b"committer":
             committer = value
+        elif key == b"encoding":
+            encoding = value
     who, when = _WHO.fullmatch(author), _WHO.fullmatch(committer)
     if not all(map(_SHA.fullmatch, [tree, *parents])) or not who or not when or len(when[3]) > 11:
         raise invalid("not a commit that can be read", sha)
@@ -97,16 +113,33 @@ def parse_commit(sha: str, raw: bytes) -> Commit:
     signed = b"\n".join(unsigned) + b"\n\n" + message
     text = message.decode("utf-8", "replace")
     before = tuple(parent.decode() for parent in parents)
-    return Commit(sha, bytes.fromhex(tree.decode()), before, email, int(when[3]), text, signature, signed)
+    written_in = encoding.decode("utf-8", "replace")
+    return Commit(sha, bytes.fromhex(tree.decode()), before, email, int(when[3]), text, signature, signed, written_in)
+
+
+MERGE = "is a merge: rebase instead; the history of a branch is a line"
+LOST = "its comments stay in this commit only: the server's next write of the file leaves them out"
 
 
 @dataclass(slots=True)
 class Incoming:
-    """What one commit changes. ``others`` are files that hold no document and may stand there (README.md)."""
+    """What one commit changes. ``others`` are files that hold no document and may stand there (README.md).
+
+    ``unread`` are paths of documents that come and can't be read: what becomes of them, ``changes`` does not say.
+    ``comments``: path -> whether the document that comes there has any, which the server's next write of it leaves out.
+    """
 
     changes: Changes
     faults: list[Fault] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    comments: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[Fault]:
+        return [
+            Fault("is the server's to write", path) for path in self.others if path != "README.md" and path in OTHERS
+        ]
 
 
 def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, event: str = "pushed") -> Incoming:
@@ -124,17 +157,22 @@ def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, 
     result = Incoming(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
-        if path in OTHERS:
-            result.others.append(path)
-            continue
-        if new is not None and mode != trees.FILE:
+        is_other = is_no_document(branch, path)
+        if new is not None and mode != trees.FILE and not (is_other and mode == _EXECUTABLE):
             result.faults.append(Fault(f"is {_KINDS.get(mode, 'no ordinary file')}: expected a file", path))
+            continue
+        if is_other:
+            result.others.append(path)
             continue
         stood = None if old is None else _read(objects, branch, path, old)[0]
         stands: AnyDocument | None = None
         if new is not None:
-            stands, faults = _read(objects, branch, path, new)
+            stands, faults = _read(objects, branch, path, new, result.comments)
             result.faults += faults
+            if faults:
+                if names.parse_path(branch, path) is not None:
+                    result.unread.append(path)
+                continue
         if stands is not None or stood is not None:
             changes.append(Change(path, stood, stands))
         elif new is None and names.parse_path(branch, path) is None:
@@ -143,7 +181,9 @@ def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, 
     return result
 
 
-def _read(objects: Objects, branch: str, path: str, blob: bytes) -> tuple[AnyDocument | None, list[Fault]]:
+def _read(
+    objects: Objects, branch: str, path: str, blob: bytes, comments: dict[str, bool] | None = None
+) -> tuple[AnyDocument | None, list[Fault]]:
     known, where = objects.known(blob), names.parse_path(branch, path)
     if where is not None and isinstance(known, MODELS[where.kind]):
         return known, []  # the same bytes at another path: the names in them are judged by `admit`
@@ -154,6 +194,8 @@ def _read(objects: Objects, branch: str, path: str, blob: bytes) -> tuple[AnyDoc
     document, faults = read_document(branch, path, data)
     if document is not None:
         objects.remember_document(blob, document)
+        if comments is not None:
+            comments[path] = has_comments(data)
     return document, faults
 
 
@@ -192,5 +234,21 @@ def _moved(found: dict[str, Difference], moves: Iterable[Move]) -> dict[str, tup
 
 
 def reserved_trailers(commit: Commit) -> list[str]:
-    """Of what a commit carries, the trailers that only the server may write."""
-    return [key for key, _ in commit.trailers() if key in _OURS]
+    """Of what a message says, the trailers that only the server may write, as they are spelt.
+
+    Anywhere in it, and in any spelling that git reads: where the last paragraph begins, each reader sees differently.
+    """
+    return list(dict.fromkeys(key for key in _READ_BY_GIT.findall(commit.message) if key.lower() in _OURS))
+
+
+def forgeries(commit: Commit, before: int) -> list[str]:
+    """What a commit that was not made by the server may not say of itself; ``before``: the time of its parent."""
+    found = [f"the trailer {key}: is the server's to write" for key in reserved_trailers(commit)]
+    if commit.encoding.lower() not in ("", "utf-8", "utf8"):
+        found.append(f"its message is in {commit.encoding}: expected UTF-8")
+    if "\0" in commit.message:
+        found.append("its message has a NUL, behind which git shows nothing")
+    if commit.time < before:
+        times = (f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}" for time in (commit.time, before))
+        found.append("is of {} UTC, and the commit before it of {}: set the clock".format(*times))
+    return found

@@ -13,6 +13,8 @@ from jobserver.store.git import git, program
 from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.objects import Objects
 
+_READ_AS_SECONDS = 100_000_000  # in 1973; less than that, git takes for a day or an hour
+
 
 class PipedObjects(Objects):
     """One process that answers one question after the other; not for several threads."""
@@ -77,10 +79,13 @@ def branches_of_state(repository: Path) -> dict[str, str]:
     return found
 
 
-def newest_first(repository: Path, revision: str) -> Iterator[Commit]:
-    """The commits of a branch, streamed. Raises `Error` (unavailable) with git's own words."""
+def newest_first(repository: Path, revision: str, *limits: str) -> Iterator[Commit]:
+    """The commits of a branch, streamed. ``limits``: options of git's rev-list.
+
+    Raises `Error` (unavailable) with git's own words.
+    """
     listing = subprocess.Popen(
-        [program(), "-C", str(repository), "rev-list", "--first-parent", "--end-of-options", revision],
+        [program(), "-C", str(repository), "rev-list", "--first-parent", *limits, "--end-of-options", revision],
         stdout=subprocess.PIPE,
     )
     objects = PipedObjects(repository)
@@ -95,6 +100,27 @@ def newest_first(repository: Path, revision: str) -> Iterator[Commit]:
         objects.close()
         listing.kill()
         listing.communicate()
+
+
+def stood_at(repository: Path, branch: str, seconds: int) -> str | None:
+    """The commit where ``branch`` stood ``seconds`` after 1970; None if it had not begun.
+
+    By the server's commits, whose times never go back. What was pushed onto one of them counts from the time that it
+    claims, if that is not before what it stands on.
+    """
+    if seconds < _READ_AS_SECONDS:
+        return None
+    pushed: list[Commit] = []
+    for commit in newest_first(repository, branch, f"--before={seconds}"):
+        if not commit.is_servers:
+            pushed.append(commit)
+            continue
+        at = commit.sha
+        for later in reversed(pushed):
+            if later.parents[:1] == (at,):
+                at = later.sha
+        return at
+    return None
 
 
 def branches(repository: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 
 from jobserver.domain import names
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
-from jobserver.domain.values import Document, Slug, Time
+from jobserver.domain.values import Document, Slug, Time, named
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.store.disk import refused
 from jobserver.store.packs import sync_folder, write_all
@@ -42,7 +42,7 @@ Contents = Callable[[str], Iterable[bytes]]
 class _File(Document):
     path: str
     size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=rf"^(?:{names.DIGEST})$")]
+    sha256: Annotated[str, named(names.DIGEST)]
 
 
 class _Record(Document):

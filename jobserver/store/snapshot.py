@@ -117,9 +117,8 @@ class Snapshot:
         return self._document(self._main, names.main_path(Kind.BACKEND, slug), Backend)
 
     def backends(self) -> Iterator[Backend]:
-        """All of them, by slug."""
-        for entry in self._list(self._main, "backends"):
-            yield self._objects.document(entry.sha, Backend, f"backends/{entry.name.decode()}")
+        """By slug."""
+        return (backend for _, backend in self._all("backends", Backend))
 
     def user(self, username: str) -> User | None:
         return self._document(self._main, names.main_path(Kind.USER, username), User)

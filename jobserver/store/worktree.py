@@ -1,9 +1,9 @@
-"""A working copy judged before it is pushed: every document as it stands, and every change since the upstream branch.
-
-Suits a pre-commit hook and a hosted repository's CI; needs the clone and nothing else.
+"""A working copy judged before it is pushed: every document as it stands, and every change since the server's branch;
+or, for a pre-commit hook, what is staged and nothing else. Needs the clone and nothing else.
 """
 
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,10 +12,10 @@ from jobserver.domain import names
 from jobserver.domain.admit import review
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store.check import OTHERS, read_document
-from jobserver.store.git import git, program
-from jobserver.store.incoming import incoming, reserved_trailers
-from jobserver.store.piped import PipedObjects, line_of
+from jobserver.store.check import read_document
+from jobserver.store.git import commit_of, fork_of, git, program
+from jobserver.store.incoming import LOST, MERGE, forgeries, incoming
+from jobserver.store.piped import PipedObjects, line_of, newest_first
 from jobserver.store.snapshot import Head, Snapshot
 
 
@@ -28,14 +28,41 @@ def top_of(folder: Path) -> Path | None:
 
 
 def branch_of(top: Path) -> str:
-    """The branch that is checked out, if a state repository has such a one. Raises `Error` (invalid)."""
-    found = git(top, "rev-parse", "--abbrev-ref", "HEAD").strip()
-    if found == names.MAIN or names.branch_backend(found):
+    """The branch of a state repository that the work here is for: the one checked out, or the one that it began on.
+
+    Raises `Error` (invalid) where neither is one.
+    """
+    found = git(top, "branch", "--show-current").strip()
+    if _is_work(found):
         return found
-    raise invalid(f"is on {found}, which is no branch of a state repository: --branch says which it is", str(top))
+    if commit_of(top, "HEAD") is not None:
+        for commit in newest_first(top, "HEAD"):
+            if commit.is_servers and _is_work(commit.trailer("Branch")):
+                return commit.trailer("Branch")
+    where = f"is on {found or 'no branch'}"
+    raise invalid(f"{where}, and no commit below says which branch it is for: --branch says which it is", str(top))
 
 
-def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
+def _is_work(branch: str) -> bool:
+    return branch == names.MAIN or names.branch_backend(branch) is not None
+
+
+def check_staged(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
+    """(files looked at, faults) of what the next commit would change: for a hook, which must not blame it for more.
+
+    ``notes`` gets what is no fault, and good to know. Raises `Error`.
+    """
+    objects = PipedObjects(top)
+    try:
+        if commit_of(top, "MERGE_HEAD") is not None:
+            return 0, [Fault(MERGE)]
+        found = _changed(objects, Head.read(branch, commit_of(top, "HEAD"), objects), _index_tree(top), notes)
+    finally:
+        objects.close()
+    return found
+
+
+def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
     """(documents looked at, faults) of the files in the working copy, committed or not. Raises `Error`."""
     listing = git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     faults: list[Fault] = []
@@ -58,46 +85,99 @@ def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
         nothing = Head(branch, None, None, 0)
         if not faults:  # of what can't be read, nothing is known that others refer to
             faults += review(Snapshot(objects, nothing, nothing), Changes(branch, "", "", tuple(changes)))
-        faults += _since_upstream(objects, top, branch)
+        since, told = _since(objects, top, branch, notes)
     finally:
         objects.close()
-    return count, list(dict.fromkeys(faults))
+    return count, [*since, *(fault for fault in dict.fromkeys(faults) if fault not in told)]
 
 
-def _since_upstream(objects: PipedObjects, top: Path, branch: str) -> list[Fault]:
-    """What each commit that is not pushed yet changes, and what is not committed yet."""
+def _base(top: Path, branch: str) -> str | None:
+    """Where the work here left the server's branch, as far as this clone knows: what came after it would be pushed."""
+    tracked = git(top, "for-each-ref", "--format=%(refname)", f"refs/remotes/*/{branch}").split()
+    for ref in ("@{upstream}", *tracked, f"refs/heads/{branch}"):
+        if ref == "@{upstream}" and not _upstream(top).endswith(f"/{branch}"):
+            continue
+        tip = commit_of(top, ref)
+        if tip is not None and (base := fork_of(top, tip, "HEAD")) is not None:
+            return base
+    return None
+
+
+def _upstream(top: Path) -> str:
     try:
-        base = git(top, "rev-parse", "--verify", "--quiet", "@{upstream}").strip()
+        return "/" + git(top, "rev-parse", "--abbrev-ref", "--quiet", "@{upstream}").strip()
     except Error:
-        return []
+        return ""
+
+
+def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | None) -> tuple[list[Fault], set[Fault]]:
+    """(faults of each commit that is not pushed yet and of what is not committed, the same without the commits)."""
+    base = _base(top, branch)
+    if base is None:
+        return [], set()
     faults: list[Fault] = []
     head = Head.read(branch, base, objects)
-    steps: list[tuple[str, bytes]] = []
-    for sha, _ in line_of(top, "HEAD", base):
+    before = head.time
+    line = line_of(top, "HEAD", base)
+    merges = [sha for sha, parents in line if len(parents) != 1]
+    steps: list[tuple[str, bytes]] = [(f"{sha[:10]} ", objects.commit(sha).tree) for sha, _ in line]
+    for sha, _ in line:
         commit = objects.commit(sha)
-        steps.append((f"{sha[:10]} ", commit.tree))
-        faults += [Fault(f"the trailer {key}: is the server's to write", sha[:10]) for key in reserved_trailers(commit)]
-    for label, tree in [*steps, ("", bytes.fromhex(_tree(top)))]:
-        found = incoming(objects, branch, head.root, tree)
-        problems = [*found.faults, *(Fault("is the server's to write", one) for one in found.others if one in _KEYS)]
-        # What is on other branches is not known here: of a backend's branch the files alone are judged.
-        problems += review(Snapshot(objects, head, head), found.changes) if not found.faults else []
-        faults += [Fault(one.message, f"{label}{one.path}", one.line, one.key) for one in problems]
-        head = Head(branch, base, tree, head.time)
-    return faults
+        said = [*forgeries(commit, 0 if merges else before), *([MERGE] if sha in merges else [])]
+        faults += [Fault(message, sha[:10]) for message in said]
+        before = commit.time
+    told: set[Fault] = set()
+    for label, tree in [*([] if merges else steps), ("", bytes.fromhex(_tree(top)))]:
+        _, found = _changed(objects, head, tree, notes)
+        faults += [Fault(one.message, label + one.path, one.line, one.key) for one in found if one not in told]
+        told.update(found)
+        if not found:  # what mends a commit is not blamed for what that broke
+            head = Head(branch, base, tree, head.time)
+    return faults, told
 
 
-_KEYS = OTHERS - {"README.md"}
+def _changed(
+    objects: PipedObjects, head: Head, tree: str | bytes, notes: list[Fault] | None
+) -> tuple[int, list[Fault]]:
+    """(files, faults) that lie between ``head`` and ``tree``."""
+    found = incoming(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
+    faults = found.faults + found.keys
+    # What is on other branches is not known here: of a backend's branch the files alone are judged.
+    if not found.unread:
+        faults += review(Snapshot(objects, head, head), found.changes)
+    if notes is not None:
+        notes += [Fault(LOST, path) for path, has_any in found.comments.items() if has_any]
+    return len(found.changes.changes) + len(found.others) + len(found.unread), faults
+
+
+def _index_tree(top: Path) -> str:
+    """The tree of what is staged. git tells a hook where that is: for `commit -a` it is not the index."""
+    index = top / (os.environ.get("GIT_INDEX_FILE") or git(top, "rev-parse", "--git-path", "index").strip())
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "index"
+        if index.exists():
+            shutil.copyfile(index, copy)
+        return _with_index(top, copy, ["write-tree"])
 
 
 def _tree(top: Path) -> str:
     """The tree that a commit of everything here would have; the index of the working copy stays as it is."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "GIT_INDEX_FILE": str(Path(folder) / "index")}
-        for arguments in (["read-tree", "HEAD"], ["add", "--all"], ["write-tree"]):
-            done = subprocess.run(
-                [program(), "-C", str(top), *arguments], env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise invalid(done.stderr.strip(), str(top))
-        return done.stdout.strip()
+        return _with_index(top, Path(folder) / "index", ["read-tree", "HEAD"], ["add", "--all"], ["write-tree"])
+
+
+def _with_index(top: Path, index: Path, *commands: list[str]) -> str:
+    """What git says to the last one. Raises `Error` (invalid) with its words."""
+    said = ""
+    for command in commands:
+        done = subprocess.run(
+            [program(), "-C", str(top), *command],
+            env={**os.environ, "GIT_INDEX_FILE": str(index)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise invalid(done.stderr.strip(), str(top))
+        said = done.stdout.strip()
+    return said

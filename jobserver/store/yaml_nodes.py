@@ -5,6 +5,7 @@ deeper than 32. Refused unless asked for: anchors and aliases. Scalars stay text
 ``0123456`` is 42798) are not made here.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,10 +97,66 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        fault = Fault(f"not YAML: {problem}", path, mark.line + 1 if mark else 0)
+        fault = _explained(error, text, path)
         raise invalid(str(fault), faults=[fault]) from None
+
+
+_NO_KEY = "could not find expected ':'"
+_INDENT = "its indent fits nothing above it, or a text with ': ' in it needs quotes"
+# What libyaml and PyYAML say, and what those who wrote the file can do about it.
+_PROBLEMS = {
+    _NO_KEY: "a key without ': ' behind it",
+    "mapping values are not allowed": _INDENT,
+    "expected key": _INDENT,
+    "block end": _INDENT,
+    "'-' indicator": _INDENT,
+    "',' or ']'": "a list in [ ] that does not end, or has no comma between two items",
+    "',' or '}'": "a mapping in { } that does not end, or has no comma between two keys",
+    "unexpected end of stream": "a text in quotes that does not end",
+    "unexpected document": "a text in quotes that does not end",
+    "document start": "something stands behind the end of the document",
+    "characters are not allowed": "a control character",
+}
+
+
+def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None))
+    if problem == _NO_KEY:
+        mark = getattr(error, "context_mark", None) or mark  # where the key stands; the other is where it was missed
+    said = next((words for part, words in _PROBLEMS.items() if part in problem), "it can't be read here")
+    if mark is not None and "cannot start any token" in problem:
+        char = text[mark.index : mark.index + 1]
+        said = "a tab: indent with spaces" if char == "\t" else f"{char} can't begin a text: put it in quotes"
+    at = getattr(error, "position", None)  # of a character that may stand nowhere
+    line = mark.line if mark is not None else text.count("\n", 0, at) if isinstance(at, int) else -1
+    return Fault(f"not YAML: {said}", path, line + 1)
+
+
+_COMMENT = re.compile(r"(?:\A|\s)#")
+
+
+def has_comments(data: bytes) -> bool:
+    """Whether there are comments in what `read_nodes` can read."""
+    text = data.decode()
+    if _COMMENT.search(text) is None:
+        return False
+    loader: Any = _Loader(text)
+    at = 0
+    try:
+        for event in iter(loader.get_event, None):
+            if not isinstance(event, yaml.ScalarEvent):
+                continue
+            assert event.start_mark is not None
+            assert event.end_mark is not None
+            begins, ends = event.start_mark.index, event.end_mark.index
+            head = text[begins:ends].partition("\n")[0] if event.style in ("|", ">") else ""
+            if _COMMENT.search(text[at:begins]) or _COMMENT.search(head):
+                return True
+            at = ends
+        return _COMMENT.search(text[at:]) is not None
+    finally:
+        loader.dispose()
 
 
 def _only_document(builder: _Builder) -> Node | None:

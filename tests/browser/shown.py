@@ -8,8 +8,8 @@ SHOWN = {
     "/users/": ("people", "error-403"),
     "/users/<username>/": ("person",),
     "/jobs/": ("event-log", "event-log-empty", "new-event-log"),
-    "/jobs/<identifier>/": ("job", "job-failed", "job-lost"),
-    "/jobs/<identifier>/audit/": ("job-audit",),
+    "/job-requests/<request>/jobs/<identifier>/": ("job", "job-failed", "job-lost"),
+    "/job-requests/<request>/jobs/<identifier>/audit/": ("job-audit",),
     "/job-requests/<identifier>/": (
         *("request-waiting", "request-running", "request-succeeded", "request-failed"),
         *("request-cancel-requested", "request-compared", "request-as-it-was"),
@@ -45,5 +45,5 @@ NOTHING_TO_SEE = (
     *("/login/github/", "/login/github/callback/", "/logout/", "/job-requests/", "/status/<slug>/"),
     *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/<name>/switch/"),
     *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),
-    *("/workspaces/new/branches/", "/workspaces/new/repositories/"),
+    *("/workspaces/new/branches/", "/workspaces/new/repositories/", "/jobs/<identifier>/", "/jobs/<identifier>/audit/"),
 )

@@ -21,6 +21,7 @@ from jobserver.service.idempotency import Key
 from jobserver.service.releases import archive
 from jobserver.store.authority import Unconfirmed
 from jobserver.store.git import git
+from jobserver.store.piped import PipedObjects
 from jobserver.store.releases import Kept, ReleaseStore, Staged
 from jobserver.store.repo import StateRepo
 
@@ -147,4 +148,12 @@ class Releases:
         branch = backend_branch(kept.backend)
         if self._repo.writer.refs.tip(branch) is None:
             return ""
-        return git(self._repo.path, "rev-list", "--max-count=1", "--all-match", *greps, branch, "--").strip()
+        objects = PipedObjects(self._repo.path)
+        try:  # any line of a message matches; what counts are the server's trailers
+            for sha in git(self._repo.path, "rev-list", "--all-match", *greps, branch, "--").split():
+                commit = objects.commit(sha)
+                if all(commit.trailer(key) == value for key, value in wanted.items()):
+                    return sha
+        finally:
+            objects.close()
+        return ""

@@ -5,7 +5,6 @@ from typing import Any
 from jobserver import __version__
 from jobserver.domain import names
 from jobserver.domain.lifecycle import STATUSES
-from jobserver.domain.releases import RELEASE_ID
 
 _Schema = dict[str, Any]
 _TEXT: _Schema = {"type": "string"}
@@ -108,7 +107,7 @@ _PLACES = {
     "hash": _parameter(
         "hash",
         "path",
-        {"type": "string", "pattern": f"^{RELEASE_ID}$"},
+        {"type": "string", "pattern": f"^{names.RELEASE_ID}$"},
         "The MD5 of the files' contents, one after the other in the order of their paths.",
     ),
 }

@@ -14,11 +14,12 @@ from jobserver.errors import Error, invalid
 from jobserver.store import signers as keys
 from jobserver.store.git import commit_of, git
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects
+from jobserver.store.piped import PipedObjects, stood_at
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import followed
 
 _MOST = 200  # entries of a tab
+_EARLIER = 60  # seconds: what a thing says of its beginning is not to the second
 _DIFF_BYTES = 20_000
 # Of a token. Whoever may read a page has no use for it, and could look whether a token that they found is ours.
 _DIGEST = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
@@ -41,7 +42,9 @@ def entries(
 ) -> list[Entry]:
     """Newest first. ``until``: when it ended, as a runner says, whose word is not relied on: if the paths hold
     something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
-    begins = [f"--since={int(since.timestamp()) - 60}"] if since else []
+    # Not git's --since: it stops at the first commit that claims to be older.
+    before = stood_at(repo.path, branch, int(since.timestamp()) - _EARLIER) if since else None
+    begins = [f"^{before}"] if before else []
     ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
     diffs = _diffs(repo, branch, paths, *begins, *ends)
     if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, branch, paths)):
@@ -60,7 +63,8 @@ def _diffs(repo: StateRepo, branch: str, paths: Sequence[str], *limits: str) -> 
     """commit -> what it changed there, newest first."""
     # One process for all of them. A diff has no NUL: git calls such a file binary.
     how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
-    listed = git(repo.path, "log", *how, *limits, "--end-of-options", branch, "--", *paths)
+    # What a .gitattributes on main says of diffs does not count: newer gits would read it (`attr.tree`).
+    listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, "--end-of-options", branch, "--", *paths)
     diffs = {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
     if branch != names.MAIN:  # where no document has a token, and a pipeline may name an image by its digest
         return diffs
@@ -79,7 +83,8 @@ def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cove
         said, is_sound = f"pushed by {cover.actor}, with a receipt", True
     else:
         said, is_sound = problem, not problem
-    actor = str(cover.actor) if problem and cover else commit.trailer("Actor") or commit.author
+    claimed = "" if problem else commit.trailer("Actor")  # what nobody signed names nobody
+    actor = str(cover.actor) if problem and cover else claimed or "nobody that the record names"
     return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _lines(diff))
 
 
@@ -126,7 +131,7 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
             raise
         raise invalid(f"there is no commit {text}", "at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = git(repo.path, "rev-list", "-1", f"--before={int(moment.timestamp())}", branch).strip()
-    if not found:
+    found = stood_at(repo.path, branch, int(moment.timestamp()))
+    if found is None:
         raise invalid(f"there was nothing before {text}", "at")
     return found

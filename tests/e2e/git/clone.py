@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from jobserver.domain import names
 from jobserver.domain.documents import Job
 from jobserver.store import codec
 from tests.e2e.harness import Site, job
@@ -15,12 +16,14 @@ class Clone:
     def __init__(self, site: Site, folder: Path, who: str, branch: str, *options: str) -> None:
         self.folder, self.branch = folder, branch
         self.site = site
+        slug = names.branch_backend(branch)
+        self.email = f"{slug}@backends.127.0.0.1" if slug and who == slug else f"{who}@example.org"
         self.url = f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git"
         done = run(folder.parent, "clone", "-q", "--branch", branch, *options, self.url, str(folder))
         assert done.returncode == 0, done.stderr
 
     def git(self, *arguments: str) -> str:
-        done = run(self.folder, *arguments)
+        done = run(self.folder, *arguments, email=self.email)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -43,15 +46,18 @@ class Clone:
         return run(self.folder, "push", "origin", *(refspec or (f"HEAD:{self.branch}",)))
 
 
-def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+def run(
+    folder: Path, *arguments: str, email: str = "x@example.org", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    identity = ("-c", "user.name=x", "-c", f"user.email={email}", "-c", "commit.gpgsign=false")
     return subprocess.run(
         ["git", *identity, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_TERMINAL_PROMPT": "0", "HOME": str(folder), "LC_ALL": "C"},
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_TERMINAL_PROMPT": "0", "HOME": str(folder), "LC_ALL": "C"}
+        | environment,
     )
 
 

@@ -106,12 +106,14 @@ def test_a_push_that_is_none(site: Site, tpp: Clone) -> None:
     assert site.git("rev-parse", "backends/tpp") == tip
 
 
-def test_forged_authors_are_kept_and_the_receipt_tells(site: Site, tpp: Clone) -> None:
+def test_a_runners_author_is_its_own_and_the_receipt_tells(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     tpp.write(f"{folder}/jobs/forged.yaml", document("forged"))
     tpp.git("add", "-A")
     tpp.git("-c", "user.name=root", "-c", "user.email=root@users.127.0.0.1", "commit", "-qm", "root was here")
+    assert "its author is root@users.127.0.0.1: expected tpp@backends." in tpp.push().stderr
+    tpp.git("commit", "-q", "--amend", "--reset-author", "--no-edit")
     assert tpp.push().returncode == 0
     log = site.command("audit", "log", "--event", "pushed", "--limit", "1").stdout
     assert "backend/tpp" in log

@@ -2,9 +2,12 @@
 
 from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
+from jobserver.domain.permissions import SERVER
+from jobserver.store.piped import stood_at
+from jobserver.web.pages import history
 from tests.integration.service.push import EVE, Push
 from tests.memory import NOW
-from tests.site import ADMIN, Site
+from tests.site import ADMIN, Site, job
 
 
 def test_a_pushed_commit_whose_files_are_gone_is_in_the_log(site: Site) -> None:
@@ -26,6 +29,33 @@ def test_the_log_ends_where_nothing_older_is_wanted(site: Site) -> None:
     assert all(entry.at >= middle.replace(microsecond=0) for entry in found)
     assert len(found) < len(list(log(site.path, Wanted())))
     assert list(log(site.path, Wanted(backend="none"))) == []
+
+
+def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
+    """A runner's push dated 1970 once hid all that had been before it from `--since` and from the audit tabs."""
+    start = site.now
+    identifier = site.ask("generate")
+    push = Push(site, "backends/tpp")
+    push.commit(at="1970-01-02T00:00:00Z")
+    site.do(SERVER, c.RecordPush("backends/tpp", push.old, push.tip, "backend/tpp"))
+    push.land()
+    stands = site.now
+    unknown = Push(site, "backends/tpp")
+    unknown.commit(at="1975-01-02T00:00:00Z")
+    unknown.land()
+    site.report((identifier, job("a", "running", 1)))
+    found = [entry for entry in log(site.path, Wanted(since=start)) if entry.branch == "backends/tpp"]
+    assert [entry.event for entry in found] == ["jobs.updated", "pushed", "job-request.created"]
+    assert found[1].at == stands.replace(microsecond=0)
+    tab = history.entries(site.repo, "backends/tpp", ["active"], start)
+    assert [entry.commit.trailer("Event") for entry in tab] == ["jobs.updated", "job-request.created"]
+    seconds = int(site.now.timestamp())
+    created = int(start.timestamp()) + 2
+    tips = [found[0].commit, unknown.tip, push.tip, found[2].commit]
+    assert stood_at(site.path, "backends/tpp", seconds) == tips[0]
+    assert stood_at(site.path, "backends/tpp", seconds - 2) == tips[1]
+    assert stood_at(site.path, "backends/tpp", created - 5) not in tips
+    assert stood_at(site.path, "backends/tpp", 0) is None
 
 
 def test_a_push_ends_where_it_began(site: Site) -> None:

@@ -1,5 +1,7 @@
 """Pushes and what `audit` says of them: a receipt that is missing, forged or wrong is noticed, and named."""
 
+import pytest
+
 from jobserver.audit.log import Wanted, log
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Checkpoint, Receipt
@@ -31,7 +33,7 @@ def test_pushes_are_covered_by_their_receipts(site: Site) -> None:
     assert entries[two.tip].as_dict() == {
         "commit": two.tip,
         "branch": "backends/tpp",
-        "at": "2026-11-24T09:00:00Z",
+        "at": "2026-11-24T09:00:14Z",  # when it was received
         "event": "pushed",
         "actor": "backend/tpp",
         "subject": "by hand",
@@ -108,3 +110,17 @@ def test_an_audit_that_can_not_be_read(site: Site) -> None:
         move(site, "audit", kept)
     site.git("update-ref", "-d", "refs/heads/audit")
     assert "pushed" not in {entry.event for entry in log(site.path, Wanted())}
+
+
+def test_what_a_pushed_commit_may_not_claim_is_found_later_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a record of the time when it might, it is legal."""
+    for policy, expected in ((1, ""), (2, "the trailer actor: is the server's to write")):
+        push = Push(site, "main")
+        push.commit(("README.md", f"x{policy}"), message="x\n\nactor: user/alice", at="1973-05-01T00:00:00Z")
+        with monkeypatch.context() as older:
+            older.setattr("jobserver.store.staging.POLICY", policy)
+            site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
+        push.land()
+        found = problems(site)
+        assert expected in found if expected else found == ""
+    assert "and the commit before it of" not in found  # the one before it is as old as it is

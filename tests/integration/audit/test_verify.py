@@ -10,7 +10,7 @@ import pytest
 from jobserver.audit.log import Wanted, log
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
-from jobserver.domain.documents import Backend
+from jobserver.domain.documents import Backend, User
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error
@@ -255,3 +255,14 @@ def test_the_log_by_everything(site: Site) -> None:
     assert {entry.event for entry in log(site.path, Wanted(event="user"))} >= {"user.created", "user.token-created"}
     assert all("trends" in entry.workspaces for entry in log(site.path, Wanted(workspace="trends")))
     assert list(log(site.path, Wanted(until=START.replace(year=2020)))) == []
+
+
+def test_new_rules_do_not_judge_what_older_ones_allowed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = Change("users/Bob.yaml", None, User(username="Bob"))
+    with monkeypatch.context() as older:
+        older.setattr("jobserver.store.staging.POLICY", 1)
+        illegal(site, ADMIN, Changes("main", "user.created", "admin added Bob", (change,)))
+    assert problems(site) == ""
+    change = Change("users/BOB.yaml", None, User(username="BOB"))
+    illegal(site, ADMIN, Changes("main", "user.created", "admin added BOB", (change,)))
+    assert "names differ by more than upper and lower case" in problems(site)

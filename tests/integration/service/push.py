@@ -5,11 +5,12 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.permissions import Actor
 from jobserver.service.receive import Pushed, Receiver, Update
 from jobserver.store import codec
-from tests.site import START, Site
+from tests.site import Site
 
 ZERO = "0" * 40
 BAD = "version: 1\nusername: eve\nroles: [Boss]\n"
@@ -24,15 +25,18 @@ class Push:
     branch: str
     tip: str = ""
     folder: Path = field(init=False)
+    email: str = ""
 
     def __post_init__(self) -> None:
         self.folder = self.site.path.parent / "quarantine"
         self.folder.mkdir(exist_ok=True)
+        slug = names.branch_backend(self.branch)
+        self.email = self.email or (f"{slug}@backends.jobs.example" if slug else "x@example.org")
         self.old = self.tip = self.tip or self.site.git("rev-parse", self.branch).strip()
 
     def git(self, *arguments: str, data: str = "", **environment: str) -> str:
         return subprocess.run(
-            ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", self.site.path, *arguments],
+            ["git", "-c", "user.name=x", "-c", f"user.email={self.email}", "-C", self.site.path, *arguments],
             input=data,
             env={
                 **os.environ,
@@ -60,7 +64,7 @@ class Push:
         return self.tip
 
     def tree(self, tree: str, *parents: str, message: str = "x", at: str = "") -> str:
-        when = at or START.isoformat()
+        when = at or self.site.now.isoformat()  # not before what it stands on
         arguments = [part for parent in parents for part in ("-p", parent)]
         dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
         self.tip = self.git("commit-tree", tree, *arguments, "-m", message, **dates)

@@ -112,6 +112,19 @@ def test_after_a_day_a_key_is_free(site: Site) -> None:
     assert second.commit != first.commit
 
 
+def test_a_commit_that_claims_to_be_old_hides_no_key(site: Site) -> None:
+    """After a restart a used key once made a second request: a runner's push dated 1970 stood above its commit."""
+    first = site.gate.submit(ALICE, ASK, "http", key())
+    push = Push(site, "backends/tpp")
+    push.commit(at="1970-01-02T00:00:00Z")
+    push.land()
+    fresh = Ledger(site.repo, site.clock)
+    found = fresh.find(key())
+    fresh.close()
+    assert found is not None
+    assert found.commit == first.commit
+
+
 def test_a_key_that_no_commit_names(site: Site) -> None:
     site.ask()
     assert site.gate.ledger.find(key()) is None
@@ -126,10 +139,11 @@ def test_a_key_that_no_commit_names(site: Site) -> None:
     ],
 )
 def test_what_a_pushed_message_says_is_no_ledger(site: Site, message: str) -> None:
-    """It once was: whoever knew somebody's key could have its POST taken for done."""
+    """It once was: whoever knew somebody's key could have its POST taken for done. Now it is refused, too."""
     push = Push(site, "main")
     push.commit(("README.md", "x"), message=message.format(key().trailer))
-    push.send(ADMIN)
+    with pytest.raises(Error, match="the server's to write"):
+        push.send(ADMIN)
     push.land()
     assert site.gate.ledger.find(key()) is None
 

@@ -160,7 +160,7 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
     push.land()
     with pytest.raises(Error, match="alice may not push: only SuperUsers may"):
         receiver.adopt("main", push.old, push.tip, ALICE)
-    with pytest.raises(Error, match="'Boss' is not a valid Role"):
+    with pytest.raises(Error, match="'Boss' is not a valid role"):
         receiver.adopt("main", push.old, push.tip, ADMIN)
     assert len(site.git("rev-list", "audit").split()) == 1
     site.git("update-ref", "refs/heads/main", push.old)

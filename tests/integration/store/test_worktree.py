@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.errors import Error
-from jobserver.store.worktree import branch_of, check_worktree, top_of
+from jobserver.errors import Error, Fault
+from jobserver.store.worktree import branch_of, check_staged, check_worktree, top_of
 from tests.e2e.harness import git
 from tests.site import Site
 
@@ -34,8 +34,14 @@ def test_where_a_working_copy_is(clone: Path, tmp_path: Path) -> None:
     assert top_of(tmp_path) is None
     assert branch_of(clone) == "main"
     git(clone, "checkout", "-q", "-b", "feature")
-    with pytest.raises(Error, match="is on feature, which is no branch of a state repository"):
+    assert branch_of(clone) == "main"  # which it began on
+    git(clone, "checkout", "-q", "--orphan", "fresh")
+    with pytest.raises(Error, match="is on fresh, and no commit below says which branch it is for"):
         branch_of(clone)
+    git(clone, "checkout", "-q", "-f", "-b", "mend", "origin/backends/tpp")
+    assert branch_of(clone) == "backends/tpp"
+    git(clone, "checkout", "-q", "--detach")
+    assert branch_of(clone) == "backends/tpp"
     git(clone, "checkout", "-q", "-b", "backends/tpp")
     assert branch_of(clone) == "backends/tpp"
 
@@ -73,8 +79,10 @@ def test_each_commit_that_is_not_pushed_is_judged(clone: Path) -> None:
     assert "allowed_signers: is the server's to write" in found
 
 
-def test_without_an_upstream_the_files_alone_are_judged(clone: Path) -> None:
+def test_where_nothing_says_what_the_server_has_the_files_alone_are_judged(clone: Path) -> None:
     git(clone, "checkout", "-q", "-b", "mine")
+    git(clone, "remote", "remove", "origin")
+    git(clone, "branch", "-q", "-D", "main")
     (clone / "allowed_signers").write_text("me")
     assert faults(clone) == []
 
@@ -84,3 +92,63 @@ def test_what_git_can_not_add(clone: Path) -> None:
     git(clone / "plain", "init", "-q")  # a repository without a commit
     with pytest.raises(Error, match="plain"):
         check_worktree(clone, "main")
+
+
+def test_a_topic_branch_is_judged_from_where_it_left_the_servers(clone: Path) -> None:
+    git(clone, "checkout", "-q", "-b", "topic")
+    (clone / "users" / "eve.yaml").write_text("version: 1\nusername: eve\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "x\n\nactor : user/alice")
+    sha = git(clone, "rev-parse", "--short=10", "HEAD")
+    git(clone, "checkout", "-q", "main")
+    (clone / "users" / "fay.yaml").write_text("version: 1\nusername: fay\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "what others did meanwhile")
+    git(clone, "push", "-q", "--force", "origin", "main:refs/heads/main")
+    git(clone, "checkout", "-q", "topic")
+    assert faults(clone) == [f"{sha}: the trailer actor: is the server's to write"]  # and fay is not deleted
+    git(clone, "config", "branch.topic.remote", "origin")
+    git(clone, "config", "branch.topic.merge", "refs/heads/main")
+    assert faults(clone) == [f"{sha}: the trailer actor: is the server's to write"]
+
+
+def test_a_merge_is_no_line(clone: Path) -> None:
+    """It passed once, and its push was refused."""
+    git(clone, "checkout", "-q", "-b", "side")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "x")
+    git(clone, "checkout", "-q", "main")
+    git(clone, "commit", "-q", "--allow-empty", "-m", "y")
+    git(clone, "merge", "-q", "--no-edit", "side")
+    sha = git(clone, "rev-parse", "--short=10", "HEAD")
+    assert faults(clone) == [f"{sha}: is a merge: rebase instead; the history of a branch is a line"]
+
+
+def test_one_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> None:
+    user = clone / "users" / "bob.yaml"
+    user.write_text(user.read_text() + "role: []\n")
+    git(clone, "commit", "-qam", "broken")
+    sha = git(clone, "rev-parse", "--short=10", "HEAD")
+    (clone / "users" / "eve.yaml").write_text("version: 1\nusername: eve\n")
+    (told,) = faults(clone)
+    assert told.startswith(f"{sha} users/bob.yaml:")
+
+
+def test_comments_are_noted(clone: Path) -> None:
+    user = clone / "users" / "bob.yaml"
+    user.write_text("# who is it?\n" + user.read_text())
+    notes: list[Fault] = []
+    assert check_worktree(clone, "main", notes)[1] == []
+    assert [note.path for note in notes] == ["users/bob.yaml"]
+    git(clone, "add", "-A")
+    assert check_staged(clone, "main") == (1, [])
+    assert check_staged(clone, "main", notes)[1] == []
+    assert len(notes) == 2
+
+
+def test_a_first_commit_has_nothing_below_it(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "fresh")
+    assert check_staged(tmp_path / "fresh", "main") == (0, [])
+    (tmp_path / "fresh" / "notes.txt").write_text("x")
+    git(tmp_path / "fresh", "add", "-A")
+    (told,) = check_staged(tmp_path / "fresh", "main")[1]
+    assert str(told) == "notes.txt: no document may stand here on main"

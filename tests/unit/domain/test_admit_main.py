@@ -2,12 +2,12 @@
 
 import pytest
 
-from jobserver.domain.admit import POLICY, permissions_of
-from jobserver.domain.documents import AnyDocument, Backend, Invitation, Member, User
+from jobserver.domain.admit import POLICY, admit, permissions_of
+from jobserver.domain.documents import AnyDocument, Backend, Invitation, Member, Token, User
 from jobserver.domain.permissions import GRANTS, Permission, Role
 from jobserver.domain.state import Changes
 from tests.memory import NOW, Memory
-from tests.unit.domain.admitting import LAB, PLACE, REQUEST, TRENDS, P, edited, faults, main, prepared, tpp
+from tests.unit.domain.admitting import LAB, PLACE, REQUEST, ROOT, TRENDS, P, edited, faults, main, prepared, tpp
 
 
 @pytest.fixture
@@ -197,3 +197,53 @@ def test_a_user_who_is_named_is_not_deleted(document: AnyDocument) -> None:
     al = User(username="al")
     state = Memory(User(username="root", roles=(Role.SUPER_USER,)), al, LAB, P, document)
     assert [fault.partition(": ")[2].partition(" ")[2] for fault in faults(state, main((U, al, None)))] == ["names it"]
+
+
+def token(digit: str) -> Token:
+    return Token(sha256=digit * 64, label="x", created_at=NOW)
+
+
+def test_a_token_is_one_holders() -> None:
+    """Else who uses it acts as the other: a push once gave zed the digest of alice's token."""
+    root = User(username="root", roles=(Role.SUPER_USER,), tokens=(token("0"), token("0")))
+    al = User(username="al", active=False, tokens=(token("1"),))
+    tpp = Backend(slug="tpp", name="TPP", tokens=(token("2"),), created_at=NOW)
+    state = Memory(root, al, tpp)
+    zed = User(username="zed")
+
+    def told(*tokens: Token) -> list[str]:
+        return faults(state, main(("users/zed.yaml", None, edited(zed, tokens=tokens))))
+
+    assert told(token("3")) == []
+    assert told(token("1")) == [
+        "users/zed.yaml: tokens: the token 1111111111... is in users/al.yaml already: make a new one"
+    ]
+    assert told(token("2"), token("3"), token("3"))[0].endswith("in backends/tpp.yaml already: make a new one")
+    assert told(token("3"), token("3"))[0].endswith("in users/zed.yaml already: make a new one")
+    # One that goes over to another person in the same commit is one person's before and after.
+    moved = main((U, al, edited(al, tokens=())), ("users/zed.yaml", None, edited(zed, tokens=al.tokens)))
+    assert faults(state, moved) == []
+    both = main((U, al, edited(al, tokens=(token("4"),))), ("users/zed.yaml", None, edited(zed, tokens=(token("4"),))))
+    assert faults(state, both) == [
+        "users/zed.yaml: tokens: the token 4444444444... is in users/al.yaml already: make a new one"
+    ]
+    # What is so already stops nobody from changing something else.
+    assert faults(state, main(("users/root.yaml", root, edited(root, name="Root")))) == []
+
+
+def test_names_of_people_differ_by_more_than_case(state: Memory) -> None:
+    def told(*usernames: str) -> list[str]:
+        return faults(state, main(*((f"users/{one}.yaml", None, User(username=one)) for one in usernames)))
+
+    assert told("Root") == [
+        "users/Root.yaml: username: there is 'root' already: names differ by more than upper and lower case"
+    ]
+    assert [one.partition(":")[0] for one in told("Zed", "zed", "ZED")] == ["users/zed.yaml", "users/ZED.yaml"]
+    alone = User(username="al")
+    state.put(alone)
+    assert faults(state, main((U, alone, None), ("users/Al.yaml", None, User(username="Al")))) == []
+
+
+def test_what_an_older_policy_allowed_stays_legal(state: Memory) -> None:
+    changes = main(("users/Root.yaml", None, User(username="Root")))
+    assert admit(state.on("main"), changes, ROOT, NOW, policy=1).changes is changes

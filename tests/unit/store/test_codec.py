@@ -125,7 +125,7 @@ def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: obj
         (b"archived: false", b"archived: no", "w.yaml:9: archived: expected true or false, found 'no'"),
         (b"archived: false", b'archived: "false"', "w.yaml:9: archived: expected true or false"),
         (b"db: full", b"db: full\ndb: slice", "w.yaml:7: db: duplicate key, first on line 6"),
-        (b"db: full", b"database: full", "w.yaml:6: database: unknown key, expected one of: version, name"),
+        (b"db: full", b"database: full", "w.yaml:6: database: unknown key: did you mean db?"),
         (b"db: full\n", b"", "w.yaml:1: db: required, and missing"),
         (b"db: full", b"db: &x full", "w.yaml:6: anchor &x"),
         (b"db: full", b"db: *x", "w.yaml:6: alias *x"),

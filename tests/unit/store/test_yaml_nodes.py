@@ -6,7 +6,7 @@ import yaml
 from jobserver.domain.marked import Mapping, Scalar, Sequence
 from jobserver.errors import Error
 from jobserver.store import yaml_nodes
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml_nodes import has_comments, read_nodes
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
@@ -55,3 +55,43 @@ def test_what_is_refused(source: bytes, aliases: bool, fault: str) -> None:
     (found,) = refused.value.faults
     assert str(found).startswith(fault)
     assert fault.count(":") > 1 or "not YAML: " in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "has_any"),
+    [
+        ("a: b\n", False),
+        ("# x\na: b\n", True),
+        ("a: b # x\n", True),
+        ("a: b\n  # x\n", True),
+        ("a: b#c\n", False),
+        ("a: 'b # c'\n", False),
+        ('a: "b\n  # c"\n', False),
+        ("a: |\n  b\n  # c\n", False),
+        ("a: | # c\n  b\n", True),
+        ("a: |\n  b\n# c\n", True),
+        ("a: [b, c] # d\n", True),
+        ("a: [b,\n  # c\n  d]\n", True),
+        ("'a # b': c\n", False),
+    ],
+)
+def test_comments(text: str, has_any: bool) -> None:
+    assert has_comments(text.encode()) == has_any
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a:\n\t- b\n", "x.yaml:2: not YAML: a tab: indent with spaces"),
+        ("a: @b\n", "x.yaml:1: not YAML: @ can't begin a text: put it in quotes"),
+        ("a: 1\nb:c\nd: 2\n", "x.yaml:2: not YAML: a key without ': ' behind it"),
+        ("a: b: c\n", "x.yaml:1: not YAML: its indent fits nothing above it, or a text with ': ' in it needs quotes"),
+        ("a: [b\nc: d\n", "x.yaml:2: not YAML: a list in [ ] that does not end, or has no comma between two items"),
+        ("a: 'b\n", "x.yaml:2: not YAML: a text in quotes that does not end"),
+        ("a: \x01\n", "x.yaml:1: not YAML: a control character"),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_words_that_help(text: str, words: str) -> None:
+    with pytest.raises(Error) as caught:
+        read_nodes(text.encode(), "x.yaml")
+    assert str(caught.value.faults[0]) == words

@@ -1,7 +1,9 @@
 """Keys of servers that share one hosted repository."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -125,7 +127,8 @@ def adopted(machine: Machine, host: Host, folder: Path, username: str) -> None:
     git(folder, "clone", "-q", str(machine.path), clone.name)
     (clone / "users" / f"{username}.yaml").write_text(f"version: 1\nusername: {username}\n")
     git(clone, "add", "-A")
-    git(clone, "commit", "-qm", username)
+    with patch.dict(os.environ, GIT_COMMITTER_DATE=machine.clock().isoformat()):
+        git(clone, "commit", "-qm", username)
     new, old = git(clone, "rev-parse", "HEAD"), git(clone, "rev-parse", "HEAD~1")
     git(clone, "push", "-q", str(host.path), "HEAD:main")
     machine.refresh()

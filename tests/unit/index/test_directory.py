@@ -1,0 +1,20 @@
+"""Whose a token is, by what stands on main."""
+
+from jobserver.domain.documents import Backend, Token, User
+from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.index.apply import Delta
+from jobserver.index.directory import Directory
+from tests.memory import NOW
+
+OWN, BOTH, OFF = (Token(sha256=digit * 64, label="x", created_at=NOW) for digit in "123")
+
+
+def test_a_token_that_two_have_is_nobodys() -> None:
+    """`admit` takes no such push any more; what stood in an older record must not make one person another."""
+    documents = {
+        "users/alice.yaml": User(username="alice", tokens=(OWN, BOTH)),
+        "users/zed.yaml": User(username="zed", tokens=(BOTH,)),
+        "backends/tpp.yaml": Backend(slug="tpp", name="TPP", tokens=(OFF,), active=False, created_at=NOW),
+    }
+    found = Directory().updated("0" * 40, [Delta(path, document) for path, document in documents.items()])
+    assert found.tokens == {OWN.sha256: Actor(ActorKind.USER, "alice")}
