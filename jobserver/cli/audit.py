@@ -9,6 +9,7 @@ import click
 from jobserver import bootstrap
 from jobserver.audit.log import Wanted
 from jobserver.audit.log import log as entries
+from jobserver.audit.verify import Verdict
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
@@ -92,19 +93,36 @@ def log(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="RELEASE_STORAGE or a copy: also compare every file in it with the record.",
 )
-def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None) -> None:
+@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+def verify(
+    repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None, fast: bool
+) -> None:
     """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
     if signers is None:
         click.echo("the keys are the repository's own: --signers believes none that it could have changed", err=True)
     text = _text(signers) if signers is not None else None
     with counting("commits") as progress:
-        verdict = judge(path_of(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
+        verdict = judge(
+            path_of(repo),
+            signers=text,
+            witness=witness,
+            since=since,
+            releases=releases,
+            fast=fast,
+            progress=progress,
+        )
+    say(verdict, fast)
+
+
+def say(verdict: Verdict, fast: bool = False) -> None:
+    """Ends the command with exit code 1 if there are faults."""
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
+    left = " (--fast: objects that were not read were not hashed)" if fast else ""
     if verdict.problems:
-        click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults", err=True)
+        click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults{left}", err=True)
         raise click.exceptions.Exit(1)
-    click.echo(f"{verdict.commits} commits, no fault", err=True)
+    click.echo(f"{verdict.commits} commits, no fault{left}", err=True)
 
 
 def _text(signers: Path) -> str:

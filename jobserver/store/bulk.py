@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jobserver.errors import unavailable
 from jobserver.store.git import git, program
+from jobserver.store.objects import check_id
 
 
 def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
@@ -37,13 +38,17 @@ def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         try:
-            for path in paths:
+            for path, sha in zip(paths, shas, strict=True):
                 head = answered.readline().split()
                 if len(head) != 3:
                     raise unavailable("git cat-file ended early; `git fsck` says whether objects are missing", path)
-                size = int(head[2])
-                yield path, answered.read(size)
+                data = answered.read(int(head[2]))
                 answered.read(1)
+                try:
+                    check_id(bytes.fromhex(sha), head[1], data)
+                except ValueError as error:
+                    raise unavailable(str(error), path) from None
+                yield path, data
         finally:
             process.kill()
             thread.join()

@@ -11,7 +11,7 @@ from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git import git, program
 from jobserver.store.incoming import Commit, parse_commit
-from jobserver.store.objects import Objects
+from jobserver.store.objects import Objects, check_id
 
 
 class PipedObjects(Objects):
@@ -33,7 +33,7 @@ class PipedObjects(Objects):
         return self.typed(sha)[1]
 
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
-        """(git's name of its kind, its bytes). Raises KeyError if it is not there."""
+        """(git's name of its kind, its bytes). Raises KeyError if it is not there, ValueError if it is another object."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [program(), "-C", self._path, "cat-file", "--batch"],
@@ -51,6 +51,7 @@ class PipedObjects(Objects):
             raise KeyError(sha.hex())
         data = answered.read(int(head[2]))
         answered.read(1)
+        check_id(sha, head[1], data)
         return head[1], data
 
     def commit(self, sha: str) -> Commit:
