@@ -108,4 +108,3 @@ def misread(repository: Path, tips: Mapping[str, str], known: Mapping[str, str])
                 yield str(error)
     finally:
         objects.close()
-

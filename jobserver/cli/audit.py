@@ -140,7 +140,7 @@ def checkpoint() -> None:
     settings = Settings.from_env()
     written, strayed = bootstrap.checkpoint(settings)
     for branch in strayed:
-        click.echo(f"{branch} does not descend from the last checkpoint: `jobserver audit verify` says more", err=True)
+        click.echo(f"{branch} is not as a server left it: `jobserver audit verify` says more", err=True)
     click.echo("recorded" if written else "nothing has moved", err=True)
     if strayed:
         raise click.exceptions.Exit(1)

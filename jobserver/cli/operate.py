@@ -1,4 +1,4 @@
-"""The commands of operators: index rebuild, index status, maintain. None of them changes the record."""
+"""The commands of operators: index rebuild, index status, index verify, maintain. None of them changes the record."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.progress import reading
 from jobserver.config import Settings
-from jobserver.errors import invalid
+from jobserver.errors import invalid, printable
 from jobserver.service.private import check_email
 
 
@@ -40,6 +40,19 @@ def status(as_json: bool) -> None:
         click.echo(
             f"{row.branch}  {row.tip[:10]}  {state}  {row.requests} job requests ({row.active} active), {row.jobs} jobs"
         )
+
+
+@index.command("verify")
+def verify_() -> None:
+    """Compare every row with the branches. One line for each difference."""
+    with reading() as progress:
+        found = bootstrap.verify_index(Settings.from_env(), progress)
+    for line in found:
+        click.echo(printable(line), err=True)
+    if found:
+        click.echo("`jobserver index rebuild` makes it anew; a running server takes that at its next start", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo("the index is as the branches are", err=True)
 
 
 @click.command("judge-push", hidden=True)

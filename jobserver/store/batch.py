@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
@@ -27,6 +28,21 @@ class Landing:
     old: str
     new: str
     changes: tuple[Changes, ...]
+
+
+class Standing(Protocol):
+    """Whether the writer may build on what stands on a branch."""
+
+    def check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
+        """Raises `Error` (unavailable) for what no server made or judged, and for a branch that is gone (None).
+
+        Not ``is_told``: of a change of keys, which is about to be told it; the keys count that it knows.
+        """
+
+    def left(self, branch: str, tip: str) -> None:
+        """This process moved the branch there: it need not be looked at."""
+
+    def close(self) -> None: ...
 
 
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]

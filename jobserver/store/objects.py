@@ -26,7 +26,7 @@ _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to lo
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes) -> None:
-    """Raises ValueError unless that is the object's id. git looks only where objects come in, or when `git fsck` runs."""
+    """Raises ValueError unless that is the object's id: git looks only where objects come in, and in `git fsck`."""
     found = hashlib.sha1(b"%s %d\0" % (kind, len(data)) + data, usedforsecurity=False).hexdigest()
     if found != sha.hex():
         raise ValueError(f"what stands under the id {sha.hex()} is another object, {found}")

@@ -33,7 +33,7 @@ class PipedObjects(Objects):
         return self.typed(sha)[1]
 
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
-        """(git's name of its kind, its bytes). Raises KeyError if it is not there, ValueError if it is another object."""
+        """(git's name of its kind, its bytes). KeyError: it is not there; ValueError: something else is."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [program(), "-C", self._path, "cat-file", "--batch"],

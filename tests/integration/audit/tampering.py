@@ -25,7 +25,10 @@ def problems(site: Site, **options: object) -> str:
 
 
 def move(site: Site, branch: str, to: str) -> None:
-    site.git("update-ref", f"refs/heads/{branch}", to)
+    """And the server builds on it, as those did that took what stood there for theirs."""
+    tip = site.git("rev-parse", to).strip()
+    site.git("update-ref", f"refs/heads/{branch}", tip)
+    site.repo.writer.left(branch, tip)
 
 
 def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:
