@@ -1,4 +1,4 @@
-"""The commands of auditors: audit log, verify and checkpoint."""
+"""The commands of auditors: audit log, verify, witness and checkpoint."""
 
 import json
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from jobserver.audit.verify import verify as judge
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
+from jobserver.service import copies
 
 
 class Moment(click.ParamType[datetime]):
@@ -33,6 +34,13 @@ repository = click.option(
     "--repo",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A state repository or a clone of it; by default STATE_REPO. Nothing else is needed.",
+)
+
+from_ = click.option(
+    "--from",
+    "source",
+    metavar="URL",
+    help="The state repository: a path, ssh://..., or https://x:TOKEN@.../state.git. By default STATE_REPO.",
 )
 
 
@@ -123,6 +131,27 @@ def say(verdict: Verdict, fast: bool = False) -> None:
         click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults{left}", err=True)
         raise click.exceptions.Exit(1)
     click.echo(f"{verdict.commits} commits, no fault{left}", err=True)
+
+
+@audit.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@from_
+@click.option(
+    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
+)
+@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+def witness(folder: Path, source: str | None, signers: Path | None, fast: bool) -> None:
+    """Bring the record to the copy in DIR, and check what is new.
+
+    Run it again from time to time. A branch that went back, was rewritten or is gone ends it with 1, and the copy stays
+    as it was; so does any fault that `audit verify` finds.
+    """
+    moved = copies.follow(source or str(path_of(None)), folder)
+    click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
+    text = _text(signers) if signers is not None else None
+    with counting("commits") as progress:
+        verdict = copies.judge(folder, text, fast=fast, progress=progress)
+    say(verdict, fast)
 
 
 def _text(signers: Path) -> str:

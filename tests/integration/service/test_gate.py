@@ -188,6 +188,7 @@ def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_pat
 
 
 def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: Site) -> None:
+    site.git("update-ref", "refs/kept/tpp", "refs/heads/backends/tpp")
     site.git("update-ref", "-d", "refs/heads/backends/tpp")
     repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)  # the next process
     gate = Gate(repo, site.clock, Seeded(2))
