@@ -65,7 +65,8 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     index: Index | None = None
     try:
         hosted = app.hosted
-        for what, problem in stand(app.repo).look().items():
+        standing = stand(app.repo)
+        for what, problem in standing.look().items():
             _log.error("%s: %s", what, problem)
         if hosted is None or hosted.down_since is None:
             ensure_admins(app)
@@ -112,7 +113,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             settings.base_url,
             settings.backends,
             environment=os.environ,
-            strayed=lambda: follow_up.strayed,
+            strayed=lambda: [*follow_up.strayed, *standing.idle],
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,
             releases=releases,

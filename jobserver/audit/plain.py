@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobserver.errors import Error
+from jobserver.store.disk import plainly
 from jobserver.store.git import git
 from jobserver.store.piped import PipedObjects
 
@@ -21,6 +22,7 @@ _STANDS_IN = {
     "info/grafts": "gives commits other parents than they have",
     "shallow": "takes the parents of commits away: `git fetch --unshallow` brings a whole history",
 }
+IDLE = "is a ref that a state repository does not have"  # and that changes nothing
 _SAID_IN_PASSING = ("warning", "notice", "dangling", "Checking")
 
 
@@ -28,12 +30,15 @@ _SAID_IN_PASSING = ("warning", "notice", "dangling", "Checking")
 def objects_of(repository: Path) -> Iterator[Path]:
     """What git takes for a bare repository with the objects of ``repository``, without refs. Raises `Error`."""
     objects = _git_path(repository, "objects")
-    with tempfile.TemporaryDirectory(prefix="jobserver-objects-") as name:
+    with plainly():
+        made = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
+    with made as name:
         folder = Path(name)
-        (folder / "refs").mkdir()
-        (folder / "HEAD").write_text("ref: refs/heads/none\n")
-        (folder / "config").write_text(_CONFIG)
-        (folder / "objects").symlink_to(objects)
+        with plainly():
+            (folder / "refs").mkdir()
+            (folder / "HEAD").write_text("ref: refs/heads/none\n")
+            (folder / "config").write_text(_CONFIG)
+            (folder / "objects").symlink_to(objects)
         yield folder
 
 
@@ -52,8 +57,10 @@ def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
         found[ref].append(sha)
         if target and ref != "refs/remotes/origin/HEAD":
             yield ref, sha, f"is another name for {target}"
+        elif ref.startswith("refs/replace/"):
+            yield ref, sha, f"has git show {sha[:10]} in place of another object"
         elif not ref.startswith(_PLACES):
-            yield ref, sha, "is a ref that a state repository does not have"
+            yield ref, sha, IDLE
     for ref, shas in found.items():
         if len(shas) > 1:
             where = " and ".join(sha[:10] for sha in shas)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 
 from jobserver.audit import signers as keys
-from jobserver.audit.plain import misread, objects_of, strange
+from jobserver.audit.plain import IDLE, misread, objects_of, strange
 from jobserver.domain import names
 from jobserver.errors import Error, unavailable
 from jobserver.service.foreign import Beside, Foreign, ended, signers_at
@@ -35,6 +35,7 @@ class Standing:
         self._foreign = Foreign(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}
+        self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `look`
         self._guard = threading.RLock()
 
     def close(self) -> None:
@@ -76,13 +77,17 @@ class Standing:
     def look(self) -> dict[str, str]:
         """Looks at all that is about to be served: every commit and object since the last checkpoint, and every ref.
 
-        What is found is among `problems` from then on. Raises `Error` if git can't look.
+        What is found is among `problems` from then on, or in `idle`. Raises `Error` if it can't look.
         """
         with self._guard:
-            self._found = {ref: what for ref, _, what in strange(self._path)}
+            odd = {ref: what for ref, _, what in strange(self._path)}
+            self._found = {ref: what for ref, what in odd.items() if what != IDLE}
+            self.idle = [ref for ref, what in odd.items() if what == IDLE]
             branches = self._refs.branches()
             tips = {branch: tip for branch, tip in branches.items() if names.is_branch(branch)}
             known = {branch: sha for branch in tips if (sha := self._checkpointed(branch)) is not None}
+            if names.AUDIT in tips:
+                known[names.AUDIT] = self._last_checkpoint(tips[names.AUDIT])
             for branch, tip in tips.items():
                 old = known.get(branch)
                 if old is not None and old != tip and (problem := self._judged(branch, old, tip)):
@@ -92,6 +97,13 @@ class Standing:
                 if damage := list(misread(objects, tips, there)):
                     self._found["objects"] = ", ".join(damage[:5])
         return self.problems()
+
+    def _last_checkpoint(self, audit: str) -> str:
+        """The commit of `audit` that wrote it, or else the first one."""
+        commit = self._objects.commit(audit)
+        while commit.parents and commit.trailer("Event") != "tips.checkpointed":
+            commit = self._objects.commit(commit.parents[0])
+        return commit.sha
 
     def _has(self, sha: str) -> bool:
         try:

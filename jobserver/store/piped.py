@@ -33,7 +33,7 @@ class PipedObjects(Objects):
         return self.typed(sha)[1]
 
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
-        """(git's name of its kind, its bytes). KeyError: it is not there; ValueError: something else is."""
+        """(git's name of its kind, its bytes). KeyError: it is not there; `Error` (unavailable): something else is."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [program(), "-C", self._path, "cat-file", "--batch"],
@@ -51,7 +51,10 @@ class PipedObjects(Objects):
             raise KeyError(sha.hex())
         data = answered.read(int(head[2]))
         answered.read(1)
-        check_id(sha, head[1], data)
+        try:
+            check_id(sha, head[1], data)
+        except ValueError as error:
+            raise unavailable(str(error)) from None
         return head[1], data
 
     def commit(self, sha: str) -> Commit:

@@ -1,16 +1,13 @@
 """What stands in for the objects and refs that git names: none of it hides anything from a verification."""
 
 import hashlib
-import shutil
-import subprocess
-import zlib
 from pathlib import Path
 
 import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
-from tests.integration.audit.tampering import checkpoint, commit, move, problems
+from tests.integration.audit.tampering import checkpoint, commit, move, plant, problems, unpack
 from tests.site import Site, job
 
 
@@ -20,23 +17,6 @@ def failed(site: Site) -> str:
     site.report((site.ask(), job("a", "running", 1)))
     checkpoint(site)
     return next(path for path in site.files() if "/jobs/" in path)
-
-
-def plant(site: Site, sha: str, data: bytes, kind: str = "blob") -> None:
-    """Under an id that is of something else."""
-    file = site.path / "objects" / sha[:2] / sha[2:]
-    file.parent.mkdir(exist_ok=True)
-    file.unlink(missing_ok=True)
-    file.write_bytes(zlib.compress(b"%s %d\0" % (kind.encode(), len(data)) + data))
-
-
-def unpack(site: Site) -> None:
-    """Every object as a file of its own."""
-    aside = site.path.parent / "aside"
-    shutil.move(site.path / "objects" / "pack", aside)
-    (site.path / "objects" / "pack").mkdir()
-    for pack in aside.glob("*.pack"):
-        subprocess.run(["git", "-C", site.path, "unpack-objects", "-q"], input=pack.read_bytes(), check=True)
 
 
 @pytest.mark.parametrize("fast", [False, True])

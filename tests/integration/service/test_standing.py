@@ -17,7 +17,7 @@ from jobserver.service.standing import Standing, stand
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import rotate
 from jobserver.store.signing import SigningKey
-from tests.integration.audit.tampering import commit
+from tests.integration.audit.tampering import commit, plant, unpack
 from tests.integration.service.push import EVE, Push, folder_of, text
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
@@ -213,12 +213,24 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     put(site, "backends/tpp", bad := commit(site, "backends/tpp", "backends/tpp"))
     site.repo.writer.left("backends/tpp", bad)
     ask(site.gate)
-    site.git("update-ref", "refs/replace/" + "1" * 40, "main")
+    site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
+    site.git("update-ref", "refs/tags/v1", "main")
     with another(site) as gate:
         ask(gate)
         found = stand(gate._repo).look()
+        assert stand(gate._repo).idle == ["refs/tags/v1"]
     assert bad[:10] in found["backends/tpp"]
-    assert "does not have" in found["refs/replace/" + "1" * 40]
+    assert "in place of another object" in found[replaced]
+    assert len(found) == 2
+
+
+def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
+    folder = folder_of(site, site.ask())
+    unpack(site)
+    blob = site.git("rev-parse", f"backends/tpp:{folder}/request.yaml").strip()
+    plant(site, blob, b"version: 1\n")
+    with another(site) as gate:
+        assert blob in stand(gate._repo).look()["objects"]
 
 
 def test_health_names_it(site: Site, tmp_path: Path) -> None:
