@@ -142,9 +142,9 @@ class _Walk:
         self._objects, self._branch, self._is_new, self._ours = objects, branch, old is None, ours
         self._is_main = branch == names.MAIN
         first = old if self._is_main else main
-        self.signers: dict[str, keys.Signer] = self._with_ours(signers_at(objects, first)) if first else {}
+        self.signers: dict[str, keys.Signer] = self._with_ours(_signers_at(objects, first)) if first else {}
         before = old or (None if self._is_main else main)  # a branch that is new was told by nobody
-        self._ended = ended(signers_at(objects, before)) if before else set()
+        self._ended = _ended(_signers_at(objects, before)) if before else set()
         self._lost_ours = False
         self.unsigned: list[str] = []
         self.servers: list[str] = []
@@ -153,7 +153,7 @@ class _Walk:
     def go_on(self, sha: str) -> None:
         commit = self._objects.commit(sha)
         if not self.signers:  # a main that is new here: its first commit names the keys it begins with
-            self.signers = self._with_ours(signers_at(self._objects, sha))
+            self.signers = self._with_ours(_signers_at(self._objects, sha))
         try:
             made_by = keys.signed_by(commit, self.signers)
             if made_by in self._ended:  # whatever time the commit claims, as `audit verify` has it
@@ -173,8 +173,8 @@ class _Walk:
             self.unsigned.clear()
             self.reason = ""
         if is_of_keys:
-            found = signers_at(self._objects, sha)
-            self._ended |= ended(found)
+            found = _signers_at(self._objects, sha)
+            self._ended |= _ended(found)
             if self._is_main:
                 self.signers = self._with_ours(found)
 
@@ -189,7 +189,7 @@ def _is_by_current(commit: Commit, signers: Mapping[str, keys.Signer]) -> bool:
         return False
 
 
-def signers_at(objects: PipedObjects, commit: str) -> dict[str, keys.Signer]:
+def _signers_at(objects: PipedObjects, commit: str) -> dict[str, keys.Signer]:
     """Raises `Error` (invalid) where there are none, as that of no commit that a server made."""
     tree = {entry.name: entry for entry in trees.entries(objects.tree(objects.commit(commit).tree))}
     found = tree.get(SIGNERS.encode())
@@ -198,5 +198,5 @@ def signers_at(objects: PipedObjects, commit: str) -> dict[str, keys.Signer]:
     return keys.read(objects.raw(found.sha).decode(errors="replace"))
 
 
-def ended(signers: Mapping[str, keys.Signer]) -> set[str]:
+def _ended(signers: Mapping[str, keys.Signer]) -> set[str]:
     return {one.fingerprint for one in signers.values() if one.before is not None}

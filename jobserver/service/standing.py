@@ -8,17 +8,18 @@ where the branch was, nothing else is looked at. The branches that this process 
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from jobserver.audit import signers as keys
 from jobserver.audit.plain import IDLE, misread, objects_of, strange
 from jobserver.domain import names
-from jobserver.errors import Error, unavailable
-from jobserver.service.foreign import Beside, Foreign, ended, signers_at
+from jobserver.errors import Error, invalid, unavailable
+from jobserver.service.foreign import Beside, Foreign
 from jobserver.store.git import is_ancestor
-from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects
-from jobserver.store.repo import GONE, PRINCIPAL, StateRepo
+from jobserver.store.incoming import Commit, parse_commit
+from jobserver.store.objects import Objects
+from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import KeyFile
 from jobserver.store.snapshot import Head, Snapshot
 
@@ -31,7 +32,7 @@ class Standing:
     def __init__(self, repo: StateRepo) -> None:
         self._path, self._refs = repo.path, repo.writer.refs
         self._keys = KeyFile(repo.writer.keys.path, PRINCIPAL)
-        self._objects = PipedObjects(repo.path)
+        self._objects = Objects(repo.path)  # a git that waits for questions would look like one at work (`store.stale`)
         self._foreign = Foreign(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}
@@ -46,11 +47,11 @@ class Standing:
         """See `store.batch.Standing`."""
         self._good[branch] = tip
 
-    def check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
+    def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
         """See `store.batch.Standing`."""
         if tip is not None and self._good.get(branch) == tip:
             return
-        with self._guard:
+        with self._guard, self._reading(objects):
             known = self._known(branch)
             if tip == known:
                 return
@@ -60,6 +61,15 @@ class Standing:
                     self._good[branch] = tip
             elif self._refs.tip(branch) == tip:  # else it has moved: what is decided on this one can't be done
                 raise unavailable(f"{problem}: nothing is written there", branch)
+
+    @contextmanager
+    def _reading(self, objects: Objects | None) -> Iterator[None]:
+        before = self._objects
+        self._objects = objects or before
+        try:
+            yield
+        finally:
+            self._objects = before
 
     def problems(self) -> dict[str, str]:
         """Branch, ref or file -> why nothing is built on it, or what else somebody with the disk did to it."""
@@ -100,14 +110,14 @@ class Standing:
 
     def _last_checkpoint(self, audit: str) -> str:
         """The commit of `audit` that wrote it, or else the first one."""
-        commit = self._objects.commit(audit)
+        commit = self._commit(audit)
         while commit.parents and commit.trailer("Event") != "tips.checkpointed":
-            commit = self._objects.commit(commit.parents[0])
+            commit = self._commit(commit.parents[0])
         return commit.sha
 
     def _has(self, sha: str) -> bool:
         try:
-            self._objects.commit(sha)
+            self._commit(sha)
         except (Error, KeyError, ValueError):
             return False
         return True
@@ -149,16 +159,27 @@ class Standing:
         return main
 
     def _is_by_server(self, branch: str, known: str | None, tip: str, main: str | None) -> bool:
-        commit = self._objects.commit(tip)
+        commit = self._commit(tip)
         if commit.trailer("Branch") != branch or main is None or len(commit.parents) > 1:
             return False
         ours = self._keys.current().fingerprint
         try:
-            made_by = keys.signed_by(commit, {ours: keys.Signer(ours)} | signers_at(self._objects, main))
-            before = signers_at(self._objects, commit.parents[0]) if commit.parents else {}
+            made_by = keys.signed_by(commit, {ours: keys.Signer(ours)} | self._signers(main))
+            before = self._signers(commit.parents[0]) if commit.parents else {}
         except Error:
             return False
-        return made_by not in ended(before) and (known is None or self._descends(commit, known))
+        has_ended = made_by in before and before[made_by].before is not None  # whatever time the commit claims
+        return not has_ended and (known is None or self._descends(commit, known))
+
+    def _commit(self, sha: str) -> Commit:
+        return parse_commit(sha, self._objects.raw(bytes.fromhex(sha)))
+
+    def _signers(self, commit: str) -> dict[str, keys.Signer]:
+        head = Head.read("", commit, self._objects)
+        text = Snapshot(self._objects, head, head).text(SIGNERS)
+        if text is None:
+            raise invalid(f"{commit[:10]} has no {SIGNERS}")
+        return keys.read(text.decode(errors="replace"))
 
     def _descends(self, commit: Commit, known: str) -> bool:
         at = commit
@@ -167,7 +188,7 @@ class Standing:
                 return False
             if at.parents[0] == known:
                 return True
-            at = self._objects.commit(at.parents[0])
+            at = self._commit(at.parents[0])
         return is_ancestor(self._path, known, at.sha)
 
 

@@ -53,10 +53,15 @@ class Writer:
         self.authority: Authority | None = None  # set before the first write, if it is not this repository
         self.standing: Standing | None = None  # likewise: what may be built on
 
-    def check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
-        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `Standing`."""
+    def check(self, branch: str, tip: str | None) -> None:
+        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `Standing`. For any thread."""
         if self.standing is not None:
-            self.standing.check(branch, tip, is_told)
+            self.standing.check(branch, tip)
+
+    def _check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
+        """As `check`, in the writer's turn."""
+        if self.standing is not None:
+            self.standing.check(branch, tip, is_told, self._objects)
 
     def left(self, branch: str, tip: str) -> None:
         """The branch was moved there by this process, or as it found right."""
@@ -140,7 +145,7 @@ class Writer:
                 self.authority.refresh()
             if self.refs.tip(branch) is not None:
                 return False
-            self.check(branch, None)
+            self._check(branch, None)
             self.put(branch, files, subject, event, now)
             return True
 
@@ -159,7 +164,7 @@ class Writer:
         self._forget()
         old = self.refs.tip(branch)
         if old is not None:
-            self.check(branch, old, is_told=branch == names.MAIN)
+            self._check(branch, old, is_told=branch == names.MAIN)
         head = Head.read(branch, old, self._objects)
         staging = Staging(self._objects, self._identity(key))
         try:
@@ -252,7 +257,7 @@ class Writer:
         head = self._heads.get(branch)
         if head is None or head.tip != tip:
             if tip is not None or branch == names.MAIN:
-                self.check(branch, tip)
+                self._check(branch, tip)
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 

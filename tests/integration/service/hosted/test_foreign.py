@@ -119,7 +119,7 @@ def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_
 
     first.ask()
     with monkeypatch.context() as patched:
-        patched.setattr(foreign_module, "signers_at", fails)
+        patched.setattr(foreign_module, "_signers_at", fails)
         second.refresh()
         assert "git was killed" in second.hosted.frozen["backends/tpp"]
         assert second.hosted.seen_at == before
