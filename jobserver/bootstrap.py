@@ -20,7 +20,9 @@ from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.index.build import Progress
 from jobserver.index.follow import rebuild
+from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
+from jobserver.index.verify import differences
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
@@ -28,6 +30,7 @@ from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import verdict
 from jobserver.service.receive import Receiver
 from jobserver.service.requests import Requests
+from jobserver.service.standing import stand
 from jobserver.service.studies.choose import Studies
 from jobserver.store import hooks
 from jobserver.store.git import check_git
@@ -76,10 +79,13 @@ def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) 
     """
     repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
     try:
+        stand(repo)
         hosted = _hosted(settings.state_remote, repo, clock, settings.state_remote_pushes_per_minute)
         if hosted is not None:
             with contextlib.suppress(Error), repo.writer.locked():
                 hosted.refresh()
+        if hosted is None:  # else what is gone here comes from there
+            repo.check_branches()
         settle(repo, clock())
         if checks_key:
             check_key(repo)
@@ -220,6 +226,17 @@ def index_status(settings: Settings) -> list[BranchStatus]:
         app.close()
 
 
+def verify_index(settings: Settings, progress: Progress) -> list[str]:
+    """What of the index is not as the branches are. Raises as `connect`, and `Error` (invalid) if there is none."""
+    app = connect(settings)
+    try:
+        if not usable(settings.index):
+            raise invalid("there is no index of this version: `jobserver index rebuild` makes one", str(settings.index))
+        return differences(settings.state_repo, settings.index, progress)
+    finally:
+        app.close()
+
+
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
     studies = Studies(
@@ -239,6 +256,7 @@ def create(settings: Settings, clock: Clock = now) -> App:
 
     def join(repo: StateRepo) -> None:
         nonlocal hosted
+        stand(repo)
         hosted = _hosted(settings.state_remote, repo, clock)
         if hosted is not None:
             with repo.writer.locked():

@@ -1,5 +1,6 @@
 """The wiring of a serving process: on top of a command's (`bootstrap`), the index, the upkeep and the web."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +23,14 @@ from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket
 from jobserver.service.receive import Receiver
 from jobserver.service.releases.upload import Releases
+from jobserver.service.standing import stand
 from jobserver.service.upkeep import Upkeep
 from jobserver.store.git import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
 from jobserver.web.pages.invitations import InvitationLinks
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     index: Index | None = None
     try:
         hosted = app.hosted
+        standing = stand(app.repo)
+        for what, problem in standing.look().items():
+            _log.error("%s: %s", what, problem)
         if hosted is None or hosted.down_since is None:
             ensure_admins(app)
         index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
@@ -115,7 +122,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             settings.base_url,
             settings.backends,
             environment=os.environ,
-            strayed=lambda: follow_up.strayed,
+            strayed=lambda: [*follow_up.strayed, *standing.idle],
             unsent=notifier.problems if notifier is not None else tuple,
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,

@@ -1,5 +1,7 @@
 """Which tips may be checkpointed: those that descend from where the last checkpoint saw their branch."""
 
+from collections.abc import Callable, Collection
+
 from jobserver.domain import names
 from jobserver.errors import Error
 from jobserver.store.git import git
@@ -7,13 +9,14 @@ from jobserver.store.repo import StateRepo
 
 
 class Descent:
-    """``strayed`` are branches that were rewritten or are gone, as of the last look: never checkpointed, reported.
+    """``strayed`` are branches that were rewritten faulty or gone, as of the last look: never checkpointed, reported.
 
     ``last`` is the number of the checkpoint that this look compared with; 0 is none.
     """
 
-    def __init__(self, repo: StateRepo) -> None:
-        self._repo = repo
+    def __init__(self, repo: StateRepo, faulty: Callable[[], Collection[str]] = tuple) -> None:
+        """``faulty``: branches that have what no server made or judged, which a checkpoint would vouch for."""
+        self._repo, self._faulty = repo, faulty
         self.strayed: list[str] = []
         self.last = 0
 
@@ -24,14 +27,16 @@ class Descent:
         last = writer.look(names.AUDIT, lambda state: state.checkpoint()) if refs.tip(names.AUDIT) else None
         known = dict(last.tips) if last else {}
         self.last = last.number if last else 0
+        faulty = {branch for branch in self._faulty() if names.is_branch(branch)}
         now = {branch: tip for branch, tip in refs.branches().items() if branch != names.AUDIT}
-        strayed = [
+        strayed = faulty | {
             branch
             for branch, tip in known.items()
             if branch not in now or (now[branch] != tip and not self._descends(tip, now[branch]))
-        ]
+        }
         self.strayed = sorted(strayed)
-        tips = now | {branch: known[branch] for branch in strayed}
+        tips = {branch: tip for branch, tip in now.items() if branch not in strayed}
+        tips |= {branch: known[branch] for branch in strayed if branch in known}
         return {} if tips == known else tips
 
     def _descends(self, old: str, new: str) -> bool:

@@ -29,6 +29,14 @@ def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[P
             yield Problem(where, "", f"no commit records the release {folder.relative_to(root)}")
 
 
+def recorded_folders(repository: Path, tips: Mapping[str, str]) -> Iterator[Path]:
+    """Below RELEASE_STORAGE, of every release that the commits up to ``tips`` record."""
+    for branch, tip in tips.items():
+        if (slug := names.branch_backend(branch)) is not None:
+            for _, release in _recorded(repository, tip):
+                yield Path(release.workspace, slug, release.identifier)
+
+
 def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
     objects = PipedObjects(repository)
     try:

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from jobserver.audit.kept import compare
+from jobserver.audit.plain import damaged, objects_of, strange
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
 from jobserver.domain import names
@@ -59,20 +60,47 @@ def verify(
     witness: Path | None = None,
     since: str = "",
     releases: Path | None = None,
+    fast: bool = False,
     progress: Progress = lambda done, all_: None,
 ) -> Verdict:
     """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's first commit is believed.
 
-    ``releases``: the folder RELEASE_STORAGE, whose files are compared with what the record says of them.
+    ``releases``: the folder RELEASE_STORAGE, whose files are compared with what the record says of them. ``fast``:
+    hashes only the objects that it reads, and not each copy of all that there are.
 
     Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
     """
-    tips = branches_of_state(repository)
+    start = commit_of(repository, since) if since else None
+    if since and start is None:
+        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since")
+    with objects_of(repository) as objects:
+        tips = branches_of_state(repository)
+        problems = [Problem(*found) for found in strange(repository)]
+        if not fast:
+            problems += [Problem("objects", "", line) for line in damaged(objects, tips)]
+        try:
+            return _verify(objects, tips, problems, signers, witness, start, releases, progress)
+        except Error as error:
+            if not problems:
+                raise
+            raise Error(error.code, f"{error.message} ({problems[0]})", error.where, error.faults) from None
+
+
+def _verify(
+    repository: Path,
+    tips: Mapping[str, str],
+    problems: list[Problem],
+    signers: str | None,
+    witness: Path | None,
+    since: str | None,
+    releases: Path | None,
+    progress: Progress,
+) -> Verdict:
     trusted = () if signers is None else keys.read(signers).values()
     walk = follow(repository, tips[names.MAIN], trusted, signers is None)
     ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
-    problems = [
+    problems += [
         Problem(branch, tip, "is a branch that a state repository does not have")
         for branch, tip in tips.items()
         if branch not in ours
@@ -80,7 +108,7 @@ def verify(
     problems += _unfounded(repository, tips[names.MAIN], ours)
     record, faults = _record(repository, lines)
     problems += faults
-    if since:
+    if since is not None:
         lines = _shortened(repository, lines, record, since)
     problems += _keys(walk, lines[names.MAIN])
     judged, covered = _judge(repository, lines, record, walk, progress)
@@ -135,13 +163,10 @@ def _record(repository: Path, lines: Mapping[str, Line]) -> tuple[Recorded, list
 
 def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, since: str) -> dict[str, Line]:
     """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
-    sha = commit_of(repository, since)
-    if sha is None:
-        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since")
     starts: dict[str, int] = {}
     for branch, line in lines.items():
-        if sha in line.positions:
-            starts[branch] = line.positions[sha] + 1
+        if since in line.positions:
+            starts[branch] = line.positions[since] + 1
     if not starts:
         raise invalid(f"expected a commit of a branch of the record, found {since!r}", "--since")
     if names.AUDIT in starts:

@@ -1,4 +1,4 @@
-"""The commands of auditors: audit log, verify and checkpoint."""
+"""The commands of auditors: audit log, verify, witness and checkpoint."""
 
 import json
 from datetime import UTC, datetime
@@ -9,11 +9,13 @@ import click
 from jobserver import bootstrap
 from jobserver.audit.log import Wanted
 from jobserver.audit.log import log as entries
+from jobserver.audit.verify import Verdict
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.output import say
 from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid
+from jobserver.service import copies
 
 
 class Moment(click.ParamType[datetime]):
@@ -33,6 +35,13 @@ repository = click.option(
     "--repo",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A state repository or a clone of it; by default STATE_REPO. Nothing else is needed.",
+)
+
+from_ = click.option(
+    "--from",
+    "source",
+    metavar="URL",
+    help="The state repository: a path, ssh://..., or https://x:TOKEN@.../state.git. By default STATE_REPO.",
 )
 
 
@@ -92,21 +101,59 @@ def log(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="RELEASE_STORAGE or a copy: also compare every file in it with the record.",
 )
-def verify(repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None) -> None:
+@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+def verify(
+    repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None, fast: bool
+) -> None:
     """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
     if signers is None:
         click.echo("the keys are those that main begins with: --signers believes none that it could name", err=True)
     text = text_of(signers) if signers is not None else None
     with counting("commits") as progress:
-        verdict = judge(path_of(repo), signers=text, witness=witness, since=since, releases=releases, progress=progress)
+        verdict = judge(
+            path_of(repo),
+            signers=text,
+            witness=witness,
+            since=since,
+            releases=releases,
+            fast=fast,
+            progress=progress,
+        )
+    report(verdict, fast)
+
+
+def report(verdict: Verdict, fast: bool = False) -> None:
+    """Ends the command with exit code 1 if there are faults."""
     for key, commit in verdict.followed.items():
         click.echo(f"followed the keys of --signers to {key}, which came with commit {commit[:10]} of main", err=True)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
+    left = " (--fast: objects that were not read were not hashed)" if fast else ""
     if verdict.problems:
-        click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults", err=True)
+        click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults{left}", err=True)
         raise click.exceptions.Exit(1)
-    click.echo(f"{verdict.commits} commits, no fault", err=True)
+    click.echo(f"{verdict.commits} commits, no fault{left}", err=True)
+
+
+@audit.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@from_
+@click.option(
+    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
+)
+@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+def witness(folder: Path, source: str | None, signers: Path | None, fast: bool) -> None:
+    """Bring the record to the copy in DIR, and check what is new.
+
+    Run it again from time to time. A branch that went back, was rewritten or is gone ends it with 1, and the copy stays
+    as it was; so does any fault that `audit verify` finds.
+    """
+    moved = copies.follow(source or str(path_of(None)), folder)
+    click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
+    text = text_of(signers) if signers is not None else None
+    with counting("commits") as progress:
+        verdict = copies.judge(folder, text, fast=fast, progress=progress)
+    report(verdict, fast)
 
 
 def text_of(signers: Path) -> str:
@@ -124,7 +171,7 @@ def checkpoint() -> None:
     settings = Settings.from_env()
     written, strayed = bootstrap.checkpoint(settings)
     for branch in strayed:
-        click.echo(f"{branch} does not descend from the last checkpoint: `jobserver audit verify` says more", err=True)
+        click.echo(f"{branch} is not as a server left it: `jobserver audit verify` says more", err=True)
     click.echo("recorded" if written else "nothing has moved", err=True)
     if strayed:
         raise click.exceptions.Exit(1)

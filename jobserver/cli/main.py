@@ -22,7 +22,7 @@ COMMANDS = {
     "serve": ("serve",),
     "run": ("runner",),
     "demo": ("demo",),
-    "operate": ("index", "maintain", "sendtestemail", "judge-push"),
+    "operate": ("index", "maintain", "backup", "sendtestemail", "judge-push"),
     "audit": ("audit",),
     "keys": ("key",),
     "remote": ("remote",),

@@ -35,8 +35,7 @@ def build(
         with _no_collection():
             connection.execute("BEGIN")
             for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
-                connection.execute("INSERT INTO branches VALUES (?,?,?)", (number, branch, tip))
-                _Loading(connection, number, branch).load(tree_files(repository, tip), progress)
+                fill(connection, number, branch, tip, tree_files(repository, tip), progress)
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -47,6 +46,19 @@ def build(
     _remove(path)
     partial.replace(path)
     sync_folder(path.parent)
+
+
+def fill(
+    connection: sqlite3.Connection,
+    number: int,
+    branch: str,
+    tip: str,
+    files: Iterable[tuple[str, bytes]],
+    progress: Progress,
+) -> None:
+    """The rows of one branch, from its files (path, data) in the tree's order."""
+    connection.execute("INSERT INTO branches VALUES (?,?,?)", (number, branch, tip))
+    _Loading(connection, number, branch).load(files, progress)
 
 
 def _remove(path: Path) -> None:

@@ -25,6 +25,7 @@ from jobserver.index.apply import Delta, Gathered, write
 from jobserver.index.build import Progress, build
 from jobserver.index.directory import Directory
 from jobserver.index.files import Database
+from jobserver.index.verify import differences
 from jobserver.store.batch import Landing
 from jobserver.store.check import read_document
 from jobserver.store.diff import diff
@@ -63,6 +64,9 @@ class Index:
         self.problem = ""  # why views may be older than the tips; empty: they are not
         with _alone(path):
             if not schema.usable(path):
+                _rebuild(repository, refs, path, progress)
+            elif found := differences(repository, path, sampled=True):
+                _log.warning("the index is made anew, as rows are not what the branches have: %s", "; ".join(found[:5]))
                 _rebuild(repository, refs, path, progress)
             self._database = Database(path)
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)

@@ -13,6 +13,7 @@ from jobserver.domain import names
 from jobserver.domain.permissions import SERVER
 from jobserver.errors import Error
 from jobserver.service.gate import Gate
+from jobserver.service.standing import stand
 from jobserver.store.repo import StateRepo
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class FollowUp:
     def __init__(self, repo: StateRepo, gate: Gate, unmoved: Callable[[str], bool] = lambda branch: True) -> None:
         """``unmoved``: whether a branch may have finished job requests to be moved; asked before the writer's turn."""
         self._repo, self._gate, self._unmoved = repo, gate, unmoved
-        self._descent = Descent(repo)
+        self._descent = Descent(repo, stand(repo).problems)
         self._seen: dict[str, str] = {}
         self._hint = threading.Event()
         self._closing = False
@@ -36,7 +37,7 @@ class FollowUp:
 
     @property
     def strayed(self) -> list[str]:
-        """Branches whose tip does not descend from the last checkpoint's."""
+        """Branches that no server left as they are: they went back, are gone, or have what nobody judged."""
         return self._descent.strayed
 
     def start(self) -> None:

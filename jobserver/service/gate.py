@@ -14,12 +14,13 @@ from jobserver.domain.names import backend_branch, branch_backend
 from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
 from jobserver.domain.state import Changes
-from jobserver.errors import Code, Error, not_found
+from jobserver.errors import Code, Error, not_found, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
+from jobserver.service.standing import stand
 from jobserver.store.authority import Unconfirmed
 from jobserver.store.batch import Written
-from jobserver.store.repo import StateRepo
+from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.snapshot import Snapshot
 
 
@@ -57,6 +58,7 @@ class Gate:
 
     def __init__(self, repo: StateRepo, clock: Callable[[], datetime], random: Random = secrets) -> None:
         self._repo, self._clock, self._random = repo, clock, random
+        stand(repo)
         self.ledger = Ledger(repo, clock)
         self.budget = Writes()
         self._last = 0
@@ -120,7 +122,7 @@ class Gate:
             raise not_found(f"there is no backend {branch.removeprefix(names.backend_branch(''))!r}")
         writer = self._repo.writer
         if branch == names.AUDIT and writer.refs.tip(branch) is None:
-            self._repo.found(branch, "audit", self._clock())
+            raise unavailable(GONE, branch)
         if slug is None or writer.refs.tip(branch) is not None:
             return
         if not writer.look(names.MAIN, lambda state: state.backend(slug) is not None):

@@ -10,6 +10,7 @@ from jobserver.domain import names
 from jobserver.errors import Error, Fault
 from jobserver.index.follow import Index
 from jobserver.service.hosted import Hosted
+from jobserver.service.standing import problems
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes
@@ -33,6 +34,7 @@ def look(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
             health.problems.append(f"read: {index.problem}")
     except (Error, OSError) as error:
         health.problems.append(f"read: {error}")
+    health.problems.extend(f"write: {branch}: {problem}" for branch, problem in problems(repo).items())
     for folder in {repo.path / "objects" / "pack", index.path.parent}:
         if problem := _cannot_write(folder):
             health.problems.append(f"write: {folder.name}: {problem}")

@@ -87,6 +87,8 @@ class HostedBranches:
             self._turns.saw(branch, judged.servers, monotonic())
             try:
                 is_moved = self._refs.move(branch, old, new)
+                if is_moved:
+                    self._repo.writer.left(branch, new)
                 moved, behind = moved or is_moved, behind or not is_moved
             except (Error, OSError) as error:
                 behind = True

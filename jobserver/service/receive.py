@@ -120,7 +120,7 @@ class Receiver:
         self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
 
     def _branch(self, actor: Actor, update: Update) -> str:
-        """The branch that is pushed to. Raises `Error` (forbidden, invalid, conflict) if that may not be at all."""
+        """The branch that is pushed to. Raises `Error` if that may not be at all."""
         branch = update.ref.removeprefix(_HEADS)
         slug = names.branch_backend(branch)
         if branch == update.ref or (branch != names.MAIN and slug is None):
@@ -140,6 +140,7 @@ class Receiver:
             raise invalid("moves nothing", update.ref)
         if self._repo.writer.refs.tip(branch) != update.old:
             raise conflict("the branch has moved: fetch first", update.ref)
+        self._repo.writer.check(branch, update.old)
         return branch
 
     def _is_admin(self, actor: Actor) -> bool:

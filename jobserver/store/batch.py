@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
+from jobserver.store.objects import Objects
 from jobserver.store.snapshot import Snapshot
 
 
@@ -31,6 +33,22 @@ class Landing:
     old: str
     new: str
     changes: tuple[Changes, ...]
+
+
+class Standing(Protocol):
+    """Whether the writer may build on what stands on a branch."""
+
+    def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
+        """Raises `Error` (unavailable) for what no server made or judged, and for a branch that is gone (None).
+
+        Not ``is_told``: of a change of keys, which is about to be told it; the keys count that it knows. ``objects``:
+        what to read with, if the caller is about to read the same.
+        """
+
+    def left(self, branch: str, tip: str) -> None:
+        """This process moved the branch there: it need not be looked at."""
+
+    def close(self) -> None: ...
 
 
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]

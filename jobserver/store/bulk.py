@@ -5,16 +5,23 @@ Faster than reading object by object in process, and in memory only a part at a 
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobserver.errors import unavailable
 from jobserver.store.git import git, program
+from jobserver.store.objects import check_id
 
 
-def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
-    """(path, data) of each file, in the tree's order. Raises `Error` (unavailable) with git's own words."""
-    listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision)
+def tree_files(repository: Path, revision: str, folders: Sequence[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """(path, data) of each file, or of those in ``folders``, in the tree's order.
+
+    Raises `Error` (unavailable) with git's own words, or for an object that is not what its id says.
+    """
+    if folders is not None and not folders:
+        return
+    some = ["--", *folders] if folders is not None else []
+    listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *some)
     rows = [row for row in listing.split("\0") if row]
     paths = [row[row.index("\t") + 1 :] for row in rows]
     shas = [row[: row.index("\t")].split(" ")[2] for row in rows]
@@ -37,13 +44,17 @@ def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         try:
-            for path in paths:
+            for path, sha in zip(paths, shas, strict=True):
                 head = answered.readline().split()
                 if len(head) != 3:
                     raise unavailable("git cat-file ended early; `git fsck` says whether objects are missing", path)
-                size = int(head[2])
-                yield path, answered.read(size)
+                data = answered.read(int(head[2]))
                 answered.read(1)
+                try:
+                    check_id(bytes.fromhex(sha), head[1], data)
+                except ValueError as error:
+                    raise unavailable(str(error), path) from None
+                yield path, data
         finally:
             process.kill()
             thread.join()

@@ -11,7 +11,7 @@ from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git import git, program
 from jobserver.store.incoming import Commit, parse_commit
-from jobserver.store.objects import Objects
+from jobserver.store.objects import Objects, check_id
 
 _READ_AS_SECONDS = 100_000_000  # in 1973; less than that, git takes for a day or an hour
 
@@ -35,7 +35,7 @@ class PipedObjects(Objects):
         return self.typed(sha)[1]
 
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
-        """(git's name of its kind, its bytes). Raises KeyError if it is not there."""
+        """(git's name of its kind, its bytes). KeyError: it is not there; `Error` (unavailable): something else is."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [program(), "-C", self._path, "cat-file", "--batch"],
@@ -53,6 +53,10 @@ class PipedObjects(Objects):
             raise KeyError(sha.hex())
         data = answered.read(int(head[2]))
         answered.read(1)
+        try:
+            check_id(sha, head[1], data)
+        except ValueError as error:
+            raise unavailable(str(error)) from None
         return head[1], data
 
     def commit(self, sha: str) -> Commit:

@@ -11,7 +11,7 @@ from jobserver.errors import invalid, unavailable
 from jobserver.store import stale
 from jobserver.store.disk import plainly
 from jobserver.store.founding import check_place
-from jobserver.store.git import git
+from jobserver.store.git import commit_of, git
 from jobserver.store.joiner import maintaining
 from jobserver.store.packs import sync_folder
 from jobserver.store.refs import Refs
@@ -35,6 +35,7 @@ _CONFIG = {
 _MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance, and by its time when that was last done
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
+GONE = "the branch is gone, and nothing makes it anew: restore it from a copy (docs/operations.md)"
 IF_LOST = "or see docs/operations.md if it is lost"
 
 
@@ -79,6 +80,7 @@ class StateRepo:
             repo = cls(path, key_path, host, templates)
             try:
                 join(repo)
+                repo.check_branches(is_new=True)
                 repo.found(names.MAIN, "main", now)
                 repo.found(names.AUDIT, "audit", now)
             except BaseException:
@@ -88,6 +90,22 @@ class StateRepo:
 
     def close(self) -> None:
         self.writer.close()
+
+    def check_branches(self, *, is_new: bool = False) -> None:
+        """Raises `Error` (invalid) if main or audit was taken away: whoever made them anew would hide that.
+
+        ``is_new``: not for what `create` begins with, and what it left when it was interrupted.
+        """
+        tips = self.writer.refs.branches()
+        if names.MAIN not in tips:
+            if tips:
+                raise invalid(GONE, names.MAIN)
+        elif names.AUDIT not in tips:
+            is_begun = len(tips) == 1 and commit_of(self.path, f"{tips[names.MAIN]}~1") is None
+            if not is_begun:
+                raise invalid(GONE, names.AUDIT)
+            if not is_new:
+                raise invalid("is half made: `jobserver init` completes it", str(self.path))
 
     def found(self, branch: str, template: str, now: datetime) -> bool:
         """Makes ``branch`` with the files of its template and the server's public key; False if it is there."""

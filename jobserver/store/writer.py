@@ -19,7 +19,7 @@ from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Authority, Lost, Moves
-from jobserver.store.batch import Decide, Landing, Ticket, Written
+from jobserver.store.batch import Decide, Landing, Standing, Ticket, Written
 from jobserver.store.disk import plainly, refused
 from jobserver.store.joiner import Joiner
 from jobserver.store.objects import Objects
@@ -51,6 +51,22 @@ class Writer:
         self._last: dict[str, str] = {}
         self.tries: Counter[int] = Counter()  # of batches that wrote something, by how often they lost a branch
         self.authority: Authority | None = None  # set before the first write, if it is not this repository
+        self.standing: Standing | None = None  # likewise: what may be built on
+
+    def check(self, branch: str, tip: str | None) -> None:
+        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `Standing`. For any thread."""
+        if self.standing is not None:
+            self.standing.check(branch, tip)
+
+    def _check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
+        """As `check`, in the writer's turn."""
+        if self.standing is not None:
+            self.standing.check(branch, tip, is_told, self._objects)
+
+    def left(self, branch: str, tip: str) -> None:
+        """The branch was moved there by this process, or as it found right."""
+        if self.standing is not None:
+            self.standing.left(branch, tip)
 
     def last_written(self, branch: str) -> str | None:
         """The tip that this process last moved the branch to."""
@@ -58,6 +74,8 @@ class Writer:
 
     def close(self) -> None:
         self._joiner.close()
+        if self.standing is not None:
+            self.standing.close()
         self._forget()
         self._reader.close()
 
@@ -127,6 +145,7 @@ class Writer:
                 self.authority.refresh()
             if self.refs.tip(branch) is not None:
                 return False
+            self._check(branch, None)
             self.put(branch, files, subject, event, now)
             return True
 
@@ -144,6 +163,8 @@ class Writer:
         """Commits files that are no documents, in a turn that the caller holds (`locked`). Raises `Error`."""
         self._forget()
         old = self.refs.tip(branch)
+        if old is not None:
+            self._check(branch, old, is_told=branch == names.MAIN)
         head = Head.read(branch, old, self._objects)
         staging = Staging(self._objects, self._identity(key))
         try:
@@ -154,6 +175,8 @@ class Writer:
                 failed = self._publish({branch: (old, head.tip)}).get(branch)
                 if failed is None and not self.refs.move(branch, old, head.tip):
                     failed = Lost()
+                elif failed is None:
+                    self.left(branch, head.tip)
             finally:
                 with contextlib.suppress(OSError):
                     stem.with_suffix(".keep").unlink()
@@ -233,6 +256,8 @@ class Writer:
         tip = self.refs.tip(branch)
         head = self._heads.get(branch)
         if head is None or head.tip != tip:
+            if tip is not None or branch == names.MAIN:
+                self._check(branch, tip)
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 
@@ -316,6 +341,7 @@ class Writer:
             self._tell(branch, old, new, staged)
             if self.refs.move(branch, old, new):
                 self._last[branch] = new
+                self.left(branch, new)
             else:
                 problem = Lost()
         except (OSError, Error) as error:

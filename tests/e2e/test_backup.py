@@ -20,7 +20,7 @@ def commands(kind: str, site: Site, without: str = "", **env: str) -> subprocess
     return subprocess.run(
         ["bash", "-euc", text.replace(without, "") if without else text],
         cwd=site.folder,
-        env={**site.env, "PATH": path, **env},
+        env={**site.env, "PATH": path, "ELSEWHERE": str(site.folder), **env},
         capture_output=True,
         text=True,
         check=False,
@@ -29,9 +29,11 @@ def commands(kind: str, site: Site, without: str = "", **env: str) -> subprocess
 
 @pytest.fixture
 def backup(tmp_path: Path) -> Path:
-    folder = tmp_path / "backup"
-    folder.mkdir()
-    return folder
+    return tmp_path / "backup"
+
+
+def back_up(site: Site, backup: Path) -> "subprocess.CompletedProcess[str]":
+    return commands("bash", site, BACKUP=str(backup), ELSEWHERE=str(backup.parent))
 
 
 def test_a_backup_is_restored_elsewhere_with_everything(tmp_path: Path, backup: Path) -> None:
@@ -39,21 +41,21 @@ def test_a_backup_is_restored_elsewhere_with_everything(tmp_path: Path, backup: 
     site.start()
     first = site.ask("generate")
     site.run("user", "add", "zoe", "--email", "zoe@example.org")
-    done = commands("bash", site, BACKUP=str(backup))  # beside a server that runs
+    done = back_up(site, backup)  # beside a server that runs
     assert done.returncode == 0, done.stderr
     second = site.ask("generate")
     with site.client("tpp") as tpp:
         tpp.report(job(second, "j", "succeeded", 1)).raise_for_status()
-    assert commands("bash", site, BACKUP=str(backup)).returncode == 0
+    assert back_up(site, backup).returncode == 0
     site.stop()
-    for name in ("state.git.key", "private.sqlite3"):
-        assert (backup / name).stat().st_mode & 0o777 == 0o600
+    for path in (tmp_path / "state.git.key", backup / "private.sqlite3"):
+        assert path.stat().st_mode & 0o777 == 0o600
 
     elsewhere = Site(tmp_path / "elsewhere")
     for path in elsewhere.folder.glob("state.git*"):
         subprocess.run(["rm", "-rf", path], check=True)
     elsewhere.tokens = site.tokens
-    done = commands("restore", elsewhere, without="jobserver serve", BACKUP=str(backup))
+    done = commands("restore", elsewhere, without="jobserver serve", BACKUP=str(backup), ELSEWHERE=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert git(elsewhere.repo, "for-each-ref") == git(backup / "state.git", "for-each-ref")
     elsewhere.start()
@@ -71,14 +73,61 @@ def test_a_backup_is_restored_elsewhere_with_everything(tmp_path: Path, backup: 
     elsewhere.check_record()
 
 
-def test_a_rewritten_history_does_not_reach_the_backup(tmp_path: Path, backup: Path) -> None:
+@pytest.mark.parametrize("command", [["backup"], ["audit", "witness"]])
+def test_a_history_that_was_rewritten_does_not_reach_a_copy(tmp_path: Path, command: list[str]) -> None:
     site = Site(tmp_path / "site")
     site.start()
     site.ask("generate")
     site.stop()
-    assert commands("bash", site, BACKUP=str(backup)).returncode == 0
-    before = git(backup / "state.git", "for-each-ref")
+    folder = tmp_path / "copy"
+    copy = folder / "state.git" if command == ["backup"] else folder
+    assert site.command(*command, str(folder)).returncode == 0
+    before = git(copy, "for-each-ref")
+    tip = git(site.repo, "rev-parse", "backends/tpp")
+
     git(site.repo, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
-    done = commands("bash", site, BACKUP=str(backup))
-    assert done.returncode != 0
-    assert git(backup / "state.git", "for-each-ref") == before
+    git(site.repo, "update-ref", "refs/heads/audit", "audit~1")  # whoever has the disk takes the checkpoint along
+    done = site.command(*command, str(folder))
+    assert done.returncode == 1
+    assert "backends/tpp went back to" in done.stderr
+    assert "audit went back to" in done.stderr
+    other = git(site.repo, "commit-tree", "backends/tpp^{tree}", "-p", "backends/tpp", "-m", "x")
+    git(site.repo, "update-ref", "refs/heads/backends/tpp", other)
+    git(site.repo, "update-ref", "-d", "refs/heads/backends/emis")
+    done = site.command(*command, str(folder))
+    assert done.returncode == 1
+    assert "backends/tpp was rewritten: it is now at" in done.stderr
+    assert "backends/emis is gone" in done.stderr
+    assert git(copy, "for-each-ref") == before
+    assert git(copy, "rev-parse", "backends/tpp") == tip
+
+
+def test_a_copy_verifies_what_is_new(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    site.start()
+    site.stop()  # which writes a checkpoint
+    folder = tmp_path / "copy"
+    first = site.command("audit", "witness", str(folder), "--from", str(site.repo))
+    assert first.returncode == 0
+    assert "no fault" in first.stderr
+    assert "0 commits, no fault" in site.command("audit", "witness", str(folder)).stderr
+    forged = git(site.repo, "commit-tree", "main^{tree}", "-p", "main", "-m", "x")
+    git(site.repo, "update-ref", "refs/heads/main", forged)
+    for _ in range(2):  # and goes on saying so
+        done = site.command("audit", "witness", str(folder))
+        assert done.returncode == 1
+        assert f"main {forged[:10]}: is not signed" in done.stderr
+
+
+def test_what_fails_in_a_backup_is_said(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    folder = tmp_path / "copy"
+    inside = site.command("backup", str(folder), "--key", str(folder / "key"))
+    assert inside.returncode == 1
+    assert "outside of" in inside.stderr
+    nowhere = site.command("backup", str(folder), "--from", str(tmp_path / "nowhere"))
+    assert nowhere.returncode == 1
+    assert "nowhere" in nowhere.stderr
+    mistaken = site.command("audit", "witness", str(site.folder / "studies" / "study"))
+    assert mistaken.returncode == 1
+    assert "Traceback" not in inside.stderr + nowhere.stderr + mistaken.stderr

@@ -122,9 +122,12 @@ def test_unreadable_documents_are_named_and_served_around(site: Site) -> None:
     with site.client("tpp") as tpp:
         assert tpp.listed() == [good]
         health = httpx.get(f"{site.url}/health-check/")
-        assert health.status_code == 200
         assert f"{bad}/request.yaml:" in health.json()["unreadable"][0]["fault"]
-        assert tpp.report(job(good, "a"), job(bad, "b")).json()["ignored"] == [bad]
+        assert health.status_code == 503  # nobody judged it, so nothing is written on top of it
+        assert "which no server made or judged" in health.json()["problems"][0]
+        refused = tpp.report(job(good, "a"))
+        assert refused.status_code == 503
+        assert "which no server made or judged" in refused.text
     done = site.command("check", "--branch", "backends/tpp")
     assert done.returncode == 1
     assert f"{bad}/request.yaml:" in done.stderr

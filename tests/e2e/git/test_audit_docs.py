@@ -66,6 +66,6 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     found = site.command("audit", "verify")
     assert found.returncode == 1
     assert "rolled back, forked or swapped" in found.stderr
-    site.start()
+    site.start(healthy=503)
     assert site.command("audit", "checkpoint").returncode == 1
     site.stop()

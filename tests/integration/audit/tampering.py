@@ -1,6 +1,9 @@
 """What somebody with the disk, and what somebody with the key, could write; and the problems that are found in it."""
 
 import hashlib
+import shutil
+import subprocess
+import zlib
 
 from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
@@ -26,7 +29,10 @@ def problems(site: Site, **options: object) -> str:
 
 
 def move(site: Site, branch: str, to: str) -> None:
-    site.git("update-ref", f"refs/heads/{branch}", to)
+    """And the server builds on it, as those did that took what stood there for theirs."""
+    tip = site.git("rev-parse", to).strip()
+    site.git("update-ref", f"refs/heads/{branch}", tip)
+    site.repo.writer.left(branch, tip)
 
 
 def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:
@@ -84,3 +90,20 @@ def with_file(site: Site, branch: str, path: str, content: str) -> str:
     push.land()
     move(site, branch, kept)
     return tree
+
+
+def plant(site: Site, sha: str, data: bytes, kind: str = "blob") -> None:
+    """Under an id that is of something else."""
+    file = site.path / "objects" / sha[:2] / sha[2:]
+    file.parent.mkdir(exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.write_bytes(zlib.compress(b"%s %d\0" % (kind.encode(), len(data)) + data))
+
+
+def unpack(site: Site) -> None:
+    """Every object as a file of its own."""
+    aside = site.path.parent / "aside"
+    shutil.move(site.path / "objects" / "pack", aside)
+    (site.path / "objects" / "pack").mkdir()
+    for pack in aside.glob("*.pack"):
+        subprocess.run(["git", "-C", site.path, "unpack-objects", "-q"], input=pack.read_bytes(), check=True)

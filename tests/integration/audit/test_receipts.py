@@ -54,16 +54,16 @@ def test_a_receipt_for_what_was_never_legal(site: Site) -> None:
     """The rules are replayed for pushes too: a receipt says who, not that they might."""
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
-    push.land()
     site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/alice"))
+    push.land()
     assert f"main {push.tip[:10]}: alice may not create the user eve" in problems(site)
 
 
 def test_a_receipt_for_keys_of_somebody_elses(site: Site) -> None:
     push = Push(site, "main")
     push.commit(("allowed_signers", site.git("show", "main:allowed_signers") + "# mine\n"))
-    push.land()
     site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
+    push.land()
     assert f"main {push.tip[:10]}: changes allowed_signers" in problems(site)
 
 

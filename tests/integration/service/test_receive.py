@@ -158,16 +158,18 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
     push = Push(site, "main")
     push.commit(("users/eve.yaml", BAD))
     push.land()
+    site.git("update-ref", "refs/heads/main", push.old)  # their objects are here, the branch is not moved yet
     with pytest.raises(Error, match="alice may not push: only SuperUsers may"):
         receiver.adopt("main", push.old, push.tip, ALICE)
     with pytest.raises(Error, match="'Boss' is not a valid role"):
         receiver.adopt("main", push.old, push.tip, ADMIN)
     assert len(site.git("rev-list", "audit").split()) == 1
-    site.git("update-ref", "refs/heads/main", push.old)
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
     push.land()
+    site.git("update-ref", "refs/heads/main", push.old)
     receiver.adopt("main", push.old, push.tip, ADMIN)
+    site.git("update-ref", "refs/heads/main", push.tip)
     assert "Via: adopt" in site.git("log", "-1", "--format=%B", "audit")
     assert verify(site.path).problems == []
 

@@ -1,0 +1,101 @@
+"""The index against the branches: rows that are not as the documents have them, whoever changed them.
+
+What should stand there is read from the branches anew, by the code that makes an index, and compared row by row: all
+of it, or, for a start, some job requests of each branch.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from jobserver.domain.names import Area, Place
+from jobserver.errors import Error, unavailable
+from jobserver.index import rows, schema
+from jobserver.index.build import Progress, fill
+from jobserver.store.bulk import tree_files
+from jobserver.store.git import git
+
+_SAMPLE = 100  # job requests of a branch
+_SHOWN = 20  # differences of a branch and a table
+_TABLES = {
+    "requests": ("identifier", f"{rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS}".removeprefix("branch, ")),
+    "jobs": ("request", rows.JOB_COLUMNS.removeprefix("branch, ")),
+    "faults": ("path", "path, line, key, message"),
+}
+_WHAT = {"requests": "the job request", "jobs": "the jobs of", "faults": "the faults of"}
+
+
+def differences(
+    repository: Path, path: Path, progress: Progress = lambda branch, count: None, *, sampled: bool = False
+) -> list[str]:
+    """What of the index file at ``path`` is not as its branches are, in words.
+
+    Each branch is read at the commit that the index says its rows are of. Raises `Error` (unavailable).
+    """
+    with tempfile.TemporaryDirectory(prefix="jobserver-index-") as folder:
+        try:
+            with closing(schema.create(Path(":memory:") if sampled else Path(folder, "index"))) as sql:
+                return list(_Comparison(repository, path, sql).run(sampled, progress))
+        except sqlite3.Error as error:
+            return [f"the file can't be read: {error}"]
+        except OSError as error:
+            raise unavailable(f"the index can't be looked at: {error.strerror}", str(path)) from None
+
+
+class _Comparison:
+    """``sql`` is of what should be; the index is attached to it as ``live``."""
+
+    def __init__(self, repository: Path, path: Path, sql: sqlite3.Connection) -> None:
+        self._repository, self._sql = repository, sql
+        sql.execute("ATTACH ? AS live", (str(path),))
+
+    def run(self, sampled: bool, progress: Progress) -> Iterator[str]:
+        self._sql.execute("BEGIN")
+        for number, branch, tip in self._sql.execute("SELECT id, name, tip FROM live.branches").fetchall():
+            try:
+                wanted = self._sample(number, tip) if sampled else None
+                folders = None if wanted is None else [folder for found in wanted.values() for folder in found]
+                files = tree_files(self._repository, tip, folders)
+                fill(self._sql, number, branch, tip, files, progress)
+            except Error as error:
+                yield f"{branch} can't be read at {tip[:10]}, which its rows are of: {error}"
+                continue
+            yield from self._compare(number, branch, wanted)
+
+    def _sample(self, number: int, tip: str) -> dict[str, list[str]]:
+        """Job request -> the folders where it may stand: some that the index has, and some that the branch has."""
+        found: dict[str, list[str]] = {}
+        chosen = self._sql.execute(
+            "SELECT area, day, identifier FROM (SELECT * FROM live.requests WHERE branch = ?1 AND active LIMIT ?2)"
+            " UNION SELECT area, day, identifier FROM live.requests WHERE rowid IN"
+            " (SELECT rowid FROM live.requests WHERE branch = ?1 ORDER BY random() LIMIT ?2)",
+            (number, _SAMPLE // 2),
+        )
+        for area, day, identifier in chosen:
+            found.setdefault(identifier, []).append(Place(Area(area), date.fromisoformat(day), identifier).folder)
+        listed = git(self._repository, "ls-tree", "-d", "-r", "--name-only", tip, "active/").split()
+        for folder in [one for one in listed if one.count("/") == 2][-_SAMPLE // 2 :]:
+            found.setdefault(folder.rpartition("/")[2], []).append(folder)
+        return found
+
+    def _compare(self, number: int, branch: str, wanted: Collection[str] | None) -> Iterator[str]:
+        for table, (key, columns) in _TABLES.items():
+            if wanted is not None and table == "faults":
+                continue
+            which = "" if wanted is None else f" AND {key} IN (SELECT value FROM json_each(:wanted))"
+            there, here = (
+                f"SELECT {key} AS what, {columns} FROM {schema_}.{table} WHERE branch = :number{which}"
+                for schema_ in ("live", "main")
+            )
+            found = self._sql.execute(
+                f"SELECT what FROM (SELECT * FROM ({there} EXCEPT {here}) UNION ALL"
+                f" SELECT * FROM ({here} EXCEPT {there})) GROUP BY what ORDER BY what LIMIT {_SHOWN}",
+                {"number": number, "wanted": orjson.dumps(list(wanted or ())).decode()},
+            )
+            for (what,) in found.fetchall():
+                yield f"{branch}: {_WHAT[table]} {what}: not as on the branch"

@@ -1,0 +1,153 @@
+"""Copies of the record elsewhere, which only go forward: what a witness keeps, and what a backup begins with.
+
+git's own mirrors follow whatever they are told, also a history that was rewritten. Here a branch that went back, or is
+gone, is a refusal, and then nothing of the copy moves. What came is judged as `audit verify` does.
+"""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from jobserver.audit.kept import recorded_folders
+from jobserver.audit.verify import Progress, Verdict, verify
+from jobserver.domain import names
+from jobserver.errors import Code, Error, Fault, invalid
+from jobserver.store.disk import plainly
+from jobserver.store.founding import check_place
+from jobserver.store.git import commit_of, git, is_ancestor
+from jobserver.store.packs import sync_folder
+from jobserver.store.refs import Refs
+from jobserver.store.remote import Remote
+
+_PATIENCE = 120.0  # an hour, for a first copy over a slow line
+_MARK = "jobserver.verified"
+_CONFIG = {"core.fsync": "all", "gc.auto": "0", "maintenance.auto": "false", "transfer.fsckObjects": "true"}
+
+
+def follow(source: str, copy: Path) -> list[str]:
+    """Brings what is new at ``source`` (a URL or a path) to the bare repository ``copy``, made if it is not there.
+
+    Returns the branches that moved. Raises `Error` (conflict) with every branch that was rewritten or taken away there,
+    and nothing has moved.
+    """
+    check_place(copy)
+    with plainly():
+        copy.mkdir(parents=True, exist_ok=True)
+    git(copy, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
+    for name, value in _CONFIG.items():
+        git(copy, "config", name, value)
+    try:
+        remote = Remote(copy, source if "://" in source or Path(source).is_absolute() else _whole(source), _PATIENCE)
+    except Error as error:
+        raise invalid(error.message, "--from") from None
+    refs = Refs(copy)
+    here = {branch: tip for branch, tip in refs.branches().items() if names.is_branch(branch)}
+    there = {branch: tip for branch, tip in remote.tips().items() if names.is_branch(branch)}
+    if names.MAIN not in there:
+        raise invalid("has no branch main: it is no state repository", remote.url)
+    new = {branch: tip for branch, tip in there.items() if here.get(branch) != tip}
+    if new:
+        remote.fetch(new)
+    faults = [Fault(fault) for branch, tip in here.items() if (fault := _fault(copy, branch, tip, there.get(branch)))]
+    if faults:
+        said = Fault(f"{copy} stays as it was: keep it, it shows what was there")
+        raise Error(Code.CONFLICT, str(faults[0]), remote.url, [*faults, said])
+    with plainly():
+        for branch, tip in new.items():
+            refs.move(branch, here.get(branch), tip)
+    return sorted(new)
+
+
+def _whole(source: str) -> str:
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _fault(copy: Path, branch: str, old: str, new: str | None) -> str:
+    if new is None:
+        return f"{branch} is gone; it was at {old[:10]}"
+    if new == old or is_ancestor(copy, old, new):
+        return ""
+    how = "went back to" if is_ancestor(copy, new, old) else "was rewritten: it is now at"
+    return f"{branch} {how} {new[:10]}; it was at {old[:10]}"
+
+
+def judge(
+    copy: Path, signers: str | None = None, *, fast: bool = False, releases: Path | None = None, progress: Progress
+) -> Verdict:
+    """As `verify`, of what came since it last found no fault in this copy; objects are all hashed unless ``fast``."""
+    mark, tip = copy / _MARK, Refs(copy).tip(names.AUDIT)
+    known = ""
+    with contextlib.suppress(OSError):
+        known = mark.read_text()
+    since = known if commit_of(copy, known or "-") is not None else ""
+    verdict = verify(copy, signers=signers, since=since, releases=releases, fast=fast, progress=progress)
+    if not verdict.problems and tip is not None:
+        with plainly():
+            mark.write_text(tip)
+    return verdict
+
+
+def copy_key(key: Path, target: Path, folder: Path) -> None:
+    """With mode 0600. Raises `Error` (invalid) for a place in ``folder``: who has both can sign."""
+    whole = target.absolute()
+    if folder.resolve() in whole.resolve().parents:
+        raise invalid(f"expected a place outside of {folder}: who has the key and the repository can sign", "--key")
+    _written(whole, lambda beside: beside.write_bytes(key.read_bytes()))
+
+
+def copy_private(store: Path, target: Path) -> None:
+    """Of one moment, also beside servers at work. Raises `Error` (unavailable)."""
+    if not store.exists():
+        return
+
+    def copied(beside: Path) -> None:
+        with contextlib.closing(sqlite3.connect(store)) as source, contextlib.closing(sqlite3.connect(beside)) as sql:
+            source.backup(sql)
+
+    _written(target, copied)
+
+
+def copy_releases(root: Path, target: Path, copy: Path) -> int:
+    """Those that the copy of the record names and ``target`` does not have yet; how many. Releases never change."""
+    count = 0
+    for folder in recorded_folders(copy, Refs(copy).branches()):
+        source, here = root / folder, target / folder
+        if here.exists() or not source.is_dir():  # what is missing is found by `judge`
+            continue
+        with plainly():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            beside = here.with_name(f".{here.name}.partial")
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(source, beside)
+            for path in beside.rglob("*"):
+                _sync(path)
+            beside.rename(here)
+            sync_folder(here.parent)
+        count += 1
+    return count
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that only its owner reads, whole or not at all."""
+    with plainly():
+        try:
+            beside = path.with_name(f".{path.name}.partial")
+            beside.unlink(missing_ok=True)
+            os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            write(beside)
+            _sync(beside)
+            beside.replace(path)
+            sync_folder(path.parent)
+        except sqlite3.Error as error:
+            raise Error(Code.UNAVAILABLE, f"can't be copied: {error}", str(path)) from None
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        sync_folder(path)
+    else:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

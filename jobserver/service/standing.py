@@ -1,0 +1,203 @@
+"""Whether the writer may build on what stands on a branch: only on what a server of ours made or judged.
+
+The server's next commit vouches for all below it, so it must never stand on what came past every rule: a commit that
+somebody with the disk put there, a branch that went back, or one that is gone. What others did by the rules is known
+by its signature (another process, the command line, another machine) or by its receipt (a push). Since each of them
+refuses likewise, a commit that a server signed speaks for those below it: where the tip is one, and descends from
+where the branch was, nothing else is looked at. The branches that this process itself left are not looked at at all.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from jobserver.audit.plain import IDLE, misread, objects_of, strange
+from jobserver.domain import names
+from jobserver.errors import Error, invalid, unavailable
+from jobserver.service.foreign import Beside, Foreign
+from jobserver.store import signers as keys
+from jobserver.store.git import is_ancestor
+from jobserver.store.incoming import Commit, parse_commit
+from jobserver.store.objects import Objects
+from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
+from jobserver.store.signing import KeyFile
+from jobserver.store.snapshot import Head, Snapshot
+
+_NEAR = 2_000  # commits that are looked through here, before git is asked
+
+
+class Standing:
+    """The `Standing` of a writer. Thread-safe."""
+
+    def __init__(self, repo: StateRepo) -> None:
+        self._path, self._refs = repo.path, repo.writer.refs
+        self._keys = KeyFile(repo.writer.keys.path, PRINCIPAL)
+        self._objects = Objects(repo.path)  # a git that waits for questions would look like one at work (`store.stale`)
+        self._foreign = Foreign(repo.path, self._keys.current)
+        self._good: dict[str, str] = {}
+        self._found: dict[str, str] = {}
+        self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `look`
+        self._guard = threading.RLock()
+
+    def close(self) -> None:
+        with self._guard:
+            self._objects.close()
+
+    def left(self, branch: str, tip: str) -> None:
+        """See `store.batch.Standing`."""
+        self._good[branch] = tip
+
+    def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
+        """See `store.batch.Standing`."""
+        if tip is not None and self._good.get(branch) == tip:
+            return
+        with self._guard, self._reading(objects):
+            known = self._known(branch)
+            if tip == known:
+                return
+            problem = GONE if tip is None else self._problem(branch, known, tip, is_told)
+            if not problem:
+                if tip is not None and self._good.get(branch) in (None, known):
+                    self._good[branch] = tip
+            elif self._refs.tip(branch) == tip:  # else it has moved: what is decided on this one can't be done
+                raise unavailable(f"{problem}: nothing is written there", branch)
+
+    @contextmanager
+    def _reading(self, objects: Objects | None) -> Iterator[None]:
+        before = self._objects
+        self._objects = objects or before
+        try:
+            yield
+        finally:
+            self._objects = before
+
+    def problems(self) -> dict[str, str]:
+        """Branch, ref or file -> why nothing is built on it, or what else somebody with the disk did to it."""
+        branches = {names.AUDIT, *filter(names.is_branch, self._refs.branches()), *self._good}
+        found = dict(self._found)
+        if self._refs.tip(names.AUDIT) is None and self._refs.tip(names.MAIN) is not None:
+            found[names.AUDIT] = GONE
+        for branch in sorted(branches):
+            try:
+                self.check(branch, self._refs.tip(branch))
+            except Error as error:
+                found[branch] = error.message
+        return found
+
+    def look(self) -> dict[str, str]:
+        """Looks at all that is about to be served: every commit and object since the last checkpoint, and every ref.
+
+        What is found is among `problems` from then on, or in `idle`. Raises `Error` if it can't look.
+        """
+        with self._guard:
+            odd = {ref: what for ref, _, what in strange(self._path)}
+            self._found = {ref: what for ref, what in odd.items() if what != IDLE}
+            self.idle = [ref for ref, what in odd.items() if what == IDLE]
+            branches = self._refs.branches()
+            tips = {branch: tip for branch, tip in branches.items() if names.is_branch(branch)}
+            known = {branch: sha for branch in tips if (sha := self._checkpointed(branch)) is not None}
+            if names.AUDIT in tips:
+                known[names.AUDIT] = self._last_checkpoint(tips[names.AUDIT])
+            for branch, tip in tips.items():
+                old = known.get(branch)
+                if old is not None and old != tip and (problem := self._judged(branch, old, tip)):
+                    self._found[branch] = problem
+            with objects_of(self._path) as objects:
+                there = {branch: sha for branch, sha in known.items() if self._has(sha)}
+                if damage := list(misread(objects, tips, there)):
+                    self._found["objects"] = ", ".join(damage[:5])
+        return self.problems()
+
+    def _last_checkpoint(self, audit: str) -> str:
+        """The commit of `audit` that wrote it, or else the first one."""
+        commit = self._commit(audit)
+        while commit.parents and commit.trailer("Event") != "tips.checkpointed":
+            commit = self._commit(commit.parents[0])
+        return commit.sha
+
+    def _has(self, sha: str) -> bool:
+        try:
+            self._commit(sha)
+        except (Error, KeyError, ValueError):
+            return False
+        return True
+
+    def _known(self, branch: str) -> str | None:
+        """Where it was when it was last known to be good."""
+        return self._good.get(branch) or self._checkpointed(branch)
+
+    def _checkpointed(self, branch: str) -> str | None:
+        audit = self._refs.tip(names.AUDIT)
+        if branch == names.AUDIT or audit is None:
+            return None
+        self.check(names.AUDIT, audit)
+        head = Head.read(names.AUDIT, audit, self._objects)
+        last = Snapshot(self._objects, head, head).checkpoint()
+        return last.tips.get(branch) if last is not None else None
+
+    def _problem(self, branch: str, known: str | None, tip: str, is_told: bool) -> str:
+        try:
+            main = self._good_main(branch, known, tip) if is_told else known or tip
+            if self._is_by_server(branch, known, tip, main):
+                return ""
+        except (Error, KeyError, ValueError, OSError) as error:
+            return f"can't be judged: {error}"
+        return self._judged(branch, known, tip, main)
+
+    def _judged(self, branch: str, known: str | None, tip: str, main: str | None = None) -> str:
+        audit = self._refs.tip(names.AUDIT)
+        beside = Beside(main or self._refs.tip(names.MAIN), audit, audit)
+        return self._foreign.judge(branch, known, tip, beside).problem
+
+    def _good_main(self, branch: str, known: str | None, tip: str) -> str | None:
+        """The commit of main whose keys count: never one that is not judged itself, or it would name any key."""
+        if branch == names.MAIN:
+            return known or tip
+        main = self._refs.tip(names.MAIN)
+        if branch != names.AUDIT:  # which is asked for where main was
+            self.check(names.MAIN, main)
+        return main
+
+    def _is_by_server(self, branch: str, known: str | None, tip: str, main: str | None) -> bool:
+        commit = self._commit(tip)
+        if commit.trailer("Branch") != branch or main is None or len(commit.parents) > 1:
+            return False
+        ours = self._keys.current().fingerprint
+        try:
+            made_by = keys.signed_by(commit, {ours: keys.Signer(ours)} | self._signers(main))
+            before = self._signers(commit.parents[0]) if commit.parents else {}
+        except Error:
+            return False
+        has_ended = made_by in before and before[made_by].before is not None  # whatever time the commit claims
+        return not has_ended and (known is None or self._descends(commit, known))
+
+    def _commit(self, sha: str) -> Commit:
+        return parse_commit(sha, self._objects.raw(bytes.fromhex(sha)))
+
+    def _signers(self, commit: str) -> dict[str, keys.Signer]:
+        head = Head.read("", commit, self._objects)
+        text = Snapshot(self._objects, head, head).text(SIGNERS)
+        if text is None:
+            raise invalid(f"{commit[:10]} has no {SIGNERS}")
+        return keys.read(text.decode(errors="replace"))
+
+    def _descends(self, commit: Commit, known: str) -> bool:
+        at = commit
+        for _ in range(_NEAR):
+            if len(at.parents) != 1:
+                return False
+            if at.parents[0] == known:
+                return True
+            at = self._commit(at.parents[0])
+        return is_ancestor(self._path, known, at.sha)
+
+
+def stand(repo: StateRepo) -> Standing:
+    """Has the repository's writer refuse to build on what no server made or judged."""
+    if not isinstance(repo.writer.standing, Standing):
+        repo.writer.standing = Standing(repo)
+    return repo.writer.standing
+
+
+def problems(repo: StateRepo) -> Mapping[str, str]:
+    return repo.writer.standing.problems() if isinstance(repo.writer.standing, Standing) else {}
