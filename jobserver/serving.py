@@ -1,6 +1,5 @@
 """The wiring of a serving process: on top of a command's (`bootstrap`), the index, the upkeep and the web."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -105,7 +104,6 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             Live(clock, private),
             settings.base_url,
             settings.backends,
-            environment=os.environ,
             strayed=lambda: follow_up.strayed,
             hosted=hosted,
             webhook_secret=settings.state_remote_webhook_secret,

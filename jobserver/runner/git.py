@@ -9,7 +9,6 @@ runner is a witness. Imports errors, the store's readers of commits and document
 
 import base64
 import logging
-import os
 import subprocess
 import threading
 import time
@@ -26,6 +25,7 @@ from jobserver.domain.lifecycle import FINISHED
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
 from jobserver.runner.model import Request
 from jobserver.store import codec
+from jobserver.store.git import environment_to_others, run
 from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.signing import verify
 
@@ -74,7 +74,7 @@ class GitTransport:
         self._blobs: dict[str, bytes] = {}
         self._vouched: set[tuple[str, str]] = set()
         self._doubted: set[str] = set()
-        self._environment = _environment(token if is_http else "")
+        self._token = token if is_http else ""
         if not signer:
             _log.warning("no --signer: nothing says that requests come from the server")
         if not (self._folder / "HEAD").exists():
@@ -316,15 +316,8 @@ class GitTransport:
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=self._folder,
-                env=self._environment,
-                input=stdin,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-            )
+            variables = _environment(self._token)
+            done = run(arguments, variables, repository=self._folder, input=stdin, timeout=_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise unavailable(f"git {arguments[0]} can't be run: {error}") from None
         if done.returncode == 0:
@@ -338,22 +331,9 @@ class GitTransport:
 
 def _environment(token: str) -> dict[str, str]:
     """Nobody is asked anything, no one else's settings count, and the token stands in no argument list."""
-    kept = {
-        name: os.environ[name]
-        for name in ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "https_proxy", "http_proxy", "no_proxy")
-        if name in os.environ
-    }
     basic = base64.b64encode(f"runner:{token}".encode()).decode()
-    return {
-        **kept,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "LC_ALL": "C",
-        "GIT_CONFIG_COUNT": "1" if token else "0",
-        "GIT_CONFIG_KEY_0": "http.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-    }
+    own = [("credential.helper", ""), ("http.extraHeader", f"Authorization: Basic {basic}")]
+    return environment_to_others(own if token else ())
 
 
 def _jobs(files: Mapping[str, str], folder: str) -> dict[str, str]:

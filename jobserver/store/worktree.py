@@ -3,8 +3,6 @@
 Suits a pre-commit hook and a hosted repository's CI; needs the clone and nothing else.
 """
 
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from jobserver.domain.admit import review
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.check import OTHERS, read_document
-from jobserver.store.git import git, program
+from jobserver.store.git import environment_of_user, git, run
 from jobserver.store.incoming import incoming, reserved_trailers
 from jobserver.store.piped import PipedObjects, line_of
 from jobserver.store.snapshot import Head, Snapshot
@@ -22,14 +20,14 @@ from jobserver.store.snapshot import Head, Snapshot
 def top_of(folder: Path) -> Path | None:
     """The top of the working copy that ``folder`` is in; None if it is in none."""
     try:
-        return Path(git(folder, "rev-parse", "--show-toplevel").strip())
+        return Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     except Error:
         return None
 
 
 def branch_of(top: Path) -> str:
     """The branch that is checked out, if a state repository has such a one. Raises `Error` (invalid)."""
-    found = git(top, "rev-parse", "--abbrev-ref", "HEAD").strip()
+    found = _git(top, "rev-parse", "--abbrev-ref", "HEAD").strip()
     if found == names.MAIN or names.branch_backend(found):
         return found
     raise invalid(f"is on {found}, which is no branch of a state repository: --branch says which it is", str(top))
@@ -37,7 +35,7 @@ def branch_of(top: Path) -> str:
 
 def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
     """(documents looked at, faults) of the files in the working copy, committed or not. Raises `Error`."""
-    listing = git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    listing = _git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     faults: list[Fault] = []
     changes: list[Change] = []
     count = 0
@@ -67,7 +65,7 @@ def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
 def _since_upstream(objects: PipedObjects, top: Path, branch: str) -> list[Fault]:
     """What each commit that is not pushed yet changes, and what is not committed yet."""
     try:
-        base = git(top, "rev-parse", "--verify", "--quiet", "@{upstream}").strip()
+        base = _git(top, "rev-parse", "--verify", "--quiet", "@{upstream}").strip()
     except Error:
         return []
     faults: list[Fault] = []
@@ -93,11 +91,13 @@ _KEYS = OTHERS - {"README.md"}
 def _tree(top: Path) -> str:
     """The tree that a commit of everything here would have; the index of the working copy stays as it is."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "GIT_INDEX_FILE": str(Path(folder) / "index")}
+        variables = environment_of_user(GIT_INDEX_FILE=str(Path(folder) / "index"))
         for arguments in (["read-tree", "HEAD"], ["add", "--all"], ["write-tree"]):
-            done = subprocess.run(
-                [program(), "-C", str(top), *arguments], env=environment, capture_output=True, text=True, check=False
-            )
+            done = run(arguments, variables, repository=top)
             if done.returncode:
-                raise invalid(done.stderr.strip(), str(top))
-        return done.stdout.strip()
+                raise invalid(done.stderr.decode(errors="replace").strip(), str(top))
+        return done.stdout.decode().strip()
+
+
+def _git(top: Path, *arguments: str) -> str:
+    return git(top, *arguments, variables=environment_of_user())
