@@ -27,7 +27,7 @@ from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
-from jobserver.store.disk import plainly
+from jobserver.store.disk import home, plainly
 from jobserver.store.git import git
 
 STUDY = Path(__file__).parent / "demo_study"
@@ -41,7 +41,7 @@ _PATIENCE_SECONDS = 120.0
 @click.option("--port", type=click.IntRange(1, 65535), help="By default 8000, or a free one.")
 def demo(once: bool, folder: Path, port: int | None) -> None:
     """Run everything in one folder: a state repository, a server, a backend with a runner, a sample study."""
-    folder = folder.resolve()
+    folder = home(folder).resolve()
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     environment = _environment(folder, url)

@@ -11,6 +11,7 @@ import click
 
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, run
+from jobserver.store.disk import home
 
 
 @click.command()
@@ -65,7 +66,7 @@ def runner(
         backend,
         url,
         token,
-        root or Path(f"runner-{backend}"),
+        home(root) if root else Path(f"runner-{backend}"),
         study_repos,
         once,
         transport,

@@ -36,6 +36,14 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
+def home(path: Path) -> Path:
+    """With a `~` at its beginning replaced, which a shell leaves alone in `--root=~/x`. Raises `Error` (invalid)."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise invalid("is no home that this machine knows", str(path)) from None
+
+
 def check_owner(path: Path) -> None:
     """Raises `Error` (invalid) where ``path`` is another user's: what is written there, they could not read."""
     owner, we = path.stat().st_uid, os.geteuid()
