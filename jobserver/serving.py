@@ -24,6 +24,7 @@ from jobserver.service.upkeep import Upkeep
 from jobserver.store.git import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.mount import mounted
 from jobserver.web.pages.invitations import InvitationLinks
 
 
@@ -121,7 +122,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             ),
         )
         watch = Watch(settings.state_repo, moved)
-        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
+        return Server(
+            app, index, follow_up, pushes, watch, upkeep, mounted(make_app(parts), settings.base_url), notifier
+        )
     except BaseException:
         if index is not None:
             index.close()

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Code, Error, invalid, unavailable
+from jobserver.web.mount import placed
 from jobserver.web.stream import BrokenBody
 
 MAX_BODY = 10 * 1024 * 1024
@@ -124,7 +125,11 @@ def header(name: str) -> str | None:
 
 def origins(base_url: str) -> set[str]:
     """What a browser may say in Origin of a page of ours."""
-    return {base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{header('Host')}"}
+    parts = urlsplit(base_url)
+    return {
+        f"{parts.scheme}://{parts.netloc}",
+        f"{request.environ.get('wsgi.url_scheme', 'http')}://{header('Host')}",
+    }
 
 
 def wait_seconds() -> int | None:
@@ -150,4 +155,4 @@ def slash(**_: str) -> HTTPResponse:
     path = quote(request.environ.get("PATH_INFO", "").encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~-._")
     query = f"?{request.query_string}" if request.query_string else ""
     status = 301 if request.method in ("GET", "HEAD") else 308
-    return HTTPResponse(b"", status, {"Location": f"/{path.lstrip('/')}/{query}", "Cache-Control": "no-store"})
+    return HTTPResponse(b"", status, {"Location": placed(f"/{path.lstrip('/')}/{query}"), "Cache-Control": "no-store"})

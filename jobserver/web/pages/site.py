@@ -33,6 +33,7 @@ from jobserver.web import http
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
+from jobserver.web.mount import placed
 from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
@@ -231,8 +232,8 @@ class Site:
 
 
 def redirect(where: str, status: int = 303) -> HTTPResponse:
-    """``where``: what is no character of a URL is encoded."""
-    return HTTPResponse(b"", status, {"Location": quote(where, safe=_OF_URLS), "Cache-Control": "no-store"})
+    """``where``: a path of ours, or another URL; what is no character of one is encoded."""
+    return HTTPResponse(b"", status, {"Location": placed(quote(where, safe=_OF_URLS)), "Cache-Control": "no-store"})
 
 
 def to_login() -> HTTPResponse:
