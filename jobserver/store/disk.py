@@ -28,6 +28,11 @@ def plainly() -> Iterator[None]:
         raise refused(error) from None
 
 
+def reason(error: Exception) -> str:
+    """Why, in a word or two that hold nothing of what was worked on, as the texts of libraries may: for users."""
+    return str(getattr(error, "strerror", None) or getattr(error, "sqlite_errorname", None) or type(error).__name__)
+
+
 def user_name(uid: int) -> str:
     """As the machine knows this user; its number, in a container say, where the machine does not."""
     try:

@@ -15,6 +15,7 @@ from dulwich.repo import Repo
 from jobserver.domain.values import Document
 from jobserver.errors import unavailable
 from jobserver.store import codec, trees
+from jobserver.store.disk import reason
 
 D = TypeVar("D", bound=Document)
 _DAMAGED = (ValueError, zlib.error, FileFormatException)
@@ -62,7 +63,7 @@ class Objects:
         try:
             return self._read(sha)
         except _DAMAGED as error:
-            raise unavailable(f"The object {sha.hex()} can't be read: {error}") from error
+            raise unavailable(f"The object {sha.hex()} can't be read: {reason(error)}") from error
 
     def _read(self, sha: bytes) -> bytes:
         if self._repo is None:

@@ -114,7 +114,7 @@ def read_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"the body is not JSON: {error}") from None
+        raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
 
 
 def header(name: str) -> str | None:

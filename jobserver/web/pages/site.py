@@ -170,7 +170,7 @@ class Site:
                 return to_login()
             return self.error(look, error)
         except HTTPError as error:  # bottle's, of a form that is none
-            return self.error(look, invalid(f"this form can't be read: {error.body}"), error.status_code)
+            return self.error(look, invalid("this form can't be read"), error.status_code)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
         except BrokenBody as error:
@@ -271,8 +271,8 @@ def roles() -> tuple[Role, ...]:
     """The form's roles. Raises `Error` (invalid)."""
     try:
         return tuple(Role(value) for value in texts("roles"))
-    except ValueError as error:
-        raise invalid(str(error), "roles") from None
+    except ValueError:
+        raise invalid(f"expected roles, of {', '.join(Role)}", "roles") from None
 
 
 def texts(name: str) -> list[str]:
