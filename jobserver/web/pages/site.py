@@ -83,6 +83,11 @@ class Look:
         return [(name, project, invitation) for name, project, invitation in found if invitation is not None]
 
     @property
+    def makes_workspaces(self) -> bool:
+        """In some project, or in none."""
+        return any(self.may(Permission.RUN_JOB, one) for one in (None, *self.directory.projects))
+
+    @property
     def is_admin(self) -> bool:
         return self.may(Permission.ADMINISTER)
 
