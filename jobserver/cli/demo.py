@@ -29,6 +29,7 @@ from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
 from jobserver.store.disk import home, plainly
 from jobserver.store.git import git
+from jobserver.store.proxies import none_for
 
 STUDY = Path(__file__).parent / "demo_study"
 _BACKEND, _PERSON, _WORKSPACE = "demo", "ada", "admissions"
@@ -51,7 +52,9 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     backend_token, person_token = _prepare(settings, folder)
     with ExitStack() as stack:
         stack.enter_context(_process(folder / "server.log", environment, "serve", "--port", str(port)))
-        api = stack.enter_context(httpx.Client(base_url=url, headers={"Authorization": f"Bearer {person_token}"}))
+        api = stack.enter_context(
+            httpx.Client(base_url=url, headers={"Authorization": f"Bearer {person_token}"}, trust_env=False)
+        )
         _wait_for_server(api, folder / "server.log")
         arguments = ("runner", "--backend", _BACKEND, "--url", url, "--root", str(folder / "runner"))
         stack.enter_context(
@@ -141,7 +144,7 @@ def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iter
             stdout=file,
             stderr=file,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env={**os.environ, **none_for("127.0.0.1"), **environment},
             start_new_session=True,  # Ctrl-C is for this process, which then ends the others in order
         )
         try:

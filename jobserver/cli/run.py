@@ -11,6 +11,7 @@ import click
 
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, run
+from jobserver.store import proxies
 from jobserver.store.disk import home
 
 
@@ -57,6 +58,7 @@ def runner(
         raise invalid(
             "expected a fingerprint such as `jobserver key list` prints on the server: SHA256:...", "--signer"
         )
+    proxies.check()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()

@@ -30,6 +30,7 @@ from granian.server.mp import MPServer
 
 from jobserver.config import Settings, check_host
 from jobserver.errors import Error, invalid, unavailable
+from jobserver.store import proxies
 
 _THREADS = 512  # 256 may hold polls (web.app.Parts.max_held); made when they are needed
 _CONNECTIONS = 32_768  # idle ones and open pages among them
@@ -212,6 +213,7 @@ def _check(settings: Settings) -> None:
     from jobserver import bootstrap
     from jobserver.service.private import PrivateStore
 
+    proxies.check()
     if settings.sentry_dsn:
         from jobserver.service import sentry
 

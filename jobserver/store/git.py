@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.errors import unavailable
+from jobserver.store import proxies
 
 _NICE = "5"  # a third of what others get where they want it all; less, and maintenance would not keep up with writes
 OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
@@ -24,7 +25,6 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "GIT_EXEC_PATH")
 _TO_OTHERS = (
     *("SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_PROXY_COMMAND"),
     *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY"),
-    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
 _SETTINGS_TO_OTHERS = re.compile(r"(?:credential|http|url|ssh)\.|core\.(?:sshcommand|gitproxy)$")
 _OF_A_REPOSITORY = ("local", "worktree")
@@ -58,7 +58,7 @@ def environment(config: Iterable[tuple[str, str]] = (), **more: str) -> dict[str
 def environment_to_others(config: Iterable[tuple[str, str]] = (), **more: str) -> dict[str, str]:
     """As `environment`, for a git that speaks to another machine: by the proxies, keys, certificates and credentials
     that the environment and the settings of whoever runs us name for that."""
-    ways = _taken(_TO_OTHERS)
+    ways = _taken(_TO_OTHERS) | proxies.variables()
     if "SSL_CERT_FILE" in os.environ:  # as all else here understands it, and not every git does
         ways.setdefault("GIT_SSL_CAINFO", os.environ["SSL_CERT_FILE"])
     theirs = _settings_to_others(*(os.environ.get(name) for name in ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")))
