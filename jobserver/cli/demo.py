@@ -52,9 +52,8 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     backend_token, person_token = _prepare(settings, folder)
     with ExitStack() as stack:
         stack.enter_context(_process(folder / "server.log", environment, "serve", "--port", str(port)))
-        api = stack.enter_context(
-            httpx.Client(base_url=url, headers={"Authorization": f"Bearer {person_token}"}, trust_env=False)
-        )
+        authorization = {"Authorization": f"Bearer {person_token}"}
+        api = stack.enter_context(httpx.Client(base_url=url, headers=authorization, trust_env=False))  # by no proxy
         _wait_for_server(api, folder / "server.log")
         arguments = ("runner", "--backend", _BACKEND, "--url", url, "--root", str(folder / "runner"))
         stack.enter_context(

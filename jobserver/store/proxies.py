@@ -5,7 +5,7 @@ HTTP clients and git read them by themselves, each in its own way: here is what 
 
 import os
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from jobserver.domain import names
 from jobserver.errors import Fault, invalid
@@ -17,13 +17,8 @@ _OURS = ("http", "https", "all")
 def check() -> None:
     """Raises `Error` (invalid) that names every proxy setting that can't be used."""
     found = {f"{kind}_PROXY".upper(): proxy for kind, proxy in getproxies_environment().items() if kind in _OURS}
-    faults = [
-        Fault(
-            "expected the URL of a proxy, such as http://proxy.example.org:3128 or socks5h://localhost:1080", key=name
-        )
-        for name, proxy in found.items()
-        if not _can_be_used(proxy)
-    ]
+    expected = "expected the URL of a proxy, such as http://proxy.example.org:3128 or socks5h://localhost:1080"
+    faults = [Fault(expected, key=name) for name, proxy in found.items() if not _can_be_used(proxy)]
     if faults:
         raise invalid("; ".join(map(str, faults)), "the environment", faults)
 
@@ -42,7 +37,7 @@ def proxy_of(url: str) -> str:
     """The proxy that this URL is asked for by, without the credentials for it; empty: none."""
     parts, known = urlsplit(url), getproxies_environment()
     proxy = known.get(parts.scheme) or known.get("all", "")
-    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2], known):
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
     return proxy.rpartition("@")[2].rpartition("://")[2]
 
