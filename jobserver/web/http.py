@@ -45,7 +45,12 @@ def refusal(error: Error) -> HTTPResponse:
     headers = retry_after(error)
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
-    return answer({"detail": str(error)}, status, headers)
+    return answer({"detail": said(error)}, status, headers)
+
+
+def said(error: Error) -> str:
+    """What whoever is elsewhere is told: where on this machine something stands is its operator's to know."""
+    return error.message if error.where.startswith("/") else str(error)
 
 
 def retry_after(error: Error) -> dict[str, str]:
@@ -59,7 +64,7 @@ def _fields(error: Error) -> dict[str, list[str]]:
     for fault in error.faults:
         if fault.key:
             fields.setdefault(fault.key, []).append(fault.message)
-    if not fields and error.where:
+    if not fields and error.where and not error.where.startswith("/"):
         fields[error.where] = [error.message]
     return fields
 

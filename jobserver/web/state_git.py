@@ -65,8 +65,8 @@ class StateGit:
             return self._serve(access, rest)
         except Error as error:
             if error.code.value == "unauthenticated":
-                return _text(str(error), 401, _REALM)
-            return _text(str(error), http.refusal(error).status_code, http.retry_after(error))
+                return _text(http.said(error), 401, _REALM)
+            return _text(http.said(error), http.refusal(error).status_code, http.retry_after(error))
         except http.TooLarge:
             return _text(f"at most {http.MAX_BODY} bytes may be sent", 413)
 

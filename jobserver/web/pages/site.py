@@ -231,7 +231,7 @@ class Site:
         status = status or _STATUS[error.code]
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.stand.clock())
-        reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
+        reply = self.page(empty, "error.html", status, message=http.said(error), faults=faults, code=status)
         reply.headers.update(http.retry_after(error))
         return reply
 
