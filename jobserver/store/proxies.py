@@ -34,12 +34,17 @@ def variables() -> dict[str, str]:
 
 
 def proxy_of(url: str) -> str:
-    """The proxy that this URL is asked for by, without the credentials for it; empty: none."""
+    """The proxy that this URL is asked for by, without the credentials for it, to be shown; empty: none."""
+    return whole_proxy_of(url).rpartition("@")[2].rpartition("://")[2]
+
+
+def whole_proxy_of(url: str) -> str:
+    """The same as it was set."""
     parts, known = urlsplit(url), getproxies_environment()
     proxy = known.get(parts.scheme) or known.get("all", "")
     if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
-    return proxy.rpartition("@")[2].rpartition("://")[2]
+    return proxy
 
 
 def none_for(host: str) -> dict[str, str]:
