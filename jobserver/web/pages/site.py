@@ -274,10 +274,10 @@ def once(actor: Actor) -> Key | None:
 
 def roles() -> tuple[Role, ...]:
     """The form's roles. Raises `Error` (invalid)."""
-    try:
-        return tuple(Role(value) for value in texts("roles"))
-    except ValueError:
-        raise invalid(f"expected roles, of {', '.join(Role)}", "roles") from None
+    given = texts("roles")
+    if wrong := set(given) - set(Role):
+        raise invalid(f"{min(wrong)!r} is no role: expected some of {', '.join(Role)}", "roles")
+    return tuple(map(Role, given))
 
 
 def texts(name: str) -> list[str]:
