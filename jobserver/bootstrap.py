@@ -6,7 +6,6 @@ That of a serving process is `serving`, so that a command need not wait for what
 import contextlib
 import logging
 import sys
-import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from jobserver.config import Settings
 from jobserver.domain import names
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
-from jobserver.errors import Error, conflict, invalid, not_found
+from jobserver.errors import Error, conflict, invalid, not_found, unavailable
 from jobserver.index.build import Progress
 from jobserver.index.follow import rebuild
 from jobserver.index.schema import usable
@@ -49,9 +48,11 @@ def now() -> datetime:
 
 
 def templates() -> Path:
-    """`state_repo_template/`: beside the package in a checkout, in the data folder of an installed wheel."""
-    beside = Path(__file__).parent.parent / "state_repo_template"
-    return beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share/jobserver/state_repo_template"
+    """`state_repo_template/`, which is a part of the package wherever that is. Raises `Error` (unavailable)."""
+    found = Path(__file__).parent / "state_repo_template"
+    if not (found / names.MAIN).is_dir():
+        raise unavailable("is not there: this installation is incomplete, install jobserver anew", str(found))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ all that are wrong are told at once. An empty one counts as not set.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -18,11 +19,17 @@ from jobserver.errors import Error, Fault, invalid
 from jobserver.index.schema import APPLICATION
 from jobserver.service.notify import mail
 from jobserver.service.private import check_email
-from jobserver.store.disk import application_of
+from jobserver.store.disk import application_of, home
 from jobserver.store.remote import check_url
 
 _FILE = ".env"
 T = TypeVar("T")
+# `docker run --env-file` and others take what stands after a value for a part of it.
+_COMMENT = re.compile(r"(?:^|\s)#(?:\s|$)")
+_QUOTED = re.compile(r"([\"']).*\1")
+_PATHS = ("state_repo", "study_repos", "release_storage", "signing_key", "index", "private_store")
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
+_USUAL_PORTS = {"http": 80, "https": 443}
 _DATABASES = {"index": "an index, or a file that is not there yet", "private_store": "a private store"}
 _Names = Annotated[tuple[str, ...], NoDecode]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -59,9 +66,27 @@ class RepositorySettings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        if isinstance(value, str) and not value.isprintable():
+        if not isinstance(value, str):
+            return value
+        if not value.isprintable():
             raise ValueError("expected printable characters only")
+        if _COMMENT.search(value):
+            raise ValueError(
+                "has a comment in it, which is a part of the value here: comments stand on lines of their own"
+            )
+        if _QUOTED.fullmatch(value):
+            raise ValueError("has quotes around it, which are a part of the value here: leave them out")
         return value
+
+    @field_validator(*_PATHS, mode="before", check_fields=False)
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        """As a shell would have it, which `.env` and service managers do not."""
+        if not isinstance(value, str):
+            return value
+        if value.startswith("$") or "://" in value:
+            raise ValueError("expected a path, whole or from here on")
+        return _expanded(value)
 
     @field_validator("state_repo")
     @classmethod
@@ -116,7 +141,10 @@ class Settings(RepositorySettings):
     @classmethod
     def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
         values = _filled(values)
-        repo = Path(values.get("state_repo", ""))
+        try:
+            repo = Path(_expanded(values.get("state_repo", "")))
+        except ValueError:  # said where this setting is judged
+            return values
         if repo.name:
             for name, suffix in (
                 ("signing_key", ".key"),
@@ -139,6 +167,19 @@ class Settings(RepositorySettings):
         if not _is_web_url(value):
             raise ValueError("expected a URL such as https://jobs.example.org")
         return value.rstrip("/")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base(cls, value: str) -> str:
+        """As browsers spell it: their word for where a form comes from is compared with this."""
+        parts = urlsplit(value)
+        if not all(_SEGMENT.fullmatch(one) for one in parts.path.split("/")[1:]):
+            raise ValueError("expected a path of letters, digits and . _ ~ - such as https://example.org/jobs")
+        host = parts.hostname or ""
+        shown = f"[{host}]" if ":" in host else host
+        if parts.port not in (None, _USUAL_PORTS[parts.scheme]):
+            shown += f":{parts.port}"
+        return f"{parts.scheme}://{shown}{parts.path}"
 
     @field_validator("admin_users", "backends", mode="before")
     @classmethod
@@ -262,7 +303,13 @@ def check_host(text: str) -> str:
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is empty, such as a line of `dotenv-sample` that nobody filled in."""
-    return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
+    plain = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+    return {name: value for name, value in plain.items() if value != ""}
+
+
+def _expanded(path: Any) -> str:
+    """With a `~` at its beginning replaced. Raises ValueError where nobody has that home."""
+    return _told(lambda: str(home(Path(path))))
 
 
 def _fault(one: Mapping[str, Any]) -> Fault:

@@ -1,7 +1,6 @@
 """The wiring of a serving process: on top of a command's (`bootstrap`), the index, the upkeep and the web."""
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from jobserver.service.upkeep import Upkeep
 from jobserver.store.git import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.mount import mounted
 from jobserver.web.pages.invitations import InvitationLinks
 
 _log = logging.getLogger(__name__)
@@ -121,7 +121,6 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             live,
             settings.base_url,
             settings.backends,
-            environment=os.environ,
             strayed=lambda: [*follow_up.strayed, *standing.idle],
             unsent=notifier.problems if notifier is not None else tuple,
             hosted=hosted,
@@ -141,7 +140,9 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             ),
         )
         watch = Watch(settings.state_repo, moved)
-        return Server(app, index, follow_up, pushes, watch, upkeep, make_app(parts), notifier)
+        return Server(
+            app, index, follow_up, pushes, watch, upkeep, mounted(make_app(parts), settings.base_url), notifier
+        )
     except BaseException:
         if index is not None:
             index.close()

@@ -1,7 +1,7 @@
 """The commands of administrators: init, backend, user, workspace. Each goes through the gate."""
 
-import getpass
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -15,6 +15,7 @@ from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
 from jobserver.service.auth import new_token
 from jobserver.service.private import PrivateStore, check_email
+from jobserver.store.disk import user_name
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
 
@@ -35,7 +36,8 @@ def actor_of(app: bootstrap.App, username: str | None) -> Actor:
 
 
 def via() -> str:
-    return f"cli/{getpass.getuser()}"
+    """Who sits here, as the machine says it: not as the environment does, which anybody can set."""
+    return f"cli/{user_name(os.getuid())}"
 
 
 def submit(username: str | None, command: c.Command) -> None:

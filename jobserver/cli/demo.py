@@ -28,8 +28,9 @@ from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
-from jobserver.store.disk import plainly
+from jobserver.store.disk import home, plainly
 from jobserver.store.git import git
+from jobserver.store.proxies import none_for
 
 STUDY = Path(__file__).parent / "demo_study"
 _BACKEND, _PERSON, _WORKSPACE = "demo", "ada", "admissions"
@@ -42,7 +43,7 @@ _PATIENCE_SECONDS = 120.0
 @click.option("--port", type=click.IntRange(1, 65535), help="By default 8000, or a free one.")
 def demo(once: bool, folder: Path, port: int | None) -> None:
     """Run everything in one folder: a state repository, a server, a backend with a runner, a sample study."""
-    folder = folder.resolve()
+    folder = home(folder).resolve()
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -54,7 +55,8 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     backend_token, person_token = _prepare(settings, folder)
     with ExitStack() as stack:
         stack.enter_context(_process(folder / "server.log", environment, "serve", "--port", str(port)))
-        api = stack.enter_context(httpx.Client(base_url=url, headers={"Authorization": f"Bearer {person_token}"}))
+        authorization = {"Authorization": f"Bearer {person_token}"}
+        api = stack.enter_context(httpx.Client(base_url=url, headers=authorization, trust_env=False))  # by no proxy
         _wait_for_server(api, folder / "server.log")
         arguments = ("runner", "--backend", _BACKEND, "--url", url, "--root", str(folder / "runner"))
         stack.enter_context(
@@ -144,7 +146,7 @@ def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iter
             stdout=file,
             stderr=file,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env={**os.environ, **none_for("127.0.0.1"), **environment},
             start_new_session=True,  # Ctrl-C is for this process, which then ends the others in order
         )
         try:

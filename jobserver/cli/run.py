@@ -11,6 +11,8 @@ import click
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, run
 from jobserver.runner.process import take_secret
+from jobserver.store import proxies
+from jobserver.store.disk import home
 
 
 @click.command()
@@ -56,6 +58,7 @@ def runner(
         raise invalid(
             "expected a fingerprint such as `jobserver key list` prints on the server: SHA256:...", "--signer"
         )
+    proxies.check()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
@@ -65,7 +68,7 @@ def runner(
         backend,
         url,
         token,
-        root or Path(f"runner-{backend}"),
+        home(root) if root else Path(f"runner-{backend}"),
         study_repos,
         once,
         transport,

@@ -4,26 +4,33 @@ Why granian, and why one process: docs/decisions. This process holds no state: i
 is what a service manager sees. It binds the port; that one listens there once it can answer.
 """
 
+import asyncio
 import contextlib
 import errno
 import gc
+import ipaddress
 import os
 import resource
 import select
+import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
-from granian._granian import SocketHolder
+from granian import _signals
+from granian._granian import SocketHolder, WorkerSignal
 from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from jobserver.config import Settings, check_host
 from jobserver.errors import Error, invalid, unavailable
+from jobserver.store import proxies
 
 _THREADS = 512  # 256 may hold polls (web.app.Parts.max_held); made when they are needed
 _CONNECTIONS = 32_768  # idle ones and open pages among them
@@ -32,6 +39,7 @@ _FAREWELL_SECONDS = 5
 _ORPHAN_SECONDS = 0.5  # for what is being answered
 _PORT_SECONDS = 5.0  # for the serving process of a server that was killed to be gone
 _BACKLOG = 2048
+_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and podman make these
 
 
 class _Server(MPServer):
@@ -63,6 +71,7 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
     from jobserver.web.gateway import Gateway
 
     parent = os.getppid()
+    stop = _deaf_to_signals()
     os.close(theirs)
     os.close(farewell[0])
     _raise_file_limit()
@@ -84,6 +93,7 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
         server.pushes.close()
         server.follow_up.close()
         os.close(farewell[1])
+        stop()
         if os.getppid() != parent:  # nobody will tell us to stop, and a new server may be waiting for the port
             time.sleep(_ORPHAN_SECONDS)
             os._exit(1)
@@ -91,6 +101,33 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
     gc.freeze()
     threading.Thread(target=end, name="lifeline", daemon=True).start()
     return Gateway(server.wsgi, _THREADS)
+
+
+def _deaf_to_signals() -> Callable[[], None]:
+    """Has granian's part of this process hear of no signal; what to call instead when it is to stop.
+
+    A terminal, `docker stop` and service managers tell every process at once. This one would then leave while it
+    answers; the one that started it tells it in order.
+    """
+    told = threading.Event()
+    ends: list[Callable[[], object]] = []
+
+    def listen(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+        event = WorkerSignal()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, int)
+        ends.append(lambda: loop.call_soon_threadsafe(event.set))
+        if told.is_set():  # before it served anybody
+            loop.call_soon(event.set)
+        return event
+
+    def stop() -> None:
+        told.set()
+        for end in ends:
+            end()
+
+    _signals.set_loop_signals = listen
+    return stop
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -134,6 +171,11 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def unreachable(host: str) -> bool:
+    """Whether this is a container that nobody can reach at this address, whatever ports of it are published."""
+    return ipaddress.ip_address(host).is_loopback and any(one.exists() for one in _CONTAINER)
+
+
 @click.command()
 @click.option("--host", help="By default the setting HOST.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default the setting PORT.")
@@ -161,6 +203,8 @@ def serve(host: str | None, port: int | None) -> None:
     server.lifeline, server.farewell, server.bound = theirs, farewell, bound
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"serving {settings.base_url} at http://{shown}:{port}", err=True)
+    if unreachable(host):
+        click.echo(f"jobserver: HOST: nothing outside of this container gets to {host}: 0.0.0.0 is all of it", err=True)
     server.serve(target_loader=partial(_load, settings, bound, ours, theirs, farewell), wrap_loader=False)
 
 
@@ -169,6 +213,7 @@ def _check(settings: Settings) -> None:
     from jobserver import bootstrap
     from jobserver.service.private import PrivateStore
 
+    proxies.check()
     if settings.sentry_dsn:
         from jobserver.service import sentry
 

@@ -29,6 +29,7 @@ from jobserver.index.verify import differences
 from jobserver.store.batch import Landing
 from jobserver.store.check import read_document
 from jobserver.store.diff import diff
+from jobserver.store.disk import reason
 from jobserver.store.objects import Objects
 from jobserver.store.refs import Refs
 from jobserver.store.snapshot import Head
@@ -178,7 +179,7 @@ class Index:
             with self._database.view() as connection:
                 yield connection
         except sqlite3.OperationalError as error:
-            raise unavailable(f"the index can't be read: {error}") from None
+            raise unavailable(f"the index can't be read: {reason(error)}") from None
 
     def faults(self) -> Iterator[tuple[str, Fault]]:
         """(branch, fault) of every document that can't be read."""
@@ -252,9 +253,9 @@ class Index:
             self.problem = ""
         except (sqlite3.Error, OSError, KeyError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise unavailable(f"the index is being written by another process: {error}") from None
-            self.problem = f"{branch} can't be followed: {error}"
-            _log.warning("%s", self.problem)
+                raise unavailable(f"the index is being written by another process: {reason(error)}") from None
+            self.problem = f"{branch} can't be followed: {reason(error)}"
+            _log.warning("%s: %s", self.problem, error)
 
     def _listing(self, branch: str) -> Listing:
         tip = self._refs.tip(branch)
@@ -363,7 +364,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise unavailable(f"the index can't be written: {error}", str(path)) from None
+        raise unavailable(f"the index can't be written: {reason(error)}", str(path)) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -376,5 +377,5 @@ def _rebuild(repository: Path, refs: Refs, path: Path, progress: Progress) -> in
     try:
         build(repository, path, tips, progress)
     except (sqlite3.Error, OSError) as error:
-        raise unavailable(f"the index can't be written: {error}", str(path)) from None
+        raise unavailable(f"the index can't be written: {reason(error)}", str(path)) from None
     return len(tips)

@@ -10,7 +10,6 @@ the system's git.
 
 import base64
 import logging
-import os
 import subprocess
 import threading
 import time
@@ -29,6 +28,7 @@ from jobserver.runner.model import Request, iso
 from jobserver.runner.transport import flags
 from jobserver.runner.vouched import Vouched, line, objects
 from jobserver.store import codec
+from jobserver.store.git import environment_to_others, run
 from jobserver.store.incoming import Commit, parse_commit
 
 _SEEN, _INCOMING, _WITNESS = "refs/jobserver/seen", "refs/jobserver/incoming", "refs/jobserver/witness"
@@ -314,15 +314,8 @@ class GitTransport:
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=self._folder,
-                env=_environment(self._token, flags(self._now(), self.refused, self._refused_at)),
-                input=stdin,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-            )
+            variables = _environment(self._token, flags(self._now(), self.refused, self._refused_at))
+            done = run(arguments, variables, repository=self._folder, input=stdin, timeout=_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise unavailable(f"git {arguments[0]} can't be run: {error}") from None
         if done.returncode == 0:
@@ -336,24 +329,13 @@ class GitTransport:
 
 def _environment(token: str, flags: str) -> dict[str, str]:
     """Nobody is asked anything, no one else's settings count, and the token stands in no argument list."""
-    kept = {
-        name: os.environ[name]
-        for name in ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "https_proxy", "http_proxy", "no_proxy")
-        if name in os.environ
-    }
     basic = base64.b64encode(f"runner:{token}".encode()).decode()
-    return {
-        **kept,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "LC_ALL": "C",
-        "GIT_CONFIG_COUNT": "2" if token else "0",
-        "GIT_CONFIG_KEY_0": "http.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-        "GIT_CONFIG_KEY_1": "http.extraHeader",
-        "GIT_CONFIG_VALUE_1": f"Flags: {flags}",
-    }
+    own = [
+        ("credential.helper", ""),
+        ("http.extraHeader", f"Authorization: Basic {basic}"),
+        ("http.extraHeader", f"Flags: {flags}"),
+    ]
+    return environment_to_others(own if token else ())
 
 
 def _jobs(files: Mapping[str, str], folder: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import httpx
 
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.runner.transport import flags
+from jobserver.store.proxies import proxy_of
 
 MAX_WAIT = 50.0
 _PATIENCE = 20.0  # for an answer, on top of the wait that was asked for
@@ -27,6 +28,7 @@ class HttpTransport:
         self._now = now
         self.refused: Mapping[str, str] = {}
         self._etag = ""
+        self._proxy = proxy_of(url)
         try:
             token.encode("ascii")
             self._client = httpx.Client(
@@ -74,10 +76,15 @@ class HttpTransport:
             answer = self._client.request(method, path, headers=headers, **options)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise invalid(f"{error}; expected a URL such as https://jobs.example.org", "the server's URL") from error
+        except httpx.ProxyError as error:
+            raise unavailable(f"the proxy did not let this through: {error}", self._proxy) from error
         except httpx.HTTPError as error:
             raise unavailable(f"no answer: {error or type(error).__name__}", str(self._client.base_url)) from error
         if answer.status_code in (200, 201) or (method == "GET" and answer.status_code == 304):
             return answer
+        is_json = answer.headers.get("Content-Type", "").startswith("application/json")
+        if answer.status_code == 407 or (self._proxy and not is_json):  # the server's refusals are JSON
+            raise unavailable(f"the proxy answered {answer.status_code}: {_reason(answer)}", self._proxy)
         raise _refusal(answer)
 
 

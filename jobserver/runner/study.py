@@ -4,7 +4,6 @@ Imports errors, and the pipeline and YAML readers for project.yaml. Nothing of t
 no `ext::` transport, no submodules, no questions at a terminal.
 """
 
-import os
 import re
 import shutil
 import threading
@@ -13,12 +12,13 @@ from pathlib import Path
 from jobserver.domain.pipeline import Pipeline, parse
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.runner.process import MARK, run_command
+from jobserver.store.git import environment_to_others, program
 from jobserver.store.yaml_nodes import read_nodes
 
 PROJECT_FILE = "project.yaml"
 MAX_PROJECT_BYTES = 1024 * 1024
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
-_SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0")
+_SAFE = (("core.hooksPath", "/dev/null"),)
 
 
 def source(repo: str, study_repos: Path | None) -> str:
@@ -87,10 +87,7 @@ class _Git:
         self.log = log
         self.stop = stop
         self.timeout = timeout
-        kept = {
-            name: os.environ[name] for name in ("PATH", "HOME", "SSL_CERT_FILE", "https_proxy") if name in os.environ
-        }
-        self.env = {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_ASKPASS": "", MARK: folder.name}
+        self.env = environment_to_others(_SAFE, **{MARK: folder.name})
 
     def __call__(self, *arguments: str) -> None:
         problem = self.tries(*arguments)
@@ -101,7 +98,7 @@ class _Git:
         """None, or what git said when it failed. Raises `Error` (unavailable) if it could not be run to its end."""
         try:
             ended = run_command(
-                ["git", *_SAFE, *arguments],
+                [program(), *arguments],
                 cwd=self.folder,
                 env=self.env,
                 log=self.log,

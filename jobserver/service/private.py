@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
+from jobserver.store.disk import reason
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]++)+")
 _TELEPHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{2,30}( ?(x|ext\.?) ?[0-9]{1,8})?")
@@ -66,7 +67,7 @@ class PrivateStore:
             self._sql.execute("PRAGMA secure_delete=ON")  # erased means erased
             self._sql.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise unavailable(f"PRIVATE_STORE can't be used: {error}", str(path)) from None
+            raise unavailable(f"PRIVATE_STORE can't be used: {reason(error)}", str(path)) from None
 
     def close(self) -> None:
         self._sql.close()
@@ -76,7 +77,7 @@ class PrivateStore:
             try:
                 return self._sql.execute(statement, values).fetchall()
             except sqlite3.Error as error:
-                raise unavailable(f"PRIVATE_STORE can't be used: {error}") from None
+                raise unavailable(f"PRIVATE_STORE can't be used: {reason(error)}") from None
 
     def email(self, username: str) -> str:
         """Empty if none is known."""

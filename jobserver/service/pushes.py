@@ -9,8 +9,10 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from jobserver.service.receive import Pushed, Receiver, Update, lines
 _log = logging.getLogger(__name__)
 _MAX_QUESTION = 1024 * 1024
 _SECONDS = 30
+_BEGUN = ".begun-"
+_LITTER_SECONDS = 3600.0
 
 
 def verdict(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]:
@@ -45,18 +49,21 @@ class PushSocket:
 
     def __init__(self, repository: Path, receiver: Receiver, local: Actor) -> None:
         self._receiver, self._local = receiver, local
-        self._path = repository / f"jobserver-{os.getpid()}.sock"
-        _sweep(repository)
+        # Not by the process's id: in containers they repeat, and those of others can't be seen.
+        self._path = repository / f"jobserver-{secrets.token_hex(8)}.sock"
+        sweep(repository)
         # By way of the folder's descriptor: a socket's name may have 107 bytes only.
         folder = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
         self._socket = socket.socket(socket.AF_UNIX)
+        begun = repository / f"{_BEGUN}{self._path.name}"
         before = os.umask(0o177)
         try:
-            self._socket.bind(f"/proc/self/fd/{folder}/{self._path.name}")
+            self._socket.bind(f"/proc/self/fd/{folder}/{begun.name}")
         finally:
             os.umask(before)
             os.close(folder)
         self._socket.listen(64)
+        begun.rename(self._path)  # only now: who finds it finds somebody who listens
         self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
         self._thread.start()
 
@@ -83,12 +90,33 @@ class PushSocket:
                 question += part
                 if len(question) > _MAX_QUESTION:
                     return
+            if not question:  # somebody who only asks whether we are there
+                return
             connection.sendall(json.dumps(verdict(self._receiver, question, self._local)).encode())
 
 
-def _sweep(repository: Path) -> None:
-    """Sockets of servers that were killed."""
+def sweep(repository: Path) -> None:
+    """Takes away the sockets of servers that were killed: where nobody listens any more."""
     for path in repository.glob("jobserver-*.sock"):
-        pid = path.stem.removeprefix("jobserver-")
-        if not (pid.isdecimal() and Path("/proc", pid).exists()):
+        if not _is_heard(path):
             path.unlink(missing_ok=True)
+    for path in repository.glob(f"{_BEGUN}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.lstat().st_mtime > _LITTER_SECONDS:
+                path.unlink()
+
+
+def _is_heard(path: Path) -> bool:
+    """Whether somebody listens there; also if it can't be told, because they are busy, say."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.setblocking(False)
+            asking.connect(f"/proc/self/fd/{folder}/{path.name}")
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(folder)
+    return True

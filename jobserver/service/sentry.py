@@ -11,6 +11,7 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.utils import BadDsn, Dsn
 
 from jobserver.errors import invalid
+from jobserver.store.proxies import whole_proxy_of
 
 _PLAIN = ("event_id", "timestamp", "level", "platform", "logger", "environment", "release", "sdk")
 _FRAME = ("filename", "module", "function", "lineno", "in_app")
@@ -19,8 +20,11 @@ _FRAME = ("filename", "module", "function", "lineno", "in_app")
 def start(dsn: str, environment: str, release: str) -> None:
     """From now on what is logged as an error is sent, in the background. Raises `Error` (invalid)."""
     check(dsn)
+    proxy = whole_proxy_of(dsn)  # Sentry's own look knows no all_proxy
     sentry_sdk.init(
         dsn=dsn,
+        http_proxy=proxy,
+        https_proxy=proxy,
         environment=environment or "production",
         release=release,
         default_integrations=False,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobserver.errors import unavailable
-from jobserver.store.git import git, program
+from jobserver.store.git import git, start
 from jobserver.store.objects import check_id
 
 
@@ -26,8 +26,9 @@ def tree_files(repository: Path, revision: str, folders: Sequence[str] | None = 
     paths = [row[row.index("\t") + 1 :] for row in rows]
     shas = [row[: row.index("\t")].split(" ")[2] for row in rows]
     del listing, rows
-    command = [program(), "-C", str(repository), "cat-file", "--batch", "--buffer"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1 << 20) as process:
+    asking = ["cat-file", "--batch", "--buffer"]
+    pipe = subprocess.PIPE
+    with start(asking, repository=repository, stdin=pipe, stdout=pipe, bufsize=1 << 20) as process:
         asked, answered = process.stdin, process.stdout
         assert asked is not None
         assert answered is not None

@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,37 @@ def plainly() -> Iterator[None]:
         yield
     except OSError as error:
         raise refused(error) from None
+
+
+def reason(error: Exception) -> str:
+    """Why, in a word or two that hold nothing of what was worked on, as the texts of libraries may: for users."""
+    return str(getattr(error, "strerror", None) or getattr(error, "sqlite_errorname", None) or type(error).__name__)
+
+
+def user_name(uid: int) -> str:
+    """As the machine knows this user; its number, in a container say, where the machine does not."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def home(path: Path) -> Path:
+    """With a `~` at its beginning replaced, which a shell leaves alone in `--root=~/x`. Raises `Error` (invalid)."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise invalid("is no home that this machine knows", str(path)) from None
+
+
+def check_owner(path: Path) -> None:
+    """Raises `Error` (invalid) where ``path`` is another user's: what is written there, they could not read."""
+    owner, we = path.stat().st_uid, os.geteuid()
+    if owner != we:
+        whose, ours = user_name(owner), user_name(we)
+        raise invalid(
+            f"belongs to the user {whose}, who alone may write there, and this is {ours}: run it as {whose}", str(path)
+        )
 
 
 def application_of(path: Path) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver.errors import unavailable
-from jobserver.store.git import git, program
+from jobserver.store.git import git, start
 
 # Each may read a whole history, for whoever asks for that.
 _COMMITS, _FILES = threading.BoundedSemaphore(4), threading.BoundedSemaphore(1)
@@ -80,9 +80,7 @@ def _read(turn: threading.BoundedSemaphore, repository: Path, *arguments: str) -
         raise unavailable("too many ask for old commits at once: try again")
     try:
         ends = monotonic() + _READ_SECONDS
-        process = subprocess.Popen(
-            [program(), "-C", str(repository), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        process = start(arguments, repository=repository, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             assert process.stdout is not None
             for line in process.stdout:

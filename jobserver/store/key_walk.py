@@ -2,14 +2,13 @@
 change who is valid. Servers, `audit verify` and the runner's `--signer` all go by this.
 """
 
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
-from jobserver.store.git import git, program
+from jobserver.store.git import git, run
 from jobserver.store.incoming import Commit
 from jobserver.store.piped import PipedObjects, branches_of_state
 from jobserver.store.repo import SIGNERS
@@ -133,15 +132,12 @@ def _line(repository: Path, tip: str) -> Iterator[tuple[str, list[str], str]]:
 
     Asks for the file of each commit: git's own search for what changed it leaves a line where a merge offers another.
     """
-    whole = ("--no-replace-objects", "-c", "core.commitGraph=false")
+    whole = ("-c", "core.commitGraph=false")
     said = git(repository, *whole, "rev-list", "--reverse", "--first-parent", "--parents", "--end-of-options", tip)
     rows = [row.split(" ") for row in said.splitlines()]
-    done = subprocess.run(
-        [program(), "-C", str(repository), *whole, "cat-file", "--batch-check=%(objecttype) %(objectname)"],
-        input="".join(f"{sha}:{SIGNERS}\n" for sha, *_ in rows).encode(),
-        capture_output=True,
-        check=False,
-    )
+    asked = "".join(f"{sha}:{SIGNERS}\n" for sha, *_ in rows).encode()
+    form = "--batch-check=%(objecttype) %(objectname)"
+    done = run([*whole, "cat-file", form], repository=repository, input=asked)
     for (sha, *parents), line in zip(rows, done.stdout.decode(errors="replace").splitlines(), strict=True):
         kind, _, blob = line.partition(" ")
         yield sha, parents, blob if kind == "blob" else ""

@@ -16,6 +16,7 @@ from dulwich.repo import Repo
 from jobserver.domain.values import Document
 from jobserver.errors import unavailable
 from jobserver.store import codec, trees
+from jobserver.store.disk import reason
 
 D = TypeVar("D", bound=Document)
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
@@ -71,7 +72,7 @@ class Objects:
         try:
             return self._read(sha)
         except _DAMAGED as error:
-            raise unavailable(f"The object {sha.hex()} can't be read: {error}") from error
+            raise unavailable(f"The object {sha.hex()} can't be read: {reason(error)}") from error
 
     def _read(self, sha: bytes) -> bytes:
         if self._repo is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
-from jobserver.store.git import git, program
+from jobserver.store.git import git, start
 from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.objects import Objects, check_id
 
@@ -37,8 +37,9 @@ class PipedObjects(Objects):
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
         """(git's name of its kind, its bytes). KeyError: it is not there; `Error` (unavailable): something else is."""
         if self._process is None:
-            self._process = subprocess.Popen(
-                [program(), "-C", self._path, "cat-file", "--batch"],
+            self._process = start(
+                ["cat-file", "--batch"],
+                repository=Path(self._path),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -88,10 +89,8 @@ def newest_first(repository: Path, revision: str, *limits: str) -> Iterator[Comm
 
     Raises `Error` (unavailable) with git's own words.
     """
-    listing = subprocess.Popen(
-        [program(), "-C", str(repository), "rev-list", "--first-parent", *limits, "--end-of-options", revision],
-        stdout=subprocess.PIPE,
-    )
+    asked = ["rev-list", "--first-parent", *limits, "--end-of-options", revision]
+    listing = start(asked, repository=repository, stdout=subprocess.PIPE)
     objects = PipedObjects(repository)
     try:
         assert listing.stdout is not None

@@ -4,15 +4,13 @@ A plain reader of the repository does not see them (git-receive-pack(1), "Quaran
 are a stranger's until they are judged. Their sizes are looked at before anything is unpacked.
 """
 
-import os
-import subprocess
 from pathlib import Path
 
 from dulwich.errors import FileFormatException
 from dulwich.object_store import DiskObjectStore
 
 from jobserver.errors import Fault, invalid
-from jobserver.store.git import program
+from jobserver.store.git import environment, run
 from jobserver.store.objects import Objects
 
 MAX_BLOB = 1024 * 1024 + 1  # what any document may have, and one more for the reader to complain about
@@ -53,24 +51,13 @@ def _check_sizes(repository: Path, folder: Path) -> dict[bytes, int]:
 
     Raises `Error` (invalid) for anything else that is too large, or no part of a branch.
     """
-    environment = {**os.environ, "GIT_OBJECT_DIRECTORY": str(folder), "LC_ALL": "C"}
-    environment.pop("GIT_ALTERNATE_OBJECT_DIRECTORIES", None)
-    environment.pop("GIT_QUARANTINE_PATH", None)
-    done = subprocess.run(
-        [
-            *(program(), "--git-dir", str(repository), "cat-file"),
-            *("--batch-all-objects", "--unordered", "--buffer"),
-            "--batch-check=%(objectname) %(objecttype) %(objectsize)",
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    asked = ["cat-file", "--batch-all-objects", "--unordered", "--buffer"]
+    asked.append("--batch-check=%(objectname) %(objecttype) %(objectsize)")
+    done = run(asked, environment(GIT_OBJECT_DIRECTORY=str(folder)), repository=repository)
     if done.returncode:
-        raise invalid(f"the push can't be read: {done.stderr.strip()}")
+        raise invalid(f"the push can't be read: {done.stderr.decode(errors='replace').strip()}")
     faults, too_large = [], {}
-    for line in done.stdout.splitlines():
+    for line in done.stdout.decode().splitlines():
         sha, kind, size = line.split(" ")
         limit = _LIMITS.get(kind, 0)
         if kind == "blob" and int(size) > limit:

@@ -17,12 +17,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.authority import Moves
-from jobserver.store.git import program
+from jobserver.store.git import environment_to_others, start
 
 _HEADS = "refs/heads/"
 _LOOK_SECONDS = 15.0
 _MOVE_SECONDS = 30.0
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _BY_SSH = re.compile(r"(?:[\w.-]+@)?([^@:/\s]+):(?!:|//)\S+")  # git@host:org/state, which is no URL
 
@@ -62,6 +61,7 @@ class Remote:
             place = parts.netloc.rpartition("@")[2]
             self.url = urlunsplit(parts._replace(netloc=place))
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._config["credential.helper"] = ""  # none but these
             self._config[f"http.{parts.scheme}://{place}/.extraHeader"] = (
                 f"Authorization: Basic {base64.b64encode(pair).decode()}"
             )
@@ -100,22 +100,13 @@ class Remote:
     def _git(
         self, command: list[str], seconds: float, more: Mapping[str, str] | None = None, anywhere: bool = False
     ) -> str:
-        environment = {
-            **{key: os.environ[key] for key in _PASSED_ON if key in os.environ},
-            **(more or {}),
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_COUNT": str(len(self._config)),
-        }
-        environment.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
-        for at, (key, value) in enumerate(self._config.items()):
-            environment |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
         place = [] if anywhere else ["--git-dir", str(self._repository)]
-        process = subprocess.Popen(
-            [program(), *place, *command],
+        process = start(
+            [*place, *command],
+            environment_to_others(self._config.items(), **(more or {})),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
             start_new_session=True,  # git's helpers have to end with it
         )
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store import stale
-from jobserver.store.disk import plainly
+from jobserver.store.disk import check_owner, plainly
 from jobserver.store.founding import check_place
 from jobserver.store.git import commit_of, git
 from jobserver.store.joiner import maintaining
@@ -43,8 +43,11 @@ class StateRepo:
     """An open state repository. ``templates`` holds ``main/`` and ``backend/``: a new branch's first files."""
 
     def __init__(self, path: Path, key_path: Path, host: str, templates: Path) -> None:
-        if not (path / "objects" / "pack").is_dir() or not (path / "refs").is_dir():
+        # Without a HEAD git would look for a repository above this folder.
+        parts = (path / "objects" / "pack", path / "refs")
+        if not all(part.is_dir() for part in parts) or not (path / "HEAD").is_file():
             raise invalid("not a git repository; `jobserver init` makes one", str(path))
+        check_owner(path)
         self.path = path
         self.writer = Writer(path, host, KeyFile(key_path, PRINCIPAL))
         self._templates = templates
@@ -65,6 +68,8 @@ class StateRepo:
         where it stopped.
         """
         check_place(path)
+        if path.exists():
+            check_owner(path)
         with plainly():
             if Refs(path).tip(names.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
                 raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")

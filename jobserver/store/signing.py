@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jobserver.errors import invalid
+from jobserver.store.disk import reason
 from jobserver.store.packs import sync_folder
 
 _NAMESPACE = b"git"
@@ -38,6 +39,10 @@ def fingerprint_of(line: str) -> str:
     return ""
 
 
+class Unreadable(ValueError):
+    """What is wrong with a signature, in our words."""
+
+
 class _Reader:
     """Takes length-prefixed strings (RFC 4251, section 5) off a blob."""
 
@@ -47,7 +52,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         part = self._data[self._at : self._at + size]
         if len(part) != size:
-            raise ValueError("cut off")
+            raise Unreadable("cut off")
         self._at += size
         return part
 
@@ -66,23 +71,25 @@ def verify(armoured: bytes, message: bytes) -> str:
     try:
         lines = armoured.strip().split(b"\n")
         if lines[0] != b"-----BEGIN SSH SIGNATURE-----" or lines[-1] != b"-----END SSH SIGNATURE-----":
-            raise ValueError("no SSH signature")
+            raise Unreadable("no SSH signature")
         blob = _Reader(base64.b64decode(b"".join(lines[1:-1]), validate=True))
         if blob.take(6) != b"SSHSIG" or blob.take(4) != b"\0\0\0\1":
-            raise ValueError("no SSH signature of version 1")
+            raise Unreadable("no SSH signature of version 1")
         public, namespace, reserved, hashing = blob.string(), blob.string(), blob.string(), blob.string()
         signature = _Reader(blob.string())
         key = _Reader(public)
         if key.string() != b"ssh-ed25519" or signature.string() != b"ssh-ed25519" or namespace != _NAMESPACE:
-            raise ValueError("no ed25519 signature of a commit")
+            raise Unreadable("no ed25519 signature of a commit")
         digest = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}[hashing](message).digest()
         parts = (namespace, reserved, hashing, digest)
         signed = b"SSHSIG" + b"".join(map(_string, parts))
         Ed25519PublicKey.from_public_bytes(key.string()).verify(signature.string(), signed)
     except InvalidSignature:
         raise invalid("its signature is of something else") from None
-    except (ValueError, KeyError, binascii.Error, IndexError) as error:
+    except Unreadable as error:
         raise invalid(f"its signature can't be read: {error}") from None
+    except (ValueError, KeyError, binascii.Error, IndexError) as error:
+        raise invalid(f"its signature can't be read: {reason(error)}") from None
     return fingerprint(public)
 
 
@@ -110,7 +117,7 @@ class SigningKey:
         except OSError as error:
             raise invalid(f"the signing key cannot be read: {error.strerror}", str(path)) from None
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it has a passphrase
-            raise invalid(f"not an unencrypted OpenSSH private key: {error}", str(path)) from None
+            raise invalid(f"not an unencrypted OpenSSH private key: {reason(error)}", str(path)) from None
         if not isinstance(key, Ed25519PrivateKey):
             raise invalid("not an ed25519 key", str(path))
         return cls(key, principal)

@@ -4,7 +4,6 @@ or, for a pre-commit hook, what is staged and nothing else. Needs the clone and 
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from jobserver.domain.admit import review
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.check import read_document
-from jobserver.store.git import commit_of, fork_of, git, program
+from jobserver.store.git import commit_of, environment_of_user, fork_of, git, run
 from jobserver.store.incoming import LOST, MERGE, forgeries, incoming
 from jobserver.store.piped import PipedObjects, line_of, newest_first
 from jobserver.store.snapshot import Head, Snapshot
@@ -22,7 +21,7 @@ from jobserver.store.snapshot import Head, Snapshot
 def top_of(folder: Path) -> Path | None:
     """The top of the working copy that ``folder`` is in; None if it is in none."""
     try:
-        return Path(git(folder, "rev-parse", "--show-toplevel").strip())
+        return Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     except Error:
         return None
 
@@ -32,7 +31,7 @@ def branch_of(top: Path) -> str:
 
     Raises `Error` (invalid) where neither is one.
     """
-    found = git(top, "branch", "--show-current").strip()
+    found = _git(top, "branch", "--show-current").strip()
     if _is_work(found):
         return found
     if commit_of(top, "HEAD") is not None:
@@ -64,7 +63,7 @@ def check_staged(top: Path, branch: str, notes: list[Fault] | None = None) -> tu
 
 def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
     """(documents looked at, faults) of the files in the working copy, committed or not. Raises `Error`."""
-    listing = git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    listing = _git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     faults: list[Fault] = []
     changes: list[Change] = []
     count = 0
@@ -93,7 +92,7 @@ def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> 
 
 def _base(top: Path, branch: str) -> str | None:
     """Where the work here left the server's branch, as far as this clone knows: what came after it would be pushed."""
-    tracked = git(top, "for-each-ref", "--format=%(refname)", f"refs/remotes/*/{branch}").split()
+    tracked = _git(top, "for-each-ref", "--format=%(refname)", f"refs/remotes/*/{branch}").split()
     for ref in ("@{upstream}", *tracked, f"refs/heads/{branch}"):
         if ref == "@{upstream}" and not _upstream(top).endswith(f"/{branch}"):
             continue
@@ -105,7 +104,7 @@ def _base(top: Path, branch: str) -> str | None:
 
 def _upstream(top: Path) -> str:
     try:
-        return "/" + git(top, "rev-parse", "--abbrev-ref", "--quiet", "@{upstream}").strip()
+        return "/" + _git(top, "rev-parse", "--abbrev-ref", "--quiet", "@{upstream}").strip()
     except Error:
         return ""
 
@@ -152,7 +151,7 @@ def _changed(
 
 def _index_tree(top: Path) -> str:
     """The tree of what is staged. git tells a hook where that is: for `commit -a` it is not the index."""
-    index = top / (os.environ.get("GIT_INDEX_FILE") or git(top, "rev-parse", "--git-path", "index").strip())
+    index = top / (os.environ.get("GIT_INDEX_FILE") or _git(top, "rev-parse", "--git-path", "index").strip())
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "index"
         if index.exists():
@@ -170,14 +169,12 @@ def _with_index(top: Path, index: Path, *commands: list[str]) -> str:
     """What git says to the last one. Raises `Error` (invalid) with its words."""
     said = ""
     for command in commands:
-        done = subprocess.run(
-            [program(), "-C", str(top), *command],
-            env={**os.environ, "GIT_INDEX_FILE": str(index)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(command, environment_of_user(GIT_INDEX_FILE=str(index)), repository=top)
         if done.returncode:
-            raise invalid(done.stderr.strip(), str(top))
-        said = done.stdout.strip()
+            raise invalid(done.stderr.decode(errors="replace").strip(), str(top))
+        said = done.stdout.decode().strip()
     return said
+
+
+def _git(top: Path, *arguments: str) -> str:
+    return git(top, *arguments, variables=environment_of_user())

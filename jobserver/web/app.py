@@ -1,6 +1,6 @@
 """The WSGI application: every URL that there is, in one place."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,7 +62,6 @@ class Parts:
     base_url: str
     backends: Sequence[str] = ()
     max_held: int = 256
-    environment: Mapping[str, str] = field(default_factory=dict)
     strayed: Callable[[], Sequence[str]] = tuple
     unsent: Callable[[], Sequence[str]] = tuple
     pages: "Pages | None" = None
@@ -146,7 +145,7 @@ def make_app(parts: Parts) -> Bottle:
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ):
         endpoints.add(endpoint)
-    state_git = StateGit(parts.repo, parts.index, callers, dict(parts.environment))
+    state_git = StateGit(parts.repo, parts.index, callers)
     app.route("/state.git/<rest:path>", "ANY", state_git.call)
     if parts.pages is not None and sessions is not None:
         endpoints.page = _add_pages(app, parts, parts.pages, sessions, visible, metrics).nowhere

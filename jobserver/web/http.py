@@ -4,12 +4,13 @@ import io
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Code, Error, Fault, invalid
+from jobserver.web.mount import placed
 from jobserver.web.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
@@ -47,7 +48,12 @@ def refusal(error: Error) -> HTTPResponse:
     headers = retry_after(error)
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
-    return answer({"detail": str(error)}, status, headers)
+    return answer({"detail": said(error)}, status, headers)
+
+
+def said(error: Error) -> str:
+    """What whoever is elsewhere is told: where on this machine something stands is its operator's to know."""
+    return error.message if error.where.startswith("/") else str(error)
 
 
 def retry_after(error: Error) -> dict[str, str]:
@@ -61,7 +67,7 @@ def _fields(error: Error) -> dict[str, list[str]]:
     for fault in error.faults:
         if fault.key or fields:
             fields.setdefault(fault.key or "non_field_errors", []).append(fault.message)
-    if not fields and error.where:
+    if not fields and error.where and not error.where.startswith("/"):
         fields[error.where] = [error.message]
     return fields
 
@@ -119,7 +125,7 @@ def read_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"the body is not JSON: {error}") from None
+        raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
 
 
 def _values(body: bytes) -> int:
@@ -142,7 +148,11 @@ def header(name: str) -> str | None:
 
 def origins(base_url: str) -> set[str]:
     """What a browser may say in Origin of a page of ours."""
-    return {base_url, f"{request.environ.get('wsgi.url_scheme', 'http')}://{header('Host')}"}
+    parts = urlsplit(base_url)
+    return {
+        f"{parts.scheme}://{parts.netloc}",
+        f"{request.environ.get('wsgi.url_scheme', 'http')}://{header('Host')}",
+    }
 
 
 def wait_seconds() -> int | None:
@@ -168,4 +178,4 @@ def slash(**_: str) -> HTTPResponse:
     path = quote(request.environ.get("PATH_INFO", "").encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~-._")
     query = f"?{request.query_string}" if request.query_string else ""
     status = 301 if request.method in ("GET", "HEAD") else 308
-    return HTTPResponse(b"", status, {"Location": f"/{path.lstrip('/')}/{query}", "Cache-Control": "no-store"})
+    return HTTPResponse(b"", status, {"Location": placed(f"/{path.lstrip('/')}/{query}"), "Cache-Control": "no-store"})

@@ -23,7 +23,7 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated, unavailable
 from jobserver.index.follow import Index
-from jobserver.store.git import program
+from jobserver.store.git import environment, run, start
 from jobserver.store.history import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
@@ -37,7 +37,6 @@ _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as
 _MAX_PUSH = 64 * 1024 * 1024
 _PROCESSES = 32
 _EACH = {ActorKind.BACKEND: 4, ActorKind.USER: 8}  # of one backend, which has one runner; of one person
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,8 @@ class Access:
 
 
 class StateGit:
-    def __init__(self, repo: StateRepo, index: Index, callers: Callers, environment: dict[str, str]) -> None:
+    def __init__(self, repo: StateRepo, index: Index, callers: Callers) -> None:
         self._repo, self._index, self._callers = repo, index, callers
-        self._environment = {key: environment[key] for key in _PASSED_ON if key in environment}
         self._slots = threading.BoundedSemaphore(_PROCESSES)
         self._guard = threading.Lock()
         self._turns: dict[tuple[str, str], threading.BoundedSemaphore] = {}
@@ -65,8 +63,8 @@ class StateGit:
             return self._serve(access, rest)
         except Error as error:
             if error.code.value == "unauthenticated":
-                return _text(str(error), 401, _REALM)
-            return _text(str(error), http.refusal(error).status_code, http.retry_after(error))
+                return _text(http.said(error), 401, _REALM)
+            return _text(http.said(error), http.refusal(error).status_code, http.retry_after(error))
         except http.TooLarge as error:
             return _text(f"at most {error} bytes may be sent", 413)
 
@@ -142,10 +140,11 @@ class StateGit:
 
     def _ask_capabilities(self, access: Access) -> bytes:
         """What this git can do, in its own words, once; but for what it says of HEAD."""
-        environment = self._git_environment(access, _UPLOAD)
-        command = [program(), "upload-pack", "--stateless-rpc", "--advertise-refs", str(self._repo.path)]
-        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-        words = said.partition(b"\0")[2].partition(b"\n")[0].split(b" ")
+        asked = ["upload-pack", "--stateless-rpc", "--advertise-refs", str(self._repo.path)]
+        done = run(asked, self._git_environment(access, _UPLOAD))
+        if done.returncode:
+            raise unavailable(f"git can't read the state repository: {done.stderr.decode(errors='replace').strip()}")
+        words = done.stdout.partition(b"\0")[2].partition(b"\n")[0].split(b" ")
         # `deepen-not` names refs, which would tell of those that are hidden.
         return b" ".join(word for word in words if not word.startswith((b"symref=", b"deepen-not")))
 
@@ -164,23 +163,15 @@ class StateGit:
             # The last one that matches counts. HEAD is none of refs/, and names main: left in sight, git would hand
             # out all of main to whoever wants its tip by id.
             pairs += [("transfer.hideRefs", hidden) for hidden in ("HEAD", "refs/", f"!{access.ref}")]
-        environment = {
-            **self._environment,
-            "GIT_CONFIG_COUNT": str(len(pairs)),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "JOBSERVER_ACTOR": str(access.actor),
-        }
-        for at, (key, value) in enumerate(pairs):
-            environment |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+        variables = environment(pairs, JOBSERVER_ACTOR=str(access.actor))
         protocol = http.header("Git-Protocol") or ""
         if not access.ref and service == _UPLOAD and protocol.isascii() and protocol.isprintable():
-            environment["GIT_PROTOCOL"] = protocol[:100]
-        return environment
+            variables["GIT_PROTOCOL"] = protocol[:100]
+        return variables
 
     def _run(self, access: Access, rest: str, service: str, body: bytes = b"") -> HTTPResponse:
         environ = request.environ
-        environment = self._git_environment(access, service) | {
+        variables = self._git_environment(access, service) | {
             "GIT_PROJECT_ROOT": str(self._repo.path),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": f"/{rest}",
@@ -190,19 +181,19 @@ class StateGit:
             "REMOTE_USER": str(access.actor),
             "REMOTE_ADDR": environ.get("REMOTE_ADDR", ""),
         }
-        if protocol := environment.pop("GIT_PROTOCOL", ""):
-            environment["HTTP_GIT_PROTOCOL"] = protocol
+        if protocol := variables.pop("GIT_PROTOCOL", ""):
+            variables["HTTP_GIT_PROTOCOL"] = protocol
         if not access.ref and (encoding := http.header("Content-Encoding")):  # else it was unpacked
-            environment["HTTP_CONTENT_ENCODING"] = encoding
+            variables["HTTP_CONTENT_ENCODING"] = encoding
         # No CONTENT_LENGTH: git would wait for that many bytes for ever, busily, also where they can't come any more.
         with ExitStack() as held:
             held.enter_context(self._turn(access.actor, "answered"))
             if not self._slots.acquire(timeout=10):
                 raise unavailable("too many git requests at once: try again")
             held.callback(self._slots.release)
-            process = subprocess.Popen(
-                [program(), "http-backend"],
-                env=environment,
+            process = start(
+                ["http-backend"],
+                variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

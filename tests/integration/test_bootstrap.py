@@ -160,3 +160,15 @@ def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture
     assert caplog.messages[0] == "ADMIN_USERS: nobody was an active SuperUser: admin is one again, without old tokens"
     assert "boss is disabled" in caplog.messages[1]
     assert place.problems() == []
+
+
+def test_the_first_files_of_a_repository_are_a_part_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install --user` and `--target` put nothing beside a package where it was looked for."""
+    package = Path(bootstrap.__file__).parent
+    assert bootstrap.templates().is_relative_to(package)
+    assert {one.name for one in bootstrap.templates().iterdir()} == {"main", "backend", "audit"}
+    monkeypatch.setattr(bootstrap, "__file__", str(tmp_path / "bootstrap.py"))
+    with pytest.raises(Error, match="this installation is incomplete"):
+        bootstrap.templates()

@@ -112,6 +112,16 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("PRIVATE_STORE", "/srv/state.git.index.sqlite3", "expected another file than INDEX"),
         ("SIGNING_KEY", "missing/key", "expected a file in a folder that is there"),
         ("SIGNING_KEY", "folder", "expected a file, and folder is a folder"),
+        ("SECRET_KEY", "     # at least 16 random characters", "has a comment in it"),
+        ("STATE_REPO", "/srv/state.git  # the state", "has a comment in it"),
+        ("STATE_REPO", '"/srv/state.git"', "has quotes around it"),
+        ("STATE_REPO", "~nobody-of-that-name/state.git", "is no home that this machine knows"),
+        ("STATE_REPO", "$HOME/state.git", "expected a path"),
+        ("STUDY_REPOS", "file:///srv/studies", "expected a path"),
+        ("BASE_URL", "https://example.org/a/../b", "expected a path of letters"),
+        ("BASE_URL", "https://example.org//jobs", "expected a path of letters"),
+        ("BASE_URL", "https://example.org/a%20b", "expected a path of letters"),
+        ("BASE_URL", "https://example.org/a'b", "expected a path of letters"),
     ],
 )
 def test_malformed_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str) -> None:
@@ -195,3 +205,33 @@ def test_every_setting_is_in_the_sample() -> None:
     sample = (Path(__file__).parents[2] / "dotenv-sample").read_text()
     named = set(re.findall(r"^#?([A-Z_]+)=", sample, re.MULTILINE))
     assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_sample_as_it_is_sets_nothing_however_it_is_read() -> None:
+    """Its comments stood behind the values: `--env-file` made public text of them, SECRET_KEY's too."""
+    sample = (Path(__file__).parents[2] / "dotenv-sample").read_text()
+    for line in filter(None, sample.splitlines()):
+        assert line.startswith("#") or re.fullmatch(r"[A-Z_]+=", line)
+        assert not re.match(r"#[A-Z_]+=.*\s", line)
+
+
+def test_a_path_may_begin_with_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It made a folder of the name ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = load(monkeypatch, STATE_REPO="~/state.git", STUDY_REPOS="~")
+    assert (found.state_repo, found.study_repos) == (tmp_path / "state.git", tmp_path)
+    assert found.signing_key == tmp_path / "state.git.key"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("HTTPS://Jobs.Example.ORG:443/", "https://jobs.example.org"),
+        ("http://jobs.example.org:80", "http://jobs.example.org"),
+        ("http://[::1]:8000/jobs/", "http://[::1]:8000/jobs"),
+        ("  https://example.org/a/b-c_d.e~f//", "https://example.org/a/b-c_d.e~f"),
+    ],
+)
+def test_a_base_url_is_kept_as_browsers_spell_it(monkeypatch: pytest.MonkeyPatch, given: str, kept: str) -> None:
+    found = load(monkeypatch, BASE_URL=given)
+    assert (found.base_url, found.is_https) == (kept, kept.startswith("https"))

@@ -144,7 +144,7 @@ def _check_manifest(data: bytes) -> None:
     try:
         manifest = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"{MANIFEST} is no JSON: {error}") from None
+        raise invalid(f"{MANIFEST} is no JSON: line {error.lineno}, column {error.colno}") from None
     if not isinstance(manifest, dict):
         raise invalid(f"{MANIFEST} is no JSON object")
 

@@ -1,9 +1,10 @@
 """Studies in local git repositories, inside one folder that the operator names.
 
-May import errors and dulwich. Opens a repository for each question: dulwich's objects are not for several
+May import errors, the store and dulwich. Opens a repository for each question: dulwich's objects are not for several
 threads, and a repository may be repacked between two questions.
 """
 
+import logging
 import os
 import stat
 import zlib
@@ -11,10 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dulwich.errors import NotGitRepository
 from dulwich.objects import Blob, Commit, Tree
 from dulwich.refs import Ref
-from dulwich.repo import Repo
 
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.service.studies.base import (
@@ -29,8 +28,11 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_project_file,
 )
+from jobserver.service.studies.enclosed import LeadsOut, NoRepository, Opened, enclosed
+from jobserver.store.disk import reason
 
 _HEADS = b"refs/heads/"
+_log = logging.getLogger(__name__)
 MAX_REPOSITORIES = 2000  # offered; any other one's path can be typed
 
 
@@ -67,28 +69,36 @@ class LocalSource:
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         with self._open(repo) as (_, opened):
             heads = opened.refs.as_dict(Ref(_HEADS))
-        return tuple(Branch(name.decode("utf-8", "replace"), sha.decode()) for name, sha in sorted(heads.items()))
+        found = ((name.decode("utf-8", "replace"), sha.decode("latin-1")) for name, sha in sorted(heads.items()))
+        return tuple(Branch(name, sha) for name, sha in found if check_sha(sha))
 
     def tip(self, repo: str, branch: str, until: float) -> str:
         name = check_branch(branch).encode()
         with self._open(repo) as (_, opened):
             try:
-                return opened.refs[Ref(_HEADS + name)].decode()
+                sha = opened.refs[Ref(_HEADS + name)].decode("latin-1")
             except KeyError:
                 raise missing_branch(branch) from None
+        if not check_sha(sha):  # nor is it said what stands there
+            raise unavailable(f"The repository {repo!r} can't be read: its branch {branch!r} names no commit")
+        return sha
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         with self._open(repo) as (_, opened):
-            commit = opened[sha.encode()] if check_sha(sha) and sha.encode() in opened else None
+            commit = opened.object(sha.encode()) if check_sha(sha) else None
             if not isinstance(commit, Commit):
                 raise not_found(f"Missing commit: {sha!r}", repo)
-            tree = opened[commit.tree]
+            tree = opened.object(commit.tree)
+            if tree is None:
+                raise KeyError(commit.tree)
             if not isinstance(tree, Tree) or PROJECT_FILE.encode() not in tree:
                 raise missing_project_file(sha)
             mode, blob_id = tree[PROJECT_FILE.encode()]
             if not stat.S_ISREG(mode):
                 raise unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
-            blob = opened[blob_id]
+            blob = opened.object(blob_id)
+            if blob is None:
+                raise KeyError(blob_id)
             if not isinstance(blob, Blob):
                 raise unusable_project_file(sha, "expected a file")
             if blob.raw_length() > MAX_PROJECT_BYTES:
@@ -96,20 +106,20 @@ class LocalSource:
             return blob.as_raw_string()
 
     @contextmanager
-    def _open(self, repo: str) -> Iterator[tuple[Path, Repo]]:
+    def _open(self, repo: str) -> Iterator[tuple[Path, Opened]]:
         path = self._inside(repo)
         try:
-            with Repo(str(path)) as opened:
-                # A `.git` file may point anywhere, so where the data really is counts too.
-                for place in (opened.controldir(), opened.commondir()):
-                    if not self._holds(Path(place).resolve()):
-                        raise self._outside(repo)
+            with enclosed(path, self._holds) as opened:
                 yield path, opened
-        except NotGitRepository:
+        except NoRepository:
             raise missing_repo(repo) from None
-        except (OSError, KeyError, ValueError, zlib.error, BufferError) as error:  # the last is dulwich's, in closing
-            problem = f"{type(error).__name__}: {error}"
-            raise unavailable(f"The repository {repo!r} can't be read: {problem}") from error
+        except LeadsOut as error:
+            if not error.what:
+                raise self._outside(repo) from None
+            raise invalid(f"{repo!r} is no repository that can be used: {error.what} leads out of it") from None
+        except (OSError, KeyError, ValueError, zlib.error, RecursionError) as error:
+            _log.warning("the repository %r can't be read: %r", repo, error)
+            raise unavailable(f"The repository {repo!r} can't be read: {reason(error)}") from error
 
     def _inside(self, repo: str) -> Path:
         if self.folder is None:
@@ -131,7 +141,7 @@ class LocalSource:
     def _outside(self, repo: str) -> Error:
         return invalid(
             f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
-            f"or a path that resolves inside STUDY_REPOS, {self.folder}"
+            "or a path that resolves inside STUDY_REPOS"
         )
 
 

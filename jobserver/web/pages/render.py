@@ -11,6 +11,7 @@ from bottle import HTTPResponse, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from jobserver.web.mount import links_placed
 from jobserver.web.pages import source, words
 from jobserver.web.pages.assets import Assets
 
@@ -45,6 +46,7 @@ class Renderer:
         return self.answer(self.text(template, values).encode(), status)
 
     def answer(self, body: bytes, status: int = 200) -> HTTPResponse:
+        body = links_placed(body)
         headers = {"Content-Type": "text/html; charset=utf-8", **self.headers()}
         if len(body) > _WORTH_PACKING and "gzip" in request.get_header("Accept-Encoding", ""):
             body = gzip.compress(body, 1)

@@ -135,5 +135,11 @@ class Sessions:
         return str(request.get_cookie(name) or "")
 
     def _set(self, reply: HTTPResponse, name: str, value: str, seconds: int) -> None:
-        options = {"path": "/", "httponly": True, "samesite": "lax", "max_age": seconds, "secure": self._is_https}
+        options = {
+            "path": request.script_name,
+            "httponly": True,
+            "samesite": "lax",
+            "max_age": seconds,
+            "secure": self._is_https,
+        }
         reply.set_cookie(name, value, **options)

@@ -32,6 +32,7 @@ from jobserver.web import http
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
+from jobserver.web.mount import placed
 from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
@@ -79,6 +80,11 @@ class Look:
             return []
         found = ((name, one, of(one, self.user.username)) for name, one in self.directory.projects.items())
         return [(name, project, invitation) for name, project, invitation in found if invitation is not None]
+
+    @property
+    def makes_workspaces(self) -> bool:
+        """In some project, or in none."""
+        return any(self.may(Permission.RUN_JOB, one) for one in (None, *self.directory.projects))
 
     @property
     def is_admin(self) -> bool:
@@ -184,7 +190,7 @@ class Site:
                 return to_login()
             return self.error(look, error)
         except HTTPError as error:  # bottle's, of a form that is none
-            return self.error(look, invalid(f"this form can't be read: {error.body}"), error.status_code)
+            return self.error(look, invalid("this form can't be read"), error.status_code)
         except http.TooLarge:
             return self.error(look, invalid("this form is too large"), 413)
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
@@ -247,14 +253,14 @@ class Site:
         status = status or _STATUS[error.code]
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.stand.clock())
-        reply = self.page(empty, "error.html", status, message=str(error), faults=faults, code=status)
+        reply = self.page(empty, "error.html", status, message=http.said(error), faults=faults, code=status)
         reply.headers.update(http.retry_after(error))
         return reply
 
 
 def redirect(where: str, status: int = 303) -> HTTPResponse:
-    """``where``: what is no character of a URL is encoded."""
-    return HTTPResponse(b"", status, {"Location": quote(where, safe=_OF_URLS), "Cache-Control": "no-store"})
+    """``where``: a path of ours, or another URL; what is no character of one is encoded."""
+    return HTTPResponse(b"", status, {"Location": placed(quote(where, safe=_OF_URLS)), "Cache-Control": "no-store"})
 
 
 def to_login() -> HTTPResponse:
@@ -290,10 +296,10 @@ def once(actor: Actor) -> Key | None:
 
 def roles() -> tuple[Role, ...]:
     """The form's roles. Raises `Error` (invalid)."""
-    try:
-        return tuple(Role(value) for value in texts("roles"))
-    except ValueError as error:
-        raise invalid(str(error), "roles") from None
+    given = texts("roles")
+    if wrong := set(given) - set(Role):
+        raise invalid(f"{min(wrong)!r} is no role: expected some of {', '.join(Role)}", "roles")
+    return tuple(map(Role, given))
 
 
 def texts(name: str) -> list[str]:

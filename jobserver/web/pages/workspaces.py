@@ -12,7 +12,7 @@ from jobserver.domain.documents import PipelineAction, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
-from jobserver.errors import Code, Error, Fault, invalid, not_found
+from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
@@ -27,6 +27,16 @@ _MOST_BRANCHES = 2000
 _LIST_SECONDS = 8.0
 _MENDED_HERE = (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND)  # shown on the form, which keeps what was chosen
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
+
+
+def _check_maker(look: Look) -> None:
+    """Which studies and branches there are is told to who may make a workspace of them, also where pages are public.
+
+    Raises `Error`.
+    """
+    actor = look.actor
+    if not look.makes_workspaces:
+        raise forbidden(f"{actor.name} may make no workspace: it needs a role that may run jobs, somewhere")
 
 
 class Workspaces:
@@ -45,7 +55,7 @@ class Workspaces:
 
     def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
         """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
-        _ = look.actor  # also where pages are public
+        _check_maker(look)
         offered = self._stand.studies.repositories()
         projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
@@ -67,6 +77,7 @@ class Workspaces:
         )
 
     def create(self, look: Look) -> HTTPResponse:
+        _check_maker(look)
         if text("what") == "branches":  # the picker's way without JavaScript
             return self.new(look, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
@@ -84,13 +95,13 @@ class Workspaces:
 
     def branches(self, look: Look) -> HTTPResponse:
         """For the branch picker."""
-        _ = look.actor
+        _check_maker(look)
         found, said = self._branches(text("repo", 500))
         return self._json({"branches": found, "said": said})
 
     def repositories(self, look: Look) -> HTTPResponse:
         """For the repository picker: what its page could not wait for."""
-        _ = look.actor
+        _check_maker(look)
         offered = self._stand.studies.repositories(wait=_LIST_SECONDS)
         values = {"repos": _with_used(look, offered), "offered": offered, "org": self._stand.studies.github_org}
         said = self._stand.render.text("offered.html", {**values, "now": look.now}).strip()

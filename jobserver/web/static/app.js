@@ -3,6 +3,7 @@
 // Everything works without this file. It adds: questions before what can't be taken back, filters, pickers,
 // what would run, times that go on, and pages that follow what changes.
 (() => {
+  const base = document.documentElement.dataset.root; // the path that all of ours are below
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const parse = (text) => new DOMParser().parseFromString(text, "text/html");
@@ -46,7 +47,7 @@
       if (!repo.value.trim()) return;
       said.textContent = "Looking for branches…";
       try {
-        const answer = await fetch(`/workspaces/new/branches/?repo=${encodeURIComponent(repo.value.trim())}`);
+        const answer = await fetch(`${base}workspaces/new/branches/?repo=${encodeURIComponent(repo.value.trim())}`);
         const found = await answer.json();
         $(repo.dataset.branches).replaceChildren(...found.branches.map((name) => new Option(name, name)));
         said.textContent = found.said;
@@ -165,7 +166,7 @@
     if (due) return;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (answer.redirected && new URL(answer.url).pathname === "/login/") {
+      if (answer.redirected && new URL(answer.url).pathname === `${base}login/`) {
         location.reload();
         return;
       }
@@ -187,7 +188,7 @@
   let source;
   let version = main.dataset.version;
   const connect = () => {
-    source = new EventSource(`/live/?topic=${encodeURIComponent(main.dataset.live)}`);
+    source = new EventSource(`${base}live/?topic=${encodeURIComponent(main.dataset.live)}`);
     source.addEventListener("hello", (event) => {
       lost.hidden = true;
       if (version !== event.data) refresh(); // it catches up

@@ -155,3 +155,18 @@ def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
     with site.client("tpp", Flags='{"paused": {"v": "", "ts": null}}') as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
     assert "It is paused" not in root.get("/status/").text
+
+
+def test_which_studies_and_branches_there_are_is_told_to_who_may_use_them(site: Site) -> None:
+    """carol has no role at all; bob may run jobs in one project."""
+    with Browser(site, "carol") as carol:
+        assert "/workspaces/new/" not in carol.get("/").text
+        for path in ("", "branches/?repo=study", "repositories/", "branches/?repo=nowhere"):
+            page = carol.get(f"/workspaces/new/{path}")
+            assert (page.status_code, "feature/slashes" in page.text) == (403, False), path
+        answer = carol.submit("/workspaces/new/", page="/settings/", what="branches", repo="study")
+        assert (answer.status_code, "feature/slashes" in answer.text) == (403, False)
+        answer = carol.submit("/workspaces/new/", page="/settings/", name="x", repo="nowhere", branch="y")
+        assert (answer.status_code, "Missing" in answer.text) == (403, False)
+    with Browser(site, "bob") as bob:
+        assert bob.get("/workspaces/new/branches/?repo=study").json()["branches"] == ["feature/slashes", "main"]

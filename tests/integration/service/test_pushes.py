@@ -126,14 +126,27 @@ def test_a_hook_that_says_nothing_holds_nobody_up(
 
 
 def test_sockets_of_servers_that_were_killed_are_swept_away(tmp_path: Path) -> None:
-    dead = max(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()) + 100_000
-    gone = [tmp_path / f"jobserver-{dead}.sock", tmp_path / "jobserver-x.sock"]
-    alive = tmp_path / f"jobserver-{os.getppid()}.sock"
-    for path in (*gone, alive):
-        path.touch()
+    """Whatever process has their number now: ids repeat in containers, and a name by the id stopped every start."""
+    killed = tmp_path / f"jobserver-{os.getpid()}.sock"
+    begun, starting = tmp_path / ".begun-jobserver-1.sock", tmp_path / ".begun-jobserver-2.sock"
+    for path in (killed, begun, starting):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(path))
+    os.utime(begun, (0, 0))
     made = PushSocket(tmp_path, Receiver(), LOCAL)  # type: ignore[arg-type]
     made.close()
-    assert list(tmp_path.iterdir()) == [alive]
+    assert list(tmp_path.iterdir()) == [starting]
+
+
+def test_the_socket_of_a_server_that_lives_stays_although_its_process_can_not_be_seen(tmp_path: Path) -> None:
+    """As in another container: it was swept away."""
+    first, second = (PushSocket(tmp_path, Receiver(), LOCAL) for _ in range(2))  # type: ignore[arg-type]
+    try:
+        pushes.sweep(tmp_path)
+        assert len(list(tmp_path.glob("jobserver-*.sock"))) == 2
+    finally:
+        first.close()
+        second.close()
 
 
 def test_a_folder_with_a_long_name(tmp_path: Path) -> None:

@@ -295,3 +295,21 @@ def test_a_bare_repository_that_does_not_say_so_is_no_working_copy(site: Site, t
     assert not founding._is_of_working_copy(site.path)
     subprocess.run(["git", "init", "-q", tmp_path / "copy"], check=True)
     assert founding._is_of_working_copy(tmp_path / "copy" / ".git")
+
+
+def test_only_the_repositorys_owner_may_open_or_complete_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(tmp_path / "state.git").close()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(
+        Error, match=r"state\.git: belongs to the user .+, who alone may write there, and this is 12345"
+    ):
+        StateRepo(tmp_path / "state.git", tmp_path / "key", "jobs.example", TEMPLATES)
+    with pytest.raises(Error, match="who alone may write there"):
+        create(tmp_path / "state.git")
+
+
+def test_a_repository_without_head_is_not_taken_for_one_above_it(tmp_path: Path) -> None:
+    create(tmp_path / "state.git").close()
+    (tmp_path / "state.git" / "HEAD").unlink()
+    with pytest.raises(Error, match="not a git repository"):
+        StateRepo(tmp_path / "state.git", tmp_path / "key", "jobs.example", TEMPLATES)

@@ -1,5 +1,7 @@
 """Studies in local repositories that the git binary made: bare, with a work tree, packed, linked, and outside."""
 
+import os
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,3 +174,77 @@ def test_a_damaged_repository_is_unavailable(studies: Studies, repo: Path) -> No
     (repo / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
     error = refusal(studies, "team/study")
     assert (error.code, "team/study" in error.message) == (Code.UNAVAILABLE, True)
+
+
+OUTWARD = {
+    "refs": lambda git_folder, secret: swap(git_folder / "refs", secret),
+    "refs/heads": lambda git_folder, secret: swap(git_folder / "refs" / "heads", secret),
+    "a ref": lambda git_folder, secret: swap(git_folder / "refs" / "heads" / "main", secret / "HEAD"),
+    "objects": lambda git_folder, secret: swap(git_folder / "objects", secret / "objects"),
+    "objects/pack": lambda git_folder, secret: swap(git_folder / "objects" / "pack", secret / "objects" / "pack"),
+    "objects/info": lambda git_folder, secret: swap(git_folder / "objects" / "info", secret / "objects" / "info"),
+    "packed-refs": lambda git_folder, secret: swap(git_folder / "packed-refs", secret / "packed-refs"),
+    "HEAD": lambda git_folder, secret: swap(git_folder / "HEAD", secret / "HEAD"),
+    "commondir": lambda git_folder, secret: swap(git_folder / "commondir", secret / "HEAD"),
+    "an alternate": lambda git_folder, secret: (git_folder / "objects/info/alternates").write_text(f"{secret}/objects"),
+    "a pipe among refs": lambda git_folder, secret: os.mkfifo(git_folder / "refs" / "heads" / "waits"),
+    "a pipe for refs": lambda git_folder, secret: pipe(git_folder / "packed-refs"),
+    "a pipe for HEAD": lambda git_folder, secret: pipe(git_folder / "HEAD"),
+    "a pipe among packs": lambda git_folder, secret: os.mkfifo(git_folder / "objects" / "pack" / "pack-1.idx"),
+}
+
+
+def swap(here: Path, there: Path) -> None:
+    """Makes a link of what is here."""
+    if here.is_dir():
+        shutil.rmtree(here)
+    here.unlink(missing_ok=True)
+    here.symlink_to(there)
+
+
+def pipe(here: Path) -> None:
+    here.unlink(missing_ok=True)
+    os.mkfifo(here)
+
+
+@pytest.mark.parametrize("way", OUTWARD)
+def test_a_study_of_which_something_leads_out_is_not_opened(studies: Studies, repo: Path, home: Path, way: str) -> None:
+    commit(repo)
+    secret = create(home.parent / "secret")
+    commit(secret)
+    OUTWARD[way](repo / ".git", secret / ".git")
+    for ask in (studies.check_repo, studies.branches, lambda p: studies.project(p, "main")):
+        with pytest.raises(Error, match="'team/study' is no repository that can be used") as caught:
+            ask("team/study")
+        assert str(home.parent) not in str(caught.value)
+
+
+@pytest.mark.parametrize("which", ["HEAD", "HEAD^{tree}", "HEAD:project.yaml"])
+def test_an_object_that_leads_out_or_waits_is_not_opened(studies: Studies, repo: Path, home: Path, which: str) -> None:
+    commit(repo)
+    sha = git(repo, "rev-parse", which)
+    place = repo / ".git" / "objects" / sha[:2] / sha[2:]
+    kept = home.parent / "kept"
+    place.rename(kept)
+    for make in (place.symlink_to, lambda _: os.mkfifo(place)):
+        make(kept)
+        assert "objects leads out of it" in refusal(studies, "team/study").message
+        place.unlink()
+
+
+def test_the_settings_of_a_study_are_not_read(studies: Studies, repo: Path, home: Path) -> None:
+    """They may include any file, one line of which stood in the error."""
+    sha = commit(repo)
+    (home.parent / "env").write_text("SECRET_KEY=0123456789abcdef\n")
+    for text in (f"[include]\n\tpath = {home.parent}/env\n", "SECRET_KEY=0123456789abcdef\n"):
+        (repo / ".git" / "config").write_text(text)
+        assert studies.resolve("team/study", "main") == sha
+
+
+def test_no_refusal_names_the_servers_folders(studies: Studies, repo: Path, home: Path) -> None:
+    commit(repo)
+    (repo / ".git" / "refs" / "heads" / "broken").write_text("SECRET_KEY=0123456789abcdef\n")
+    for path, branch in (("../x", "main"), ("gone", "main"), ("team/study", "gone"), ("team/study", "broken")):
+        said = str(refusal(studies, path, branch))
+        assert str(home.parent) not in said
+        assert "0123456789abcdef" not in said

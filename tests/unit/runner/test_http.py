@@ -80,3 +80,25 @@ def test_pauses_double_up_to_a_limit_and_begin_anew() -> None:
     backoff.worked()
     assert backoff.failed() == 1
     assert Backoff(1, 8, chance=lambda: 0.5).failed() == 0.75
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxys_refusal_is_not_the_servers(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """A runner ended, saying that its token was refused."""
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "")
+    client = transport(lambda _: httpx.Response(status, html="<h1>Access denied</h1>"))
+    with pytest.raises(Error, match=f"proxy.example:3128: the proxy answered {status}") as caught:
+        client.fetch(0)
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+def test_a_tunnel_that_a_proxy_refuses_is_not_the_servers_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise httpx.ProxyError("403 Forbidden")
+
+    with pytest.raises(Error, match=r"proxy\.example:3128: the proxy did not let this through: 403 Forbidden"):
+        transport(answer).fetch(0)

@@ -1,0 +1,53 @@
+"""The proxies that the environment names (https_proxy, http_proxy, all_proxy, no_proxy, in small or capital letters).
+
+HTTP clients and git read them by themselves, each in its own way: here is what is the same for all of them.
+"""
+
+import os
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+from jobserver.domain import names
+from jobserver.errors import Fault, invalid
+
+_KINDS = ("http", "https", "socks5", "socks5h")
+_OURS = ("http", "https", "all")
+
+
+def check() -> None:
+    """Raises `Error` (invalid) that names every proxy setting that can't be used."""
+    found = {f"{kind}_PROXY".upper(): proxy for kind, proxy in getproxies_environment().items() if kind in _OURS}
+    expected = "expected the URL of a proxy, such as http://proxy.example.org:3128 or socks5h://localhost:1080"
+    faults = [Fault(expected, key=name) for name, proxy in found.items() if not _can_be_used(proxy)]
+    if faults:
+        raise invalid("; ".join(map(str, faults)), "the environment", faults)
+
+
+def _can_be_used(proxy: str) -> bool:
+    parts = names.url_parts(proxy if "://" in proxy else f"http://{proxy}")
+    return parts is not None and parts.scheme in _KINDS and names.is_host(parts.hostname or "")
+
+
+def variables() -> dict[str, str]:
+    """As git understands them, which knows no HTTP_PROXY in capital letters."""
+    return {f"{kind}_proxy": proxy for kind, proxy in getproxies_environment().items() if kind in (*_OURS, "no")}
+
+
+def proxy_of(url: str) -> str:
+    """The proxy that this URL is asked for by, without the credentials for it, to be shown; empty: none."""
+    return whole_proxy_of(url).rpartition("@")[2].rpartition("://")[2]
+
+
+def whole_proxy_of(url: str) -> str:
+    """The same as it was set."""
+    parts, known = urlsplit(url), getproxies_environment()
+    proxy = known.get(parts.scheme) or known.get("all", "")
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    return proxy
+
+
+def none_for(host: str) -> dict[str, str]:
+    """What a process needs in its environment to ask ``host`` itself, beside those that it is to ask itself already."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (known, host))))
