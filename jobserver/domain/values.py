@@ -54,6 +54,12 @@ def _known(version: int) -> int:
     return version
 
 
+def _known_request(version: int) -> int:
+    if version not in (1, 2):
+        raise ValueError("expected 1 or 2")
+    return version
+
+
 def _json(value: Any, depth: int = 8) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
     match value:
@@ -79,6 +85,7 @@ def _json(value: Any, depth: int = 8) -> Any:
 
 
 Version: TypeAlias = Annotated[int, AfterValidator(_known)]
+RequestVersion: TypeAlias = Annotated[int, AfterValidator(_known_request)]
 Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
 Slug: TypeAlias = Annotated[str, named(names.SLUG)]
 Username: TypeAlias = Annotated[str, named(names.USERNAME)]

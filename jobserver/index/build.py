@@ -36,7 +36,7 @@ def build(
             connection.execute("BEGIN")
             for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
                 connection.execute("INSERT INTO branches VALUES (?,?,?)", (number, branch, tip))
-                _Loading(connection, number, branch).load(tree_files(repository, tip), progress)
+                _Loading(connection, number, branch).load(tree_files(repository, tip, names.PIPELINE_FILE), progress)
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -165,10 +165,11 @@ class GitTransport:
         return items
 
     def _active(self, tip: str) -> dict[str, str]:
-        """path -> blob of everything in active/."""
+        """path -> blob of everything in active/ but pipelines: this runner reads the study's own."""
         said = self._git("ls-tree", "-r", "-z", "--full-tree", tip, "active/")
         rows = (row.partition("\t") for row in said.split("\0") if row)
-        return {path: head.split(" ")[2] for head, _, path in rows}
+        files = {path: head.split(" ")[2] for head, _, path in rows}
+        return {path: blob for path, blob in files.items() if not path.endswith(names.PIPELINE_FILE)}
 
     def _is_vouched(self, tip: str, path: str, blob: str) -> bool:
         """Whether the commit that brought this very request.yaml is signed by the server."""

@@ -12,13 +12,24 @@ from jobserver.errors import unavailable
 from jobserver.store.git import git, program
 
 
-def tree_files(repository: Path, revision: str) -> Iterator[tuple[str, bytes]]:
-    """(path, data) of each file, in the tree's order. Raises `Error` (unavailable) with git's own words."""
+def tree_files(repository: Path, revision: str, once: str = "") -> Iterator[tuple[str, bytes]]:
+    """(path, data) of each file, in the tree's order; of those that end in ``once``, the same bytes once only.
+
+    Raises `Error` (unavailable) with git's own words.
+    """
     listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision)
-    rows = [row for row in listing.split("\0") if row]
-    paths = [row[row.index("\t") + 1 :] for row in rows]
-    shas = [row[: row.index("\t")].split(" ")[2] for row in rows]
-    del listing, rows
+    paths, shas = [], []
+    given: set[str] = set()
+    for row in listing.split("\0"):
+        about, _, path = row.partition("\t")
+        sha = about.rpartition(" ")[2]
+        if not row or sha in given:
+            continue
+        if once and path.endswith(once):
+            given.add(sha)
+        paths.append(path)
+        shas.append(sha)
+    del listing
     command = [program(), "-C", str(repository), "cat-file", "--batch", "--buffer"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1 << 20) as process:
         asked, answered = process.stdin, process.stdout

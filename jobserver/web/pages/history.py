@@ -3,6 +3,7 @@
 Asks git, limited to the thing's paths and to the time it lived in; everything else on the pages reads the index.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from jobserver.store.repo import StateRepo
 
 _MOST = 200  # entries of a tab
 _DIFF_BYTES = 20_000
+_FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ def _pushed(objects: PipedObjects, repo: StateRepo, branch: str) -> dict[str, Co
 
 
 def _lines(diff: str) -> list[str]:
-    data = diff.encode(errors="surrogateescape")
+    parts = _FILES.split(diff)  # a pipeline last: it is long, and the rest says what happened
+    parts.sort(key=lambda part: names.PIPELINE_FILE in part.partition("\n")[0])
+    data = "".join(parts).encode(errors="surrogateescape")
     text = data[:_DIFF_BYTES].decode("utf-8", "replace")
     kept = [line for line in text.splitlines() if not line.startswith(("diff ", "index ", "new file", "deleted file"))]
     return [*kept, "…"] if len(data) > _DIFF_BYTES else kept

@@ -1,14 +1,18 @@
 """The page of a job request, and what can be done with one: cancel it, run it again, see who did what when."""
 
 import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 from bottle import HTTPResponse
 
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import JobRequest
+from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
 from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.domain.permissions import Permission
-from jobserver.errors import invalid, not_found
+from jobserver.domain.plan_requests import pipeline_of
+from jobserver.errors import Error, invalid, not_found
 from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.requests import Seen
@@ -22,6 +26,14 @@ _ERROR = "__error__"  # the action under which a runner reports a request that i
 _WAITS = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was asked for."""
+
+    document: JobRequest
+    pipeline: StoredPipeline
+
+
 class JobRequests:
     def __init__(self, site: Site) -> None:
         self._site, self._stand = site, site.stand
@@ -32,9 +44,9 @@ class JobRequests:
 
     def show(self, look: Look, identifier: str) -> HTTPResponse:
         at = text("at", 64)
-        row, jobs, document = self.find(identifier, at)
+        row, jobs, found = self.find(identifier, at)
+        document, pipeline = found.document, found.pipeline.actions
         slugs = self._stand.visible.slugs()
-        pipeline = document.pipeline
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
         now = words.micros(look.now)
@@ -78,7 +90,7 @@ class JobRequests:
             can_cancel=not at and may_cancel(look, document) and bool(open_actions(row, jobs)),
             can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
             cancelling=[job.action for job in jobs if is_cancelling(row, job)],
-            scripts=self._scripts(document),
+            scripts=self._scripts(document, pipeline),
             yaml=source.yaml(source.recorded(pipeline), document.workspace.repo, document.sha),
             parent=backend.parent_directory if backend else "",
             finished=lifecycle.FINISHED,
@@ -98,17 +110,17 @@ class JobRequests:
         )
 
     @staticmethod
-    def _scripts(document: JobRequest) -> dict[str, list[tuple[str, str]]]:
+    def _scripts(document: JobRequest, pipeline: Mapping[str, PipelineAction]) -> dict[str, list[tuple[str, str]]]:
         """action -> (path, where it can be read at the commit) of each script that it runs, where that is known."""
         found = {}
-        for name, action in document.pipeline.items():
+        for name, action in pipeline.items():
             links = [
                 (path, source.blob(document.workspace.repo, document.sha, path)) for path in source.scripts(action.run)
             ]
             found[name] = [(path, url) for path, url in links if url]
         return found
 
-    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], JobRequest]:
+    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], Found]:
         """As it is, or was at a commit or time. Raises `Error` (not_found, invalid)."""
         slugs = self._stand.visible.slugs()
         with self._stand.index.view() as sql:
@@ -122,14 +134,20 @@ class JobRequests:
 
         def read(state):  # type: ignore[no-untyped-def]
             stored = state.find(identifier)
-            return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))
+            if stored is None:
+                return None
+            pipeline = StoredPipeline(actions={})
+            with suppress(Error):  # a page without it is better than none
+                pipeline = pipeline_of(state, stored)
+            return Seen(stored, tuple(state.jobs(stored.place).values())), pipeline
 
-        seen = writer.look(branch, read, at=commit)
-        if seen is None:
+        found = writer.look(branch, read, at=commit)
+        if found is None:
             raise not_found(f"there was no job request {identifier} at {at}")
+        seen, pipeline = found
         if at:
             row, jobs = as_rows(row, seen)
-        return row, jobs, seen.stored.request
+        return row, jobs, Found(seen.stored.request, pipeline)
 
     def cancel(self, look: Look, identifier: str) -> HTTPResponse:
         self.find(identifier)
@@ -138,9 +156,10 @@ class JobRequests:
 
     def rerun(self, look: Look, identifier: str) -> HTTPResponse:
         """Again at the branch's newest commit: all that was asked for, or what failed."""
-        row, jobs, document = self.find(identifier)
+        row, jobs, found = self.find(identifier)
+        document = found.document
         failed = tuple(
-            dict.fromkeys(job.action for job in jobs if job.status == "failed" and job.action in document.pipeline)
+            dict.fromkeys(job.action for job in jobs if job.status == "failed" and job.action in found.pipeline.actions)
         )
         actions = failed if text("what") == "failed" else document.requested_actions
         if not actions:
@@ -159,7 +178,8 @@ class JobRequests:
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
     def audit(self, look: Look, identifier: str) -> HTTPResponse:
-        row, _, document = self.find(identifier)
+        row, _, asked = self.find(identifier)
+        document = asked.document
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None

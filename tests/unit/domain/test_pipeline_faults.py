@@ -51,9 +51,10 @@ def test_one_fault(text: str, expected: tuple[int, str, str]) -> None:
     assert message.startswith(expected[2])
 
 
-def test_a_need_named_twice() -> None:
-    [found] = faults("actions:\n  b: {run: x}\n  a:\n    run: x\n    needs:\n    - b\n    - b\n")
-    assert found == (7, "actions.a.needs", "needs 'b' twice")
+def test_a_need_named_twice_counts_once() -> None:
+    found = read("actions:\n  b: {run: x}\n  a:\n    run: x\n    needs:\n    - b\n    - b\n")
+    assert found.actions["a"].needs == ("b",)
+    assert (7, "needs 'b' twice") in [(fault.line, fault.message) for fault in found.warnings]
 
 
 def test_quoted_words_are_text() -> None:
@@ -119,11 +120,11 @@ def test_the_first_fault_is_the_message_and_the_others_are_counted(count: int, r
     assert str(caught.value) == f"project.yaml:2: actions.a0: expected a mapping with `run`{rest}"
 
 
-@pytest.mark.parametrize(("more", "said"), [(0, 999), (1, 1000), (2, 1001)])
+@pytest.mark.parametrize(("more", "said"), [(0, 99), (1, 100), (2, 101)])
 def test_too_many_faults_are_counted_exactly(more: int, said: int) -> None:
     """The first is the message; what is not shown is one line, and counted."""
-    names = ", ".join(f"z{at}" for at in range(500))
-    last = ", ".join(f"z{at}" for at in range(500 + more))
+    names = ", ".join(f"z{at}" for at in range(50))
+    last = ", ".join(f"z{at}" for at in range(50 + more))
     with pytest.raises(Error) as caught:
         read(f"actions: {{a: {{run: x, needs: [{names}]}}, b: {{run: x, needs: [{last}]}}}}")
     assert str(caught.value).endswith(f"(and {said} more faults)")
