@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 
 from bottle import HTTPResponse
 
@@ -17,13 +18,14 @@ from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.requests import Seen
 from jobserver.web.pages import estimate, history, source, versions, words
-from jobserver.web.pages.graph import picture
+from jobserver.web.pages.graph import counts, picture, place_of
 from jobserver.web.pages.past import as_rows
 from jobserver.web.pages.preview import would_run
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _ERROR = "__error__"  # the action under which a runner reports a request that it could not begin
 _WAITS = 20
+_MOST_JOBS = 100  # that are shown one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,18 @@ class JobRequests:
                         if job.status == "succeeded"]  # fmt: skip
                 preview = would_run(document.requested_actions, pipeline, done, document.force_run_dependencies)
                 actions = sorted(preview.runs, key=lambda action: order[action])
-            needs = {action: [one for one in pipeline[action].needs if one in actions] for action in actions}
+            shown = set(actions)
+            needs = {action: [one for one in pipeline[action].needs if one in shown] for action in actions}
             is_over = at or row.completed_at is not None
             expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
             ahead = outlook.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
             before = pages.previous(sql, row, slugs)
             succeeded = pages.previous_success(sql, row, slugs)
         backend = look.directory.backends.get(row.backend)
+        listed, others = _listed(jobs)
+        bars = estimate.timeline(listed, *estimate.stretch(jobs, row.created_at, now), now) if not problem else []
+        still_open = open_actions(row, jobs)
+        cancelled = set(row.cancelled)
         return self._site.page(
             look,
             "request.html",
@@ -74,8 +81,11 @@ class JobRequests:
             links={job.action: job.identifier for job in jobs},
             at=at,
             document=document,
-            picture=picture(needs, {job.action: job.status for job in jobs}) if actions else None,
-            bars=estimate.timeline(jobs, row.created_at, now) if jobs and not problem else [],
+            picture=picture(needs, {job.action: job.status for job in jobs}),
+            counts=counts(needs, {job.action: job.status for job in jobs}),
+            bars=bars,
+            others=others,
+            warnings=found.pipeline.warnings,
             whole=estimate.stretch(jobs, row.created_at, now)[1],
             ended=row.completed_at or now,
             runtime=sum(job.completed_at - job.started_at for job in jobs
@@ -86,11 +96,11 @@ class JobRequests:
             before=before,
             succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
             problem=problem,
-            open_actions=open_actions(row, jobs),
-            can_cancel=not at and may_cancel(look, document) and bool(open_actions(row, jobs)),
+            open_actions=set(still_open),
+            can_cancel=not at and may_cancel(look, document) and bool(still_open),
             can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
-            cancelling=[job.action for job in jobs if is_cancelling(row, job)],
-            scripts=self._scripts(document, pipeline),
+            cancelling={job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
+            scripts=self._scripts(document, {one.job.action: pipeline.get(one.job.action) for one in bars}),
             yaml=source.yaml(source.recorded(pipeline), document.workspace.repo, document.sha),
             parent=backend.parent_directory if backend else "",
             finished=lifecycle.FINISHED,
@@ -110,13 +120,14 @@ class JobRequests:
         )
 
     @staticmethod
-    def _scripts(document: JobRequest, pipeline: Mapping[str, PipelineAction]) -> dict[str, list[tuple[str, str]]]:
+    def _scripts(
+        document: JobRequest, actions: Mapping[str, PipelineAction | None]
+    ) -> dict[str, list[tuple[str, str]]]:
         """action -> (path, where it can be read at the commit) of each script that it runs, where that is known."""
         found = {}
-        for name, action in pipeline.items():
-            links = [
-                (path, source.blob(document.workspace.repo, document.sha, path)) for path in source.scripts(action.run)
-            ]
+        for name, action in actions.items():
+            paths = source.scripts(action.run) if action else []
+            links = [(path, source.blob(document.workspace.repo, document.sha, path)) for path in paths]
             found[name] = [(path, url) for path, url in links if url]
         return found
 
@@ -187,6 +198,15 @@ class JobRequests:
         return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
 
 
+def _listed(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRow]]]]:
+    """(those to be shown one by one, the others by status): of many, those that matter most come first."""
+    if len(jobs) <= _MOST_JOBS:
+        return jobs, []
+    ordered = sorted(jobs, key=lambda job: place_of(job.status))
+    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.status)
+    return ordered[:_MOST_JOBS], [(status, list(some)) for status, some in groups]
+
+
 def may_cancel(look: Look, document: JobRequest) -> bool:
     own = look.user is not None and document.created_by == look.user.username
     return own or look.may(Permission.CANCEL_JOB, document.project)
@@ -194,9 +214,10 @@ def may_cancel(look: Look, document: JobRequest) -> bool:
 
 def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:
     """What can still be cancelled; before the runner has made jobs, all that was asked for."""
+    cancelled = set(row.cancelled)
     if not jobs:
-        return [action for action in row.actions if action not in row.cancelled]
-    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in row.cancelled]
+        return [action for action in row.actions if action not in cancelled]
+    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in cancelled]
 
 
 def is_cancelling(row: Row, job: JobRow) -> bool:

@@ -26,13 +26,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_a_request_travels_there_and_back(site: Site) -> None:
     identifier = site.ask()
-    assert site.files() == ["README.md", f"active/2026-11-24/{identifier}/request.yaml", "allowed_signers"]
+    active = f"active/2026-11-24/{identifier}"
+    assert site.files() == ["README.md", f"{active}/pipeline.yaml", f"{active}/request.yaml", "allowed_signers"]
     site.report((identifier, job("j1", "running", 1)), (identifier, job("j2", "pending", 1, "analyse")))
     written = site.report((identifier, job("j1", "succeeded", 2)), (identifier, job("j2", "succeeded", 2, "analyse")))
     folder = f"archive/2026/11/24/{identifier}"
     assert [path for path in site.files() if identifier in path] == [
         f"{folder}/jobs/j1.yaml",
         f"{folder}/jobs/j2.yaml",
+        f"{folder}/pipeline.yaml",
         f"{folder}/request.yaml",
     ]
     assert site.git("rev-parse", "backends/tpp").strip() == written.commit
