@@ -320,8 +320,9 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
 
 # One statement for all actions: there may be thousands.
 _LATEST = f"""
-SELECT {", ".join(f"jobs.{name.strip()}" for name in _JOBS.split(","))} FROM actions JOIN jobs ON jobs.rowid = (
-    SELECT rowid FROM jobs WHERE branch = ?1 AND workspace = ?2 AND action = actions.action
+SELECT {", ".join(f"jobs.{name.strip()}" for name in _JOBS.split(","))} FROM actions
+JOIN jobs ON (jobs.branch, jobs.request, jobs.identifier) = (
+    SELECT branch, request, identifier FROM jobs WHERE branch = ?1 AND workspace = ?2 AND action = actions.action
     ORDER BY created_at DESC LIMIT 1
 ) WHERE actions.branch = ?1 AND actions.workspace = ?2
 """
