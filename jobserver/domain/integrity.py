@@ -2,10 +2,12 @@
 nothing that is still referred to deleted. Part of `admit`; a command's own changes never break these, a push might.
 """
 
+from collections.abc import Iterator
+
 from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Job, JobRequest, Org, Project, StoredPipeline, Workspace
 from jobserver.domain.names import Area, DocPath, Kind, Place
-from jobserver.domain.pipeline import RUN_ALL
+from jobserver.domain.pipeline import MAX_ACTIONS, RUN_ALL, cycles
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault
 
@@ -122,7 +124,12 @@ def _pipelines(
     before = {after: place for place, after in moved.items()}
     files = {place: change for change, where, place in parsed if where.kind is Kind.PIPELINE}
     requests = {place: change for change, where, place in parsed if where.kind is Kind.REQUEST}
-    found = []
+    found = [
+        Fault(message, place.pipeline, 0, "actions")
+        for place, change in files.items()
+        if change.before is None and isinstance(change.after, StoredPipeline)
+        for message in _senseless(change.after)
+    ]
     for place in dict.fromkeys([*files, *requests]):
         pipeline = files[place].after if place in files else _pipeline(state, before.get(place, place))
         change = requests.get(place)
@@ -140,6 +147,19 @@ def _pipelines(
                     Fault(f"not in pipeline.yaml: {', '.join(strange)}", place.request, 0, "requested_actions")
                 )
     return found
+
+
+def _senseless(pipeline: StoredPipeline) -> Iterator[str]:
+    """What project.yaml could not say, and nobody could run."""
+    if len(pipeline.actions) > MAX_ACTIONS:
+        yield f"more than {MAX_ACTIONS}"
+    if RUN_ALL in pipeline.actions:
+        yield "`run_all` is no action: it stands for all of them"
+    for name, action in pipeline.actions.items():
+        if unknown := [need for need in action.needs if need not in pipeline.actions]:
+            yield f"{name} needs {', '.join(unknown)}, which is not there"
+    for cycle in cycles({name: action.needs for name, action in pipeline.actions.items()}):
+        yield f"need each other: {' -> '.join([*cycle, cycle[0]])}"
 
 
 def _pipeline(state: State, place: Place) -> StoredPipeline | None:

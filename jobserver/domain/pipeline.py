@@ -170,7 +170,7 @@ class _Reader:
         actions: dict[str, Action] = {}
         for name, (key, body) in found.items():
             written[name], actions[name] = self.action(name, key, body, found)
-        for cycle in _cycles({name: action.needs for name, action in actions.items()}):
+        for cycle in cycles({name: action.needs for name, action in actions.items()}):
             said = " -> ".join([*cycle, cycle[0]])
             self.fault(f"actions need each other: {said}", found[cycle[0]][0], "actions", cycle[0], "needs")
         size = sum(map(_size, actions, actions.values()))
@@ -286,7 +286,7 @@ def _size(name: str, action: Action) -> int:
     return text + _ACTION_BYTES + _NEED_BYTES * len(action.needs)
 
 
-def _cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """Cycles that share no action: for each group of actions that need each other, at least one."""
     finished = set[str]()
     for root in needs:

@@ -150,7 +150,7 @@ class JobRequests:
             pipeline = StoredPipeline(actions={})
             with suppress(Error):  # a page without it is better than none
                 pipeline = pipeline_of(state, stored)
-            return Seen(stored, tuple(state.jobs(stored.place).values())), pipeline
+            return Seen(stored, tuple(state.jobs(stored.place).values()) if at else ()), pipeline
 
         found = writer.look(branch, read, at=commit)
         if found is None:

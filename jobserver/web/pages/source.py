@@ -30,9 +30,10 @@ def blob(repo: str, sha: str, path: str) -> str:
 
 def yaml(source: str, repo: str, sha: str) -> Markup:
     """project.yaml with its keys, comments and strings marked, and its scripts linked; of a long one the beginning."""
-    lines = source[:_MOST_CHARS].splitlines()[:_MOST_LINES]
-    text = Markup("\n").join(_yaml_line(line, repo, sha) for line in lines)
-    return text if sum(map(len, lines)) + len(lines) >= len(source) else text + Markup("\n<i># {}</i>").format(_CUT)
+    lines = source[:_MOST_CHARS].splitlines()
+    is_cut = len(source) > _MOST_CHARS or len(lines) > _MOST_LINES
+    text = Markup("\n").join(_yaml_line(line, repo, sha) for line in lines[:_MOST_LINES])
+    return text + Markup("\n<i># {}</i>").format(_CUT) if is_cut else text
 
 
 def recorded(pipeline: Mapping[str, PipelineAction]) -> str:

@@ -100,3 +100,16 @@ def _code(changes: Changes, actor: Actor) -> Code | None:
 
 def test_a_superuser_may_push_both() -> None:
     assert _code(tpp(*BOTH), ROOT) is None
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        ({"generate": PipelineAction(needs=("else",), run="x")}, "generate needs else, which is not there"),
+        ({"generate": PipelineAction(needs=("generate",), run="x")}, "need each other: generate -> generate"),
+        ({"generate": PipelineAction(run="x"), "run_all": PipelineAction(run="")}, "`run_all` is no action"),
+    ],
+)
+def test_one_that_nobody_could_run_is_refused(actions: dict[str, PipelineAction], said: str) -> None:
+    [told] = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, StoredPipeline(actions=actions))))
+    assert told.startswith(f"{PLACE.pipeline}: actions: {said}")
