@@ -2,7 +2,9 @@
 
 import pytest
 
+from jobserver.domain import integrity
 from jobserver.domain.admit import admit
+from jobserver.domain.commands import CancelJobs
 from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
 from jobserver.domain.names import Area
 from jobserver.domain.permissions import Actor, ActorKind
@@ -113,3 +115,29 @@ def test_a_superuser_may_push_both() -> None:
 def test_one_that_nobody_could_run_is_refused(actions: dict[str, PipelineAction], said: str) -> None:
     [told] = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, StoredPipeline(actions=actions))))
     assert told.startswith(f"{PLACE.pipeline}: actions: {said}")
+
+
+def test_more_actions_than_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrity, "MAX_ACTIONS", 1)
+    two = StoredPipeline(actions={name: PipelineAction(run=name) for name in ("generate", "more")})
+    told = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, two)))
+    assert told == [f"{PLACE.pipeline}: actions: more than 1"]
+
+
+def test_beside_a_request_that_can_not_be_read(state: Memory) -> None:
+    state.broken = {PLACE.request, PLACE.pipeline}
+    told = faults(state, tpp((PLACE.pipeline, None, PIPELINE)))
+    assert told == [f"{PLACE.pipeline}: there is no request.yaml beside it that can be read"]
+    assert faults(state, tpp((PLACE.request, None, ASKED))) == [f"{PLACE.request}: its pipeline.yaml is missing"]
+
+
+def test_cancelling_reads_it_wherever_it_stands(state: Memory) -> None:
+    within = {"generate": PipelineAction(run="x"), "run_all": PipelineAction(needs=("else",), run="")}
+    older = edited(REQUEST, cancelled_actions=(), requested_actions=("run_all",), pipeline=within)
+    state.files["backends/tpp"].pop(PLACE.pipeline)
+    state.put(older)
+    changes = state.do(ROOT, CancelJobs(PLACE.identifier, "tpp"))
+    assert changes.changes[0].after == edited(older, cancelled_actions=("generate",))
+    state.put(ASKED)
+    with pytest.raises(Error, match=r"pipeline\.yaml: is missing"):
+        state.do(ROOT, CancelJobs(PLACE.identifier, "tpp"))
