@@ -185,7 +185,8 @@ def judge(objects: Objects, state: Snapshot, actor: Actor, commit: Commit, now: 
     if commit.at > now + _AHEAD:
         faults.append(Fault(f"is of {commit.at:%Y-%m-%d %H:%M} UTC, which is in the future: set the clock"))
     try:
-        found = incoming(objects, state.branch, state.root, commit.tree)
+        unread = Kind.PIPELINE if actor.kind is ActorKind.BACKEND else None
+        found = incoming(objects, state.branch, state.root, commit.tree, unread=unread)
     except (Error, KeyError, ValueError) as error:
         return [*faults, Fault(error.message if isinstance(error, Error) else "its files can't be read")]
     faults += found.faults

@@ -109,10 +109,18 @@ class Incoming:
     others: list[str] = field(default_factory=list)
 
 
-def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, event: str = "pushed") -> Incoming:
+def incoming(
+    objects: Objects,
+    branch: str,
+    before: bytes | None,
+    after: bytes,
+    event: str = "pushed",
+    unread: Kind | None = None,
+) -> Incoming:
     """What lies between two trees of ``branch``, as changes and moves, with every fault of the files themselves.
 
-    Documents that stood there and can't be read count as not there: mending them is allowed.
+    Documents that stood there and can't be read count as not there: mending them is allowed. Those of the kind
+    ``unread`` are not looked into, and named in ``others``: they are large, and not whoever pushes may change them.
     Raises `Error` (invalid) for a commit too large or too deep to be judged.
     """
     found: dict[str, Difference] = {}
@@ -124,7 +132,8 @@ def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, 
     result = Incoming(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
-        if path in OTHERS:
+        where = names.parse_path(branch, path)
+        if path in OTHERS or (where is not None and where.kind is unread):
             result.others.append(path)
             continue
         if new is not None and mode != trees.FILE:
