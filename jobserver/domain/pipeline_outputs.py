@@ -4,7 +4,6 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
 
 HIGHLY, MODERATELY, MINIMALLY = LEVELS = ("highly_sensitive", "moderately_sensitive", "minimally_sensitive")
 
@@ -50,11 +49,12 @@ def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence
     if not target:
         return "the command has no --output"
     paths = [*outputs.get(HIGHLY, ()), *(outputs.get(MODERATELY, ()) if found[1] == "measures" else ())]
-    whole = PurePosixPath(target)
-    folder, separator, kind = whole.name.rpartition(":")
+    *above, name = [part for part in target.split("/") if part not in ("", ".")] or [""]
+    folder, separator, kind = name.rpartition(":")
     if not separator:
         return "" if target in paths else f"no output is what --output says, {target}"
-    pattern = f"{whole.parent / folder}/*.{kind}"
+    place = "/".join([*above, folder] if folder else above) or "."
+    pattern = f"{'/' if target.startswith('/') else ''}{place}/*.{kind}"
     if all(fnmatch(path, pattern) for path in paths):
         return ""
     return f"--output says {target}; expected outputs like {pattern}"
