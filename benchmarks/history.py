@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobserver.domain import names
-from jobserver.domain.documents import Job, JobRequest, PipelineAction, RequestedWorkspace
+from jobserver.domain.documents import Job, JobRequest, PipelineAction, RequestedWorkspace, StoredPipeline
 from jobserver.domain.names import Area, Place
 from jobserver.store import codec
 
@@ -38,7 +38,6 @@ def request(identifier: str, created_at: datetime) -> JobRequest:
         workspace=RequestedWorkspace(
             name="trends", repo="study", branch="main", db="full", created_by="admin", created_at=created_at
         ),
-        pipeline=PIPELINE,
     )
 
 
@@ -81,6 +80,7 @@ def _stream(branch: str, requests: int, active: list[str]) -> Iterator[bytes]:
     when = datetime(2001, 1, 1, 1, 1, 1, 1, tzinfo=UTC)
     stamp = codec.canonical.text_of(when).encode()
     request_text = codec.write(request("2" * 16, when))
+    pipeline_text = codec.write(StoredPipeline(actions=PIPELINE))
     job_texts = [codec.write(job("J", action, when)) for action in ACTIONS]
     for number in range(requests + ACTIVE):
         created = _END - timedelta(seconds=288 * (requests + ACTIVE - number))
@@ -94,6 +94,7 @@ def _stream(branch: str, requests: int, active: list[str]) -> Iterator[bytes]:
         place = Place(Area.ACTIVE if is_active else Area.ARCHIVE, created.date(), identifier)
         time_text = codec.canonical.text_of(created).encode()
         yield _file(place.request, request_text.replace(b"2" * 16, identifier.encode()).replace(stamp, time_text))
+        yield _file(place.pipeline, pipeline_text)
         if is_active:
             active.append(identifier)
             continue

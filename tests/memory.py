@@ -17,6 +17,7 @@ from jobserver.domain.documents import (
     Org,
     Project,
     Receipt,
+    StoredPipeline,
     User,
     Workspace,
 )
@@ -138,6 +139,14 @@ class Memory:
                     raise invalid("can't be read", path)
                 return Stored(place, self._own()[path])  # type: ignore[arg-type]
         return None
+
+    def pipeline(self, place: Place) -> StoredPipeline | None:
+        if place.pipeline in self.broken:
+            raise invalid("can't be read", place.pipeline)
+        return self._own().get(place.pipeline)  # type: ignore[return-value]
+
+    def put_pipeline(self, place: Place, pipeline: StoredPipeline, slug: str = "tpp") -> None:
+        self.files[names.backend_branch(slug)][place.pipeline] = pipeline
 
     def jobs(self, place: Place) -> dict[str, Job]:
         found = {}

@@ -75,11 +75,14 @@ def _fits(event: str, changes: Changes) -> bool:
         return kinds <= {Kind.JOB} and bool(changes)
     if event == "job-requests.archived":
         return not made and bool(changes.moves) and all(move.to is Area.ARCHIVE for move in changes.moves)
-    if changes.moves or len(made) != 1:
+    if changes.moves:
+        return False
+    if event == "job-request.created":  # with its pipeline beside it, or, in version 1, within
+        is_new = all(change.before is None for change in made)
+        return is_new and (len(made), kinds) in ((1, {Kind.REQUEST}), (2, {Kind.REQUEST, Kind.PIPELINE}))
+    if len(made) != 1:
         return False
     (change,) = made
-    if event == "job-request.created":
-        return kinds == {Kind.REQUEST} and change.before is None
     if event == "job-request.cancelled":
         return kinds == {Kind.REQUEST} and isinstance(change.before, JobRequest) and change.after is not None
     kind, _, verb = event.partition(".")

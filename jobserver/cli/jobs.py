@@ -12,7 +12,7 @@ from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
-from jobserver.errors import Error, Fault, invalid
+from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
@@ -35,7 +35,7 @@ def request(
     notify: bool,
     username: str | None,
 ) -> None:
-    """Ask for jobs; prints the job request's id."""
+    """Ask for jobs; prints the job request's id, and what is doubtful in project.yaml on stderr."""
     with connected() as app:
         written = app.requests.ask(
             actor_of(app, username),
@@ -46,6 +46,9 @@ def request(
             force_run_dependencies=force_run_dependencies,
             will_notify=notify or None,
         )
+        warnings = app.requests.written(written).warnings
+    for warning in warnings:
+        click.echo(f"warning: {printable(warning)}", err=True)
     click.echo(written.changes.result["identifier"])
 
 

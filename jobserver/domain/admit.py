@@ -19,6 +19,7 @@ from jobserver.domain.documents import (
     Org,
     Project,
     Receipt,
+    StoredPipeline,
     User,
     Workspace,
     name_faults,
@@ -56,7 +57,7 @@ class Admitted:
 
 def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: int = POLICY) -> Admitted:
     """Raises `Error` (forbidden, invalid) with every fault. ``policy``: an older one judges what is in the history."""
-    rights = _Rights(state, actor, changes.branch)
+    rights = _Rights(state, actor, changes)
     if shapes := _shapes(changes):
         raise invalid(str(shapes[0]), faults=shapes)
     for change in (*changes.changes, *changes.unchanged):
@@ -161,6 +162,8 @@ def _references(state: State, there: _After, change: Change, now: datetime | Non
                 faults.append(("backend", f"is {after.backend!r}, but the branch is {state.branch}"))
             if isinstance(before, JobRequest):
                 faults += _request_update(before, after)
+        case StoredPipeline() if before is not None:
+            faults.append(("", "what was asked for can't be changed, only cancelled"))
         case Job() if isinstance(before, Job) and not lifecycle.takes(before, after, now):
             faults.append(("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored"))
     return faults
@@ -227,8 +230,9 @@ def _misplaced(state: State, changes: Changes, move: Move) -> list[Fault]:
 
 
 class _Rights:
-    def __init__(self, state: State, actor: Actor, branch: str) -> None:
-        self.state, self.actor, self.branch = state, actor, branch
+    def __init__(self, state: State, actor: Actor, changes: Changes) -> None:
+        self.state, self.actor, self.branch = state, actor, changes.branch
+        self.brought = {change.path: change for change in changes.changes if isinstance(change.after, JobRequest)}
         self.user = state.user(actor.name) if actor.kind is ActorKind.USER else None
         if actor.kind is ActorKind.USER and (self.user is None or not self.user.active):
             raise forbidden(f"{actor.name} is not an active user")
@@ -277,6 +281,10 @@ class _Rights:
             case Kind.REQUEST, "create":
                 assert isinstance(after, JobRequest)
                 return after.created_by == self.actor.name and self.may(Permission.RUN_JOB, after.project)
+            case Kind.PIPELINE, "create":
+                where = names.parse_path(self.branch, change.path)
+                request = self.brought.get(where.place.request) if where and where.place else None
+                return request is not None and request.before is None and self._rule(Kind.REQUEST, operation, request)
             case Kind.REQUEST, "update":
                 assert isinstance(before, JobRequest)
                 own = before.created_by == self.actor.name and self.user is not None

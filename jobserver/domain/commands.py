@@ -201,7 +201,7 @@ class FailJob:
 
 @dataclass(frozen=True, slots=True)
 class RequestJobs:
-    """``sha`` and ``pipeline`` are one answer of the study's repository: the commit, and project.yaml at it."""
+    """``sha``, ``pipeline``, ``warnings`` are one answer of the study's repository: a commit, and its project.yaml."""
 
     workspace: str
     backend: str
@@ -212,6 +212,7 @@ class RequestJobs:
     will_notify: bool | None = None
     database_name: str | None = None
     codelists_ok: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

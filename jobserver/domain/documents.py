@@ -5,7 +5,7 @@ Values are checked here and nowhere else; whether a document may follow another 
 
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from jobserver.domain import names
 from jobserver.domain.registration import Registration
@@ -17,6 +17,7 @@ from jobserver.domain.values import (
     Line,
     ProjectName,
     Repo,
+    RequestVersion,
     RoleName,
     Slug,
     Text,
@@ -34,7 +35,8 @@ D = TypeVar("D", bound="Document")
 
 MISSING = "required, and missing"
 MAX_BYTES = 64 * 1024
-MAX_REQUEST_BYTES = 1024 * 1024
+MAX_REQUEST_BYTES = 8 * 1024 * 1024  # it names actions, of which there may be many
+MAX_PIPELINE_BYTES = 16 * 1024 * 1024  # of 8 MiB of project.yaml, with its names and commands in quotes
 MAX_MESSAGE_BYTES = 8 * 1024
 
 
@@ -132,8 +134,19 @@ class PipelineAction(Document):
     run: Annotated[str, AfterValidator(clean)]
 
 
-class JobRequest(Document):
+class StoredPipeline(Document):
+    """What project.yaml at the request's commit said, beside the request that it is of: the same bytes however often a
+    study runs. ``warnings`` were told when that was asked for."""
+
     version: Version = 1
+    warnings: tuple[Line, ...] = Field(default=(), strict=False)
+    actions: dict[ActionName, PipelineAction]
+
+
+class JobRequest(Document):
+    """In version 1 the ``pipeline`` stands within, in version 2 in a file beside (`StoredPipeline`)."""
+
+    version: RequestVersion = 2
     identifier: Annotated[str, named(names.REQUEST_ID)]
     backend: Slug
     created_by: Username
@@ -147,7 +160,13 @@ class JobRequest(Document):
     will_notify: bool = False
     workspace: RequestedWorkspace
     project: ProjectName | None = None
-    pipeline: dict[ActionName, PipelineAction]
+    pipeline: dict[ActionName, PipelineAction] | None = None
+
+    @model_validator(mode="after")
+    def _one_pipeline(self) -> "JobRequest":
+        if (self.version == 1) != (self.pipeline is not None):
+            raise ValueError("expected `pipeline` in version 1, and in a file beside it in version 2")
+        return self
 
 
 class Job(Document):
@@ -188,7 +207,9 @@ class Checkpoint(Document):
     made_at: Time
 
 
-AnyDocument: TypeAlias = Backend | User | Org | Project | Workspace | JobRequest | Job | Receipt | Checkpoint
+AnyDocument: TypeAlias = (
+    Backend | User | Org | Project | Workspace | JobRequest | StoredPipeline | Job | Receipt | Checkpoint
+)
 
 MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.BACKEND: Backend,
@@ -197,6 +218,7 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.PROJECT: Project,
     names.Kind.WORKSPACE: Workspace,
     names.Kind.REQUEST: JobRequest,
+    names.Kind.PIPELINE: StoredPipeline,
     names.Kind.JOB: Job,
     names.Kind.RECEIPT: Receipt,
     names.Kind.CHECKPOINT: Checkpoint,
@@ -210,8 +232,8 @@ _LEFT_OUT = OPTIONAL_KEYS | {"github_id", "sessions_since"}  # of people too
 def is_written(key: str, value: object) -> bool:
     """Whether a document's YAML has this key: some are left out where there is nothing to say."""
     if value is None:
-        return key not in _LEFT_OUT
-    return value != () or key != "invitations"
+        return key not in _LEFT_OUT and key != "pipeline"
+    return value != () or key not in ("invitations", "warnings")
 
 
 def same(one: Document | None, other: Document | None) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Container, Iterator
 from itertools import chain
 
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, User, Workspace
+from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, StoredPipeline, User, Workspace
 from jobserver.domain.names import Area, DocPath, Kind, Place
+from jobserver.domain.pipeline import MAX_ACTIONS, RUN_ALL, cycles
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault
 
@@ -134,6 +135,7 @@ def _requests(state: State, changes: Changes) -> list[Fault]:
             back = [job for job in state.jobs(move.place) if place.job(job) not in removed]
             found += [fault for job in back for fault in _owned(state, job, place, owners, is_new=True)]
     found += _left(state, gone, removed)
+    found += _pipelines(state, parsed, moved, gone)
     found += _unfinished(state, parsed, moved)
     return found
 
@@ -161,6 +163,67 @@ def _owned(state: State, job: str, place: Place, owners: dict[str, Place], is_ne
     if is_new and (owner := state.owner(job)) not in (None, place.identifier):
         return [Fault(f"job {job} belongs to job request {owner}", place.job(job))]
     return []
+
+
+def _pipelines(
+    state: State, parsed: list[tuple[Change, DocPath, Place]], moved: dict[Place, Place], gone: set[Place]
+) -> list[Fault]:
+    """A request of version 2 has its pipeline beside it, for as long as it stands; one of version 1 has none there."""
+    before = {after: place for place, after in moved.items()}
+    files = {place: change for change, where, place in parsed if where.kind is Kind.PIPELINE}
+    requests = {place: change for change, where, place in parsed if where.kind is Kind.REQUEST}
+    found = [
+        Fault(message, place.pipeline, 0, "actions")
+        for place, change in files.items()
+        if change.before is None and isinstance(change.after, StoredPipeline)
+        for message in _senseless(change.after)
+    ]
+    for place in dict.fromkeys([*files, *requests]):
+        pipeline = files[place].after if place in files else _pipeline(state, before.get(place, place))
+        change = requests.get(place)
+        request = change.after if change is not None else _request(state, place, moved)
+        if place in gone or not isinstance(request, JobRequest):
+            if pipeline is not None:
+                found.append(Fault("there is no request.yaml beside it that can be read", place.pipeline))
+        elif (request.version == 2) != (pipeline is not None):
+            what = "its pipeline.yaml is missing" if pipeline is None else "its pipeline is in request.yaml"
+            found.append(Fault(what, place.request if pipeline is None else place.pipeline))
+        elif isinstance(pipeline, StoredPipeline) and (change is None or change.before is None):
+            strange = [one for one in request.requested_actions if one not in pipeline.actions and one != RUN_ALL]
+            if strange:
+                found.append(
+                    Fault(f"not in pipeline.yaml: {', '.join(strange)}", place.request, 0, "requested_actions")
+                )
+    return found
+
+
+def _senseless(pipeline: StoredPipeline) -> Iterator[str]:
+    """What project.yaml could not say, and nobody could run."""
+    if len(pipeline.actions) > MAX_ACTIONS:
+        yield f"more than {MAX_ACTIONS}"
+    if RUN_ALL in pipeline.actions:
+        yield "`run_all` is no action: it stands for all of them"
+    for name, action in pipeline.actions.items():
+        if unknown := [need for need in action.needs if need not in pipeline.actions]:
+            yield f"{name} needs {', '.join(unknown)}, which is not there"
+    for cycle in cycles({name: action.needs for name, action in pipeline.actions.items()}):
+        yield f"need each other: {' -> '.join([*cycle, cycle[0]])}"
+
+
+def _pipeline(state: State, place: Place) -> StoredPipeline | None:
+    try:
+        return state.pipeline(place)
+    except Error:
+        return None
+
+
+def _request(state: State, place: Place, moved: dict[Place, Place]) -> JobRequest | None:
+    """The one that stands at ``place`` after the moves, if nothing else changes of it."""
+    try:
+        stored = state.find(place.identifier)
+    except Error:
+        return None
+    return stored.request if stored and moved.get(stored.place, stored.place) == place else None
 
 
 def _left(state: State, gone: set[Place], removed: set[str]) -> list[Fault]:

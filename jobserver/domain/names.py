@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 MAIN = "main"
 AUDIT = "audit"
 _BACKENDS = "backends/"
+PIPELINE_FILE = "/pipeline.yaml"
 
 SLUG = r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
 WORKSPACE = r"[a-z0-9][a-z0-9_-]{0,127}"
@@ -99,6 +100,7 @@ class Kind(StrEnum):
     PROJECT = "project"
     WORKSPACE = "workspace"
     REQUEST = "job-request"
+    PIPELINE = "pipeline"
     JOB = "job"
     RECEIPT = "receipt"
     CHECKPOINT = "checkpoint"
@@ -126,6 +128,10 @@ class Place:
     @property
     def request(self) -> str:
         return f"{self.folder}/request.yaml"
+
+    @property
+    def pipeline(self) -> str:
+        return self.folder + PIPELINE_FILE
 
     def job(self, identifier: str) -> str:
         return f"{self.folder}/jobs/{identifier}.yaml"
@@ -248,7 +254,7 @@ _AUDIT_PATHS = {
 }
 _BACKEND_PATH = re.compile(
     r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"
-    rf"/({REQUEST_ID})/(?:(request)\.yaml|jobs/({JOB_ID})\.yaml)"
+    rf"/({REQUEST_ID})/(?:(request|pipeline)\.yaml|jobs/({JOB_ID})\.yaml)"
 )
 
 
@@ -286,10 +292,12 @@ def parse_path(branch: str, path: str) -> DocPath | None:
     found = _BACKEND_PATH.fullmatch(path) if branch_backend(branch) else None
     if not found:
         return None
-    active, y1, m1, d1, _, y2, m2, d2, identifier, request, job = found.groups()
+    active, y1, m1, d1, _, y2, m2, d2, identifier, file, job = found.groups()
     try:
         day = date(int(y1 or y2), int(m1 or m2), int(d1 or d2))
     except ValueError:
         return None
     place = Place(Area.ACTIVE if active else Area.ARCHIVE, day, identifier)
-    return DocPath(Kind.REQUEST, identifier, place) if request else DocPath(Kind.JOB, job, place)
+    if job:
+        return DocPath(Kind.JOB, job, place)
+    return DocPath(Kind.PIPELINE if file == "pipeline" else Kind.REQUEST, identifier, place)

@@ -1,36 +1,36 @@
 """A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
 
-Pure rules over nodes with lines (`jobserver.domain.marked`). What the actions' images, versions and
-configuration mean is the business of those who run them: it is neither judged nor kept here.
+Pure rules over nodes with lines (`jobserver.domain.marked`). This file reads the structure, whose faults are faults
+everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline_rules` says.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from jobserver.domain import marked
+from jobserver.domain import marked, names
 from jobserver.domain.marked import Node
+from jobserver.domain.pipeline_rules import Doubts, Written, is_text, judge, null, short
 from jobserver.errors import MAX_FAULTS, Fault, invalid
 
 RUN_ALL = "run_all"
-MAX_ACTIONS = 1000
+MAX_FILE_BYTES = 8 * 1024 * 1024
+MAX_ACTIONS = 20_000
 MAX_RUN_BYTES = 16 * 1024
-MAX_TOTAL_BYTES = 512 * 1024  # a request document holds the pipeline, and may have 1 MiB
+MAX_TOTAL_BYTES = 8 * 1024 * 1024  # of what a request's pipeline.yaml then holds
+MAX_VALUES = 1_000_000  # that are looked at: by merges and aliases a small file stands for any number
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_NOT_TEXT = re.compile(
-    r"true|True|TRUE|false|False|FALSE|[-+]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
-)
+_ACTION_BYTES, _NEED_BYTES = 32, 9  # in pipeline.yaml, beside the names and the command themselves
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # no process can be given these
 
 Outputs = Mapping[str, Mapping[str, str]]
+Fields = dict[str, tuple[marked.Scalar, Node]]
 
 
 class ActionDocument(TypedDict):
-    """An action as a request document holds it."""
+    """An action as a request's pipeline.yaml holds it."""
 
     needs: list[str]
     run: str
@@ -47,21 +47,25 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Actions by name, in the order of the file. ``run_all`` is always among those that `parse` returns."""
+    """Actions by name, in the order of the file; ``run_all`` is none of them and stands for all of them.
+
+    ``warnings``: what runs perhaps, and was perhaps not meant.
+    """
 
     actions: Mapping[str, Action]
+    warnings: tuple[Fault, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "actions", MappingProxyType(dict(self.actions)))
 
     def unknown(self, actions: Iterable[str]) -> tuple[str, ...]:
         """Those of ``actions`` that the pipeline does not define, each once, in the order given."""
-        return tuple(name for name in dict.fromkeys(actions) if name not in self.actions)
+        return tuple(name for name in dict.fromkeys(actions) if name not in self.actions and name != RUN_ALL)
 
     def closure(self, actions: Iterable[str]) -> tuple[str, ...]:
         """The actions and all that they need, each once and after what it needs.
 
-        The same input gives the same order. ``run_all`` stands for what it needs and is not in the answer.
+        The same input gives the same order. ``run_all`` stands for every action and is not in the answer.
         Raises `Error` (invalid) that names the actions that do not exist.
         """
         requested = tuple(dict.fromkeys(actions))
@@ -76,7 +80,7 @@ class Pipeline:
                 if step is not None:
                     if step not in met:
                         met.add(step)
-                        path.append((step, iter(self.actions[step].needs)))
+                        path.append((step, iter(self.actions if step == RUN_ALL else self.actions[step].needs)))
                     step = None
                     continue
                 name, rest = path[-1]
@@ -87,115 +91,121 @@ class Pipeline:
         return tuple(name for name in done if name != RUN_ALL)
 
     def as_document(self) -> dict[str, ActionDocument]:
-        """What a request document stores under ``pipeline``."""
+        """What a request's pipeline.yaml has under ``actions``."""
         return {name: {"needs": list(a.needs), "run": a.run} for name, a in self.actions.items()}
 
 
 def parse(node: Node | None, path: str = "project.yaml") -> Pipeline:
-    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key.
-
-    ``run_all`` is added if absent, and needs every action unless the file says which.
-    """
+    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key."""
     reader = _Reader(path)
-    pipeline = reader.pipeline(node)
-    if not reader.faults:
-        return pipeline
-    if reader.more:
-        reader.faults.append(Fault(f"{reader.more} more faults are not shown", path))
-    first, *others = reader.faults
-    count = len(others) + max(reader.more - 1, 0)
+    actions: Mapping[str, Action] = {}
+    try:
+        actions = reader.pipeline(node)
+    except _TooMuch as fault:
+        reader.doubts.fault(str(fault), fault.node)
+    faults, more = reader.doubts.faults, reader.doubts.more
+    if not faults:
+        return Pipeline(actions, tuple(reader.doubts.warnings))
+    if more:
+        faults.append(Fault(f"{more} more faults are not shown", path))
+    first, *others = faults
+    count = len(others) + max(more - 1, 0)
     rest = f" (and {count} more {'fault' if count == 1 else 'faults'})" if count else ""
-    raise invalid(f"{first}{rest}", faults=reader.faults)
+    raise invalid(f"{first}{rest}", faults=faults)
+
+
+class _TooMuch(Exception):
+    def __init__(self, node: Node) -> None:
+        super().__init__(f"more than {MAX_VALUES} values to look at, merges and aliases followed")
+        self.node = node
 
 
 class _Reader:
     """One reading of one file: goes on after a fault, so that all of them are told at once."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self.faults: list[Fault] = []
-        self.more = 0
-        self.outputs_of: dict[int, dict[str, str]] = {}  # by identity: aliases share what they name
+        self.doubts = Doubts(path, MAX_FAULTS)
+        self.fault = self.doubts.fault
+        self.seen = 0
+        self.known: dict[int, Fields] = {}  # by identity: aliases share what they name
+        self.files_of: dict[int, Mapping[str, str]] = {}
 
-    def fault(self, message: str, node: Node | None, *keys: str) -> None:
-        if len(self.faults) >= MAX_FAULTS:  # aliases let a small file hold millions
-            self.more += 1
-            return
-        key = ".".join(_short(part) for part in keys)
-        self.faults.append(Fault(message, self.path, node.line if node is not None else 0, key))
+    def look(self, count: int, node: Node) -> None:
+        """Every loop over what the file holds says so here: what is followed again counts again."""
+        self.seen += count
+        if self.seen > MAX_VALUES:
+            raise _TooMuch(node)
 
-    def pipeline(self, node: Node | None) -> Pipeline:
-        empty = Pipeline({})
+    def pipeline(self, node: Node | None) -> Mapping[str, Action]:
         if node is None:
             self.fault("the file is empty; expected a mapping with `actions`", None)
-            return empty
+            return {}
         if not isinstance(node, marked.Mapping):
             self.fault("expected a mapping with `actions`", node)
-            return empty
+            return {}
         top = self.fields(node)
-        if top is None:
-            return empty
         if "actions" not in top:
             self.fault("there is no `actions`", node, "actions")
-            return empty
+            return {}
         key, body = top["actions"]
-        if _null(body) or (isinstance(body, marked.Mapping) and not body.entries):
+        if null(body) or (isinstance(body, marked.Mapping) and not body.entries):
             self.fault("`actions` is empty; expected at least one action", key, "actions")
-            return empty
+            return {}
         if not isinstance(body, marked.Mapping):
             self.fault("expected a mapping of action names to actions", body, "actions")
-            return empty
-        found = self.fields(body, "actions", kind="actions")
-        if found is None:
-            return empty
+            return {}
+        found = self.fields(body, "actions")
+        if len(found) - (RUN_ALL in found) > MAX_ACTIONS:
+            self.fault(f"more than {MAX_ACTIONS} actions", body, "actions")
+            return {}
         if found.keys() == {RUN_ALL}:
             self.fault("there is only `run_all`; expected at least one action for it to run", key, "actions")
-            return empty
-        return self.actions(found)
+            return {}
+        return self.actions(top, found)
 
-    def actions(self, found: Mapping[str, tuple[marked.Scalar, Node]]) -> Pipeline:
-        actions = {name: self.action(name, key, body, found) for name, (key, body) in found.items()}
-        every = tuple(name for name in actions if name != RUN_ALL)
-        own = actions.get(RUN_ALL, Action((), ""))
-        actions[RUN_ALL] = Action(own.needs or every, own.run, own.outputs)
-        for cycle in _cycles({name: actions[name].needs for name in every}):
-            names = " -> ".join([*cycle, cycle[0]])
-            self.fault(f"actions need each other: {names}", found[cycle[0]][0], "actions", cycle[0], "needs")
-        size = sum(len(f"{n}{a.run}{''.join(a.needs)}".encode(errors="replace")) for n, a in actions.items())
+    def actions(self, top: Fields, found: Fields) -> Mapping[str, Action]:
+        own = found.pop(RUN_ALL, None)
+        written: dict[str, Written] = {}
+        actions: dict[str, Action] = {}
+        for name, (key, body) in found.items():
+            written[name], actions[name] = self.action(name, key, body, found)
+        for cycle in cycles({name: action.needs for name, action in actions.items()}):
+            said = " -> ".join([*cycle, cycle[0]])
+            self.fault(f"actions need each other: {said}", found[cycle[0]][0], "actions", cycle[0], "needs")
+        size = sum(map(_size, actions, actions.values()))
         if size > MAX_TOTAL_BYTES:
             self.fault(f"names, needs and runs take {size} bytes; at most {MAX_TOTAL_BYTES} are allowed", None)
-        return Pipeline(actions)
+        judge(top, written, own[0] if own else None, self.shared, self.doubts)
+        return actions
 
-    def action(self, name: str, key: marked.Scalar, body: Node, known: Mapping[str, Any]) -> Action:
-        if not _NAME.fullmatch(name):
+    def action(self, name: str, key: marked.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:
+        if not names.is_action(name):
             self.fault(
-                f"{_short(name)!r} is no action name; expected a letter or digit, then letters, digits, "
-                "`_`, `.` or `-`, at most 128 in all",
+                f"{short(name)!r} is no action name; expected letters, digits, `_`, `.` and `-`, "
+                "not `.` or `-` first, at most 128 in all",
                 key,
                 "actions",
                 name,
             )
         if not isinstance(body, marked.Mapping):
             self.fault("expected a mapping with `run`", key, "actions", name)
-            return Action((), "")
+            return Written(key, {}), Action((), "")
         fields = self.fields(body, "actions", name)
-        if fields is None:
-            return Action((), "")
+        written = Written(key, fields)
         needs = self.needs(name, fields["needs"][1], known) if "needs" in fields else ()
         outputs = self.outputs(fields["outputs"][1]) if "outputs" in fields else {}
-        if "run" in fields:
-            return Action(needs, self.run(name, fields["run"][1]), outputs)
-        if name != RUN_ALL:
+        if (run := fields.get("run")) is None:
             self.fault("there is no `run`", key, "actions", name, "run")
-        return Action(needs, "", outputs)
+        else:
+            written.run = self.run(name, run[1])
+        return written, Action(needs, written.run, outputs)
 
     def run(self, name: str, node: Node) -> str:
         where = ("actions", name, "run")
-        if not isinstance(node, marked.Scalar) or (node.plain and _NOT_TEXT.fullmatch(node.text)):
+        if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
+            self.fault("`run` is empty; expected a command", node, *where)
+        elif not is_text(node):
             self.fault("expected text, a command", node, *where)
-        elif _null(node) or not node.text.strip():
-            if name != RUN_ALL:
-                self.fault("`run` is empty; expected a command", node, *where)
         elif _UNUSABLE.search(node.text):
             self.fault("holds a character that no command can hold", node, *where)
         elif (size := len(node.text.encode())) > MAX_RUN_BYTES:
@@ -204,75 +214,78 @@ class _Reader:
             return node.text
         return ""
 
-    def needs(self, name: str, node: Node, known: Mapping[str, Any]) -> tuple[str, ...]:
+    def needs(self, name: str, node: Node, known: Fields) -> tuple[str, ...]:
         where = ("actions", name, "needs")
-        if _null(node):
+        if null(node):
             return ()
         if not isinstance(node, marked.Sequence):
             self.fault("expected a list of action names", node, *where)
             return ()
-        if len(node.items) > MAX_ACTIONS:
-            self.fault(f"{len(node.items)} needs; at most {MAX_ACTIONS} are allowed", node, *where)
-            return ()
+        self.look(len(node.items), node)
         needs: dict[str, None] = {}
         for item in node.items:
-            if not isinstance(item, marked.Scalar) or _null(item):
+            if not isinstance(item, marked.Scalar) or null(item):
                 self.fault("expected the name of an action", item, *where)
             elif item.text == RUN_ALL:
                 self.fault("`run_all` can't be needed by an action", item, *where)
             elif item.text not in known:
-                self.fault(f"needs {_short(item.text)!r}, which is no action of this file", item, *where)
+                self.fault(f"needs {short(item.text)!r}, which is no action of this file", item, *where)
             elif item.text in needs:
-                self.fault(f"needs {_short(item.text)!r} twice", item, *where)
+                self.doubts.warn(f"needs {short(item.text)!r} twice", item, *where)
             else:
                 needs[item.text] = None
         return tuple(needs)
 
     def outputs(self, node: Node) -> Outputs:
-        """As far as they have the usual shape: a runner that cares says what is wrong with the others."""
+        """As far as they have the usual shape; what is wrong with the others is for the rules to say."""
         if not isinstance(node, marked.Mapping):
             return {}
-        levels = ((key.text, files) for key, files in node.entries[:MAX_ACTIONS])
+        levels = ((level, files) for level, (_, files) in self.shared(node).items())
         return {level: self.files(files) for level, files in levels if isinstance(files, marked.Mapping)}
 
-    def files(self, node: marked.Mapping) -> dict[str, str]:
-        if id(node) not in self.outputs_of:
-            pairs = {key.text: v.text for key, v in node.entries if isinstance(v, marked.Scalar)}
-            self.outputs_of[id(node)] = pairs
-        return self.outputs_of[id(node)]
+    def files(self, node: marked.Mapping) -> Mapping[str, str]:
+        if id(node) not in self.files_of:
+            found = self.shared(node).items()
+            self.files_of[id(node)] = {name: v.text for name, (_, v) in found if isinstance(v, marked.Scalar)}
+        return self.files_of[id(node)]
 
-    def fields(
-        self, node: marked.Mapping, *keys: str, kind: str = "keys"
-    ) -> dict[str, tuple[marked.Scalar, Node]] | None:
-        """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts.
+    def shared(self, node: marked.Mapping) -> Fields:
+        """As `fields`, of what several actions may name."""
+        if id(node) not in self.known:
+            self.known[id(node)] = self.fields(node)
+        self.look(len(self.known[id(node)]), node)
+        return self.known[id(node)]
 
-        None, and a fault, if there are too many to be meant.
-        """
-        fields: dict[str, tuple[marked.Scalar, Node]] = {}
+    def fields(self, node: marked.Mapping, *keys: str) -> Fields:
+        """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts."""
+        fields: Fields = {}
         waiting, met = [node], set[int]()
         while waiting:
             mapping = waiting.pop()
             if id(mapping) in met:
                 continue
             met.add(id(mapping))
+            self.look(len(mapping.entries), node)
             merged: list[marked.Mapping] = []
-            for key, value in mapping.entries[: MAX_ACTIONS + 3]:
+            for key, value in mapping.entries:
                 if key.text != "<<" or not key.plain:
                     fields.setdefault(key.text, (key, value))
                     continue
                 sources = value.items if isinstance(value, marked.Sequence) else (value,)
-                sources = sources[: MAX_ACTIONS + 1]
+                self.look(len(sources), node)
                 if not all(isinstance(source, marked.Mapping) for source in sources):
                     self.fault("`<<` merges mappings only", key, *keys, "<<")
                 merged += [source for source in sources if isinstance(source, marked.Mapping)]
             waiting += reversed(merged)
-            if len(fields) - (RUN_ALL in fields) > MAX_ACTIONS or len(met) > MAX_ACTIONS:
-                self.fault(f"more than {MAX_ACTIONS} {kind}", node, *keys)
-                return None
         return fields
 
 
-def _cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def _size(name: str, action: Action) -> int:
+    text = len(name) + len(action.run.encode(errors="replace")) + sum(map(len, action.needs))
+    return text + _ACTION_BYTES + _NEED_BYTES * len(action.needs)
+
+
+def cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """Cycles that share no action: for each group of actions that need each other, at least one."""
     finished = set[str]()
     for root in needs:
@@ -299,11 +312,3 @@ def _cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
                     path.pop()
                     del depth[name]
                     finished.add(name)
-
-
-def _null(node: Node) -> bool:
-    return isinstance(node, marked.Scalar) and node.plain and node.text in _NULL
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 64 else f"{text[:61]}..."

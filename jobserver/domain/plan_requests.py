@@ -13,15 +13,15 @@ from jobserver.domain.documents import (
     JobRequest,
     PipelineAction,
     RequestedWorkspace,
+    StoredPipeline,
     cut_text,
     same,
 )
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
+from jobserver.domain.pipeline import RUN_ALL
 from jobserver.domain.state import Change, Changes, Move, State, Stored
 from jobserver.errors import Error, conflict, invalid, not_found
-
-RUN_ALL = "run_all"
 
 
 def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
@@ -38,7 +38,7 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
     actions = tuple(dict.fromkeys(command.requested_actions))
     if not actions:
         raise invalid("name at least one action", "requested_actions")
-    if unknown := [action for action in actions if action not in command.pipeline]:
+    if unknown := [action for action in actions if action not in command.pipeline and action != RUN_ALL]:
         raise invalid(f"not in project.yaml: {', '.join(unknown)}", "requested_actions")
     database = command.database_name or workspace.db
     if backend.databases and database not in backend.databases:
@@ -63,7 +63,10 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
             created_at=workspace.created_at,
         ),
         project=workspace.project,
-        pipeline=dict(command.pipeline),
+    )
+    pipeline = StoredPipeline(
+        warnings=command.warnings,
+        actions={name: action for name, action in command.pipeline.items() if name != RUN_ALL},
     )
     place = Place(Area.ACTIVE, now.date(), new_id)
     said = ", ".join(actions) if len(actions) <= 3 else f"{len(actions)} actions"
@@ -71,14 +74,26 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
         state.branch,
         "job-request.created",
         f"{actor.name} requested {said} on {workspace.name}",
-        (Change(place.request, None, document),),
+        (Change(place.request, None, document), Change(place.pipeline, None, pipeline)),
         trailers=(("Job-Request", new_id), ("Workspace", workspace.name)),
         result={"identifier": new_id},
     )
 
 
+def pipeline_of(state: State, stored: Stored) -> StoredPipeline:
+    """The request's actions, in the order of the file; ``run_all`` is none, also where project.yaml had one.
+
+    Raises `Error` (invalid) if they can't be read.
+    """
+    if (within := stored.request.pipeline) is not None:
+        return StoredPipeline(actions={name: action for name, action in within.items() if name != RUN_ALL})
+    if (pipeline := state.pipeline(stored.place)) is None:
+        raise invalid("is missing", stored.place.pipeline)
+    return pipeline
+
+
 def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> list[str]:
-    """The actions and all that they need, without ``run_all`` itself, each after what it needs."""
+    """The actions and all that they need, each after what it needs; ``run_all`` stands for every action."""
     done: dict[str, None] = {}
     waiting = list(reversed(list(actions)))
     opened: set[str] = set()
@@ -88,8 +103,10 @@ def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> li
             done[waiting.pop()] = None
         else:
             opened.add(action)
-            needs = pipeline[action].needs if action in pipeline else ()
-            waiting.extend(reversed([need for need in needs if need not in opened]))
+            needs: Iterable[str] = pipeline[action].needs if action in pipeline else ()
+            if action == RUN_ALL:
+                needs = pipeline
+            waiting += reversed([need for need in needs if need not in opened])
     return [action for action in done if action != RUN_ALL]
 
 
@@ -97,19 +114,21 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     stored = state.find(command.identifier)
     if stored is None:
         raise not_found(f"there is no job request {command.identifier!r}")
-    request, jobs = stored.request, state.jobs(stored.place).values()
+    request, jobs, pipeline = stored.request, state.jobs(stored.place).values(), pipeline_of(state, stored).actions
     finished = {job.action for job in jobs if job.status in lifecycle.FINISHED}
     finished -= {job.action for job in jobs if job.status not in lifecycle.FINISHED}
     # What a runner calls a job may be any text; only names of actions can be cancelled.
     others = [job.action for job in jobs if names.is_action(job.action)]
-    known = dict.fromkeys([*expand(request.requested_actions, request.pipeline), *others])
+    known = dict.fromkeys([*expand(request.requested_actions, pipeline), *others])
     wanted = command.actions or (() if stored.place.area is Area.ARCHIVE else tuple(known))
-    if strange := [action for action in wanted if action not in known and action not in request.requested_actions]:
+    asked = known.keys() | request.requested_actions
+    if strange := [action for action in wanted if action not in asked]:
         raise invalid(f"not part of this job request: {', '.join(strange)}", "actions")
     # A runner compares job by job, so run_all is cancelled as the actions it stands for.
-    every = expand([RUN_ALL], request.pipeline)
+    every = [action for action in known if action != RUN_ALL]
     added = dict.fromkeys(one for action in wanted for one in (every if action == RUN_ALL else [action]))
-    new = [action for action in added if action not in finished and action not in request.cancelled_actions]
+    done = finished.union(request.cancelled_actions)
+    new = [action for action in added if action not in done]
     if not new or stored.place.area is Area.ARCHIVE:
         nothing = Change(stored.place.request, request, request)
         result = {"identifier": request.identifier}

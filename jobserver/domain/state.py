@@ -13,6 +13,7 @@ from jobserver.domain.documents import (
     Org,
     Project,
     Receipt,
+    StoredPipeline,
     User,
     Workspace,
 )
@@ -44,6 +45,9 @@ class State(Main, Protocol):
     @property
     def tip(self) -> str | None: ...
     def find(self, identifier: str) -> Stored | None: ...
+    def pipeline(self, place: Place) -> StoredPipeline | None:
+        """The file beside the request; None if there is none. Raises `Error` (invalid) if it can't be read."""
+
     def jobs(self, place: Place) -> Mapping[str, Job]:
         """Without those that can't be read: the runner's next report writes them anew."""
 

@@ -74,6 +74,12 @@ MAX_DEPTH = 8  # of JSON
 MAX_KEY = 128  # characters
 
 
+def _known_request(version: int) -> int:
+    if version not in (1, 2):
+        raise ValueError("expected 1 or 2")
+    return version
+
+
 def _json(value: Any, depth: int = MAX_DEPTH) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
     match value:
@@ -111,6 +117,7 @@ def _role(value: Any) -> Any:
 
 
 Version: TypeAlias = Annotated[int, AfterValidator(_known)]
+RequestVersion: TypeAlias = Annotated[int, AfterValidator(_known_request)]
 Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
 Slug: TypeAlias = Annotated[str, named(names.SLUG)]
 Username: TypeAlias = Annotated[str, named(names.USERNAME)]

@@ -68,7 +68,7 @@ class Gathered:
         self.touched.add(identifier)
         if where.kind is Kind.JOB:
             self.jobs[identifier, where.name] = delta.document if isinstance(delta.document, Job) else None
-        else:
+        elif where.kind is Kind.REQUEST:
             request = delta.document if isinstance(delta.document, JobRequest) else None
             self.requests[identifier] = (where.place, request)
 

@@ -35,7 +35,8 @@ def build(
         with _no_collection():
             connection.execute("BEGIN")
             for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
-                fill(connection, number, branch, tip, tree_files(repository, tip), progress)
+                files = tree_files(repository, tip, once=names.PIPELINE_FILE)
+                fill(connection, number, branch, tip, files, progress)
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
         connection.execute("PRAGMA journal_mode=WAL")

@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver.domain import names
+from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.errors import Error, Fault, unavailable
 from jobserver.index import schema
 from jobserver.index.active import Listing
@@ -325,9 +326,19 @@ class Index:
             if blob is None:
                 yield Delta(path)
             else:
-                document, faults = read_document(branch, path, objects.raw(blob))
+                document, faults = _read(objects, branch, path, blob)
                 if document is not None or faults:
                     yield Delta(path, document, tuple(faults))
+
+
+def _read(objects: Objects, branch: str, path: str, blob: bytes) -> tuple[AnyDocument | None, list[Fault]]:
+    known = objects.known(blob) if path.endswith(names.PIPELINE_FILE) else None
+    if isinstance(known, StoredPipeline):
+        return known, []
+    document, faults = read_document(branch, path, objects.raw(blob))
+    if isinstance(document, StoredPipeline):  # large, and the next rerun has the same
+        objects.remember_document(blob, document)
+    return document, faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,17 +340,21 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
     return Queue(row[0], int(row[1]), int(row[2]), row[3])
 
 
+# One statement for all actions: there may be thousands.
+_LATEST = f"""
+SELECT {", ".join(f"jobs.{name.strip()}" for name in _JOBS.split(","))} FROM actions
+JOIN jobs ON (jobs.branch, jobs.request, jobs.identifier) = (
+    SELECT branch, request, identifier FROM jobs WHERE branch = ?1 AND workspace = ?2 AND action = actions.action
+    ORDER BY created_at DESC LIMIT 1
+) WHERE actions.branch = ?1 AND actions.workspace = ?2
+"""
+
+
 def latest(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, JobRow]:
     """action -> its job that was made last, over all requests of the workspace."""
     found: dict[str, JobRow] = {}
     for number in branch_numbers(sql, backends):
-        ever = sql.execute("SELECT action FROM actions WHERE branch=? AND workspace=?", (number, workspace)).fetchall()
-        for (action,) in ever:
-            row = sql.execute(
-                f"SELECT {_JOBS} FROM jobs WHERE branch=? AND workspace=? AND action=?"
-                " ORDER BY created_at DESC LIMIT 1",
-                (number, workspace, action),
-            ).fetchone()
-            if row is not None and (action not in found or found[action].created_at < row[6]):
-                found[action] = _job(row)
+        for row in sql.execute(_LATEST, (number, workspace)):
+            if row[2] not in found or found[row[2]].created_at < row[6]:
+                found[row[2]] = _job(row)
     return found

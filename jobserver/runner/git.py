@@ -199,10 +199,11 @@ class GitTransport:
             self._ask("ls-remote", "--quiet", self._url, f"refs/heads/{self._branch}")
 
     def _active(self, tip: str) -> dict[str, str]:
-        """path -> blob of everything in active/."""
+        """path -> blob of everything in active/ but pipelines: this runner reads the study's own."""
         said = self._git("ls-tree", "-r", "-z", "--full-tree", tip, "active/")
         rows = (row.partition("\t") for row in said.split("\0") if row)
-        return {path: head.split(" ")[2] for head, _, path in rows}
+        files = {path: head.split(" ")[2] for head, _, path in rows}
+        return {path: blob for path, blob in files.items() if not path.endswith(names.PIPELINE_FILE)}
 
     def _commit_of(self, sha: str) -> Commit:
         return parse_commit(sha, self._run("cat-file", "commit", sha))

@@ -74,7 +74,7 @@ def expand(request: Request, pipeline: Pipeline, succeeded: Collection[str], now
     chosen = {a for a in order if a in wanted or a not in succeeded or request.force_run_dependencies}
     # A need runs for what needs it: of what is left out, nothing that only it needed has to run.
     reached: set[str] = set(wanted)
-    reached.update(pipeline.actions[RUN_ALL].needs if RUN_ALL in wanted else ())
+    reached.update(pipeline.actions if RUN_ALL in wanted else ())
     for action in reversed(order):
         if action in reached and action in chosen:
             reached.update(pipeline.actions[action].needs)

@@ -9,14 +9,14 @@ import shutil
 import threading
 from pathlib import Path
 
-from jobserver.domain.pipeline import Pipeline, parse
+from jobserver.domain.pipeline import MAX_FILE_BYTES, Pipeline, parse
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.runner.process import MARK, run_command
 from jobserver.store.git import environment_to_others, program
 from jobserver.store.yaml_nodes import read_nodes
 
 PROJECT_FILE = "project.yaml"
-MAX_PROJECT_BYTES = 1024 * 1024
+MAX_PROJECT_BYTES = MAX_FILE_BYTES
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
 _SAFE = (("core.hooksPath", "/dev/null"),)
 

@@ -256,7 +256,8 @@ def judge(
     ``twice`` gets the job requests that another runner works on, too.
     """
     try:
-        found = incoming(objects, state.branch, state.root, commit.tree)
+        unread = Kind.PIPELINE if actor.kind is ActorKind.BACKEND else None
+        found = incoming(objects, state.branch, state.root, commit.tree, unread=unread)
     except (Error, KeyError, ValueError) as error:
         return [Fault(error.message if isinstance(error, Error) else "its files can't be read")], {}
     beyond = _beyond_a_runner(found) if actor.kind is ActorKind.BACKEND else []

@@ -3,7 +3,7 @@
 The study is asked before the gate, so that no commit ever waits for GitHub.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobserver.domain import commands as c
 from jobserver.domain import names
@@ -21,10 +21,14 @@ from jobserver.store.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A job request with its jobs, as its backend's branch has them."""
+    """A job request with its jobs, as its backend's branch has them.
+
+    ``warnings``: of its project.yaml, where it was asked for just now.
+    """
 
     stored: Stored
     jobs: tuple[Job, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Requests:
@@ -64,6 +68,7 @@ class Requests:
             force_run_dependencies=force_run_dependencies,
             will_notify=will_notify,
             database_name=database_name,
+            warnings=tuple(str(fault)[:1000] for fault in study.pipeline.warnings),
         )
         return self._gate.submit(actor, command, via, key)
 
@@ -77,9 +82,15 @@ class Requests:
     def written(self, written: Written) -> Seen:
         """The job request that ``written`` is about, as it was at that commit."""
         identifier = written.changes.result["identifier"]
-        seen = self._repo.writer.look(
-            written.branch, lambda state: see(state, state.find(identifier)), at=written.commit
-        )
+
+        def read(state: Snapshot) -> Seen | None:
+            seen = see(state, state.find(identifier))
+            if seen is None:
+                return None
+            pipeline = state.pipeline(seen.stored.place) if not seen.jobs else None
+            return replace(seen, warnings=pipeline.warnings if pipeline else ())
+
+        seen = self._repo.writer.look(written.branch, read, at=written.commit)
         if seen is None:
             raise not_found(f"there is no job request {identifier!r}")
         return seen

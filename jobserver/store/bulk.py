@@ -13,19 +13,30 @@ from jobserver.store.git import git, start
 from jobserver.store.objects import check_id
 
 
-def tree_files(repository: Path, revision: str, folders: Sequence[str] | None = None) -> Iterator[tuple[str, bytes]]:
+def tree_files(
+    repository: Path, revision: str, folders: Sequence[str] | None = None, once: str = ""
+) -> Iterator[tuple[str, bytes]]:
     """(path, data) of each file, or of those in ``folders``, in the tree's order.
 
-    Raises `Error` (unavailable) with git's own words, or for an object that is not what its id says.
+    Of those that end in ``once``, the same bytes come once only. Raises `Error` (unavailable) with git's own words, or
+    for an object that is not what its id says.
     """
     if folders is not None and not folders:
         return
     some = ["--", *folders] if folders is not None else []
     listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *some)
-    rows = [row for row in listing.split("\0") if row]
-    paths = [row[row.index("\t") + 1 :] for row in rows]
-    shas = [row[: row.index("\t")].split(" ")[2] for row in rows]
-    del listing, rows
+    paths, shas = [], []
+    given: set[str] = set()
+    for row in listing.split("\0"):
+        about, _, path = row.partition("\t")
+        sha = about.rpartition(" ")[2]
+        if not row or sha in given:
+            continue
+        if once and path.endswith(once):
+            given.add(sha)
+        paths.append(path)
+        shas.append(sha)
+    del listing
     asking = ["cat-file", "--batch", "--buffer"]
     pipe = subprocess.PIPE
     with start(asking, repository=repository, stdin=pipe, stdout=pipe, bufsize=1 << 20) as process:

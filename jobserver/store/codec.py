@@ -219,9 +219,15 @@ def _refusal(found: list[Fault]) -> Error:
     return invalid(str(faults[0]), faults=faults)
 
 
+_LIMITS: dict[type[Document], int] = {
+    documents.JobRequest: documents.MAX_REQUEST_BYTES,
+    documents.StoredPipeline: documents.MAX_PIPELINE_BYTES,
+}
+
+
 def size_limit(model: type[Document]) -> int:
     """Bytes of YAML that a document of this kind may have."""
-    return documents.MAX_REQUEST_BYTES if model is documents.JobRequest else documents.MAX_BYTES
+    return _LIMITS.get(model, documents.MAX_BYTES)
 
 
 def read(model: type[D], data: bytes, path: str = "") -> D:

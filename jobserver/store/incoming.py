@@ -142,10 +142,18 @@ class Incoming:
         ]
 
 
-def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, event: str = "pushed") -> Incoming:
+def incoming(
+    objects: Objects,
+    branch: str,
+    before: bytes | None,
+    after: bytes,
+    event: str = "pushed",
+    unread: Kind | None = None,
+) -> Incoming:
     """What lies between two trees of ``branch``, as changes and moves, with every fault of the files themselves.
 
-    Documents that stood there and can't be read count as not there: mending them is allowed.
+    Documents that stood there and can't be read count as not there: mending them is allowed. Those of the kind
+    ``unread`` are not looked into, and named in ``others``: they are large, and not whoever pushes may change them.
     Raises `Error` (invalid) for a commit too large or too deep to be judged.
     """
     found: dict[str, Difference] = {}
@@ -157,6 +165,10 @@ def incoming(objects: Objects, branch: str, before: bytes | None, after: bytes, 
     result = Incoming(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
+        where = names.parse_path(branch, path)
+        if where is not None and where.kind is unread:
+            result.others.append(path)
+            continue
         is_other = is_no_document(branch, path)
         if new is not None and mode != trees.FILE and not (is_other and mode == _EXECUTABLE):
             result.faults.append(Fault(f"is {_KINDS.get(mode, 'no ordinary file')}: expected a file", path))

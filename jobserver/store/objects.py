@@ -13,6 +13,7 @@ from typing import TypeVar
 from dulwich.errors import FileFormatException
 from dulwich.repo import Repo
 
+from jobserver.domain.documents import StoredPipeline
 from jobserver.domain.values import Document
 from jobserver.errors import unavailable
 from jobserver.store import codec, trees
@@ -24,6 +25,7 @@ _DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
 _SETS, _SET_ENTRIES = 64, 500_000
 _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
+_ACTIONS = 50_000  # of all pipelines that are kept
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes) -> None:
@@ -44,6 +46,8 @@ class Objects:
         self._sets: OrderedDict[bytes, frozenset[tuple[bytes, bytes, bytes]]] = OrderedDict()
         self._entries = 0  # of all sets
         self._documents: OrderedDict[bytes, Document] = OrderedDict()
+        self._pipelines: OrderedDict[bytes, StoredPipeline] = OrderedDict()
+        self._actions = 0  # of all pipelines
 
     def close(self) -> None:
         repo, self._repo = self._repo, None
@@ -60,8 +64,9 @@ class Objects:
         self.close()
         self._trees.clear()
         self._documents.clear()
+        self._pipelines.clear()
         self._sets.clear()
-        self._size = self._entries = 0
+        self._size = self._entries = self._actions = 0
 
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there, `Error` (unavailable) if it is damaged."""
@@ -118,18 +123,28 @@ class Objects:
 
     def known(self, sha: bytes) -> Document | None:
         """The document of this blob, if it was read before."""
-        return self._documents.get(sha)
+        return self._documents.get(sha) or self._pipelines.get(sha)
 
     def document(self, sha: bytes, model: type[D], path: str) -> D:
         """Raises `Error` (invalid) with its faults if the document can't be read."""
-        known = self._documents.get(sha)
+        known = self.known(sha)
         if isinstance(known, model):
             return known
         document = codec.read(model, self.raw(sha), path)
         self.remember_document(sha, document)
         return document
 
+    def _remember_pipeline(self, sha: bytes, pipeline: StoredPipeline) -> None:
+        if sha not in self._pipelines:
+            self._pipelines[sha] = pipeline
+            self._actions += len(pipeline.actions)
+            while len(self._pipelines) > 1 and self._actions > _ACTIONS:
+                self._actions -= len(self._pipelines.popitem(last=False)[1].actions)
+
     def remember_document(self, sha: bytes, document: Document) -> None:
+        if isinstance(document, StoredPipeline):
+            self._remember_pipeline(sha, document)
+            return
         self._documents[sha] = document
         if len(self._documents) > _DOCUMENTS:
             self._documents.popitem(last=False)

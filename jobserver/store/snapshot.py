@@ -14,6 +14,7 @@ from jobserver.domain.documents import (
     Org,
     Project,
     Receipt,
+    StoredPipeline,
     User,
     Workspace,
 )
@@ -172,6 +173,9 @@ class Snapshot:
                     if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
                         parts = (int(part.name) for part in (year, month, day))
                         yield Place(Area.ARCHIVE, date(*parts), identifier)
+
+    def pipeline(self, place: Place) -> StoredPipeline | None:
+        return self._document(self._head, place.pipeline, StoredPipeline)
 
     def jobs(self, place: Place) -> dict[str, Job]:
         found = {}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from jobserver.domain.admit import POLICY, Admitted
-from jobserver.domain.documents import AnyDocument
+from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Fault, conflict, invalid
 from jobserver.store import codec, packs, trees
@@ -126,11 +126,20 @@ class Staging:
             if change.after is None:
                 _put(edits, change.path, None)
             else:
-                blob = self.pack.add(packs.BLOB, _written(change.path, change.after))
+                blob = self._blob(change.path, change.after)
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.Entry(trees.FILE, b"", blob))
         head.owners = follow_owners(head.owners, admitted.changes)
         return edits
+
+    def _blob(self, path: str, document: AnyDocument) -> bytes:
+        data = _written(path, document)
+        if isinstance(document, StoredPipeline):
+            # Known to this writer, so on a branch, or in this pack: what failed to land is forgotten.
+            blob = packs.object_id(packs.BLOB, data)
+            if self._objects.known(blob) is not None:
+                return blob
+        return self.pack.add(packs.BLOB, data)
 
     def _folder(self, head: Head, path: str) -> Edits:
         """The folder's entries as edits, so that further edits fall into the moved folder."""

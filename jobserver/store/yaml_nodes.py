@@ -16,6 +16,7 @@ from jobserver.errors import Error, Fault, invalid
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 32
+MAX_NODES = 1_000_000  # takes a second or two
 
 
 class _Builder:
@@ -25,6 +26,7 @@ class _Builder:
         self.aliases = aliases
         self.found = found
         self.anchored: dict[str, Node] = {}
+        self.count = 0
 
     def fault(self, event: Any, message: str, key: str = "") -> Error:
         fault = Fault(message, self.path, event.start_mark.line + 1, key)
@@ -40,6 +42,9 @@ class _Builder:
     def node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise self.fault(event, f"nested deeper than {MAX_DEPTH} levels")
+        self.count += 1
+        if self.count > MAX_NODES:
+            raise self.fault(event, f"more than {MAX_NODES} values")
         if isinstance(event, yaml.AliasEvent):
             if not self.aliases:
                 raise self.fault(event, f"alias *{event.anchor}: write the value out")

@@ -33,6 +33,7 @@ SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
 FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
     "integrity": "admit",
     "marked": "pipeline",
+    "pipeline_outputs": "pipeline_rules",
     "plan_requests": "requests",
     "state": "requests",
     "commands": "requests",

@@ -35,6 +35,7 @@ def read(repository: Path) -> History:
     for branch in said.split():
         for place, (commit, keys, files) in enumerate(_commits(repository, branch)):
             history.places[commit] = branch, place
+            files = [path for path in files if path[-1] != "pipeline.yaml"]
             names = {path[-2] if path[-1] == "request.yaml" else path[-1] for path in files}
             jobs = {name for name in names if name.endswith(".yaml")}
             history.ours |= {*keys, *jobs}

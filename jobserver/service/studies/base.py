@@ -14,7 +14,7 @@ from jobserver.errors import Error, Fault, invalid, not_found
 from jobserver.store.yaml_nodes import read_nodes
 
 PROJECT_FILE = "project.yaml"
-MAX_PROJECT_BYTES = 1024 * 1024
+MAX_PROJECT_BYTES = pipeline.MAX_FILE_BYTES
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NO_BRANCH = re.compile(

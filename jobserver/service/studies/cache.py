@@ -14,8 +14,9 @@ from typing import Generic, TypeVar
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip, read_study
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # of an entry, whatever it holds
+_FAULT = 512  # with its message, about
 _PARSED = 6  # a pipeline in memory beside the text that it was read from, about
 
 K = TypeVar("K")
@@ -23,7 +24,7 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Forgets what was not used for longest once the ``weights`` (bytes) exceed ``limit``. Thread-safe."""
+    """Forgets what was not used for longest once the weights (bytes) exceed ``limit``. Thread-safe."""
 
     def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
         self.limit = limit
@@ -59,7 +60,8 @@ class Remembering:
     def __init__(self, source: Source, clock: Callable[[], datetime], max_bytes: int = MAX_BYTES) -> None:
         self.source = source
         self.clock = clock
-        self._commits = Lru[tuple[str, str], Study](max_bytes, _weigh)
+        self._commits = Lru[tuple[str, str], Study | Error](max_bytes, _weigh)
+        self._reading = threading.Lock()  # a large file takes a second: many who ask for it wait for one
         self._tips = Lru[tuple[str, str], Tip](max_bytes // 8, lambda _: 0)
         self._latest = Lru[tuple[str, str], Study](max_bytes, _weigh)
         self._branches = Lru[str, Answer](max_bytes // 4, lambda answer: 256 * len(answer.branches))
@@ -109,12 +111,25 @@ class Remembering:
         return Tip(sha)
 
     def _at(self, repo: str, sha: str, until: float) -> Study:
-        study = self._commits.get((repo, sha))
-        if study is None:
-            study = read_study(sha, self.source.project_file(repo, sha, until))
-            self._commits.put((repo, sha), study)
-        return study
+        found = self._commits.get((repo, sha))
+        if found is None:
+            data = self.source.project_file(repo, sha, until)
+            with self._reading:
+                found = self._commits.get((repo, sha)) or self._read(repo, sha, data)
+        if isinstance(found, Error):
+            raise Error(found.code, found.message, found.where, found.faults)
+        return found
+
+    def _read(self, repo: str, sha: str, data: bytes) -> "Study | Error":
+        """What a commit says it says for ever, faults as well."""
+        found: Study | Error
+        try:
+            found = read_study(sha, data)
+        except Error as error:
+            found = error
+        self._commits.put((repo, sha), found)
+        return found
 
 
-def _weigh(study: Study) -> int:
-    return _PARSED * len(study.source)
+def _weigh(found: "Study | Error") -> int:
+    return _FAULT * len(found.faults) if isinstance(found, Error) else _PARSED * len(found.source)

@@ -10,6 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.pipeline import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
@@ -22,8 +23,6 @@ from jobserver.web import http
 from jobserver.web.api.common import Keys, Visible, person
 from jobserver.web.api.fields import Fields
 from jobserver.web.metrics import Metrics
-
-MAX_ACTIONS = 1000
 
 
 class JobRequests:
@@ -162,6 +161,8 @@ class JobRequests:
         """Answers from the commit itself, so that the same answer can be given again."""
         seen = self._requests.written(written)
         item = detail(request_item(seen.stored.request), [job_item(job) for job in seen.jobs])
+        if status == 201 and seen.warnings:
+            item["warnings"] = seen.warnings
         return http.written(item, written.commit, status, headers)
 
 

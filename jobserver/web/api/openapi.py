@@ -208,6 +208,12 @@ _REPORT: _Schema = {
     },
     "repaired": {**_TEXT, "description": "What was replaced in a body that was no JSON by a hair."},
 }
+_ASKED: _Schema = {
+    "allOf": [
+        _reference("JobRequestDetail"),
+        _object({"warnings": {**_TEXTS, "description": "What is doubtful in project.yaml; absent if nothing is."}}, ()),
+    ]
+}
 _OPEN: _Schema = {"security": []}
 
 
@@ -260,7 +266,7 @@ def _paths() -> _Schema:
             "parameters": [_PLACES["name"]],
             "post": _operation(
                 "Ask for jobs, with a person's token",
-                {"201": _reply("The new job request.", detail, _COMMIT)}, "400", "404", "409", "413",
+                {"201": _reply("The new job request.", _ASKED, _COMMIT)}, "400", "404", "409", "413",
                 parameters=[_KEY], requestBody=_body(_ASK),
             ),
         },

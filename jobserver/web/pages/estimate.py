@@ -1,7 +1,8 @@
 """When a request may begin and end, from past runs; and how sure that is. Pure; times are microseconds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from statistics import median
 
 from jobserver.domain import lifecycle
@@ -59,6 +60,11 @@ def end(
     if not known:
         return None
 
+    try:
+        order = list(TopologicalSorter({action: _among(left, needs.get(action, ())) for action in left}).static_order())
+    except CycleError:  # pushed by somebody, perhaps
+        return None
+
     def chain(pick: Callable[[Sequence[int]], float]) -> int:
         ends: dict[str, int] = {}
 
@@ -68,13 +74,8 @@ def end(
             ran = now - job.started_at if job is not None and job.started_at is not None else 0
             return max(usual - ran, _SECOND)
 
-        for _ in left:  # needs have no cycles: each round settles at least one more
-            before = dict(ends)
-            for action in left:
-                waits = [ends.get(need, 0) for need in needs.get(action, ()) if need in left]
-                ends[action] = max(waits, default=0) + rest(action)
-            if ends == before:
-                break
+        for action in order:
+            ends[action] = max((ends[need] for need in _among(left, needs.get(action, ()))), default=0) + rest(action)
         return max(ends.values())
 
     first = (starts.at, starts.low, starts.high) if starts else (now, now, now)
@@ -84,6 +85,10 @@ def end(
         runs = min(len(past[action]) for action in known)
         said = f"from {_count(runs, 'past run')}" + (" of each action" if len(known) > 1 else "")
     return Moment(first[0] + chain(median), first[1] + chain(min), first[2] + chain(max), said)
+
+
+def _among(left: Collection[str], needs: Sequence[str]) -> list[str]:
+    return [need for need in needs if need in left]
 
 
 def _count(count: int, what: str) -> str:
@@ -106,18 +111,18 @@ def stretch(jobs: Sequence[JobRow], created_at: int, now: int) -> tuple[int, int
     return begins, max(max((job.completed_at or now for job in jobs), default=now) - begins, 1)
 
 
-def timeline(jobs: Sequence[JobRow], created_at: int, now: int) -> list[Bar]:
-    created_at, whole = stretch(jobs, created_at, now)
+def timeline(jobs: Sequence[JobRow], begins: int, whole: int, now: int) -> list[Bar]:
+    """``begins`` and ``whole`` as `stretch` gives them, perhaps of more jobs than these."""
     bars = []
     for job in jobs:
         last = job.completed_at or now
         first = job.started_at or last
-        start = max(job.created_at - created_at, 0)
+        start = max(job.created_at - begins, 0)
         bars.append(
             Bar(
                 job,
                 100 * start / whole,
-                100 * max(first - max(job.created_at, created_at), 0) / whole,
+                100 * max(first - max(job.created_at, begins), 0) / whole,
                 100 * max(last - first, 0) / whole,
             )
         )

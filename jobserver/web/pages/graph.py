@@ -1,14 +1,14 @@
 """A pipeline as pictures, in numbers for SVG: from left to right, and from top to bottom for narrow windows. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # Pixels. A name is set in a fixed width, so that its length is known here.
 _CHAR, _SIGN, _PAD, _LINE, _STATE = 7.6, 34, 6, 16, 30
 _GAP_X, _GAP_Y, _INDENT, _TALL_WIDTH = 44, 12, 18, 330
 _MOST_CHARS, _LEAST_CHARS, _MOST_INDENTS = 28, 12, 7
-_MOST_REDUCED = 300  # actions; finding what is implied takes time that grows with the square
+_MOST_ACTIONS, _MOST_LINES = 200, 800  # that anybody can follow
 _ORDER = ("failed", "running", "pending", "unknown", "succeeded")  # then whatever else there is
 
 
@@ -44,45 +44,66 @@ class Picture:
     counts: Sequence[tuple[str, int]]
 
 
-def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture:
-    """``needs``: action -> what it needs; of those, what is no key is left out."""
+def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture | None:
+    """``needs``: action -> what it needs; of those, what is no key is left out.
+
+    None if there is nothing to draw, or so much that a picture would not help anybody.
+    """
+    if not 0 < len(needs) <= _MOST_ACTIONS:
+        return None
     known = {action: [need for need in some if need in needs] for action, some in needs.items()}
     layers = _layers(known)
     drawn = _direct(known, layers)
-    counts = Counter(statuses.get(action, "unknown") for action in known)
-    return Picture(
-        _wide(drawn, layers, statuses),
-        _tall(drawn, layers, statuses),
-        sorted(counts.items(), key=lambda one: _ORDER.index(one[0]) if one[0] in _ORDER else len(_ORDER)),
-    )
+    if sum(map(len, drawn.values())) > _MOST_LINES:
+        return None
+    return Picture(_wide(drawn, layers, statuses), _tall(drawn, layers, statuses), counts(needs, statuses))
+
+
+def counts(actions: Iterable[str], statuses: Mapping[str, str]) -> list[tuple[str, int]]:
+    """(status, how many of the actions are in it), worst first."""
+    found = Counter(statuses.get(action, "unknown") for action in actions)
+    return sorted(found.items(), key=lambda one: place_of(one[0]))
+
+
+def grouped(actions: Collection[str], statuses: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """(status, its actions), worst first: of a pipeline too large to be listed as it stands, else none."""
+    if len(actions) <= _MOST_ACTIONS:
+        return []
+    found: dict[str, list[str]] = {}
+    for action in actions:
+        found.setdefault(statuses.get(action, "unknown"), []).append(action)
+    return sorted(found.items(), key=lambda one: place_of(one[0]))
+
+
+def place_of(status: str) -> int:
+    """Statuses in the order in which they matter."""
+    return _ORDER.index(status) if status in _ORDER else len(_ORDER)
 
 
 def _layers(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """How deep each action is, each after what it needs. There are no cycles: project.yaml with one is refused."""
+    """How deep each action is, each after what it needs, but where actions need each other: somebody pushed those."""
     layers: dict[str, int] = {}
+    opened = set[str]()
     for action in needs:
         stack = [action]
         while stack:
             at = stack[-1]
-            if waiting := [need for need in needs[at] if need not in layers]:
+            opened.add(at)
+            if waiting := [need for need in needs[at] if need not in layers and need not in opened]:
                 stack += waiting
             else:
-                layers.setdefault(at, 1 + max((layers[need] for need in needs[at]), default=-1))
+                layers.setdefault(at, 1 + max((layers.get(need, -1) for need in needs[at]), default=-1))
                 stack.pop()
     return layers
 
 
 def _direct(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
     """The needs without those that another need implies: a picture says enough with fewer lines."""
-    if len(needs) > _MOST_REDUCED:
-        return {action: list(needs[action]) for action in layers}
     above: dict[str, set[str]] = {}
     for action in layers:
-        above[action] = {*needs[action]}.union(*(above[need] for need in needs[action]))
-    return {
-        action: [need for need in needs[action] if not any(need in above[other] for other in needs[action])]
-        for action in layers
-    }
+        above[action] = {*needs[action]}.union(*(above.get(need, ()) for need in needs[action]))
+    implied = {action: set[str]().union(*(above[need] for need in needs[action])) for action in layers}
+    return {action: [need for need in needs[action] if need not in implied[action]] for action in layers}
 
 
 def _wide(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int], statuses: Mapping[str, str]) -> Layout:

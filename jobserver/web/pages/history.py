@@ -23,6 +23,7 @@ _EARLIER = 60  # seconds: what a thing says of its beginning is not to the secon
 _DIFF_BYTES = 20_000
 # Of a token. Whoever may read a page has no use for it, and could look whether a token that they found is ours.
 _DIGEST = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
+_FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def _pushed(objects: PipedObjects, repo: StateRepo, branch: str) -> dict[str, Co
 
 
 def _lines(diff: str) -> list[str]:
-    data = diff.encode(errors="surrogateescape")
+    parts = _FILES.split(diff)  # a pipeline last: it is long, and the rest says what happened
+    parts.sort(key=lambda part: names.PIPELINE_FILE in part.partition("\n")[0])
+    data = "".join(parts).encode(errors="surrogateescape")
     text = data[:_DIFF_BYTES].decode("utf-8", "replace")
     kept = [line for line in text.splitlines() if not line.startswith(("diff ", "index ", "new file", "deleted file"))]
     return [*kept, "…"] if len(data) > _DIFF_BYTES else kept

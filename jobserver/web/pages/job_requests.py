@@ -1,25 +1,39 @@
 """The page of a job request, and what can be done with one: cancel it, run it again, see who did what when."""
 
 import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
 
 from bottle import HTTPResponse
 
 from jobserver.domain import lifecycle, names
-from jobserver.domain.documents import JobRequest
+from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
 from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.domain.permissions import Permission
-from jobserver.errors import invalid, not_found
+from jobserver.domain.plan_requests import pipeline_of
+from jobserver.errors import Error, invalid, not_found
 from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.requests import Seen
 from jobserver.web.pages import estimate, history, source, versions, words
-from jobserver.web.pages.graph import picture
+from jobserver.web.pages.graph import counts, picture, place_of
 from jobserver.web.pages.past import as_rows
 from jobserver.web.pages.preview import would_run
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _ERROR = "__error__"  # the action under which a runner reports a request that it could not begin
 _WAITS = 20
+_MOST_JOBS = 100  # that are shown one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was asked for."""
+
+    document: JobRequest
+    pipeline: StoredPipeline
 
 
 class JobRequests:
@@ -32,8 +46,8 @@ class JobRequests:
 
     def show(self, look: Look, identifier: str) -> HTTPResponse:
         at = text("at", 64)
-        row, jobs, document = self.find(identifier, at)
-        pipeline = document.pipeline
+        row, jobs, found = self.find(identifier, at)
+        document, pipeline = found.document, found.pipeline.actions
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
         now = words.micros(look.now)
@@ -45,7 +59,8 @@ class JobRequests:
                         if job.status == "succeeded"]  # fmt: skip
                 preview = would_run(document.requested_actions, pipeline, done, document.force_run_dependencies)
                 actions = sorted(preview.runs, key=lambda action: order[action])
-            needs = {action: [one for one in pipeline[action].needs if one in actions] for action in actions}
+            shown = set(actions)
+            needs = {action: [one for one in pipeline[action].needs if one in shown] for action in actions}
             is_over = at or row.completed_at is not None
             expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
             ahead = outlook.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
@@ -53,6 +68,10 @@ class JobRequests:
             succeeded = pages.previous_success(sql, row, [row.backend])
         backend = look.directory.backends.get(row.backend)
         seen = self._stand.live.seen().get(row.backend)
+        listed, others = _listed(jobs)
+        bars = estimate.timeline(listed, *estimate.stretch(jobs, row.created_at, now), now) if not problem else []
+        still_open = open_actions(row, jobs)
+        cancelled = set(row.cancelled)
         return self._site.page(
             look,
             "request.html",
@@ -62,8 +81,11 @@ class JobRequests:
             links={job.action: words.job_url(job) for job in jobs},
             at=at,
             document=document,
-            picture=picture(needs, {job.action: job.status for job in jobs}) if actions else None,
-            bars=estimate.timeline(jobs, row.created_at, now) if jobs and not problem else [],
+            picture=picture(needs, {job.action: job.status for job in jobs}),
+            counts=counts(needs, {job.action: job.status for job in jobs}),
+            bars=bars,
+            others=others,
+            warnings=found.pipeline.warnings,
             whole=estimate.stretch(jobs, row.created_at, now)[1],
             ended=row.completed_at or now,
             runtime=sum(job.completed_at - job.started_at for job in jobs
@@ -75,11 +97,11 @@ class JobRequests:
             before=before,
             succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
             problem=problem,
-            open_actions=open_actions(row, jobs),
-            can_cancel=not at and may_cancel(look, document) and bool(open_actions(row, jobs)),
+            open_actions=set(still_open),
+            can_cancel=not at and may_cancel(look, document) and bool(still_open),
             can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
-            cancelling=[job.action for job in jobs if is_cancelling(row, job)],
-            scripts=self._scripts(document),
+            cancelling={job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
+            scripts=self._scripts(document, {one.job.action: pipeline.get(one.job.action) for one in bars}),
             yaml=source.yaml(source.recorded(pipeline), document.workspace.repo, document.sha),
             parent=backend.parent_directory if backend else "",
             finished=lifecycle.FINISHED,
@@ -99,17 +121,18 @@ class JobRequests:
         )
 
     @staticmethod
-    def _scripts(document: JobRequest) -> dict[str, list[tuple[str, str]]]:
+    def _scripts(
+        document: JobRequest, actions: Mapping[str, PipelineAction | None]
+    ) -> dict[str, list[tuple[str, str]]]:
         """action -> (path, where it can be read at the commit) of each script that it runs, where that is known."""
         found = {}
-        for name, action in document.pipeline.items():
-            links = [
-                (path, source.blob(document.workspace.repo, document.sha, path)) for path in source.scripts(action.run)
-            ]
+        for name, action in actions.items():
+            paths = source.scripts(action.run) if action else []
+            links = [(path, source.blob(document.workspace.repo, document.sha, path)) for path in paths]
             found[name] = [(path, url) for path, url in links if url]
         return found
 
-    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], JobRequest]:
+    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], Found]:
         """As it is, or was at a commit or time. Raises `Error` (not_found, invalid)."""
         slugs = self._stand.visible.slugs()
         with self._stand.index.view() as sql:
@@ -123,14 +146,20 @@ class JobRequests:
 
         def read(state):  # type: ignore[no-untyped-def]
             stored = state.find(identifier)
-            return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))
+            if stored is None:
+                return None
+            pipeline = StoredPipeline(actions={})
+            with suppress(Error):  # a page without it is better than none
+                pipeline = pipeline_of(state, stored)
+            return Seen(stored, tuple(state.jobs(stored.place).values()) if at else ()), pipeline
 
-        seen = writer.look(branch, read, at=commit)
-        if seen is None:
+        found = writer.look(branch, read, at=commit)
+        if found is None:
             raise not_found(f"there was no job request {identifier} at {at}")
+        seen, pipeline = found
         if at:
             row, jobs = as_rows(row, seen)
-        return row, jobs, seen.stored.request
+        return row, jobs, Found(seen.stored.request, pipeline)
 
     def cancel(self, look: Look, identifier: str) -> HTTPResponse:
         self.find(identifier)
@@ -139,9 +168,10 @@ class JobRequests:
 
     def rerun(self, look: Look, identifier: str) -> HTTPResponse:
         """Again at the branch's newest commit: all that was asked for, or what failed."""
-        row, jobs, document = self.find(identifier)
+        row, jobs, found = self.find(identifier)
+        document = found.document
         failed = tuple(
-            dict.fromkeys(job.action for job in jobs if job.status == "failed" and job.action in document.pipeline)
+            dict.fromkeys(job.action for job in jobs if job.status == "failed" and job.action in found.pipeline.actions)
         )
         actions = failed if text("what") == "failed" else document.requested_actions
         if not actions:
@@ -160,12 +190,22 @@ class JobRequests:
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
     def audit(self, look: Look, identifier: str) -> HTTPResponse:
-        row, _, document = self.find(identifier)
+        row, _, asked = self.find(identifier)
+        document = asked.document
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None
         found = history.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
         return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
+
+
+def _listed(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRow]]]]:
+    """(those to be shown one by one, the others by status): of many, those that matter most come first."""
+    if len(jobs) <= _MOST_JOBS:
+        return jobs, []
+    ordered = sorted(jobs, key=lambda job: place_of(job.status))
+    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.status)
+    return ordered[:_MOST_JOBS], [(status, list(some)) for status, some in groups]
 
 
 def may_cancel(look: Look, document: JobRequest) -> bool:
@@ -175,9 +215,10 @@ def may_cancel(look: Look, document: JobRequest) -> bool:
 
 def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:
     """What can still be cancelled; before the runner has made jobs, all that was asked for."""
+    cancelled = set(row.cancelled)
     if not jobs:
-        return [action for action in row.actions if action not in row.cancelled]
-    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in row.cancelled]
+        return [action for action in row.actions if action not in cancelled]
+    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in cancelled]
 
 
 def is_cancelling(row: Row, job: JobRow) -> bool:

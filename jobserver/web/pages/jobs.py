@@ -34,11 +34,12 @@ class Jobs:
             if meant is not None:
                 return redirect(f"/{meant[0].value}s/{meant[1]}/")
         job, row, jobs = self._find(identifier, request)
-        document = self._requests.find(row.identifier)[2]
+        asked = self._requests.find(row.identifier)[2]
+        document = asked.document
         is_open = job.status not in lifecycle.FINISHED
         heard = job.updated_at if job.updated_at is not None else words.micros(look.now)
         backend = look.directory.backends.get(row.backend)
-        action = document.pipeline.get(job.action)
+        action = asked.pipeline.actions.get(job.action)
         made = {one.action: one for one in jobs}
         needs = action.needs if action else ()
         with self._stand.index.view() as sql:
@@ -80,7 +81,7 @@ class Jobs:
 
     def audit(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
-        document = self._requests.find(row.identifier)[2]
+        document = self._requests.find(row.identifier)[2].document
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None
         found = history.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)

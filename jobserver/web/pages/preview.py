@@ -22,20 +22,22 @@ class Preview:
 
 
 def would_run(
-    requested: Collection[str], pipeline: Mapping[str, PipelineAction], succeeded: Collection[str], is_forced: bool
+    asked_for: Collection[str], pipeline: Mapping[str, PipelineAction], succeeded: Collection[str], is_forced: bool
 ) -> Preview:
     """What is asked for by name runs; what that needs, and what run_all stands for, unless it is in ``succeeded``
     (the backend may have lost its outputs since: then it runs, too) or ``is_forced``."""
-    order = expand([action for action in requested if action in pipeline], pipeline)
-    runs = {action for action in order if action in requested or action not in succeeded or is_forced}
+    requested, done = set(asked_for), set(succeeded)
+    order = expand([action for action in asked_for if action in pipeline or action == RUN_ALL], pipeline)
+    runs = {action for action in order if action in requested or action not in done or is_forced}
     reached = {action for action in requested if action != RUN_ALL}
-    reached.update(pipeline[RUN_ALL].needs if RUN_ALL in requested and RUN_ALL in pipeline else ())
+    reached.update(pipeline if RUN_ALL in requested else ())
     asked = set(reached)
     for action in reversed(order):  # a need runs for what needs it
         if action in reached and action in runs:
             reached.update(pipeline[action].needs)
+    runs &= reached
     return Preview(
-        [action for action in order if action in reached & runs and action in asked],
-        [action for action in order if action in reached & runs and action not in asked],
-        [action for action in order if action not in reached & runs],
+        [action for action in order if action in runs and action in asked],
+        [action for action in order if action in runs and action not in asked],
+        [action for action in order if action not in runs],
     )

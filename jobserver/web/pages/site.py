@@ -10,12 +10,13 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bottle import Bottle, HTTPError, HTTPResponse, request
+from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.documents import Invitation, Project, User
 from jobserver.domain.invitations import of
 from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
+from jobserver.domain.pipeline import MAX_ACTIONS
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
@@ -49,7 +50,8 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
     Code.TOO_MANY: 429,
 }
-_MAX_FORM = 1024 * 1024
+_MAX_FORM = 2 * 1024 * 1024  # with the names of thousands of actions
+BaseRequest.MEMFILE_MAX = _MAX_FORM  # bottle refuses forms that are larger, and by itself at 100 KiB
 _OF_URLS = "/:?#[]@!$&'()*+,;=%~"
 
 
@@ -305,6 +307,6 @@ def roles() -> tuple[Role, ...]:
 def texts(name: str) -> list[str]:
     """All fields of that name. What is no UTF-8 in a query stands for nothing that there is."""
     if request.method == "POST":
-        return [value for value in request.forms.decode().getall(name) if value][:2000]
-    values = request.query.getall(name)[:2000]
+        return [value for value in request.forms.decode().getall(name)[:MAX_ACTIONS] if value]
+    values = request.query.getall(name)[:MAX_ACTIONS]
     return [value.encode("latin-1").decode(errors="replace") for value in values if value]  # WSGI's strings

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from markupsafe import Markup, escape
 
 from jobserver.domain.documents import PipelineAction
-from jobserver.domain.pipeline import RUN_ALL
 
 _LINE = re.compile(r"(?P<lead>\s*(?:- )*)(?:(?P<key>[\w .\"'/-]+?)(?P<colon>:)(?=\s|$))?(?P<rest>.*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -14,6 +14,8 @@ _SCRIPT = re.compile(
     r"(?<![\w./:@-])(?:[\w-][\w.-]*+/)*[\w-][\w.-]*\.(?:py|ipynb|R|r|Rmd|do|jl|sh|sql|yaml|yml|json)(?![\w./-])"
 )
 GITHUB = "https://github.com/"
+_MOST_LINES, _MOST_CHARS = 1000, 50_000
+_CUT = "and so on: this is its beginning"
 
 
 def scripts(run: str) -> list[str]:
@@ -27,18 +29,20 @@ def blob(repo: str, sha: str, path: str) -> str:
 
 
 def yaml(source: str, repo: str, sha: str) -> Markup:
-    """project.yaml with its keys, comments and strings marked, and its scripts linked."""
-    return Markup("\n").join(_yaml_line(line, repo, sha) for line in source.splitlines())
+    """project.yaml with its keys, comments and strings marked, and its scripts linked; of a long one the beginning."""
+    lines = source[:_MOST_CHARS].splitlines()
+    is_cut = len(source) > _MOST_CHARS or len(lines) > _MOST_LINES
+    text = Markup("\n").join(_yaml_line(line, repo, sha) for line in lines[:_MOST_LINES])
+    return text + Markup("\n<i># {}</i>").format(_CUT) if is_cut else text
 
 
 def recorded(pipeline: Mapping[str, PipelineAction]) -> str:
-    """The actions as a request's document has them, written as in project.yaml."""
+    """The actions as a request's pipeline has them, written as in project.yaml; as many as `yaml` shows, and more."""
     lines = ["actions:"]
-    for name, action in pipeline.items():
-        if name != RUN_ALL:
-            lines += ["", f"  {name}:", f"    run: {action.run}"]
-            if action.needs:
-                lines.append(f"    needs: [{', '.join(action.needs)}]")
+    for name, action in islice(pipeline.items(), _MOST_LINES):
+        lines += ["", f"  {name}:", f"    run: {action.run}"]
+        if action.needs:
+            lines.append(f"    needs: [{', '.join(action.needs)}]")
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.offered import Repositories
 from jobserver.web.pages import history, source, words
-from jobserver.web.pages.graph import picture
+from jobserver.web.pages.graph import counts, grouped, picture
 from jobserver.web.pages.preview import Preview, would_run
 from jobserver.web.pages.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
@@ -26,6 +26,7 @@ from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 _MOST_BRANCHES = 2000
 _LIST_SECONDS = 8.0
 _MENDED_HERE = (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND)  # shown on the form, which keeps what was chosen
+_LONG_URL = 8000
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
 
@@ -144,8 +145,10 @@ class Workspaces:
             backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
             latest = pages.latest(sql, name, [backend])  # what has run on another one says nothing of this one
         actions = study.pipeline.actions if study else {}
-        needs = {action: list(one.needs) for action, one in actions.items() if action != RUN_ALL}
-        chosen = [action for action in texts("actions") or texts("requested_actions") if action in actions]
+        needs = {action: one.needs for action, one in actions.items()}
+        statuses = {action: _status(latest, action) for action in needs}
+        wanted = texts("actions") or texts("requested_actions")
+        chosen = dict.fromkeys(action for action in wanted if action in actions or (actions and action == RUN_ALL))
         return self._site.page(
             look,
             "workspace.html",
@@ -165,12 +168,14 @@ class Workspaces:
             latest_links={action: words.job_url(job) for action, job in latest.items()},
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
-            picture=picture(needs, {action: _status(latest, action) for action in needs}) if needs else None,
+            picture=picture(needs, statuses),
+            counts=counts(needs, statuses),
+            groups=grouped(needs, statuses),
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
             has_releases=has_tab(self._stand, look, workspace),
             chosen=chosen,
-            preview=self._preview(name, chosen, study, backend) if study and chosen else None,
+            preview=self._preview(name, list(chosen), study, backend) if study and chosen else None,
             yaml=source.yaml(study.source, workspace.repo, study.sha) if study else "",
             error=error,
             run_all=RUN_ALL,
@@ -209,8 +214,8 @@ class Workspaces:
     def ask(self, look: Look, name: str) -> HTTPResponse:
         workspace = self._find(look, name)
         if text("what") == "preview":
-            kept = [(key, value) for key in _CHOICES for value in texts(key)]
-            return redirect(f"/{name}/?{urlencode(kept)}#would-run")
+            kept = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
+            return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(look, name)
         try:
             written = self._stand.requests.ask(
                 look.actor,

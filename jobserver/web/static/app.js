@@ -81,6 +81,10 @@
       const number = ++asked;
       const fields = new URLSearchParams(new FormData(form));
       for (const name of ["form", "once"]) fields.delete(name);
+      if (String(fields).length > 8000) {
+        wouldRun.textContent = "So many actions are chosen that what would run is not told before.";
+        return;
+      }
       try {
         const answer = await fetch(`${form.action}?${fields}`);
         const fresh = answer.ok && $("#would-run", parse(await answer.text()));

@@ -46,6 +46,7 @@ def test_the_2021_runner_takes_a_request_to_its_end(site: Site, tpp: Client) -> 
     assert sorted(site.files(identifier)) == [
         f"{folder}/jobs/{a}.yaml",
         f"{folder}/jobs/{b}.yaml",
+        f"{folder}/pipeline.yaml",
         f"{folder}/request.yaml",
     ]
 

@@ -14,6 +14,7 @@ from jobserver.service.budgets import Writes
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.store import repo
+from jobserver.store.packs import Pack
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded, Site, job
 
@@ -28,13 +29,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_a_request_travels_there_and_back(site: Site) -> None:
     identifier = site.ask()
-    assert site.files() == ["README.md", f"active/2026-11-24/{identifier}/request.yaml", "allowed_signers"]
+    active = f"active/2026-11-24/{identifier}"
+    assert site.files() == ["README.md", f"{active}/pipeline.yaml", f"{active}/request.yaml", "allowed_signers"]
     site.report((identifier, job("j1", "running", 1)), (identifier, job("j2", "pending", 1, "analyse")))
     written = site.report((identifier, job("j1", "succeeded", 2)), (identifier, job("j2", "succeeded", 2, "analyse")))
     folder = f"archive/2026/11/24/{identifier}"
     assert [path for path in site.files() if identifier in path] == [
         f"{folder}/jobs/j1.yaml",
         f"{folder}/jobs/j2.yaml",
+        f"{folder}/pipeline.yaml",
         f"{folder}/request.yaml",
     ]
     assert site.git("rev-parse", "backends/tpp").strip() == written.commit
@@ -317,3 +320,38 @@ def test_a_report_of_very_many_requests_is_one_commit(site: Site) -> None:
     site.report(*((one, job(f"j{at}", "succeeded", 2)) for at, one in enumerate(identifiers)))
     assert [path for path in site.files() if path.startswith("active/")] == []
     assert site.git("fsck", "--full", "--strict") == ""
+
+
+def test_a_rerun_brings_no_second_copy_of_the_pipeline(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[bytes] = []
+    add = Pack.add
+
+    def noted(pack: Pack, kind: int, data: bytes) -> bytes:
+        added.append(data)
+        return add(pack, kind, data)
+
+    monkeypatch.setattr(Pack, "add", noted)
+    site.ask()
+    site.ask("generate")
+    assert sum(b"python g.py" in data for data in added) == 1
+    site.do(ALICE, c.RequestJobs("trends", "tpp", ("other",), "1" * 40, {"other": PIPELINE["generate"]}))
+    assert sum(b"python g.py" in data for data in added) == 2
+    shas = {row.split()[2] for row in site.git("ls-tree", "-r", "backends/tpp").splitlines() if "pipeline.yaml" in row}
+    assert len(shas) == 2
+    assert site.git("fsck", "--full", "--strict") == ""
+
+
+def test_a_pipeline_that_did_not_land_is_written_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out of a pack has to be on a branch: a batch that failed may be swept away."""
+    save = Pack.save
+
+    def full(pack: Pack, folder: Path, keep: bool = True) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Pack, "save", full)
+    with pytest.raises(Error):
+        site.ask()
+    monkeypatch.setattr(Pack, "save", save)
+    site.ask()
+    assert site.git("fsck", "--full", "--strict") == ""
+    assert "python g.py" in site.git("show", f"backends/tpp:{next(p for p in site.files() if 'pipeline' in p)}")

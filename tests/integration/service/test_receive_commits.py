@@ -301,3 +301,15 @@ def test_a_request_that_can_not_be_read_is_mended_by_a_push(site: Site) -> None:
     push = Push(site, "backends/tpp")
     push.commit((f"{folder}/request.yaml", good))
     assert push.send(ADMIN)
+
+
+def test_a_runner_may_not_change_a_pipeline_nor_have_one_read(site: Site) -> None:
+    """They may be large, and reading one takes a second: only whoever may push one has it read."""
+    path = f"{folder_of(site, site.ask('generate'))}/pipeline.yaml"
+    push = Push(site, "backends/tpp")
+    push.commit((path, "version: 1\nactions: [\n"))
+    assert refused(push, TPP) == [f"{path}: a runner may change jobs/*.yaml of active job requests, and nothing else"]
+    assert refused(push, ADMIN)[0] == f"{path}:3: not YAML: did not find expected node content"
+    push = Push(site, "backends/tpp")
+    push.commit((path, "version: 1\nactions:\n  generate:\n    run: rm\n"))
+    assert refused(push, ADMIN) == [f"{path}: what was asked for can't be changed, only cancelled"]

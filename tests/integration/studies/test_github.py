@@ -80,7 +80,7 @@ def test_a_study_at_its_branch(studies: Studies, repo: FakeRepo, branch: str) ->
     assert studies.resolve(REPO, branch) == sha
     study = studies.project(REPO, branch)
     assert (study.sha, study.source, study.as_of) == (sha, PROJECT.decode(), None)
-    assert list(study.pipeline.actions) == ["a", "b", "run_all"]
+    assert list(study.pipeline.actions) == ["a", "b"]
 
 
 def test_branches_over_several_pages(studies: Studies, repo: FakeRepo, server: FakeGitHub) -> None:
@@ -96,7 +96,7 @@ def test_a_commit_is_read_once(studies: Studies, repo: FakeRepo, server: FakeGit
     assert studies.project(REPO, "main") == first
     assert server.seen == ["/repos/org/study/git/ref/heads/main"]
     repo.commit("main", {"project.yaml": b"actions: {c: {run: z}}"})
-    assert list(studies.project(REPO, "main").pipeline.actions) == ["c", "run_all"]
+    assert list(studies.project(REPO, "main").pipeline.actions) == ["c"]
 
 
 def test_a_renamed_repository_is_read_at_the_commit(studies: Studies, server: FakeGitHub) -> None:
@@ -271,7 +271,7 @@ def test_the_last_known_answer_and_recovery(server: FakeGitHub, repo: FakeRepo, 
     server.trouble = None
     studies._hub().source.patience = 10
     study = studies.project(REPO, "main")
-    assert (study.sha, list(study.pipeline.actions), study.as_of) == (second, ["c", "run_all"], None)
+    assert (study.sha, list(study.pipeline.actions), study.as_of) == (second, ["c"], None)
     assert studies.answer(REPO).as_of is None
 
 

@@ -150,7 +150,7 @@ def test_a_tag_is_no_branch(studies: Studies, repo: Path) -> None:
         ("actions:\n  a: {run: x, needs: [b]}\n", 2, "needs 'b'"),
         ("actions:\n  a: [\n", 3, "not YAML"),
         ("actions: {}\nactions: {}\n", 2, "duplicate key"),
-        ("#" * (MAX_PROJECT_BYTES + 1), 0, "at most 1048576"),
+        ("#" * (MAX_PROJECT_BYTES + 1), 0, "at most 8388608"),
     ],
 )
 def test_faults_have_lines(studies: Studies, repo: Path, text: str, line: int, message: str) -> None:

@@ -32,6 +32,7 @@ TRENDS = Workspace(
     name="trends", project="lab/p", repo="study", branch="main", db="full", created_by="root", created_at=NOW
 )
 REQUEST = JobRequest(
+    version=1,
     identifier=ID,
     backend="tpp",
     created_by="root",

@@ -23,6 +23,7 @@ from jobserver.domain.documents import (
     PipelineAction,
     Project,
     Receipt,
+    StoredPipeline,
     Token,
     User,
     Workspace,
@@ -65,13 +66,15 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
     Workspace: {"version": 1, "project": None, "archived": False, "should_notify": False},
     PipelineAction: {"needs": ()},
     JobRequest: {
-        "version": 1,
+        "version": 2,
         "cancelled_actions": (),
         "force_run_dependencies": False,
         "codelists_ok": True,
         "will_notify": False,
         "project": None,
+        "pipeline": None,
     },
+    StoredPipeline: {"version": 1, "warnings": ()},
     Job: {"version": 1, "run_command": None, "trace_context": None, "metrics": None, "requires_db": None},
     Receipt: {"version": 1},
     Checkpoint: {"version": 1},
@@ -94,8 +97,8 @@ GOOD: dict[type[Document], dict[str, Any]] = {
         "requested_actions": ["a"],
         "database_name": "full",
         "workspace": WORKSPACE,
-        "pipeline": {"a": {"run": "x"}},
     },
+    StoredPipeline: {"actions": {"a": {"run": "x"}}},
     Job: job().model_dump(exclude_none=False),
     Receipt: {
         "number": 1,
@@ -197,7 +200,7 @@ def test_what_a_field_may_hold(model: type[Document], key: str, values: list[Any
         (JobRequest, "identifier", ["", "a" * 15, "a" * 17, "1" * 16, "A" * 16]),
         (JobRequest, "sha", ["0" * 39, "0" * 41, "A" * 40]),
         (JobRequest, "requested_actions", [[], ["a b"], [""], ["A" * 129], ["-a"]]),
-        (JobRequest, "pipeline", [{"a b": {"run": "x"}}, {"a": {}}, {"a": {"run": "\ud800"}}]),
+        (StoredPipeline, "actions", [{"a b": {"run": "x"}}, {"a": {}}, {"a": {"run": "\ud800"}}]),
         (JobRequest, "workspace", [{}, WORKSPACE | {"project": None}]),
         (Job, "identifier", ["", "a" * 65, "a.b", "a/b", "é"]),
         (Job, "status", ["", "unknown", "Running", None]),
@@ -242,7 +245,7 @@ def test_times_are_kept_in_utc() -> None:
 
 
 def test_sizes() -> None:
-    assert (MAX_BYTES, MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES) == (65_536, 1_048_576, 8_192)
+    assert (MAX_BYTES, MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES) == (65_536, 8_388_608, 8_192)
 
 
 def test_documents_do_not_change() -> None:

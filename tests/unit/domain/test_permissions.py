@@ -94,9 +94,10 @@ def request(workspace: str) -> c.RequestJobs:
 
 def asked(by: str, workspace: Workspace = OWNED) -> JobRequest:
     state = Memory(*PEOPLE.values(), LAB, P, workspace, TPP)
-    (change,) = state.do(ACTORS["root"], request(workspace.name)).changes
+    change, _ = state.do(ACTORS["root"], request(workspace.name)).changes
     assert isinstance(change.after, JobRequest)
-    return change.after.model_copy(update={"created_by": by})
+    whole = {"version": 1, "pipeline": {"a": PipelineAction(run="x")}}
+    return change.after.model_copy(update={"created_by": by} | whole)
 
 
 def edited(document: Any, **values: Any) -> Any:

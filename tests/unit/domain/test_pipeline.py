@@ -12,10 +12,10 @@ from tests.unit.domain.pipelines import REAL, read
 
 def test_a_real_file() -> None:
     found = read(REAL)
-    assert list(found.actions) == ["generate_cohort", "describe", "plot.v2", "run_all"]
+    assert list(found.actions) == ["generate_cohort", "describe", "plot.v2"]
     assert found.actions["describe"].run == "python:latest python analysis/describe.py --rows 10"
     assert found.actions["plot.v2"].needs == ("generate_cohort", "describe")
-    assert found.actions["run_all"] == Action(("generate_cohort", "describe", "plot.v2"), "")
+    assert found.closure(["run_all"]) == ("generate_cohort", "describe", "plot.v2")
     assert found.actions["describe"].outputs == {
         "moderately_sensitive": {"table": "output/*.csv", "figure": "output/figure.svg"}
     }
@@ -28,10 +28,12 @@ def test_versions_and_absent_needs(version: str, needs: str) -> None:
     assert found.actions["a"] == Action((), "x")
 
 
-def test_run_all_of_the_file_is_kept() -> None:
-    found = read("actions:\n  a: {run: x}\n  run_all: {needs: [a]}\n  b: {run: y}\n")
-    assert list(found.actions) == ["a", "run_all", "b"]
-    assert found.closure(["run_all"]) == ("a",)
+def test_run_all_of_the_file_is_ignored_as_runners_do() -> None:
+    found = read("actions:\n  a: {run: x}\n  run_all: {needs: [a], run: z}\n  b: {run: y}\n")
+    assert list(found.actions) == ["a", "b"]
+    assert found.closure(["run_all"]) == ("a", "b")
+    [told] = [fault for fault in found.warnings if fault.key == "actions.run_all"]
+    assert (told.line, told.message.startswith("`run_all` stands for every action")) == (3, True)
 
 
 @pytest.mark.parametrize("body", ["{}", "{needs: []}", "{run: ''}", "{run: x}"])
@@ -94,7 +96,6 @@ def test_documents() -> None:
         "run": "python:latest python analysis/describe.py --rows 10",
     }
     assert list(document) == list(found.actions)
-    assert document["run_all"] == {"needs": ["generate_cohort", "describe", "plot.v2"], "run": ""}
 
 
 def test_a_pipeline_can_not_be_changed() -> None:
@@ -156,5 +157,5 @@ def test_any_tree_is_a_pipeline_or_an_error(node: Node | None, wrap: bool) -> No
         assert error.faults
         assert str(error)
     else:
-        assert set(found.closure(["run_all"])) <= set(found.actions)
+        assert set(found.closure(["run_all"])) == set(found.actions)
         assert found.unknown(need for action in found.actions.values() for need in action.needs) == ()

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.domain import commands as c
-from jobserver.domain.documents import JobRequest, PipelineAction
+from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
 from jobserver.domain.plan_requests import expand
+from jobserver.domain.state import Change
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory
 from tests.unit.domain.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
@@ -22,7 +23,12 @@ def state() -> Memory:
 
 def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
     changes = state.do(ALICE, asked("analyse", "generate", "analyse"))
-    (change,) = changes.changes
+    change, beside = changes.changes
+    assert beside == Change(
+        f"active/2026-11-24/{ID}/pipeline.yaml",
+        None,
+        StoredPipeline(actions={name: action for name, action in PIPELINE.items() if name != "run_all"}),
+    )
     assert (changes.branch, changes.event, changes.moves) == ("backends/tpp", "job-request.created", ())
     assert changes.subject == "alice requested analyse, generate on trends"
     assert changes.trailers == (("Job-Request", ID), ("Workspace", "trends"))
@@ -30,7 +36,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
     assert (change.path, change.before) == (f"active/2026-11-24/{ID}/request.yaml", None)
     assert isinstance(change.after, JobRequest)
     assert change.after.model_dump(mode="python") == {
-        "version": 1,
+        "version": 2,
         "identifier": ID,
         "backend": "tpp",
         "created_by": "alice",
@@ -51,7 +57,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
             "created_at": NOW - timedelta(days=9),
         },
         "project": None,
-        "pipeline": {name: action.model_dump() for name, action in PIPELINE.items()},
+        "pipeline": None,
     }
 
 
@@ -87,7 +93,7 @@ def test_what_may_be_chosen(state: Memory, more: dict[str, Any], key: str, value
 
 
 def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
-    (change,) = state.do(ALICE, asked(backend="emis", database_name="anything")).changes
+    change, _ = state.do(ALICE, asked(backend="emis", database_name="anything")).changes
     assert isinstance(change.after, JobRequest)
     assert change.after.database_name == "anything"
 

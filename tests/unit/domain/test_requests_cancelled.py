@@ -82,11 +82,12 @@ def test_what_a_runner_calls_a_job_never_spoils_the_request(state: Memory, actio
     assert refused(state, ALICE, c.CancelJobs(ID, "tpp", (action,))).code is Code.INVALID
 
 
-def test_a_job_called_run_all_where_the_pipeline_has_none(state: Memory) -> None:
+def test_a_job_called_run_all_stands_for_the_whole_request(state: Memory) -> None:
     pipeline = {"generate": PIPELINE["generate"]}
     state.do(ALICE, c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
     report(state, job("a", action="run_all"))
-    assert not state.do(ALICE, c.CancelJobs(ID, "tpp", ("run_all",)))
+    state.do(ALICE, c.CancelJobs(ID, "tpp", ("run_all",)))
+    assert stored(state).cancelled_actions == ("generate",)
 
 
 def test_a_finished_request_is_left_alone(state: Memory) -> None:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobserver.domain.pipeline import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
-from jobserver.service.studies.base import Branch, Tip
+from jobserver.service.studies.base import Branch, Study, Tip
 from jobserver.service.studies.cache import Lru, Remembering
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
@@ -21,6 +22,7 @@ class Place:
         self.error: Error | None = None
         self.failing = {"branches", "tip", "project_file"}
         self.read: list[str] = []
+        self.run = "at"
 
     def _fail(self, method: str) -> None:
         if self.error is not None and method in self.failing:
@@ -43,7 +45,7 @@ class Place:
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         self._fail("project_file")
         self.read.append(sha)
-        return f"actions: {{a: {{run: 'at {sha[0]}'}}}}".encode()
+        return f"actions: {{a: {{run: '{self.run} {sha[0]}'}}}}".encode()
 
 
 class Clock:
@@ -148,3 +150,31 @@ def test_memory_is_of_the_branch_that_was_asked(place: Place, known: Remembering
         with pytest.raises(Error) as caught:
             ask()
         assert caught.value is place.error
+
+
+def test_a_faulty_commit_is_read_once(place: Place, known: Remembering) -> None:
+    """Its faults are as lasting as a sound one's actions, and finding them may cost as much."""
+    place.run = "'"  # ends the text too early
+    told = set()
+    for _ in range(3):
+        with pytest.raises(Error) as caught:
+            known.project("study", "main")
+        told.add((caught.value.code, str(caught.value), caught.value.faults))
+        assert caught.value.__context__ is None
+    assert len(told) == 1
+    assert place.read == ["a" * 40]
+    place.run, place.sha = "at", "b" * 40
+    assert list(known.project("study", "main").pipeline.actions) == ["a"]
+
+
+def test_a_file_that_is_not_there_is_asked_for_again(place: Place, known: Remembering) -> None:
+    place.error, place.failing = not_found("Could not find project.yaml"), {"project_file"}
+    with pytest.raises(Error):
+        known.project("study", "main")
+    place.error = None
+    assert list(known.project("study", "main").pipeline.actions) == ["a"]
+
+
+def test_the_largest_study_is_remembered(known: Remembering) -> None:
+    known._commits.put(("study", "a"), Study("a", Pipeline({}), "x" * MAX_FILE_BYTES))
+    assert known._commits.get(("study", "a")) is not None

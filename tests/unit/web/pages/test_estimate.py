@@ -57,12 +57,25 @@ def test_what_never_ran_makes_it_a_guess_or_nothing() -> None:
 
 def test_a_timeline_covers_the_whole() -> None:
     jobs = [job("a", "succeeded", 920 * S, 960 * S), job("b", "running", 960 * S), job("c", "pending")]
-    bars = estimate.timeline(jobs, 900 * S, NOW)
+    bars = estimate.timeline(jobs, *estimate.stretch(jobs, 900 * S, NOW), NOW)
     assert [(bar.start, bar.waiting, bar.running) for bar in bars] == [(0, 20, 40), (0, 60, 40), (0, 100, 0)]
 
 
 def test_a_timeline_of_a_runner_whose_clock_is_behind() -> None:
     done = replace(job("a", "succeeded", 500 * S, 600 * S), created_at=400 * S)
     assert estimate.stretch([done], 900 * S, NOW) == (400 * S, 200 * S)
-    (bar,) = estimate.timeline([done], 900 * S, NOW)
+    (bar,) = estimate.timeline([done], *estimate.stretch([done], 900 * S, NOW), NOW)
     assert (bar.start, bar.waiting, bar.running) == (0, 50, 50)
+
+
+def test_actions_that_need_each_other_have_no_end() -> None:
+    needs = {"a": ["b"], "b": ["a"]}
+    assert estimate.end({"a": None, "b": None}, needs, {"a": [S]}, None, NOW) is None
+
+
+def test_a_chain_of_thousands_is_added_up() -> None:
+    names = [f"a{n}" for n in range(20_000)]
+    needs = {name: [names[n - 1]] if n else [] for n, name in enumerate(names)}
+    found = estimate.end(dict.fromkeys(names), needs, {name: [2 * S] for name in names}, None, NOW)
+    assert found is not None
+    assert found.at == NOW + 40_000 * S

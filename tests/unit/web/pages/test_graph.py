@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from jobserver.web.pages.graph import Layout, picture
+from jobserver.web.pages.graph import Layout, grouped, picture
 
 LONG = "a_very_long_action_name_that_goes_on_and_on_and_on_without_any_mercy_at_all"
 NEEDS = {
@@ -67,4 +67,30 @@ def test_a_deep_pipeline_fits_a_phone() -> None:
 def test_the_legend_begins_with_what_is_worst() -> None:
     found = picture(NEEDS, {"extract": "succeeded", "tables": "failed", "models": "running"})
     assert found.counts == [("failed", 1), ("running", 1), ("unknown", 3), ("succeeded", 1)]
-    assert picture({}, {}).counts == []
+    assert picture({}, {}) is None
+
+
+def test_actions_that_need_each_other_end() -> None:
+    """No project.yaml that is read has them; somebody may have pushed such a request, once."""
+    found = picture({"a": ["b"], "b": ["c"], "c": ["a", "d"], "d": []}, {})
+    assert found is not None
+    assert len(found.wide.nodes) == 4
+
+
+def test_what_nobody_could_follow_is_not_drawn() -> None:
+    left, right = [f"l{n}" for n in range(29)], [f"r{n}" for n in range(28)]
+    dense: dict[str, list[str]] = {name: [] for name in left}
+    assert picture({**dense, **dict.fromkeys(right, left[:28])}, {}) is not None
+    assert picture({**dense, **dict.fromkeys(right, left)}, {}) is None
+    assert picture({f"a{n}": [] for n in range(200)}, {}) is not None
+    many = {f"a{n}": [] for n in range(201)}
+    assert picture(many, {}) is None
+    assert grouped(many, {"a7": "failed"}) == [("failed", ["a7"]), ("unknown", [name for name in many if name != "a7"])]
+    assert grouped(["a"], {}) == []
+
+
+def test_needs_that_others_imply_are_no_lines() -> None:
+    """Each of 200 needs all before it: a chain is what there is to see."""
+    found = picture({f"a{n}": [f"a{m}" for m in range(n)] for n in range(200)}, {})
+    assert found is not None
+    assert len(found.wide.edges) == 199

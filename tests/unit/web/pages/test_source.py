@@ -65,8 +65,15 @@ def test_the_recorded_pipeline_reads_like_project_yaml() -> None:
     pipeline = {
         "a": PipelineAction(needs=(), run="python:latest python a.py"),
         "b": PipelineAction(needs=("a",), run="r:latest b.R"),
-        "run_all": PipelineAction(needs=("a", "b"), run=""),
     }
     said = source.recorded(pipeline)
     assert "  b:\n    run: r:latest b.R\n    needs: [a]" in said
-    assert "run_all" not in said
+
+
+def test_of_a_long_file_the_beginning_is_shown() -> None:
+    whole = "\n".join(["actions:", *(f"  a{n}: {{run: x}}" for n in range(999)), ""])
+    assert "its beginning" not in source.yaml(whole, REPO, SHA)
+    assert source.yaml(f"{whole}  more: 1\n", REPO, SHA).endswith("<i># and so on: this is its beginning</i>")
+    assert "its beginning" in source.yaml("x" * 50_001, REPO, SHA)
+    many = {f"a{n}": PipelineAction(run="x") for n in range(1001)}
+    assert "its beginning" in source.yaml(source.recorded(many), REPO, SHA)

@@ -1,0 +1,70 @@
+"""Which paths an action's outputs may have, and those that ehrQL's commands want. Part of `pipeline`; pure text."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+
+HIGHLY, MODERATELY, MINIMALLY = LEVELS = ("highly_sensitive", "moderately_sensitive", "minimally_sensitive")
+
+# What people may look at outside of the secure environment's database: tables, images, reports.
+_SHOWN = (".csv", ".jpg", ".jpeg", ".png", ".svg", ".svgz", ".html", ".txt", ".log", ".json", ".md")
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_EHRQL = re.compile(r"(?:ehrql|databuilder):\S+ generate[-_](dataset|measures)")
+
+
+def path_problem(path: str, level: str) -> str:
+    """What is wrong with an output's path, to be read after it; empty if nothing is."""
+    if "\\" in path:
+        return "has a backslash; expected / between folders"
+    if found := next((sign for sign in ("**", "?", "[") if sign in path), ""):
+        return f"has {found}; only * is understood"
+    name = path.rpartition("/")[2]
+    dot = name.rfind(".")
+    suffix = name[dot:] if 0 < dot < len(name) - 1 else ""
+    if suffix == "" or suffix.endswith("*"):
+        return "has no file type; expected one at its end, such as .csv"
+    if level == MODERATELY and suffix not in _SHOWN:
+        return f"can't be {MODERATELY}; expected one of: {', '.join(_SHOWN)}"
+    if path.startswith("/") or _DRIVE.match(path):
+        return "is absolute; expected a path inside the study"
+    if posixpath.normpath(path) != path:
+        return "is no plain path; expected one without `..`, `.` and double slashes"
+    if path.startswith("metadata/"):
+        return "is in metadata/, where the runner keeps its own files"
+    return ""
+
+
+def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence[str]]) -> str:
+    """What is wrong with the outputs of a command that makes a dataset or measures; empty if nothing is.
+
+    ``outputs``: level -> paths.
+    """
+    found = _EHRQL.match(run)
+    if found is None:
+        return ""
+    if found[1] == "dataset" and (outputs.get(MODERATELY) or outputs.get(MINIMALLY)):
+        return f"a dataset is {HIGHLY}; expected no output of another level"
+    target = _target(words)
+    if not target:
+        return "the command has no --output"
+    paths = [*outputs.get(HIGHLY, ()), *(outputs.get(MODERATELY, ()) if found[1] == "measures" else ())]
+    *above, name = [part for part in target.split("/") if part not in ("", ".")] or [""]
+    folder, separator, kind = name.rpartition(":")
+    if not separator:
+        return "" if target in paths else f"no output is what --output says, {target}"
+    place = "/".join([*above, folder] if folder else above) or "."
+    pattern = f"{'/' if target.startswith('/') else ''}{place}/*.{kind}"
+    if all(fnmatch(path, pattern) for path in paths):
+        return ""
+    return f"--output says {target}; expected outputs like {pattern}"
+
+
+def _target(words: Sequence[str]) -> str:
+    """What the first ``--output`` of a command says."""
+    for at, word in enumerate(words):
+        if word == "--output":
+            return words[at + 1] if at + 1 < len(words) else ""
+        if word.startswith("--output="):
+            return word.removeprefix("--output=")
+    return ""

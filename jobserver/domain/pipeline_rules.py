@@ -1,0 +1,248 @@
+"""What OpenSAFELY's runners say of a project.yaml whose structure is sound. Part of `pipeline`; see there.
+
+A file of version 5, the one that they read now, is refused for what they refuse. Older files, and files without a
+version, are for runners that this server does not know the rules of: there the same things are warnings. Facts:
+`opensafely._vendor.pipeline` (2.1.5), which a test holds this file against.
+"""
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TypeGuard
+
+from jobserver.domain import marked, pipeline_outputs
+from jobserver.domain.marked import Node
+from jobserver.domain.pipeline_outputs import LEVELS
+from jobserver.errors import Fault
+
+CURRENT = 5
+_TOP = ("version", "actions")
+_OLD_TOP = ("expectations",)  # up to version 3
+_QUOTED = "YAML takes this for something else than text: put it in quotes"
+_KEYS = ("run", "needs", "outputs", "config", "dummy_data_file")
+_IMAGE = re.compile(r"([^:]*):(v[\d.]+(?:-pre)?|dev|latest)")
+_QUOTES = re.compile(r"""['"\\]""")
+_SPACE = re.compile(r"[ \t\r\n]+")
+_OLD_IMAGES = frozenset({"python:v1", "r:v1"})
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_NOT_TEXT = re.compile(
+    r"true|True|TRUE|false|False|FALSE|[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?0x[0-9a-fA-F_]+|[-+]?0[bo][0-7_]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+
+Fields = Mapping[str, tuple[marked.Scalar, Node]]
+
+
+@dataclass(slots=True)
+class Written:
+    """An action as it was written. ``run`` is empty where it is no command."""
+
+    key: marked.Scalar
+    fields: Fields
+    run: str = ""
+
+
+class Doubts:
+    """What was found in one file. Of each kind, ``limit`` are kept; ``more`` counts the faults beyond it."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        self.path, self.limit = path, limit
+        self.faults: list[Fault] = []
+        self.warnings: list[Fault] = []
+        self.more = 0
+        self.is_strict = False
+
+    def fault(self, message: str, node: Node | None, *keys: str) -> None:
+        if len(self.faults) < self.limit:
+            self.faults.append(self._said(message, node, keys))
+        else:
+            self.more += 1
+
+    def warn(self, message: str, node: Node | None, *keys: str) -> None:
+        if len(self.warnings) < self.limit:
+            self.warnings.append(self._said(message, node, keys))
+
+    def doubt(self, message: str, node: Node | None, *keys: str) -> None:
+        """A fault where those are known who read the file, else a warning."""
+        (self.fault if self.is_strict else self.warn)(message, node, *keys)
+
+    def _said(self, message: str, node: Node | None, keys: tuple[str, ...]) -> Fault:
+        key = ".".join(short(part) for part in keys)
+        return Fault(message, self.path, node.line if node is not None else 0, key)
+
+
+def null(node: Node) -> bool:
+    return isinstance(node, marked.Scalar) and node.plain and node.text in _NULL
+
+
+def is_text(node: Node) -> TypeGuard[marked.Scalar]:
+    """Whether YAML takes it for text, and not for a number, say."""
+    if not isinstance(node, marked.Scalar):
+        return False
+    return not node.plain or (node.text not in _NULL and not _NOT_TEXT.fullmatch(node.text))
+
+
+def short(text: str) -> str:
+    return text if len(text) <= 64 else f"{text[:61]}..."
+
+
+def judge(
+    top: Fields,
+    actions: Mapping[str, Written],
+    run_all: marked.Scalar | None,
+    fields: Callable[[marked.Mapping], Fields],
+    doubts: Doubts,
+) -> None:
+    """Adds to ``doubts`` what is wrong with the file. ``run_all`` is the key of an action that is called so.
+
+    ``fields`` gives a mapping's entries, merges followed.
+    """
+    _version(top, doubts)
+    for name, (key, value) in top.items():
+        if name not in _TOP and (doubts.is_strict or name not in _OLD_TOP):
+            doubts.doubt(_unknown(value, _TOP, "`actions`"), key, name)
+    if run_all is not None:
+        what = "`run_all` stands for every action; runners ignore one of a study's own"
+        doubts.doubt(what, run_all, "actions", "run_all")
+    _Actions(fields, doubts).judge(actions)
+
+
+def _version(top: Fields, doubts: Doubts) -> None:
+    expected = f"expected `version: '{CURRENT}.0'`"
+    if "version" not in top or null(top["version"][1]):
+        doubts.warn(f"there is no `version`; {expected}: OpenSAFELY's runners want one", None, "version")
+        return
+    node = top["version"][1]
+    version = _number(node)
+    if version is None:
+        doubts.fault(f"expected a number: {expected}", node, "version")
+    elif version < CURRENT:
+        doubts.warn(f"OpenSAFELY's runners read version {CURRENT} only, this is {version:g}", node, "version")
+    else:
+        doubts.is_strict = True
+        if version > CURRENT:
+            doubts.warn(f"no version {version:g} is known here; {expected}", node, "version")
+
+
+def _number(node: Node) -> float | None:
+    try:
+        number = float(node.text) if isinstance(node, marked.Scalar) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _unknown(value: Node, known: tuple[str, ...], above: str) -> str:
+    """Of a key that nobody reads."""
+    if isinstance(value, marked.Mapping) and any(key.text == "run" for key, _ in value.entries):
+        return f"nobody reads this here; it looks like an action: has it lost its indent, below {above}?"
+    return f"nobody reads this; expected one of: {', '.join(known)}"
+
+
+class _Actions:
+    def __init__(self, fields: Callable[[marked.Mapping], Fields], doubts: Doubts) -> None:
+        self.fields, self.doubts = fields, doubts
+        self.runs: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
+
+    def judge(self, actions: Mapping[str, Written]) -> None:
+        for name, one in actions.items():
+            where = ("actions", name)
+            if one.key.plain and not is_text(one.key):
+                self.doubts.warn(_QUOTED, one.key, *where)
+            for key, (node, value) in one.fields.items():
+                if key not in _KEYS:
+                    self.doubts.doubt(_unknown(value, _KEYS, "`actions`"), node, *where, key)
+            self.others(one.fields, where)
+            levels = self.levels(one, where)
+            if one.run:
+                self.run(name, one, levels)
+
+    def others(self, fields: Fields, where: tuple[str, ...]) -> None:
+        if "config" in fields and not isinstance(fields["config"][1], marked.Mapping) and not null(fields["config"][1]):
+            self.doubts.doubt("expected a mapping", fields["config"][1], *where, "config")
+        dummy = fields["dummy_data_file"][1] if "dummy_data_file" in fields else None
+        if dummy is not None and not is_text(dummy) and not null(dummy):
+            self.doubts.doubt("expected text, a path", dummy, *where, "dummy_data_file")
+        needs = fields["needs"][1] if "needs" in fields else None
+        for item in needs.items if isinstance(needs, marked.Sequence) else ():
+            if isinstance(item, marked.Scalar) and not null(item) and not is_text(item):
+                self.doubts.doubt(
+                    "YAML takes this for something else than text: put it in quotes", item, *where, "needs"
+                )
+
+    def levels(self, one: Written, where: tuple[str, ...]) -> Mapping[str, list[str]]:
+        """level -> its paths, of those that can be read."""
+        if not one.fields:
+            return {}
+        if "outputs" not in one.fields:
+            self.doubts.doubt("there is no `outputs`", one.key, *where, "outputs")
+            return {}
+        key, node = one.fields["outputs"]
+        if not isinstance(node, marked.Mapping):
+            self.doubts.doubt("expected a mapping of levels to files", node, *where, "outputs")
+            return {}
+        found: dict[str, list[str]] = {}
+        for level, (name, files) in self.fields(node).items():
+            if level not in LEVELS:
+                meant = get_close_matches(level, LEVELS, 1)
+                hint = f"did you mean {meant[0]}?" if meant else f"expected one of: {', '.join(LEVELS)}"
+                self.doubts.doubt(f"there is no such level; {hint}", name, *where, "outputs", short(level))
+            elif not null(files):
+                found[level] = list(self.files(level, files, where))
+        if not found:
+            self.doubts.doubt(f"no outputs; expected some of: {', '.join(LEVELS)}", key, *where, "outputs")
+        return found
+
+    def files(self, level: str, node: Node, where: tuple[str, ...]) -> Iterator[str]:
+        if not isinstance(node, marked.Mapping):
+            self.doubts.doubt("expected a mapping of names to paths", node, *where, "outputs", level)
+            return
+        for name, (_, value) in self.fields(node).items():
+            place = (*where, "outputs", level, name)
+            if not is_text(value):
+                self.doubts.doubt("expected text, a path", value, *place)
+                continue
+            if problem := pipeline_outputs.path_problem(value.text, level):
+                self.doubts.doubt(f"{short(value.text)!r} {problem}", value, *place)
+            if (first := self.paths.get(value.text)) is None:
+                self.paths[value.text] = where[1]
+            else:
+                self.doubts.doubt(f"{short(value.text)!r} is an output of {short(first)!r} already", value, *place)
+            yield value.text
+
+    def run(self, name: str, one: Written, outputs: Mapping[str, list[str]]) -> None:
+        node, where = one.fields["run"][1], ("actions", name, "run")
+        words = _words(one.run)
+        if not words:
+            self.doubts.doubt("is no command that can be read: are its quotes closed?", node, *where)
+            return
+        found = _IMAGE.fullmatch(words[0])
+        if found is None:
+            image = words[0].partition(":")[0]
+            said = f"{short(words[0])!r} is no image with a version; expected something like {short(image)}:v2"
+            self.doubts.doubt(said, node, *where)
+        elif found[2] == "latest" and self.doubts.is_strict:
+            said = f"{short(words[0])!r} is not understood any more; expected a version, such as {short(found[1])}:v2"
+            self.doubts.fault(said, node, *where)
+        elif words[0] in _OLD_IMAGES and self.doubts.is_strict:
+            self.doubts.warn(f"{words[0]} will not be understood for long; newer is {found[1]}:v2", node, *where)
+        if words[0].startswith("cohortextractor") and self.doubts.is_strict:
+            self.doubts.fault("cohortextractor is not understood any more; expected ehrql", node, *where)
+        if (first := self.runs.setdefault(one.run, name)) != name:
+            self.doubts.doubt(f"{short(first)!r} runs the same already", node, *where)
+        if problem := pipeline_outputs.ehrql_problem(one.run, words, outputs):
+            self.doubts.doubt(problem, one.key, "actions", name, "outputs")
+
+
+def _words(run: str) -> list[str]:
+    """As a shell takes them apart; empty if it can't."""
+    if not _QUOTES.search(run):  # a hundred times as fast
+        return [word for word in _SPACE.split(run) if word]
+    try:
+        return shlex.split(run)
+    except ValueError:
+        return []
