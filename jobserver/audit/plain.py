@@ -43,7 +43,8 @@ def objects_of(repository: Path) -> Iterator[Path]:
 
 
 def _git_path(repository: Path, name: str) -> Path:
-    return Path(git(repository, "rev-parse", "--path-format=absolute", "--git-path", name).rstrip("\n"))
+    folder = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
+    return Path(folder) / name
 
 
 def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
