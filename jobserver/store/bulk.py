@@ -62,10 +62,7 @@ def tree_files(
                     raise unavailable("git cat-file ended early; `git fsck` says whether objects are missing", path)
                 data = answered.read(int(head[2]))
                 answered.read(1)
-                try:
-                    check_id(bytes.fromhex(sha), head[1], data)
-                except ValueError as error:
-                    raise unavailable(str(error), path) from None
+                check_id(bytes.fromhex(sha), head[1], data, path)
                 yield path, data
         finally:
             process.kill()

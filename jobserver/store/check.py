@@ -45,7 +45,7 @@ def check_document(branch: str, path: str, data: bytes) -> list[Fault]:
 def check_revision(repository: Path, branch: str, revision: str) -> tuple[int, list[Fault]]:
     """(files looked at, faults) of the tree of ``revision``, judged as ``branch``."""
     count, faults = 0, []
-    for path, data in tree_files(repository, revision, names.PIPELINE_FILE):
+    for path, data in tree_files(repository, revision, once=names.PIPELINE_FILE):
         count += 1
         faults += check_document(branch, path, data)
     return count, faults

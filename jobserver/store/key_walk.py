@@ -121,7 +121,7 @@ def _follow(repository: Path, tip: str, trusted: tuple[Signer, ...], believes_fi
                     continue
                 walk.take(objects.commit(sha), objects.raw(bytes.fromhex(blob)) if blob else None)
     except KeyError as error:
-        raise invalid(f"can't be read: {error} is not there", str(repository)) from None
+        raise invalid(f"can't be read: {error.args[0]} is not there", str(repository)) from None
     finally:
         objects.close()
     return walk

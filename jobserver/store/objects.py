@@ -15,7 +15,7 @@ from dulwich.repo import Repo
 
 from jobserver.domain.documents import StoredPipeline
 from jobserver.domain.values import Document
-from jobserver.errors import unavailable
+from jobserver.errors import Error, unavailable
 from jobserver.store import codec, trees
 from jobserver.store.disk import reason
 
@@ -28,11 +28,11 @@ _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to lo
 _ACTIONS = 50_000  # of all pipelines that are kept
 
 
-def check_id(sha: bytes, kind: bytes, data: bytes) -> None:
-    """Raises ValueError unless that is the object's id: git looks only where objects come in, and in `git fsck`."""
+def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
+    """Raises `Error` (unavailable) unless that is the object's id: git looks where objects come in, and in fsck."""
     found = hashlib.sha1(b"%s %d\0" % (kind, len(data)) + data, usedforsecurity=False).hexdigest()
     if found != sha.hex():
-        raise ValueError(f"what stands under the id {sha.hex()} is another object, {found}")
+        raise unavailable(f"what stands under the id {sha.hex()} is another object, {found}", where)
 
 
 class Objects:
@@ -71,7 +71,7 @@ class Objects:
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if it is not there, `Error` (unavailable) if it is damaged."""
         for _ in range(2):
-            with suppress(KeyError, OSError, *_DAMAGED):
+            with suppress(KeyError, OSError, Error, *_DAMAGED):
                 return self._read(sha)
             self.close()
         try:

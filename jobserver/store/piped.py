@@ -54,10 +54,7 @@ class PipedObjects(Objects):
             raise KeyError(sha.hex())
         data = answered.read(int(head[2]))
         answered.read(1)
-        try:
-            check_id(sha, head[1], data)
-        except ValueError as error:
-            raise unavailable(str(error)) from None
+        check_id(sha, head[1], data)
         return head[1], data
 
     def commit(self, sha: str) -> Commit:

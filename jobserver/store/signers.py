@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobserver.errors import Fault, invalid
+from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git import git
 from jobserver.store.incoming import Commit
 from jobserver.store.repo import PRINCIPAL, SIGNERS
@@ -56,8 +57,8 @@ def read(text: str, where: str = "allowed_signers") -> dict[str, Signer]:
             continue
         try:
             signer = _signer(line.strip())
-        except ValueError as error:
-            faults.append(Fault(str(error), where, number))
+        except Error as error:
+            faults.append(Fault(error.message, where, number))
         else:
             found[signer.fingerprint] = signer
     if faults:
@@ -70,14 +71,14 @@ def read(text: str, where: str = "allowed_signers") -> dict[str, Signer]:
 def _signer(line: str) -> Signer:
     matched = _LINE.match(line)
     if matched is None:
-        raise ValueError("expected: name options ssh-ed25519 key")
+        raise invalid("expected: name options ssh-ed25519 key")
     options = dict(_OPTION.findall(matched["options"] or ""))
     try:
         public = base64.b64decode(matched["key"], validate=True)
     except binascii.Error:
-        raise ValueError("the key is no base64") from None
+        raise invalid("the key is no base64") from None
     if "git" not in options.get("namespaces", "git").split(","):
-        raise ValueError("the key is not for git")
+        raise invalid("the key is not for git")
     after, before = _time(options.get("valid-after")), _time(options.get("valid-before"))
     return Signer(fingerprint(public), after, before, matched["key"])
 
@@ -86,9 +87,11 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     matched = _TIME.fullmatch(text)
-    if matched is None:
-        raise ValueError(f"{text!r} is no time such as 20261124093000Z")
-    return datetime.strptime(matched[1] + (matched[2] or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    with suppress(ValueError):  # digits alone make no date
+        if matched is not None:
+            digits = matched[1] + (matched[2] or "").ljust(6, "0")
+            return datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    raise invalid(f"{text!r} is no time such as 20261124093000Z")
 
 
 def signed_by(commit: Commit, signers: Mapping[str, Signer]) -> str:

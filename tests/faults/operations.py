@@ -63,7 +63,7 @@ def template(folder: Path) -> None:
     gate = Gate(repo, now)
     gate.submit(SERVER, c.EnsureAdmin("admin"), "test")
     for slug in ("tpp", "emis"):
-        gate.submit(ADMIN, c.AddBackend(slug, "a" * 64, databases=("full", "slice")), "test")
+        gate.submit(ADMIN, c.AddBackend(slug, (slug[0] * 64).replace("t", "f"), databases=("full", "slice")), "test")
     gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
     gate.submit(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)), "test")
     gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")

@@ -49,8 +49,8 @@ def read(body: bytes) -> tuple[Any, str]:
             )
             data = orjson.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError):
-            raise invalid(f"the body is not JSON: {error}") from None
-        return data, f"what is no JSON replaced ({error})"
+            raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
+        return data, f"what is no JSON replaced, at line {error.lineno}, column {error.colno}"
 
 
 def _float(digits: str) -> float | None:

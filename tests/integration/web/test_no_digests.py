@@ -35,8 +35,8 @@ def test_an_image_in_a_pipeline_is_shown_with_its_digest(tmp_path: Path) -> None
     site = Site(tmp_path)
     digest = "d" * 64
     try:
-        pipeline = {"run_all": c.PipelineAction(run=f"python@sha256:{digest} x.py")}
-        site.do(ALICE, c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, pipeline))
+        pipeline = {"generate": c.PipelineAction(run=f"python@sha256:{digest} x.py")}
+        site.do(ALICE, c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
         found = history.entries(site.repo, "backends/tpp", ["active"])
     finally:
         site.gate.close()

@@ -72,7 +72,7 @@ def tpp(*changes: tuple[str, AnyDocument | None, AnyDocument | None], moves: tup
 def faults(state: Memory, changes: Changes, actor: Actor = ROOT) -> list[str]:
     """As `admit` tells them; `review` tells the same, whoever asks."""
     seen = state.on(changes.branch)
-    told = [str(fault) for fault in review(seen, changes)]
+    told = list(dict.fromkeys(str(fault) for fault in review(seen, changes)))
     try:
         admitted = admit(seen, changes, actor, LATER)
     except Error as error:
