@@ -38,11 +38,12 @@ class ActionDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``outputs`` is privacy level -> {name: pattern}; for runners, and not part of what a request stores."""
+    """``outputs`` (privacy level -> {name: pattern}) and ``config`` are for runners: no request stores them."""
 
     needs: tuple[str, ...]
     run: str
     outputs: Outputs = field(default_factory=dict, compare=False)
+    config: marked.Mapping | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,8 @@ class _Reader:
             self.fault("there is no `run`", key, "actions", name, "run")
         else:
             written.run = self.run(name, run[1])
-        return written, Action(needs, written.run, outputs)
+        config = fields["config"][1] if "config" in fields else None
+        return written, Action(needs, written.run, outputs, config if isinstance(config, marked.Mapping) else None)
 
     def run(self, name: str, node: Node) -> str:
         where = ("actions", name, "run")

@@ -4,19 +4,24 @@ Imports errors, and the pipeline and YAML readers for project.yaml. Nothing of t
 no `ext::` transport, no submodules, no questions at a terminal.
 """
 
+import json
 import re
+import shlex
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from jobserver.domain.pipeline import MAX_FILE_BYTES, Pipeline, parse
+from jobserver.domain.pipeline import MAX_FILE_BYTES, Action, Pipeline, parse
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.runner.process import MARK, run_command
 from jobserver.store.git import environment_to_others, program
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml_nodes import read_nodes, value_of
 
 PROJECT_FILE = "project.yaml"
 MAX_PROJECT_BYTES = MAX_FILE_BYTES
+_MAX_CONFIG_VALUES = 10_000
+_MAX_CONFIG_BYTES = 64 * 1024  # the kernel takes 128 KiB in one argument
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
 _SAFE = (("core.hooksPath", "/dev/null"),)
 
@@ -126,11 +131,26 @@ def read_pipeline(study: Path) -> Pipeline:
         size = path.stat().st_size
         if size > MAX_PROJECT_BYTES:
             raise invalid(f"{size} bytes; at most {MAX_PROJECT_BYTES} are allowed", PROJECT_FILE)
-        return parse(read_nodes(path.read_bytes(), PROJECT_FILE, aliases=True), PROJECT_FILE)
+        pipeline = parse(read_nodes(path.read_bytes(), PROJECT_FILE, aliases=True), PROJECT_FILE)
     except FileNotFoundError:
         raise not_found("Could not find project.yaml") from None
     except OSError as error:
         raise _unreadable(error) from error
+    return replace(pipeline, actions={name: _configured(name, one) for name, one in pipeline.actions.items()})
+
+
+def _configured(name: str, action: Action) -> Action:
+    """With its ``config`` as an option of its command: ``--config`` and JSON, as OpenSAFELY's runner hands it on."""
+    if action.config is None or not action.config.entries:
+        return action
+    where = f"{PROJECT_FILE}: actions.{name}.config"
+    try:
+        text = json.dumps(value_of(action.config, _MAX_CONFIG_VALUES), default=str)
+    except Error as error:
+        raise invalid(error.message, where) from None
+    if len(text) > _MAX_CONFIG_BYTES:
+        raise invalid(f"{len(text)} bytes as JSON; at most {_MAX_CONFIG_BYTES} are allowed", where)
+    return replace(action, run=f"{action.run} --config {shlex.quote(text)}")
 
 
 def _unreadable(error: OSError) -> Error:

@@ -175,3 +175,30 @@ def _only_document(builder: _Builder) -> Node | None:
     if not isinstance(event, yaml.StreamEndEvent):
         raise builder.fault(event, "a second document in the file")
     return node
+
+
+def value_of(node: Node, most: int) -> Any:
+    """What YAML means by a node: texts, numbers, booleans, None, lists and dicts; an alias counts each time.
+
+    Raises `Error` (invalid) for more than ``most`` values.
+    """
+    left = most
+
+    def value(node: Node) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise invalid(f"more than {most} values, aliases followed")
+        if isinstance(node, Scalar):
+            return yaml.load(node.text, _Loader) if node.plain else node.text
+        if isinstance(node, Sequence):
+            return [value(item) for item in node.items]
+        merged = [one for key, source in node.entries if key.plain and key.text == "<<" for one in _mappings(source)]
+        own = {key.text: value(item) for key, item in node.entries if not (key.plain and key.text == "<<")}
+        return {key: item for one in reversed(merged) for key, item in value(one).items()} | own
+
+    return value(node)
+
+
+def _mappings(node: Node) -> list[Mapping]:
+    return [one for one in (node.items if isinstance(node, Sequence) else [node]) if isinstance(one, Mapping)]
