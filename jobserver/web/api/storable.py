@@ -16,6 +16,7 @@ from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
 from jobserver.domain.values import MAX_DEPTH, MAX_KEY
 from jobserver.errors import invalid
 from jobserver.store import codec
+from jobserver.web import http
 
 MAX_LINE = 1000  # characters of an action's name, and of a status code
 MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
@@ -36,6 +37,7 @@ def read(body: bytes) -> tuple[Any, str]:
     Also reads what writers of JSON let through: ``NaN`` and numbers without end, which are null, control characters,
     lone surrogates, and bytes that are no UTF-8.
     """
+    http.check_size(body)
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:

@@ -216,7 +216,7 @@ def test_released_bytes_of_one_backend(site: Site, tpp: Client) -> None:
     def put(content: bytes) -> httpx.Response:
         files = {"a.txt": content, MANIFEST: b"{}"}
         url = f"/api/v2/workspaces/plain/releases/{md5_of(files)}"
-        return tpp.put(url, content=zipped(files), headers={"Backend-User": "alice"})
+        return tpp.put(url, content=zipped(files), headers={"Backend-User": "jane"})
 
     assert put(b"a" * 600_000).status_code == 201
     assert put(b"a" * 600_000).status_code == 303

@@ -164,7 +164,7 @@ def test_slow_readers_of_a_file_cost_no_memory(site: Site, alice: Client, connec
     files = {"large.txt": b"x" * 20_000_000, MANIFEST: b"{}"}
     url = f"/plain/releases/{md5_of(files)}"
     with site.client("tpp") as tpp:
-        answer = tpp.put(f"/api/v2/workspaces{url}", content=zipped(files), headers={"Backend-User": "alice"})
+        answer = tpp.put(f"/api/v2/workspaces{url}", content=zipped(files), headers={"Backend-User": "jane"})
         assert answer.status_code == 201
     browser = connections.enter_context(Browser(site, "root"))
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
