@@ -25,8 +25,7 @@ def test_asking_answers_with_the_item_and_its_commit(site: Site, alice: Client) 
     assert answer.headers["X-Commit"] == site.git("rev-parse", "backends/tpp")
     assert (item["sha"], item["requested_actions"], item["force_run_dependencies"]) == (site.sha, ["analyse"], True)
     assert (item["status"], item["jobs"]) == ("unknown", [])
-    path = next(path for path in site.files(item["identifier"]) if path.endswith("/request.yaml"))
-    text = site.git("show", f"backends/tpp:{path}")
+    text = "".join(site.git("show", f"backends/tpp:{path}") for path in site.files(item["identifier"]))
     assert "will_notify: true" in text
     assert "python:latest python generate.py" in text
     subject = site.git("log", "-1", "--format=%an: %s", answer.headers["X-Commit"])
