@@ -120,12 +120,15 @@ def over_http(made: Site, times: int) -> list[tuple[object, ...]]:
         app.repo.maintain()
         app.close()
         rows: list[tuple[object, ...]] = []
+        last, first = (git(place, "rev-parse", BRANCH) for place in (repository, folder / "with-1"))
+        git(repository, "update-ref", f"refs/heads/{BRANCH}", first)  # no server has seen that it was further
         with bare(repository) as other, server(made):
-            for name, start in (("fetch of 100 commits", "with-1"), ("fetch of 1 commit", "before")):
-                if name == "fetch of 1 commit":
-                    git(other, "update-ref", f"refs/heads/{BRANCH}", git(folder / "with-1", "rev-parse", BRANCH))
-                    git(repository, "update-ref", f"refs/heads/{BRANCH}", git(folder / "with-1", "rev-parse", BRANCH))
-                rows.append(row(name, 1.3, [fetched(folder, start, url, times) for url in (OURS, BARE)]))
+            rows.append(row("fetch of 1 commit", 1.3, [fetched(folder, "before", url, times) for url in (OURS, BARE)]))
+            for place in (other, repository):
+                git(place, "update-ref", f"refs/heads/{BRANCH}", last)
+            rows.append(
+                row("fetch of 100 commits", 1.3, [fetched(folder, "with-1", url, times) for url in (OURS, BARE)])
+            )
             rows.append(row("clone, depth 1", 1.3, [cloned(folder, url, times) for url in (OURS, BARE)]))
             rows.append(row("push of 1 status", 2.0, [pushed(folder, url, times) for url in (OURS, BARE)]))
     return rows

@@ -45,7 +45,7 @@ def log_in(made: Site) -> httpx.Client:
 
 def paths(client: httpx.Client, made: Site) -> dict[str, str]:
     archived = re.findall(r'<a href="(/job-requests/[a-z2-7]{16}/)">', client.get("/jobs/?status=succeeded").text)
-    jobs = re.findall(r'<a href="(/jobs/[A-Za-z0-9_-]+/)">', client.get(archived[5]).text)
+    jobs = re.findall(r'<a href="(/job-requests/[a-z2-7]+/jobs/[A-Za-z0-9_-]+/)">', client.get(archived[5]).text)
     return {
         "/": "/",
         "/jobs/": "/jobs/",
@@ -55,7 +55,7 @@ def paths(client: httpx.Client, made: Site) -> dict[str, str]:
         "/jobs/?workspace=trends&username=alice": "/jobs/?workspace=trends&username=alice",
         "/job-requests/<active>/": f"/job-requests/{made.made.active[0]}/",
         "/job-requests/<finished>/": archived[5],
-        "/jobs/<id>/": jobs[0],
+        "/job-requests/<id>/jobs/<id>/": jobs[0],
         "/status/": "/status/",
         "/settings/": "/settings/",
         "/orgs/": "/orgs/",
