@@ -37,7 +37,7 @@ def read(body: bytes) -> tuple[Any, str]:
     """(JSON data, what was done to it). Raises `Error` (invalid).
 
     Also reads what writers of JSON let through: ``NaN`` and numbers without end, which are null, control characters,
-    lone surrogates, bytes that are no UTF-8, a byte order mark, and what is nested too deep for a reader, which is null.
+    lone surrogates, bytes that are no UTF-8, a byte order mark, and null for what is nested too deep for a reader.
     """
     check_values(body)
     try:
