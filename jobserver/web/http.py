@@ -119,16 +119,16 @@ class TooLarge(Exception):
 
 
 def read_json(body: bytes) -> Any:
-    """Raises `Error` (invalid) with the place where it stops being JSON, or as `check_values` does."""
-    check_values(body)
+    """Raises `Error` (invalid) with the place where it stops being JSON, or for more values than a report can have."""
+    check_size(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
 
 
-def check_values(body: bytes) -> None:
-    """For whoever reads JSON. Raises `Error` (invalid) for more values than a report can have."""
+def check_size(body: bytes) -> None:
+    """Raises `Error` (invalid) for JSON of more values than a report can have: before it is read, as that is costly."""
     if _values(body) > MAX_VALUES:
         raise invalid(f"the JSON has more than {MAX_VALUES} values")
 

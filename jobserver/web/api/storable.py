@@ -16,7 +16,7 @@ from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
 from jobserver.domain.values import MAX_DEPTH, MAX_KEY
 from jobserver.errors import invalid
 from jobserver.store import codec
-from jobserver.web.http import check_values
+from jobserver.web import http
 
 MAX_LINE = 1000  # characters of an action's name, and of a status code
 MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
@@ -39,7 +39,7 @@ def read(body: bytes) -> tuple[Any, str]:
     Also reads what writers of JSON let through: ``NaN`` and numbers without end, which are null, control characters,
     lone surrogates, bytes that are no UTF-8, a byte order mark, and null for what is nested too deep for a reader.
     """
-    check_values(body)
+    http.check_size(body)
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
