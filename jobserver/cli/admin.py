@@ -150,9 +150,10 @@ def user_add(
     """Add a person. Without --github-id, whoever has that name on GitHub when they first log in from there."""
     address = check_email(email) if email else ""
     submit(username, c.AddUser(name_, name, as_roles(roles), github_id))
-    if address:
-        with closing(PrivateStore(Settings.from_env().private_store)) as private:
-            private.set_email(name_, address)
+    place = Settings.from_env().private_store
+    if address or place.exists():
+        with closing(PrivateStore(place)) as private:
+            private.set_email(name_, address)  # none: what is kept under this name is of an earlier account
 
 
 @user.command("token")

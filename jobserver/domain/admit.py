@@ -7,7 +7,7 @@ Only this module builds an `Admitted`, and only an `Admitted` can be committed.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobserver.domain import integrity, invitations, lifecycle, names
 from jobserver.domain.documents import (
@@ -43,6 +43,7 @@ from jobserver.errors import Error, Fault, forbidden, invalid
 # (`integrity`); who let a release out is known and has the right to; who is switched on again begins new sessions;
 # a pushed commit is not older than the one before it, and says nothing that only the server says.
 POLICY = 2
+_NEW = timedelta(minutes=1)  # what is as young as this was made by the command that is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _faults(state: State, changes: Changes, policy: int, now: datetime | None = 
     if changes.release is not None and state.workspace(changes.release.workspace) is None:
         faults.append(Fault(f"there is no workspace {changes.release.workspace!r}", key="workspace"))
     if policy >= 2:
-        faults += [fault for change in changes.changes for fault in _resumed(change)]
+        faults += [fault for change in changes.changes for fault in _resumed(change, now)]
     return faults + integrity.faults(state, changes, policy)
 
 
@@ -177,9 +178,14 @@ def _bound(there: "_After", before: object, after: User) -> list[tuple[str, str]
     return [("github_id", f"{after.github_id} is {one.username}'s already") for one in others]
 
 
-def _resumed(change: Change) -> list[Fault]:
-    """Who is switched on again logs in anew: the sessions that they had before are over."""
+def _resumed(change: Change, now: datetime | None) -> list[Fault]:
+    """Who is switched on again, or deleted and added again, logs in anew: the sessions that they had are over."""
     before, after = change.before, change.after
+    if before is None and isinstance(after, User):
+        if after.sessions_since is None or now is None or now - after.sessions_since <= _NEW:
+            return []
+        said = "the sessions of an account that is new begin now: leave this out"
+        return [Fault(said, change.path, key="sessions_since")]
     if not isinstance(before, User) or not isinstance(after, User) or before.active or not after.active:
         return []
     if after.sessions_since not in (None, before.sessions_since):

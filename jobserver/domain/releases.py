@@ -32,7 +32,7 @@ _RELEASE_ID = re.compile(names.RELEASE_ID)
 class Release(Document):
     """What the record says of a release. ``identifier`` is the MD5 that runners name it by, ``sha256`` is `digest`'s.
 
-    ``user`` is who let it out, as the backend says: nobody here has looked.
+    ``user`` is who let it out, as the backend says; `admit` looks whether they may.
     """
 
     workspace: WorkspaceName

@@ -61,11 +61,18 @@ class Membership:
                 self._tried[github_id] = now
                 answered = self._asking[github_id] = threading.Event()
         if is_due:
-            threading.Thread(target=self._ask, args=(github_id,), name="membership", daemon=True).start()
+            self._begin(github_id)
         if waits and answered is not None and (word is None or now - word.at >= WAITED_FOR_SECONDS):
             answered.wait()
             word = self._said.get(github_id)
         return word is not None and word.is_out
+
+    def _begin(self, github_id: int) -> None:
+        try:
+            threading.Thread(target=self._ask, args=(github_id,), name="membership", daemon=True).start()
+        except RuntimeError:  # no more threads: nobody waits for an answer that will not come
+            with self._guard:
+                self._answered(github_id)
 
     def _ask(self, github_id: int) -> None:
         """``is_member`` takes its time, but not for ever."""

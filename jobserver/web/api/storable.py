@@ -27,6 +27,8 @@ _REPLACED = "\ufffd"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS_AND_ENDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CUT = "cut_by_the_server"
+_READABLE_DEPTH = 100  # levels: no reader of JSON goes on for ever
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)  # texts too, so that brackets in them don't count
 Done = dict[str, str]
 """Field -> what was done to it."""
 
@@ -35,7 +37,7 @@ def read(body: bytes) -> tuple[Any, str]:
     """(JSON data, what was done to it). Raises `Error` (invalid).
 
     Also reads what writers of JSON let through: ``NaN`` and numbers without end, which are null, control characters,
-    lone surrogates, and bytes that are no UTF-8.
+    lone surrogates, bytes that are no UTF-8, a byte order mark, and null for what is nested too deep for a reader.
     """
     http.check_size(body)
     try:
@@ -43,7 +45,7 @@ def read(body: bytes) -> tuple[Any, str]:
     except orjson.JSONDecodeError as error:
         try:
             found = json.loads(
-                body.decode(errors="replace"),
+                _shallow(body.decode("utf-8-sig", errors="replace")),
                 strict=False,
                 parse_constant=lambda _: None,
                 parse_float=_float,
@@ -53,6 +55,22 @@ def read(body: bytes) -> tuple[Any, str]:
         except (ValueError, RecursionError):
             raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
         return data, f"what is no JSON replaced, at line {error.lineno}, column {error.colno}"
+
+
+def _shallow(text: str) -> str:
+    """JSON with null for what is nested too deep; what does not end is left for the reader to refuse."""
+    kept: list[str] = []
+    begins = depth = 0
+    for found in _NESTING.finditer(text):
+        if found[0] in "[{":
+            depth += 1
+            if depth == _READABLE_DEPTH + 1:
+                kept += (text[begins : found.start()], "null")
+        elif found[0] in "]}":
+            if depth == _READABLE_DEPTH + 1:
+                begins = found.end()
+            depth -= 1
+    return text if depth > _READABLE_DEPTH else "".join((*kept, text[begins:]))
 
 
 def _float(digits: str) -> float | None:
@@ -93,7 +111,7 @@ def _size(value: Any) -> int:
     try:
         return len(orjson.dumps(value))
     except orjson.JSONEncodeError:
-        return MAX_MAP + 1  # nested by the hundred
+        return _size(_fitting(value, MAX_DEPTH, {}))  # nested by the hundred
 
 
 def _fitting(value: Any, depth: int, done: dict[str, None]) -> Any:

@@ -82,11 +82,11 @@ class People:
             return known
         if known is None and not is_username(person.login):
             raise invalid(f"GitHub's name {person.login!r} can't be used here")
-        command = c.WelcomeUser(person.login, person.github_id, person.name[:200])
+        name = "".join(filter(str.isprintable, person.name))[:200]  # people put anything into it
+        command = c.WelcomeUser(person.login, person.github_id, name)
         username = self._stand.gate.submit(SERVER, command, "github").changes.result["username"]
         if known is None:
-            if person.email and not self._stand.private.email(username):
-                self._stand.private.set_email(username, person.email)
+            self._keep_email(username, person.email)
         else:
             said = f"{username} logged in as {person.login} on GitHub, account {person.github_id}, for the first time"
             _log.warning("%s: the account is theirs from now on", said)
@@ -94,6 +94,17 @@ class People:
         user = index.directory().user(username)
         assert user is not None
         return user
+
+    def _keep_email(self, username: str, email: str) -> None:
+        """Of a new account: what is kept under its name is of an earlier one."""
+        private = self._stand.private
+        try:
+            private.set_email(username, email and check_email(email))
+        except Error as error:
+            if error.code is not Code.INVALID:
+                raise
+            private.set_email(username, "")
+            _log.warning("the address that GitHub has of %s can't be used: %s", username, error)
 
     def link(self, look: Look, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
@@ -165,6 +176,7 @@ class People:
     def add_user(self, look: Look) -> HTTPResponse:
         command = c.AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
         self._stand.gate.submit(look.actor, command, "web")
+        self._stand.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
         return redirect("/users/")
 
     def user(self, look: Look, username: str) -> HTTPResponse:

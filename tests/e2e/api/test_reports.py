@@ -274,7 +274,11 @@ def test_what_can_not_be_stored_of_one_job_costs_no_other_its_report(
 
 
 @pytest.mark.parametrize(
-    "value", [b"NaN", b"-Infinity", b"1e999", b"9" * 6000, b'"\\ud800"', b'"\xff"', b'{"\\udfff": 1}', b'"\0"']
+    "value",
+    [
+        *(b"NaN", b"-Infinity", b"1e999", b"9" * 6000, b'"\\ud800"', b'"\xff"', b'{"\\udfff": 1}', b'"\0"'),
+        b'{"]]\\"{": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    ],
 )
 def test_what_is_no_json_by_a_hair_costs_nobody_their_report(site: Site, tpp: Client, value: bytes) -> None:
     """Python's own writer makes NaN and lone surrogates."""
@@ -285,6 +289,19 @@ def test_what_is_no_json_by_a_hair_costs_nobody_their_report(site: Site, tpp: Cl
     assert answer.status_code == 200, answer.text
     assert "replaced" in answer.json()["repaired"]
     assert sorted(jobs_of(tpp, identifier)) == [one, other]
+
+
+def test_a_byte_order_mark_is_no_trouble(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    answer = tpp.post(POST, content=b"\xef\xbb\xbf" + dumps([job(identifier, f"{identifier}a")]))
+    assert answer.status_code == 200, answer.text
+    assert list(jobs_of(tpp, identifier)) == [f"{identifier}a"]
+
+
+def test_a_report_has_no_more_values_than_other_bodies(tpp: Client) -> None:
+    """Found: three million empty objects were read before any was looked at."""
+    answer = tpp.post(POST, content=b"[" + b"{}," * 1_000_000 + b"{}]")
+    assert (answer.status_code, answer.json()) == (400, {"detail": "the JSON has more than 1000000 values"})
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"a": 1}', b"[1,]", b"\xff\xfe"])

@@ -25,6 +25,7 @@ class GitHub(ThreadingHTTPServer):
         self.status_of_members = 0  # what is answered about everybody, if it is not 0
         self.org_id = 100
         self.is_down = False
+        self.said_of_themselves: dict[str, str] = {}  # in place of a name and an address that are made up
         self.asked: list[str] = []
 
     def login_of(self, who: str) -> str:
@@ -69,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(502, {"message": "Bad Gateway"})
         elif self.path == "/user":
             person = {"login": who, "name": f"{who.title()} <b>", "email": f"{who}@example.org"}
-            self.reply(200, {"id": IDS[token], **person})
+            self.reply(200, {"id": IDS[token], **person, **server.said_of_themselves})
         elif (found := re.fullmatch(r"/user/(\d+)", self.path)) and int(found[1]) in server.logins:
             self.reply(200, {"id": int(found[1]), "login": server.logins[int(found[1])]})
         elif self.path == "/orgs/org":

@@ -1,5 +1,6 @@
 """Logging in with GitHub, against a server on loopback that answers as GitHub's OAuth and REST API do."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -121,3 +122,19 @@ def test_membership_is_asked_again_after_ten_minutes_and_waited_for_after_an_hou
     now[0] += WAITED_FOR_SECONDS
     assert membership.is_out(DORA)  # at once: what was known is too old to let somebody in by
     private.close()
+
+
+def test_nobody_waits_for_an_answer_that_can_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: where no thread could be begun, every later call of theirs waited for ever."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    membership = Membership(lambda number: True)
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", refuse)
+        assert not membership.is_out(DORA)
+    later = threading.Thread(target=membership.is_out, args=(DORA,), daemon=True)
+    later.start()
+    later.join(10)
+    assert not later.is_alive()

@@ -16,6 +16,7 @@ from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.service import membership
 from jobserver.service.auth import new_token
 from jobserver.service.github_login import GitHubLogin
+from jobserver.service.private import PrivateStore
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
 from tests.integration.service.github import IDS, GitHub
@@ -193,3 +194,25 @@ def test_links_end_with_the_sessions(place: Place) -> None:
         place.do(c.DisableUser("dora"))
         place.do(c.EnableUser("dora"))
         assert browser.get(link).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("said", "email"), [({"name": "Do\tra\x7f"}, "dora@example.org"), ({"email": "dora@localhost"}, "")]
+)
+def test_what_somebody_wrote_of_themselves_keeps_nobody_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], email: str
+) -> None:
+    """On GitHub, where they may write more than can be kept here. An earlier dora's address is not hers."""
+    private = PrivateStore(place.server.app.settings.private_store)
+    private.set_email("dora", "earlier@example.org")
+    monkeypatch.setattr(place.github, "said_of_themselves", said)
+    with place.browser() as browser:
+        assert place.enter(browser, "dora").status_code == 303
+    assert private.email("dora") == email
+    private.set_email("zed", "earlier@example.org")
+    with place.browser() as root:
+        place.by_link(root, "root")
+        form = {"form": Browser.token(root.get("/users/")), "username": "zed"}
+        assert root.post("/users/", data=form).status_code == 303
+    assert private.email("zed") == ""
+    private.close()

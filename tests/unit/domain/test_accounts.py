@@ -1,6 +1,6 @@
 """Whose account somebody from GitHub has: the number's, not the name's; and whose sessions go on."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,6 +127,21 @@ def test_an_account_that_is_made_anew_has_no_old_sessions(state: Memory) -> None
     )
     state.do(ROOT, c.AddUser("dora"), LATER)
     assert stored(state, "dora").sessions_since == LATER
+
+
+@pytest.mark.parametrize(("since", "is_fine"), [(None, True), (NOW, False), (LATER, True)])
+def test_a_push_that_adds_somebody_again_ends_their_sessions_too(
+    state: Memory, since: datetime | None, is_fine: bool
+) -> None:
+    """As reverting the commit that deleted them would."""
+    again = User(username="dora", sessions_since=since)
+    changes = Changes("main", "pushed", "", (Change("users/dora.yaml", None, again),))
+    admit(state, changes, ROOT, LATER, policy=1)
+    if is_fine:
+        admit(state, changes, ROOT, LATER)
+        return
+    with pytest.raises(Error, match="sessions_since: the sessions of an account that is new begin now: leave this out"):
+        admit(state, changes, ROOT, LATER)
 
 
 def test_a_push_that_switches_somebody_on_ends_their_sessions_too(state: Memory) -> None:
