@@ -5,7 +5,7 @@ everywhere; what the runners that read the file will not take, `jobserver.domain
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
@@ -21,6 +21,7 @@ MAX_ACTIONS = 20_000
 MAX_RUN_BYTES = 16 * 1024
 MAX_TOTAL_BYTES = 8 * 1024 * 1024  # of what a request's pipeline.yaml then holds
 MAX_VALUES = 1_000_000  # that are looked at: by merges and aliases a small file stands for any number
+_ONE_VALUE = 64  # characters: longer text counts as several values
 
 _ACTION_BYTES, _NEED_BYTES = 32, 9  # in pipeline.yaml, beside the names and the command themselves
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # no process can be given these
@@ -127,7 +128,8 @@ class _Reader:
         self.doubts = Doubts(path, MAX_FAULTS)
         self.fault = self.doubts.fault
         self.seen = 0
-        self.known: dict[int, Fields] = {}  # by identity: aliases share what they name
+        self.known: dict[int, tuple[Fields, int]] = {}  # by identity, with its weight: aliases share what they name
+        self.runs: dict[int, str] = {}  # what is wrong with each, by identity
         self.files_of: dict[int, Mapping[str, str]] = {}
 
     def look(self, count: int, node: Node) -> None:
@@ -201,18 +203,13 @@ class _Reader:
         return written, Action(needs, written.run, outputs)
 
     def run(self, name: str, node: Node) -> str:
-        where = ("actions", name, "run")
-        if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
-            self.fault("`run` is empty; expected a command", node, *where)
-        elif not is_text(node):
-            self.fault("expected text, a command", node, *where)
-        elif _UNUSABLE.search(node.text):
-            self.fault("holds a character that no command can hold", node, *where)
-        elif (size := len(node.text.encode())) > MAX_RUN_BYTES:
-            self.fault(f"{size} bytes; at most {MAX_RUN_BYTES} are allowed", node, *where)
-        else:
-            return node.text
-        return ""
+        if id(node) not in self.runs:
+            self.runs[id(node)] = _run_problem(node)
+        if problem := self.runs[id(node)]:
+            self.fault(problem, node, "actions", name, "run")
+            return ""
+        assert isinstance(node, marked.Scalar)
+        return node.text
 
     def needs(self, name: str, node: Node, known: Fields) -> tuple[str, ...]:
         where = ("actions", name, "needs")
@@ -252,9 +249,11 @@ class _Reader:
     def shared(self, node: marked.Mapping) -> Fields:
         """As `fields`, of what several actions may name."""
         if id(node) not in self.known:
-            self.known[id(node)] = self.fields(node)
-        self.look(len(self.known[id(node)]), node)
-        return self.known[id(node)]
+            found = self.fields(node)
+            self.known[id(node)] = found, _weight(found.values())
+        fields, weight = self.known[id(node)]
+        self.look(weight, node)
+        return fields
 
     def fields(self, node: marked.Mapping, *keys: str) -> Fields:
         """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts."""
@@ -265,7 +264,7 @@ class _Reader:
             if id(mapping) in met:
                 continue
             met.add(id(mapping))
-            self.look(len(mapping.entries), node)
+            self.look(_weight(mapping.entries), node)
             merged: list[marked.Mapping] = []
             for key, value in mapping.entries:
                 if key.text != "<<" or not key.plain:
@@ -278,6 +277,24 @@ class _Reader:
                 merged += [source for source in sources if isinstance(source, marked.Mapping)]
             waiting += reversed(merged)
         return fields
+
+
+def _weight(entries: Collection[tuple[marked.Scalar, Node]]) -> int:
+    """As how many values they count."""
+    text = sum(len(key.text) + (len(value.text) if isinstance(value, marked.Scalar) else 0) for key, value in entries)
+    return len(entries) + text // _ONE_VALUE
+
+
+def _run_problem(node: Node) -> str:
+    """What is wrong with a command; empty if nothing is."""
+    if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
+        return "`run` is empty; expected a command"
+    if not is_text(node):
+        return "expected text, a command"
+    if _UNUSABLE.search(node.text):
+        return "holds a character that no command can hold"
+    size = len(node.text.encode())
+    return f"{size} bytes; at most {MAX_RUN_BYTES} are allowed" if size > MAX_RUN_BYTES else ""
 
 
 def _size(name: str, action: Action) -> int:

@@ -17,6 +17,8 @@ from jobserver.errors import Error, Fault, invalid
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 32
 MAX_NODES = 1_000_000  # takes a second or two
+MAX_TAGS = 100  # libyaml compares each %TAG with all before it, and nobody else runs meanwhile
+_TAG = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%TAG")
 
 
 class _Builder:
@@ -95,6 +97,9 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
     except UnicodeDecodeError as error:
         fault = Fault(f"not UTF-8 at byte {error.start}", path, data.count(b"\n", 0, error.start) + 1)
         raise invalid(str(fault), faults=[fault]) from None
+    if sum(1 for _ in _TAG.finditer(text)) > MAX_TAGS:
+        fault = Fault(f"more than {MAX_TAGS} lines begin with %TAG; tags are not allowed", path)
+        raise invalid(str(fault), faults=[fault])
     try:
         loader = _Loader(text)
         try:
