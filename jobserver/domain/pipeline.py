@@ -96,9 +96,12 @@ class Pipeline:
         return {name: {"needs": list(a.needs), "run": a.run} for name, a in self.actions.items()}
 
 
-def parse(node: Node | None, path: str = "project.yaml") -> Pipeline:
-    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key."""
-    reader = _Reader(path)
+def parse(node: Node | None, path: str = "project.yaml", tab: int = 0) -> Pipeline:
+    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key.
+
+    ``tab``: the line of a tab outside of quotes, if there is one.
+    """
+    reader = _Reader(path, tab)
     actions: Mapping[str, Action] = {}
     try:
         actions = reader.pipeline(node)
@@ -124,8 +127,9 @@ class _TooMuch(Exception):
 class _Reader:
     """One reading of one file: goes on after a fault, so that all of them are told at once."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, tab: int = 0) -> None:
         self.doubts = Doubts(path, MAX_FAULTS)
+        self.tab = tab
         self.fault = self.doubts.fault
         self.seen = 0
         self.known: dict[int, tuple[Fields, int]] = {}  # by identity, with its weight: aliases share what they name
@@ -178,6 +182,8 @@ class _Reader:
         if size > MAX_TOTAL_BYTES:
             self.fault(f"names, needs and runs take {size} bytes; at most {MAX_TOTAL_BYTES} are allowed", None)
         judge(top, written, own[0] if own else None, self.shared, self.doubts)
+        if self.tab:
+            self.doubts.doubt("a tab: put spaces in its place, or quotes around it", marked.Scalar("", True, self.tab))
         return actions
 
     def action(self, name: str, key: marked.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:

@@ -169,6 +169,33 @@ def has_comments(data: bytes) -> bool:
         loader.dispose()
 
 
+_AFTER_SPACE = re.compile(r"(?:\A|(?<=\s))#[^\n]*")
+
+
+def stray_tab(data: bytes) -> int:
+    """The line of the first tab outside of quotes, block text and comments in what `read_nodes` can read; 0: none.
+
+    libyaml takes it there; other readers refuse it.
+    """
+    if b"\t" not in data:
+        return 0
+    text = data.decode()
+    loader: Any = _Loader(text)
+    ours: list[str] = []
+    at = 0
+    try:
+        for event in iter(loader.get_event, None):
+            if isinstance(event, yaml.ScalarEvent) and event.style not in (None, ""):
+                ours.append(text[at : event.start_mark.index])
+                at = event.end_mark.index
+                ours.append("\n" * text.count("\n", event.start_mark.index, at))
+    finally:
+        loader.dispose()
+    ours.append(text[at:])
+    before, tab, _ = _AFTER_SPACE.sub("", "".join(ours)).partition("\t")
+    return before.count("\n") + 1 if tab else 0
+
+
 def _only_document(builder: _Builder) -> Node | None:
     events = builder.events
     next(events)  # stream start
