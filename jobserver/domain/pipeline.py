@@ -13,7 +13,7 @@ from typing import TypedDict
 from jobserver.domain import marked, names
 from jobserver.domain.marked import Node
 from jobserver.domain.pipeline_rules import Doubts, Written, is_text, judge, null, short
-from jobserver.errors import MAX_FAULTS, Fault, invalid
+from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
 RUN_ALL = "run_all"
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -71,7 +71,7 @@ class Pipeline:
         """
         requested = tuple(dict.fromkeys(actions))
         if unknown := self.unknown(requested):
-            raise invalid(f"Unknown actions: {', '.join(unknown)}")
+            raise invalid(f"Unknown actions: {some(unknown)}")
         done: list[str] = []
         met = set[str]()
         for first in requested:
@@ -176,7 +176,7 @@ class _Reader:
         for name, (key, body) in found.items():
             written[name], actions[name] = self.action(name, key, body, found)
         for cycle in cycles({name: action.needs for name, action in actions.items()}):
-            said = " -> ".join([*cycle, cycle[0]])
+            said = some([*cycle, cycle[0]], " -> ")
             self.fault(f"actions need each other: {said}", found[cycle[0]][0], "actions", cycle[0], "needs")
         size = sum(map(_size, actions, actions.values()))
         if size > MAX_TOTAL_BYTES:

@@ -186,6 +186,8 @@ def stray_tab(data: bytes) -> int:
     try:
         for event in iter(loader.get_event, None):
             if isinstance(event, yaml.ScalarEvent) and event.style not in (None, ""):
+                assert event.start_mark is not None
+                assert event.end_mark is not None
                 ours.append(text[at : event.start_mark.index])
                 at = event.end_mark.index
                 ours.append("\n" * text.count("\n", event.start_mark.index, at))
