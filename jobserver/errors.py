@@ -11,6 +11,8 @@ from enum import StrEnum
 MAX_FAULTS = 100
 """That one error names: enough to mend, and an answer that is never much larger than what it answers."""
 
+_SHOWN, _MOST_CHARS = 20, 128
+
 
 class Code(StrEnum):
     INVALID = "invalid"  # the input is wrong: mend it
@@ -97,3 +99,10 @@ def too_many(message: str, seconds: int) -> Error:
 
 def unavailable(message: str, where: str = "") -> Error:
     return Error(Code.UNAVAILABLE, message, where)
+
+
+def some(names: Sequence[str], between: str = ", ") -> str:
+    """Of names that others chose as many as anybody reads, each cut; and how many more there are."""
+    shown = [name if len(name) <= _MOST_CHARS else f"{name[: _MOST_CHARS - 3]}..." for name in names[:_SHOWN]]
+    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return between.join([*shown, *more])

@@ -11,7 +11,7 @@ from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, S
 from jobserver.domain.names import Area, DocPath, Kind, Place
 from jobserver.domain.pipeline import MAX_ACTIONS, RUN_ALL, cycles
 from jobserver.domain.state import Change, Changes, State
-from jobserver.errors import Error, Fault
+from jobserver.errors import Error, Fault, some
 
 
 def names_it(document: Org | Project | Workspace, kind: Kind, name: str) -> bool:
@@ -191,9 +191,7 @@ def _pipelines(
         elif isinstance(pipeline, StoredPipeline) and (change is None or change.before is None):
             strange = [one for one in request.requested_actions if one not in pipeline.actions and one != RUN_ALL]
             if strange:
-                found.append(
-                    Fault(f"not in pipeline.yaml: {', '.join(strange)}", place.request, 0, "requested_actions")
-                )
+                found.append(Fault(f"not in pipeline.yaml: {some(strange)}", place.request, 0, "requested_actions"))
     return found
 
 
@@ -205,9 +203,9 @@ def _senseless(pipeline: StoredPipeline) -> Iterator[str]:
         yield "`run_all` is no action: it stands for all of them"
     for name, action in pipeline.actions.items():
         if unknown := [need for need in action.needs if need not in pipeline.actions]:
-            yield f"{name} needs {', '.join(unknown)}, which is not there"
+            yield f"{name} needs {some(unknown)}, which is not there"
     for cycle in cycles({name: action.needs for name, action in pipeline.actions.items()}):
-        yield f"need each other: {' -> '.join([*cycle, cycle[0]])}"
+        yield f"need each other: {some([*cycle, cycle[0]], ' -> ')}"
 
 
 def _pipeline(state: State, place: Place) -> StoredPipeline | None:

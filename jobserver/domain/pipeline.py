@@ -5,7 +5,7 @@ everywhere; what the runners that read the file will not take, `jobserver.domain
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
@@ -13,7 +13,7 @@ from typing import TypedDict
 from jobserver.domain import marked, names
 from jobserver.domain.marked import Node
 from jobserver.domain.pipeline_rules import Doubts, Written, is_text, judge, null, short
-from jobserver.errors import MAX_FAULTS, Fault, invalid
+from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
 RUN_ALL = "run_all"
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -21,6 +21,7 @@ MAX_ACTIONS = 20_000
 MAX_RUN_BYTES = 16 * 1024
 MAX_TOTAL_BYTES = 8 * 1024 * 1024  # of what a request's pipeline.yaml then holds
 MAX_VALUES = 1_000_000  # that are looked at: by merges and aliases a small file stands for any number
+_ONE_VALUE = 64  # characters: longer text counts as several values
 
 _ACTION_BYTES, _NEED_BYTES = 32, 9  # in pipeline.yaml, beside the names and the command themselves
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # no process can be given these
@@ -71,7 +72,7 @@ class Pipeline:
         """
         requested = tuple(dict.fromkeys(actions))
         if unknown := self.unknown(requested):
-            raise invalid(f"Unknown actions: {', '.join(unknown)}")
+            raise invalid(f"Unknown actions: {some(unknown)}")
         done: list[str] = []
         met = set[str]()
         for first in requested:
@@ -96,9 +97,12 @@ class Pipeline:
         return {name: {"needs": list(a.needs), "run": a.run} for name, a in self.actions.items()}
 
 
-def parse(node: Node | None, path: str = "project.yaml") -> Pipeline:
-    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key."""
-    reader = _Reader(path)
+def parse(node: Node | None, path: str = "project.yaml", tab: int = 0) -> Pipeline:
+    """The pipeline in a project.yaml. Raises `Error` (invalid) with every fault, its line and its key.
+
+    ``tab``: the line of a tab outside of quotes, if there is one.
+    """
+    reader = _Reader(path, tab)
     actions: Mapping[str, Action] = {}
     try:
         actions = reader.pipeline(node)
@@ -124,11 +128,13 @@ class _TooMuch(Exception):
 class _Reader:
     """One reading of one file: goes on after a fault, so that all of them are told at once."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, tab: int = 0) -> None:
         self.doubts = Doubts(path, MAX_FAULTS)
+        self.tab = tab
         self.fault = self.doubts.fault
         self.seen = 0
-        self.known: dict[int, Fields] = {}  # by identity: aliases share what they name
+        self.known: dict[int, tuple[Fields, int]] = {}  # by identity, with its weight: aliases share what they name
+        self.runs: dict[int, str] = {}  # what is wrong with each, by identity
         self.files_of: dict[int, Mapping[str, str]] = {}
 
     def look(self, count: int, node: Node) -> None:
@@ -171,12 +177,14 @@ class _Reader:
         for name, (key, body) in found.items():
             written[name], actions[name] = self.action(name, key, body, found)
         for cycle in cycles({name: action.needs for name, action in actions.items()}):
-            said = " -> ".join([*cycle, cycle[0]])
+            said = some([*cycle, cycle[0]], " -> ")
             self.fault(f"actions need each other: {said}", found[cycle[0]][0], "actions", cycle[0], "needs")
         size = sum(map(_size, actions, actions.values()))
         if size > MAX_TOTAL_BYTES:
             self.fault(f"names, needs and runs take {size} bytes; at most {MAX_TOTAL_BYTES} are allowed", None)
         judge(top, written, own[0] if own else None, self.shared, self.doubts)
+        if self.tab:
+            self.doubts.doubt("a tab: put spaces in its place, or quotes around it", marked.Scalar("", True, self.tab))
         return actions
 
     def action(self, name: str, key: marked.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:
@@ -203,18 +211,13 @@ class _Reader:
         return written, Action(needs, written.run, outputs, config if isinstance(config, marked.Mapping) else None)
 
     def run(self, name: str, node: Node) -> str:
-        where = ("actions", name, "run")
-        if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
-            self.fault("`run` is empty; expected a command", node, *where)
-        elif not is_text(node):
-            self.fault("expected text, a command", node, *where)
-        elif _UNUSABLE.search(node.text):
-            self.fault("holds a character that no command can hold", node, *where)
-        elif (size := len(node.text.encode())) > MAX_RUN_BYTES:
-            self.fault(f"{size} bytes; at most {MAX_RUN_BYTES} are allowed", node, *where)
-        else:
-            return node.text
-        return ""
+        if id(node) not in self.runs:
+            self.runs[id(node)] = _run_problem(node)
+        if problem := self.runs[id(node)]:
+            self.fault(problem, node, "actions", name, "run")
+            return ""
+        assert isinstance(node, marked.Scalar)
+        return node.text
 
     def needs(self, name: str, node: Node, known: Fields) -> tuple[str, ...]:
         where = ("actions", name, "needs")
@@ -254,9 +257,11 @@ class _Reader:
     def shared(self, node: marked.Mapping) -> Fields:
         """As `fields`, of what several actions may name."""
         if id(node) not in self.known:
-            self.known[id(node)] = self.fields(node)
-        self.look(len(self.known[id(node)]), node)
-        return self.known[id(node)]
+            found = self.fields(node)
+            self.known[id(node)] = found, _weight(found.values())
+        fields, weight = self.known[id(node)]
+        self.look(weight, node)
+        return fields
 
     def fields(self, node: marked.Mapping, *keys: str) -> Fields:
         """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts."""
@@ -267,7 +272,7 @@ class _Reader:
             if id(mapping) in met:
                 continue
             met.add(id(mapping))
-            self.look(len(mapping.entries), node)
+            self.look(_weight(mapping.entries), node)
             merged: list[marked.Mapping] = []
             for key, value in mapping.entries:
                 if key.text != "<<" or not key.plain:
@@ -280,6 +285,24 @@ class _Reader:
                 merged += [source for source in sources if isinstance(source, marked.Mapping)]
             waiting += reversed(merged)
         return fields
+
+
+def _weight(entries: Collection[tuple[marked.Scalar, Node]]) -> int:
+    """As how many values they count."""
+    text = sum(len(key.text) + (len(value.text) if isinstance(value, marked.Scalar) else 0) for key, value in entries)
+    return len(entries) + text // _ONE_VALUE
+
+
+def _run_problem(node: Node) -> str:
+    """What is wrong with a command; empty if nothing is."""
+    if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
+        return "`run` is empty; expected a command"
+    if not is_text(node):
+        return "expected text, a command"
+    if _UNUSABLE.search(node.text):
+        return "holds a character that no command can hold"
+    size = len(node.text.encode())
+    return f"{size} bytes; at most {MAX_RUN_BYTES} are allowed" if size > MAX_RUN_BYTES else ""
 
 
 def _size(name: str, action: Action) -> int:

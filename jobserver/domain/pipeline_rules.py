@@ -31,6 +31,9 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _NOT_TEXT = re.compile(
     r"true|True|TRUE|false|False|FALSE|[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?0x[0-9a-fA-F_]+|[-+]?0[bo][0-7_]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}"  # a date, and with its time
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
+    r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"
 )
 
 Fields = Mapping[str, tuple[marked.Scalar, Node]]
@@ -54,6 +57,11 @@ class Doubts:
         self.warnings: list[Fault] = []
         self.more = 0
         self.is_strict = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another doubt would be kept."""
+        return len(self.faults if self.is_strict else self.warnings) < self.limit
 
     def fault(self, message: str, node: Node | None, *keys: str) -> None:
         if len(self.faults) < self.limit:
@@ -103,7 +111,7 @@ def judge(
     _version(top, doubts)
     for name, (key, value) in top.items():
         if name not in _TOP and (doubts.is_strict or name not in _OLD_TOP):
-            doubts.doubt(_unknown(value, _TOP, "`actions`"), key, name)
+            doubts.doubt(_unknown(value, _TOP, fields), key, name)
     if run_all is not None:
         what = "`run_all` stands for every action; runners ignore one of a study's own"
         doubts.doubt(what, run_all, "actions", "run_all")
@@ -135,10 +143,10 @@ def _number(node: Node) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _unknown(value: Node, known: tuple[str, ...], above: str) -> str:
+def _unknown(value: Node, known: tuple[str, ...], fields: Callable[[marked.Mapping], Fields]) -> str:
     """Of a key that nobody reads."""
-    if isinstance(value, marked.Mapping) and any(key.text == "run" for key, _ in value.entries):
-        return f"nobody reads this here; it looks like an action: has it lost its indent, below {above}?"
+    if isinstance(value, marked.Mapping) and "run" in fields(value):
+        return "nobody reads this here; it looks like an action: has it lost its indent, below `actions`?"
     return f"nobody reads this; expected one of: {', '.join(known)}"
 
 
@@ -146,6 +154,7 @@ class _Actions:
     def __init__(self, fields: Callable[[marked.Mapping], Fields], doubts: Doubts) -> None:
         self.fields, self.doubts = fields, doubts
         self.runs: dict[str, str] = {}
+        self.words: dict[str, list[str]] = {}
         self.paths: dict[str, str] = {}
 
     def judge(self, actions: Mapping[str, Written]) -> None:
@@ -155,7 +164,7 @@ class _Actions:
                 self.doubts.warn(_QUOTED, one.key, *where)
             for key, (node, value) in one.fields.items():
                 if key not in _KEYS:
-                    self.doubts.doubt(_unknown(value, _KEYS, "`actions`"), node, *where, key)
+                    self.doubts.doubt(_unknown(value, _KEYS, self.fields), node, *where, key)
             self.others(one.fields, where)
             levels = self.levels(one, where)
             if one.run:
@@ -188,7 +197,7 @@ class _Actions:
         found: dict[str, list[str]] = {}
         for level, (name, files) in self.fields(node).items():
             if level not in LEVELS:
-                meant = get_close_matches(level, LEVELS, 1)
+                meant = get_close_matches(level, LEVELS, 1) if self.doubts.has_room and level == short(level) else ()
                 hint = f"did you mean {meant[0]}?" if meant else f"expected one of: {', '.join(LEVELS)}"
                 self.doubts.doubt(f"there is no such level; {hint}", name, *where, "outputs", short(level))
             elif not null(files):
@@ -216,7 +225,9 @@ class _Actions:
 
     def run(self, name: str, one: Written, outputs: Mapping[str, list[str]]) -> None:
         node, where = one.fields["run"][1], ("actions", name, "run")
-        words = _words(one.run)
+        if one.run not in self.words:
+            self.words[one.run] = _words(one.run)
+        words = self.words[one.run]
         if not words:
             self.doubts.doubt("is no command that can be read: are its quotes closed?", node, *where)
             return

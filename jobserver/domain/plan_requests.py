@@ -21,7 +21,7 @@ from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
 from jobserver.domain.pipeline import RUN_ALL
 from jobserver.domain.state import Change, Changes, Move, State, Stored
-from jobserver.errors import Error, conflict, invalid, not_found
+from jobserver.errors import Error, conflict, invalid, not_found, some
 
 
 def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
@@ -39,7 +39,7 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
     if not actions:
         raise invalid("name at least one action", "requested_actions")
     if unknown := [action for action in actions if action not in command.pipeline and action != RUN_ALL]:
-        raise invalid(f"not in project.yaml: {', '.join(unknown)}", "requested_actions")
+        raise invalid(f"not in project.yaml: {some(unknown)}", "requested_actions")
     database = command.database_name or workspace.db
     if backend.databases and database not in backend.databases:
         raise invalid(f"backend {backend.slug} has {', '.join(backend.databases)}, not {database!r}", "database_name")
@@ -123,7 +123,7 @@ def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
     wanted = command.actions or (() if stored.place.area is Area.ARCHIVE else tuple(known))
     asked = known.keys() | request.requested_actions
     if strange := [action for action in wanted if action not in asked]:
-        raise invalid(f"not part of this job request: {', '.join(strange)}", "actions")
+        raise invalid(f"not part of this job request: {some(strange)}", "actions")
     # A runner compares job by job, so run_all is cancelled as the actions it stands for.
     every = [action for action in known if action != RUN_ALL]
     added = dict.fromkeys(one for action in wanted for one in (every if action == RUN_ALL else [action]))

@@ -21,6 +21,7 @@ EVENT = "release.uploaded"
 MANIFEST = "metadata/manifest.json"
 MAX_FILES = 2_000
 MAX_BYTES = 256 * 1024 * 1024
+MAX_MANIFEST = 4 * 1024 * 1024  # bytes, of JSON: read, it takes thirty times as much
 MAX_USER = 200
 _MAX_PATH, _MAX_PART, _MAX_DEPTH = 1000, 255, 32  # bytes, bytes, folders
 # Windows opens devices by these names, with any extension; people take these files there.

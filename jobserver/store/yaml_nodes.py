@@ -17,6 +17,8 @@ from jobserver.errors import Error, Fault, invalid
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 32
 MAX_NODES = 1_000_000  # takes a second or two
+MAX_TAGS = 100  # libyaml compares each %TAG with all before it, and nobody else runs meanwhile
+_TAG = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%TAG")
 
 
 class _Builder:
@@ -95,6 +97,9 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
     except UnicodeDecodeError as error:
         fault = Fault(f"not UTF-8 at byte {error.start}", path, data.count(b"\n", 0, error.start) + 1)
         raise invalid(str(fault), faults=[fault]) from None
+    if sum(1 for _ in _TAG.finditer(text)) > MAX_TAGS:
+        fault = Fault(f"more than {MAX_TAGS} lines begin with %TAG; tags are not allowed", path)
+        raise invalid(str(fault), faults=[fault])
     try:
         loader = _Loader(text)
         try:
@@ -162,6 +167,35 @@ def has_comments(data: bytes) -> bool:
         return _COMMENT.search(text[at:]) is not None
     finally:
         loader.dispose()
+
+
+_AFTER_SPACE = re.compile(r"(?:\A|(?<=\s))#[^\n]*")
+
+
+def stray_tab(data: bytes) -> int:
+    """The line of the first tab outside of quotes, block text and comments in what `read_nodes` can read; 0: none.
+
+    libyaml takes it there; other readers refuse it.
+    """
+    if b"\t" not in data:
+        return 0
+    text = data.decode()
+    loader: Any = _Loader(text)
+    ours: list[str] = []
+    at = 0
+    try:
+        for event in iter(loader.get_event, None):
+            if isinstance(event, yaml.ScalarEvent) and event.style not in (None, ""):
+                assert event.start_mark is not None
+                assert event.end_mark is not None
+                ours.append(text[at : event.start_mark.index])
+                at = event.end_mark.index
+                ours.append("\n" * text.count("\n", event.start_mark.index, at))
+    finally:
+        loader.dispose()
+    ours.append(text[at:])
+    before, tab, _ = _AFTER_SPACE.sub("", "".join(ours)).partition("\t")
+    return before.count("\n") + 1 if tab else 0
 
 
 def _only_document(builder: _Builder) -> Node | None:

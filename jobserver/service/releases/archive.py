@@ -15,7 +15,7 @@ from zipfile import ZipInfo
 
 import orjson
 
-from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES, ReleaseFile, clashes, path_fault
+from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES, MAX_MANIFEST, ReleaseFile, clashes, path_fault
 from jobserver.errors import invalid, printable
 
 _CHUNK = 256 * 1024
@@ -118,6 +118,8 @@ def _entries(listed: Sequence[ZipInfo]) -> list[ZipInfo]:
         raise invalid(f"in the zip {found[0]}")
     if MANIFEST not in paths:
         raise invalid(f"{MANIFEST} is not in the zip")
+    if (size := files[paths.index(MANIFEST)].file_size) > MAX_MANIFEST:
+        raise invalid(f"{MANIFEST} has {size} bytes, at most {MAX_MANIFEST} are allowed")
     return sorted(files, key=lambda entry: entry.filename)
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from jobserver.domain import pipeline
 from jobserver.domain.pipeline import Pipeline
 from jobserver.errors import Error, Fault, invalid, not_found
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml_nodes import read_nodes, stray_tab
 
 PROJECT_FILE = "project.yaml"
 MAX_PROJECT_BYTES = pipeline.MAX_FILE_BYTES
@@ -120,5 +120,5 @@ def read_study(sha: str, data: bytes) -> Study:
     """The study in the project.yaml of a commit. Raises `Error` (invalid) with its faults."""
     if len(data) > MAX_PROJECT_BYTES:
         raise too_large(sha, len(data))
-    parsed = pipeline.parse(read_nodes(data, PROJECT_FILE, aliases=True), PROJECT_FILE)
+    parsed = pipeline.parse(read_nodes(data, PROJECT_FILE, aliases=True), PROJECT_FILE, stray_tab(data))
     return Study(sha, parsed, data.decode("utf-8"))

@@ -212,6 +212,8 @@ class Site:
             request.forms.decode()
         except UnicodeError:
             raise invalid("this form is no UTF-8 text") from None
+        except (ValueError, LookupError):  # a Content-Type that is none
+            raise invalid("this form can't be read: what does its Content-Type say?") from None
         if not self.stand.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
             raise forbidden("this form is too old, or not from here: go back, reload the page, and send it again")
 

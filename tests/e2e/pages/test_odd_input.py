@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pytest
 
 from tests.e2e.harness import Site, job
 from tests.e2e.pages.browser import Browser
@@ -133,3 +134,12 @@ def test_what_is_no_utf_8_is_refused_in_a_form_and_nothing_in_a_query(site: Site
                 answer = root.post(path.replace("ID", identifier), content=body, headers=head)
                 assert (answer.status_code, "no UTF-8" in answer.text) == (400, True), (path, field)
         assert "odd" not in root.get("/settings/").text
+
+
+@pytest.mark.parametrize(
+    "kind", ["a/b;", "multipart/form-data; boundary=a;b", "multipart/form-data; boundary=x; charset=none"]
+)
+def test_a_form_of_a_kind_that_is_none(alice: Browser, kind: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
+    answer = alice.post("/plain/", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, "its Content-Type" in answer.text) == (400, True)

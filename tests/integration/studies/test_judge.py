@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from jobserver.domain.pipeline import parse
 from jobserver.errors import Error
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.service.studies.base import read_study
 
 judge = pytest.importorskip("opensafely._vendor.pipeline", reason="the dev dependency `opensafely` is not installed")
 
@@ -51,7 +50,7 @@ def verdicts(text: str) -> tuple[bool, bool, str]:
     """(ours takes it, theirs takes it, what ours said)."""
     ours, said = True, ""
     try:
-        parse(read_nodes(text.encode(), "project.yaml", aliases=True))
+        read_study("0" * 40, text.encode())
     except Error as error:
         ours, said = False, str(error)
     with warnings.catch_warnings():
@@ -182,6 +181,27 @@ WRITTEN = {
     "a list": "- a\n",
     "yes is text": TWO.replace("b:", "yes:"),
     "a folded command": TWO.replace("run: python:v2 b.py", "run: >\n      python:v2\n      b.py"),
+    **{
+        f"a tab: {new!r}": TWO.replace(old, new)
+        for old, new in (
+            ("b.py", "b.py\t"),
+            ("b.py", "b.py\tb"),
+            ("b.py", "b.py\t# b"),
+            ("b.py", "b.py # a\tb"),
+            ("b:", "b:\t"),
+            ("  b:", "\t\n  b:"),
+            ("run: python:v2 b.py", "run: 'python:v2 b.py\tb'"),
+            ("{a: b", "{\ta: b"),
+            ("run: python:v2 b.py", "run: >\n      python:v2\tb.py\n      b"),
+            ("  b:", "# it's\ta\n  b:"),
+            ("run: python:v2 b.py", 'run: "python:v2 b.py # \\t \t"\n    # \''),
+            ("run: python:v2 b", "run:\tpython:v2 b"),
+        )
+    },
+    "a date for a file": TWO + "    dummy_data_file: 2020-01-01\n",
+    "a time for a path": TWO.replace("b.rds", "2020-01-01 10:00:00.5"),
+    "a date for a need": TWO.replace("  a:", "  2020-01-01:") + "    needs: [2020-01-01]\n",
+    "a date in quotes": TWO + "    dummy_data_file: '2020-01-01'\n",
     "a number for a path": TWO.replace("b.rds", "1.5"),
     "a number for a name": TWO.replace("b:", "1:"),
 }
@@ -220,5 +240,5 @@ def test_older_files_are_for_runners_that_read_them(version: str) -> None:
     """Ours does. What else is wrong with such a file is a warning."""
     text = TWO.replace("version: '5.0'\n", version).replace("python:v2 b", "python b")
     assert verdicts(text)[:2] == (True, False)
-    warned = parse(read_nodes(text.encode(), "project.yaml", aliases=True)).warnings
+    warned = read_study("0" * 40, text.encode()).pipeline.warnings
     assert [fault.key for fault in warned] == ["version", "actions.b.run"]

@@ -1,5 +1,7 @@
 """How large project.yaml and each part of it may be, and that what names itself over and over ends."""
 
+import shlex
+
 import pytest
 
 from jobserver.domain import pipeline
@@ -45,6 +47,40 @@ def test_what_is_followed_again_counts_again(what: str) -> None:
         shared = f"s: &s {f'[{names}]' if what == 'needs' else f'{{highly_sensitive: {{{names}}}}}'}\nactions:\n"
         text = shared + "".join(f"  a{n}: {{run: x, {what}: *s}}\n" for n in range(many))
     assert faults(text)[-1][2] == f"more than {pipeline.MAX_VALUES} values to look at, merges and aliases followed"
+
+
+ENDS = f"more than {pipeline.MAX_VALUES} values to look at, merges and aliases followed"
+
+
+@pytest.mark.parametrize("part", ["run: &r {}", "run: python:v2 a, outputs: {{highly_sensitive: {{a: {}}}}}"])
+def test_long_text_that_is_named_again_counts_by_its_length(part: str) -> None:
+    """A megabyte that 20,000 actions share was looked through 20,000 times."""
+    text = f"x: &x {{{part.format('a' * 1_000_000)}}}\nactions:\n"
+    assert faults(text + "".join(f"  a{n}: *x\n" for n in range(500)))[-1][2] == ENDS
+
+
+def test_what_stands_where_nobody_reads_it_counts_as_well() -> None:
+    """200 KiB took seven seconds: each key's mapping was searched for something that looks like an action."""
+    shared = f"b: &b {{{', '.join(f'k{n}: 1' for n in range(2000))}}}\nactions:\n  a: {{run: x}}\n"
+    assert faults(shared + "".join(f"u{n}: *b\n" for n in range(2000)))[-1][2] == ENDS
+
+
+def test_a_command_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """18 KiB took a second: two hundred actions shared a command of 16 KiB in quotes."""
+    taken: list[str] = []
+    split = shlex.split
+    monkeypatch.setattr(shlex, "split", lambda text: taken.append(text) or split(text))
+    shared = "x: &x {run: \"python:v2 'a'\"}\nactions:\n"
+    assert len(read(shared + "".join(f"  a{n}: *x\n" for n in range(200))).actions) == 200
+    assert taken == ["python:v2 'a'"]
+
+
+def test_the_largest_honest_file_is_far_from_the_bound() -> None:
+    action = "  action_number_{0}:\n    run: python:v2 analysis/part_{0}.py {1}\n    outputs:\n"
+    action += "      moderately_sensitive: {{a: output/{0}/a.csv, b: output/{0}/b.csv, c: output/{0}/c.csv}}\n"
+    text = "".join(action.format(n, "--option value " * 14) for n in range(pipeline.MAX_ACTIONS))
+    assert 7_500_000 < len(text) < pipeline.MAX_FILE_BYTES
+    assert len(read(f"actions:\n{text}").actions) == pipeline.MAX_ACTIONS
 
 
 def test_keys_that_nobody_reads_may_be_many() -> None:

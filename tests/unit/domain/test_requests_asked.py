@@ -111,6 +111,12 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
             "requested_actions: name at least one action",
         ),
         (asked("generate", "x", "y"), Code.INVALID, "requested_actions: not in project.yaml: x, y"),
+        (  # 8 MB once, of 20,000 long names
+            asked("x" * 4000, *(f"x{n}" for n in range(20_000))),
+            Code.INVALID,
+            f"requested_actions: not in project.yaml: {'x' * 125}..., {', '.join(f'x{n}' for n in range(19))}, "
+            "and 19981 more",
+        ),
         (
             asked(database_name="other"),
             Code.INVALID,

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES
+from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES, MAX_MANIFEST
 from jobserver.errors import Code, Error
 from jobserver.service.releases.archive import read
 from tests.zips import GOOD, bent, link, md5_of, special, with_flags, with_size, zipped
@@ -115,12 +115,17 @@ BAD = {
     ),
     # How much it would be
     "a bomb that says so": (
-        with_size(with_size(zipped(GOOD), MANIFEST, MAX_BYTES // 2), "output/plot.svg", MAX_BYTES // 2 + 1),
+        with_size(with_size(zipped(GOOD), "output/table.csv", MAX_BYTES // 2), "output/plot.svg", MAX_BYTES // 2 + 1),
         "at most 268435456 are allowed",
     ),
     "a directory that says too much": (with_size(zipped(GOOD), MANIFEST, MAX_BYTES + 1), "at most 268435456"),
     "a file that is shorter than it says": (with_size(zipped(GOOD), "output/plot.svg", 7), "says that it has 7 bytes"),
     "a bomb that says it is small": (with_size(zipped({MANIFEST: b"{}", "a": bytes(10**7)}), "a", 9), "Bad CRC"),
+    # 60 KiB once made gigabytes of values
+    "a manifest that says too much": (
+        zipped(GOOD | {MANIFEST: b"[" + b"{}," * (MAX_MANIFEST // 3) + b"{}]"}),
+        f"at most {MAX_MANIFEST} are allowed",
+    ),
     "too many files": (zipped([(f"{n}", b"") for n in range(MAX_FILES + 1)]), "at most 2000 are allowed"),
 }  # fmt: skip
 
