@@ -3,6 +3,7 @@ no token and no name of a person that is another's, nothing that is still referr
 command's own changes never break these, a push might.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from itertools import chain
 
@@ -73,8 +74,7 @@ def _tokens(state: State, changes: Changes) -> Iterator[Fault]:
     """Tokens that come, and are somebody's already: whoever uses one would act as the other."""
     changed = {change.path: _digests(change.after) for change in changes.changes}
     come = {
-        change.path: [sha for sha in changed[change.path] if sha not in _digests(change.before)]
-        for change in changes.changes
+        change.path: (Counter(changed[change.path]) - Counter(_digests(change.before))) for change in changes.changes
     }
     if not any(come.values()):
         return
