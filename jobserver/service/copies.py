@@ -34,6 +34,8 @@ def follow(source: str, copy: Path) -> list[str]:
     and nothing has moved.
     """
     check_place(copy)
+    if Path(source).exists() and copy.exists() and Path(source).samefile(copy):
+        raise invalid("is the state repository itself: name another folder, on another disk", str(copy))
     with plainly():
         copy.mkdir(parents=True, exist_ok=True)
     git(copy, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")

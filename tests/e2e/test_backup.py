@@ -102,6 +102,16 @@ def test_a_history_that_was_rewritten_does_not_reach_a_copy(tmp_path: Path, comm
     assert git(copy, "rev-parse", "backends/tpp") == tip
 
 
+def test_a_copy_is_not_the_repository_itself(tmp_path: Path) -> None:
+    """It said "nothing moved, no fault", and there was no copy."""
+    site = Site(tmp_path / "site")
+    before = (site.repo / "config").read_text()
+    for command in (["backup", str(site.folder)], ["audit", "witness", str(site.repo)]):
+        done = site.command(*command)
+        assert (done.returncode, "is the state repository itself" in done.stderr) == (1, True)
+    assert (site.repo / "config").read_text() == before
+
+
 def test_a_copy_verifies_what_is_new(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
     site.start()

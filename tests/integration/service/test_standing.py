@@ -13,6 +13,7 @@ from jobserver.index.follow import Index
 from jobserver.service import health
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
+from jobserver.service.idempotency import Key
 from jobserver.service.standing import Standing, stand
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import rotate
@@ -222,6 +223,18 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     assert bad[:10] in found["backends/tpp"]
     assert "in place of another object" in found[replaced]
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("what", ["1" * 40, "main:README.md"])
+def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, what: str) -> None:
+    """A start ended with "a bug", and each POST with an Idempotency-Key with a 500."""
+    sha = what if what.isdigit() else site.git("rev-parse", what).strip()
+    (site.path / "refs" / "heads" / "evil").write_text(f"{sha}\n")
+    rotate(site.repo, site.clock(), by=ADMIN)
+    key = Key.of(ALICE, "POST", "/", "k", b"")
+    site.gate.submit(ADMIN, c.AddUser("zed"), "test", key)
+    assert stand(site.repo).look() == {}
+    assert stand(site.repo).idle == ["refs/heads/evil"]
 
 
 def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
