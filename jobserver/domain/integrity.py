@@ -82,8 +82,8 @@ def _tokens(state: State, changes: Changes) -> Iterator[Fault]:
     for path, digests in [*_holders(state, changed), *changed.items()]:
         for sha in digests:
             owners.setdefault(sha, path)
-    for path, digests in come.items():
-        for sha in digests:
+    for path, new in come.items():
+        for sha in new:
             if owners[sha] != path or changed[path].count(sha) > 1:
                 yield Fault(f"the token {sha[:10]}... is in {owners[sha]} already: make a new one", path, key="tokens")
 

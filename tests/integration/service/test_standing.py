@@ -225,6 +225,20 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     assert len(found) == 2
 
 
+def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/health-check/` said until the next start that nothing is written, while it was."""
+    put(site, "backends/tpp", commit(site, "backends/tpp", "backends/tpp"))
+    site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
+    with another(site) as gate:
+        standing = stand(gate._repo)
+        assert set(standing.look()) == {"backends/tpp", replaced}
+        put(site, "backends/tpp", "backends/tpp~1")
+        site.git("update-ref", "-d", replaced)
+        assert set(standing.problems()) == {"backends/tpp", replaced}  # not looked at for each that asks
+        monkeypatch.setattr(standing, "_again", 0.0)
+        assert standing.problems() == {}
+
+
 @pytest.mark.parametrize("what", ["1" * 40, "main:README.md"])
 def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, what: str) -> None:
     """A start ended with "a bug", and each POST with an Idempotency-Key with a 500."""
@@ -243,7 +257,11 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     blob = site.git("rev-parse", f"backends/tpp:{folder}/request.yaml").strip()
     plant(site, blob, b"version: 1\n")
     with another(site) as gate:
-        assert blob in stand(gate._repo).look()["objects"]
+        standing = stand(gate._repo)
+        assert blob in standing.look()["objects"]
+        FollowUp(gate._repo, gate).checkpoint()  # which does not have it forgotten
+        standing._again = 0.0
+        assert blob in standing.problems()["objects"]
 
 
 def test_health_names_it(site: Site, tmp_path: Path) -> None:
