@@ -51,7 +51,8 @@ def is_author(email: str, actor: Actor) -> bool:
     if actor.kind is ActorKind.SERVER:
         return email.startswith(f"{actor.name}@")
     place = "users" if actor.kind is ActorKind.USER else "backends"
-    return email == f"{actor.name}@{place}" or email.startswith(f"{actor.name}@{place}.")
+    before, _, host = email.partition(f"{actor.name}@{place}")
+    return not before and (not host or (host[0] == "." and names.is_host(host[1:])))
 
 
 def told(commit: Commit, changes: Changes) -> Changes:

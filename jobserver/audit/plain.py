@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobserver.domain import names
 from jobserver.errors import Error
 from jobserver.store.disk import plainly
 from jobserver.store.git import git
@@ -50,7 +51,7 @@ def _git_path(repository: Path, name: str) -> Path:
 def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
     """(ref or file, commit, what is wrong with it) of what a state repository, or a clone of it, should not have.
 
-    Branches of other names are not told: whoever looks at the branches sees them. Raises `Error`.
+    Raises `Error`.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for row in git(repository, "for-each-ref", "--format=%(objectname) %(refname) %(symref)").splitlines():
@@ -60,7 +61,7 @@ def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
             yield ref, sha, f"is another name for {target}"
         elif ref.startswith("refs/replace/"):
             yield ref, sha, f"has git show {sha[:10]} in place of another object"
-        elif not ref.startswith(_PLACES):
+        elif ref != "refs/remotes/origin/HEAD" and not _is_ours(ref):
             yield ref, sha, IDLE
     for ref, shas in found.items():
         if len(shas) > 1:
@@ -69,10 +70,16 @@ def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
     head = repository / "HEAD"
     if head.is_file() and not (text := head.read_text(errors="replace").strip()).startswith("ref: "):
         yield "HEAD", text, "names a commit, and should name a branch"
+    if (repository / "commondir").exists():
+        yield "commondir", "", "has git read another repository in place of this one"
     for name, what in _STANDS_IN.items():
         path = _git_path(repository, name)
         if path.is_file() and path.stat().st_size:
             yield name, "", what
+
+
+def _is_ours(ref: str) -> bool:
+    return any(ref.startswith(place) and names.is_branch(ref.removeprefix(place)) for place in _PLACES)
 
 
 def damaged(repository: Path, tips: Mapping[str, str]) -> list[str]:

@@ -100,11 +100,6 @@ def _verify(
     walk = follow(repository, tips[names.MAIN], trusted, signers is None)
     ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
-    problems += [
-        Problem(branch, tip, "is a branch that a state repository does not have")
-        for branch, tip in tips.items()
-        if branch not in ours
-    ]
     problems += _unfounded(repository, tips[names.MAIN], ours)
     record, faults = _record(repository, lines)
     problems += faults

@@ -3,6 +3,7 @@ no token and no name of a person that is another's, nothing that is still referr
 command's own changes never break these, a push might.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from itertools import chain
 
@@ -73,8 +74,7 @@ def _tokens(state: State, changes: Changes) -> Iterator[Fault]:
     """Tokens that come, and are somebody's already: whoever uses one would act as the other."""
     changed = {change.path: _digests(change.after) for change in changes.changes}
     come = {
-        change.path: [sha for sha in changed[change.path] if sha not in _digests(change.before)]
-        for change in changes.changes
+        change.path: (Counter(changed[change.path]) - Counter(_digests(change.before))) for change in changes.changes
     }
     if not any(come.values()):
         return
@@ -82,8 +82,8 @@ def _tokens(state: State, changes: Changes) -> Iterator[Fault]:
     for path, digests in [*_holders(state, changed), *changed.items()]:
         for sha in digests:
             owners.setdefault(sha, path)
-    for path, digests in come.items():
-        for sha in digests:
+    for path, new in come.items():
+        for sha in new:
             if owners[sha] != path or changed[path].count(sha) > 1:
                 yield Fault(f"the token {sha[:10]}... is in {owners[sha]} already: make a new one", path, key="tokens")
 

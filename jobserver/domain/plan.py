@@ -18,7 +18,7 @@ from jobserver.domain.plan_requests import cancel, fail, request, update
 from jobserver.domain.planned import absent, fitting, present, write
 from jobserver.domain.releases import EVENT
 from jobserver.domain.state import Changes, State
-from jobserver.errors import conflict, not_found
+from jobserver.errors import conflict, invalid, not_found
 
 _ON_BACKENDS = c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.RecordRelease | c.ArchiveFinished | c.FailJob
 
@@ -239,6 +239,10 @@ def _welcome(state: State, command: c.WelcomeUser, now: datetime) -> Changes:
 
 def _ensure_admin(state: State, command: c.EnsureAdmin, before: User | None, now: datetime) -> Changes:
     name, said = command.username, f"ADMIN_USERS makes {command.username} a SuperUser"
+    if before is None:
+        for other in state.users():
+            if other.username.lower() == name.lower():
+                raise invalid(f"there is the account {other.username!r}: spell {name!r} like that", "ADMIN_USERS")
     user = before or _new_user(now, username=name)
     if not user.active:
         # Who disabled them meant it. Only where nobody is left who could take that back, the settings have to.

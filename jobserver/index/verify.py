@@ -21,6 +21,7 @@ from jobserver.store.bulk import tree_files
 from jobserver.store.git import git
 
 _SAMPLE = 100  # job requests of a branch
+_LEAST = -(2**63) + 1
 _SHOWN = 20  # differences of a branch and a table
 _TABLES = {
     "requests": ("identifier", f"{rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS}".removeprefix("branch, ")),
@@ -56,6 +57,7 @@ class _Comparison:
 
     def run(self, sampled: bool, progress: Progress) -> Iterator[str]:
         self._sql.execute("BEGIN")
+        yield from self._strange()
         for number, branch, tip in self._sql.execute("SELECT id, name, tip FROM live.branches").fetchall():
             try:
                 wanted = self._sample(number, tip) if sampled else None
@@ -66,6 +68,24 @@ class _Comparison:
                 yield f"{branch} can't be read at {tip[:10]}, which its rows are of: {error}"
                 continue
             yield from self._compare(number, branch, wanted)
+
+    def _strange(self) -> Iterator[str]:
+        """Tables and triggers that are not ours, which change what is written, and rows that no branch claims."""
+        with closing(schema.create(Path(":memory:"))) as ours:
+            ours.executescript(schema.INDEXES)
+            asked = "SELECT type || ' ' || name, sql FROM {}sqlite_master WHERE sql IS NOT NULL"
+            wanted = dict(ours.execute(asked.format("")).fetchall())
+            found = dict(self._sql.execute(asked.format("live.")).fetchall())
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                yield f"the {name} is not as jobserver makes it"
+        numbers = [number for (number,) in self._sql.execute("SELECT id FROM live.branches ORDER BY id")]
+        for table in (*_TABLES, "actions"):
+            # Between two numbers that there are: that is found at once, however many rows there are.
+            between = f"SELECT 1 FROM live.{table} WHERE branch > ? AND branch < ? LIMIT 1"
+            gaps = zip([_LEAST, *numbers], [*numbers, -_LEAST], strict=True)
+            if any(self._sql.execute(between, gap).fetchone() for gap in gaps):
+                yield f"the table {table} has rows of a branch that the index does not have"
 
     def _sample(self, number: int, tip: str) -> dict[str, list[str]]:
         """Job request -> the folders where it may stand: some that the index has, and some that the branch has."""
@@ -99,3 +119,10 @@ class _Comparison:
             )
             for (what,) in found.fetchall():
                 yield f"{branch}: {_WHAT[table]} {what}: not as on the branch"
+        missing = self._sql.execute(
+            "SELECT workspace, action FROM main.jobs WHERE branch = ?1 AND workspace IS NOT NULL EXCEPT"
+            f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",
+            (number,),
+        )
+        for workspace, action in missing.fetchall():
+            yield f"{branch}: {action} of {workspace} is missing in the list of actions"

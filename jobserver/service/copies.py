@@ -5,6 +5,7 @@ gone, is a refusal, and then nothing of the copy moves. What came is judged as `
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -34,6 +35,8 @@ def follow(source: str, copy: Path) -> list[str]:
     and nothing has moved.
     """
     check_place(copy)
+    if Path(source).exists() and copy.exists() and Path(source).samefile(copy):
+        raise invalid("is the state repository itself: name another folder, on another disk", str(copy))
     with plainly():
         copy.mkdir(parents=True, exist_ok=True)
     git(copy, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
@@ -77,16 +80,19 @@ def _fault(copy: Path, branch: str, old: str, new: str | None) -> str:
 def judge(
     copy: Path, signers: str | None = None, *, fast: bool = False, releases: Path | None = None, progress: Progress
 ) -> Verdict:
-    """As `verify`, of what came since it last found no fault in this copy; objects are all hashed unless ``fast``."""
+    """As `verify`, of what came since it last found no fault in this copy, by the same keys; objects are all hashed
+    unless ``fast``."""
     mark, tip = copy / _MARK, Refs(copy).tip(names.AUDIT)
+    by = hashlib.sha256((signers or "").encode()).hexdigest()
     known = ""
     with contextlib.suppress(OSError):
-        known = mark.read_text()
-    since = known if commit_of(copy, known or "-") is not None else ""
+        known = mark.read_text(errors="replace")
+    before, _, judged_by = known.partition(" ")
+    since = before if judged_by == by and commit_of(copy, before) is not None else ""
     verdict = verify(copy, signers=signers, since=since, releases=releases, fast=fast, progress=progress)
     if not verdict.problems and tip is not None:
         with plainly():
-            mark.write_text(tip)
+            mark.write_text(f"{tip} {by}")
     return verdict
 
 

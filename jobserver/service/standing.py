@@ -9,7 +9,8 @@ where the branch was, nothing else is looked at. The branches that this process 
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
 
 from jobserver.audit.plain import IDLE, misread, objects_of, strange
 from jobserver.domain import names
@@ -23,6 +24,7 @@ from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import KeyFile
 from jobserver.store.snapshot import Head, Snapshot
 
+_AGAIN_SECONDS = 30.0  # until what the start found is looked at again
 _NEAR = 2_000  # commits that are looked through here, before git is asked
 
 
@@ -36,6 +38,8 @@ class Standing:
         self._foreign = Foreign(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}
+        self._again = 0.0
+        self._began: dict[str, str] = {}  # the last checkpoint's tips at the first `look`: later ones begin there, too
         self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `look`
         self._guard = threading.RLock()
 
@@ -74,6 +78,9 @@ class Standing:
     def problems(self) -> dict[str, str]:
         """Branch, ref or file -> why nothing is built on it, or what else somebody with the disk did to it."""
         branches = {names.AUDIT, *filter(names.is_branch, self._refs.branches()), *self._good}
+        with suppress(Error):  # then what was found is what can be said
+            if self._found and monotonic() >= self._again:
+                self._look()
         found = dict(self._found)
         if self._refs.tip(names.AUDIT) is None and self._refs.tip(names.MAIN) is not None:
             found[names.AUDIT] = GONE
@@ -87,26 +94,34 @@ class Standing:
     def look(self) -> dict[str, str]:
         """Looks at all that is about to be served: every commit and object since the last checkpoint, and every ref.
 
-        What is found is among `problems` from then on, or in `idle`. Raises `Error` if it can't look.
+        What is found is among `problems` from then on, until somebody mended it, or in `idle`. Raises `Error` if it
+        can't look.
         """
+        self._look()
+        return self.problems()
+
+    def _look(self) -> None:
         with self._guard:
+            self._again = monotonic() + _AGAIN_SECONDS
             odd = {ref: what for ref, _, what in strange(self._path)}
-            self._found = {ref: what for ref, what in odd.items() if what != IDLE}
+            found = {ref: what for ref, what in odd.items() if what != IDLE}
             self.idle = [ref for ref, what in odd.items() if what == IDLE]
             branches = self._refs.branches()
             tips = {branch: tip for branch, tip in branches.items() if names.is_branch(branch)}
-            known = {branch: sha for branch in tips if (sha := self._checkpointed(branch)) is not None}
-            if names.AUDIT in tips:
-                known[names.AUDIT] = self._last_checkpoint(tips[names.AUDIT])
+            known = self._began
+            if not known:
+                known |= {branch: sha for branch in tips if (sha := self._checkpointed(branch)) is not None}
+                if names.AUDIT in tips:
+                    known[names.AUDIT] = self._last_checkpoint(tips[names.AUDIT])
             for branch, tip in tips.items():
                 old = known.get(branch)
                 if old is not None and old != tip and (problem := self._judged(branch, old, tip)):
-                    self._found[branch] = problem
+                    found[branch] = problem
             with objects_of(self._path) as objects:
                 there = {branch: sha for branch, sha in known.items() if self._has(sha)}
                 if damage := list(misread(objects, tips, there)):
-                    self._found["objects"] = ", ".join(damage[:5])
-        return self.problems()
+                    found["objects"] = ", ".join(damage[:5])
+            self._found = found
 
     def _last_checkpoint(self, audit: str) -> str:
         """The commit of `audit` that wrote it, or else the first one."""

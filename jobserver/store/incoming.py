@@ -38,7 +38,8 @@ _READ_BY_GIT = re.compile(r"^([A-Za-z0-9-]+)[ \t]*:", re.MULTILINE)  # in a para
 class Commit:
     """A commit's fields. ``tree`` in 20 bytes; ``parents`` and ``sha`` in hex; ``time`` the committer's.
 
-    ``signed`` is what ``signature`` (armoured; empty: none) is of. ``encoding``: what the message says to be in.
+    ``signed`` is what ``signature`` (armoured; empty: none) is of. ``encoding``: what the message says to be in, all of
+    it: of several, readers choose differently.
     """
 
     sha: str
@@ -105,7 +106,7 @@ def parse_commit(sha: str, raw: bytes) -> Commit:
         elif key == b"committer":
             committer = value
         elif key == b"encoding":
-            encoding = value
+            encoding += b", " + value if encoding else value
     who, when = _WHO.fullmatch(author), _WHO.fullmatch(committer)
     if not all(map(_SHA.fullmatch, [tree, *parents])) or not who or not when or len(when[3]) > 11:
         raise invalid("not a commit that can be read", sha)

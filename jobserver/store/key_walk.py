@@ -119,7 +119,9 @@ def _follow(repository: Path, tip: str, trusted: tuple[Signer, ...], believes_fi
                 if len(parents) > 1:
                     walk.refused[sha] = "is a merge"
                     continue
-                walk.take(objects.commit(sha), objects.raw(bytes.fromhex(blob)) if blob else None)
+                commit = objects.commit(sha)
+                objects.tree(commit.tree)  # which hashes it: git, that found the file in there, did not
+                walk.take(commit, objects.raw(bytes.fromhex(blob)) if blob else None)
     except KeyError as error:
         raise invalid(f"can't be read: {error.args[0]} is not there", str(repository)) from None
     finally:

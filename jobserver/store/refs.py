@@ -9,6 +9,7 @@ import re
 import time
 from pathlib import Path
 
+from jobserver.domain import names
 from jobserver.errors import unavailable
 from jobserver.store import stale
 from jobserver.store.authority import Unconfirmed
@@ -56,13 +57,13 @@ class Refs:
         return {line[41:].removeprefix(prefix): line[:40] for line in lines if line[41:].startswith(prefix)}
 
     def branches(self) -> dict[str, str]:
-        """Every branch with its tip."""
+        """Every branch of a state repository with its tip; of others nothing is known, they may be of anything."""
         found = self._packed()
         for path in self._heads.rglob("*"):
             name = path.relative_to(self._heads).as_posix()
             if path.is_file() and not name.endswith(".lock") and (tip := self.tip(name)):
                 found[name] = tip
-        return dict(sorted(found.items()))
+        return {branch: tip for branch, tip in sorted(found.items()) if names.is_branch(branch)}
 
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.store.signing import SigningKey
 from tests.e2e.harness import Site, git, job
 
 DOC = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -100,6 +101,31 @@ def test_a_history_that_was_rewritten_does_not_reach_a_copy(tmp_path: Path, comm
     assert "backends/emis is gone" in done.stderr
     assert git(copy, "for-each-ref") == before
     assert git(copy, "rev-parse", "backends/tpp") == tip
+
+
+def test_a_copy_is_not_the_repository_itself(tmp_path: Path) -> None:
+    """It said "nothing moved, no fault", and there was no copy."""
+    site = Site(tmp_path / "site")
+    before = (site.repo / "config").read_text()
+    for command in (["backup", str(site.folder)], ["audit", "witness", str(site.repo)]):
+        done = site.command(*command)
+        assert (done.returncode, "is the state repository itself" in done.stderr) == (1, True)
+    assert (site.repo / "config").read_text() == before
+
+
+def test_what_was_judged_by_other_keys_is_judged_again(tmp_path: Path) -> None:
+    """Whoever got the keys later heard "0 commits, no fault" of what they never looked at."""
+    site = Site(tmp_path / "site")
+    folder, keys = tmp_path / "copy", tmp_path / "keys"
+    assert site.command("audit", "checkpoint").returncode == 0
+    assert site.command("audit", "witness", str(folder)).returncode == 0
+    keys.write_text(SigningKey.create(tmp_path / "another.key", "jobserver").allowed_signer)
+    done = site.command("audit", "witness", str(folder), "--signers", str(keys))
+    assert done.returncode == 1
+    assert "which is no key of the server" in done.stderr
+    assert "0 commits, no fault" in site.command("audit", "witness", str(folder)).stderr
+    (folder / "jobserver.verified").write_bytes(b"\xff")
+    assert site.command("audit", "witness", str(folder)).returncode == 0
 
 
 def test_a_copy_verifies_what_is_new(tmp_path: Path) -> None:

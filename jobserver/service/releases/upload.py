@@ -150,7 +150,7 @@ class Releases:
             return ""
         objects = PipedObjects(self._repo.path)
         try:  # any line of a message matches; what counts are the server's trailers
-            for sha in git(self._repo.path, "rev-list", "--all-match", *greps, branch, "--").split():
+            for sha in git(self._repo.path, "rev-list", "--all-match", *greps, f"refs/heads/{branch}", "--").split():
                 commit = objects.commit(sha)
                 if all(commit.trailer(key) == value for key, value in wanted.items()):
                     return sha

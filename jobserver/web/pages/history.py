@@ -43,31 +43,37 @@ def entries(
 ) -> list[Entry]:
     """Newest first. ``until``: when it ended, as a runner says, whose word is not relied on: if the paths hold
     something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
+    tip = _ref(branch)
     # Not git's --since: it stops at the first commit that claims to be older.
-    before = stood_at(repo.path, branch, int(since.timestamp()) - _EARLIER) if since else None
+    before = stood_at(repo.path, tip, int(since.timestamp()) - _EARLIER) if since else None
     begins = [f"^{before}"] if before else []
     ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
-    diffs = _diffs(repo, branch, paths, *begins, *ends)
-    if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, branch, paths)):
-        diffs = _diffs(repo, branch, paths, *begins)
+    diffs = _diffs(repo, tip, paths, *begins, *ends)
+    if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, tip, paths)):
+        diffs = _diffs(repo, tip, paths, *begins)
     objects = PipedObjects(repo.path)
     try:
         known = followed(repo, alone=True).signers
         commits = [objects.commit(sha) for sha in diffs]
-        pushed = _pushed(objects, repo, branch) if any(not commit.signature for commit in commits) else {}
+        pushed = _pushed(objects, repo, branch, known) if any(not commit.signature for commit in commits) else {}
         return [_entry(commit, known, pushed, diffs[commit.sha]) for commit in commits]
     finally:
         objects.close()
 
 
-def _diffs(repo: StateRepo, branch: str, paths: Sequence[str], *limits: str) -> dict[str, str]:
+def _ref(branch: str) -> str:
+    """In full: a tag, or a file of that name, would be what git finds first."""
+    return f"refs/heads/{branch}"
+
+
+def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dict[str, str]:
     """commit -> what it changed there, newest first."""
     # One process for all of them. A diff has no NUL: git calls such a file binary.
     how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
     # What a .gitattributes on main says of diffs does not count: newer gits would read it (`attr.tree`).
-    listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, "--end-of-options", branch, "--", *paths)
+    listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, "--end-of-options", tip, "--", *paths)
     diffs = {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
-    if branch != names.MAIN:  # where no document has a token, and a pipeline may name an image by its digest
+    if tip != _ref(names.MAIN):  # where no document has a token, and a pipeline may name an image by its digest
         return diffs
     return {sha: _DIGEST.sub("(a digest)", diff) for sha, diff in diffs.items()}
 
@@ -97,11 +103,12 @@ def _problem(commit: Commit, known: dict[str, keys.Signer]) -> str:
     return ""
 
 
-def _pushed(objects: PipedObjects, repo: StateRepo, branch: str) -> dict[str, Cover]:
+def _pushed(objects: PipedObjects, repo: StateRepo, branch: str, known: dict[str, keys.Signer]) -> dict[str, Cover]:
     try:
-        audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", names.AUDIT).split()
-        line = git(repo.path, "rev-list", "--reverse", branch).split()
-        record = recorded(objects, map(objects.commit, audit))
+        audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", _ref(names.AUDIT)).split()
+        line = git(repo.path, "rev-list", "--reverse", _ref(branch)).split()
+        receipts = (commit for commit in map(objects.commit, audit) if not _problem(commit, known))
+        record = recorded(objects, receipts)
         return covers(record, branch, {sha: at for at, sha in enumerate(line)}, line)
     except Error:
         return {}
@@ -123,7 +130,7 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
             sha = commit_of(repo.path, text)
             if sha is None:
                 raise invalid(f"there is no commit {text}", "at")
-            if git(repo.path, "merge-base", sha, branch).strip() == sha:
+            if git(repo.path, "merge-base", sha, _ref(branch)).strip() == sha:
                 return sha
             raise invalid(f"commit {text} is not in the history of {branch}", "at")
         moment = datetime.fromisoformat(text)
@@ -134,7 +141,7 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
             raise
         raise invalid(f"there is no commit {text}", "at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = stood_at(repo.path, branch, int(moment.timestamp()))
+    found = stood_at(repo.path, _ref(branch), int(moment.timestamp()))
     if found is None:
         raise invalid(f"there was nothing before {text}", "at")
     return found

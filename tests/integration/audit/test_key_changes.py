@@ -1,5 +1,6 @@
 """Keys are followed from main's first commit: who may sign is changed only by a key that may sign at that point."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from jobserver.store.key_walk import follow
 from jobserver.store.piped import PipedObjects
 from jobserver.store.rotate import check_key, rotate, settle
 from jobserver.store.signing import SigningKey
-from tests.integration.audit.tampering import commit, move, problems, stolen, with_file
+from tests.integration.audit.tampering import commit, move, plant, problems, stolen, unpack, with_file
 from tests.integration.service.push import EVE
 from tests.site import ADMIN, Site
 
@@ -121,6 +122,19 @@ def test_an_end_moves_earlier_only(site: Site) -> None:
     stolen(site, "main", "Event: keys.rotated", *SAYS, tree=tree)
     (old,) = keys.read(first)
     assert follow(site.path, site.git("rev-parse", "main").strip()).signers[old].before is not None
+
+
+def test_a_folder_under_the_id_of_another_brings_no_key(site: Site, thief: SigningKey) -> None:
+    """In an old commit, which the server did sign; `key export` then gave the thief's key to auditors."""
+    forged = with_file(site, "main", "allowed_signers", named(site) + thief.allowed_signer)
+    command = ["git", "-C", site.path, "cat-file", "tree", forged]
+    data = subprocess.run(command, capture_output=True, check=True).stdout
+    old = site.git("rev-parse", "main~2^{tree}").strip()
+    unpack(site)
+    plant(site, old, data, "tree")
+    for look in (lambda: check_key(site.repo), lambda: _followed(site.path, None)):
+        with pytest.raises(Error, match=f"under the id {old} is another object"):
+            look()
 
 
 @pytest.mark.parametrize("how", ["rotated", "revoked"])

@@ -1,6 +1,7 @@
 """What stands in for the objects and refs that git names: none of it hides anything from a verification."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,15 @@ def test_a_branch_that_stands_twice(site: Site) -> None:
     assert "stands 2 times in packed-refs" in problems(site)
 
 
-@pytest.mark.parametrize("ref", ["refs/tags/v1", "refs/pull/1/head", "refs/notes/commits", "refs/stash"])
+def test_another_repository_in_place_of_this_one(site: Site, tmp_path: Path) -> None:
+    shutil.copytree(site.path, tmp_path / "other.git")
+    (site.path / "commondir").write_text("../other.git\n")
+    assert "commondir: has git read another repository" in problems(site)
+
+
+@pytest.mark.parametrize(
+    "ref", ["refs/tags/v1", "refs/pull/1/head", "refs/notes/commits", "refs/stash", "refs/heads/v1"]
+)
 def test_every_ref_that_should_not_be_is_named(site: Site, ref: str) -> None:
     site.git("update-ref", ref, "main")
     assert f"{ref} " in problems(site)

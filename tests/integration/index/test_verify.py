@@ -21,6 +21,9 @@ EDITS = {
     "INSERT INTO requests SELECT branch, replace(identifier, substr(identifier, -2), '22'), area, day, workspace,"
     " project, created_by, created_at, item, active, status, jobs, succeeded, started_at, completed_at, updated_at"
     " FROM requests LIMIT 1": "the job request ",
+    "DELETE FROM actions": "generate of trends is missing in the list of actions",
+    "DELETE FROM branches WHERE name = 'backends/tpp'": "the table jobs has rows of a branch that the index does not",
+    "INSERT INTO faults VALUES (99, 'x', 1, '', 'y')": "the table faults has rows of a branch that the index does not",
 }
 
 
@@ -54,6 +57,18 @@ def test_an_index_that_followed_is_as_the_branches_are(site: Site, path: Path, s
 def test_rows_that_somebody_changed_are_named(site: Site, path: Path, statement: str, sampled: bool) -> None:
     edit(path, statement)
     assert EDITS[statement] in "\n".join(differences(site.path, path, sampled=sampled))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_what_is_done_to_the_tables_is_named(site: Site, path: Path, sampled: bool) -> None:
+    """A trigger changes rows only later, once a job is reported."""
+    with closing(sqlite3.connect(path)) as sql, sql:
+        sql.execute("CREATE TRIGGER x AFTER INSERT ON jobs BEGIN UPDATE jobs SET status = 'failed'; END")
+        sql.execute("DROP TRIGGER jobs_inserted")
+    assert differences(site.path, path, sampled=sampled) == [
+        "the trigger jobs_inserted is not as jobserver makes it",
+        "the trigger x is not as jobserver makes it",
+    ]
 
 
 def test_rows_of_no_commit_that_there_is(site: Site, path: Path) -> None:

@@ -140,6 +140,17 @@ def test_a_message_that_a_reader_sees_otherwise(site: Site) -> None:
         assert refused(push, ADMIN) == [words]
 
 
+def test_a_message_that_says_twice_what_it_is_in(site: Site) -> None:
+    """git goes by the first, others by the last."""
+    for said in (("UTF-7", "UTF-8"), ("UTF-8", "UTF-7")):
+        push = Push(site, "main")
+        push.commit(("users/eve.yaml", EVE), message="x\n\n+AEE-ctor: user/alice")
+        head, _, message = push.git("cat-file", "commit", push.tip).partition("\n\n")
+        raw = "\n".join([head, *(f"encoding {one}" for one in said)]) + f"\n\n{message}\n"
+        push.tip = push.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", data=raw)
+        assert refused(push, ADMIN) == [f"it: its message is in {', '.join(said)}: expected UTF-8"]
+
+
 def test_a_runners_commits_are_its_own(site: Site) -> None:
     """One once said to be alice's: so did git's log, then."""
     path = f"{folder_of(site, site.ask('generate'))}/jobs/j.yaml"
@@ -150,7 +161,14 @@ def test_a_runners_commits_are_its_own(site: Site) -> None:
         push.commit((path, text(job("j", "running", 1))), message="alice cancelled generate on trends")
         return push
 
-    for email in ("alice@users.jobs.example", "emis@backends.jobs.example", "x@example.org", "tpp@backendsx"):
+    for email in (
+        "alice@users.jobs.example",
+        "emis@backends.jobs.example",
+        "x@example.org",
+        "tpp@backendsx",
+        "tpp@backends.x, alice@users.jobs.example",
+        "x tpp@backends",
+    ):
         (said,) = refused(sent(email), TPP)
         assert said.startswith(f"it: its author is {email}: expected tpp@backends.<")
     assert sent("alice@users.jobs.example").send(ADMIN)  # their receipt says who it was

@@ -13,6 +13,7 @@ from jobserver.index.follow import Index
 from jobserver.service import health
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
+from jobserver.service.idempotency import Key
 from jobserver.service.standing import Standing, stand
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import rotate
@@ -224,13 +225,43 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     assert len(found) == 2
 
 
+def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/health-check/` said until the next start that nothing is written, while it was."""
+    put(site, "backends/tpp", commit(site, "backends/tpp", "backends/tpp"))
+    site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
+    with another(site) as gate:
+        standing = stand(gate._repo)
+        assert set(standing.look()) == {"backends/tpp", replaced}
+        put(site, "backends/tpp", "backends/tpp~1")
+        site.git("update-ref", "-d", replaced)
+        assert set(standing.problems()) == {"backends/tpp", replaced}  # not looked at for each that asks
+        monkeypatch.setattr(standing, "_again", 0.0)
+        assert standing.problems() == {}
+
+
+@pytest.mark.parametrize("what", ["1" * 40, "main:README.md"])
+def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, what: str) -> None:
+    """A start ended with "a bug", and each POST with an Idempotency-Key with a 500."""
+    sha = what if what.isdigit() else site.git("rev-parse", what).strip()
+    (site.path / "refs" / "heads" / "evil").write_text(f"{sha}\n")
+    rotate(site.repo, site.clock(), by=ADMIN)
+    key = Key.of(ALICE, "POST", "/", "k", b"")
+    site.gate.submit(ADMIN, c.AddUser("zed"), "test", key)
+    assert stand(site.repo).look() == {}
+    assert stand(site.repo).idle == ["refs/heads/evil"]
+
+
 def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     folder = folder_of(site, site.ask())
     unpack(site)
     blob = site.git("rev-parse", f"backends/tpp:{folder}/request.yaml").strip()
     plant(site, blob, b"version: 1\n")
     with another(site) as gate:
-        assert blob in stand(gate._repo).look()["objects"]
+        standing = stand(gate._repo)
+        assert blob in standing.look()["objects"]
+        FollowUp(gate._repo, gate).checkpoint()  # which does not have it forgotten
+        standing._again = 0.0
+        assert blob in standing.problems()["objects"]
 
 
 def test_health_names_it(site: Site, tmp_path: Path) -> None:

@@ -220,6 +220,11 @@ def test_a_token_is_one_holders() -> None:
     ]
     assert told(token("2"), token("3"), token("3"))[0].endswith("in backends/tpp.yaml already: make a new one")
     assert told(token("3"), token("3"))[0].endswith("in users/zed.yaml already: make a new one")
+    # Whoever revoked one of the two would have it go on.
+    twice = edited(al, tokens=(*al.tokens, token("1")))
+    assert faults(state, main((U, al, twice))) == [
+        "users/al.yaml: tokens: the token 1111111111... is in users/al.yaml already: make a new one"
+    ]
     # One that goes over to another person in the same commit is one person's before and after.
     moved = main((U, al, edited(al, tokens=())), ("users/zed.yaml", None, edited(zed, tokens=al.tokens)))
     assert faults(state, moved) == []

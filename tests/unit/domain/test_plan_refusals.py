@@ -64,6 +64,13 @@ def test_an_admin_who_was_disabled_is_one_again_only_where_nobody_else_is(
         )
 
 
+def test_admin_users_are_spelt_as_their_accounts(state: Memory) -> None:
+    """Another spelling would be a second account that `admit` refuses, in words that name no setting."""
+    state.put(GONE)
+    with pytest.raises(Error, match="ADMIN_USERS: there is the account 'gone': spell 'Gone' like that"):
+        planned(state, c.EnsureAdmin("Gone"), SERVER)
+
+
 def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
     state.put(GONE)
     with pytest.raises(Error, match="gone is disabled: a token of theirs would not work") as caught:
