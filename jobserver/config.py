@@ -194,6 +194,13 @@ class Settings(RepositorySettings):
             raise ValueError("expected user names, separated by commas")
         return value
 
+    @field_validator("github_org")
+    @classmethod
+    def _organisation(cls, value: str) -> str:
+        if not names.is_username(value):
+            raise ValueError("expected an organisation's name on GitHub such as opensafely, and no URL")
+        return value
+
     @field_validator("backends")
     @classmethod
     def _slugs(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -118,6 +118,8 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("STATE_REPO", "~nobody-of-that-name/state.git", "is no home that this machine knows"),
         ("STATE_REPO", "$HOME/state.git", "expected a path"),
         ("STUDY_REPOS", "file:///srv/studies", "expected a path"),
+        ("GITHUB_ORG", "https://github.com/org", "expected an organisation's name on GitHub"),
+        ("GITHUB_ORG", "open safely", "expected an organisation's name on GitHub"),
         ("BASE_URL", "https://bücher.example", "expected the host as browsers send it"),
         ("BASE_URL", "http://10.1", "expected the host as browsers send it"),
         ("BASE_URL", "http://0x7f.1.", "expected the host as browsers send it"),
