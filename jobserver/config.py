@@ -29,6 +29,7 @@ _COMMENT = re.compile(r"(?:^|\s)#(?:\s|$)")
 _QUOTED = re.compile(r"([\"']).*\1")
 _PATHS = ("state_repo", "study_repos", "release_storage", "signing_key", "index", "private_store")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")  # a host that ends in one is an address
 _USUAL_PORTS = {"http": 80, "https": 443}
 _DATABASES = {"index": "an index, or a file that is not there yet", "private_store": "a private store"}
 _Names = Annotated[tuple[str, ...], NoDecode]
@@ -175,7 +176,7 @@ class Settings(RepositorySettings):
         parts = urlsplit(value)
         if not all(_SEGMENT.fullmatch(one) for one in parts.path.split("/")[1:]):
             raise ValueError("expected a path of letters, digits and . _ ~ - such as https://example.org/jobs")
-        host = parts.hostname or ""
+        host = _as_browsers_have_it(parts.hostname or "")
         shown = f"[{host}]" if ":" in host else host
         if parts.port not in (None, _USUAL_PORTS[parts.scheme]):
             shown += f":{parts.port}"
@@ -191,6 +192,13 @@ class Settings(RepositorySettings):
     def _some_admin(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(names.is_username(name) for name in value):
             raise ValueError("expected user names, separated by commas")
+        return value
+
+    @field_validator("github_org")
+    @classmethod
+    def _organisation(cls, value: str) -> str:
+        if not names.is_username(value):
+            raise ValueError("expected an organisation's name on GitHub such as opensafely, and no URL")
         return value
 
     @field_validator("backends")
@@ -289,6 +297,18 @@ class Settings(RepositorySettings):
     def hostname(self) -> str:
         """The host of BASE_URL, which commit authors' addresses end in."""
         return urlsplit(self.base_url).hostname or ""
+
+
+def _as_browsers_have_it(host: str) -> str:
+    """Raises ValueError where they would send another one than is written here."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        if not host.isascii() or _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            raise ValueError(
+                "expected the host as browsers send it: xn--bcher-kva.example for bücher.example, 10.0.0.1 for 10.1"
+            ) from None
+    return host
 
 
 def check_host(text: str) -> str:

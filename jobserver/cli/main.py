@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 import sys
 import tempfile
 import traceback
@@ -49,6 +50,7 @@ def cli() -> None:
 
 
 def main() -> None:
+    os.umask(os.umask(0o077) | 0o002)  # whatever it was, nobody but us writes the record
     try:
         # A command that ends by click's Exit has its code returned here, as does --help (0).
         code = cli(prog_name="jobserver", standalone_mode=False)

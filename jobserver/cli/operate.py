@@ -14,6 +14,7 @@ from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.service import copies
 from jobserver.service.private import check_email
+from jobserver.store import proxies
 
 
 @click.group()
@@ -114,6 +115,7 @@ def sendtestemail(address: str) -> None:
     from jobserver.service.notify.mail import Mail
 
     settings = Settings.from_env()
+    proxies.check()
     mailer = serving.make_mailer(settings)
     if mailer is None:
         raise invalid("is not set: no email is sent", "EMAIL_BACKEND")

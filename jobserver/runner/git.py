@@ -62,7 +62,7 @@ class GitTransport:
         interval: float = 5.0,
     ) -> None:
         is_http = url.startswith(("http://", "https://"))
-        self._url = f"{url.rstrip('/')}/state.git" if is_http else str(Path(url).absolute())
+        self._url = f"{url.rstrip('/').removesuffix('/state.git')}/state.git" if is_http else str(Path(url).absolute())
         host = urlsplit(url).hostname if is_http else None
         domain = f"backends.{host}" if host else "backends"
         self._who = f"{backend} <{backend}@{domain}>"

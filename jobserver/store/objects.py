@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dulwich.errors import FileFormatException
-from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
+from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
 
 from jobserver.domain.documents import StoredPipeline
 from jobserver.domain.values import Document
@@ -33,6 +33,17 @@ def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
     found = hashlib.sha1(b"%s %d\0" % (kind, len(data)) + data, usedforsecurity=False).hexdigest()
     if found != sha.hex():
         raise unavailable(f"what stands under the id {sha.hex()} is another object, {found}", where)
+
+
+def _opened(path: str) -> Repo:
+    """Raises `Error` (unavailable) where the repository's own config makes it another kind of repository."""
+    try:
+        return Repo(path)
+    except InvalidWorktreeConfiguration:
+        what = "core.worktree"
+    except (UnsupportedExtension, UnsupportedVersion):
+        what = "core.repositoryFormatVersion and extensions.*"
+    raise unavailable(f"its config has what no bare repository here has: {what}", path)
 
 
 class Objects:
@@ -81,7 +92,7 @@ class Objects:
 
     def _read(self, sha: bytes) -> bytes:
         if self._repo is None:
-            self._repo = Repo(self._path)
+            self._repo = _opened(self._path)
         kind, data = self._repo.object_store.get_raw(sha.hex().encode())  # type: ignore[arg-type]
         found = bytes(data)
         check_id(sha, _KINDS.get(kind, b""), found)

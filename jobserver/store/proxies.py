@@ -4,6 +4,7 @@ HTTP clients and git read them by themselves, each in its own way: here is what 
 """
 
 import os
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -16,9 +17,14 @@ _OURS = ("http", "https", "all")
 
 def check() -> None:
     """Raises `Error` (invalid) that names every proxy setting that can't be used."""
-    found = {f"{kind}_PROXY".upper(): proxy for kind, proxy in getproxies_environment().items() if kind in _OURS}
+    known = getproxies_environment()
+    found = {f"{kind}_PROXY".upper(): proxy for kind, proxy in known.items() if kind in _OURS}
     expected = "expected the URL of a proxy, such as http://proxy.example.org:3128 or socks5h://localhost:1080"
     faults = [Fault(expected, key=name) for name, proxy in found.items() if not _can_be_used(proxy)]
+    unread = [part for part in map(str.strip, known.get("no", "").split(",")) if part and not _can_be_read(part)]
+    if unread:
+        whom = "expected names and addresses such as localhost, .example.org, ::1 or 10.0.0.0/8, separated by commas"
+        faults.append(Fault(f"{whom}; found {', '.join(unread)}", key="NO_PROXY"))
     if faults:
         raise invalid("; ".join(map(str, faults)), "the environment", faults)
 
@@ -26,6 +32,15 @@ def check() -> None:
 def _can_be_used(proxy: str) -> bool:
     parts = names.url_parts(proxy if "://" in proxy else f"http://{proxy}")
     return parts is not None and parts.scheme in _KINDS and names.is_host(parts.hostname or "")
+
+
+def _can_be_read(part: str) -> bool:
+    """By all: some HTTP clients take what they can't read for an error of their caller."""
+    try:
+        ip_address(part)
+    except ValueError:
+        return part.isascii() and "[" not in part and names.url_parts(f"http://{part}") is not None
+    return True
 
 
 def variables() -> dict[str, str]:

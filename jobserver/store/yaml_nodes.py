@@ -113,6 +113,7 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
 
 _NO_KEY = "could not find expected ':'"
 _INDENT = "its indent fits nothing above it, or a text with ': ' in it needs quotes"
+_TAB = "a tab: indent with spaces"
 # What libyaml and PyYAML say, and what those who wrote the file can do about it.
 _PROBLEMS = {
     _NO_KEY: "a key without ': ' behind it",
@@ -126,6 +127,8 @@ _PROBLEMS = {
     "unexpected document": "a text in quotes that does not end",
     "document start": "something stands behind the end of the document",
     "characters are not allowed": "a control character",
+    "tab character": _TAB,
+    "unknown escape": "in double quotes a \\ begins an escape: write it twice, or use single quotes",
 }
 
 
@@ -137,7 +140,7 @@ def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
     said = next((words for part, words in _PROBLEMS.items() if part in problem), "it can't be read here")
     if mark is not None and "cannot start any token" in problem:
         char = text[mark.index : mark.index + 1]
-        said = "a tab: indent with spaces" if char == "\t" else f"{char} can't begin a text: put it in quotes"
+        said = _TAB if char == "\t" else f"{char} can't begin a text: put it in quotes"
     at = getattr(error, "position", None)  # of a character that may stand nowhere
     line = mark.line if mark is not None else text.count("\n", 0, at) if isinstance(at, int) else -1
     return Fault(f"not YAML: {said}", path, line + 1)

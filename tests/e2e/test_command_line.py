@@ -1,7 +1,9 @@
 """The command line as its users meet it: a process, its exit code, what it prints."""
 
 import json
+import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +120,19 @@ def test_a_first_day(run: Run, settings: dict[str, str]) -> None:
 def test_refusals_are_one_clear_line(run: Run, arguments: list[str], code: int, said: str) -> None:
     run("init")
     assert said in run(*arguments, code=code).stderr
+
+
+def test_no_umask_lets_others_write_the_record(settings: dict[str, str], tmp_path: Path) -> None:
+    for arguments in (["init"], ["user", "add", "alice"], ["maintain"]):
+        command = [sys.executable, "-m", "jobserver", *arguments]
+        subprocess.run(command, env=settings, cwd=tmp_path, umask=0, capture_output=True, check=True)
+    paths = [tmp_path / "state.git", *(tmp_path / "state.git").rglob("*")]
+    assert [path for path in paths if path.stat().st_mode & stat.S_IWOTH] == []
+
+
+def test_a_proxy_that_email_can_not_go_by_is_refused_and_no_bug(run: Run, settings: dict[str, str]) -> None:
+    settings |= {"EMAIL_BACKEND": "mailgun", "MAILGUN_API_KEY": "x", "HTTPS_PROXY": "socks4://proxy.example"}
+    assert "HTTPS_PROXY: expected the URL of a proxy" in run("sendtestemail", "a@example.org", code=1).stderr
 
 
 def test_init_refuses_a_folder_that_holds_something_else(run: Run, settings: dict[str, str]) -> None:

@@ -1,8 +1,8 @@
 """Finds what finished, and who was invited, since it last looked, by the difference of two trees, and writes to them.
 
-Where it stands is kept in the private store, so that a restart loses nothing; each request is written about once,
-however often it is reopened, and each invitation. What can't be sent now is tried again after growing pauses, for a
-day at most; what is refused for good is given up at once.
+Where it stands is kept in the private store, so that a restart loses nothing but what waits to be tried again; each
+request is written about once, however often it is reopened, and each invitation. What can't be sent now is tried again
+after growing pauses, for a day at most; what is refused for good is given up at once.
 """
 
 import logging

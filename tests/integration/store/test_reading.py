@@ -370,3 +370,15 @@ def test_a_push_that_can_not_be_read(repository: Repository, tmp_path: Path) -> 
     (tmp_path / "objects").mkdir()
     with pytest.raises(Error, match="the push can't be read: fatal: "):
         QuarantinedObjects(tmp_path, tmp_path / "objects")
+
+
+@pytest.mark.parametrize("setting", ["core.worktree=/", "core.repositoryFormatVersion=7", "extensions.unheard=of"])
+def test_what_a_config_makes_another_kind_of_repository_is_said_and_is_no_bug(tmp_path: Path, setting: str) -> None:
+    repo = tmp_path / "bare.git"
+    git(tmp_path, "init", "-q", "--bare", str(repo))
+    file = ("config", "--file", str(repo / "config"))
+    git(tmp_path, *file, "core.repositoryFormatVersion", "1")
+    git(tmp_path, *file, *setting.split("="))
+    with pytest.raises(Error, match=r"bare\.git: its config has what no bare repository here has: core\.") as caught:
+        Objects(repo).raw(bytes(20))
+    assert caught.value.code is Code.UNAVAILABLE

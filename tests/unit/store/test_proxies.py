@@ -48,6 +48,25 @@ def test_one_that_can_not_be_used_is_refused_in_one_line(monkeypatch: pytest.Mon
         proxies.check()
 
 
+@pytest.mark.parametrize("whom", ["localhost, .example.org,*.x", "::1,10.0.0.0/8,inside:8080", "*", "localhost,"])
+def test_whom_no_proxy_is_for_can_be_read_by_all(monkeypatch: pytest.MonkeyPatch, whom: str) -> None:
+    monkeypatch.setenv("NO_PROXY", whom)
+    proxies.check()
+    httpx.Client().close()
+
+
+@pytest.mark.parametrize("whom", ["[::1]", "::1/128", "a:b:80", "inside:port", "bücher.example"])
+def test_what_an_http_client_can_not_read_is_not_said_of_the_servers_url(
+    monkeypatch: pytest.MonkeyPatch, whom: str
+) -> None:
+    """The runner said that it expected a URL, and a token of ASCII."""
+    monkeypatch.setenv("no_proxy", f"localhost,{whom}")
+    with pytest.raises(
+        Error, match=re.escape("NO_PROXY: expected names and addresses") + f".*; found {re.escape(whom)}$"
+    ):
+        proxies.check()
+
+
 def test_git_gets_them_in_the_letters_that_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:1")
     monkeypatch.setenv("NO_PROXY", "localhost")

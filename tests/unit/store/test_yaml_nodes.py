@@ -83,6 +83,12 @@ def test_comments(text: str, has_any: bool) -> None:
     ("text", "words"),
     [
         ("a:\n\t- b\n", "x.yaml:2: not YAML: a tab: indent with spaces"),
+        ("a: x\n\tb: 1\n", "x.yaml:2: not YAML: a tab: indent with spaces"),
+        ("a: |\n\tx\n", "x.yaml:2: not YAML: a tab: indent with spaces"),
+        (
+            'a: "c:\\q"\n',
+            "x.yaml:1: not YAML: in double quotes a \\ begins an escape: write it twice, or use single quotes",
+        ),
         ("a: @b\n", "x.yaml:1: not YAML: @ can't begin a text: put it in quotes"),
         ("a: 1\nb:c\nd: 2\n", "x.yaml:2: not YAML: a key without ': ' behind it"),
         ("a: b: c\n", "x.yaml:1: not YAML: its indent fits nothing above it, or a text with ': ' in it needs quotes"),
