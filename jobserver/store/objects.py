@@ -21,7 +21,7 @@ from jobserver.store.disk import reason
 
 D = TypeVar("D", bound=Document)
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
-_DAMAGED = (ValueError, zlib.error, FileFormatException, UnsupportedExtension, UnsupportedVersion)
+_DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
 _SETS, _SET_ENTRIES = 64, 500_000
 _DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
