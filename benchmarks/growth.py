@@ -14,7 +14,7 @@ from benchmarks.history import job
 from jobserver.domain.documents import Job
 from jobserver.index.follow import rebuild
 from jobserver.index.items import job_item
-from jobserver.store.refs import Refs
+from jobserver.store.git.refs import Refs
 
 _URL = f"http://127.0.0.1:{PORT}/api/v2"
 _TIMES = 300

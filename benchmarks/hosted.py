@@ -17,7 +17,7 @@ from jobserver.errors import Error
 from jobserver.service.auth import token_digest
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
-from jobserver.store.remote import Remote
+from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
 from tests.e2e.host import Host
 

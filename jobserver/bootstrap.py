@@ -32,9 +32,9 @@ from jobserver.service.requests import Requests
 from jobserver.service.standing import stand
 from jobserver.service.studies.choose import Studies
 from jobserver.store import hooks
-from jobserver.store.git import check_git
+from jobserver.store.git.command import check_git
+from jobserver.store.git.remote import Remote
 from jobserver.store.releases import ReleaseStore
-from jobserver.store.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import check_key, is_current, rotate, settle
 from jobserver.store.snapshot import Snapshot

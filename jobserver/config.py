@@ -20,7 +20,7 @@ from jobserver.index.schema import APPLICATION
 from jobserver.service.notify import mail
 from jobserver.service.private import check_email
 from jobserver.store.disk import application_of, home
-from jobserver.store.remote import check_url
+from jobserver.store.git.remote import check_url
 
 _FILE = ".env"
 T = TypeVar("T")

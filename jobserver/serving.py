@@ -24,7 +24,7 @@ from jobserver.service.receive import Receiver
 from jobserver.service.releases.upload import Releases
 from jobserver.service.standing import stand
 from jobserver.service.upkeep import Upkeep
-from jobserver.store.git import check_git
+from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
 from jobserver.web.mount import mounted

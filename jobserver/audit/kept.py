@@ -8,8 +8,8 @@ from jobserver.audit.replay import Problem
 from jobserver.domain import names
 from jobserver.domain.releases import EVENT, Release, read_trailers
 from jobserver.errors import Error
-from jobserver.store.git import git
-from jobserver.store.piped import PipedObjects
+from jobserver.store.git.cat_file import PipedObjects
+from jobserver.store.git.command import git
 from jobserver.store.releases import altered, read
 
 

@@ -11,9 +11,9 @@ from jobserver.audit.receipts import Recorded, recorded
 from jobserver.domain import names
 from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
-from jobserver.store.diff import diff
+from jobserver.store.git.cat_file import PipedObjects, branches, newest_first
+from jobserver.store.git.diff import diff
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects, branches, newest_first
 
 
 @dataclass(frozen=True, slots=True)

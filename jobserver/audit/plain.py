@@ -14,8 +14,8 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import Error
 from jobserver.store.disk import plainly
-from jobserver.store.git import git
-from jobserver.store.piped import PipedObjects
+from jobserver.store.git.cat_file import PipedObjects
+from jobserver.store.git.command import git
 
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tuseReplaceRefs = false\n\tcommitGraph = false\n"
 _PLACES = ("refs/heads/", "refs/remotes/origin/")

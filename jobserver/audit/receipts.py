@@ -7,9 +7,10 @@ from datetime import datetime
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint, Receipt
 from jobserver.domain.permissions import Actor
-from jobserver.store import codec, trees
+from jobserver.store import codec
+from jobserver.store.git import trees
+from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import Commit
-from jobserver.store.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, printable
 from jobserver.store.check import OTHERS
+from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.incoming import Commit, forgeries, incoming
-from jobserver.store.piped import PipedObjects
 from jobserver.store.signers import Signer, signed_by
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 

@@ -29,7 +29,7 @@ from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
 from jobserver.service.auth import new_token
 from jobserver.store.disk import home, plainly
-from jobserver.store.git import git
+from jobserver.store.git.command import git
 from jobserver.store.proxies import none_for
 
 STUDY = Path(__file__).parent / "demo_study"

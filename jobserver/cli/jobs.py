@@ -16,7 +16,7 @@ from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.requests import Seen
 from jobserver.store.canonical import text_of
 from jobserver.store.check import check_files, check_revision
-from jobserver.store.git import commit_of
+from jobserver.store.git.command import commit_of
 from jobserver.store.worktree import branch_of, check_staged, check_worktree, top_of
 
 

@@ -29,10 +29,10 @@ from jobserver.index.files import Database
 from jobserver.index.verify import differences
 from jobserver.store.batch import Landing
 from jobserver.store.check import read_document
-from jobserver.store.diff import diff
 from jobserver.store.disk import reason
-from jobserver.store.objects import Objects
-from jobserver.store.refs import Refs
+from jobserver.store.git.diff import diff
+from jobserver.store.git.objects import Objects
+from jobserver.store.git.refs import Refs
 from jobserver.store.snapshot import Head
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobserver.domain import names
 from jobserver.index import schema
-from jobserver.store.refs import Refs
+from jobserver.store.git.refs import Refs
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from jobserver.domain.names import Area, Place
 from jobserver.errors import Error, unavailable
 from jobserver.index import rows, schema
 from jobserver.index.build import Progress, fill
-from jobserver.store.bulk import tree_files
-from jobserver.store.git import git
+from jobserver.store.git.command import git
+from jobserver.store.git.revision_files import tree_files
 
 _SAMPLE = 100  # job requests of a branch
 _LEAST = -(2**63) + 1

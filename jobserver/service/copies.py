@@ -18,10 +18,10 @@ from jobserver.domain import names
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.store.disk import plainly
 from jobserver.store.founding import check_place
-from jobserver.store.git import commit_of, git, is_ancestor
-from jobserver.store.packs import sync_folder
-from jobserver.store.refs import Refs
-from jobserver.store.remote import Remote
+from jobserver.store.git.command import commit_of, git, is_ancestor
+from jobserver.store.git.packs import sync_folder
+from jobserver.store.git.refs import Refs
+from jobserver.store.git.remote import Remote
 
 _PATIENCE = 120.0  # an hour, for a first copy over a slow line
 _MARK = "jobserver.verified"

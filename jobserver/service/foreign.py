@@ -14,9 +14,9 @@ from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store import signers as keys
-from jobserver.store import trees
+from jobserver.store.git import trees
+from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects, line_of, newest_first
 from jobserver.store.repo import SIGNERS
 from jobserver.store.signing import SigningKey
 

@@ -8,8 +8,8 @@ from jobserver.domain import names
 from jobserver.errors import Error, unavailable
 from jobserver.service.foreign import Beside, Foreign, Judged
 from jobserver.service.turns import Turns
-from jobserver.store.git import has_object
-from jobserver.store.remote import Remote
+from jobserver.store.git.command import has_object
+from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
 
 _log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from jobserver.domain.permissions import Actor
 from jobserver.errors import conflict
 from jobserver.store.batch import Written
+from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import parse_commit
-from jobserver.store.objects import Objects
 from jobserver.store.repo import StateRepo
 
 TRAILER = "Idempotency-Key"

@@ -24,8 +24,8 @@ from jobserver.domain.state import Changes
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
+from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import LOST, MERGE, Commit, Incoming, forgeries, incoming, parse_commit
-from jobserver.store.objects import Objects
 from jobserver.store.quarantine import QuarantinedObjects
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Head, Snapshot

@@ -17,9 +17,9 @@ from jobserver.domain import names
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.foreign import Beside, Foreign
 from jobserver.store import signers as keys
-from jobserver.store.git import is_ancestor
+from jobserver.store.git.command import is_ancestor
+from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import Commit, parse_commit
-from jobserver.store.objects import Objects
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signing import KeyFile
 from jobserver.store.snapshot import Head, Snapshot
@@ -34,7 +34,9 @@ class Standing:
     def __init__(self, repo: StateRepo) -> None:
         self._path, self._refs = repo.path, repo.writer.refs
         self._keys = KeyFile(repo.writer.keys.path, PRINCIPAL)
-        self._objects = Objects(repo.path)  # a git that waits for questions would look like one at work (`store.stale`)
+        self._objects = Objects(
+            repo.path
+        )  # a git that waits for questions would look like one at work (`store.git.locks`)
         self._foreign = Foreign(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}

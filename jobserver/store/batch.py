@@ -7,7 +7,7 @@ from typing import Protocol
 
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
-from jobserver.store.objects import Objects
+from jobserver.store.git.objects import Objects
 from jobserver.store.snapshot import Snapshot
 
 

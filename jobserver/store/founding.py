@@ -9,7 +9,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
 from jobserver.store.disk import plainly
-from jobserver.store.git import git
+from jobserver.store.git.command import git
 
 _HEAD = re.compile(rb"(?:ref: refs/\S+|[0-9a-f]{40})\n?")
 _BY_GIT = frozenset({"HEAD", "branches", "config", "description", "hooks", "info", "objects", "refs"})

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from jobserver.store.disk import plainly
-from jobserver.store.packs import sync_folder
+from jobserver.store.git.packs import sync_folder
 
 _SETTINGS = "jobserver.json"
 _HOOK = "#!/bin/sh\n# Written by jobserver, at each start: every push is judged, also a local one.\nexec {command}\n"

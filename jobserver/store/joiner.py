@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobserver.store import packs
+from jobserver.store.git import packs
 
 _AT = 100  # packs
 

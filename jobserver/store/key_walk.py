@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
-from jobserver.store.git import git, run
+from jobserver.store.git.cat_file import PipedObjects, branches_of_state
+from jobserver.store.git.command import git, run
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects, branches_of_state
 from jobserver.store.repo import SIGNERS
 from jobserver.store.signers import Signer, read, signed_by
 from jobserver.store.signing import verify

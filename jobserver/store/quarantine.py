@@ -11,8 +11,8 @@ from dulwich.object_store import DiskObjectStore
 
 from jobserver.domain import documents
 from jobserver.errors import Fault, invalid
-from jobserver.store.git import environment, run
-from jobserver.store.objects import Objects
+from jobserver.store.git.command import environment, run
+from jobserver.store.git.objects import Objects
 
 MAX_BLOB = documents.MAX_PIPELINE_BYTES + 1  # what any document may have, and one more for the reader to complain about
 MAX_TREE = 4 * 1024 * 1024

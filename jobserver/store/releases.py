@@ -27,7 +27,7 @@ from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
 from jobserver.domain.values import Document, Slug, Time, named
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.store.disk import refused
-from jobserver.store.packs import sync_folder, write_all
+from jobserver.store.git.packs import sync_folder, write_all
 
 _log = logging.getLogger(__name__)
 _INCOMING = ".incoming"

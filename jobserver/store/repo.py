@@ -8,13 +8,13 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
-from jobserver.store import stale
 from jobserver.store.disk import check_owner, plainly
 from jobserver.store.founding import check_place
-from jobserver.store.git import commit_of, git
+from jobserver.store.git import locks
+from jobserver.store.git.command import commit_of, git
+from jobserver.store.git.packs import sync_folder
+from jobserver.store.git.refs import Refs
 from jobserver.store.joiner import maintaining
-from jobserver.store.packs import sync_folder
-from jobserver.store.refs import Refs
 from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.writer import Writer
 
@@ -74,7 +74,7 @@ class StateRepo:
             if Refs(path).tip(names.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
                 raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")
             path.mkdir(parents=True, exist_ok=True)
-            if not stale.clear_all(path):
+            if not locks.clear_all(path):
                 raise unavailable("another git process is at work there; try again", str(path))
             git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
             for name, value in _CONFIG.items():
@@ -137,8 +137,8 @@ class StateRepo:
         mark = self.path / _MAINTENANCE
         with plainly(), maintaining(mark):
             with self.writer.locked():
-                stale.clear_all(self.path)
-                stale.sweep(self.path / "objects" / "pack")
+                locks.clear_all(self.path)
+                locks.sweep(self.path / "objects" / "pack")
             git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx", gently=True)
             with self.writer.locked():
                 git(self.path, "pack-refs", "--all")

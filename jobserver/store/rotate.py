@@ -16,8 +16,8 @@ from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.disk import plainly
+from jobserver.store.git.packs import sync_folder
 from jobserver.store.key_walk import KeyWalk, follow
-from jobserver.store.packs import sync_folder
 from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
 from jobserver.store.signers import Signer, read
 from jobserver.store.signing import SigningKey, fingerprint_of, signers_time

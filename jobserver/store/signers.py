@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store.git import git
+from jobserver.store.git.command import git
 from jobserver.store.incoming import Commit
 from jobserver.store.repo import PRINCIPAL, SIGNERS
 from jobserver.store.signing import fingerprint, signers_time, verify

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from jobserver.errors import invalid
 from jobserver.store.disk import reason
-from jobserver.store.packs import sync_folder
+from jobserver.store.git.packs import sync_folder
 
 _NAMESPACE = b"git"
 

@@ -23,8 +23,8 @@ from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.state import Changes, Stored
 from jobserver.domain.values import Document
 from jobserver.errors import Error
-from jobserver.store import trees
-from jobserver.store.objects import Objects
+from jobserver.store.git import trees
+from jobserver.store.git.objects import Objects
 
 D = TypeVar("D", bound=Document)
 

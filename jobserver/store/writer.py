@@ -21,9 +21,9 @@ from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Authority, Lost, Moves
 from jobserver.store.batch import Decide, Landing, Standing, Ticket, Written
 from jobserver.store.disk import plainly, refused
+from jobserver.store.git.objects import Objects
+from jobserver.store.git.refs import Refs
 from jobserver.store.joiner import Joiner
-from jobserver.store.objects import Objects
-from jobserver.store.refs import Refs
 from jobserver.store.signing import KeyFile, SigningKey
 from jobserver.store.snapshot import Head, Snapshot
 from jobserver.store.staging import Identity, Staging

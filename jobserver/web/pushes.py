@@ -9,11 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from jobserver.errors import Code, Error, invalid, unavailable
-from jobserver.store.git import is_ancestor
-from jobserver.store.history import History
-from jobserver.store.piped import PipedObjects
+from jobserver.store.git.cat_file import PipedObjects
+from jobserver.store.git.command import is_ancestor
+from jobserver.store.git.received_pack import Sent
+from jobserver.store.git.revisions import History
 from jobserver.store.repo import StateRepo
-from jobserver.store.sent import Sent
 from jobserver.web.wants import lines, packet
 
 MAX_PUSH = 8 * 1024 * 1024

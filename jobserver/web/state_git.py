@@ -23,8 +23,8 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated, unavailable
 from jobserver.index.follow import Index
-from jobserver.store.git import environment, run, start
-from jobserver.store.history import commits_in
+from jobserver.store.git.command import environment, run, start
+from jobserver.store.git.revisions import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers

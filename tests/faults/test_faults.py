@@ -12,7 +12,7 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.store import packs, stale
+from jobserver.store.git import locks, packs
 from tests.faults.crash import sound
 from tests.site import ADMIN, ALICE, PIPELINE, Site
 
@@ -77,12 +77,12 @@ def test_a_lock_is_not_stale_while_a_git_works_there(site: Site) -> None:
         ends = time.monotonic() + 10
         while Path(f"/proc/{git.pid}/cwd").resolve() != site.path.resolve() and time.monotonic() < ends:
             time.sleep(0.01)
-        assert not stale.clear(site.path, [lock])
+        assert not locks.clear(site.path, [lock])
         with pytest.raises(Error):
             site.do(ADMIN, c.AddUser("dora"))
     finally:
         git.communicate()
-    assert stale.clear(site.path, [lock])
+    assert locks.clear(site.path, [lock])
     site.do(ADMIN, c.AddUser("dora"))
 
 
@@ -109,7 +109,7 @@ def test_an_unconfirmed_move_is_not_tried_again(site: Site, monkeypatch: pytest.
     def fails(folder: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("jobserver.store.refs.sync_folder", fails)
+    monkeypatch.setattr("jobserver.store.git.refs.sync_folder", fails)
     with pytest.raises(Error, match="look for Request-Id") as refused:
         site.ask("generate")
     assert refused.value.code is Code.UNAVAILABLE

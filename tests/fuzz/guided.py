@@ -21,9 +21,10 @@ SEEDS = Path(__file__).parents[2] / "state_repo_template"
 
 def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
-    from jobserver.store import canonical, trees
+    from jobserver.store import canonical
+    from jobserver.store.git import trees
+    from jobserver.store.git.received_pack import Sent
     from jobserver.store.incoming import parse_commit
-    from jobserver.store.sent import Sent
     from jobserver.web import wants
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline
     from tests.unit.store.test_sent import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack

@@ -8,8 +8,8 @@ from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Role
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
-from jobserver.store.diff import diff
-from jobserver.store.objects import Objects
+from jobserver.store.git.diff import diff
+from jobserver.store.git.objects import Objects
 
 
 def bound(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[User]:

@@ -8,8 +8,8 @@ from jobserver.domain.documents import Invitation, Project
 from jobserver.domain.names import Kind
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
-from jobserver.store.diff import diff
-from jobserver.store.objects import Objects
+from jobserver.store.git.diff import diff
+from jobserver.store.git.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)

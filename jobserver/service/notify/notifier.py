@@ -21,8 +21,8 @@ from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
 from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Seen, see
-from jobserver.store.diff import diff
-from jobserver.store.objects import Objects
+from jobserver.store.git.diff import diff
+from jobserver.store.git.objects import Objects
 from jobserver.store.repo import StateRepo
 from jobserver.store.snapshot import Head, Snapshot
 

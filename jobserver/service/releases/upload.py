@@ -20,8 +20,8 @@ from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.service.releases import archive
 from jobserver.store.authority import Unconfirmed
-from jobserver.store.git import git
-from jobserver.store.piped import PipedObjects
+from jobserver.store.git.cat_file import PipedObjects
+from jobserver.store.git.command import git
 from jobserver.store.releases import Kept, ReleaseStore, Staged
 from jobserver.store.repo import StateRepo
 

@@ -12,9 +12,9 @@ from jobserver.audit.receipts import Cover, covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
 from jobserver.store import signers as keys
-from jobserver.store.git import commit_of, git
+from jobserver.store.git.cat_file import PipedObjects, stood_at
+from jobserver.store.git.command import commit_of, git
 from jobserver.store.incoming import Commit
-from jobserver.store.piped import PipedObjects, stood_at
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import followed
 

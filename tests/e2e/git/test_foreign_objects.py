@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from jobserver.store.packs import splice_delta
-from jobserver.store.sent import Sent
+from jobserver.store.git.packs import splice_delta
+from jobserver.store.git.received_pack import Sent
 from tests.e2e.git.by_hand import fetch_by_hand, line, pack, post, raw
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site

@@ -12,8 +12,8 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.errors import Error
 from jobserver.store import signers as keys
+from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.key_walk import follow
-from jobserver.store.piped import PipedObjects
 from jobserver.store.rotate import check_key, rotate, settle
 from jobserver.store.signing import SigningKey
 from tests.integration.audit.tampering import commit, move, plant, problems, stolen, unpack, with_file

@@ -3,7 +3,7 @@
 from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER
-from jobserver.store.piped import stood_at
+from jobserver.store.git.cat_file import stood_at
 from jobserver.web.pages import history
 from tests.integration.service.push import EVE, Push
 from tests.memory import NOW

@@ -15,7 +15,7 @@ from jobserver.index import query, schema
 from jobserver.index.build import build
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.items import detail
-from jobserver.store.objects import Objects
+from jobserver.store.git.objects import Objects
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job
 

@@ -14,7 +14,7 @@ from jobserver.service.budgets import Writes
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.store import repo
-from jobserver.store.packs import Pack
+from jobserver.store.git.packs import Pack
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded, Site, job
 
@@ -282,7 +282,7 @@ def test_a_full_disk_refuses_and_heals(site: Site, monkeypatch: pytest.MonkeyPat
         def full(*_: object) -> Path:
             raise OSError(28, "No space left on device")
 
-        patched.setattr("jobserver.store.packs._write_durably", full)
+        patched.setattr("jobserver.store.git.packs._write_durably", full)
         with pytest.raises(Error, match="the disk is full") as caught:
             site.ask()
     assert caught.value.code is Code.UNAVAILABLE

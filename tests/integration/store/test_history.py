@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store import history, trees
-from jobserver.store.history import History, commits_in
+from jobserver.store.git import revisions, trees
+from jobserver.store.git.revisions import History, commits_in
 from tests.e2e.harness import git
 from tests.integration.store.test_reading import Repository
 
@@ -78,7 +78,7 @@ def test_a_submodule_is_nothing_that_a_branch_has(repository: Repository) -> Non
 def test_nobody_looks_for_ever(
     repository: Repository, two: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_READ_SECONDS", -1)
+    monkeypatch.setattr(revisions, "_READ_SECONDS", -1)
     with pytest.raises(Error, match="can't be looked through within -1 s"):
         commits_in(repository.path, two[1], ["1" * 40])
 
@@ -86,9 +86,9 @@ def test_nobody_looks_for_ever(
 def test_few_read_whole_histories_at_once(
     repository: Repository, two: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(history, "_FILES", threading.BoundedSemaphore(1))
-    with history._FILES, pytest.raises(Error, match="too many ask for old commits at once") as caught:
+    monkeypatch.setattr(revisions, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(revisions, "_FILES", threading.BoundedSemaphore(1))
+    with revisions._FILES, pytest.raises(Error, match="too many ask for old commits at once") as caught:
         History(repository.path, two[1]).without({bytes(20)})
     assert caught.value.code is Code.UNAVAILABLE
     assert History(repository.path, two[1]).without({bytes(20)}) == {bytes(20)}

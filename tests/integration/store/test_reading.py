@@ -8,11 +8,12 @@ import pytest
 
 from jobserver.domain.documents import User, Workspace
 from jobserver.errors import Code, Error
-from jobserver.store import bulk, check, trees
-from jobserver.store.diff import diff
+from jobserver.store import check
+from jobserver.store.git import revision_files, trees
+from jobserver.store.git.cat_file import PipedObjects, branches, line_of, newest_first
+from jobserver.store.git.diff import diff
+from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
-from jobserver.store.objects import Objects
-from jobserver.store.piped import PipedObjects, branches, line_of, newest_first
 from jobserver.store.quarantine import MAX_BLOB, QuarantinedObjects
 from tests.e2e.harness import git
 
@@ -92,7 +93,7 @@ def test_a_damaged_object_is_named(repository: Repository) -> None:
 
 def test_every_file_of_a_revision(repository: Repository) -> None:
     sha = repository.commit({f"users/a{number}.yaml": b"%d" % number * number for number in range(1500)} | {"x": b""})
-    found = dict(bulk.tree_files(repository.path, sha))
+    found = dict(revision_files.tree_files(repository.path, sha))
     assert len(found) == 1501
     assert found["users/a12.yaml"] == b"12" * 12
     assert found["x"] == b""
@@ -100,7 +101,7 @@ def test_every_file_of_a_revision(repository: Repository) -> None:
 
 def test_a_reader_may_stop_early(repository: Repository) -> None:
     sha = repository.commit({f"a{number}": bytes(3000) for number in range(2500)})
-    files = bulk.tree_files(repository.path, sha)
+    files = revision_files.tree_files(repository.path, sha)
     assert next(files)[0] == "a0"
     files.close()  # type: ignore[attr-defined]
 
@@ -110,7 +111,7 @@ def test_a_missing_object_is_named(repository: Repository) -> None:
     blob = git(repository.path, "rev-parse", f"{sha}:b")
     (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(Error, match="b: git cat-file ended early"):
-        list(bulk.tree_files(repository.path, sha))
+        list(revision_files.tree_files(repository.path, sha))
 
 
 def test_faults_of_a_revision_and_of_files(repository: Repository, tmp_path: Path) -> None:
@@ -283,9 +284,9 @@ def test_branches_of_a_clone(repository: Repository, tmp_path: Path) -> None:
 
 def test_objects_are_remembered_up_to_a_size(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = repository.objects
-    monkeypatch.setattr("jobserver.store.objects._TREE_BYTES", 100)
-    monkeypatch.setattr("jobserver.store.objects._SETS", 2)
-    monkeypatch.setattr("jobserver.store.objects._DOCUMENTS", 1)
+    monkeypatch.setattr("jobserver.store.git.objects._TREE_BYTES", 100)
+    monkeypatch.setattr("jobserver.store.git.objects._SETS", 2)
+    monkeypatch.setattr("jobserver.store.git.objects._DOCUMENTS", 1)
     made = [repository.tree({name: b"x"}) for name in ("a", "b", "c", "d", "e")]
     for sha in [*made, *made]:
         assert objects.tree(sha) == objects.tree(sha)

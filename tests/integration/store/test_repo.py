@@ -15,7 +15,7 @@ from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.store import founding
 from jobserver.store import rotate as rotation
-from jobserver.store.remote import Remote
+from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.rotate import check_key, ended_at, is_current, rotate, settle
 from jobserver.store.signing import SigningKey

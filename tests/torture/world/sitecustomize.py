@@ -9,7 +9,7 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from jobserver.store import packs
+from jobserver.store.git import packs
 
 _WORLD = Path(os.environ["TORTURE_WORLD"])
 _write_all = packs.write_all

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.git import check_git, git, has_object, is_ancestor, program
+from jobserver.store.git.command import check_git, git, has_object, is_ancestor, program
 
 
 def say(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from jobserver.runner.study import Studies
-from jobserver.store.git import environment, environment_of_user, environment_to_others, git, run
+from jobserver.store.git.command import environment, environment_of_user, environment_to_others, git, run
 
 PACKAGE = Path(__file__).parents[3] / "jobserver"
 STARTING = ("subprocess.", "os.system", "os.popen", "os.exec", "os.spawn", "os.posix_spawn")
 STARTERS = {
-    "store/git.py": "git",
-    "runner/process.py": "a study's commands, and git as store/git.py says",
+    "store/git/command.py": "git",
+    "runner/process.py": "a study's commands, and git as store/git/command.py says",
     "cli/demo.py": "our own commands",
     "cli/hook.py": "our own command",
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.store import joiner
+from jobserver.store.git.packs import BLOB, Pack
 from jobserver.store.joiner import Joiner, maintaining
-from jobserver.store.packs import BLOB, Pack
 from tests.e2e.harness import until
 
 

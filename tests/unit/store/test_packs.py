@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.store import joiner, packs
-from jobserver.store.packs import BLOB, COMMIT, TREE, Pack, splice_delta
+from jobserver.store import joiner
+from jobserver.store.git import packs
+from jobserver.store.git.packs import BLOB, COMMIT, TREE, Pack, splice_delta
 
 
 def applied(delta: bytes, base: bytes) -> bytes:

@@ -8,7 +8,7 @@ import requests
 
 from jobserver.errors import Error
 from jobserver.store import proxies
-from jobserver.store.git import environment_to_others
+from jobserver.store.git.command import environment_to_others
 
 NAMES = [name for kind in ("http", "https", "all", "no") for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY")]
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import Code, Error
-from jobserver.store import sent
-from jobserver.store.packs import BLOB, COMMIT, TREE, object_id, splice_delta
-from jobserver.store.sent import Sent
+from jobserver.store.git import received_pack
+from jobserver.store.git.packs import BLOB, COMMIT, TREE, object_id, splice_delta
+from jobserver.store.git.received_pack import Sent
 from tests.e2e.harness import git
 
 OFS_DELTA, REF_DELTA = 6, 7
@@ -140,10 +140,13 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
         (pack(entry(BLOB, bytes(9_000_000), size=1)), "another size than it says"),
         (pack(head(BLOB, 1) + b"no zlib stream"), "can't be unpacked"),
         (pack(b"\xff" * 30), "cut off, or too large"),
-        (pack(entry(BLOB, b"", size=sent.MAX_OBJECT + 1)), "an object of 8388609 bytes; at most 8388608"),
-        (pack(entry(TREE, bytes(sent.MAX_TREE + 1))), "a tree of 4194305 bytes; at most 4194304 are allowed"),
-        (pack(entry(COMMIT, bytes(sent.MAX_COMMIT + 1))), "a commit of 65537 bytes; at most 65536 are allowed"),
-        (pack(count=sent.MAX_OBJECTS + 1), "100001 objects; at most 100000"),
+        (pack(entry(BLOB, b"", size=received_pack.MAX_OBJECT + 1)), "an object of 8388609 bytes; at most 8388608"),
+        (pack(entry(TREE, bytes(received_pack.MAX_TREE + 1))), "a tree of 4194305 bytes; at most 4194304 are allowed"),
+        (
+            pack(entry(COMMIT, bytes(received_pack.MAX_COMMIT + 1))),
+            "a commit of 65537 bytes; at most 65536 are allowed",
+        ),
+        (pack(count=received_pack.MAX_OBJECTS + 1), "100001 objects; at most 100000"),
         (pack(entry(4, b"tag")), "an object of kind 4"),
         (pack(entry(TREE, b"no tree")), "a folder that can't be read"),
     ],
@@ -185,13 +188,13 @@ def test_deltas_that_fit_nothing(delta: bytes) -> None:
 )
 def test_deltas_that_make_too_much(monkeypatch: pytest.MonkeyPatch, limit: str, value: int, reason: str) -> None:
     """Each few bytes of one are an instruction, or a whole object."""
-    monkeypatch.setattr(sent, limit, value)
+    monkeypatch.setattr(received_pack, limit, value)
     with pytest.raises(Error, match=reason):
         Sent(pack(entry(BLOB, BASE), *[entry(REF_DELTA, DELTA, ID)] * 4))
 
 
 def test_folders_that_name_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sent, "MAX_NAMED", 2)
+    monkeypatch.setattr(received_pack, "MAX_NAMED", 2)
     tree = b"".join(b"100644 %d\0" % at + bytes([at]) * 20 for at in range(3))
     with pytest.raises(Error, match="its folders name more than 2 things"):
         Sent(pack(entry(TREE, tree)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.store import stale
+from jobserver.store.git import locks
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "proc"
     (folder / "self" / "cwd").mkdir(parents=True)
     (folder / "uptime").touch()
-    monkeypatch.setattr(stale, "_PROC", folder)
+    monkeypatch.setattr(locks, "_PROC", folder)
     return folder
 
 
@@ -48,9 +48,9 @@ def test_only_a_git_that_works_there_holds_a_lock(repository: Path, proc: Path) 
     locks.append(old(repository / "objects" / "pack" / "multi-pack-index.lock"))
     own = old(repository / "jobserver.lock")
     process(proc, 5, "git-receive-pack", repository / "objects")
-    assert not stale.clear_all(repository)
+    assert not locks.clear_all(repository)
     (proc / "5" / "cwd").unlink()
-    assert stale.clear_all(repository)
+    assert locks.clear_all(repository)
     assert not any(path.exists() for path in locks)
     assert own.exists()
 
@@ -60,21 +60,21 @@ def test_a_git_that_can_not_be_looked_at_may_be_one(repository: Path, proc: Path
     process(proc, 1, "git", None)
     (proc / "1" / "cwd").touch()
     lock = old(repository / "config.lock")
-    assert not stale.clear(repository, [lock])
+    assert not locks.clear(repository, [lock])
 
 
 def test_without_proc_nothing_is_ever_stale(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stale, "_PROC", tmp_path / "nothing")
+    monkeypatch.setattr(locks, "_PROC", tmp_path / "nothing")
     lock = old(repository / "config.lock")
-    assert not stale.clear(repository, [lock])
+    assert not locks.clear(repository, [lock])
     assert lock.exists()
 
 
 def test_young_locks_and_none(repository: Path, proc: Path) -> None:
     lock = old(repository / "config.lock", 0)
-    assert not stale.clear(repository, [lock])
+    assert not locks.clear(repository, [lock])
     lock.unlink()
-    assert stale.clear(repository, [lock])
+    assert locks.clear(repository, [lock])
 
 
 @pytest.mark.parametrize("is_replaced", [True, False])
@@ -89,24 +89,24 @@ def test_a_lock_that_changed_hands_meanwhile(
             lock.write_text("somebody else's")
         return False
 
-    monkeypatch.setattr(stale, "_in_use", meanwhile)
-    assert stale.clear(repository, [lock])
+    monkeypatch.setattr(locks, "_in_use", meanwhile)
+    assert locks.clear(repository, [lock])
     assert lock.exists() == is_replaced
 
 
 def test_what_interrupted_batches_left(repository: Path) -> None:
     packs = repository / "objects" / "pack"
-    stale.sweep(packs)  # before there ever was a batch
-    shared = packs / stale.SHARED_KEEP
+    locks.sweep(packs)  # before there ever was a batch
+    shared = packs / locks.SHARED_KEEP
     shared.touch()
     (packs / "pack-1.keep").hardlink_to(shared)
     (packs / "pack-2.keep").touch()  # an administrator's
     old(packs / "tmp_pack_1", 2 * 3600)
     (packs / "tmp_pack_2").touch()
     (packs / "tmp_3").symlink_to("nowhere")
-    stale.sweep(packs)
+    locks.sweep(packs)
     assert sorted(path.name for path in packs.iterdir()) == [
-        stale.SHARED_KEEP, "pack-2.keep", "tmp_3", "tmp_pack_2"
+        locks.SHARED_KEEP, "pack-2.keep", "tmp_3", "tmp_pack_2"
     ]  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_what_pushes_left_whose_git_was_killed(repository: Path) -> None:
         (quarantine / "pack" / "tmp_pack_1").write_bytes(b"x")
         if quarantine != kept:
             os.utime(quarantine, (time.time() - 7200,) * 2)
-    stale.sweep(objects / "pack")
+    locks.sweep(objects / "pack")
     assert [path for path in objects.iterdir() if "incoming" in path.name] == [kept]
 
 
@@ -126,5 +126,5 @@ def test_litter_that_somebody_else_takes_away(repository: Path, monkeypatch: pyt
     packs = repository / "objects" / "pack"
     litter = old(packs / "tmp_1", 2 * 3600)
     monkeypatch.setattr(Path, "glob", lambda folder, pattern: [packs / "tmp_0", litter])
-    stale.sweep(packs)
+    locks.sweep(packs)
     assert not litter.exists()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobserver.store import trees
-from jobserver.store.trees import FILE, FOLDER, Entry, Spot
+from jobserver.store.git import trees
+from jobserver.store.git.trees import FILE, FOLDER, Entry, Spot
 
 
 def sha(number: int) -> bytes:

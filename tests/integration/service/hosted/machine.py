@@ -10,7 +10,7 @@ from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.receive import Receiver
 from jobserver.store.batch import Written
-from jobserver.store.remote import Remote
+from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
 from tests.e2e.harness import git
 from tests.e2e.host import Host

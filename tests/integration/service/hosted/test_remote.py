@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error
-from jobserver.store.remote import Remote
+from jobserver.store.git.remote import Remote
 from tests.e2e.host import Host
 
 

@@ -142,7 +142,7 @@ def test_a_record_that_the_disk_did_not_confirm(place: Place, monkeypatch: pytes
     def fails(folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("jobserver.store.refs.sync_folder", fails)
+    monkeypatch.setattr("jobserver.store.git.refs.sync_folder", fails)
     with pytest.raises(Error, match="look for Request-Id"):
         place.take()
     monkeypatch.undo()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import unavailable
-from jobserver.store import stale
 from jobserver.store.authority import Unconfirmed
-from jobserver.store.packs import sync_folder, write_all
+from jobserver.store.git import locks
+from jobserver.store.git.packs import sync_folder, write_all
 
 _HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
 _RETRY_SECONDS = 0.1  # what git waits for a lock (core.filesRefLockTimeout)
@@ -106,7 +106,7 @@ class Refs:
                 return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             except FileExistsError:
                 if time.monotonic() > until:
-                    if stale.clear(self._root, [lock]):
+                    if locks.clear(self._root, [lock]):
                         continue
                     raise unavailable("another process holds the lock of this branch", lock.name) from None
                 time.sleep(0.005)

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver.errors import unavailable
-from jobserver.store.git import git, start
+from jobserver.store.git.command import git, start
 
 # Each may read a whole history, for whoever asks for that.
 _COMMITS, _FILES = threading.BoundedSemaphore(4), threading.BoundedSemaphore(1)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobserver.store.packs import SHARED_KEEP
+from jobserver.store.git.packs import SHARED_KEEP
 
 _log = logging.getLogger(__name__)
 _PROC = Path("/proc")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from jobserver.errors import invalid
-from jobserver.store import trees
-from jobserver.store.packs import BLOB, COMMIT, OFS_DELTA, TREE
+from jobserver.store.git import trees
+from jobserver.store.git.packs import BLOB, COMMIT, OFS_DELTA, TREE
 from jobserver.store.quarantine import MAX_COMMIT, MAX_TREE
 
 MAX_UNPACKED = 128 * 1024 * 1024  # of all objects together

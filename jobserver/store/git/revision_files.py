@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobserver.errors import unavailable
-from jobserver.store.git import git, start
-from jobserver.store.objects import check_id
+from jobserver.store.git.command import git, start
+from jobserver.store.git.objects import check_id
 
 
 def tree_files(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jobserver.errors import invalid
-from jobserver.store import trees
-from jobserver.store.objects import Objects
+from jobserver.store.git import trees
+from jobserver.store.git.objects import Objects
 
 MAX_DEPTH = 16  # what we write has 6
 
