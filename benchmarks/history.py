@@ -10,7 +10,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest, PipelineAction, RequestedWorkspace, StoredPipeline
 from jobserver.domain.names import Area, Place
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 
 ACTIONS = tuple(f"action_{number}" for number in range(5))
 PIPELINE = {name: PipelineAction(run=f"python:latest python analysis/{name}.py") for name in ACTIONS}

@@ -85,7 +85,7 @@ def test_imports(path: Path) -> None:
 @pytest.mark.parametrize(
     ("room", "name"),
     [
-        ("domain", "jobserver.store.codec"),
+        ("domain", "jobserver.store.yaml.codec"),
         ("index", "jobserver.runner.loop"),
         ("domain", "yaml"),
         ("web", "dulwich.repo"),

@@ -7,10 +7,10 @@ from datetime import datetime
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint, Receipt
 from jobserver.domain.permissions import Actor
-from jobserver.store import codec
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import Commit
+from jobserver.store.yaml import codec
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """YAML as it was written: scalars as text, each node with its line, so that a fault can be shown where it stands.
 
-Plain data; `jobserver.store.yaml_nodes` makes it from bytes. Kept in the domain because the readers of
+Plain data; `jobserver.store.yaml.nodes` makes it from bytes. Kept in the domain because the readers of
 documents and of project.yaml are rules, and rules must not import a YAML library.
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobserver.domain import lifecycle
 from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
-from jobserver.store.canonical import text_of
+from jobserver.store.yaml.canonical import text_of
 
 _WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")
 _JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at")

@@ -16,7 +16,7 @@ from jobserver.domain.pipeline import MAX_FILE_BYTES, Action, Pipeline, parse
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.runner.process import MARK, run_command
 from jobserver.store.git.command import environment_to_others, program
-from jobserver.store.yaml_nodes import read_nodes, value_of
+from jobserver.store.yaml.nodes import read_nodes, value_of
 
 PROJECT_FILE = "project.yaml"
 MAX_PROJECT_BYTES = MAX_FILE_BYTES

@@ -12,7 +12,7 @@ from jobserver.domain.documents import User
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
-from jobserver.store.canonical import text_of
+from jobserver.store.yaml.canonical import text_of
 
 
 def token_digest(secret: str) -> str:

@@ -16,7 +16,7 @@ import orjson
 
 from jobserver.errors import Error
 from jobserver.service.private import PrivateStore
-from jobserver.store.canonical import text_of
+from jobserver.store.yaml.canonical import text_of
 
 _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024

@@ -6,8 +6,8 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.domain.documents import MODELS, AnyDocument, name_faults
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store import codec
 from jobserver.store.git.revision_files import tree_files
+from jobserver.store.yaml import codec
 
 # Files of a branch that are no documents.
 OTHERS = frozenset({"README.md", "allowed_signers"})

@@ -17,7 +17,7 @@ from jobserver.store.check import OTHERS, is_no_document, read_document
 from jobserver.store.git import trees
 from jobserver.store.git.diff import Difference, diff
 from jobserver.store.git.objects import Objects
-from jobserver.store.yaml_nodes import has_comments
+from jobserver.store.yaml.nodes import has_comments
 
 MAX_FILES = 20_000  # changed by one commit
 _MAX_FOLDERS = 3 * MAX_FILES  # a job request that moves is two, and the last of its day takes that along

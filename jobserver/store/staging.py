@@ -9,12 +9,12 @@ from jobserver.domain.admit import POLICY, Admitted
 from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Fault, conflict, invalid
-from jobserver.store import codec
 from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.packs import Pack
 from jobserver.store.signing import SigningKey
 from jobserver.store.snapshot import Head, follow_owners
+from jobserver.store.yaml import codec
 
 # What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
 Edits: TypeAlias = "dict[bytes, trees.Entry | Edits | None]"

@@ -13,7 +13,7 @@ from typing import Any
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from jobserver.errors import Error
-from jobserver.store import canonical
+from jobserver.store.yaml import canonical
 from jobserver.web import http
 from jobserver.web.callers import Callers
 from jobserver.web.metrics import Metrics

@@ -21,10 +21,10 @@ SEEDS = Path(__file__).parents[2] / "state_repo_template"
 
 def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
-    from jobserver.store import canonical
     from jobserver.store.git import trees
     from jobserver.store.git.received_pack import Sent
     from jobserver.store.incoming import parse_commit
+    from jobserver.store.yaml import canonical
     from jobserver.web import wants
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline
     from tests.unit.store.test_sent import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack
@@ -78,7 +78,7 @@ def _run(name: str, seconds: int, corpus: str) -> None:
 
     with atheris.instrument_imports(include=["jobserver", "tests.fuzz"]):
         reads, seeds = _readers()[name]
-    from jobserver.store.canonical import Unusual
+    from jobserver.store.yaml.canonical import Unusual
 
     for number, seed in enumerate(seeds):
         Path(corpus, f"seed{number}").write_bytes(seed)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jobserver.domain.documents import MODELS
 from jobserver.domain.pipeline import parse
 from jobserver.errors import Error
-from jobserver.store import canonical, codec
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml import canonical, codec
+from jobserver.store.yaml.nodes import read_nodes
 from tests.e2e.harness import STUDY, Site
 from tests.fuzz.mutate import mutated
 from tests.fuzz.tally import Broken, Tally

@@ -11,7 +11,7 @@ from typing import Protocol
 from jobserver.domain import pipeline
 from jobserver.domain.pipeline import Pipeline
 from jobserver.errors import Error, Fault, invalid, not_found
-from jobserver.store.yaml_nodes import read_nodes, stray_tab
+from jobserver.store.yaml.nodes import read_nodes, stray_tab
 
 PROJECT_FILE = "project.yaml"
 MAX_PROJECT_BYTES = pipeline.MAX_FILE_BYTES

@@ -16,9 +16,9 @@ from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtensio
 from jobserver.domain.documents import StoredPipeline
 from jobserver.domain.values import Document
 from jobserver.errors import Error, unavailable
-from jobserver.store import codec
 from jobserver.store.disk import reason
 from jobserver.store.git import trees
+from jobserver.store.yaml import codec
 
 D = TypeVar("D", bound=Document)
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}

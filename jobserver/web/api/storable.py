@@ -15,7 +15,7 @@ import orjson
 from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
 from jobserver.domain.values import MAX_DEPTH, MAX_KEY
 from jobserver.errors import invalid
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 from jobserver.web import http
 
 MAX_LINE = 1000  # characters of an action's name, and of a status code

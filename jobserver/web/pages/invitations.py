@@ -7,7 +7,7 @@ from jobserver.domain import commands as c
 from jobserver.domain import invitations
 from jobserver.domain.documents import Invitation
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.store.canonical import text_of
+from jobserver.store.yaml.canonical import text_of
 from jobserver.web.pages.site import Look, Site, once, redirect, text
 
 _OVER = "this invitation was accepted, declined or taken back"

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobserver.domain import names
 from jobserver.domain.documents import Job
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 from tests.e2e.harness import Site, job
 
 

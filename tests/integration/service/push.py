@@ -9,7 +9,7 @@ from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.permissions import Actor
 from jobserver.service.receive import Pushed, Receiver, Update
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 from tests.site import Site
 
 ZERO = "0" * 40

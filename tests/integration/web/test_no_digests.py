@@ -8,7 +8,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Backend, User
 from jobserver.errors import Error
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 from jobserver.web.pages import history
 from tests.site import ADMIN, ALICE, Site
 

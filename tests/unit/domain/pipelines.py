@@ -4,7 +4,7 @@ import pytest
 
 from jobserver.domain.pipeline import Pipeline, parse
 from jobserver.errors import Code, Error
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml.nodes import read_nodes
 
 REAL = """\
 version: '3.0'

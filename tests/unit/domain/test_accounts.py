@@ -11,7 +11,7 @@ from jobserver.domain.documents import User
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
-from jobserver.store import codec
+from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory
 
 ROOT = Actor(ActorKind.USER, "root")

@@ -9,7 +9,7 @@ from jobserver.domain.pipeline import Pipeline, parse
 from jobserver.errors import Error
 from jobserver.runner import plan
 from jobserver.runner.model import Job, Request, cut
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml.nodes import read_nodes
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STUDY = b"""\

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobserver.store import canonical
+from jobserver.store.yaml import canonical
 
 MOMENT = datetime(2026, 11, 23, 20, 15, 4, 5, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from jobserver.domain.documents import Invitation, Job, JobRequest, Project, Use
 from jobserver.domain.permissions import Role
 from jobserver.domain.registration import Registration, Researcher
 from jobserver.errors import Error
-from jobserver.store import canonical, codec
+from jobserver.store.yaml import canonical, codec
 
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.sampled_from(

@@ -5,13 +5,13 @@ import yaml
 
 from jobserver.domain.marked import Mapping, Scalar, Sequence
 from jobserver.errors import Error
-from jobserver.store import yaml_nodes
-from jobserver.store.yaml_nodes import has_comments, read_nodes
+from jobserver.store.yaml import nodes
+from jobserver.store.yaml.nodes import has_comments, read_nodes
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_nodes, "_Loader", getattr(yaml, request.param))
+    monkeypatch.setattr(nodes, "_Loader", getattr(yaml, request.param))
 
 
 def test_nodes_have_their_lines_and_stay_text() -> None:

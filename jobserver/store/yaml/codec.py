@@ -15,8 +15,8 @@ from jobserver.domain import documents
 from jobserver.domain.marked import Mapping, Node, Scalar, Sequence
 from jobserver.domain.values import Document
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store import canonical
-from jobserver.store.yaml_nodes import read_nodes
+from jobserver.store.yaml import canonical
+from jobserver.store.yaml.nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
 
