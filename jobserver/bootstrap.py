@@ -34,9 +34,9 @@ from jobserver.service.studies.choose import Studies
 from jobserver.store import hooks
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
+from jobserver.store.keys.rotation import check_key, is_current, rotate, settle
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import check_key, is_current, rotate, settle
 from jobserver.store.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)

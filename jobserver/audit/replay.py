@@ -19,7 +19,7 @@ from jobserver.errors import Error, printable
 from jobserver.store.check import OTHERS
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.incoming import Commit, forgeries, incoming
-from jobserver.store.signers import Signer, signed_by
+from jobserver.store.keys.signers import Signer, signed_by
 from jobserver.store.snapshot import Head, Snapshot, follow_owners
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.

@@ -17,10 +17,10 @@ from jobserver.audit.replay import Judged, Problem, Stretch, replay
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
-from jobserver.store import signers as keys
 from jobserver.store.git.cat_file import PipedObjects, branches, branches_of_state, line_of
 from jobserver.store.git.command import commit_of, git
-from jobserver.store.key_walk import KeyWalk, follow
+from jobserver.store.keys import signers as keys
+from jobserver.store.keys.key_walk import KeyWalk, follow
 
 _STRETCH = 2_000  # commits that one process takes at a time
 _PROCESSES = 2

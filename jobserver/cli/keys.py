@@ -11,9 +11,9 @@ from jobserver import bootstrap
 from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.audit import Moment, path_of, repository, text_of
 from jobserver.errors import invalid
-from jobserver.store import key_walk
-from jobserver.store.rotate import ended_at
-from jobserver.store.signers import Signer, read
+from jobserver.store.keys import key_walk
+from jobserver.store.keys.rotation import ended_at
+from jobserver.store.keys.signers import Signer, read
 
 vouched = click.option(
     "--signers",

@@ -1,7 +1,7 @@
 """What of a backend's branch the server vouches for: gone over commit by commit, from the last one that it signed.
 
 A request counts as the last commit that touched it left it, if a key of the server's signed that commit. Keys are
-followed as everywhere (`jobserver.store.key_walk`), from the one that the runner was told. History is a line: in a
+followed as everywhere (`jobserver.store.keys.key_walk`), from the one that the runner was told. History is a line: in a
 merge there is no last commit. What was found is kept in a file, so that nothing is believed again after a restart.
 """
 
@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from jobserver.errors import Error, conflict, invalid
 from jobserver.store.incoming import Commit, parse_commit
-from jobserver.store.key_walk import KeyWalk
+from jobserver.store.keys.key_walk import KeyWalk
+from jobserver.store.keys.signers import Signer, read
+from jobserver.store.keys.signing import verify
 from jobserver.store.repo import SIGNERS
-from jobserver.store.signers import Signer, read
-from jobserver.store.signing import verify
 
 _NEWEST = 100  # commits that are looked at for the last one that the server signed
 _PATHS = (SIGNERS, ":(glob)active/**/request.yaml")

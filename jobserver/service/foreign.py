@@ -13,12 +13,12 @@ from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
-from jobserver.store import signers as keys
 from jobserver.store.git import trees
 from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
 from jobserver.store.incoming import Commit
+from jobserver.store.keys import signers as keys
+from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import SIGNERS
-from jobserver.store.signing import SigningKey
 
 _KNOWN = 100
 _log = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ from jobserver.audit.plain import IDLE, misread, objects_of, strange
 from jobserver.domain import names
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.foreign import Beside, Foreign
-from jobserver.store import signers as keys
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import Commit, parse_commit
+from jobserver.store.keys import signers as keys
+from jobserver.store.keys.signing import KeyFile
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
-from jobserver.store.signing import KeyFile
 from jobserver.store.snapshot import Head, Snapshot
 
 _AGAIN_SECONDS = 30.0  # until what the start found is looked at again

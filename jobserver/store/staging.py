@@ -12,7 +12,7 @@ from jobserver.errors import Fault, conflict, invalid
 from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.packs import Pack
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.signing import SigningKey
 from jobserver.store.snapshot import Head, follow_owners
 from jobserver.store.yaml import codec
 

@@ -24,7 +24,7 @@ from jobserver.store.disk import plainly, refused
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.joiner import Joiner
-from jobserver.store.signing import KeyFile, SigningKey
+from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.snapshot import Head, Snapshot
 from jobserver.store.staging import Identity, Staging
 

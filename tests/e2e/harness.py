@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
 
 STUDY = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.signing import SigningKey
 from tests.e2e.harness import Site, git, job
 
 DOC = Path(__file__).parents[2] / "docs" / "operations.md"

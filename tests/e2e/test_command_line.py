@@ -12,7 +12,7 @@ import pytest
 from jobserver import bootstrap
 from jobserver.config import Settings
 from jobserver.domain.commands import UpdateJobs
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
 from tests.e2e.harness import bare
 from tests.site import TPP, job

@@ -19,9 +19,9 @@ from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
 from jobserver.store import joiner
 from jobserver.store.disk import plainly
+from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import rotate, settle
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, job
 from tests.zips import GOOD, md5_of, zipped
 

@@ -121,7 +121,7 @@ def test_an_unconfirmed_move_is_not_tried_again(site: Site, monkeypatch: pytest.
 
 def test_half_a_key_is_never_left(tmp_path: Path) -> None:
     """Found: `init` that was stopped while it wrote the key could never be completed."""
-    from jobserver.store.signing import SigningKey
+    from jobserver.store.keys.signing import SigningKey
 
     path = tmp_path / "key"
     SigningKey.create(path, "jobserver")

@@ -14,8 +14,8 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Error
-from jobserver.store import rotate as rotation
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys import rotation
+from jobserver.store.keys.signing import SigningKey
 from tests.site import ADMIN
 
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from jobserver.audit.receipts import Cover, covers, recorded
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
-from jobserver.store import signers as keys
 from jobserver.store.git.cat_file import PipedObjects, stood_at
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.incoming import Commit
+from jobserver.store.keys import signers as keys
+from jobserver.store.keys.rotation import followed
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import followed
 
 _MOST = 200  # entries of a tab
 _EARLIER = 60  # seconds: what a thing says of its beginning is not to the second

@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.runner.git import GitTransport
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.signing import SigningKey
 from tests.e2e.harness import Site, bare, git
 from tests.e2e.harness import job as payload
 from tests.e2e.pages.browser import Browser

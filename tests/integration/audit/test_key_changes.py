@@ -11,11 +11,11 @@ from jobserver.cli.keys import _followed
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.errors import Error
-from jobserver.store import signers as keys
 from jobserver.store.git.cat_file import PipedObjects
-from jobserver.store.key_walk import follow
-from jobserver.store.rotate import check_key, rotate, settle
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys import signers as keys
+from jobserver.store.keys.key_walk import follow
+from jobserver.store.keys.rotation import check_key, rotate, settle
+from jobserver.store.keys.signing import SigningKey
 from tests.integration.audit.tampering import commit, move, plant, problems, stolen, unpack, with_file
 from tests.integration.service.push import EVE
 from tests.site import ADMIN, Site

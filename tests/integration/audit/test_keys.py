@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store import key_walk
+from jobserver.store.keys import key_walk
 from tests.e2e.harness import git
 from tests.site import Site
 

@@ -14,8 +14,8 @@ from jobserver.domain.documents import Backend, User
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error
-from jobserver.store.rotate import rotate, settle
-from jobserver.store.signing import SigningKey
+from jobserver.store.keys.rotation import rotate, settle
+from jobserver.store.keys.signing import SigningKey
 from tests.integration.audit.tampering import checkpoint, commit, illegal, move, problems
 from tests.site import ADMIN, ALICE, START, Site, job
 

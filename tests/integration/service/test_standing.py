@@ -15,9 +15,9 @@ from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.service.standing import Standing, stand
+from jobserver.store.keys.rotation import rotate
+from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import rotate
-from jobserver.store.signing import SigningKey
 from tests.integration.audit.tampering import commit, plant, unpack
 from tests.integration.service.push import EVE, Push, folder_of, text
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job

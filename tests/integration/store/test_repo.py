@@ -14,11 +14,11 @@ from jobserver.audit.verify import verify
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.store import founding
-from jobserver.store import rotate as rotation
 from jobserver.store.git.remote import Remote
+from jobserver.store.keys import rotation
+from jobserver.store.keys.rotation import check_key, ended_at, is_current, rotate, settle
+from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo
-from jobserver.store.rotate import check_key, ended_at, is_current, rotate, settle
-from jobserver.store.signing import SigningKey
 from tests.site import ADMIN, ALICE, START, TEMPLATES, TPP, Site, c
 
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from jobserver.errors import Error
-from jobserver.store import signing
-from jobserver.store.signing import KeyFile, SigningKey, verify
+from jobserver.store.keys import signing
+from jobserver.store.keys.signing import KeyFile, SigningKey, verify
 
 KEY = SigningKey(Ed25519PrivateKey.generate(), "jobserver")
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
-from jobserver.store.rotate import check_key, rotate, settle
+from jobserver.store.keys.rotation import check_key, rotate, settle
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine, copy

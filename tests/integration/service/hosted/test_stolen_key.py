@@ -11,7 +11,7 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
-from jobserver.store.rotate import rotate
+from jobserver.store.keys.rotation import rotate
 from tests.e2e.harness import git, until
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine

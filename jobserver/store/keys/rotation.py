@@ -17,10 +17,10 @@ from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.disk import plainly
 from jobserver.store.git.packs import sync_folder
-from jobserver.store.key_walk import KeyWalk, follow
+from jobserver.store.keys.key_walk import KeyWalk, follow
+from jobserver.store.keys.signers import Signer, read
+from jobserver.store.keys.signing import SigningKey, fingerprint_of, signers_time
 from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
-from jobserver.store.signers import Signer, read
-from jobserver.store.signing import SigningKey, fingerprint_of, signers_time
 
 _log = logging.getLogger(__name__)
 _ENDS = re.compile(r',?valid-before="([^"]*)"')

@@ -11,9 +11,9 @@ from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, branches_of_state
 from jobserver.store.git.command import git, run
 from jobserver.store.incoming import Commit
+from jobserver.store.keys.signers import Signer, read, signed_by
+from jobserver.store.keys.signing import verify
 from jobserver.store.repo import SIGNERS
-from jobserver.store.signers import Signer, read, signed_by
-from jobserver.store.signing import verify
 
 
 class KeyWalk:

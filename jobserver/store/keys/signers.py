@@ -12,8 +12,8 @@ from pathlib import Path
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.command import git
 from jobserver.store.incoming import Commit
+from jobserver.store.keys.signing import fingerprint, signers_time, verify
 from jobserver.store.repo import PRINCIPAL, SIGNERS
-from jobserver.store.signing import fingerprint, signers_time, verify
 
 # Each part takes all that it can, for good: the text is whoever's who wrote the branch.
 _LINE = re.compile(
