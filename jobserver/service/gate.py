@@ -19,9 +19,9 @@ from jobserver.service.budgets import Writes
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
 from jobserver.service.standing import stand
 from jobserver.store.authority import Unconfirmed
-from jobserver.store.batch import Written
 from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.snapshot import Snapshot
+from jobserver.store.write.submission import Written
 
 
 class Random(Protocol):

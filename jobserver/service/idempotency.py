@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.permissions import Actor
 from jobserver.errors import conflict
-from jobserver.store.batch import Written
 from jobserver.store.git.objects import Objects
 from jobserver.store.incoming import parse_commit
 from jobserver.store.repo import StateRepo
+from jobserver.store.write.submission import Written
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)

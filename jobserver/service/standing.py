@@ -50,11 +50,11 @@ class Standing:
             self._objects.close()
 
     def left(self, branch: str, tip: str) -> None:
-        """See `store.batch.Standing`."""
+        """See `store.write.submission.Standing`."""
         self._good[branch] = tip
 
     def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
-        """See `store.batch.Standing`."""
+        """See `store.write.submission.Standing`."""
         if tip is not None and self._good.get(branch) == tip:
             return
         with self._guard, self._reading(objects):

@@ -14,9 +14,9 @@ from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
-from jobserver.store.joiner import maintaining
 from jobserver.store.keys.signing import KeyFile, SigningKey
-from jobserver.store.writer import Writer
+from jobserver.store.write.compactor import maintaining
+from jobserver.store.write.writer import Writer
 
 # git beside us must be as durable as we are, must not collect anything by itself, and must not rewrite history.
 _CONFIG = {

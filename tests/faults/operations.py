@@ -17,11 +17,11 @@ from jobserver.errors import Error
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
-from jobserver.store import joiner
 from jobserver.store.disk import plainly
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
+from jobserver.store.write import compactor
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, job
 from tests.zips import GOOD, md5_of, zipped
 
@@ -140,7 +140,7 @@ def join(place: Place, promise: Promise) -> None:
         for number in range(500, 504):
             promise(gate.submit(ALICE, ask(number), "test").commit)
     with plainly():
-        joiner.join([found.with_suffix("") for found in sorted(set(packs.glob("pack-*.idx")) - before)], packs)
+        compactor.join([found.with_suffix("") for found in sorted(set(packs.glob("pack-*.idx")) - before)], packs)
 
 
 def rotation(place: Place, promise: Promise) -> None:

@@ -118,7 +118,7 @@ def test_what_a_pushed_commit_may_not_claim_is_found_later_too(site: Site, monke
         push = Push(site, "main")
         push.commit(("README.md", f"x{policy}"), message="x\n\nactor: user/alice", at="1973-05-01T00:00:00Z")
         with monkeypatch.context() as older:
-            older.setattr("jobserver.store.staging.POLICY", policy)
+            older.setattr("jobserver.store.write.commit_builder.POLICY", policy)
             site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
         push.land()
         found = problems(site)

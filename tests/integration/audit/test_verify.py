@@ -146,7 +146,7 @@ def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:
 
 
 def test_rules_of_another_policy_are_not_guessed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobserver.store.staging.POLICY", 99)
+    monkeypatch.setattr("jobserver.store.write.commit_builder.POLICY", 99)
     site.do(ADMIN, c.AddUser("eve"))
     assert "says Policy: 99, whose rules are not known here" in problems(site)
 
@@ -260,7 +260,7 @@ def test_the_log_by_everything(site: Site) -> None:
 def test_new_rules_do_not_judge_what_older_ones_allowed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     change = Change("users/Bob.yaml", None, User(username="Bob"))
     with monkeypatch.context() as older:
-        older.setattr("jobserver.store.staging.POLICY", 1)
+        older.setattr("jobserver.store.write.commit_builder.POLICY", 1)
         illegal(site, ADMIN, Changes("main", "user.created", "admin added Bob", (change,)))
     assert problems(site) == ""
     change = Change("users/BOB.yaml", None, User(username="BOB"))

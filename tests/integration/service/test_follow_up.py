@@ -11,8 +11,8 @@ from jobserver.domain.commands import Command
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.gate import Gate
-from jobserver.store.batch import Written
 from jobserver.store.repo import StateRepo
+from jobserver.store.write.submission import Written
 from tests.e2e.harness import until
 from tests.site import TEMPLATES, Seeded, Site, job
 

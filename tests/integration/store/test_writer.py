@@ -16,8 +16,8 @@ from jobserver.domain.permissions import SERVER, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Lost, Moves
-from jobserver.store.batch import Landing, Written
 from jobserver.store.snapshot import Snapshot
+from jobserver.store.write.submission import Landing, Written
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, c
 
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]

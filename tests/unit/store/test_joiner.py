@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.store import joiner
 from jobserver.store.git.packs import BLOB, Pack
-from jobserver.store.joiner import Joiner, maintaining
+from jobserver.store.write import compactor
+from jobserver.store.write.compactor import Joiner, maintaining
 from tests.e2e.harness import until
 
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def joining(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Joiner]:
-    monkeypatch.setattr(joiner, "_AT", 3)
+    monkeypatch.setattr(compactor, "_AT", 3)
     made = Joiner(folder, folder / "lock")
     yield made
     made.close()
@@ -54,7 +54,7 @@ def test_while_maintenance_is_at_work_they_stay(joining: Joiner, folder: Path, m
         asked.set()
         return maintaining(path, wait)
 
-    monkeypatch.setattr(joiner, "maintaining", watched)
+    monkeypatch.setattr(compactor, "maintaining", watched)
     with maintaining(folder / "lock") as ours:
         assert ours
         with maintaining(folder / "lock", wait=False) as other:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.store import joiner
 from jobserver.store.git import packs
 from jobserver.store.git.packs import BLOB, COMMIT, TREE, Pack, splice_delta
+from jobserver.store.write import compactor
 
 
 def applied(delta: bytes, base: bytes) -> bytes:
@@ -124,18 +124,18 @@ def saved(folder: Path, *texts: bytes) -> Path:
 
 def test_joined_packs_are_one(repository: Path) -> None:
     stems = [saved(repository, b"%d" % number, b"%d again" % number) for number in range(5)]
-    joiner.join(stems, repository)
+    compactor.join(stems, repository)
     assert len(list(repository.glob("*.pack"))) == 1
     for number in range(5):
         assert cat(repository, packs.object_id(BLOB, b"%d again" % number)) == b"%d again" % number
     (stem,) = (path.with_suffix("") for path in repository.glob("*.pack"))
-    joiner.join([stem], repository)  # to itself
+    compactor.join([stem], repository)  # to itself
     assert cat(repository, packs.object_id(BLOB, b"1")) == b"1"
 
 
 def test_packs_that_share_an_object_stay_for_git_to_repack(repository: Path) -> None:
     stems = [saved(repository, b"both", b"one"), saved(repository, b"both", b"other")]
-    joiner.join(stems, repository)
+    compactor.join(stems, repository)
     assert len(list(repository.glob("*.pack"))) == 2
 
 
@@ -145,7 +145,7 @@ def test_packs_that_are_too_large_stay(repository: Path) -> None:
     stem.with_suffix(".idx").chmod(0o600)
     stem.with_suffix(".idx").write_bytes(packs._index([packs._Entry(sha, 1, 1 << 32)], bytes(20)))
     with pytest.raises(ValueError, match="too large to join"):
-        joiner.join([stem], repository)
+        compactor.join([stem], repository)
     assert stem.with_suffix(".pack").exists()
 
 

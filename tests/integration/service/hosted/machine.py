@@ -9,9 +9,9 @@ from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.receive import Receiver
-from jobserver.store.batch import Written
 from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
+from jobserver.store.write.submission import Written
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded

@@ -108,7 +108,7 @@ def test_who_let_it_out_has_the_right_to_since_policy_2(place: Place, monkeypatc
         return Admitted(state.tip, changes, TPP, place.clock()), {}
 
     with monkeypatch.context() as old:
-        old.setattr("jobserver.store.staging.POLICY", 1)
+        old.setattr("jobserver.store.write.commit_builder.POLICY", 1)
         place.repo.writer.submit("backends/tpp", decide)
     assert verify(place.path).problems == []
     place.repo.writer.submit("backends/tpp", decide)

@@ -19,14 +19,14 @@ from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Authority, Lost, Moves
-from jobserver.store.batch import Decide, Landing, Standing, Ticket, Written
 from jobserver.store.disk import plainly, refused
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
-from jobserver.store.joiner import Joiner
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.snapshot import Head, Snapshot
-from jobserver.store.staging import Identity, Staging
+from jobserver.store.write.commit_builder import Identity, Staging
+from jobserver.store.write.compactor import Joiner
+from jobserver.store.write.submission import Decide, Landing, Standing, Ticket, Written
 
 T = TypeVar("T")
 _TRIES = 5
