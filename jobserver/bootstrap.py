@@ -35,9 +35,9 @@ from jobserver.store import hooks
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys.rotation import check_key, is_current, rotate, settle
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.releases import ReleaseStore
 from jobserver.store.repo import StateRepo
-from jobserver.store.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]

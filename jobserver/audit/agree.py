@@ -8,7 +8,7 @@ from jobserver.domain.documents import JobRequest
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.state import Changes
-from jobserver.store.incoming import Commit
+from jobserver.store.read.tree_changes import Commit
 
 # Events of commits that change no document: what a branch begins with, and its keys.
 WITHOUT_DOCUMENTS = keys.EVENTS | {"branch.opened"}

@@ -13,7 +13,7 @@ from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects, branches, newest_first
 from jobserver.store.git.diff import diff
-from jobserver.store.incoming import Commit
+from jobserver.store.read.tree_changes import Commit
 
 
 @dataclass(frozen=True, slots=True)

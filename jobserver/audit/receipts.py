@@ -9,7 +9,7 @@ from jobserver.domain.documents import Checkpoint, Receipt
 from jobserver.domain.permissions import Actor
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
-from jobserver.store.incoming import Commit
+from jobserver.store.read.tree_changes import Commit
 from jobserver.store.yaml import codec
 
 

@@ -16,11 +16,11 @@ from jobserver.domain import keys, names
 from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, printable
-from jobserver.store.check import OTHERS
 from jobserver.store.git.cat_file import PipedObjects
-from jobserver.store.incoming import Commit, forgeries, incoming
 from jobserver.store.keys.signers import Signer, signed_by
-from jobserver.store.snapshot import Head, Snapshot, follow_owners
+from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
+from jobserver.store.read.tree_changes import Commit, forgeries, incoming
+from jobserver.store.read.validate import OTHERS
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
 _WITHOUT_CLAIMS = frozenset({"1"})  # policies by which a pushed commit might claim to be the server's, or old

@@ -14,9 +14,9 @@ from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
 from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.requests import Seen
-from jobserver.store.check import check_files, check_revision
 from jobserver.store.git.command import commit_of
-from jobserver.store.worktree import branch_of, check_staged, check_worktree, top_of
+from jobserver.store.read.validate import check_files, check_revision
+from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
 from jobserver.store.yaml.canonical import text_of
 
 

@@ -13,7 +13,7 @@ from jobserver.domain import names
 from jobserver.domain.documents import Project
 from jobserver.domain.permissions import PROJECT_ROLES
 from jobserver.errors import not_found
-from jobserver.store.snapshot import Snapshot
+from jobserver.store.read.snapshot import Snapshot
 
 
 def with_roles(meaning: str) -> Callable[[Any], Any]:

@@ -15,9 +15,9 @@ from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.names import Place
 from jobserver.errors import Fault
 from jobserver.index import rows, schema
-from jobserver.store.check import read_document
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.revision_files import tree_files
+from jobserver.store.read.validate import read_document
 
 Progress = Callable[[str, int], None]
 """Told now and then: the branch, and how many files of it have been read."""

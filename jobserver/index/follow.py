@@ -27,12 +27,12 @@ from jobserver.index.build import Progress, build
 from jobserver.index.directory import Directory
 from jobserver.index.files import Database
 from jobserver.index.verify import differences
-from jobserver.store.check import read_document
 from jobserver.store.disk import reason
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
-from jobserver.store.snapshot import Head
+from jobserver.store.read.snapshot import Head
+from jobserver.store.read.validate import read_document
 from jobserver.store.write.submission import Landing
 
 _log = logging.getLogger(__name__)

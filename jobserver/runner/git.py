@@ -28,7 +28,7 @@ from jobserver.runner.model import Request, iso
 from jobserver.runner.transport import flags
 from jobserver.runner.vouched import Vouched, line, objects
 from jobserver.store.git.command import environment_to_others, run
-from jobserver.store.incoming import Commit, parse_commit
+from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.yaml import codec
 
 _SEEN, _INCOMING, _WITNESS = "refs/jobserver/seen", "refs/jobserver/incoming", "refs/jobserver/witness"

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jobserver.errors import Error, conflict, invalid
-from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.keys.key_walk import KeyWalk
 from jobserver.store.keys.signers import Signer, read
 from jobserver.store.keys.signing import verify
+from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.repo import SIGNERS
 
 _NEWEST = 100  # commits that are looked at for the last one that the server signed

@@ -15,9 +15,9 @@ from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store.git import trees
 from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
-from jobserver.store.incoming import Commit
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.signing import SigningKey
+from jobserver.store.read.tree_changes import Commit
 from jobserver.store.repo import SIGNERS
 
 _KNOWN = 100

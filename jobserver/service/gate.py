@@ -19,8 +19,8 @@ from jobserver.service.budgets import Writes
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
 from jobserver.service.standing import stand
 from jobserver.store.authority import Unconfirmed
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
-from jobserver.store.snapshot import Snapshot
 from jobserver.store.write.submission import Written
 
 

@@ -25,10 +25,10 @@ from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden
 from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.store.git.objects import Objects
-from jobserver.store.incoming import LOST, MERGE, Commit, Incoming, forgeries, incoming, parse_commit
-from jobserver.store.quarantine import QuarantinedObjects
+from jobserver.store.read.quarantine import QuarantinedObjects
+from jobserver.store.read.snapshot import Head, Snapshot
+from jobserver.store.read.tree_changes import LOST, MERGE, Commit, Incoming, forgeries, incoming, parse_commit
 from jobserver.store.repo import StateRepo
-from jobserver.store.snapshot import Head, Snapshot
 
 MAX_COMMITS = 10_000
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long

@@ -14,8 +14,8 @@ from jobserver.errors import not_found
 from jobserver.service.gate import Gate, again
 from jobserver.service.idempotency import Key
 from jobserver.service.studies.choose import Studies
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
-from jobserver.store.snapshot import Snapshot
 from jobserver.store.write.submission import Written
 
 

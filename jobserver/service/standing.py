@@ -18,11 +18,11 @@ from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.foreign import Beside, Foreign
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.objects import Objects
-from jobserver.store.incoming import Commit, parse_commit
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.signing import KeyFile
+from jobserver.store.read.snapshot import Head, Snapshot
+from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
-from jobserver.store.snapshot import Head, Snapshot
 
 _AGAIN_SECONDS = 30.0  # until what the start found is looked at again
 _NEAR = 2_000  # commits that are looked through here, before git is asked

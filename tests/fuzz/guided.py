@@ -23,7 +23,7 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
     from jobserver.store.git import trees
     from jobserver.store.git.received_pack import Sent
-    from jobserver.store.incoming import parse_commit
+    from jobserver.store.read.tree_changes import parse_commit
     from jobserver.store.yaml import canonical
     from jobserver.web import wants
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline

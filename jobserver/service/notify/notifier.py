@@ -23,8 +23,8 @@ from jobserver.service.private import PrivateStore
 from jobserver.service.requests import Seen, see
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
+from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.repo import StateRepo
-from jobserver.store.snapshot import Head, Snapshot
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 5.0

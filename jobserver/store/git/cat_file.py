@@ -11,7 +11,7 @@ from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import Objects, check_id
-from jobserver.store.incoming import Commit, parse_commit
+from jobserver.store.read.tree_changes import Commit, parse_commit
 
 _READ_AS_SECONDS = 100_000_000  # in 1973; less than that, git takes for a day or an hour
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from jobserver.errors import invalid
 from jobserver.store.git import trees
 from jobserver.store.git.packs import BLOB, COMMIT, OFS_DELTA, TREE
-from jobserver.store.quarantine import MAX_COMMIT, MAX_TREE
+from jobserver.store.read.quarantine import MAX_COMMIT, MAX_TREE
 
 MAX_UNPACKED = 128 * 1024 * 1024  # of all objects together
 MAX_OBJECT = 8 * 1024 * 1024

@@ -10,9 +10,9 @@ from jobserver.domain import names
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, branches_of_state
 from jobserver.store.git.command import git, run
-from jobserver.store.incoming import Commit
 from jobserver.store.keys.signers import Signer, read, signed_by
 from jobserver.store.keys.signing import verify
+from jobserver.store.read.tree_changes import Commit
 from jobserver.store.repo import SIGNERS
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.command import git
-from jobserver.store.incoming import Commit
 from jobserver.store.keys.signing import fingerprint, signers_time, verify
+from jobserver.store.read.tree_changes import Commit
 from jobserver.store.repo import PRINCIPAL, SIGNERS
 
 # Each part takes all that it can, for good: the text is whoever's who wrote the branch.

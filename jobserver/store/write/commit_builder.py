@@ -13,7 +13,7 @@ from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.packs import Pack
 from jobserver.store.keys.signing import SigningKey
-from jobserver.store.snapshot import Head, follow_owners
+from jobserver.store.read.snapshot import Head, follow_owners
 from jobserver.store.yaml import codec
 
 # What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.

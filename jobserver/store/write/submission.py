@@ -8,7 +8,7 @@ from typing import Protocol
 from jobserver.domain.admit import Admitted
 from jobserver.domain.state import Changes
 from jobserver.store.git.objects import Objects
-from jobserver.store.snapshot import Snapshot
+from jobserver.store.read.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from jobserver.store.disk import plainly, refused
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
-from jobserver.store.snapshot import Head, Snapshot
+from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.write.commit_builder import Identity, Staging
 from jobserver.store.write.compactor import Joiner
 from jobserver.store.write.submission import Decide, Landing, Standing, Ticket, Written

@@ -13,9 +13,9 @@ from jobserver.domain import names
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, stood_at
 from jobserver.store.git.command import commit_of, git
-from jobserver.store.incoming import Commit
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.rotation import followed
+from jobserver.store.read.tree_changes import Commit
 from jobserver.store.repo import StateRepo
 
 _MOST = 200  # entries of a tab

@@ -11,7 +11,7 @@ from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Changes
 from jobserver.service.follow_up import FollowUp
 from jobserver.store.keys.signing import SigningKey
-from jobserver.store.snapshot import Snapshot
+from jobserver.store.read.snapshot import Snapshot
 from tests.integration.service.push import Push
 from tests.site import Site
 

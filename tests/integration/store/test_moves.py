@@ -9,7 +9,7 @@ import pytest
 from jobserver.domain.names import Area, Place
 from jobserver.domain.state import Move
 from jobserver.errors import invalid
-from jobserver.store.incoming import Incoming, incoming
+from jobserver.store.read.tree_changes import Incoming, incoming
 from tests.integration.store.test_reading import Repository
 
 ID = "aaaaaaaaaaaaaaaa"

@@ -8,13 +8,13 @@ import pytest
 
 from jobserver.domain.documents import User, Workspace
 from jobserver.errors import Code, Error
-from jobserver.store import check
 from jobserver.store.git import revision_files, trees
 from jobserver.store.git.cat_file import PipedObjects, branches, line_of, newest_first
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
-from jobserver.store.incoming import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
-from jobserver.store.quarantine import MAX_BLOB, QuarantinedObjects
+from jobserver.store.read import validate
+from jobserver.store.read.quarantine import MAX_BLOB, QuarantinedObjects
+from jobserver.store.read.tree_changes import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
 from tests.e2e.harness import git
 
 USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
@@ -116,17 +116,17 @@ def test_a_missing_object_is_named(repository: Repository) -> None:
 
 def test_faults_of_a_revision_and_of_files(repository: Repository, tmp_path: Path) -> None:
     sha = repository.commit({"README.md": b"hello", "users/alice.yaml": USER, "users/bob.yaml": USER, "what": b""})
-    count, faults = check.check_revision(repository.path, "main", sha)
+    count, faults = validate.check_revision(repository.path, "main", sha)
     assert (count, [fault.path for fault in faults]) == (4, ["users/bob.yaml", "what"])
     (tmp_path / "users").mkdir()
     good, bad = tmp_path / "users" / "alice.yaml", tmp_path / "users" / "bad.yaml"
     good.write_bytes(USER)
     bad.write_text("version: 2\n")
-    count, faults = check.check_files("main", tmp_path, [good, bad])
+    count, faults = validate.check_files("main", tmp_path, [good, bad])
     assert (count, {fault.path for fault in faults}) == (2, {"users/bad.yaml"})
     for file, reason in [(Path("/etc/hostname"), "is outside of"), (tmp_path / "none", "cannot be read: No such file")]:
         with pytest.raises(Error, match=reason):
-            check.check_files("main", tmp_path, [file])
+            validate.check_files("main", tmp_path, [file])
 
 
 # Differences
@@ -233,7 +233,7 @@ def test_the_same_bytes_are_read_once(repository: Repository) -> None:
 
 def test_more_files_than_can_be_judged(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_FILES == 20_000
-    monkeypatch.setattr("jobserver.store.incoming.MAX_FILES", 2)
+    monkeypatch.setattr("jobserver.store.read.tree_changes.MAX_FILES", 2)
     with pytest.raises(Error, match="one commit changes more than 2 files"):
         incoming(repository.objects, "main", None, repository.tree({"a": b"", "b": b"", "c": b""}))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error, Fault
-from jobserver.store.worktree import branch_of, check_staged, check_worktree, top_of
+from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
 from tests.e2e.harness import git
 from tests.site import Site
 

@@ -16,7 +16,7 @@ from jobserver.domain.permissions import SERVER, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.authority import Lost, Moves
-from jobserver.store.snapshot import Snapshot
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.write.submission import Landing, Written
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, c
 

@@ -9,7 +9,7 @@ from jobserver.domain.documents import Backend, Checkpoint, Org, Receipt, User
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.domain.state import Change, Changes, Move
-from jobserver.store.incoming import Commit
+from jobserver.store.read.tree_changes import Commit
 from tests.memory import ID, NOW, job
 from tests.unit.domain.admitting import REQUEST
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.incoming import Commit
 from jobserver.store.keys.signers import Signer, read, signed_by
 from jobserver.store.keys.signing import fingerprint
+from jobserver.store.read.tree_changes import Commit
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBFnOcYOQ5zk3ZV8hWYQBcD1u6eQ8gXx8b8bnHsL7mFo"
 LINE = f"jobserver {{}}ssh-ed25519 {KEY} a comment"

@@ -12,8 +12,8 @@ from jobserver.domain.releases import EVENT, Release
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
 from jobserver.store import releases
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.releases import ReleaseStore
-from jobserver.store.snapshot import Snapshot
 from tests.integration.service.releases.place import ID, Place
 from tests.site import ADMIN, ALICE, SERVER, TPP
 

@@ -11,11 +11,11 @@ from jobserver.domain import names
 from jobserver.domain.admit import review
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store.check import read_document
 from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
 from jobserver.store.git.command import commit_of, environment_of_user, fork_of, git, run
-from jobserver.store.incoming import LOST, MERGE, forgeries, incoming
-from jobserver.store.snapshot import Head, Snapshot
+from jobserver.store.read.snapshot import Head, Snapshot
+from jobserver.store.read.tree_changes import LOST, MERGE, forgeries, incoming
+from jobserver.store.read.validate import read_document
 
 
 def top_of(folder: Path) -> Path | None:

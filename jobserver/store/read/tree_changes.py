@@ -13,10 +13,10 @@ from jobserver.domain.documents import MODELS, AnyDocument
 from jobserver.domain.names import Area, Kind
 from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store.check import OTHERS, is_no_document, read_document
 from jobserver.store.git import trees
 from jobserver.store.git.diff import Difference, diff
 from jobserver.store.git.objects import Objects
+from jobserver.store.read.validate import OTHERS, is_no_document, read_document
 from jobserver.store.yaml.nodes import has_comments
 
 MAX_FILES = 20_000  # changed by one commit
