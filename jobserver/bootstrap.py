@@ -36,7 +36,7 @@ from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys.rotation import check_key, is_current, rotate, settle
 from jobserver.store.read.snapshot import Snapshot
-from jobserver.store.releases import ReleaseStore
+from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 
 _log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from jobserver.errors import Error, Fault, invalid
 from jobserver.index.schema import APPLICATION
 from jobserver.service.notify import mail
 from jobserver.service.private import check_email
-from jobserver.store.disk import application_of, home
+from jobserver.store.fs import application_of, home
 from jobserver.store.git.remote import check_url
 
 _FILE = ".env"

@@ -10,7 +10,7 @@ from jobserver.domain.releases import EVENT, Release, read_trailers
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
-from jobserver.store.releases import altered, read
+from jobserver.store.release_files import altered, read
 
 
 def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import Error
-from jobserver.store.disk import plainly
+from jobserver.store.fs import plainly
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
 

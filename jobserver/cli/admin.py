@@ -15,7 +15,7 @@ from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
 from jobserver.service.auth import new_token
 from jobserver.service.private import PrivateStore, check_email
-from jobserver.store.disk import user_name
+from jobserver.store.fs import user_name
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
 

@@ -12,7 +12,7 @@ from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, run
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
-from jobserver.store.disk import home
+from jobserver.store.fs import home
 
 
 @click.command()

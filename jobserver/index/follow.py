@@ -27,7 +27,7 @@ from jobserver.index.build import Progress, build
 from jobserver.index.directory import Directory
 from jobserver.index.files import Database
 from jobserver.index.verify import differences
-from jobserver.store.disk import reason
+from jobserver.store.fs import reason
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs

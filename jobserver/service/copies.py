@@ -16,12 +16,12 @@ from jobserver.audit.kept import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
 from jobserver.domain import names
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.store.disk import plainly
-from jobserver.store.founding import check_place
+from jobserver.store.fs import plainly
 from jobserver.store.git.command import commit_of, git, is_ancestor
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.remote import Remote
+from jobserver.store.init import check_place
 
 _PATIENCE = 120.0  # an hour, for a first copy over a slow line
 _MARK = "jobserver.verified"

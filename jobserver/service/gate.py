@@ -18,9 +18,9 @@ from jobserver.errors import Code, Error, not_found, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.idempotency import TRAILER, Done, Key, Ledger
 from jobserver.service.standing import stand
-from jobserver.store.authority import Unconfirmed
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
+from jobserver.store.upstream import Unconfirmed
 from jobserver.store.write.submission import Written
 
 

@@ -20,11 +20,11 @@ from jobserver.errors import Error, conflict, unavailable
 from jobserver.service.hosted_branches import HostedBranches
 from jobserver.service.pace import Pace
 from jobserver.service.turns import Turns
-from jobserver.store.authority import Lost, Moves, Unconfirmed
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import signers as keys
 from jobserver.store.repo import StateRepo
+from jobserver.store.upstream import Lost, Moves, Unconfirmed
 
 _log = logging.getLogger(__name__)
 _TRIES = 3

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobserver.errors import invalid, unavailable
-from jobserver.store.disk import reason
+from jobserver.store.fs import reason
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]++)+")
 _TELEPHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{2,30}( ?(x|ext\.?) ?[0-9]{1,8})?")

@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from jobserver.store.disk import plainly
+from jobserver.store.fs import plainly
 from jobserver.store.git.packs import sync_folder
 
 _SETTINGS = "jobserver.json"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
-from jobserver.store.disk import check_owner, plainly
-from jobserver.store.founding import check_place
+from jobserver.store.fs import check_owner, plainly
 from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
+from jobserver.store.init import check_place
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.write.compactor import maintaining
 from jobserver.store.write.writer import Writer

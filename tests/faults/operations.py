@@ -17,9 +17,9 @@ from jobserver.errors import Error
 from jobserver.index.follow import Index
 from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
-from jobserver.store.disk import plainly
+from jobserver.store.fs import plainly
 from jobserver.store.keys.rotation import rotate, settle
-from jobserver.store.releases import ReleaseStore
+from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 from jobserver.store.write import compactor
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, job

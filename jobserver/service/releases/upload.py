@@ -19,11 +19,11 @@ from jobserver.service.budgets import Rate
 from jobserver.service.gate import Gate
 from jobserver.service.idempotency import Key
 from jobserver.service.releases import archive
-from jobserver.store.authority import Unconfirmed
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
-from jobserver.store.releases import Kept, ReleaseStore, Staged
+from jobserver.store.release_files import Kept, ReleaseStore, Staged
 from jobserver.store.repo import StateRepo
+from jobserver.store.upstream import Unconfirmed
 
 _log = logging.getLogger(__name__)
 

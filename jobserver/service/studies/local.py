@@ -29,7 +29,7 @@ from jobserver.service.studies.base import (
     unusable_project_file,
 )
 from jobserver.service.studies.enclosed import LeadsOut, NoRepository, Opened, enclosed
-from jobserver.store.disk import reason
+from jobserver.store.fs import reason
 
 _HEADS = b"refs/heads/"
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtensio
 from jobserver.domain.documents import StoredPipeline
 from jobserver.domain.values import Document
 from jobserver.errors import Error, unavailable
-from jobserver.store.disk import reason
+from jobserver.store.fs import reason
 from jobserver.store.git import trees
 from jobserver.store.yaml import codec
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import unavailable
-from jobserver.store.authority import Unconfirmed
 from jobserver.store.git import locks
 from jobserver.store.git.packs import sync_folder, write_all
+from jobserver.store.upstream import Unconfirmed
 
 _HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
 _RETRY_SECONDS = 0.1  # what git waits for a lock (core.filesRefLockTimeout)

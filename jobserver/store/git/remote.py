@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from jobserver.domain import names
 from jobserver.errors import invalid, unavailable
-from jobserver.store.authority import Moves
 from jobserver.store.git.command import environment_to_others, start
+from jobserver.store.upstream import Moves
 
 _HEADS = "refs/heads/"
 _LOOK_SECONDS = 15.0

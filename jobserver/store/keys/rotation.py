@@ -15,7 +15,7 @@ from jobserver.domain import keys as rights
 from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
-from jobserver.store.disk import plainly
+from jobserver.store.fs import plainly
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.keys.key_walk import KeyWalk, follow
 from jobserver.store.keys.signers import Signer, read

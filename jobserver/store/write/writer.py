@@ -18,12 +18,12 @@ from typing import TypeVar
 from jobserver.domain import names
 from jobserver.domain.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
-from jobserver.store.authority import Authority, Lost, Moves
-from jobserver.store.disk import plainly, refused
+from jobserver.store.fs import plainly, refused
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.read.snapshot import Head, Snapshot
+from jobserver.store.upstream import Authority, Lost, Moves
 from jobserver.store.write.commit_builder import Identity, Staging
 from jobserver.store.write.compactor import Joiner
 from jobserver.store.write.submission import Decide, Landing, Standing, Ticket, Written

@@ -13,7 +13,7 @@ from jobserver.domain.permissions import SEE_RELEASES
 from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import Releases as Service
-from jobserver.store.releases import Kept
+from jobserver.store.release_files import Kept
 from jobserver.web.pages.site import Look, Site, Stand, text
 
 _PAGE = 50

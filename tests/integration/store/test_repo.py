@@ -13,7 +13,7 @@ import pytest
 from jobserver.audit.verify import verify
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
-from jobserver.store import founding
+from jobserver.store import init
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import rotation
 from jobserver.store.keys.rotation import check_key, ended_at, is_current, rotate, settle
@@ -290,11 +290,11 @@ def test_what_a_host_says_of_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_bare_repository_that_does_not_say_so_is_no_working_copy(site: Site, tmp_path: Path) -> None:
-    assert not founding._is_of_working_copy(site.path)
+    assert not init._is_of_working_copy(site.path)
     site.git("config", "--unset", "core.bare")
-    assert not founding._is_of_working_copy(site.path)
+    assert not init._is_of_working_copy(site.path)
     subprocess.run(["git", "init", "-q", tmp_path / "copy"], check=True)
-    assert founding._is_of_working_copy(tmp_path / "copy" / ".git")
+    assert init._is_of_working_copy(tmp_path / "copy" / ".git")
 
 
 def test_only_the_repositorys_owner_may_open_or_complete_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from jobserver.domain.names import Kind
 from jobserver.domain.permissions import SERVER, Role
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error, unavailable
-from jobserver.store.authority import Lost, Moves
 from jobserver.store.read.snapshot import Snapshot
+from jobserver.store.upstream import Lost, Moves
 from jobserver.store.write.submission import Landing, Written
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, c
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.disk import application_of, plainly
+from jobserver.store.fs import application_of, plainly
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.authority import Unconfirmed
 from jobserver.store.git import refs as module
 from jobserver.store.git.refs import Refs
+from jobserver.store.upstream import Unconfirmed
 
 ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
 

@@ -11,7 +11,7 @@ from jobserver.errors import Code, Error
 from jobserver.service.hosted import Hosted
 from jobserver.service.idempotency import Key
 from jobserver.service.receive import Pushed, Update
-from jobserver.store.authority import Unconfirmed
+from jobserver.store.upstream import Unconfirmed
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine, count

@@ -7,7 +7,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.releases import EVENT
 from jobserver.service.releases.upload import Releases, Upload
-from jobserver.store.releases import ReleaseStore
+from jobserver.store.release_files import ReleaseStore
 from tests.site import ADMIN, TPP, Site
 from tests.zips import GOOD, md5_of, zipped
 

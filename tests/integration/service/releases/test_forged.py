@@ -11,9 +11,9 @@ from jobserver.domain.permissions import Actor
 from jobserver.domain.releases import EVENT, Release
 from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
-from jobserver.store import releases
+from jobserver.store import release_files
 from jobserver.store.read.snapshot import Snapshot
-from jobserver.store.releases import ReleaseStore
+from jobserver.store.release_files import ReleaseStore
 from tests.integration.service.releases.place import ID, Place
 from tests.site import ADMIN, ALICE, SERVER, TPP
 
@@ -60,8 +60,8 @@ def test_what_somebody_spoilt_is_left_out_or_told(place: Place, monkeypatch: pyt
 def test_beside_what_is_none_and_what_another_took(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file among the folders of uploads, and a folder that somebody took for abandoned before it was locked."""
     (place.root / ".incoming" / "a-file").write_bytes(b"")
-    real, taken = releases._Lock.holds, [False]
-    monkeypatch.setattr(releases._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
+    real, taken = release_files._Lock.holds, [False]
+    monkeypatch.setattr(release_files._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
     assert place.take()[1]
     assert taken == []
     assert list(ReleaseStore(place.root).leftovers()) == []

@@ -36,7 +36,7 @@ def killed(place: Place, monkeypatch: pytest.MonkeyPatch, target: str, after: bo
 
 
 RECORDING = "jobserver.service.gate.Gate.submit"
-NAMING = "jobserver.store.releases.Staged.publish"
+NAMING = "jobserver.store.release_files.Staged.publish"
 
 
 @pytest.mark.parametrize(("target", "after"), [(RECORDING, False), (RECORDING, True), (NAMING, False), (NAMING, True)])

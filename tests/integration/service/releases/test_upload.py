@@ -12,7 +12,7 @@ from jobserver.domain.releases import EVENT
 from jobserver.errors import Code, Error
 from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
-from jobserver.store.releases import ReleaseStore
+from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 from tests.integration.service.releases.place import ID, WHOLE, Place
 from tests.site import ADMIN, TEMPLATES, TPP

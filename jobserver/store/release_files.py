@@ -26,7 +26,7 @@ from jobserver.domain import names
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
 from jobserver.domain.values import Document, Slug, Time, named
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.store.disk import refused
+from jobserver.store.fs import refused
 from jobserver.store.git.packs import sync_folder, write_all
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.domain import names
 from jobserver.errors import Error, invalid
-from jobserver.store.disk import plainly
+from jobserver.store.fs import plainly
 from jobserver.store.git.command import git
 
 _HEAD = re.compile(rb"(?:ref: refs/\S+|[0-9a-f]{40})\n?")
