@@ -23,14 +23,14 @@ from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
 from jobserver.index.verify import differences
 from jobserver.service.follow_up import FollowUp
-from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
 from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import verdict
 from jobserver.service.receive import Receiver
-from jobserver.service.requests import Requests
-from jobserver.service.standing import stand
 from jobserver.service.studies.choose import Studies
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.job_requests import Requests
+from jobserver.service.writes.standing import stand
 from jobserver.store import hooks
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote

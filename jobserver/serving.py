@@ -22,8 +22,8 @@ from jobserver.service.private import PrivateStore
 from jobserver.service.pushes import PushSocket
 from jobserver.service.receive import Receiver
 from jobserver.service.releases.upload import Releases
-from jobserver.service.standing import stand
 from jobserver.service.upkeep import Upkeep
+from jobserver.service.writes.standing import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coverage import Coverage
 
-_WHOLE = ("jobserver/store/", "jobserver/domain/", "jobserver/audit/", "jobserver/service/gate.py")
+_WHOLE = ("jobserver/store/", "jobserver/domain/", "jobserver/audit/", "jobserver/service/writes/gate.py")
 _REST = ("index", "runner", "service", "web", "cli")
 
 

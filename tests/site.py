@@ -9,7 +9,7 @@ from typing import Any
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
-from jobserver.service.gate import Gate
+from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 
 TEMPLATES = Path(__file__).parents[1] / "state_repo_template"

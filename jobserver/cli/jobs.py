@@ -13,7 +13,7 @@ from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
 from jobserver.domain import lifecycle, names
 from jobserver.errors import Error, Fault, invalid, printable
-from jobserver.service.requests import Seen
+from jobserver.service.writes.job_requests import Seen
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of

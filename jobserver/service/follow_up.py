@@ -12,8 +12,8 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import SERVER
 from jobserver.errors import Error
-from jobserver.service.gate import Gate
-from jobserver.service.standing import stand
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.standing import stand
 from jobserver.store.repo import StateRepo
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from jobserver.domain import names
 from jobserver.errors import Error, Fault
 from jobserver.index.follow import Index
 from jobserver.service.hosted import Hosted
-from jobserver.service.standing import problems
+from jobserver.service.writes.standing import problems
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes

@@ -22,8 +22,8 @@ from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
-from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
+from jobserver.service.writes.gate import Gate
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.quarantine import QuarantinedObjects
 from jobserver.store.read.snapshot import Head, Snapshot

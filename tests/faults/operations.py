@@ -15,8 +15,8 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Actor, Role
 from jobserver.errors import Error
 from jobserver.index.follow import Index
-from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
+from jobserver.service.writes.gate import Gate
 from jobserver.store.fs import plainly
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.release_files import ReleaseStore

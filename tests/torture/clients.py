@@ -14,7 +14,7 @@ from math import inf
 from typing import Any
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.service.idempotency import Key
+from jobserver.service.writes.idempotency import Key
 from tests.e2e.harness import dumps, job
 from tests.torture.history import Call, Outcome, Record, Step
 from tests.torture.servers import Servers

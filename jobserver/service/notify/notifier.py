@@ -20,7 +20,7 @@ from jobserver.service.notify import bound, invited
 from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
 from jobserver.service.private import PrivateStore
-from jobserver.service.requests import Seen, see
+from jobserver.service.writes.job_requests import Seen, see
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head, Snapshot

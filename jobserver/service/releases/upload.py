@@ -16,9 +16,9 @@ from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.releases import Release, digest
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import Rate
-from jobserver.service.gate import Gate
-from jobserver.service.idempotency import Key
 from jobserver.service.releases import archive
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
 from jobserver.store.release_files import Kept, ReleaseStore, Staged

@@ -7,7 +7,7 @@ from bottle import request
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import forbidden, invalid
 from jobserver.index.follow import Index
-from jobserver.service.idempotency import Key, Ledger
+from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.web import http
 
 

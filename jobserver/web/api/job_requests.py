@@ -17,7 +17,7 @@ from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.service.budgets import Room
-from jobserver.service.requests import Requests
+from jobserver.service.writes.job_requests import Requests
 from jobserver.store.write.submission import Written
 from jobserver.web import http
 from jobserver.web.api.common import Keys, Visible, person

@@ -16,7 +16,7 @@ from jobserver.domain.plan_requests import pipeline_of
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
-from jobserver.service.requests import Seen
+from jobserver.service.writes.job_requests import Seen
 from jobserver.web.pages import estimate, history, source, versions, words
 from jobserver.web.pages.graph import counts, picture, place_of
 from jobserver.web.pages.past import as_rows

@@ -4,7 +4,7 @@ from jobserver.domain import lifecycle
 from jobserver.domain.documents import Job
 from jobserver.index import items
 from jobserver.index.pages import JobRow, Row
-from jobserver.service.requests import Seen
+from jobserver.service.writes.job_requests import Seen
 from jobserver.web.pages import words
 
 

@@ -11,8 +11,8 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import Writes
-from jobserver.service.gate import Gate
-from jobserver.service.idempotency import Key
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.idempotency import Key
 from jobserver.store import repo
 from jobserver.store.git.packs import Pack
 from jobserver.store.repo import StateRepo

@@ -7,9 +7,9 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.service import idempotency
-from jobserver.service.gate import Gate
-from jobserver.service.idempotency import Key, Ledger
+from jobserver.service.writes import idempotency
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.store.repo import StateRepo
 from tests.integration.service.push import Push
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job

@@ -12,9 +12,9 @@ from jobserver.errors import Code, Error
 from jobserver.index.follow import Index
 from jobserver.service import health
 from jobserver.service.follow_up import FollowUp
-from jobserver.service.gate import Gate
-from jobserver.service.idempotency import Key
-from jobserver.service.standing import Standing, stand
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.idempotency import Key
+from jobserver.service.writes.standing import Standing, stand
 from jobserver.store.keys.rotation import rotate
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobserver.domain import commands as c
-from jobserver.service.gate import Gate
 from jobserver.service.hosted import Hosted
-from jobserver.service.idempotency import Key
 from jobserver.service.receive import Receiver
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Written

@@ -35,7 +35,7 @@ def killed(place: Place, monkeypatch: pytest.MonkeyPatch, target: str, after: bo
     monkeypatch.undo()
 
 
-RECORDING = "jobserver.service.gate.Gate.submit"
+RECORDING = "jobserver.service.writes.gate.Gate.submit"
 NAMING = "jobserver.store.release_files.Staged.publish"
 
 

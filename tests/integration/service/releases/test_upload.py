@@ -10,8 +10,8 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor
 from jobserver.domain.releases import EVENT
 from jobserver.errors import Code, Error
-from jobserver.service.gate import Gate
 from jobserver.service.releases.upload import Releases, Upload
+from jobserver.service.writes.gate import Gate
 from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 from tests.integration.service.releases.place import ID, WHOLE, Place

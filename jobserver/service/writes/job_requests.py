@@ -11,9 +11,9 @@ from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Stored
 from jobserver.errors import not_found
-from jobserver.service.gate import Gate, again
-from jobserver.service.idempotency import Key
 from jobserver.service.studies.choose import Studies
+from jobserver.service.writes.gate import Gate, again
+from jobserver.service.writes.idempotency import Key
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Written
