@@ -25,8 +25,8 @@ from jobserver.index.verify import differences
 from jobserver.service.follow_up import FollowUp
 from jobserver.service.hosted import Hosted
 from jobserver.service.private import PrivateStore
-from jobserver.service.pushes import verdict
-from jobserver.service.receive import Receiver
+from jobserver.service.push.hook_server import verdict
+from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.choose import Studies
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests

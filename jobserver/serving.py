@@ -19,8 +19,8 @@ from jobserver.service.membership import Membership
 from jobserver.service.notify.mail import Mailer, mailer
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.private import PrivateStore
-from jobserver.service.pushes import PushSocket
-from jobserver.service.receive import Receiver
+from jobserver.service.push.hook_server import PushSocket
+from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import Releases
 from jobserver.service.upkeep import Upkeep
 from jobserver.service.writes.standing import stand

@@ -1,7 +1,7 @@
 """git's `pre-receive`: has a push judged by the running server, or, where there is none, by a process of its own.
 
 Run by git in the repository, as a file and with nothing but the standard library, because each push waits for it.
-Speaks one JSON object each way over the server's socket; see `jobserver.service.pushes`.
+Speaks one JSON object each way over the server's socket; see `jobserver.service.push.hook_server`.
 """
 
 import json

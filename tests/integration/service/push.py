@@ -8,7 +8,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.domain.permissions import Actor
-from jobserver.service.receive import Pushed, Receiver, Update
+from jobserver.service.push.receiver import Pushed, Receiver, Update
 from jobserver.store.yaml import codec
 from tests.site import Site
 

@@ -15,9 +15,9 @@ import pytest
 from jobserver.cli import hook
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import conflict
-from jobserver.service import pushes
-from jobserver.service.pushes import PushSocket, verdict
-from jobserver.service.receive import Pushed, Update
+from jobserver.service.push import hook_server
+from jobserver.service.push.hook_server import PushSocket, verdict
+from jobserver.service.push.receiver import Pushed, Update
 
 LOCAL = Actor(ActorKind.USER, "admin")
 ASKED = {"updates": [["0" * 40, "1" * 40, "refs/heads/main"]], "quarantine": "/q", "actor": "backend/tpp"}
@@ -109,7 +109,7 @@ def test_a_hook_asks_and_is_answered(served: PushSocket, tmp_path: Path) -> None
 def test_a_question_without_end_is_not_answered(
     served: PushSocket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushes, "_MAX_QUESTION", 10)
+    monkeypatch.setattr(hook_server, "_MAX_QUESTION", 10)
     connection = connect(tmp_path)
     connection.sendall(b"x" * 11)
     assert answer(connection) == b""
@@ -121,7 +121,7 @@ def test_a_hook_that_says_nothing_holds_nobody_up(
     silent = connect(tmp_path)
     test_a_hook_asks_and_is_answered(served, tmp_path)
     silent.close()
-    monkeypatch.setattr(pushes, "_SECONDS", 0.01)
+    monkeypatch.setattr(hook_server, "_SECONDS", 0.01)
     assert answer(connect(tmp_path)) == b""
 
 
@@ -142,7 +142,7 @@ def test_the_socket_of_a_server_that_lives_stays_although_its_process_can_not_be
     """As in another container: it was swept away."""
     first, second = (PushSocket(tmp_path, Receiver(), LOCAL) for _ in range(2))  # type: ignore[arg-type]
     try:
-        pushes.sweep(tmp_path)
+        hook_server.sweep(tmp_path)
         assert len(list(tmp_path.glob("jobserver-*.sock"))) == 2
     finally:
         first.close()

@@ -11,7 +11,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import Writes
-from jobserver.service.receive import Pushed, Receiver, Update, lines
+from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
 from tests.integration.service.push import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
 

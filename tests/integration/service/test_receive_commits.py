@@ -7,7 +7,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, Role
 from jobserver.errors import MAX_FAULTS, Code, Error
-from jobserver.service import receive
+from jobserver.service.push import receiver
 from tests.integration.service.push import BAD, EVE, Push, folder_of, text
 from tests.site import ADMIN, START, TPP, Site, job
 
@@ -82,7 +82,7 @@ def test_judging_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     first = push.commit(*((f"users/{at}", "x") for at in range(MAX_FAULTS + 1)))
     push.commit(("users/eve.yaml", BAD))
     assert all(one.startswith(first[:10]) or one == "and 1 more" for one in refused(push, ADMIN))
-    monkeypatch.setattr(receive, "_JUDGE_SECONDS", -1)
+    monkeypatch.setattr(receiver, "_JUDGE_SECONDS", -1)
     push = Push(site, "main")
     first = push.commit(("users/eve.yaml", EVE))
     assert refused(push, ADMIN) == ["and after: can't be judged within -1 s: push fewer commits"]
@@ -228,7 +228,7 @@ def test_history_is_a_line_on_what_stood_there(site: Site, monkeypatch: pytest.M
     assert refused(push, ADMIN) == ["it: not a commit that can be read"]
     push.tip = "1" * 40
     assert refused(push, ADMIN) == ["it: is no commit that was pushed"]
-    monkeypatch.setattr(receive, "MAX_COMMITS", 2)
+    monkeypatch.setattr(receiver, "MAX_COMMITS", 2)
     push = Push(site, "main")
     for at in range(2):
         push.commit(("README.md", str(at)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobserver.domain import commands as c
 from jobserver.service.hosted import Hosted
-from jobserver.service.receive import Receiver
+from jobserver.service.push.receiver import Receiver
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.remote import Remote

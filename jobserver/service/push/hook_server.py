@@ -18,7 +18,7 @@ from typing import Any
 
 from jobserver.domain.permissions import Actor
 from jobserver.errors import Error, invalid
-from jobserver.service.receive import Pushed, Receiver, Update, lines
+from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
 
 _log = logging.getLogger(__name__)
 _MAX_QUESTION = 1024 * 1024
