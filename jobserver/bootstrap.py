@@ -23,11 +23,11 @@ from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
 from jobserver.index.verify import differences
 from jobserver.service.follow_up import FollowUp
-from jobserver.service.hosted import Hosted
 from jobserver.service.private import PrivateStore
 from jobserver.service.push.hook_server import verdict
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.choose import Studies
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests
 from jobserver.service.writes.standing import stand

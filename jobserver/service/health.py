@@ -9,7 +9,7 @@ from pathlib import Path
 from jobserver.domain import names
 from jobserver.errors import Error, Fault
 from jobserver.index.follow import Index
-from jobserver.service.hosted import Hosted
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.standing import problems
 from jobserver.store.repo import StateRepo
 

@@ -9,12 +9,12 @@ from bottle import Bottle
 from jobserver.index.follow import Index
 from jobserver.service.auth import Auth
 from jobserver.service.budgets import Budgets
-from jobserver.service.hosted import Hosted
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
 from jobserver.service.private import PrivateStore
 from jobserver.service.releases.upload import Releases
 from jobserver.service.studies.choose import Studies
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests
 from jobserver.store.repo import StateRepo

@@ -11,7 +11,7 @@ from jobserver.domain.permissions import Actor, ActorKind, Permission
 from jobserver.errors import forbidden
 from jobserver.index.follow import Index
 from jobserver.service.health import look
-from jobserver.service.hosted import Hosted
+from jobserver.service.upstream.sync import Hosted
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers

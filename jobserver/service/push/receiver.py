@@ -22,7 +22,7 @@ from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
 from jobserver.domain.state import Changes
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
-from jobserver.service.hosted import Hosted
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.quarantine import QuarantinedObjects

@@ -15,7 +15,7 @@ from time import monotonic
 from jobserver.audit.plain import IDLE, misread, objects_of, strange
 from jobserver.domain import names
 from jobserver.errors import Error, invalid, unavailable
-from jobserver.service.foreign import Beside, Foreign
+from jobserver.service.upstream.trust import Beside, Foreign
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.objects import Objects
 from jobserver.store.keys import signers as keys

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobserver.service.pace import Pace
-from jobserver.service.turns import Turns
+from jobserver.service.upstream.fairness import Turns
+from jobserver.service.upstream.rate_limit import Pace
 
 BRANCH = "backends/tpp"
 PUSH = 0.5

@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 import pytest
 
-from jobserver.service.turns import Turns
+from jobserver.service.upstream.fairness import Turns
 
 LOOK, DECIDE, PUSH = 0.05, 0.02, 0.1  # seconds, in the middle
 SPREAD = 0.6  # of their logarithm: one push in a hundred takes four times as long

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobserver.domain import commands as c
-from jobserver.service.hosted import Hosted
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.remote import Remote

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error, unavailable
-from jobserver.service import foreign as foreign_module
+from jobserver.service.upstream import trust as foreign_module
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine

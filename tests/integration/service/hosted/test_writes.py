@@ -8,8 +8,8 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.service.hosted import Hosted
 from jobserver.service.push.receiver import Pushed, Update
+from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.upstream import Unconfirmed
 from tests.e2e.harness import git

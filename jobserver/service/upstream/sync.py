@@ -17,9 +17,9 @@ from time import monotonic, sleep
 
 from jobserver.domain import names
 from jobserver.errors import Error, conflict, unavailable
-from jobserver.service.hosted_branches import HostedBranches
-from jobserver.service.pace import Pace
-from jobserver.service.turns import Turns
+from jobserver.service.upstream.branches import HostedBranches
+from jobserver.service.upstream.fairness import Turns
+from jobserver.service.upstream.rate_limit import Pace
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import signers as keys

@@ -6,8 +6,8 @@ from time import monotonic
 
 from jobserver.domain import names
 from jobserver.errors import Error, unavailable
-from jobserver.service.foreign import Beside, Foreign, Judged
-from jobserver.service.turns import Turns
+from jobserver.service.upstream.fairness import Turns
+from jobserver.service.upstream.trust import Beside, Foreign, Judged
 from jobserver.store.git.command import has_object
 from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
