@@ -22,7 +22,7 @@ from jobserver.index.follow import rebuild
 from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
 from jobserver.index.verify import differences
-from jobserver.service.follow_up import FollowUp
+from jobserver.service.background.archive import FollowUp
 from jobserver.service.private import PrivateStore
 from jobserver.service.push.hook_server import verdict
 from jobserver.service.push.receiver import Receiver

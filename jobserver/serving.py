@@ -11,8 +11,9 @@ from jobserver.config import Settings
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index
 from jobserver.index.query import has_unmoved
+from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.maintenance import Upkeep
 from jobserver.service.budgets import Budgets, Writes
-from jobserver.service.follow_up import FollowUp
 from jobserver.service.github_login import GitHubLogin
 from jobserver.service.live import Live
 from jobserver.service.membership import Membership
@@ -22,7 +23,6 @@ from jobserver.service.private import PrivateStore
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import Releases
-from jobserver.service.upkeep import Upkeep
 from jobserver.service.writes.standing import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch

@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Changes
-from jobserver.service.follow_up import FollowUp
+from jobserver.service.background.archive import FollowUp
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot
 from tests.integration.service.push import Push

@@ -11,7 +11,7 @@ from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.index.follow import Index
 from jobserver.service import health
-from jobserver.service.follow_up import FollowUp
+from jobserver.service.background.archive import FollowUp
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.service.writes.standing import Standing, stand

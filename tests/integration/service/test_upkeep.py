@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.service.upkeep import Upkeep
+from jobserver.service.background.maintenance import Upkeep
 from tests.e2e.harness import until
 from tests.site import Site
 
