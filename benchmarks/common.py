@@ -18,7 +18,7 @@ from jobserver import bootstrap
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.service.auth import token_digest
+from jobserver.service.accounts.tokens import token_digest
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")

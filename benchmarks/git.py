@@ -21,7 +21,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.documents import Job
 from jobserver.domain.permissions import Role
-from jobserver.service.auth import token_digest
+from jobserver.service.accounts.tokens import token_digest
 
 BARE_PORT = 8766
 OURS = f"http://x:{TOKEN.format('tpp')}@127.0.0.1:{PORT}/state.git"

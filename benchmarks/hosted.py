@@ -14,7 +14,7 @@ from jobserver import bootstrap
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Error
-from jobserver.service.auth import token_digest
+from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.remote import Remote

@@ -22,8 +22,8 @@ from jobserver.index.follow import rebuild
 from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
 from jobserver.index.verify import differences
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archive import FollowUp
-from jobserver.service.private import PrivateStore
 from jobserver.service.push.hook_server import verdict
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.choose import Studies
@@ -158,7 +158,7 @@ def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str
 
 def login_token(settings: Settings, username: str) -> str:
     """What a one-time log-in link ends in. Raises `Error` (not_found), and as `connect`."""
-    from jobserver.service.auth import epoch
+    from jobserver.service.accounts.tokens import epoch
     from jobserver.web.pages.sessions import Sessions
 
     app = connect(settings)

@@ -17,8 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from jobserver.domain import names
 from jobserver.errors import Error, Fault, invalid
 from jobserver.index.schema import APPLICATION
+from jobserver.service.accounts.private_store import check_email
 from jobserver.service.notify import mail
-from jobserver.service.private import check_email
 from jobserver.store.fs import application_of, home
 from jobserver.store.git.remote import check_url
 

@@ -11,15 +11,15 @@ from jobserver.config import Settings
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index
 from jobserver.index.query import has_unmoved
+from jobserver.service.accounts.github import GitHubLogin
+from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archive import FollowUp
 from jobserver.service.background.maintenance import Upkeep
 from jobserver.service.budgets import Budgets, Writes
-from jobserver.service.github_login import GitHubLogin
 from jobserver.service.live import Live
-from jobserver.service.membership import Membership
 from jobserver.service.notify.mail import Mailer, mailer
 from jobserver.service.notify.notifier import Notifier
-from jobserver.service.private import PrivateStore
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import Releases

@@ -13,8 +13,8 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
-from jobserver.service.auth import new_token
-from jobserver.service.private import PrivateStore, check_email
+from jobserver.service.accounts.private_store import PrivateStore, check_email
+from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import user_name
 
 acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")

@@ -27,7 +27,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.lifecycle import FINISHED
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error, unavailable
-from jobserver.service.auth import new_token
+from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import home, plainly
 from jobserver.store.git.command import git
 from jobserver.store.proxies import none_for

@@ -13,7 +13,7 @@ from jobserver.cli.progress import counting, reading
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.service import copies
-from jobserver.service.private import check_email
+from jobserver.service.accounts.private_store import check_email
 from jobserver.store import proxies
 
 

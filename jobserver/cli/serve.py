@@ -211,7 +211,7 @@ def serve(host: str | None, port: int | None) -> None:
 def _check(settings: Settings) -> None:
     """What would stop the serving process is better said by this one."""
     from jobserver import bootstrap
-    from jobserver.service.private import PrivateStore
+    from jobserver.service.accounts.private_store import PrivateStore
 
     proxies.check()
     if settings.sentry_dsn:

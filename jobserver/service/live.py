@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from jobserver.errors import Error
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.store.yaml.canonical import text_of
 
 _log = logging.getLogger(__name__)

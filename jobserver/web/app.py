@@ -7,11 +7,11 @@ from datetime import datetime
 from bottle import Bottle
 
 from jobserver.index.follow import Index
-from jobserver.service.auth import Auth
+from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
 from jobserver.service.live import Live
-from jobserver.service.membership import Membership
-from jobserver.service.private import PrivateStore
 from jobserver.service.releases.upload import Releases
 from jobserver.service.studies.choose import Studies
 from jobserver.service.upstream.sync import Hosted

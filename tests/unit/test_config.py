@@ -8,7 +8,7 @@ import pytest
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import Error
 from jobserver.index import schema
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts.private_store import PrivateStore
 
 GOOD = {
     "SECRET_KEY": "0123456789abcdef",

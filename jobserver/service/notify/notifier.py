@@ -16,10 +16,10 @@ from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Invitation, User
 from jobserver.domain.names import Area, Kind
 from jobserver.errors import Code, Error
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify import bound, invited
 from jobserver.service.notify.invited import Invited
 from jobserver.service.notify.mail import Mail, Mailer
-from jobserver.service.private import PrivateStore
 from jobserver.service.writes.job_requests import Seen, see
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects

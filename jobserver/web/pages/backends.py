@@ -9,7 +9,7 @@ from jobserver.domain import names
 from jobserver.domain.names import Kind
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index import pages
-from jobserver.service.auth import new_token
+from jobserver.service.accounts.tokens import new_token
 from jobserver.web.pages import history
 from jobserver.web.pages.site import Look, Site, redirect, text
 from jobserver.web.pages.standing import standing

@@ -12,10 +12,10 @@ from jobserver.domain.documents import User
 from jobserver.domain.names import is_username
 from jobserver.domain.permissions import GLOBAL_ROLES, SERVER
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
-from jobserver.service.auth import epoch, new_token
-from jobserver.service.github_login import Person
-from jobserver.service.membership import Membership
-from jobserver.service.private import check_email
+from jobserver.service.accounts.github import Person
+from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.private_store import check_email
+from jobserver.service.accounts.tokens import epoch, new_token
 from jobserver.web.clients import Limit
 from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Identity(Protocol):
-    """`jobserver.service.github_login`; None where no OAuth application is configured."""
+    """`jobserver.service.accounts.github`; None where no OAuth application is configured."""
 
     def login_url(self, state: str, back: str) -> str: ...
     def person(self, code: str) -> Person:

@@ -12,7 +12,7 @@ from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter
-from jobserver.service.private import Contact
+from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages import history, registering
 from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
 

@@ -13,7 +13,7 @@ from typing import Any
 from bottle import HTTPResponse, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts.private_store import PrivateStore
 
 HOURS = 12
 LINK_SECONDS = 15 * 60

@@ -20,8 +20,8 @@ from jobserver.domain.pipeline import MAX_ACTIONS
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.live import Live
-from jobserver.service.private import PrivateStore
 from jobserver.service.releases.upload import Releases
 from jobserver.service.studies.choose import Studies
 from jobserver.service.upstream.sync import Hosted

@@ -9,7 +9,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.index.follow import Index
-from jobserver.service.auth import Auth, epoch, new_token, token_digest
+from jobserver.service.accounts.tokens import Auth, epoch, new_token, token_digest
 from tests.site import ADMIN, ALICE, TPP, Site
 
 

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.service.github_login import GitHubLogin, Person
-from jobserver.service.membership import EVERY_SECONDS, WAITED_FOR_SECONDS, Membership
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts.github import GitHubLogin, Person
+from jobserver.service.accounts.membership import EVERY_SECONDS, WAITED_FOR_SECONDS, Membership
+from jobserver.service.accounts.private_store import PrivateStore
 from tests.e2e.harness import until
 from tests.integration.service.github import GitHub
 from tests.integration.service.github import github as fake

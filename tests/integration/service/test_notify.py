@@ -14,9 +14,9 @@ from jobserver.domain import commands as c
 from jobserver.domain.documents import Invitation
 from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Code, Error, invalid, unavailable
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
-from jobserver.service.private import PrivateStore
 from tests.e2e.harness import until
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error
-from jobserver.service.private import Contact, PrivateStore
+from jobserver.service.accounts.private_store import Contact, PrivateStore
 
 
 def test_kept_erased_and_private(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.service import membership
-from jobserver.service.auth import new_token
-from jobserver.service.github_login import GitHubLogin
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts import membership
+from jobserver.service.accounts.github import GitHubLogin
+from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.service.accounts.tokens import new_token
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
 from tests.integration.service.github import IDS, GitHub

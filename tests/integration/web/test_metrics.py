@@ -12,7 +12,7 @@ from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.service.auth import new_token
+from jobserver.service.accounts.tokens import new_token
 
 ROOT = Actor(ActorKind.USER, "root")
 

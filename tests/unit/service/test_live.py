@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain.documents import Backend
+from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.live import Live
-from jobserver.service.private import PrivateStore
 from jobserver.web.pages import words
 from jobserver.web.pages.standing import standing
 

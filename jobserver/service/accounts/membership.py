@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import time
 
 from jobserver.errors import Error
-from jobserver.service.private import PrivateStore
+from jobserver.service.accounts.private_store import PrivateStore
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 600.0
