@@ -26,7 +26,7 @@ from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archive import FollowUp
 from jobserver.service.push.hook_server import verdict
 from jobserver.service.push.receiver import Receiver
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests

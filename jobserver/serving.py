@@ -17,9 +17,9 @@ from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archive import FollowUp
 from jobserver.service.background.maintenance import Upkeep
 from jobserver.service.budgets import Budgets, Writes
-from jobserver.service.live import Live
 from jobserver.service.notify.mail import Mailer, mailer
 from jobserver.service.notify.notifier import Notifier
+from jobserver.service.presence import Live
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import Releases

@@ -11,9 +11,9 @@ from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
-from jobserver.service.live import Live
+from jobserver.service.presence import Live
 from jobserver.service.releases.upload import Releases
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests

@@ -13,7 +13,7 @@ from bottle import request
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error, forbidden, too_many
 from jobserver.service.accounts.tokens import Auth, token_digest
-from jobserver.service.live import Live
+from jobserver.service.presence import Live
 from jobserver.web import http
 from jobserver.web.clients import Limit, Network, address
 from jobserver.web.pages.sessions import Sessions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from jobserver.errors import Error, forbidden, unavailable
-from jobserver.service.studies.within import Within
+from jobserver.service.studies.deadline import Within
 
 if TYPE_CHECKING:
     from github import Github

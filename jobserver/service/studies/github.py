@@ -34,7 +34,7 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_project_file,
 )
-from jobserver.service.studies.within import Within
+from jobserver.service.studies.deadline import Within
 
 API = "https://api.github.com"
 HOST = "github.com"

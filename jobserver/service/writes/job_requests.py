@@ -11,7 +11,7 @@ from jobserver.domain.documents import Job, PipelineAction
 from jobserver.domain.permissions import Actor
 from jobserver.domain.state import Stored
 from jobserver.errors import not_found
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 from jobserver.service.writes.gate import Gate, again
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.read.snapshot import Snapshot

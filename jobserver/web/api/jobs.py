@@ -18,7 +18,7 @@ from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
 from jobserver.index import query
 from jobserver.index.follow import Index
-from jobserver.service.live import Live
+from jobserver.service.presence import Live
 from jobserver.service.writes.gate import Gate
 from jobserver.web import http
 from jobserver.web.api import storable

@@ -21,9 +21,9 @@ from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.live import Live
+from jobserver.service.presence import Live
 from jobserver.service.releases.upload import Releases
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Backend
 from jobserver.index.directory import Directory
-from jobserver.service.live import Seen
+from jobserver.service.presence import Seen
 from jobserver.web.pages import words
 
 _REMEMBERED = timedelta(days=1)

@@ -205,4 +205,4 @@ def _since(text: object) -> datetime | None:
         found = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)  # checked when it was taken: see `service.live`
+    return found if found.tzinfo else found.replace(tzinfo=UTC)  # checked when it was taken: see `service.presence`

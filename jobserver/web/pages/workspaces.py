@@ -16,7 +16,7 @@ from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
-from jobserver.service.studies.offered import Repositories
+from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import counts, grouped, picture
 from jobserver.web.pages.preview import Preview, would_run

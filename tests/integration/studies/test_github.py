@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 
 from .fake_github import RATE_LIMIT, FakeGitHub, FakeRepo, fake_github, sha1
 

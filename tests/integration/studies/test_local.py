@@ -10,7 +10,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 
 PROJECT = "version: '3.0'\nactions:\n  a: {run: x}\n"
 

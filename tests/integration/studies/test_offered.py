@@ -10,8 +10,8 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
-from jobserver.service.studies.choose import Studies
 from jobserver.service.studies.local import LocalSource
+from jobserver.service.studies.registry import Studies
 
 from .fake_github import FakeGitHub, FakeRepo, fake_github
 from .test_local import create, git

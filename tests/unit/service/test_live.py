@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.domain.documents import Backend
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.live import Live
+from jobserver.service.presence import Live
 from jobserver.web.pages import words
 from jobserver.web.pages.standing import standing
 

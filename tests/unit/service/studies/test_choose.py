@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.service.studies.choose import Studies
+from jobserver.service.studies.registry import Studies
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobserver.errors import Error, unavailable
-from jobserver.service.studies.offered import AGAIN, EVERY, Offered, Repositories
+from jobserver.service.studies.repository_list import AGAIN, EVERY, Offered, Repositories
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jobserver.service.studies.within import Within
+from jobserver.service.studies.deadline import Within
 
 SOON = 0.05
 LONG = 30.0

@@ -12,7 +12,7 @@ from jobserver.errors import invalid
 from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip
 from jobserver.service.studies.cache import Remembering
 from jobserver.service.studies.local import LocalSource
-from jobserver.service.studies.offered import Offered, Repositories
+from jobserver.service.studies.repository_list import Offered, Repositories
 
 GITHUB_API = "https://api.github.com"
 _DISK_SECONDS = 1.0
