@@ -27,8 +27,8 @@ from jobserver.service.writes.standing import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
-from jobserver.web.mount import mounted
 from jobserver.web.pages.invitations import InvitationLinks
+from jobserver.web.server.mount import mounted
 
 _log = logging.getLogger(__name__)
 

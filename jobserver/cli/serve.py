@@ -68,7 +68,7 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
     """In the serving process: the application, tied to the life of the process that started it."""
     from jobserver import serving
     from jobserver.cli.progress import reading
-    from jobserver.web.gateway import Gateway
+    from jobserver.web.server.gateway import Gateway
 
     parent = os.getppid()
     stop = _deaf_to_signals()

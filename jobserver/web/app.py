@@ -24,7 +24,6 @@ from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
 from jobserver.web.api.people import People as ApiPeople
 from jobserver.web.api.releases import Releases as ApiReleases
-from jobserver.web.bodies import Bodies
 from jobserver.web.callers import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
@@ -47,6 +46,7 @@ from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.site import Site, Stand
 from jobserver.web.pages.work import Work
 from jobserver.web.pages.workspaces import Workspaces
+from jobserver.web.server.bodies import Bodies
 from jobserver.web.state_git import StateGit
 
 

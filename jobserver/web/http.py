@@ -10,8 +10,8 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.web.mount import placed
-from jobserver.web.stream import LATER, UNSIZED, Later
+from jobserver.web.server.mount import placed
+from jobserver.web.server.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
 CALLER, TURN = "jobserver.caller", "jobserver.turn"

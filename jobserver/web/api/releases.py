@@ -15,7 +15,7 @@ from jobserver.index.follow import Index
 from jobserver.service.releases.upload import Releases as Service
 from jobserver.service.releases.upload import Upload
 from jobserver.web import http
-from jobserver.web.stream import UNREADABLE
+from jobserver.web.server.stream import UNREADABLE
 
 
 class Releases:

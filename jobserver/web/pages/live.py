@@ -17,7 +17,7 @@ from jobserver.service.budgets import Room
 from jobserver.web.pages import versions
 from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.site import Look, Site, text
-from jobserver.web.stream import CAN_STREAM, STREAM
+from jobserver.web.server.stream import CAN_STREAM, STREAM
 
 _PING_SECONDS = 25
 _LIFE_SECONDS = 3600

@@ -11,9 +11,9 @@ from bottle import HTTPResponse, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobserver.web.mount import links_placed
 from jobserver.web.pages import source, words
 from jobserver.web.pages.assets import Assets
+from jobserver.web.server.mount import links_placed
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 CSP = (

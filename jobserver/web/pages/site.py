@@ -33,12 +33,12 @@ from jobserver.web import http
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
-from jobserver.web.mount import placed
 from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.standing import standings
-from jobserver.web.stream import UNSIZED
+from jobserver.web.server.mount import placed
+from jobserver.web.server.stream import UNSIZED
 
 _log = logging.getLogger(__name__)
 _STATUS = {

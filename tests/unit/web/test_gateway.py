@@ -3,7 +3,7 @@
 import threading
 import time
 
-from jobserver.web.gateway import _KEPT, _Threads
+from jobserver.web.server.gateway import _KEPT, _Threads
 
 
 def working() -> int:

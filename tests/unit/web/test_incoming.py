@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobserver.web import incoming
+from jobserver.web.server import body
 
 MOST = 1_000_000
 
@@ -25,7 +25,7 @@ class Sent:
 
 
 def read(sent: Sent, size: int | None, most: int = MOST) -> bytes | None:
-    return asyncio.run(incoming.Incoming(cast(Any, sent)).read(size, most))
+    return asyncio.run(body.Incoming(cast(Any, sent)).read(size, most))
 
 
 @pytest.mark.parametrize("parts", [[], [b"abc"], [b"ab", b"c" * 5000, b"", b"d"]])
@@ -49,27 +49,27 @@ def test_no_more_is_kept_than_shows_that_it_is_too_long() -> None:
 
 def test_nothing_comes_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found: a body without a size counted as ended when its sender stopped."""
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.05)
     with pytest.raises(TimeoutError):
         read(Sent([b"abc"], rest=60), None)
 
 
 def test_a_byte_now_and_then_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found: who sent one byte in half a minute took as long as they liked."""
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.3)
     with pytest.raises(TimeoutError):
         read(Sent([b"x"] * 10_000, rest=0.01), 10_000)
 
 
 def test_who_sends_enough_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming, "BODY_SECONDS", 1.0)
+    monkeypatch.setattr(body, "BODY_SECONDS", 1.0)
     parts = [b"x" * 2000] * 10
     assert read(Sent(parts, rest=0.15), None) == b"".join(parts)
 
 
 @pytest.mark.parametrize("rest", [0, 0.05])
 def test_what_nobody_wants_is_read_for_a_while(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
-    monkeypatch.setattr(incoming, "_DISCARD_SECONDS", 0.5)
+    monkeypatch.setattr(body, "_DISCARD_SECONDS", 0.5)
     sent = Sent([b"x"] * 100, rest=rest)
-    asyncio.run(incoming.Incoming(cast(Any, sent)).discard())
+    asyncio.run(body.Incoming(cast(Any, sent)).discard())
     assert sent.taken == 100 if not rest else 0 < sent.taken < 100

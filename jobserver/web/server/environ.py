@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from granian.rsgi import Scope
 
-from jobserver.web.stream import CAN_STREAM, UNREADABLE
+from jobserver.web.server.stream import CAN_STREAM, UNREADABLE
 
 
 class File:

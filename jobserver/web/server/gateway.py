@@ -20,9 +20,9 @@ from granian._granian import RSGIHTTPProtocol as HTTPProtocol
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope
 
-from jobserver.web.environ import File, body_size, environ_of, with_body
-from jobserver.web.incoming import BODY_SECONDS, Incoming
-from jobserver.web.stream import LATER, STREAM, UNSIZED, Later, Stream
+from jobserver.web.server.body import BODY_SECONDS, Incoming
+from jobserver.web.server.environ import File, body_size, environ_of, with_body
+from jobserver.web.server.stream import LATER, STREAM, UNSIZED, Later, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
