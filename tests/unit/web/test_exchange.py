@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobserver.web.exchange import Exchange
+from jobserver.web.git.cgi import Exchange
 
 
 @pytest.mark.parametrize("length", [4, 200_000])

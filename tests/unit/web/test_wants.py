@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.web.wants import MAX_BODY, Fetch, lines, packet, plain
+from jobserver.web.git.fetch_request import MAX_BODY, Fetch, lines, packet, plain
 
 ONE, TWO = "1" * 40, "2" * 40
 

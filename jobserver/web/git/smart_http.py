@@ -28,9 +28,9 @@ from jobserver.store.git.revisions import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.callers import Callers
-from jobserver.web.exchange import Exchange
-from jobserver.web.pushes import MAX_PUSH, refusal, without_shallow
-from jobserver.web.wants import Fetch, packet, plain
+from jobserver.web.git.cgi import Exchange
+from jobserver.web.git.fetch_request import Fetch, packet, plain
+from jobserver.web.git.push_guard import MAX_PUSH, refusal, without_shallow
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}

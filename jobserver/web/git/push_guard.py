@@ -14,7 +14,7 @@ from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.received_pack import Sent
 from jobserver.store.git.revisions import History
 from jobserver.store.repo import StateRepo
-from jobserver.web.wants import lines, packet
+from jobserver.web.git.fetch_request import lines, packet
 
 MAX_PUSH = 8 * 1024 * 1024
 _UPDATE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0\n]{1,255})(?:\0([^\n]*))?\n?")
