@@ -24,11 +24,10 @@ from jobserver.web.api.jobs import Jobs
 from jobserver.web.api.openapi import describe
 from jobserver.web.api.people import People as ApiPeople
 from jobserver.web.api.releases import Releases as ApiReleases
-from jobserver.web.callers import Callers
+from jobserver.web.authentication import Callers
 from jobserver.web.clients import Network
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.git.smart_http import StateGit
-from jobserver.web.hooks import Hooks
 from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
@@ -48,6 +47,7 @@ from jobserver.web.pages.site import Site, Stand
 from jobserver.web.pages.work import Work
 from jobserver.web.pages.workspaces import Workspaces
 from jobserver.web.server.bodies import Bodies
+from jobserver.web.webhooks import Hooks
 
 
 @dataclass(frozen=True, slots=True)

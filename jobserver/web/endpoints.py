@@ -15,7 +15,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request, response
 from jobserver.errors import Error
 from jobserver.store.yaml import canonical
 from jobserver.web import http
-from jobserver.web.callers import Callers
+from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)

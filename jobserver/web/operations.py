@@ -14,7 +14,7 @@ from jobserver.service.health import look
 from jobserver.service.upstream.sync import Hosted
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
-from jobserver.web.callers import Callers
+from jobserver.web.authentication import Callers
 from jobserver.web.clients import Network
 from jobserver.web.metrics import Metrics
 

@@ -27,7 +27,7 @@ from jobserver.store.git.command import environment, run, start
 from jobserver.store.git.revisions import commits_in
 from jobserver.store.repo import StateRepo
 from jobserver.web import http
-from jobserver.web.callers import Callers
+from jobserver.web.authentication import Callers
 from jobserver.web.git.cgi import Exchange
 from jobserver.web.git.fetch_request import Fetch, packet, plain
 from jobserver.web.git.push_guard import MAX_PUSH, refusal, without_shallow
