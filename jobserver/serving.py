@@ -27,7 +27,7 @@ from jobserver.service.writes.standing import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import Pages, Parts, make_app
-from jobserver.web.pages.invitations import InvitationLinks
+from jobserver.web.pages.routes.invitations import InvitationLinks
 from jobserver.web.server.mount import mounted
 
 _log = logging.getLogger(__name__)

@@ -32,20 +32,20 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.backends import Backends
-from jobserver.web.pages.invitations import InvitationLinks, Invitations
-from jobserver.web.pages.job_requests import JobRequests as JobRequestPages
-from jobserver.web.pages.jobs import Jobs as JobPages
-from jobserver.web.pages.live import Live as LivePages
-from jobserver.web.pages.orgs import Orgs
-from jobserver.web.pages.people import Identity, People
-from jobserver.web.pages.projects import Projects
-from jobserver.web.pages.releases import Releases as ReleasePages
 from jobserver.web.pages.render import Renderer
+from jobserver.web.pages.routes.backends import Backends
+from jobserver.web.pages.routes.home import Work
+from jobserver.web.pages.routes.invitations import InvitationLinks, Invitations
+from jobserver.web.pages.routes.job_requests import JobRequests as JobRequestPages
+from jobserver.web.pages.routes.jobs import Jobs as JobPages
+from jobserver.web.pages.routes.live import Live as LivePages
+from jobserver.web.pages.routes.orgs import Orgs
+from jobserver.web.pages.routes.people import Identity, People
+from jobserver.web.pages.routes.projects import Projects
+from jobserver.web.pages.routes.releases import Releases as ReleasePages
+from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.site import Site, Stand
-from jobserver.web.pages.work import Work
-from jobserver.web.pages.workspaces import Workspaces
 from jobserver.web.server.bodies import Bodies
 from jobserver.web.webhooks import Hooks
 

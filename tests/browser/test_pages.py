@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from jobserver.domain.documents import Project
 from jobserver.store.yaml import codec
-from jobserver.web.pages.invitations import InvitationLinks
+from jobserver.web.pages.routes.invitations import InvitationLinks
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched
 from tests.e2e.harness import Site, job
 from tests.zips import MANIFEST, md5_of, zipped

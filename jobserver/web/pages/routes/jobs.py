@@ -9,7 +9,7 @@ from jobserver.errors import conflict, not_found
 from jobserver.index import pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.web.pages import history, source, versions, words
-from jobserver.web.pages.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
+from jobserver.web.pages.routes.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
 from jobserver.web.pages.site import Look, Site, redirect
 
 _STALE_MICROS = 30 * 60 * 1_000_000

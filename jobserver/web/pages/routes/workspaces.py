@@ -20,7 +20,7 @@ from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages import history, source, words
 from jobserver.web.pages.graph import counts, grouped, picture
 from jobserver.web.pages.preview import Preview, would_run
-from jobserver.web.pages.releases import has_tab
+from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 
 _MOST_BRANCHES = 2000

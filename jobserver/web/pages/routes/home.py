@@ -10,7 +10,7 @@ from jobserver.errors import Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Cube, Filter
 from jobserver.web.pages import words
-from jobserver.web.pages.releases import has_tab
+from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, redirect, text
 
 _PAGE = 25
