@@ -36,7 +36,7 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.pages import versions
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
-from jobserver.web.pages.standing import standings
+from jobserver.web.pages.views.backend_status import standings
 from jobserver.web.server.mount import placed
 from jobserver.web.server.stream import UNSIZED
 

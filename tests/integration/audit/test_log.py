@@ -4,7 +4,7 @@ from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER
 from jobserver.store.git.cat_file import stood_at
-from jobserver.web.pages import history
+from jobserver.web.pages.views import audit_tab
 from tests.integration.service.push import EVE, Push
 from tests.memory import NOW
 from tests.site import ADMIN, Site, job
@@ -48,7 +48,7 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     found = [entry for entry in log(site.path, Wanted(since=start)) if entry.branch == "backends/tpp"]
     assert [entry.event for entry in found] == ["jobs.updated", "pushed", "job-request.created"]
     assert found[1].at == stands.replace(microsecond=0)
-    tab = history.entries(site.repo, "backends/tpp", ["active"], start)
+    tab = audit_tab.entries(site.repo, "backends/tpp", ["active"], start)
     assert [entry.commit.trailer("Event") for entry in tab] == ["jobs.updated", "job-request.created"]
     seconds = int(site.now.timestamp())
     created = int(start.timestamp()) + 2

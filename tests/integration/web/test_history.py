@@ -1,7 +1,7 @@
 """The audit tab reads the branch, and nothing else of its name; and believes what the server signed."""
 
 from jobserver.domain import commands as c
-from jobserver.web.pages.history import commit_at, entries
+from jobserver.web.pages.views.audit_tab import commit_at, entries
 from tests.integration.audit.tampering import commit
 from tests.integration.service.push import EVE, Push
 from tests.site import ADMIN, Site

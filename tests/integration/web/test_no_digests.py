@@ -9,7 +9,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.documents import Backend, User
 from jobserver.errors import Error
 from jobserver.store.yaml import codec
-from jobserver.web.pages import history
+from jobserver.web.pages.views import audit_tab
 from tests.site import ADMIN, ALICE, Site
 
 HEX = re.compile(r"[0-9A-Fa-f]{64}")
@@ -22,7 +22,7 @@ def test_no_diff_shows_a_digest(tmp_path: Path, path: str) -> None:
         site.do(ADMIN, c.RotateBackendToken("tpp", "b" * 64, keep_old=True))
         site.do(ALICE, c.AddUserToken("alice", "laptop", "c" * 64))
         site.do(ALICE, c.RevokeUserToken("alice", "laptop"))
-        shown = "\n".join(line for one in history.entries(site.repo, "main", [path]) for line in one.diff)
+        shown = "\n".join(line for one in audit_tab.entries(site.repo, "main", [path]) for line in one.diff)
     finally:
         site.gate.close()
         site.repo.close()
@@ -37,7 +37,7 @@ def test_an_image_in_a_pipeline_is_shown_with_its_digest(tmp_path: Path) -> None
     try:
         pipeline = {"generate": c.PipelineAction(run=f"python@sha256:{digest} x.py")}
         site.do(ALICE, c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
-        found = history.entries(site.repo, "backends/tpp", ["active"])
+        found = audit_tab.entries(site.repo, "backends/tpp", ["active"])
     finally:
         site.gate.close()
         site.repo.close()

@@ -9,7 +9,7 @@ from jobserver.domain.documents import Backend
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.presence import Live
 from jobserver.web.pages import words
-from jobserver.web.pages.standing import standing
+from jobserver.web.pages.views.backend_status import standing
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NESTED = "[" * 300 + "]" * 300

@@ -10,9 +10,9 @@ from jobserver.domain.names import Kind
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.service.accounts.tokens import new_token
-from jobserver.web.pages import history
 from jobserver.web.pages.site import Look, Site, redirect, text
-from jobserver.web.pages.standing import standing
+from jobserver.web.pages.views import audit_tab
+from jobserver.web.pages.views.backend_status import standing
 
 
 class Backends:
@@ -87,9 +87,9 @@ class Backends:
         """Of the backend's own document, and of the last week on its branch."""
         if slug not in look.directory.backends:
             raise not_found(f"there is no backend {slug!r}")
-        found = history.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.BACKEND, slug)])
+        found = audit_tab.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.BACKEND, slug)])
         week = look.now - timedelta(days=7)
-        found += history.entries(self._stand.repo, names.backend_branch(slug), ["active", "archive"], week)
+        found += audit_tab.entries(self._stand.repo, names.backend_branch(slug), ["active", "archive"], week)
         found.sort(key=lambda entry: entry.commit.time, reverse=True)
         backend = look.directory.backends[slug]
         return self._site.page(

@@ -17,11 +17,12 @@ from jobserver.errors import Error, invalid, not_found
 from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.writes.job_requests import Seen
-from jobserver.web.pages import estimate, history, source, versions, words
+from jobserver.web.pages import source, versions, words
 from jobserver.web.pages.graph import counts, picture, place_of
-from jobserver.web.pages.past import as_rows
-from jobserver.web.pages.preview import would_run
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
+from jobserver.web.pages.views import audit_tab, estimate
+from jobserver.web.pages.views.historical_rows import as_rows
+from jobserver.web.pages.views.preview import would_run
 
 _ERROR = "__error__"  # the action under which a runner reports a request that it could not begin
 _WAITS = 20
@@ -142,7 +143,7 @@ class JobRequests:
         row, jobs = found
         branch = backend_branch(row.backend)
         writer = self._stand.repo.writer
-        commit = history.commit_at(self._stand.repo, branch, at) if at else None
+        commit = audit_tab.commit_at(self._stand.repo, branch, at) if at else None
 
         def read(state):  # type: ignore[no-untyped-def]
             stored = state.find(identifier)
@@ -195,7 +196,7 @@ class JobRequests:
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None
-        found = history.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
+        found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
         return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
 
 

@@ -8,9 +8,10 @@ from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.errors import conflict, not_found
 from jobserver.index import pages
 from jobserver.index.pages import JobRow, Row
-from jobserver.web.pages import history, source, versions, words
+from jobserver.web.pages import source, versions, words
 from jobserver.web.pages.routes.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
 from jobserver.web.pages.site import Look, Site, redirect
+from jobserver.web.pages.views import audit_tab
 
 _STALE_MICROS = 30 * 60 * 1_000_000
 
@@ -84,5 +85,5 @@ class Jobs:
         document = self._requests.find(row.identifier)[2].document
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
         ends = words.moment(row.updated_at) if row.completed_at else None
-        found = history.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)
+        found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)
         return self._site.page(look, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found)

@@ -9,9 +9,9 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.documents import Org, Project
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.web.pages import registering
-from jobserver.web.pages.registering import Answers
 from jobserver.web.pages.site import Look, Site, once, redirect, text
+from jobserver.web.pages.views import registration_form
+from jobserver.web.pages.views.registration_form import Answers
 
 _log = logging.getLogger(__name__)
 
@@ -79,17 +79,17 @@ class Orgs:
             title="Register a project",
             org=self._find(look, org),
             answers=answers or Answers(),
-            lines=registering.LINES,
-            texts=registering.TEXTS,
+            lines=registration_form.LINES,
+            texts=registration_form.TEXTS,
             error=error,
         )
 
     def register(self, look: Look, org: str) -> HTTPResponse:
         _admins_only(look)
         self._find(look, org)
-        answers = registering.read()
+        answers = registration_form.read()
         if text("what") == "another":
-            return self.new_project(look, org, registering.with_another_row(answers))
+            return self.new_project(look, org, registration_form.with_another_row(answers))
         name = answers.get("name")
         slug = answers.get("slug") or names.slug_of(name)
         project = f"{org}/{slug}"

@@ -13,8 +13,8 @@ from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Filter
 from jobserver.service.accounts.private_store import Contact
-from jobserver.web.pages import history, registering
 from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
+from jobserver.web.pages.views import audit_tab, registration_form
 
 _MANAGING = (
     Permission.MANAGE_PROJECT_MEMBERS,
@@ -61,8 +61,8 @@ class Projects:
             can_add=look.may(Permission.RUN_JOB, name),
             can_look_into=_looks_into(look, name, found),
             invitation=invitations.of(found, look.user.username) if look.user else None,
-            short={"project_lead": "Led by", **registering.LINES},
-            long=registering.TEXTS,
+            short={"project_lead": "Led by", **registration_form.LINES},
+            long=registration_form.TEXTS,
         )
 
     def workspace(self, look: Look, org: str, project: str, workspace: str) -> HTTPResponse:
@@ -77,7 +77,7 @@ class Projects:
         name, found = self._find(look, org, project)
         if not _looks_into(look, name, found):
             raise forbidden("this page is for members of the project, and for those who review it")
-        entries = history.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
+        entries = audit_tab.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
         return self._site.page(
             look,
             "audit_project.html",

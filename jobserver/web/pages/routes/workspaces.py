@@ -17,11 +17,12 @@ from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
-from jobserver.web.pages import history, source, words
+from jobserver.web.pages import source, words
 from jobserver.web.pages.graph import counts, grouped, picture
-from jobserver.web.pages.preview import Preview, would_run
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
+from jobserver.web.pages.views import audit_tab
+from jobserver.web.pages.views.preview import Preview, would_run
 
 _MOST_BRANCHES = 2000
 _LIST_SECONDS = 8.0
@@ -132,7 +133,7 @@ class Workspaces:
         workspace = self._find(look, name)
         at = text("at", 64)
         if at:
-            commit = history.commit_at(self._stand.repo, names.MAIN, at)
+            commit = audit_tab.commit_at(self._stand.repo, names.MAIN, at)
             was = self._stand.repo.writer.look(names.MAIN, lambda state: state.own_workspace(name), at=commit)
             if was is None:
                 raise not_found(f"there was no workspace {name!r} at {at}")
@@ -250,7 +251,7 @@ class Workspaces:
     def audit(self, look: Look, name: str) -> HTTPResponse:
         workspace = self._find(look, name)
         paths = [names.main_path(Kind.WORKSPACE, name)]
-        found = history.entries(self._stand.repo, names.MAIN, paths)
+        found = audit_tab.entries(self._stand.repo, names.MAIN, paths)
         return self._site.page(
             look,
             "audit_workspace.html",

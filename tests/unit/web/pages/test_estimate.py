@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from jobserver.index.pages import JobRow
-from jobserver.web.pages import estimate
+from jobserver.web.pages.views import estimate
 
 S = 1_000_000
 NOW = 1_000 * S

@@ -7,7 +7,7 @@ from jobserver.domain.documents import PipelineAction
 from jobserver.domain.pipeline import RUN_ALL, Action, Pipeline
 from jobserver.runner import plan
 from jobserver.runner.model import Request
-from jobserver.web.pages.preview import would_run
+from jobserver.web.pages.views.preview import would_run
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("a", "c"), "e": ()}
