@@ -11,8 +11,8 @@ from bottle import HTTPResponse, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobserver.web.pages import source, words
 from jobserver.web.pages.assets import Assets
+from jobserver.web.pages.format import highlight, labels
 from jobserver.web.server.mount import links_placed
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -36,8 +36,8 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals.update(asset=assets.url, words=words, badge=badge)
-        self._env.filters.update(when=when, clock=words.clock, diff=source.diff, marked=marked)
+        self._env.globals.update(asset=assets.url, words=labels, badge=badge)
+        self._env.filters.update(when=when, clock=labels.clock, diff=highlight.diff, marked=marked)
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         return self._env.get_template(template).render(values)
@@ -70,13 +70,13 @@ class Renderer:
 def when(at: datetime | int | None, now: datetime, none: str = "–") -> Markup:
     """A time, relative, with the exact one (UTC) on hover and for machines."""
     if isinstance(at, int):
-        at = words.moment(at)
+        at = labels.moment(at)
     if at is None:
         return Markup.escape(none)
     at = at.astimezone(UTC)
     exact = at.isoformat(" ", "seconds").removesuffix("+00:00")
     # Digits and words of ours: nothing in it has to be escaped.
-    return Markup(f'<time datetime="{at.isoformat()}" title="{exact} UTC">{words.ago(at, now)}</time>')
+    return Markup(f'<time datetime="{at.isoformat()}" title="{exact} UTC">{labels.ago(at, now)}</time>')
 
 
 def marked(text: str) -> Markup:
@@ -93,6 +93,6 @@ def marked(text: str) -> Markup:
 @lru_cache(maxsize=256)
 def badge(status: str, count: int | None = None) -> Markup:
     """A status as a sign and a word, or ``count`` of it; kept, because lists are full of the same few."""
-    word = words.said(status) if count is None else f"{count} {words.said(status).lower()}"
-    sign = Markup('<span class="sign" aria-hidden="true">{}</span>').format(words.SIGNS.get(status, "…"))
+    word = labels.said(status) if count is None else f"{count} {labels.said(status).lower()}"
+    sign = Markup('<span class="sign" aria-hidden="true">{}</span>').format(labels.SIGNS.get(status, "…"))
     return Markup('<span class="badge {}">{} {}</span>').format(status, sign, word)

@@ -33,7 +33,7 @@ from jobserver.web import http
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
-from jobserver.web.pages import versions
+from jobserver.web.pages.format import page_version
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.pages.views.backend_status import standings
@@ -154,7 +154,7 @@ class Site:
     def look(self) -> Look:
         stand = self.stand
         # Before anything is read: a page may find itself older than it is, never younger.
-        version = versions.of_tips(stand.index.tips())
+        version = page_version.of_tips(stand.index.tips())
         directory = stand.index.directory()
         session = stand.sessions.current()
         user = directory.user(session.username) if session else None

@@ -8,7 +8,7 @@ import pytest
 from jobserver.domain.documents import Backend
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.presence import Live
-from jobserver.web.pages import words
+from jobserver.web.pages.format import labels
 from jobserver.web.pages.views.backend_status import standing
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -33,7 +33,7 @@ def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str 
     Live(lambda: NOW, private).heard("tpp", sent)
     seen = Live(lambda: NOW, private).seen()["tpp"]  # after a restart
     assert seen.flags["paused"]["ts"] == kept
-    ((_, since),) = words.raised(dict(seen.flags))
+    ((_, since),) = labels.raised(dict(seen.flags))
     assert (since is not None) is (kept is not None)
     assert standing(TPP, seen, NOW).said == "Seen, but held up"
     private.close()

@@ -9,7 +9,7 @@ from bottle import HTTPResponse, request
 from jobserver.errors import Fault, invalid, not_found
 from jobserver.index import pages
 from jobserver.index.pages import Cube, Filter
-from jobserver.web.pages import words
+from jobserver.web.pages.format import labels
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, redirect, text
 
@@ -101,7 +101,7 @@ class Work:
         """Raises `Error` (invalid) for a filter that names nothing: neither what there is, nor what there was."""
         directory = look.directory
         known: dict[str, tuple[str, Container[str]]] = {
-            "status": (chosen.status, words.STATUS),
+            "status": (chosen.status, labels.STATUS),
             "backend": (chosen.backend, slugs),
             "workspace": (chosen.workspace, directory.workspaces),
             "username": (chosen.username, directory.users),

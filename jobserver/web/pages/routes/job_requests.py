@@ -17,8 +17,8 @@ from jobserver.errors import Error, invalid, not_found
 from jobserver.index import outlook, pages
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.writes.job_requests import Seen
-from jobserver.web.pages import source, versions, words
-from jobserver.web.pages.graph import counts, picture, place_of
+from jobserver.web.pages.format import highlight, labels, page_version
+from jobserver.web.pages.format.graph import counts, picture, place_of
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 from jobserver.web.pages.views import audit_tab, estimate
 from jobserver.web.pages.views.historical_rows import as_rows
@@ -51,7 +51,7 @@ class JobRequests:
         document, pipeline = found.document, found.pipeline.actions
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
-        now = words.micros(look.now)
+        now = labels.micros(look.now)
         problem = next((job for job in jobs if job.action == _ERROR), None)
         with self._stand.index.view() as sql:
             actions = [job.action for job in jobs if job.action in pipeline]
@@ -79,7 +79,7 @@ class JobRequests:
             title=f"{', '.join(row.actions[:3])} on {row.workspace}",
             row=row,
             jobs=jobs,
-            links={job.action: words.job_url(job) for job in jobs},
+            links={job.action: labels.job_url(job) for job in jobs},
             at=at,
             document=document,
             picture=picture(needs, {job.action: job.status for job in jobs}),
@@ -94,7 +94,7 @@ class JobRequests:
             expected=expected,
             ahead=ahead,
             is_waiting=not is_over and row.started_at is None,
-            is_refused=not is_over and seen is not None and words.is_refused(identifier, dict(seen.flags)),
+            is_refused=not is_over and seen is not None and labels.is_refused(identifier, dict(seen.flags)),
             before=before,
             succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
             problem=problem,
@@ -103,10 +103,10 @@ class JobRequests:
             can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
             cancelling={job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
             scripts=self._scripts(document, {one.job.action: pipeline.get(one.job.action) for one in bars}),
-            yaml=source.yaml(source.recorded(pipeline), document.workspace.repo, document.sha),
+            yaml=highlight.yaml(highlight.recorded(pipeline), document.workspace.repo, document.sha),
             parent=backend.parent_directory if backend else "",
             finished=lifecycle.FINISHED,
-            version=versions.of_request(row, jobs),
+            version=page_version.of_request(row, jobs),
         )  # fmt: skip
 
     @staticmethod
@@ -128,8 +128,8 @@ class JobRequests:
         """action -> (path, where it can be read at the commit) of each script that it runs, where that is known."""
         found = {}
         for name, action in actions.items():
-            paths = source.scripts(action.run) if action else []
-            links = [(path, source.blob(document.workspace.repo, document.sha, path)) for path in paths]
+            paths = highlight.scripts(action.run) if action else []
+            links = [(path, highlight.blob(document.workspace.repo, document.sha, path)) for path in paths]
             found[name] = [(path, url) for path, url in links if url]
         return found
 
@@ -195,7 +195,7 @@ class JobRequests:
         document = asked.document
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
-        ends = words.moment(row.updated_at) if row.completed_at else None
+        ends = labels.moment(row.updated_at) if row.completed_at else None
         found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
         return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
 

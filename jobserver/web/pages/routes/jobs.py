@@ -8,7 +8,7 @@ from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.errors import conflict, not_found
 from jobserver.index import pages
 from jobserver.index.pages import JobRow, Row
-from jobserver.web.pages import source, versions, words
+from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.routes.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
 from jobserver.web.pages.site import Look, Site, redirect
 from jobserver.web.pages.views import audit_tab
@@ -38,7 +38,7 @@ class Jobs:
         asked = self._requests.find(row.identifier)[2]
         document = asked.document
         is_open = job.status not in lifecycle.FINISHED
-        heard = job.updated_at if job.updated_at is not None else words.micros(look.now)
+        heard = job.updated_at if job.updated_at is not None else labels.micros(look.now)
         backend = look.directory.backends.get(row.backend)
         action = asked.pipeline.actions.get(job.action)
         made = {one.action: one for one in jobs}
@@ -52,13 +52,13 @@ class Jobs:
             job=job,
             row=row,
             needs=[(need, made.get(need), before.get(need)) for need in needs],
-            run=source.yaml(action.run, document.workspace.repo, document.sha) if action else "",
+            run=highlight.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             parent=backend.parent_directory if backend else "",
             is_open=is_open,
-            is_stale=is_open and words.micros(look.now) - heard > _STALE_MICROS,
+            is_stale=is_open and labels.micros(look.now) - heard > _STALE_MICROS,
             can_cancel=may_cancel(look, document) and job.action in open_actions(row, jobs),
             is_cancelling=is_cancelling(row, job),
-            version=versions.of_request(row, jobs),
+            version=page_version.of_request(row, jobs),
         )
 
     def _find(self, identifier: str, request: str) -> tuple[JobRow, Row, list[JobRow]]:
@@ -78,12 +78,12 @@ class Jobs:
     def mark_failed(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
         self._stand.gate.submit(look.actor, c.FailJob(identifier, job.request, row.backend), "web")
-        return redirect(words.job_url(job))
+        return redirect(labels.job_url(job))
 
     def audit(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
         document = self._requests.find(row.identifier)[2].document
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
-        ends = words.moment(row.updated_at) if row.completed_at else None
+        ends = labels.moment(row.updated_at) if row.completed_at else None
         found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)
         return self._site.page(look, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found)

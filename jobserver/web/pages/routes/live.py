@@ -14,7 +14,7 @@ from bottle import HTTPResponse, request
 from jobserver.index import pages
 from jobserver.index.follow import Index
 from jobserver.service.budgets import Room
-from jobserver.web.pages import versions
+from jobserver.web.pages.format import page_version
 from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.site import Look, Site, text
 from jobserver.web.server.stream import CAN_STREAM, STREAM
@@ -154,5 +154,5 @@ class Live:
         if kind == "request":
             with self._index.view() as sql:
                 found = pages.request(sql, name, self._slugs())
-            return versions.of_request(*found) if found else ""
-        return versions.of_tips(self._index.tips())
+            return page_version.of_request(*found) if found else ""
+        return page_version.of_tips(self._index.tips())

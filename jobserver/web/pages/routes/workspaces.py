@@ -17,8 +17,8 @@ from jobserver.index import pages
 from jobserver.index.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
-from jobserver.web.pages import source, words
-from jobserver.web.pages.graph import counts, grouped, picture
+from jobserver.web.pages.format import highlight, labels
+from jobserver.web.pages.format.graph import counts, grouped, picture
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 from jobserver.web.pages.views import audit_tab
@@ -166,7 +166,7 @@ class Workspaces:
             is_forced=bool(text("force_run_dependencies")),
             will_notify=bool(text("will_notify")) if chosen or error else workspace.should_notify,
             latest=latest,
-            latest_links={action: words.job_url(job) for action, job in latest.items()},
+            latest_links={action: labels.job_url(job) for action, job in latest.items()},
             recent=recent,
             failed=[action for action in needs if action in latest and latest[action].status == "failed"],
             picture=picture(needs, statuses),
@@ -177,7 +177,7 @@ class Workspaces:
             has_releases=has_tab(self._stand, look, workspace),
             chosen=chosen,
             preview=self._preview(name, list(chosen), study, backend) if study and chosen else None,
-            yaml=source.yaml(study.source, workspace.repo, study.sha) if study else "",
+            yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
             error=error,
             run_all=RUN_ALL,
         )
@@ -270,4 +270,4 @@ def _with_used(look: Look, offered: Repositories) -> list[str]:
 
 
 def _status(latest: Mapping[str, JobRow], action: str) -> str:
-    return latest[action].status if action in latest else words.NEVER
+    return latest[action].status if action in latest else labels.NEVER

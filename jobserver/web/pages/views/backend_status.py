@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from jobserver.domain.documents import Backend
 from jobserver.index.directory import Directory
 from jobserver.service.presence import Seen
-from jobserver.web.pages import words
+from jobserver.web.pages.format import labels
 
 _REMEMBERED = timedelta(days=1)
 Flags = list[tuple[str, datetime | None]]
@@ -17,7 +17,7 @@ Flags = list[tuple[str, datetime | None]]
 class Standing:
     """``said`` in two or three words; ``looks``: the status that its badge looks like, or ``off``.
 
-    ``flags`` as of `words.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far its
+    ``flags`` as of `labels.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far its
     clock was ahead, in words. ``twice``: the job request that two runners with its token worked on, and when that was
     noticed.
     """
@@ -41,13 +41,13 @@ def standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
     if seen is None:
         return found
     twice = seen.twice if seen.twice is not None and now - seen.twice[1] < _REMEMBERED else None
-    return replace(found, ahead=words.length(seen.ahead.total_seconds()) if seen.ahead else "", twice=twice)
+    return replace(found, ahead=labels.length(seen.ahead.total_seconds()) if seen.ahead else "", twice=twice)
 
 
 def _standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
     """A new backend has its ``alert_after_minutes`` before it is late."""
     last = seen.last_seen if seen else None
-    flags: Flags = words.raised(dict(seen.flags)) if seen else []
+    flags: Flags = labels.raised(dict(seen.flags)) if seen else []
     if not backend.active:
         return Standing("Switched off", "off", last, [])
     if (now - (last or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:

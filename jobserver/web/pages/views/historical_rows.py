@@ -5,7 +5,7 @@ from jobserver.domain.documents import Job
 from jobserver.index import items
 from jobserver.index.pages import JobRow, Row
 from jobserver.service.writes.job_requests import Seen
-from jobserver.web.pages import words
+from jobserver.web.pages.format import labels
 
 
 def as_rows(row: Row, seen: Seen) -> tuple[Row, list[JobRow]]:
@@ -31,5 +31,5 @@ def as_rows(row: Row, seen: Seen) -> tuple[Row, list[JobRow]]:
 def _as_row(request_: str, job: Job) -> JobRow:
     said = (job.identifier, request_, job.action, job.status, job.status_code, job.status_message)
     times = (job.updated_at, job.started_at, job.completed_at)
-    updated, started, completed = (None if time is None else words.micros(time) for time in times)
-    return JobRow(*said, words.micros(job.created_at), updated, started, completed, items.job_item(job))
+    updated, started, completed = (None if time is None else labels.micros(time) for time in times)
+    return JobRow(*said, labels.micros(job.created_at), updated, started, completed, items.job_item(job))

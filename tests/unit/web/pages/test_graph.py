@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from jobserver.web.pages.graph import Layout, grouped, picture
+from jobserver.web.pages.format.graph import Layout, grouped, picture
 
 LONG = "a_very_long_action_name_that_goes_on_and_on_and_on_without_any_mercy_at_all"
 NEEDS = {

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from jobserver.domain.documents import PipelineAction
-from jobserver.web.pages import source
+from jobserver.web.pages.format import highlight
 
 REPO, SHA = "https://github.com/org/study", "a" * 40
 
@@ -23,14 +23,14 @@ REPO, SHA = "https://github.com/org/study", "a" * 40
     ],
 )
 def test_the_scripts_of_a_run_line(run: str, wanted: list[str]) -> None:
-    assert source.scripts(run) == wanted
+    assert highlight.scripts(run) == wanted
 
 
 def test_scripts_are_linked_at_the_commit_on_github_only() -> None:
     line = "    run: python:latest python analysis/a.py"
-    assert f'<a href="{REPO}/blob/{SHA}/analysis/a.py">analysis/a.py</a>' in source.yaml(line, REPO, SHA)
-    assert "<a" not in source.yaml(line, "study", SHA)
-    assert "<b>run</b>:" in source.yaml(line, "study", SHA)
+    assert f'<a href="{REPO}/blob/{SHA}/analysis/a.py">analysis/a.py</a>' in highlight.yaml(line, REPO, SHA)
+    assert "<a" not in highlight.yaml(line, "study", SHA)
+    assert "<b>run</b>:" in highlight.yaml(line, "study", SHA)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,10 @@ def test_scripts_are_linked_at_the_commit_on_github_only() -> None:
     ],
 )
 def test_whatever_it_holds_is_text(text: str) -> None:
-    for said in (str(source.yaml(text, REPO, SHA)), str(source.diff([text, f"+{text}", f"-{text}", f"+++{text}"]))):
+    for said in (
+        str(highlight.yaml(text, REPO, SHA)),
+        str(highlight.diff([text, f"+{text}", f"-{text}", f"+++{text}"])),
+    ):
         left = re.sub(r"</?(?:b|i|q|ins|del)>|<a href=\"[^\"<>]*\">|</a>", "", said)
         assert "<" not in left
         assert ">" not in left
@@ -53,12 +56,12 @@ def test_whatever_it_holds_is_text(text: str) -> None:
 
 def test_nothing_is_lost_by_marking() -> None:
     text = "version: '4.0'\n# a comment\nactions:\n  a:\n    run: python:latest python a.py  # why\n    needs: [b, c]\n"
-    plain = re.sub(r"<[^>]*>", "", str(source.yaml(text, REPO, SHA))).replace("&#39;", "'")
+    plain = re.sub(r"<[^>]*>", "", str(highlight.yaml(text, REPO, SHA))).replace("&#39;", "'")
     assert plain == text.rstrip("\n")
 
 
 def test_a_hash_in_a_string_is_no_comment() -> None:
-    assert "<i>" not in source.yaml("run: python 'a # b.py'", "study", SHA)
+    assert "<i>" not in highlight.yaml("run: python 'a # b.py'", "study", SHA)
 
 
 def test_the_recorded_pipeline_reads_like_project_yaml() -> None:
@@ -66,14 +69,14 @@ def test_the_recorded_pipeline_reads_like_project_yaml() -> None:
         "a": PipelineAction(needs=(), run="python:latest python a.py"),
         "b": PipelineAction(needs=("a",), run="r:latest b.R"),
     }
-    said = source.recorded(pipeline)
+    said = highlight.recorded(pipeline)
     assert "  b:\n    run: r:latest b.R\n    needs: [a]" in said
 
 
 def test_of_a_long_file_the_beginning_is_shown() -> None:
     whole = "\n".join(["actions:", *(f"  a{n}: {{run: x}}" for n in range(999)), ""])
-    assert "its beginning" not in source.yaml(whole, REPO, SHA)
-    assert source.yaml(f"{whole}  more: 1\n", REPO, SHA).endswith("<i># and so on: this is its beginning</i>")
-    assert "its beginning" in source.yaml("x" * 50_001, REPO, SHA)
+    assert "its beginning" not in highlight.yaml(whole, REPO, SHA)
+    assert highlight.yaml(f"{whole}  more: 1\n", REPO, SHA).endswith("<i># and so on: this is its beginning</i>")
+    assert "its beginning" in highlight.yaml("x" * 50_001, REPO, SHA)
     many = {f"a{n}": PipelineAction(run="x") for n in range(1001)}
-    assert "its beginning" in source.yaml(source.recorded(many), REPO, SHA)
+    assert "its beginning" in highlight.yaml(highlight.recorded(many), REPO, SHA)
