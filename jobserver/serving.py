@@ -10,7 +10,7 @@ from jobserver.bootstrap import App, Clock, connect, ensure_admins, install_hook
 from jobserver.config import Settings
 from jobserver.index.build import Progress
 from jobserver.index.follow import Index
-from jobserver.index.query import has_unmoved
+from jobserver.index.queries.api import has_unmoved
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore

@@ -12,10 +12,10 @@ from bottle import HTTPResponse, request
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.pipeline import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
-from jobserver.index import query
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index
 from jobserver.index.items import detail, job_item, request_item
+from jobserver.index.queries import api
 from jobserver.service.budgets import Room
 from jobserver.service.writes.job_requests import Requests
 from jobserver.store.write.submission import Written
@@ -106,11 +106,11 @@ class JobRequests:
     def one(self, actor: Actor, identifier: str) -> HTTPResponse:
         return http.answer(detail(*self._find(actor, identifier)))
 
-    def _find(self, actor: Actor, identifier: str) -> query.Found:
+    def _find(self, actor: Actor, identifier: str) -> api.Found:
         """Raises `Error` (not_found), also for what this server or this token does not show."""
         slugs = (actor.name,) if actor.kind is ActorKind.BACKEND else self._visible.slugs()
         with self._index.view() as sql:
-            found = query.find_request(sql, identifier, slugs)
+            found = api.find_request(sql, identifier, slugs)
         if found is None and self._index.problem:
             # On a full disk the rows may lag behind; what was acknowledged is in git.
             seen = self._requests.find(identifier)

@@ -16,8 +16,8 @@ from jobserver.domain.lifecycle import STATUSES
 from jobserver.domain.names import backend_branch
 from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
-from jobserver.index import query
 from jobserver.index.follow import Index
+from jobserver.index.queries import api
 from jobserver.service.presence import Live
 from jobserver.service.writes.gate import Gate
 from jobserver.web import http
@@ -86,9 +86,9 @@ class Jobs:
         with self._index.peek() as sql:
             known: dict[str, str] = {}
             for at in range(0, len(names), _AT_ONCE):
-                known |= query.job_owners(sql, branch, names[at : at + _AT_ONCE])
+                known |= api.job_owners(sql, branch, names[at : at + _AT_ONCE])
             for job, owner in known.items():
-                if owner != claimed[job] and query.has_request(sql, branch, claimed[job]):
+                if owner != claimed[job] and api.has_request(sql, branch, claimed[job]):
                     raise invalid(f"job {job} belongs to job request {owner}", "identifier")
 
 

@@ -5,8 +5,8 @@ from bottle import HTTPResponse
 from jobserver.domain.documents import Member
 from jobserver.domain.permissions import Actor, granted
 from jobserver.errors import not_found
-from jobserver.index import pages, query
 from jobserver.index.follow import Index
+from jobserver.index.queries import api, pages
 from jobserver.web import http
 from jobserver.web.api.common import Visible
 
@@ -54,7 +54,7 @@ class People:
         with self._index.view() as sql:
             if not is_named:
                 slugs = [row.backend for row in pages.requests(sql, pages.Filter(workspace=name), slugs, 1)[:1]]
-            return http.answer(query.latest_statuses(sql, name, slugs))
+            return http.answer(api.latest_statuses(sql, name, slugs))
 
 
 def _in(members: tuple[Member, ...], username: str) -> bool:

@@ -11,10 +11,11 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.index import query, schema
+from jobserver.index import schema
 from jobserver.index.build import build
 from jobserver.index.follow import Index, rebuild
 from jobserver.index.items import detail
+from jobserver.index.queries import api
 from jobserver.store.git.objects import Objects
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job
@@ -140,8 +141,8 @@ def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
     assert [key[1] for key, _ in index.listing(["tpp"]).items] == [identifier]
     site.report((identifier, job("j1", "running", 1)))
     with index.view() as sql:
-        found = query.find_request(sql, identifier, ["tpp"])
-        assert query.latest_statuses(sql, "trends", ["tpp"]) == {"generate": "running"}
+        found = api.find_request(sql, identifier, ["tpp"])
+        assert api.latest_statuses(sql, "trends", ["tpp"]) == {"generate": "running"}
     assert found is not None
     assert detail(*found)["status"] == "running"
 
@@ -301,4 +302,4 @@ def test_no_reader_gets_older_rows_because_another_process_writes_for_long(
     other.execute("ROLLBACK")
     other.close()
     with index.view() as sql:
-        assert query.find_request(sql, identifier, ["tpp"]) is not None
+        assert api.find_request(sql, identifier, ["tpp"]) is not None

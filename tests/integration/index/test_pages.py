@@ -4,9 +4,9 @@ from pathlib import Path
 
 from jobserver.domain import commands as c
 from jobserver.domain.names import Kind
-from jobserver.index import pages
 from jobserver.index.follow import Index
-from jobserver.index.pages import Filter
+from jobserver.index.queries import pages
+from jobserver.index.queries.pages import Filter
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from jobserver.index.pages import JobRow, Row
+from jobserver.index.queries.pages import JobRow, Row
 
 
 def of_tips(tips: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.names import Kind
 from jobserver.errors import forbidden, invalid, not_found
-from jobserver.index import pages
+from jobserver.index.queries import pages
 from jobserver.service.accounts.tokens import new_token
 from jobserver.web.pages.site import Look, Site, redirect, text
 from jobserver.web.pages.views import audit_tab

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Fault, invalid, not_found
-from jobserver.index import pages
-from jobserver.index.pages import Cube, Filter
+from jobserver.index.queries import pages
+from jobserver.index.queries.pages import Cube, Filter
 from jobserver.web.pages.format import labels
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Look, Site, redirect, text

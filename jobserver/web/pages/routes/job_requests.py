@@ -14,8 +14,8 @@ from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.domain.permissions import Permission
 from jobserver.domain.plan_requests import pipeline_of
 from jobserver.errors import Error, invalid, not_found
-from jobserver.index import outlook, pages
-from jobserver.index.pages import JobRow, Row
+from jobserver.index.queries import forecast, pages
+from jobserver.index.queries.pages import JobRow, Row
 from jobserver.service.writes.job_requests import Seen
 from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.format.graph import counts, picture, place_of
@@ -64,7 +64,7 @@ class JobRequests:
             needs = {action: [one for one in pipeline[action].needs if one in shown] for action in actions}
             is_over = at or row.completed_at is not None
             expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
-            ahead = outlook.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
+            ahead = forecast.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
             before = pages.previous(sql, row, [row.backend])
             succeeded = pages.previous_success(sql, row, [row.backend])
         backend = look.directory.backends.get(row.backend)
@@ -113,9 +113,9 @@ class JobRequests:
     def _expected(
         sql: sqlite3.Connection, row: Row, jobs: list[JobRow], needs: dict[str, list[str]], now: int
     ) -> estimate.Estimate:
-        waits = outlook.waits(sql, row.backend, _WAITS) if row.started_at is None else []
+        waits = forecast.waits(sql, row.backend, _WAITS) if row.started_at is None else []
         starts = estimate.begin(row.created_at, now, waits, row.backend)
-        past = outlook.durations(sql, row.backend, row.workspace, needs)
+        past = forecast.durations(sql, row.backend, row.workspace, needs)
         made = {job.action: job for job in jobs}
         return estimate.Estimate(
             starts, estimate.end({action: made.get(action) for action in needs}, needs, past, starts, now), len(waits)

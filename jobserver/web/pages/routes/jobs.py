@@ -6,8 +6,8 @@ from jobserver.domain import commands as c
 from jobserver.domain import lifecycle
 from jobserver.domain.names import Area, Place, backend_branch
 from jobserver.errors import conflict, not_found
-from jobserver.index import pages
-from jobserver.index.pages import JobRow, Row
+from jobserver.index.queries import pages
+from jobserver.index.queries.pages import JobRow, Row
 from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.routes.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
 from jobserver.web.pages.site import Look, Site, redirect

@@ -11,8 +11,8 @@ from time import monotonic
 
 from bottle import HTTPResponse, request
 
-from jobserver.index import pages
 from jobserver.index.follow import Index
+from jobserver.index.queries import pages
 from jobserver.service.budgets import Room
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.sessions import Session

@@ -10,8 +10,8 @@ from jobserver.domain.documents import Project, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.index import pages
-from jobserver.index.pages import Filter
+from jobserver.index.queries import pages
+from jobserver.index.queries.pages import Filter
 from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
 from jobserver.web.pages.views import audit_tab, registration_form

@@ -13,8 +13,8 @@ from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline import RUN_ALL
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
-from jobserver.index import pages
-from jobserver.index.pages import Filter, JobRow, Row
+from jobserver.index.queries import pages
+from jobserver.index.queries.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages.format import highlight, labels

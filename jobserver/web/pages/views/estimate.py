@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from statistics import median
 
 from jobserver.domain import lifecycle
-from jobserver.index.pages import JobRow
+from jobserver.index.queries.pages import JobRow
 
 _SECOND = 1_000_000
 

@@ -3,7 +3,7 @@
 from jobserver.domain import lifecycle
 from jobserver.domain.documents import Job
 from jobserver.index import items
-from jobserver.index.pages import JobRow, Row
+from jobserver.index.queries.pages import JobRow, Row
 from jobserver.service.writes.job_requests import Seen
 from jobserver.web.pages.format import labels
 

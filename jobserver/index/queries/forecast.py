@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from jobserver.index.pages import LOOK_BACK, Row, branch_numbers
+from jobserver.index.queries.pages import LOOK_BACK, Row, branch_numbers
 
 # One statement for all actions: there may be thousands.
 _DURATIONS = """
