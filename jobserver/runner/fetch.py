@@ -10,7 +10,7 @@ from typing import Any
 from jobserver.errors import Code, Error
 from jobserver.runner.backoff import Backoff
 from jobserver.runner.config import RunnerConfig
-from jobserver.runner.transport import Transport
+from jobserver.runner.transport.base import Transport
 
 _BAD_TOKEN = (Code.UNAUTHENTICATED, Code.FORBIDDEN)
 _log = logging.getLogger(__name__)

@@ -18,15 +18,15 @@ from jobserver.runner import plan
 from jobserver.runner.config import RunnerConfig
 from jobserver.runner.execute import Executor, Limits, Outcome, Task
 from jobserver.runner.fetch import Failed, Fetcher, Listed, new_backoff
-from jobserver.runner.git import GitTransport
-from jobserver.runner.http import HttpTransport
 from jobserver.runner.model import Job, Request
 from jobserver.runner.process import kill_marked
 from jobserver.runner.report import Reporter
 from jobserver.runner.state import Record, StateFolder
 from jobserver.runner.study import Studies
-from jobserver.runner.transport import Transport
-from jobserver.runner.work import Ended, Expanded, Work
+from jobserver.runner.tasks import Ended, Expanded, Work
+from jobserver.runner.transport.base import Transport
+from jobserver.runner.transport.git import GitTransport
+from jobserver.runner.transport.http import HttpTransport
 
 _CHECKOUTS = 2  # at a time
 _LOOK = 0.5  # seconds between looks at `stop`

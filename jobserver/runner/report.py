@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from jobserver.errors import Code, Error
 from jobserver.runner.backoff import Backoff
 from jobserver.runner.state import Record
-from jobserver.runner.transport import Transport
+from jobserver.runner.transport.base import Transport
 
 MAX_JOBS = 500  # in one report, but for a request that has more: its jobs can't be told apart from each other
 _log = logging.getLogger(__name__)

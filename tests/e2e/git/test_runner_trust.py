@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.runner.git import GitTransport
+from jobserver.runner.transport.git import GitTransport
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e.harness import Site, bare, git
 from tests.e2e.harness import job as payload

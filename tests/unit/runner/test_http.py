@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.runner.backoff import Backoff
-from jobserver.runner.http import HttpTransport
+from jobserver.runner.transport.http import HttpTransport
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

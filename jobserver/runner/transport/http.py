@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from jobserver.errors import Code, Error, invalid, unavailable
-from jobserver.runner.transport import flags
+from jobserver.runner.transport.base import flags
 from jobserver.store.proxies import proxy_of
 
 MAX_WAIT = 50.0
@@ -20,7 +20,7 @@ _TRANSIENT = frozenset({408, 425, 429})
 
 
 class HttpTransport:
-    """See `jobserver.runner.transport.Transport`. Remembers the list's ETag, for as long as it lives."""
+    """See `jobserver.runner.transport.base.Transport`. Remembers the list's ETag, for as long as it lives."""
 
     def __init__(
         self, url: str, token: str, now: Callable[[], datetime], transport: httpx.BaseTransport | None = None

@@ -25,8 +25,8 @@ from jobserver.domain.documents import Job, JobRequest, checked
 from jobserver.domain.lifecycle import FINISHED
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
 from jobserver.runner.model import Request, iso
-from jobserver.runner.transport import flags
-from jobserver.runner.vouched import Vouched, line, objects
+from jobserver.runner.transport.base import flags
+from jobserver.runner.transport.vouched import Vouched, line, objects
 from jobserver.store.git.command import environment_to_others, run
 from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.yaml import codec
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class GitTransport:
-    """See `jobserver.runner.transport.Transport`. ``root`` is the runner's folder.
+    """See `jobserver.runner.transport.base.Transport`. ``root`` is the runner's folder.
 
     ``interval``: seconds between fetches.
     ``signer``: the fingerprint of the server's key, ``SHA256:...``; empty: requests are not verified.
