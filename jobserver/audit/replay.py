@@ -10,8 +10,8 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from jobserver.audit.agree import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.audit.receipts import Cover
+from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.domain import keys, names
 from jobserver.domain.admit import admit
 from jobserver.domain.permissions import Actor, ActorKind

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from jobserver.audit.kept import compare
 from jobserver.audit.plain import damaged, objects_of, strange
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
+from jobserver.audit.release_check import compare
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
 from jobserver.domain import names
 from jobserver.domain.documents import Checkpoint

@@ -1,6 +1,6 @@
 """A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
 
-Pure rules over nodes with lines (`jobserver.domain.marked`). This file reads the structure, whose faults are faults
+Pure rules over nodes with lines (`jobserver.domain.yaml_positions`). This file reads the structure, whose faults are faults
 everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline_rules` says.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
 
-from jobserver.domain import marked, names
-from jobserver.domain.marked import Node
+from jobserver.domain import names, yaml_positions
 from jobserver.domain.pipeline_rules import Doubts, Written, is_text, judge, null, short
+from jobserver.domain.yaml_positions import Node
 from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
 RUN_ALL = "run_all"
@@ -27,7 +27,7 @@ _ACTION_BYTES, _NEED_BYTES = 32, 9  # in pipeline.yaml, beside the names and the
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")  # no process can be given these
 
 Outputs = Mapping[str, Mapping[str, str]]
-Fields = dict[str, tuple[marked.Scalar, Node]]
+Fields = dict[str, tuple[yaml_positions.Scalar, Node]]
 
 
 class ActionDocument(TypedDict):
@@ -44,7 +44,7 @@ class Action:
     needs: tuple[str, ...]
     run: str
     outputs: Outputs = field(default_factory=dict, compare=False)
-    config: marked.Mapping | None = field(default=None, compare=False)
+    config: yaml_positions.Mapping | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class _Reader:
         if node is None:
             self.fault("the file is empty; expected a mapping with `actions`", None)
             return {}
-        if not isinstance(node, marked.Mapping):
+        if not isinstance(node, yaml_positions.Mapping):
             self.fault("expected a mapping with `actions`", node)
             return {}
         top = self.fields(node)
@@ -155,10 +155,10 @@ class _Reader:
             self.fault("there is no `actions`", node, "actions")
             return {}
         key, body = top["actions"]
-        if null(body) or (isinstance(body, marked.Mapping) and not body.entries):
+        if null(body) or (isinstance(body, yaml_positions.Mapping) and not body.entries):
             self.fault("`actions` is empty; expected at least one action", key, "actions")
             return {}
-        if not isinstance(body, marked.Mapping):
+        if not isinstance(body, yaml_positions.Mapping):
             self.fault("expected a mapping of action names to actions", body, "actions")
             return {}
         found = self.fields(body, "actions")
@@ -184,10 +184,12 @@ class _Reader:
             self.fault(f"names, needs and runs take {size} bytes; at most {MAX_TOTAL_BYTES} are allowed", None)
         judge(top, written, own[0] if own else None, self.shared, self.doubts)
         if self.tab:
-            self.doubts.doubt("a tab: put spaces in its place, or quotes around it", marked.Scalar("", True, self.tab))
+            self.doubts.doubt(
+                "a tab: put spaces in its place, or quotes around it", yaml_positions.Scalar("", True, self.tab)
+            )
         return actions
 
-    def action(self, name: str, key: marked.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:
+    def action(self, name: str, key: yaml_positions.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:
         if not names.is_action(name):
             self.fault(
                 f"{short(name)!r} is no action name; expected letters, digits, `_`, `.` and `-`, "
@@ -196,7 +198,7 @@ class _Reader:
                 "actions",
                 name,
             )
-        if not isinstance(body, marked.Mapping):
+        if not isinstance(body, yaml_positions.Mapping):
             self.fault("expected a mapping with `run`", key, "actions", name)
             return Written(key, {}), Action((), "")
         fields = self.fields(body, "actions", name)
@@ -208,7 +210,9 @@ class _Reader:
         else:
             written.run = self.run(name, run[1])
         config = fields["config"][1] if "config" in fields else None
-        return written, Action(needs, written.run, outputs, config if isinstance(config, marked.Mapping) else None)
+        return written, Action(
+            needs, written.run, outputs, config if isinstance(config, yaml_positions.Mapping) else None
+        )
 
     def run(self, name: str, node: Node) -> str:
         if id(node) not in self.runs:
@@ -216,20 +220,20 @@ class _Reader:
         if problem := self.runs[id(node)]:
             self.fault(problem, node, "actions", name, "run")
             return ""
-        assert isinstance(node, marked.Scalar)
+        assert isinstance(node, yaml_positions.Scalar)
         return node.text
 
     def needs(self, name: str, node: Node, known: Fields) -> tuple[str, ...]:
         where = ("actions", name, "needs")
         if null(node):
             return ()
-        if not isinstance(node, marked.Sequence):
+        if not isinstance(node, yaml_positions.Sequence):
             self.fault("expected a list of action names", node, *where)
             return ()
         self.look(len(node.items), node)
         needs: dict[str, None] = {}
         for item in node.items:
-            if not isinstance(item, marked.Scalar) or null(item):
+            if not isinstance(item, yaml_positions.Scalar) or null(item):
                 self.fault("expected the name of an action", item, *where)
             elif item.text == RUN_ALL:
                 self.fault("`run_all` can't be needed by an action", item, *where)
@@ -243,18 +247,18 @@ class _Reader:
 
     def outputs(self, node: Node) -> Outputs:
         """As far as they have the usual shape; what is wrong with the others is for the rules to say."""
-        if not isinstance(node, marked.Mapping):
+        if not isinstance(node, yaml_positions.Mapping):
             return {}
         levels = ((level, files) for level, (_, files) in self.shared(node).items())
-        return {level: self.files(files) for level, files in levels if isinstance(files, marked.Mapping)}
+        return {level: self.files(files) for level, files in levels if isinstance(files, yaml_positions.Mapping)}
 
-    def files(self, node: marked.Mapping) -> Mapping[str, str]:
+    def files(self, node: yaml_positions.Mapping) -> Mapping[str, str]:
         if id(node) not in self.files_of:
             found = self.shared(node).items()
-            self.files_of[id(node)] = {name: v.text for name, (_, v) in found if isinstance(v, marked.Scalar)}
+            self.files_of[id(node)] = {name: v.text for name, (_, v) in found if isinstance(v, yaml_positions.Scalar)}
         return self.files_of[id(node)]
 
-    def shared(self, node: marked.Mapping) -> Fields:
+    def shared(self, node: yaml_positions.Mapping) -> Fields:
         """As `fields`, of what several actions may name."""
         if id(node) not in self.known:
             found = self.fields(node)
@@ -263,7 +267,7 @@ class _Reader:
         self.look(weight, node)
         return fields
 
-    def fields(self, node: marked.Mapping, *keys: str) -> Fields:
+    def fields(self, node: yaml_positions.Mapping, *keys: str) -> Fields:
         """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts."""
         fields: Fields = {}
         waiting, met = [node], set[int]()
@@ -273,29 +277,31 @@ class _Reader:
                 continue
             met.add(id(mapping))
             self.look(_weight(mapping.entries), node)
-            merged: list[marked.Mapping] = []
+            merged: list[yaml_positions.Mapping] = []
             for key, value in mapping.entries:
                 if key.text != "<<" or not key.plain:
                     fields.setdefault(key.text, (key, value))
                     continue
-                sources = value.items if isinstance(value, marked.Sequence) else (value,)
+                sources = value.items if isinstance(value, yaml_positions.Sequence) else (value,)
                 self.look(len(sources), node)
-                if not all(isinstance(source, marked.Mapping) for source in sources):
+                if not all(isinstance(source, yaml_positions.Mapping) for source in sources):
                     self.fault("`<<` merges mappings only", key, *keys, "<<")
-                merged += [source for source in sources if isinstance(source, marked.Mapping)]
+                merged += [source for source in sources if isinstance(source, yaml_positions.Mapping)]
             waiting += reversed(merged)
         return fields
 
 
-def _weight(entries: Collection[tuple[marked.Scalar, Node]]) -> int:
+def _weight(entries: Collection[tuple[yaml_positions.Scalar, Node]]) -> int:
     """As how many values they count."""
-    text = sum(len(key.text) + (len(value.text) if isinstance(value, marked.Scalar) else 0) for key, value in entries)
+    text = sum(
+        len(key.text) + (len(value.text) if isinstance(value, yaml_positions.Scalar) else 0) for key, value in entries
+    )
     return len(entries) + text // _ONE_VALUE
 
 
 def _run_problem(node: Node) -> str:
     """What is wrong with a command; empty if nothing is."""
-    if null(node) or (isinstance(node, marked.Scalar) and not node.text.strip()):
+    if null(node) or (isinstance(node, yaml_positions.Scalar) and not node.text.strip()):
         return "`run` is empty; expected a command"
     if not is_text(node):
         return "expected text, a command"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeGuard
 
-from jobserver.domain import marked, pipeline_outputs
-from jobserver.domain.marked import Node
+from jobserver.domain import pipeline_outputs, yaml_positions
 from jobserver.domain.pipeline_outputs import LEVELS
+from jobserver.domain.yaml_positions import Node
 from jobserver.errors import Fault
 
 CURRENT = 5
@@ -36,14 +36,14 @@ _NOT_TEXT = re.compile(
     r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"
 )
 
-Fields = Mapping[str, tuple[marked.Scalar, Node]]
+Fields = Mapping[str, tuple[yaml_positions.Scalar, Node]]
 
 
 @dataclass(slots=True)
 class Written:
     """An action as it was written. ``run`` is empty where it is no command."""
 
-    key: marked.Scalar
+    key: yaml_positions.Scalar
     fields: Fields
     run: str = ""
 
@@ -83,12 +83,12 @@ class Doubts:
 
 
 def null(node: Node) -> bool:
-    return isinstance(node, marked.Scalar) and node.plain and node.text in _NULL
+    return isinstance(node, yaml_positions.Scalar) and node.plain and node.text in _NULL
 
 
-def is_text(node: Node) -> TypeGuard[marked.Scalar]:
+def is_text(node: Node) -> TypeGuard[yaml_positions.Scalar]:
     """Whether YAML takes it for text, and not for a number, say."""
-    if not isinstance(node, marked.Scalar):
+    if not isinstance(node, yaml_positions.Scalar):
         return False
     return not node.plain or (node.text not in _NULL and not _NOT_TEXT.fullmatch(node.text))
 
@@ -100,8 +100,8 @@ def short(text: str) -> str:
 def judge(
     top: Fields,
     actions: Mapping[str, Written],
-    run_all: marked.Scalar | None,
-    fields: Callable[[marked.Mapping], Fields],
+    run_all: yaml_positions.Scalar | None,
+    fields: Callable[[yaml_positions.Mapping], Fields],
     doubts: Doubts,
 ) -> None:
     """Adds to ``doubts`` what is wrong with the file. ``run_all`` is the key of an action that is called so.
@@ -137,21 +137,21 @@ def _version(top: Fields, doubts: Doubts) -> None:
 
 def _number(node: Node) -> float | None:
     try:
-        number = float(node.text) if isinstance(node, marked.Scalar) else math.nan
+        number = float(node.text) if isinstance(node, yaml_positions.Scalar) else math.nan
     except ValueError:
         return None
     return number if math.isfinite(number) else None
 
 
-def _unknown(value: Node, known: tuple[str, ...], fields: Callable[[marked.Mapping], Fields]) -> str:
+def _unknown(value: Node, known: tuple[str, ...], fields: Callable[[yaml_positions.Mapping], Fields]) -> str:
     """Of a key that nobody reads."""
-    if isinstance(value, marked.Mapping) and "run" in fields(value):
+    if isinstance(value, yaml_positions.Mapping) and "run" in fields(value):
         return "nobody reads this here; it looks like an action: has it lost its indent, below `actions`?"
     return f"nobody reads this; expected one of: {', '.join(known)}"
 
 
 class _Actions:
-    def __init__(self, fields: Callable[[marked.Mapping], Fields], doubts: Doubts) -> None:
+    def __init__(self, fields: Callable[[yaml_positions.Mapping], Fields], doubts: Doubts) -> None:
         self.fields, self.doubts = fields, doubts
         self.runs: dict[str, str] = {}
         self.words: dict[str, list[str]] = {}
@@ -171,14 +171,18 @@ class _Actions:
                 self.run(name, one, levels)
 
     def others(self, fields: Fields, where: tuple[str, ...]) -> None:
-        if "config" in fields and not isinstance(fields["config"][1], marked.Mapping) and not null(fields["config"][1]):
+        if (
+            "config" in fields
+            and not isinstance(fields["config"][1], yaml_positions.Mapping)
+            and not null(fields["config"][1])
+        ):
             self.doubts.doubt("expected a mapping", fields["config"][1], *where, "config")
         dummy = fields["dummy_data_file"][1] if "dummy_data_file" in fields else None
         if dummy is not None and not is_text(dummy) and not null(dummy):
             self.doubts.doubt("expected text, a path", dummy, *where, "dummy_data_file")
         needs = fields["needs"][1] if "needs" in fields else None
-        for item in needs.items if isinstance(needs, marked.Sequence) else ():
-            if isinstance(item, marked.Scalar) and not null(item) and not is_text(item):
+        for item in needs.items if isinstance(needs, yaml_positions.Sequence) else ():
+            if isinstance(item, yaml_positions.Scalar) and not null(item) and not is_text(item):
                 self.doubts.doubt(
                     "YAML takes this for something else than text: put it in quotes", item, *where, "needs"
                 )
@@ -191,7 +195,7 @@ class _Actions:
             self.doubts.doubt("there is no `outputs`", one.key, *where, "outputs")
             return {}
         key, node = one.fields["outputs"]
-        if not isinstance(node, marked.Mapping):
+        if not isinstance(node, yaml_positions.Mapping):
             self.doubts.doubt("expected a mapping of levels to files", node, *where, "outputs")
             return {}
         found: dict[str, list[str]] = {}
@@ -207,7 +211,7 @@ class _Actions:
         return found
 
     def files(self, level: str, node: Node, where: tuple[str, ...]) -> Iterator[str]:
-        if not isinstance(node, marked.Mapping):
+        if not isinstance(node, yaml_positions.Mapping):
             self.doubts.doubt("expected a mapping of names to paths", node, *where, "outputs", level)
             return
         for name, (_, value) in self.fields(node).items():

@@ -15,7 +15,7 @@ from jobserver.domain.documents import Backend, Token, User, Workspace, invalid_
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor, Role
 from jobserver.domain.plan_requests import cancel, fail, request, update
-from jobserver.domain.planned import absent, fitting, present, write
+from jobserver.domain.planning import absent, fitting, present, write
 from jobserver.domain.releases import EVENT
 from jobserver.domain.state import Changes, State
 from jobserver.errors import conflict, invalid, not_found

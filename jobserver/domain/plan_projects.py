@@ -8,7 +8,7 @@ from jobserver.domain import invitations
 from jobserver.domain.documents import Invitation, Org, Project
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Actor
-from jobserver.domain.planned import absent, fitting, present, write
+from jobserver.domain.planning import absent, fitting, present, write
 from jobserver.domain.state import Changes, State
 from jobserver.errors import conflict, invalid, not_found
 

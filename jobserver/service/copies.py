@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from jobserver.audit.kept import recorded_folders
+from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
 from jobserver.domain import names
 from jobserver.errors import Code, Error, Fault, invalid

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-from jobserver.audit.agree import is_author
+from jobserver.audit.trailer_check import is_author
 from jobserver.domain import commands as c
 from jobserver.domain import names
 from jobserver.domain.admit import admit, permissions_of

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobserver.audit.agree import WITHOUT_DOCUMENTS
 from jobserver.audit.receipts import covers, recorded
+from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS
 from jobserver.domain import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store.git import trees

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobserver.audit.agree import disagreements
+from jobserver.audit.trailer_check import disagreements
 from jobserver.domain.documents import Backend, Checkpoint, Org, Receipt, User
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import SERVER, Actor

@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from jobserver.domain import pipeline
-from jobserver.domain.marked import Mapping, Node, Scalar
 from jobserver.domain.pipeline import parse
+from jobserver.domain.yaml_positions import Mapping, Node, Scalar
 from jobserver.errors import MAX_FAULTS
 from tests.unit.domain.pipelines import chain, faults, read
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.audit.kept import _recorded
+from jobserver.audit.release_check import _recorded
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.admit import Admitted
