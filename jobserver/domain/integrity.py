@@ -10,7 +10,7 @@ from itertools import chain
 from jobserver.domain import lifecycle, names
 from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, StoredPipeline, User, Workspace
 from jobserver.domain.names import Area, DocPath, Kind, Place
-from jobserver.domain.pipeline import MAX_ACTIONS, RUN_ALL, cycles
+from jobserver.domain.pipeline.reader import MAX_ACTIONS, RUN_ALL, cycles
 from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault, some
 

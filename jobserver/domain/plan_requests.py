@@ -19,7 +19,7 @@ from jobserver.domain.documents import (
 )
 from jobserver.domain.names import Area, Place
 from jobserver.domain.permissions import Actor
-from jobserver.domain.pipeline import RUN_ALL
+from jobserver.domain.pipeline.reader import RUN_ALL
 from jobserver.domain.state import Change, Changes, Move, State, Stored
 from jobserver.errors import Error, conflict, invalid, not_found, some
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from jobserver.domain.pipeline import Action
+from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error, invalid
 from jobserver.runner.process import MARK, Ended, run_command
 from jobserver.runner.state import StateFolder, Success

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.pipeline import Action
+from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error, conflict, invalid, unavailable
 from jobserver.runner import plan
 from jobserver.runner.model import Job, Request

@@ -12,7 +12,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from jobserver.domain.pipeline import MAX_FILE_BYTES, Action, Pipeline, parse
+from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Action, Pipeline, parse
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.runner.process import MARK, run_command
 from jobserver.store.git.command import environment_to_others, program

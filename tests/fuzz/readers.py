@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from jobserver.domain.documents import MODELS
-from jobserver.domain.pipeline import parse
+from jobserver.domain.pipeline.reader import parse
 from jobserver.errors import Error
 from jobserver.store.yaml import canonical, codec
 from jobserver.store.yaml.nodes import read_nodes

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from jobserver.domain import pipeline
-from jobserver.domain.pipeline import Pipeline
+from jobserver.domain.pipeline import reader
+from jobserver.domain.pipeline.reader import Pipeline
 from jobserver.errors import Error, Fault, invalid, not_found
 from jobserver.store.yaml.nodes import read_nodes, stray_tab
 
 PROJECT_FILE = "project.yaml"
-MAX_PROJECT_BYTES = pipeline.MAX_FILE_BYTES
+MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NO_BRANCH = re.compile(
@@ -120,5 +120,5 @@ def read_study(sha: str, data: bytes) -> Study:
     """The study in the project.yaml of a commit. Raises `Error` (invalid) with its faults."""
     if len(data) > MAX_PROJECT_BYTES:
         raise too_large(sha, len(data))
-    parsed = pipeline.parse(read_nodes(data, PROJECT_FILE, aliases=True), PROJECT_FILE, stray_tab(data))
+    parsed = reader.parse(read_nodes(data, PROJECT_FILE, aliases=True), PROJECT_FILE, stray_tab(data))
     return Study(sha, parsed, data.decode("utf-8"))

@@ -10,7 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.domain.pipeline import MAX_ACTIONS
+from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.follow import Index

@@ -16,7 +16,7 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.documents import Invitation, Project, User
 from jobserver.domain.invitations import of
 from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
-from jobserver.domain.pipeline import MAX_ACTIONS
+from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.index.follow import Index

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.domain.pipeline import Pipeline, parse
+from jobserver.domain.pipeline.reader import Pipeline, parse
 from jobserver.errors import Code, Error
 from jobserver.store.yaml.nodes import read_nodes
 

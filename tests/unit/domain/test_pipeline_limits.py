@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
-from jobserver.domain import pipeline
-from jobserver.domain.pipeline import parse
+from jobserver.domain.pipeline import reader
+from jobserver.domain.pipeline.reader import parse
 from jobserver.domain.yaml_positions import Mapping, Node, Scalar
 from jobserver.errors import MAX_FAULTS
 from tests.unit.domain.pipelines import chain, faults, read
@@ -13,25 +13,25 @@ from tests.unit.domain.pipelines import chain, faults, read
 
 def test_a_long_number_is_judged_without_backtracking() -> None:
     [(_, _, message)] = faults(f"actions: {{a: {{run: {'0' * 900_000}z}}}}")
-    assert message == f"900001 bytes; at most {pipeline.MAX_RUN_BYTES} are allowed"
+    assert message == f"900001 bytes; at most {reader.MAX_RUN_BYTES} are allowed"
 
 
 def test_sizes() -> None:
-    assert (pipeline.MAX_ACTIONS, pipeline.MAX_RUN_BYTES, pipeline.MAX_TOTAL_BYTES) == (20_000, 16_384, 8_388_608)
+    assert (reader.MAX_ACTIONS, reader.MAX_RUN_BYTES, reader.MAX_TOTAL_BYTES) == (20_000, 16_384, 8_388_608)
     long_name = "a" * 128
-    assert read(f"actions: {{{long_name}: {{run: {'x' * pipeline.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
+    assert read(f"actions: {{{long_name}: {{run: {'x' * reader.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()
     assert faults(f"actions: {{{long_name}a: {{run: x}}}}")[0][2].startswith("'aaa")
     # two bytes each in UTF-8
-    [(_, _, message)] = faults(f"actions: {{a: {{run: {'é' * (pipeline.MAX_RUN_BYTES // 2)}x}}}}")
-    assert message == f"{pipeline.MAX_RUN_BYTES + 1} bytes; at most {pipeline.MAX_RUN_BYTES} are allowed"
-    assert len(read(chain(pipeline.MAX_ACTIONS)).actions) == pipeline.MAX_ACTIONS
-    [(_, key, message)] = faults(chain(pipeline.MAX_ACTIONS + 1))
-    assert (key, message) == ("actions", f"more than {pipeline.MAX_ACTIONS} actions")
+    [(_, _, message)] = faults(f"actions: {{a: {{run: {'é' * (reader.MAX_RUN_BYTES // 2)}x}}}}")
+    assert message == f"{reader.MAX_RUN_BYTES + 1} bytes; at most {reader.MAX_RUN_BYTES} are allowed"
+    assert len(read(chain(reader.MAX_ACTIONS)).actions) == reader.MAX_ACTIONS
+    [(_, key, message)] = faults(chain(reader.MAX_ACTIONS + 1))
+    assert (key, message) == ("actions", f"more than {reader.MAX_ACTIONS} actions")
 
 
 def test_run_all_is_not_counted_as_an_action() -> None:
-    needs = chain(pipeline.MAX_ACTIONS) + "  run_all: {needs: [a0]}\n"
-    assert len(read(needs).actions) == pipeline.MAX_ACTIONS
+    needs = chain(reader.MAX_ACTIONS) + "  run_all: {needs: [a0]}\n"
+    assert len(read(needs).actions) == reader.MAX_ACTIONS
 
 
 @pytest.mark.parametrize("what", ["merges", "needs", "outputs"])
@@ -46,10 +46,10 @@ def test_what_is_followed_again_counts_again(what: str) -> None:
         names = ", ".join(f"a{n}" if what == "needs" else f"f{n}: output/f{n}.csv" for n in range(many))
         shared = f"s: &s {f'[{names}]' if what == 'needs' else f'{{highly_sensitive: {{{names}}}}}'}\nactions:\n"
         text = shared + "".join(f"  a{n}: {{run: x, {what}: *s}}\n" for n in range(many))
-    assert faults(text)[-1][2] == f"more than {pipeline.MAX_VALUES} values to look at, merges and aliases followed"
+    assert faults(text)[-1][2] == f"more than {reader.MAX_VALUES} values to look at, merges and aliases followed"
 
 
-ENDS = f"more than {pipeline.MAX_VALUES} values to look at, merges and aliases followed"
+ENDS = f"more than {reader.MAX_VALUES} values to look at, merges and aliases followed"
 
 
 @pytest.mark.parametrize("part", ["run: &r {}", "run: python:v2 a, outputs: {{highly_sensitive: {{a: {}}}}}"])
@@ -78,15 +78,15 @@ def test_a_command_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_largest_honest_file_is_far_from_the_bound() -> None:
     action = "  action_number_{0}:\n    run: python:v2 analysis/part_{0}.py {1}\n    outputs:\n"
     action += "      moderately_sensitive: {{a: output/{0}/a.csv, b: output/{0}/b.csv, c: output/{0}/c.csv}}\n"
-    text = "".join(action.format(n, "--option value " * 14) for n in range(pipeline.MAX_ACTIONS))
-    assert 7_500_000 < len(text) < pipeline.MAX_FILE_BYTES
-    assert len(read(f"actions:\n{text}").actions) == pipeline.MAX_ACTIONS
+    text = "".join(action.format(n, "--option value " * 14) for n in range(reader.MAX_ACTIONS))
+    assert 7_500_000 < len(text) < reader.MAX_FILE_BYTES
+    assert len(read(f"actions:\n{text}").actions) == reader.MAX_ACTIONS
 
 
 def test_keys_that_nobody_reads_may_be_many() -> None:
     body = ", ".join(f"k{at}: 1" for at in range(5000))
     found = read(f"actions: {{a: {{run: x, {body}}}}}")
-    assert len(found.warnings) == pipeline.MAX_FAULTS
+    assert len(found.warnings) == reader.MAX_FAULTS
 
 
 def test_a_key_that_merges_itself_through_others_ends() -> None:
@@ -108,7 +108,7 @@ def test_aliases_can_not_blow_a_file_up() -> None:
     body = f"body: &b {{run: '{'x' * 16000}'}}\nactions:\n" + "".join(f"  a{i}: *b\n" for i in range(600))
     [(line, _, message)] = faults(body)
     assert line == 0
-    assert message.endswith(f"at most {pipeline.MAX_TOTAL_BYTES} are allowed")
+    assert message.endswith(f"at most {reader.MAX_TOTAL_BYTES} are allowed")
     wide = f"n: &n [{', '.join(f'z{i}' for i in range(1000))}]\nactions:\n"
     told = faults(wide + "".join(f"  a{i}: {{run: x, needs: *n}}\n" for i in range(50)))
     assert len(told) == MAX_FAULTS + 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.pipeline import Action
+from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error
 from jobserver.runner.execute import Executor, Limits, Task, collect, command_line
 from jobserver.runner.process import MARK, kill_marked, run_command

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain.pipeline import Pipeline, parse
+from jobserver.domain.pipeline.reader import Pipeline, parse
 from jobserver.errors import Error
 from jobserver.runner import plan
 from jobserver.runner.model import Job, Request, cut

@@ -11,7 +11,7 @@ from jobserver.domain import names
 from jobserver.domain.documents import PipelineAction, Workspace
 from jobserver.domain.names import Kind
 from jobserver.domain.permissions import Permission
-from jobserver.domain.pipeline import RUN_ALL
+from jobserver.domain.pipeline.reader import RUN_ALL
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter, JobRow, Row

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobserver.domain.documents import PipelineAction
-from jobserver.domain.pipeline import RUN_ALL
+from jobserver.domain.pipeline.reader import RUN_ALL
 from jobserver.domain.plan_requests import expand
 
 

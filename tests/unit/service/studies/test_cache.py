@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobserver.domain.pipeline import MAX_FILE_BYTES, Pipeline
+from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
 from jobserver.service.studies.base import Branch, Study, Tip
 from jobserver.service.studies.cache import Lru, Remembering

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeGuard
 
-from jobserver.domain import pipeline_outputs, yaml_positions
-from jobserver.domain.pipeline_outputs import LEVELS
+from jobserver.domain import yaml_positions
+from jobserver.domain.pipeline import output_rules
+from jobserver.domain.pipeline.output_rules import LEVELS
 from jobserver.domain.yaml_positions import Node
 from jobserver.errors import Fault
 
@@ -219,7 +220,7 @@ class _Actions:
             if not is_text(value):
                 self.doubts.doubt("expected text, a path", value, *place)
                 continue
-            if problem := pipeline_outputs.path_problem(value.text, level):
+            if problem := output_rules.path_problem(value.text, level):
                 self.doubts.doubt(f"{short(value.text)!r} {problem}", value, *place)
             if (first := self.paths.get(value.text)) is None:
                 self.paths[value.text] = where[1]
@@ -249,7 +250,7 @@ class _Actions:
             self.doubts.fault("cohortextractor is not understood any more; expected ehrql", node, *where)
         if (first := self.runs.setdefault(one.run, name)) != name:
             self.doubts.doubt(f"{short(first)!r} runs the same already", node, *where)
-        if problem := pipeline_outputs.ehrql_problem(one.run, words, outputs):
+        if problem := output_rules.ehrql_problem(one.run, words, outputs):
             self.doubts.doubt(problem, one.key, "actions", name, "outputs")
 
 

@@ -1,7 +1,7 @@
 """A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
 
 Pure rules over nodes with lines (`jobserver.domain.yaml_positions`). This file reads the structure, whose faults are faults
-everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline_rules` says.
+everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline.rules` says.
 """
 
 import re
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TypedDict
 
 from jobserver.domain import names, yaml_positions
-from jobserver.domain.pipeline_rules import Doubts, Written, is_text, judge, null, short
+from jobserver.domain.pipeline.rules import Doubts, Written, is_text, judge, null, short
 from jobserver.domain.yaml_positions import Node
 from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
