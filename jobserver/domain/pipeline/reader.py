@@ -1,6 +1,6 @@
 """A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
 
-Pure rules over nodes with lines (`jobserver.domain.yaml_positions`). This file reads the structure, whose faults are faults
+Pure rules over nodes with lines (`domain.yaml_positions`). This file reads the structure, whose faults are faults
 everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline.rules` says.
 """
 

@@ -1,1 +1,7 @@
-"""TO WRITE"""
+"""Who people and backends are, and whether what they show still counts.
+
+tokens         a token's digest, looked up in main as it is now
+github         who somebody is, by GitHub's log-in
+membership     whether they are still in the organisation
+private_store  how to reach people, and what is live but outlives a process: never in git
+"""

@@ -44,14 +44,14 @@ def test_only_a_git_that_works_there_holds_a_lock(repository: Path, proc: Path) 
     process(proc, 2, "git", proc)
     process(proc, 3, "git", None)  # it has ended, and its parent has not looked
     (proc / "4").mkdir()  # gone between our two looks
-    locks = [old(repository / name) for name in ("config.lock", "refs/heads/main.lock", "objects/info/x.lock")]
-    locks.append(old(repository / "objects" / "pack" / "multi-pack-index.lock"))
+    left = [old(repository / name) for name in ("config.lock", "refs/heads/main.lock", "objects/info/x.lock")]
+    left.append(old(repository / "objects" / "pack" / "multi-pack-index.lock"))
     own = old(repository / "jobserver.lock")
     process(proc, 5, "git-receive-pack", repository / "objects")
     assert not locks.clear_all(repository)
     (proc / "5" / "cwd").unlink()
     assert locks.clear_all(repository)
-    assert not any(path.exists() for path in locks)
+    assert not any(path.exists() for path in left)
     assert own.exists()
 
 

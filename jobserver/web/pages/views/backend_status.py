@@ -17,9 +17,9 @@ Flags = list[tuple[str, datetime | None]]
 class Standing:
     """``said`` in two or three words; ``looks``: the status that its badge looks like, or ``off``.
 
-    ``flags`` as of `labels.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far its
-    clock was ahead, in words. ``twice``: the job request that two runners with its token worked on, and when that was
-    noticed.
+    ``flags`` as of `labels.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far
+    its clock was ahead, in words. ``twice``: the job request that two runners with its token worked on, and when that
+    was noticed.
     """
 
     said: str
