@@ -1,6 +1,6 @@
 """Settings from the environment and `.env`; read by the entry points only, never at import.
 
-CONTRACT section 3 names them all. A missing or malformed one stops the start with its name and what is expected, and
+docs/contract.md names them all. A missing or malformed one stops the start with its name and what is expected, and
 all that are wrong are told at once. An empty one counts as not set.
 """
 

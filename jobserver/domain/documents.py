@@ -224,7 +224,7 @@ MODELS: dict[names.Kind, type[AnyDocument]] = {
     names.Kind.CHECKPOINT: Checkpoint,
 }
 
-# Of a job, written only where they are known (CONTRACT section 1).
+# Of a job, written only where they are known (docs/contract.md, section 1).
 OPTIONAL_KEYS = frozenset({"run_command", "trace_context", "metrics", "requires_db"})
 _LEFT_OUT = OPTIONAL_KEYS | {"github_id", "sessions_since"}  # of people too
 

@@ -1,6 +1,6 @@
 """The life of a job and of its request. Everything that decides what may follow what is in this file.
 
-Facts: job-server 2021 (how a request's status follows from its jobs) and CONTRACT section 4 (what an update may do).
+Facts: job-server 2021 (how a request's status follows from its jobs) and docs/contract.md (what an update may do).
 """
 
 from collections.abc import Collection, Iterable, Sequence

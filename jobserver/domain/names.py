@@ -1,4 +1,4 @@
-"""Names, identifiers and the grammar of branches and paths: CONTRACT section 1 as code, used by everybody.
+"""Names, identifiers and the grammar of branches and paths: docs/contract.md, section 1 as code, used by everybody.
 
 A path that this module does not parse is no document's, on any branch.
 """

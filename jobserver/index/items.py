@@ -1,4 +1,4 @@
-"""Job requests and jobs as JSON data, in the shapes of the HTTP API v2 (CONTRACT section 4).
+"""Job requests and jobs as JSON data, in the shapes of the HTTP API v2 (docs/contract.md, section 4).
 
 An item carries the keys that the runners of 2021 and of 2025 need, both; kept ready, because a poll must cost nothing.
 """

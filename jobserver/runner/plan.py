@@ -1,6 +1,6 @@
 """What is to be done, decided and nothing else: which jobs a request means, which may start, which must end.
 
-Pure: jobs and the time go in, jobs come out. Facts: CONTRACT section 4, and what the 2021 and 2025 runners did.
+Pure: jobs and the time go in, jobs come out. Facts: docs/contract.md, and what the 2021 and 2025 runners did.
 """
 
 import base64

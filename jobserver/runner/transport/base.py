@@ -21,7 +21,7 @@ class Transport(Protocol):
     refused: Mapping[str, str]
 
     def fetch(self, wait: float) -> list[Any] | None:
-        """All active job requests, items as in CONTRACT section 4; None if they are what the last call returned.
+        """All active job requests, items as in docs/contract.md; None if they are what the last call returned.
 
         Holds for up to ``wait`` seconds while there is nothing new.
         """

@@ -1,4 +1,4 @@
-"""The grammar of branches, paths and identifiers (CONTRACT section 1)."""
+"""The grammar of branches, paths and identifiers (docs/contract.md, section 1)."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
