@@ -1,7 +1,7 @@
 """Who did what when, from the commits themselves: `jobserver audit log`, and the audit tabs of the web pages."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,10 @@ from jobserver.domain import names
 from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects, branches, newest_first
+from jobserver.store.git.command import git
 from jobserver.store.git.diff import diff
+from jobserver.store.keys import key_walk
+from jobserver.store.keys.signers import Signer, signed_by
 from jobserver.store.read.tree_changes import Commit
 
 
@@ -60,21 +63,49 @@ class Wanted:
         )
 
 
-def log(repository: Path, wanted: Wanted) -> Iterator[Entry]:
-    """Newest first. Raises `Error` if the repository can't be read."""
+class _Ours:
+    """Whether a server made a commit: what it says is believed only if one of the servers' keys signed it."""
+
+    def __init__(self, signers: Mapping[str, Signer]) -> None:
+        self._signers = signers
+
+    def __call__(self, commit: Commit) -> bool:
+        if not commit.is_servers:
+            return False
+        try:
+            signed_by(commit, self._signers)
+        except Error:
+            return False
+        return True
+
+
+def log(repository: Path, wanted: Wanted, trusted: Iterable[Signer] | None = None) -> Iterator[Entry]:
+    """Newest first. ``trusted``: keys from elsewhere; else those count that main's first commit leads to.
+
+    Raises `Error` if the repository can't be read.
+    """
     tips = branches(repository)
-    receipts = _receipts(repository, tips)
+    ours = _Ours(_signers(repository, tips, trusted))
+    receipts = _receipts(repository, tips, ours)
     chosen = [names.backend_branch(wanted.backend)] if wanted.backend else list(tips)
     streams = [
-        _entries(repository, branch, tips[branch], receipts.get(branch, {}), wanted)
+        _entries(repository, branch, tips[branch], receipts.get(branch, {}), wanted, ours)
         for branch in chosen
         if branch in tips
     ]
     yield from heapq.merge(*streams, key=lambda entry: entry.at, reverse=True)
 
 
+def _signers(repository: Path, tips: Mapping[str, str], trusted: Iterable[Signer] | None) -> Mapping[str, Signer]:
+    try:
+        return key_walk.of(repository, trusted).signers
+    except Error:  # main is damaged: what it began with still counts, and a log is what somebody now needs
+        first = git(repository, "rev-list", "--max-parents=0", "--first-parent", tips[names.MAIN]).split()[-1]
+        return key_walk.follow(repository, first, trusted or (), trusted is None).signers
+
+
 def _entries(
-    repository: Path, branch: str, tip: str, receipts: Mapping[str, Receipt], wanted: Wanted
+    repository: Path, branch: str, tip: str, receipts: Mapping[str, Receipt], wanted: Wanted, ours: _Ours
 ) -> Iterator[Entry]:
     objects = PipedObjects(repository)
     receipt: Receipt | None = None
@@ -83,9 +114,10 @@ def _entries(
             if receipt is not None and commit.sha == receipt.old:
                 receipt = None
             receipt = receipts.get(commit.sha, receipt)
-            entry = _entry(objects, branch, commit, receipt)
+            is_ours = receipt is None and ours(commit)
+            entry = _entry(objects, branch, commit, receipt, is_ours)
             # The server's times never go back; what others claim ends nothing.
-            if wanted.since is not None and commit.at < wanted.since and receipt is None and commit.is_servers:
+            if wanted.since is not None and commit.at < wanted.since and is_ours:
                 return
             if wanted.has(entry):
                 yield entry
@@ -93,12 +125,12 @@ def _entries(
         objects.close()
 
 
-def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None) -> Entry:
+def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None, is_ours: bool) -> Entry:
     if receipt is not None:
         touched = _touched(objects, branch, commit)
         at = receipt.received_at.replace(microsecond=0)
         return Entry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
-    if not commit.is_servers:
+    if not is_ours:
         return Entry(commit.sha, branch, commit.at, "", "", commit.subject)
     trailers = commit.trailers()
 
@@ -134,13 +166,13 @@ def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[
     return tuple(found.get(names.Kind.REQUEST, ())), tuple(found.get(names.Kind.WORKSPACE, ()))
 
 
-def _receipts(repository: Path, tips: Mapping[str, str]) -> dict[str, dict[str, Receipt]]:
+def _receipts(repository: Path, tips: Mapping[str, str], ours: _Ours) -> dict[str, dict[str, Receipt]]:
     """branch -> last commit of a push -> its receipt."""
     if names.AUDIT not in tips:
         return {}
     objects = PipedObjects(repository)
     try:
-        found: Recorded = recorded(objects, newest_first(repository, tips[names.AUDIT]))
+        found: Recorded = recorded(objects, filter(ours, newest_first(repository, tips[names.AUDIT])))
     except (Error, KeyError, ValueError):
         return {}
     finally:

@@ -16,6 +16,7 @@ from jobserver.cli.progress import counting
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid
 from jobserver.service import copies
+from jobserver.store.keys import signers as known_keys
 
 
 class Moment(click.ParamType[datetime]):
@@ -65,6 +66,9 @@ def audit() -> None:
 @click.option("--until", type=Moment())
 @click.option("--limit", type=click.IntRange(min=1))
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@click.option(
+    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
+)
 def log(
     repo: Path | None,
     backend: str,
@@ -76,10 +80,12 @@ def log(
     until: datetime | None,
     limit: int | None,
     as_json: bool,
+    signers: Path | None,
 ) -> None:
-    """Who did what when, newest first."""
+    """Who did what when, newest first. What none of the servers' keys signed is nobody's."""
     wanted = Wanted(backend, workspace, request, actor, event, since, until)
-    for number, entry in enumerate(entries(path_of(repo), wanted)):
+    trusted = known_keys.read(text_of(signers)).values() if signers is not None else None
+    for number, entry in enumerate(entries(path_of(repo), wanted, trusted)):
         if limit is not None and number >= limit:
             break
         if as_json:

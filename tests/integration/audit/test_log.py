@@ -1,5 +1,8 @@
 """The log of what happened: who pushed, where it ends, and what an entry is found by."""
 
+import re
+import subprocess
+
 from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import SERVER
@@ -94,3 +97,23 @@ def test_an_entry_is_found_by_what_it_is_about() -> None:
         )
     )
     assert Wanted(actor="tpp").has(Entry("0" * 40, "main", NOW, "x", "backend/tpp", "x"))
+
+
+def test_what_no_key_signed_is_nobody_s_whatever_it_says(site: Site) -> None:
+    """Found: a commit with `gpgsig` and any text behind it was listed as done by whom its trailers named."""
+    start = site.now
+    identifier = site.ask("generate")
+    tip = site.git("rev-parse", "backends/tpp").strip()
+    honest = site.git("cat-file", "commit", tip)
+    assert "Actor: user/alice" in honest
+    forged = honest.replace("requested generate", "cancelled everything")
+    forged = re.sub(r"(?m)^(committer .*>) \d+", r"\1 1000000000", forged)
+    forged = re.sub(r"(?m)^parent .*$", f"parent {tip}", forged)
+    command = ["git", "-C", str(site.path), "hash-object", "-t", "commit", "-w", "--stdin"]
+    made = subprocess.run(command, input=forged, capture_output=True, text=True, check=True).stdout.strip()
+    site.git("update-ref", "refs/heads/backends/tpp", made)
+    entries = {entry.commit: entry for entry in log(site.path, Wanted())}
+    assert (entries[made].actor, entries[made].event) == ("", "")
+    (asked,) = log(site.path, Wanted(since=start, event="job-request.created"))  # a time that it claims ends nothing
+    assert (asked.commit, asked.actor, asked.requests) == (tip, "user/alice", (identifier,))
+    assert made not in {entry.commit for entry in log(site.path, Wanted(actor="alice"))}
