@@ -1,14 +1,16 @@
 """A body that comes in on the event loop: whole, cut short, too long, and too slow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from jobserver.web.server import body
 
 MOST = 1_000_000
+T = TypeVar("T")
 
 
 class Sent:
@@ -24,8 +26,14 @@ class Sent:
             yield part
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """In a thread of its own: the browser tests leave a loop running in theirs, which may be this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def read(sent: Sent, size: int | None, most: int = MOST) -> bytes | None:
-    return asyncio.run(body.Incoming(cast(Any, sent)).read(size, most))
+    return run(body.Incoming(cast(Any, sent)).read(size, most))
 
 
 @pytest.mark.parametrize("parts", [[], [b"abc"], [b"ab", b"c" * 5000, b"", b"d"]])
@@ -71,5 +79,5 @@ def test_who_sends_enough_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -
 def test_what_nobody_wants_is_read_for_a_while(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
     monkeypatch.setattr(body, "_DISCARD_SECONDS", 0.5)
     sent = Sent([b"x"] * 100, rest=rest)
-    asyncio.run(body.Incoming(cast(Any, sent)).discard())
+    run(body.Incoming(cast(Any, sent)).discard())
     assert sent.taken == 100 if not rest else 0 < sent.taken < 100
