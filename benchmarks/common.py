@@ -19,6 +19,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts.tokens import token_digest
+from jobserver.service.background.archive import FollowUp
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
@@ -110,14 +111,19 @@ def _make(settings: Settings, requests: int) -> Made:
 
 
 def _signed(settings: Settings, branch: str) -> str:
-    """Has the server's own commit on top of a history that it did not make: no server would build on another."""
+    """Has the server's own commit, and a checkpoint, on top of a history that it did not make.
+
+    No server would build on another; and what came before a checkpoint, a start does not look at again.
+    """
     app = bootstrap.connect(settings)
     try:
         tip = app.repo.writer.refs.tip(branch)
         assert tip is not None
         app.repo.writer.left(branch, tip)
         ask = c.RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
-        return str(app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark").changes.result["identifier"])
+        asked = app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark")
+        FollowUp(app.repo, app.gate).checkpoint()
+        return str(asked.changes.result["identifier"])
     finally:
         app.close()
 
