@@ -1,7 +1,7 @@
 """Who did what when, from the commits themselves: `jobserver audit log`, and the audit tabs of the web pages."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,10 @@ from jobserver.store.git.cat_file import PipedObjects, branches, newest_first
 from jobserver.store.git.command import git
 from jobserver.store.git.diff import diff
 from jobserver.store.keys import key_walk
-from jobserver.store.keys.signers import Signer, signed_by
+from jobserver.store.keys.signers import Signer, signature_fault
 from jobserver.store.read.tree_changes import Commit
+
+_Judge = Callable[[Commit], bool]  # whether a commit is a server's
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +65,18 @@ class Wanted:
         )
 
 
-class _Ours:
-    """Whether a server made a commit: what it says is believed only if one of the servers' keys signed it."""
-
-    def __init__(self, signers: Mapping[str, Signer]) -> None:
-        self._signers = signers
-
-    def __call__(self, commit: Commit) -> bool:
-        if not commit.is_servers:
-            return False
-        try:
-            signed_by(commit, self._signers)
-        except Error:
-            return False
-        return True
-
-
 def log(repository: Path, wanted: Wanted, trusted: Iterable[Signer] | None = None) -> Iterator[Entry]:
     """Newest first. ``trusted``: keys from elsewhere; else those count that main's first commit leads to.
 
     Raises `Error` if the repository can't be read.
     """
     tips = branches(repository)
-    ours = _Ours(_signers(repository, tips, trusted))
+    signers = _signers(repository, tips, trusted)
+
+    def ours(commit: Commit) -> bool:
+        """What a commit says of itself is believed only if one of the servers' keys signed it."""
+        return commit.is_servers and not signature_fault(commit, signers)
+
     receipts = _receipts(repository, tips, ours)
     chosen = [names.backend_branch(wanted.backend)] if wanted.backend else list(tips)
     streams = [
@@ -105,7 +96,12 @@ def _signers(repository: Path, tips: Mapping[str, str], trusted: Iterable[Signer
 
 
 def _entries(
-    repository: Path, branch: str, tip: str, receipts: Mapping[str, Receipt], wanted: Wanted, ours: _Ours
+    repository: Path,
+    branch: str,
+    tip: str,
+    receipts: Mapping[str, Receipt],
+    wanted: Wanted,
+    ours: _Judge,
 ) -> Iterator[Entry]:
     objects = PipedObjects(repository)
     receipt: Receipt | None = None
@@ -166,7 +162,7 @@ def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[
     return tuple(found.get(names.Kind.REQUEST, ())), tuple(found.get(names.Kind.WORKSPACE, ()))
 
 
-def _receipts(repository: Path, tips: Mapping[str, str], ours: _Ours) -> dict[str, dict[str, Receipt]]:
+def _receipts(repository: Path, tips: Mapping[str, str], ours: _Judge) -> dict[str, dict[str, Receipt]]:
     """branch -> last commit of a push -> its receipt."""
     if names.AUDIT not in tips:
         return {}

@@ -103,3 +103,12 @@ def signed_by(commit: Commit, signers: Mapping[str, Signer]) -> str:
     if not signer.was_valid(commit.at):
         raise invalid(f"is signed by {made_by}, which was not valid at {commit.at:%Y-%m-%d %H:%M:%S} UTC")
     return made_by
+
+
+def signature_fault(commit: Commit, signers: Mapping[str, Signer]) -> str:
+    """Why it does not count as a server's; empty if it does."""
+    try:
+        signed_by(commit, signers)
+    except Error as error:
+        return str(error)
+    return ""

@@ -85,7 +85,7 @@ def _contents(repo: StateRepo, revision: str, paths: Sequence[str]) -> list[str]
 
 
 def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cover], diff: str) -> Entry:
-    problem, cover = _problem(commit, known), pushed.get(commit.sha)
+    problem, cover = keys.signature_fault(commit, known), pushed.get(commit.sha)
     if problem and cover is not None:
         said, is_sound = f"pushed by {cover.actor}, with a receipt", True
     else:
@@ -95,19 +95,11 @@ def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cove
     return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _lines(diff))
 
 
-def _problem(commit: Commit, known: dict[str, keys.Signer]) -> str:
-    try:
-        keys.signed_by(commit, known)
-    except Error as error:
-        return str(error)
-    return ""
-
-
 def _pushed(objects: PipedObjects, repo: StateRepo, branch: str, known: dict[str, keys.Signer]) -> dict[str, Cover]:
     try:
         audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", _ref(names.AUDIT)).split()
         line = git(repo.path, "rev-list", "--reverse", _ref(branch)).split()
-        receipts = (commit for commit in map(objects.commit, audit) if not _problem(commit, known))
+        receipts = (commit for commit in map(objects.commit, audit) if not keys.signature_fault(commit, known))
         record = recorded(objects, receipts)
         return covers(record, branch, {sha: at for at, sha in enumerate(line)}, line)
     except Error:
