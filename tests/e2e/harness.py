@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -272,3 +272,10 @@ def until(what: Callable[[], bool], seconds: float = 30) -> None:
 def only(values: Sequence[Any], *wanted: Any) -> list[Any]:
     """Of ``values`` those that are wanted, in their order: other tests share the server."""
     return [value for value in values if value in wanted]
+
+
+def connect(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
+    """A connection that has sent ``data``, and ends with ``stack``."""
+    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 30))
+    made.sendall(data)
+    return made

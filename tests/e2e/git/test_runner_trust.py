@@ -135,18 +135,26 @@ def items(runner: GitTransport) -> dict[str, list[str]]:
     return {item["identifier"]: item["cancelled_actions"] for item in runner.fetch(0) or ()}
 
 
-@pytest.mark.parametrize("begins", ["before", "now", "again"])
-def test_a_merge_brings_no_cancelled_request_back(site: Site, tmp_path: Path, begins: str) -> None:
-    """Found: `git log -1 -- path` followed the other parent of a merge, to the commit that had created it."""
+def cancelled(site: Site, folder: Path, begins: str) -> tuple[str, Path, Path, GitTransport]:
+    """(a cancelled request, a mirror of the repository, a working copy of that, a runner that reads it).
+
+    The runner has seen the request before it was cancelled, unless it ``begins`` now.
+    """
     identifier = site.ask("generate")
-    mirror, work = outside(site, tmp_path)
-    root = tmp_path / "runner"
-    runner = transport(site, root, str(mirror))
+    mirror, work = outside(site, folder)
+    runner = transport(site, folder / "runner", str(mirror))
     if begins != "now":
         assert items(runner)[identifier] == []
     site.run("cancel", identifier)
     refresh(site, mirror)
     git(work, "fetch", "-q")
+    return identifier, mirror, work, runner
+
+
+@pytest.mark.parametrize("begins", ["before", "now", "again"])
+def test_a_merge_brings_no_cancelled_request_back(site: Site, tmp_path: Path, begins: str) -> None:
+    """Found: `git log -1 -- path` followed the other parent of a merge, to the commit that had created it."""
+    _, mirror, work, runner = cancelled(site, tmp_path, begins)
     git(work, "checkout", "-q", "origin/backends/tpp~1")
     tree = git(work, "rev-parse", "HEAD^{tree}")
     git(work, "push", "-q", "origin", "origin/backends/tpp:refs/heads/backends/tpp")
@@ -154,7 +162,7 @@ def test_a_merge_brings_no_cancelled_request_back(site: Site, tmp_path: Path, be
     merge = git(work, "commit-tree", tree, *parents, "-m", "as it was")
     git(work, "push", "-q", "origin", f"{merge}:refs/heads/backends/tpp")
     if begins == "again":
-        runner = transport(site, root, str(mirror))
+        runner = transport(site, tmp_path / "runner", str(mirror))
     for _ in range(2):
         with pytest.raises(Error, match=f"has a merge, {merge}") as caught:
             runner.fetch(0)
@@ -165,21 +173,13 @@ def test_a_merge_brings_no_cancelled_request_back(site: Site, tmp_path: Path, be
 @pytest.mark.parametrize("begins", ["before", "now", "again"])
 def test_a_commit_that_nobody_signed_brings_no_cancelled_request_back(site: Site, tmp_path: Path, begins: str) -> None:
     """Found: a request.yaml that was once vouched for was so for ever."""
-    identifier = site.ask("generate")
-    mirror, work = outside(site, tmp_path)
-    root = tmp_path / "runner"
-    runner = transport(site, root, str(mirror))
-    if begins != "now":
-        assert items(runner)[identifier] == []
-    site.run("cancel", identifier)
-    refresh(site, mirror)
-    git(work, "fetch", "-q")
+    identifier, mirror, work, runner = cancelled(site, tmp_path, begins)
     git(work, "checkout", "-q", "-B", "back", "origin/backends/tpp")
     git(work, "checkout", "-q", "origin/backends/tpp~1", "--", ".")
     git(work, "commit", "-qm", "as it was")
     git(work, "push", "-q", "origin", "back:backends/tpp")
     if begins == "again":
-        runner = transport(site, root, str(mirror))
+        runner = transport(site, tmp_path / "runner", str(mirror))
     assert identifier not in items(runner)
     assert "is not signed" in runner.refused[identifier]
     other = site.ask("generate")  # the server goes on elsewhere; what was vouched for is where it stood

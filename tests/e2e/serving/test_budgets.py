@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.e2e.harness import Client, Site, job, serving, until
+from tests.e2e.harness import Client, Site, connect, job, serving, until
 from tests.e2e.pages.browser import Browser
 from tests.zips import MANIFEST, md5_of, zipped
 
@@ -40,16 +40,10 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-def send(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
-    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 30))
-    made.sendall(data)
-    return made
-
-
 def slow(stack: ExitStack, site: Site, path: str, more: str, size: int = 200_000) -> socket.socket:
     """A large body, of which a little comes."""
     lines = f"Host: x\r\n{more}Content-Length: {size}\r\nContent-Type: application/x-www-form-urlencoded"
-    return send(stack, site, f"POST {path} HTTP/1.1\r\n{lines}\r\n\r\nform=".encode())
+    return connect(stack, site, f"POST {path} HTTP/1.1\r\n{lines}\r\n\r\nform=".encode())
 
 
 def gauge(site: Site, name: str) -> float:
@@ -102,13 +96,13 @@ def test_a_form_of_a_stranger_is_taken_in_one_piece_and_to_its_limit(site: Site,
     lines = b"Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked"
     head = b"POST /login/link/x/ HTTP/1.1\r\n" + lines + b"\r\n\r\n"
     inner = b"100000\r\n" + b"x" * MIB
-    large = send(stack, site, head)
+    large = connect(stack, site, head)
     with contextlib.suppress(OSError):
         for _ in range(4):
             large.sendall(b"%x\r\n%s\r\n" % (len(inner), inner))
         large.sendall(b"0\r\n\r\n")
     assert large.recv(12) == b"HTTP/1.1 413"
-    small = send(stack, site, head + b"6\r\nform=x\r\n0\r\n\r\n")
+    small = connect(stack, site, head + b"6\r\nform=x\r\n0\r\n\r\n")
     assert small.recv(12) == b"HTTP/1.1 400"
 
 
@@ -132,7 +126,7 @@ def test_who_sends_all_before_they_listen_hears_the_answer(
 
 def test_who_asks_first_is_told_at_once(site: Site, stack: ExitStack) -> None:
     head = f"Host: x\r\nAuthorization: {site.tokens['tpp']}\r\nExpect: 100-continue\r\nContent-Length: {30 * MIB}"
-    made = send(stack, site, f"POST {JOBS} HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    made = connect(stack, site, f"POST {JOBS} HTTP/1.1\r\n{head}\r\n\r\n".encode())
     assert made.recv(12) == b"HTTP/1.1 413"
 
 
@@ -151,7 +145,7 @@ def test_polls_of_one_caller_that_wait(site: Site, stack: ExitStack) -> None:
     carol, alice = (stack.enter_context(site.client(name)) for name in ("carol", "alice"))
     etag = carol.get(LIST).headers["ETag"]
     head = f"Host: x\r\nAuthorization: {site.tokens['carol']}\r\nIf-None-Match: {etag}\r\nPrefer: wait=50\r\n\r\n"
-    held = [send(stack, site, f"GET {LIST} HTTP/1.1\r\n{head}".encode()) for _ in range(2)]
+    held = [connect(stack, site, f"GET {LIST} HTTP/1.1\r\n{head}".encode()) for _ in range(2)]
     until(lambda: gauge(site, "held_polls") == 2)
     headers = {"If-None-Match": etag, "Prefer": "wait=1"}
     assert later(carol.get(LIST, headers=headers))
@@ -169,7 +163,7 @@ def test_open_pages_of_one_person(site: Site, stack: ExitStack) -> None:
     def opened(who: str) -> socket.socket:
         browser = stack.enter_context(Browser(site, who))
         cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-        return send(stack, site, f"GET /live/ HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
+        return connect(stack, site, f"GET /live/ HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
 
     pages = [opened("bob") for _ in range(3)]
     assert all(one.recv(12) == b"HTTP/1.1 200" for one in pages)

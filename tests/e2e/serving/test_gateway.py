@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.e2e.harness import Client, Site, job, serving, until
+from tests.e2e.harness import Client, Site, connect, job, serving, until
 from tests.e2e.pages.browser import Browser
 
 
@@ -25,13 +25,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as made:
         yield made
-
-
-def connect(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
-    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
-    made.settimeout(30)
-    made.sendall(data)
-    return made
 
 
 def answer(made: socket.socket) -> tuple[int, bytes]:

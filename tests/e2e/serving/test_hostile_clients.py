@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Client, Site, until
+from tests.e2e.harness import Client, Site, connect, until
 from tests.e2e.pages.browser import Browser
 from tests.zips import MANIFEST, md5_of, zipped
 
@@ -21,12 +21,6 @@ from tests.zips import MANIFEST, md5_of, zipped
 def connections() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-def send(stack: ExitStack, site: Site, data: bytes) -> socket.socket:
-    made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), 10))
-    made.sendall(data)
-    return made
 
 
 def works(alice: Client) -> None:
@@ -39,7 +33,7 @@ HALF = b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\nX-Slow: "
 def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, connections: ExitStack) -> None:
     most = min(1500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
     for number in range(most):
-        send(connections, site, b"" if number % 2 else HALF)
+        connect(connections, site, b"" if number % 2 else HALF)
     works(alice)
 
 
@@ -55,7 +49,7 @@ def test_ten_thousand_idle_connections(tmp_path: Path, connections: ExitStack) -
     site.start()
     try:
         for number in range(most):
-            send(connections, site, b"" if number % 2 else HALF)
+            connect(connections, site, b"" if number % 2 else HALF)
         with site.client("alice") as alice, site.client("tpp") as tpp, ThreadPoolExecutor(1) as beside:
             etag = tpp.get("/api/v2/job-requests/").headers["ETag"]
             poll = beside.submit(tpp.get, "/api/v2/job-requests/", headers={"If-None-Match": etag, "Prefer": "wait=40"})
@@ -87,7 +81,7 @@ def test_strangers_with_slow_forms_stop_only_each_other(
         b"POST /login/link/x/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: %d\r\n\r\nform=" % size
     )
-    slow = [send(connections, site, form) for _ in range(40)]
+    slow = [connect(connections, site, form) for _ in range(40)]
     works(alice)
     if size > 64 * 1024:
         until(lambda: any(one.recv(12).startswith(b"HTTP/1.1 429") for one in select.select(slow, [], [], 0)[0]))
@@ -116,7 +110,7 @@ def test_a_body_that_claims_more_than_it_may_is_refused_unread(site: Site, tpp: 
         b"POST /api/v2/jobs/ HTTP/1.1\r\nHost: x\r\nAuthorization: " + site.tokens["tpp"].encode()
         + b"\r\nContent-Length: 99999999999\r\n\r\n"
     )  # fmt: skip
-    made = send(connections, site, head)
+    made = connect(connections, site, head)
     made.settimeout(20)
     assert made.recv(100).startswith(b"HTTP/1.1 413")
     works(tpp)
