@@ -17,7 +17,7 @@ from benchmarks.history import ACTIONS, PIPELINE, Made, make_history
 from jobserver import bootstrap
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.background.archive import FollowUp
 

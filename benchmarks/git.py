@@ -19,8 +19,8 @@ from benchmarks.history import PIPELINE
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import Job
-from jobserver.domain.permissions import Role
 from jobserver.service.accounts.tokens import token_digest
 
 BARE_PORT = 8766

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Place
 from jobserver.domain.documents import Job, JobRequest, PipelineAction, RequestedWorkspace, StoredPipeline
-from jobserver.domain.names import Area, Place
 from jobserver.store.yaml import codec
 
 ACTIONS = tuple(f"action_{number}" for number in range(5))

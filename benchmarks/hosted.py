@@ -12,7 +12,7 @@ from benchmarks.common import ADMIN, ALICE, quick, table
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER, Role
+from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.errors import Error
 from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.upstream.sync import Hosted

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.config import Settings
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.commands import EnsureAdmin
-from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Error, conflict, invalid, not_found, unavailable
 from jobserver.index.build import Progress
 from jobserver.index.follow import rebuild

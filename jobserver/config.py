@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, Fault, invalid
 from jobserver.index.schema import APPLICATION
 from jobserver.service.accounts.private_store import check_email

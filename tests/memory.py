@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
 from jobserver.domain.admit import Admitted, admit
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind, Place, main_path
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Changes, Stored
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -21,11 +24,8 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
-from jobserver.domain.integrity import names_it
-from jobserver.domain.names import Area, Kind, Place, main_path
-from jobserver.domain.permissions import Actor
+from jobserver.domain.job_requests.folders import names_it
 from jobserver.domain.plan import branch_of, plan
-from jobserver.domain.state import Changes, Stored
 from jobserver.errors import invalid
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.documents import Job, PipelineAction
-from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error
 from jobserver.store.git.command import git
 from jobserver.store.repo import StateRepo

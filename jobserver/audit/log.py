@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.audit.receipts import Recorded, recorded
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects, branches, newest_first

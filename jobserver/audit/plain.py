@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error
 from jobserver.store.fs import plainly
 from jobserver.store.git.cat_file import PipedObjects

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.documents import Checkpoint, Receipt
-from jobserver.domain.permissions import Actor
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.tree_changes import Commit

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jobserver.audit.replay import Problem
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.releases import EVENT, Release, read_trailers
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from jobserver.audit.receipts import Cover
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, told
-from jobserver.domain import keys, names
+from jobserver.domain import keys
 from jobserver.domain.admit import admit
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by

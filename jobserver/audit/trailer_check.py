@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobserver.domain import keys, names, releases
+from jobserver.domain import keys, releases
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind
+from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import JobRequest
-from jobserver.domain.names import Area, Kind
-from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.domain.state import Changes
 from jobserver.store.read.tree_changes import Commit
 
 # Events of commits that change no document: what a branch begins with, and its keys.

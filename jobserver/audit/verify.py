@@ -14,7 +14,7 @@ from jobserver.audit.plain import damaged, objects_of, strange
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
 from jobserver.audit.release_check import compare
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, branches, branches_of_state, line_of

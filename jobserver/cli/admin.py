@@ -11,8 +11,8 @@ from jobserver import bootstrap
 from jobserver.cli.output import say
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain import names
-from jobserver.domain.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
 from jobserver.service.accounts.private_store import PrivateStore, check_email
 from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import user_name

@@ -24,8 +24,8 @@ from jobserver import bootstrap
 from jobserver.cli.output import say
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.lifecycle import FINISHED
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import Error, unavailable
 from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import home, plainly

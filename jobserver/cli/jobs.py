@@ -11,7 +11,8 @@ import click
 from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.writes.job_requests import Seen
 from jobserver.store.git.command import commit_of

@@ -9,9 +9,9 @@ import click
 from jobserver.cli.admin import acting, as_roles, connected, submit
 from jobserver.cli.output import say
 from jobserver.domain import commands as c
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import PROJECT_ROLES
 from jobserver.domain.documents import Project
-from jobserver.domain.permissions import PROJECT_ROLES
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
 

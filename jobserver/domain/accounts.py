@@ -4,8 +4,8 @@ give up and another may take.
 
 from collections.abc import Iterable
 
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import Role
 from jobserver.errors import Error, forbidden
 
 _NAMED = 3  # administrators that are named to who is not let in

@@ -9,7 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobserver.domain import integrity, invitations, lifecycle, names
+from jobserver.domain import invitations
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind
+from jobserver.domain.base.permissions import (
+    GLOBAL_ROLES,
+    ORG_ROLES,
+    PROJECT_ROLES,
+    Actor,
+    ActorKind,
+    Permission,
+    Role,
+    granted,
+)
+from jobserver.domain.base.state import Change, Changes, Main, Move, State
 from jobserver.domain.documents import (
     Backend,
     Checkpoint,
@@ -24,19 +37,9 @@ from jobserver.domain.documents import (
     Workspace,
     name_faults,
 )
-from jobserver.domain.names import Area, Kind
-from jobserver.domain.permissions import (
-    GLOBAL_ROLES,
-    ORG_ROLES,
-    PROJECT_ROLES,
-    Actor,
-    ActorKind,
-    Permission,
-    Role,
-    granted,
-)
+from jobserver.domain.job_requests import folders as integrity
+from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.releases import Release
-from jobserver.domain.state import Change, Changes, Main, Move, State
 from jobserver.errors import Error, Fault, forbidden, invalid
 
 # Which rules a commit was judged by. Since 2: no token and no name of a person is somebody else's already

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import Job, PipelineAction
-from jobserver.domain.permissions import Role
 from jobserver.domain.registration import Registration
 from jobserver.domain.releases import Release
 

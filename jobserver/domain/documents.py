@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from jobserver.domain import names
-from jobserver.domain.registration import Registration
-from jobserver.domain.values import (
+from jobserver.domain.base import names
+from jobserver.domain.base.values import (
     ActionName,
     Database,
     Document,
@@ -29,6 +28,7 @@ from jobserver.domain.values import (
     mismatch,
     named,
 )
+from jobserver.domain.registration import Registration
 from jobserver.errors import Error, Fault, invalid
 
 D = TypeVar("D", bound="Document")

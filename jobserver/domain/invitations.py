@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import Invitation, Member, Project, User
-from jobserver.domain.permissions import Role
 
 
 def of(project: Project, username: str) -> Invitation | None:

@@ -1,9 +1,9 @@
 """Who may change the keys that the server signs with. No document says them: `allowed_signers` is not one."""
 
-from jobserver.domain import names
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.permissions import Actor, ActorKind, Permission
-from jobserver.domain.state import Main
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base.state import Main
 from jobserver.errors import forbidden
 
 EVENTS = frozenset({"keys.rotated", "key.revoked"})

@@ -9,15 +9,17 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from jobserver.domain import commands as c
-from jobserver.domain import names, plan_audit, plan_projects
+from jobserver.domain import projects as plan_projects
+from jobserver.domain import record as plan_audit
 from jobserver.domain.accounts import account_of
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Actor, Role
+from jobserver.domain.base.planning import absent, fitting, present, write
+from jobserver.domain.base.state import Changes, State
 from jobserver.domain.documents import Backend, Token, User, Workspace, invalid_values
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Actor, Role
-from jobserver.domain.plan_requests import cancel, fail, request, update
-from jobserver.domain.planning import absent, fitting, present, write
+from jobserver.domain.job_requests.requests import cancel, fail, request, update
 from jobserver.domain.releases import EVENT
-from jobserver.domain.state import Changes, State
 from jobserver.errors import conflict, invalid, not_found
 
 _ON_BACKENDS = c.RequestJobs | c.CancelJobs | c.UpdateJobs | c.RecordRelease | c.ArchiveFinished | c.FailJob

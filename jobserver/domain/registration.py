@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from jobserver.domain.values import Day, Document, Line, Text
+from jobserver.domain.base.values import Day, Document, Line, Text
 
 _ADDRESS = re.compile(r"[\w+-]@[\w-]+\.\w")
 

@@ -13,9 +13,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.values import Document, Line, WorkspaceName, named
 from jobserver.domain.documents import checked
-from jobserver.domain.values import Document, Line, WorkspaceName, named
 
 EVENT = "release.uploaded"
 MANIFEST = "metadata/manifest.json"

@@ -10,9 +10,9 @@ from heapq import merge
 
 import orjson
 
+from jobserver.domain.base.names import Area, micros
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import JobRequest
-from jobserver.domain.names import Area, micros
-from jobserver.domain.state import Changes
 from jobserver.index.items import request_item
 
 Key = tuple[int, str]

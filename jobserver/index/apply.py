@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import AnyDocument, Job, JobRequest
-from jobserver.domain.names import Area, Kind, Place
-from jobserver.domain.state import Changes
 from jobserver.errors import Fault
 from jobserver.index import rows
 

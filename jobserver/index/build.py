@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Place
 from jobserver.domain.documents import Job, JobRequest
-from jobserver.domain.names import Place
 from jobserver.errors import Fault
 from jobserver.index import rows, schema
 from jobserver.store.git.packs import sync_folder

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import AnyDocument, Backend, Org, Project, User, Workspace
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Fault
 from jobserver.index.apply import Delta
 
@@ -20,7 +20,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """`domain.state.Main` without unreadable documents, whose faults it has instead."""
+    """`domain.base.state.Main` without unreadable documents, whose faults it has instead."""
 
     tip: str | None = None
     backends: Mapping[str, Backend] = field(default_factory=dict)

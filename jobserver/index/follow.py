@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.errors import Error, Fault, unavailable
 from jobserver.index import schema

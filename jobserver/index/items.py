@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobserver.domain import lifecycle
 from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
+from jobserver.domain.job_requests import lifecycle
 from jobserver.store.yaml.canonical import text_of
 
 _WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain import lifecycle
+from jobserver.domain.base.names import Area, Place, micros
 from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
-from jobserver.domain.names import Area, Place, micros
+from jobserver.domain.job_requests import lifecycle
 from jobserver.index.items import request_item
 
 REQUEST_COLUMNS = "branch, identifier, area, day, workspace, project, created_by, created_at, item"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.index import schema
 from jobserver.store.git.refs import Refs
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from jobserver.domain.names import Area, Place
+from jobserver.domain.base.names import Area, Place
 from jobserver.errors import Error, unavailable
 from jobserver.index import rows, schema
 from jobserver.index.build import Progress, fill

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobserver.domain import names
-from jobserver.domain.lifecycle import FINISHED
+from jobserver.domain.base import names
+from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import invalid
 
 MAX_MESSAGE_BYTES = 8 * 1024  # the server cuts there

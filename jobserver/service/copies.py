@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.store.fs import plainly
 from jobserver.store.git.command import commit_of, git, is_ancestor

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, Fault
 from jobserver.index.follow import Index
 from jobserver.service.upstream.sync import Hosted

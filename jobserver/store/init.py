@@ -6,7 +6,7 @@ Only looks. What was begun is told by what stands there: files of `git init`, an
 import re
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
 from jobserver.store.fs import plainly
 from jobserver.store.git.command import git

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Fault, invalid
 
 _KINDS = ("http", "https", "socks5", "socks5h")

@@ -22,9 +22,9 @@ from typing import Annotated, BinaryIO
 
 from pydantic import Field, ValidationError
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.values import Document, Slug, Time, named
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
-from jobserver.domain.values import Document, Slug, Time, named
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.store.fs import refused
 from jobserver.store.git.packs import sync_folder, write_all

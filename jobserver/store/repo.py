@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.fs import check_owner, plainly
 from jobserver.store.git import locks

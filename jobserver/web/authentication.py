@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bottle import request
 
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error, forbidden, too_many
 from jobserver.service.accounts.tokens import Auth, token_digest
 from jobserver.service.presence import Live

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from bottle import HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.errors import forbidden
 from jobserver.index.follow import Index
 from jobserver.service.health import look

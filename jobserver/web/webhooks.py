@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bottle import HTTPResponse
 
-from jobserver.domain.permissions import Actor
+from jobserver.domain.base.permissions import Actor
 from jobserver.errors import forbidden, not_found
 from jobserver.web import http
 

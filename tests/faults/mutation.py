@@ -158,7 +158,7 @@ def main() -> None:
         suppress_health_check=slow,
     )
     hypothesis.settings.load_profile("mutation")
-    paths = sorted((ROOT / PACKAGE).glob(f"{options.module}.py"))
+    paths = sorted((ROOT / PACKAGE).rglob(f"{options.module}.py"))
     if os.waitpid(run(tests_of(paths[0]), None), 0)[1] != 0:
         sys.exit("the tests fail without a mistake")
     places = [(path, *one) for path in paths for one in mutants(ast.parse(path.read_text()))]

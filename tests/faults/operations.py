@@ -12,7 +12,7 @@ from time import monotonic
 from jobserver import bootstrap
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER, Actor, Role
+from jobserver.domain.base.permissions import SERVER, Actor, Role
 from jobserver.errors import Error
 from jobserver.index.follow import Index
 from jobserver.service.releases.upload import Releases, Upload

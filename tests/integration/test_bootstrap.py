@@ -12,7 +12,7 @@ from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER, Role
+from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.errors import Error
 from jobserver.store.keys import rotation
 from jobserver.store.keys.signing import SigningKey

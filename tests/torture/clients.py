@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.service.writes.idempotency import Key
 from tests.e2e.harness import dumps, job
 from tests.torture.history import Call, Outcome, Record, Step

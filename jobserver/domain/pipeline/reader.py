@@ -1,6 +1,6 @@
 """A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
 
-Pure rules over nodes with lines (`domain.yaml_positions`). This file reads the structure, whose faults are faults
+Pure rules over nodes with lines (`domain.base.yaml_positions`). This file reads the structure, whose faults are faults
 everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline.rules` says.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
 
-from jobserver.domain import names, yaml_positions
+from jobserver.domain.base import names, yaml_positions
+from jobserver.domain.base.yaml_positions import Node
 from jobserver.domain.pipeline.rules import Doubts, Written, is_text, judge, null, short
-from jobserver.domain.yaml_positions import Node
 from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
 RUN_ALL = "run_all"

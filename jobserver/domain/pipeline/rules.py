@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeGuard
 
-from jobserver.domain import yaml_positions
+from jobserver.domain.base import yaml_positions
+from jobserver.domain.base.yaml_positions import Node
 from jobserver.domain.pipeline import output_rules
 from jobserver.domain.pipeline.output_rules import LEVELS
-from jobserver.domain.yaml_positions import Node
 from jobserver.errors import Fault
 
 CURRENT = 5

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import Job, JobRequest, checked
-from jobserver.domain.lifecycle import FINISHED
+from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
 from jobserver.runner.model import Request, iso
 from jobserver.runner.transport.base import flags

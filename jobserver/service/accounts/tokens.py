@@ -8,8 +8,8 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.follow import Index
 from jobserver.store.yaml.canonical import text_of

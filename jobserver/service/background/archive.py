@@ -9,8 +9,8 @@ from time import monotonic
 
 from jobserver.audit.checkpoint import Descent
 from jobserver.domain import commands as c
-from jobserver.domain import names
-from jobserver.domain.permissions import SERVER
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import SERVER
 from jobserver.errors import Error
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.standing import stand

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import User
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Role
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
 from jobserver.store.git.diff import diff

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobserver.domain import invitations, names
+from jobserver.domain import invitations
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
 from jobserver.domain.documents import Invitation, Project
-from jobserver.domain.names import Kind
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
 from jobserver.store.git.diff import diff

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind
 from jobserver.domain.documents import Invitation, User
-from jobserver.domain.names import Area, Kind
+from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Code, Error
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify import bound, invited

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.permissions import Actor
+from jobserver.domain.base.permissions import Actor
 from jobserver.errors import Error, invalid
 from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
 

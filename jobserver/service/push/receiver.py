@@ -14,13 +14,13 @@ from time import monotonic
 
 from jobserver.audit.trailer_check import is_author
 from jobserver.domain import commands as c
-from jobserver.domain import names
 from jobserver.domain.admit import admit, permissions_of
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Permission
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import Job
-from jobserver.domain.lifecycle import CLOCKS_AGREE, are_run_twice
-from jobserver.domain.names import Area, Kind, Place
-from jobserver.domain.permissions import SERVER, Actor, ActorKind, Permission
-from jobserver.domain.state import Changes
+from jobserver.domain.job_requests.lifecycle import CLOCKS_AGREE, are_run_twice
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobserver.domain import releases
+from jobserver.domain.base.names import backend_branch
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.commands import RecordRelease
-from jobserver.domain.names import backend_branch
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.domain.releases import Release, digest
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import Rate

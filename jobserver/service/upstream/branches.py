@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from time import monotonic
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, unavailable
 from jobserver.service.upstream.fairness import Turns
 from jobserver.service.upstream.trust import Beside, Foreign, Judged

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, conflict, unavailable
 from jobserver.service.upstream.branches import HostedBranches
 from jobserver.service.upstream.fairness import Turns

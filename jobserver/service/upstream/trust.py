@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobserver.audit.receipts import covers, recorded
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store.git import trees
 from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first

@@ -7,13 +7,13 @@ from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobserver.domain import names
 from jobserver.domain.admit import Admitted, admit
+from jobserver.domain.base import names
+from jobserver.domain.base.names import backend_branch, branch_backend
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Changes
 from jobserver.domain.commands import AddBackend, CancelJobs, Command, UpdateJobs
-from jobserver.domain.names import backend_branch, branch_backend
-from jobserver.domain.permissions import Actor
 from jobserver.domain.plan import branch_of, plan
-from jobserver.domain.state import Changes
 from jobserver.errors import Code, Error, not_found, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.writes.idempotency import TRAILER, Done, Key, Ledger

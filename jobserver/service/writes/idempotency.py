@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobserver.domain.permissions import Actor
+from jobserver.domain.base.permissions import Actor
 from jobserver.errors import conflict
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.tree_changes import parse_commit

@@ -6,10 +6,10 @@ The study is asked before the gate, so that no commit ever waits for GitHub.
 from dataclasses import dataclass, replace
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Stored
 from jobserver.domain.documents import Job, PipelineAction
-from jobserver.domain.permissions import Actor
-from jobserver.domain.state import Stored
 from jobserver.errors import not_found
 from jobserver.service.studies.registry import Studies
 from jobserver.service.writes.gate import Gate, again

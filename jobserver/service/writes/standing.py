@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 
 from jobserver.audit.plain import IDLE, misread, objects_of, strange
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.upstream.trust import Beside, Foreign
 from jobserver.store.git.command import is_ancestor

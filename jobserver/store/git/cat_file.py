@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import Objects, check_id

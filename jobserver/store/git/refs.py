@@ -9,7 +9,7 @@ import re
 import time
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import unavailable
 from jobserver.store.git import locks
 from jobserver.store.git.packs import sync_folder, write_all

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import environment_to_others, start
 from jobserver.store.upstream import Moves

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, branches_of_state
 from jobserver.store.git.command import git, run

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobserver.domain import keys as rights
-from jobserver.domain import names
-from jobserver.domain.permissions import SERVER, Actor
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.fs import plainly
 from jobserver.store.git.packs import sync_folder

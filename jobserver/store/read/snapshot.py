@@ -1,11 +1,14 @@
-"""A branch as it is, read through the writer's caches: the store's side of `domain.state.State`."""
+"""A branch as it is, read through the writer's caches: the store's side of `domain.base.state.State`."""
 
 import contextlib
 from collections.abc import Iterator
 from datetime import date
 from typing import TypeVar
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.base.state import Changes, Stored
+from jobserver.domain.base.values import Document
 from jobserver.domain.documents import (
     Backend,
     Checkpoint,
@@ -18,10 +21,7 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
-from jobserver.domain.integrity import names_it
-from jobserver.domain.names import Area, Kind, Place
-from jobserver.domain.state import Changes, Stored
-from jobserver.domain.values import Document
+from jobserver.domain.job_requests.folders import names_it
 from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects

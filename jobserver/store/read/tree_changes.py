@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind
+from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.documents import MODELS, AnyDocument
-from jobserver.domain.names import Area, Kind
-from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git import trees
 from jobserver.store.git.diff import Difference, diff

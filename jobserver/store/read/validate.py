@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import MODELS, AnyDocument, name_faults
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.revision_files import tree_files

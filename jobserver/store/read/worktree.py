@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from jobserver.domain import names
 from jobserver.domain.admit import review
-from jobserver.domain.state import Change, Changes
+from jobserver.domain.base import names
+from jobserver.domain.base.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
 from jobserver.store.git.command import commit_of, environment_of_user, fork_of, git, run

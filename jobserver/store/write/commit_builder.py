@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from jobserver.domain.admit import POLICY, Admitted
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.documents import AnyDocument, StoredPipeline
-from jobserver.domain.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Fault, conflict, invalid
 from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects

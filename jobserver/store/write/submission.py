@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from jobserver.domain.admit import Admitted
-from jobserver.domain.state import Changes
+from jobserver.domain.base.state import Changes
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Snapshot
 

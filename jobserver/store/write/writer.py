@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from jobserver.domain import names
-from jobserver.domain.permissions import SERVER, Actor
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.fs import plainly, refused
 from jobserver.store.git.objects import Objects

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from jobserver.domain import documents
-from jobserver.domain.values import Document
-from jobserver.domain.yaml_positions import Mapping, Node, Scalar, Sequence
+from jobserver.domain.base.values import Document
+from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.yaml import canonical
 from jobserver.store.yaml.nodes import read_nodes

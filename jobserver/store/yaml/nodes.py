@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from jobserver.domain.yaml_positions import Mapping, Node, Scalar, Sequence
+from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.errors import Error, Fault, invalid
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bottle import request
 
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import forbidden, invalid
 from jobserver.index.follow import Index
 from jobserver.service.writes.idempotency import Key, Ledger

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.active import Listing, etag, list_body

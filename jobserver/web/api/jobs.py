@@ -10,11 +10,11 @@ from typing import Any
 
 from bottle import HTTPResponse
 
+from jobserver.domain.base.names import backend_branch
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.commands import UpdateJobs
 from jobserver.domain.documents import OPTIONAL_KEYS, Job
-from jobserver.domain.lifecycle import STATUSES
-from jobserver.domain.names import backend_branch
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.job_requests.lifecycle import STATUSES
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
 from jobserver.index.follow import Index
 from jobserver.index.queries import api

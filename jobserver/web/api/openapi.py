@@ -3,8 +3,8 @@
 from typing import Any
 
 from jobserver import __version__
-from jobserver.domain import names
-from jobserver.domain.lifecycle import STATUSES
+from jobserver.domain.base import names
+from jobserver.domain.job_requests.lifecycle import STATUSES
 
 _Schema = dict[str, Any]
 _TEXT: _Schema = {"type": "string"}

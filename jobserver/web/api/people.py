@@ -2,8 +2,8 @@
 
 from bottle import HTTPResponse
 
+from jobserver.domain.base.permissions import Actor, granted
 from jobserver.domain.documents import Member
-from jobserver.domain.permissions import Actor, granted
 from jobserver.errors import not_found
 from jobserver.index.follow import Index
 from jobserver.index.queries import api, pages

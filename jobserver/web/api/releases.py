@@ -8,7 +8,7 @@ import contextlib
 from bottle import HTTPResponse
 
 from jobserver.domain.admit import may_release, no_releaser
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.releases import is_user
 from jobserver.errors import forbidden, invalid, unavailable
 from jobserver.index.follow import Index

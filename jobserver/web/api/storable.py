@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from jobserver.domain.base.values import MAX_DEPTH, MAX_KEY
 from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
-from jobserver.domain.values import MAX_DEPTH, MAX_KEY
 from jobserver.errors import invalid
 from jobserver.store.yaml import codec
 from jobserver.web import http

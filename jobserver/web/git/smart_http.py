@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from bottle import HTTPResponse, request
 
-from jobserver.domain import names
 from jobserver.domain.admit import permissions_of
-from jobserver.domain.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated, unavailable
 from jobserver.index.follow import Index
 from jobserver.store.git.command import environment, run, start

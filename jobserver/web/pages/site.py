@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
+from jobserver.domain.base.permissions import Actor, ActorKind, Permission, Role
 from jobserver.domain.documents import Invitation, Project, User
 from jobserver.domain.invitations import of
-from jobserver.domain.permissions import Actor, ActorKind, Permission, Role
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory

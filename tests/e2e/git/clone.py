@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import Job
 from jobserver.store.yaml import codec
 from tests.e2e.harness import Site, job

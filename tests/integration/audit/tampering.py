@@ -7,8 +7,8 @@ import zlib
 
 from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
-from jobserver.domain.permissions import Actor
-from jobserver.domain.state import Changes
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Changes
 from jobserver.service.background.archive import FollowUp
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot

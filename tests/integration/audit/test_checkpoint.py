@@ -7,9 +7,9 @@ import pytest
 from jobserver.audit.checkpoint import Descent
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Checkpoint
-from jobserver.domain.permissions import SERVER
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error
 from tests.integration.audit.tampering import checkpoint, commit, illegal, move, problems
 from tests.site import ADMIN, Site

@@ -5,7 +5,7 @@ import subprocess
 
 from jobserver.audit.log import Entry, Wanted, log
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER
+from jobserver.domain.base.permissions import SERVER
 from jobserver.store.git.cat_file import stood_at
 from jobserver.web.pages.views import audit_tab
 from tests.integration.service.push import EVE, Push

@@ -4,9 +4,9 @@ import pytest
 
 from jobserver.audit.log import Wanted, log
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER, Actor
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Checkpoint, Receipt
-from jobserver.domain.permissions import SERVER, Actor
-from jobserver.domain.state import Change, Changes
 from tests.integration.audit.tampering import GONE, illegal, move, problems, stolen, with_file
 from tests.integration.service.push import EVE, Push, folder_of, text
 from tests.site import ADMIN, TPP, Site, job

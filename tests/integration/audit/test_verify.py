@@ -10,9 +10,9 @@ import pytest
 from jobserver.audit.log import Wanted, log
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import Actor, Role
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Backend, User
-from jobserver.domain.permissions import Actor, Role
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Error
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.keys.signing import SigningKey

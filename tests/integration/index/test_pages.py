@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jobserver.domain import commands as c
-from jobserver.domain.names import Kind
+from jobserver.domain.base.names import Kind
 from jobserver.index.follow import Index
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter

@@ -5,9 +5,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.documents import Job, JobRequest
-from jobserver.domain.permissions import Actor
 from jobserver.service.push.receiver import Pushed, Receiver, Update
 from jobserver.store.yaml import codec
 from tests.site import Site

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER, Actor, ActorKind
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.index.follow import Index
 from jobserver.service.accounts.tokens import Auth, epoch, new_token, token_digest

@@ -7,8 +7,8 @@ import pytest
 from jobserver.audit.checkpoint import Descent
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.commands import Command
-from jobserver.domain.permissions import SERVER, Actor
 from jobserver.service.background.archive import FollowUp
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo

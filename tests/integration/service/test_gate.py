@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import Writes
 from jobserver.service.writes.gate import Gate

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.documents import Invitation
-from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer

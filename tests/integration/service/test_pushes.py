@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobserver.cli import hook
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import conflict
 from jobserver.service.push import hook_server
 from jobserver.service.push.hook_server import PushSocket, verdict

@@ -8,7 +8,7 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.push.receiver import Pushed, Receiver, Update, lines

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, Role
+from jobserver.domain.base.permissions import Actor, Role
 from jobserver.errors import MAX_FAULTS, Code, Error
 from jobserver.service.push import receiver
 from tests.integration.service.push import BAD, EVE, Push, folder_of, text

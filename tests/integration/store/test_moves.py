@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.names import Area, Place
-from jobserver.domain.state import Move
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.state import Move
 from jobserver.errors import invalid
 from jobserver.store.read.tree_changes import Incoming, incoming
 from tests.integration.store.test_reading import Repository

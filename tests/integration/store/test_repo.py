@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.audit.verify import verify
-from jobserver.domain.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.store import init
 from jobserver.store.git.remote import Remote

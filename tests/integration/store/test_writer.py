@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain.admit import Admitted
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import SERVER, Role
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Token, User
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import SERVER, Role
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.upstream import Lost, Moves

@@ -12,7 +12,7 @@ import pytest
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts import membership
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.private_store import PrivateStore

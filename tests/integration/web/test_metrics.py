@@ -11,7 +11,7 @@ import pytest
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts.tokens import new_token
 
 ROOT = Actor(ActorKind.USER, "root")

@@ -7,7 +7,7 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
-from jobserver.domain import names
+from jobserver.domain.base import names
 from tests.browser.shown import NOTHING_TO_SEE, SHOWN
 
 

@@ -3,6 +3,9 @@
 from typing import Any
 
 from jobserver.domain.admit import admit, review
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -14,9 +17,6 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
-from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import Actor, ActorKind, Role
-from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Code, Error
 from tests.memory import ID, LATER, NOW, Memory
 

@@ -1,10 +1,10 @@
 """A little of everything on `main`, in memory, and what a verb would change of it."""
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import Backend, Member, Org, Project, Token, User, Workspace
-from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.domain.plan import branch_of, plan
-from jobserver.domain.state import Changes
 from tests.memory import ID, NOW, Memory
 
 ROOT = Actor(ActorKind.USER, "root")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.documents import Backend, Job, JobRequest, PipelineAction, User, Workspace
-from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.errors import Error
 from tests.memory import ID, LATER, NOW, Memory
 

@@ -7,9 +7,9 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.admit import admit, review
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import SERVER, Actor, ActorKind, Role
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
 from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory

@@ -3,9 +3,9 @@
 import pytest
 
 from jobserver.domain.admit import POLICY, admit, permissions_of
+from jobserver.domain.base.permissions import GRANTS, Permission, Role
+from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import AnyDocument, Backend, Invitation, Member, Token, User
-from jobserver.domain.permissions import GRANTS, Permission, Role
-from jobserver.domain.state import Changes
 from tests.memory import NOW, Memory
 from tests.unit.domain.admitting import LAB, PLACE, REQUEST, ROOT, TRENDS, P, edited, faults, main, prepared, tpp
 

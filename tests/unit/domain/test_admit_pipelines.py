@@ -2,13 +2,13 @@
 
 import pytest
 
-from jobserver.domain import integrity
 from jobserver.domain.admit import admit
+from jobserver.domain.base.names import Area
+from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.state import Changes, Move
 from jobserver.domain.commands import CancelJobs
 from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
-from jobserver.domain.names import Area
-from jobserver.domain.permissions import Actor, ActorKind
-from jobserver.domain.state import Changes, Move
+from jobserver.domain.job_requests import folders as integrity
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory, job
 from tests.unit.domain.admitting import GONE, PLACE, REQUEST, ROOT, TPP, edited, faults, prepared, tpp

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from jobserver.domain.base.names import Area, DocPath, Kind, Place, parse_path
+from jobserver.domain.base.permissions import Role
+from jobserver.domain.base.values import mismatch
 from jobserver.domain.documents import (
     MAX_BYTES,
     MAX_MESSAGE_BYTES,
@@ -32,10 +35,7 @@ from jobserver.domain.documents import (
     name_faults,
     same,
 )
-from jobserver.domain.names import Area, DocPath, Kind, Place, parse_path
-from jobserver.domain.permissions import Role
 from jobserver.domain.releases import Release
-from jobserver.domain.values import mismatch
 from jobserver.errors import Code, Error
 from tests.memory import ID, NOW, job
 

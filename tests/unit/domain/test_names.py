@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain import names
-from jobserver.domain.names import Area, Kind, Place
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Kind, Place
 
 
 @pytest.mark.parametrize(

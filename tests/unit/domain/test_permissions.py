@@ -6,6 +6,20 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.domain.admit import admit
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.permissions import (
+    GLOBAL_ROLES,
+    GRANTS,
+    ORG_ROLES,
+    PROJECT_ROLES,
+    SERVER,
+    Actor,
+    ActorKind,
+    Permission,
+    Role,
+    granted,
+)
+from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -20,20 +34,6 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
-from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import (
-    GLOBAL_ROLES,
-    GRANTS,
-    ORG_ROLES,
-    PROJECT_ROLES,
-    SERVER,
-    Actor,
-    ActorKind,
-    Permission,
-    Role,
-    granted,
-)
-from jobserver.domain.state import Change, Changes, Move
 from jobserver.errors import Code, Error
 from tests.memory import ID, NOW, Memory, job
 

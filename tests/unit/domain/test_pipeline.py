@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.domain.pipeline.reader import Action, Pipeline, parse
-from jobserver.domain.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.errors import Code, Error
 from tests.unit.domain.pipelines import REAL, read
 

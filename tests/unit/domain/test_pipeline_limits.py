@@ -4,9 +4,9 @@ import shlex
 
 import pytest
 
+from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar
 from jobserver.domain.pipeline import reader
 from jobserver.domain.pipeline.reader import parse
-from jobserver.domain.yaml_positions import Mapping, Node, Scalar
 from jobserver.errors import MAX_FAULTS
 from tests.unit.domain.pipelines import chain, faults, read
 

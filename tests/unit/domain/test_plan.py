@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import Backend, Member, Org, Project, Token, User, Workspace
-from jobserver.domain.permissions import Role
 from tests.memory import NOW, Memory
 from tests.unit.domain.planning import ALICE, DEV, GONE, LAPTOP, LEAD, NEW, OLD, TPP, TRENDS, P, planned, prepared
 

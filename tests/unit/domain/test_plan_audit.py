@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
-from jobserver.domain.permissions import SERVER
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import SERVER
 from jobserver.domain.plan import branch_of
 from tests.memory import ID, NOW, Memory
 from tests.unit.domain.planning import prepared

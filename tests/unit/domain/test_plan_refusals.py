@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import SERVER, Role
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory
 from tests.unit.domain.planning import DEV, GONE, TPP, planned, prepared

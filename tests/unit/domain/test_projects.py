@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
 from jobserver.domain.admit import admit
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Invitation, Member, Org, Project, Workspace, checked
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Actor, ActorKind, Role
 from jobserver.domain.registration import Registration
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory
 from tests.unit.domain.test_permissions import PEOPLE, person
@@ -185,8 +185,8 @@ def test_a_change_is_judged_by_itself(who: str, update: dict[str, Any], refused:
 
 def test_roles_that_only_manage_or_only_invite(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part of a project has its own permission, though today's roles have them together."""
-    from jobserver.domain import permissions
-    from jobserver.domain.permissions import Permission
+    from jobserver.domain.base import permissions
+    from jobserver.domain.base.permissions import Permission
 
     for permission, rename, invite, take_back, disconnect in (
         (Permission.MANAGE_PROJECT_MEMBERS, True, False, True, False),

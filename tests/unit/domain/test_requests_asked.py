@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.state import Change
 from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
-from jobserver.domain.plan_requests import expand
-from jobserver.domain.state import Change
+from jobserver.domain.job_requests.requests import expand
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory
 from tests.unit.domain.requesting import ALICE, PIPELINE, asked, prepared, refused, stored

@@ -3,8 +3,8 @@
 import pytest
 
 from jobserver.domain import commands as c
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import JobRequest, PipelineAction, User
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.errors import Code
 from tests.memory import ID, Memory, job
 from tests.unit.domain.requesting import ALICE, PIPELINE, ask, prepared, refused, report, stored

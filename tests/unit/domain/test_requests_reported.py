@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from jobserver.domain import commands as c
-from jobserver.domain import lifecycle
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.base.state import Move
 from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job
-from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import SERVER
-from jobserver.domain.state import Move
+from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory, job
 from tests.unit.domain.requesting import (

@@ -1,7 +1,7 @@
 """Whose a token is, by what stands on main."""
 
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import Backend, Token, User
-from jobserver.domain.permissions import Actor, ActorKind
 from jobserver.index.apply import Delta
 from jobserver.index.directory import Directory
 from tests.memory import NOW

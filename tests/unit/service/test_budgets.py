@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.domain.permissions import SERVER, Actor, ActorKind
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import Budgets, Rate, Room, Writes
 

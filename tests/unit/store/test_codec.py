@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobserver.domain.base.permissions import Role
 from jobserver.domain.documents import Invitation, Job, JobRequest, Project, User, Workspace
-from jobserver.domain.permissions import Role
 from jobserver.domain.registration import Registration, Researcher
 from jobserver.errors import Error
 from jobserver.store.yaml import canonical, codec

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from jobserver.domain.yaml_positions import Mapping, Scalar, Sequence
+from jobserver.domain.base.yaml_positions import Mapping, Scalar, Sequence
 from jobserver.errors import Error
 from jobserver.store.yaml import nodes
 from jobserver.store.yaml.nodes import has_comments, read_nodes

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from jobserver.domain.permissions import GRANTS, Permission, Role
+from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
 from jobserver.index.queries.pages import JobRow
 

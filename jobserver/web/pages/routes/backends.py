@@ -5,8 +5,8 @@ from datetime import timedelta
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
-from jobserver.domain.names import Kind
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index.queries import pages
 from jobserver.service.accounts.tokens import new_token

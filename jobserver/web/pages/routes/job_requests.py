@@ -8,11 +8,12 @@ from itertools import groupby
 
 from bottle import HTTPResponse
 
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Place, backend_branch
+from jobserver.domain.base.permissions import Permission
 from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
-from jobserver.domain.names import Area, Place, backend_branch
-from jobserver.domain.permissions import Permission
-from jobserver.domain.plan_requests import pipeline_of
+from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.requests import pipeline_of
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries import forecast, pages
 from jobserver.index.queries.pages import JobRow, Row

@@ -3,8 +3,8 @@
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
-from jobserver.domain import lifecycle
-from jobserver.domain.names import Area, Place, backend_branch
+from jobserver.domain.base.names import Area, Place, backend_branch
+from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import conflict, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import JobRow, Row

@@ -6,7 +6,7 @@ from collections import Counter
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.domain.documents import Org, Project
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.web.pages.site import Look, Site, once, redirect, text

@@ -8,9 +8,9 @@ from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
 from jobserver.domain.accounts import account_of
+from jobserver.domain.base.names import is_username
+from jobserver.domain.base.permissions import GLOBAL_ROLES, SERVER
 from jobserver.domain.documents import User
-from jobserver.domain.names import is_username
-from jobserver.domain.permissions import GLOBAL_ROLES, SERVER
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.membership import Membership

@@ -5,10 +5,11 @@ import re
 from bottle import HTTPResponse
 
 from jobserver.domain import commands as c
-from jobserver.domain import invitations, names
+from jobserver.domain import invitations
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import PROJECT_ROLES, Permission
 from jobserver.domain.documents import Project, Workspace
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import PROJECT_ROLES, Permission
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter

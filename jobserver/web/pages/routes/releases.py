@@ -1,15 +1,15 @@
 """What was released of a workspace: a list, each release's files, and their downloads. Reads the storage, never git.
 
-For those who check or publish output (domain/permissions.py), also where pages are public; a file is only ever handed
-over to be saved, because it is somebody else's HTML as likely as not.
+For those who check or publish output (domain/base/permissions.py), also where pages are public; a file is only ever
+handed over to be saved, because it is somebody else's HTML as likely as not.
 """
 
 from urllib.parse import quote
 
 from bottle import HTTPResponse
 
+from jobserver.domain.base.permissions import SEE_RELEASES
 from jobserver.domain.documents import Workspace
-from jobserver.domain.permissions import SEE_RELEASES
 from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import Releases as Service

@@ -7,10 +7,10 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain import commands as c
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Permission
 from jobserver.domain.documents import PipelineAction, Workspace
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Permission
 from jobserver.domain.pipeline.reader import RUN_ALL
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.queries import pages

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobserver.audit.receipts import Cover, covers, recorded
-from jobserver.domain import names
+from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, stood_at
 from jobserver.store.git.command import commit_of, git

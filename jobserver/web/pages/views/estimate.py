@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
 
-from jobserver.domain import lifecycle
+from jobserver.domain.job_requests import lifecycle
 from jobserver.index.queries.pages import JobRow
 
 _SECOND = 1_000_000

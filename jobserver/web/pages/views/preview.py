@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobserver.domain.documents import PipelineAction
+from jobserver.domain.job_requests.requests import expand
 from jobserver.domain.pipeline.reader import RUN_ALL
-from jobserver.domain.plan_requests import expand
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import SERVER, Role
+from jobserver.domain.base.permissions import SERVER, Role
 from tests.e2e.host import Host
 from tests.integration.service.hosted.machine import Machine, copy
 from tests.site import ADMIN, ALICE

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor, Role
+from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.releases import EVENT
 from jobserver.service.releases.upload import Releases, Upload
 from jobserver.store.release_files import ReleaseStore

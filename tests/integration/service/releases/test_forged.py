@@ -6,10 +6,10 @@ from jobserver.audit.release_check import _recorded
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.admit import Admitted
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import User
-from jobserver.domain.permissions import Actor
 from jobserver.domain.releases import EVENT, Release
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import Code, Error
 from jobserver.store import release_files
 from jobserver.store.read.snapshot import Snapshot

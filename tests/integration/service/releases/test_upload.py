@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.audit.log import Wanted, log
 from jobserver.domain import commands as c
-from jobserver.domain.permissions import Actor
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.releases import EVENT
 from jobserver.errors import Code, Error
 from jobserver.service.releases.upload import Releases, Upload

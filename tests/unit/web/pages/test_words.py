@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobserver.domain.permissions import GRANTS, Permission, Role
+from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.web.pages import render
 from jobserver.web.pages.format import labels
 

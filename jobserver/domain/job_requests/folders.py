@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from itertools import chain
 
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, DocPath, Kind, Place
+from jobserver.domain.base.state import Change, Changes, State
 from jobserver.domain.documents import Backend, Job, JobRequest, Org, Project, StoredPipeline, User, Workspace
-from jobserver.domain.names import Area, DocPath, Kind, Place
+from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.pipeline.reader import MAX_ACTIONS, RUN_ALL, cycles
-from jobserver.domain.state import Change, Changes, State
 from jobserver.errors import Error, Fault, some
 
 

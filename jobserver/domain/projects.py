@@ -5,11 +5,11 @@ from datetime import datetime
 
 from jobserver.domain import commands as c
 from jobserver.domain import invitations
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.planning import absent, fitting, present, write
+from jobserver.domain.base.state import Changes, State
 from jobserver.domain.documents import Invitation, Org, Project
-from jobserver.domain.names import Kind
-from jobserver.domain.permissions import Actor
-from jobserver.domain.planning import absent, fitting, present, write
-from jobserver.domain.state import Changes, State
 from jobserver.errors import conflict, invalid, not_found
 
 ProjectCommand = (

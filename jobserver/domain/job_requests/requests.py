@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobserver.domain import commands as c
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Change, Changes, Move, State, Stored
 from jobserver.domain.documents import (
     MAX_MESSAGE_BYTES,
     Job,
@@ -17,10 +20,8 @@ from jobserver.domain.documents import (
     cut_text,
     same,
 )
-from jobserver.domain.names import Area, Place
-from jobserver.domain.permissions import Actor
+from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.pipeline.reader import RUN_ALL
-from jobserver.domain.state import Change, Changes, Move, State, Stored
 from jobserver.errors import Error, conflict, invalid, not_found, some
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, StringConstraints
 
-from jobserver.domain import names
-from jobserver.domain.permissions import Role
+from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Role
 
 _LINE = r"^[^\x00-\x1f\x7f]*$"
 # What each pattern means, for whoever has to mend what does not match it.

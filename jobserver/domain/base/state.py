@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jobserver.domain.base.names import Area, Kind, Place
 from jobserver.domain.documents import (
     AnyDocument,
     Backend,
@@ -17,7 +18,6 @@ from jobserver.domain.documents import (
     User,
     Workspace,
 )
-from jobserver.domain.names import Area, Kind, Place
 from jobserver.domain.releases import Release
 
 

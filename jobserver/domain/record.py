@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from jobserver.domain import commands as c
-from jobserver.domain import lifecycle, names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Area
+from jobserver.domain.base.state import Change, Changes, Move, State
 from jobserver.domain.documents import Checkpoint, Receipt
-from jobserver.domain.names import Area
-from jobserver.domain.state import Change, Changes, Move, State
+from jobserver.domain.job_requests import lifecycle
 
 
 def push(state: State, command: c.RecordPush, now: datetime) -> Changes:

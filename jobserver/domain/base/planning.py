@@ -2,10 +2,10 @@
 
 from typing import TypeVar
 
-from jobserver.domain import names
+from jobserver.domain.base import names
+from jobserver.domain.base.names import Kind
+from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import AnyDocument
-from jobserver.domain.names import Kind
-from jobserver.domain.state import Change, Changes
 from jobserver.errors import conflict, invalid, not_found
 
 D = TypeVar("D")

@@ -1,0 +1,8 @@
+"""Job requests: their folders on a backend's branch, with request.yaml, pipeline.yaml and jobs/.
+
+requests   a job request: request it, cancel it, archive it
+jobs       a job: report it, mark it as failed
+pipelines  the actions of a request, as its pipeline.yaml stores them
+folders    what must hold between the files of one request
+lifecycle  what may follow what, and the status of a request
+"""
