@@ -1,7 +1,7 @@
 """The WSGI entry point for any WSGI server: ``bottle_app:app``. Settings come from the environment and `.env`.
 
 `jobserver serve` is the tested way to serve it. Another server must run it as one process with threads, more of them
-than there are waiting polls (web.app.Parts.max_held).
+than there are waiting polls (web.api.job_requests.MAX_HELD).
 """
 
 from jobserver.config import Settings

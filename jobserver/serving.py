@@ -26,9 +26,10 @@ from jobserver.service.releases.upload import Releases
 from jobserver.service.writes.standing import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
-from jobserver.web.app import Pages, Parts, make_app
+from jobserver.web.app import make_app
 from jobserver.web.pages.routes.invitations import InvitationLinks
 from jobserver.web.server.mount import mounted
+from jobserver.web.services import Options, Services
 
 _log = logging.getLogger(__name__)
 
@@ -113,35 +114,35 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
                 settings.github_token,
                 is_ours=_is_ours(settings, private),
             )
-        parts = Parts(
-            app.repo,
-            index,
-            app.gate,
-            app.requests,
-            live,
-            settings.base_url,
-            settings.backends,
-            strayed=lambda: [*follow_up.strayed, *standing.idle],
-            unsent=notifier.problems if notifier is not None else tuple,
-            hosted=hosted,
-            webhook_secret=settings.state_remote_webhook_secret,
-            releases=releases,
-            budgets=budgets,
-            pages=Pages(
-                settings.secret_key,
-                private,
-                app.studies,
-                clock,
-                settings.public_read,
-                settings.trusted_proxies,
-                identity,
-                Membership(identity.is_member, private) if identity is not None else None,
+        services = Services(
+            options=Options(
+                base_url=settings.base_url,
+                secret_key=settings.secret_key,
+                backends=settings.backends,
+                proxies=settings.trusted_proxies,
+                public_read=settings.public_read,
+                webhook_secret=settings.state_remote_webhook_secret,
                 sends_email=sending is not None,
             ),
+            clock=clock,
+            repo=app.repo,
+            index=index,
+            gate=app.gate,
+            requests=app.requests,
+            studies=app.studies,
+            live=live,
+            private=private,
+            budgets=budgets,
+            hosted=hosted,
+            releases=releases,
+            identity=identity,
+            membership=Membership(identity.is_member, private) if identity is not None else None,
+            strayed=lambda: [*follow_up.strayed, *standing.idle],
+            unsent=notifier.problems if notifier is not None else tuple,
         )
         watch = Watch(settings.state_repo, moved)
         return Server(
-            app, index, follow_up, pushes, watch, upkeep, mounted(make_app(parts), settings.base_url), notifier
+            app, index, follow_up, pushes, watch, upkeep, mounted(make_app(services), settings.base_url), notifier
         )
     except BaseException:
         if index is not None:

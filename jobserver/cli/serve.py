@@ -32,7 +32,7 @@ from jobserver.config import Settings, check_host
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.store import proxies
 
-_THREADS = 512  # 256 may hold polls (web.app.Parts.max_held); made when they are needed
+_THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); made when they are needed
 _CONNECTIONS = 32_768  # idle ones and open pages among them
 _STOP_SECONDS = 10
 _FAREWELL_SECONDS = 5

@@ -6,35 +6,25 @@ same proxy locks nobody out, and whoever guesses learns nothing.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 
 from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Code, Error, forbidden, too_many
-from jobserver.service.accounts.tokens import Auth, token_digest
-from jobserver.service.presence import Live
+from jobserver.service.accounts.tokens import token_digest
 from jobserver.web import http
-from jobserver.web.clients import Limit, Network, address
-from jobserver.web.pages.sessions import Sessions
+from jobserver.web.clients import Limit
+from jobserver.web.services import Services
 
 _GUESSES = 100  # a minute, from one address
 _REMEMBERED = 10_000
 
 
 class Callers:
-    """Thread-safe. ``sessions`` is None where there are no pages."""
+    """Thread-safe."""
 
-    def __init__(
-        self,
-        auth: Auth,
-        live: Live,
-        base_url: str,
-        proxies: Sequence[Network] = (),
-        sessions: Sessions | None = None,
-    ) -> None:
-        self._auth, self._live, self._proxies, self._sessions = auth, live, proxies, sessions
-        self._base_url = base_url
+    def __init__(self, services: Services) -> None:
+        self._services, self._auth, self._live = services, services.auth, services.live
         self._limit = Limit(_GUESSES, 60)
         self._guard = threading.Lock()
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -55,7 +45,7 @@ class Callers:
         return self._auth.by_digest(token_digest(self._auth.token_of(header)))
 
     def _by_session(self) -> Actor | None:
-        session = self._sessions.current() if self._sessions is not None else None
+        session = self._services.sessions.current()
         return Actor(ActorKind.USER, session.username) if session is not None else None
 
     def of_git(self, password: str) -> Actor:
@@ -63,7 +53,7 @@ class Callers:
         return self._by_token(password, http.header("Flags"))
 
     def _by_token(self, token: str, flags: str | None) -> Actor:
-        who = address(self._proxies)
+        who = self._services.client()
         digest = token_digest(token)
         place = who, digest
         seconds = self._limit.wait(who)
@@ -90,7 +80,9 @@ class Callers:
         """A browser sends cookies along with what other sites make it ask for; then it says from where."""
         if request.method in ("GET", "HEAD"):
             return
-        if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in http.origins(self._base_url):
+        if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in http.origins(
+            self._services.options.base_url
+        ):
             raise forbidden("with a session this has to come from a page of ours; elsewhere use a token")
 
 

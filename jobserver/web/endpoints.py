@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
@@ -17,6 +16,7 @@ from jobserver.store.yaml import canonical
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
+from jobserver.web.services import Services
 
 _log = logging.getLogger(__name__)
 Handler = Callable[..., HTTPResponse]
@@ -39,12 +39,8 @@ class Endpoint:
 class Endpoints:
     """Adds endpoints to a bottle application."""
 
-    def __init__(
-        self, app: Bottle, callers: Callers, metrics: Metrics, as_of: Callable[[], datetime | None] = lambda: None
-    ) -> None:
-        """``as_of``: how new the state is that is read from now on, where that is not just now."""
-        self._as_of = as_of
-        self._app, self._callers, self._metrics = app, callers, metrics
+    def __init__(self, app: Bottle, services: Services, callers: Callers, metrics: Metrics) -> None:
+        self._app, self._hosted, self._callers, self._metrics = app, services.hosted, callers, metrics
         self.page: Callable[[int], HTTPResponse] | None = None  # what people get at a URL that nobody has
         app.default_error_handler = self._unexpected
         app.catchall = True
@@ -53,7 +49,7 @@ class Endpoints:
     def add(self, endpoint: Endpoint) -> None:
         def call(**parts: str) -> HTTPResponse:
             started = time.perf_counter()
-            as_of = self._as_of()
+            as_of = self._hosted.seen_at if self._hosted is not None else None
             reply = self._answer(endpoint, parts)
             if as_of is not None:
                 reply.set_header("X-State-As-Of", canonical.text_of(as_of))

@@ -1,7 +1,6 @@
 """What operators' tools ask: /health-check/, /metrics, and the API's own description."""
 
 import ipaddress
-from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from bottle import HTTPResponse, request
@@ -9,14 +8,11 @@ from bottle import HTTPResponse, request
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.errors import forbidden
-from jobserver.index.follow import Index
 from jobserver.service.health import look
-from jobserver.service.upstream.sync import Hosted
-from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.authentication import Callers
-from jobserver.web.clients import Network
 from jobserver.web.metrics import Metrics
+from jobserver.web.services import Services
 
 _OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
 _NOT_YOURS = "metrics are for SuperUsers and Auditors"
@@ -24,35 +20,24 @@ _SHOWN = 100  # unreadable documents; `jobserver check` names all
 
 
 class Operations:
-    def __init__(
-        self,
-        repo: StateRepo,
-        index: Index,
-        callers: Callers,
-        metrics: Metrics,
-        strayed: Callable[[], Sequence[str]],
-        hosted: Hosted | None = None,
-        unsent: Callable[[], Sequence[str]] = tuple,
-        base_url: str = "",
-        proxies: Sequence[Network] = (),
-    ) -> None:
-        """``base_url``, ``proxies``: by which it can be told whether a call from this machine may be a proxy's."""
-        self._repo, self._index, self._callers, self._metrics = repo, index, callers, metrics
-        self._strayed, self._hosted, self._unsent = strayed, hosted, unsent
-        self._may_be_local = _is_loopback(urlsplit(base_url).hostname or "") and not proxies
+    def __init__(self, services: Services, callers: Callers, metrics: Metrics) -> None:
+        self._services, self._callers, self._metrics = services, callers, metrics
+        options = services.options
+        # With a proxy in front, a call from this machine may be anybody's.
+        self._may_be_local = _is_loopback(urlsplit(options.base_url).hostname or "") and not options.proxies
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
-        found = look(self._repo, self._index, self._hosted)
+        found = look(self._services.repo, self._services.index, self._services.hosted)
         data = {
             "status": "failing" if found.problems else "ok",
             "problems": found.problems,
             "unreadable": [{"branch": branch, "fault": str(fault)} for branch, fault in found.unreadable[:_SHOWN]],
             "unreadable_count": len(found.unreadable),
             # Rewritten behind the server's back: `jobserver audit verify` says more.
-            "strayed": list(self._strayed()),
+            "strayed": list(self._services.strayed()),
             # Emails that were refused for good since the start, or are tried again.
-            "email": list(self._unsent()),
+            "email": list(self._services.unsent()),
         }
         return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
 
@@ -60,7 +45,7 @@ class Operations:
         """For SuperUsers and Auditors; for this machine only where no proxy on it can be who calls."""
         if not (self._may_be_local and _is_direct()):
             actor = self._callers.of_api()
-            directory = self._index.directory()
+            directory = self._services.index.directory()
             user = directory.user(actor.name)
             if user is None or actor.kind is not ActorKind.USER:
                 raise forbidden(_NOT_YOURS)

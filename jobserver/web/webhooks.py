@@ -6,20 +6,20 @@ is the secret itself.
 
 import hashlib
 import hmac
-from collections.abc import Callable
 
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.errors import forbidden, not_found
 from jobserver.web import http
+from jobserver.web.services import Services
 
 
 class Hooks:
-    """``hint`` is called for each genuine one; without a ``secret`` there is nothing here."""
+    """404 without STATE_REMOTE_WEBHOOK_SECRET."""
 
-    def __init__(self, secret: str, hint: Callable[[], None]) -> None:
-        self._secret, self._hint = secret.encode(), hint
+    def __init__(self, services: Services) -> None:
+        self._secret, self._hosted = services.options.webhook_secret.encode(), services.hosted
 
     def pushed(self, _: Actor | None) -> HTTPResponse:
         if not self._secret:
@@ -33,5 +33,6 @@ class Hooks:
             is_genuine = hmac.compare_digest(token.encode("latin-1", "replace"), self._secret)
         if not is_genuine:
             raise forbidden("not signed with STATE_REMOTE_WEBHOOK_SECRET")
-        self._hint()
+        if self._hosted is not None:
+            self._hosted.hint()
         return HTTPResponse(b"", 204)

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -13,40 +13,26 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.active import Listing, etag, list_body
-from jobserver.index.follow import Index
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.queries import api
-from jobserver.service.budgets import Room
-from jobserver.service.writes.job_requests import Requests
 from jobserver.store.write.submission import Written
 from jobserver.web import http
-from jobserver.web.api.common import Keys, Visible, person
+from jobserver.web.api.common import Keys, person
 from jobserver.web.api.fields import Fields
+from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
+from jobserver.web.services import Services
+
+MAX_HELD = 256
+"""Polls that wait at once, each in a thread; one more is answered immediately."""
 
 
 class JobRequests:
-    """``base_url`` begins the absolute URLs in answers; ``max_held`` polls wait at once, further ones don't.
-
-    ``room``: for the polls of one caller that wait; one more is refused.
-    ``again``: who is calling now, for answers that were held back.
-    """
-
-    def __init__(
-        self,
-        index: Index,
-        requests: Requests,
-        visible: Visible,
-        keys: Keys,
-        metrics: Metrics,
-        base_url: str,
-        max_held: int,
-        room: Room,
-        again: Callable[[], Actor],
-    ) -> None:
-        self._index, self._requests, self._visible, self._keys = index, requests, visible, keys
-        self._metrics, self._base_url, self._again = metrics, base_url, again
-        self._slots, self._room = threading.Semaphore(max_held), room
+    def __init__(self, services: Services, callers: Callers, keys: Keys, metrics: Metrics) -> None:
+        self._index, self._requests, self._visible = services.index, services.requests, services.visible
+        self._base_url, self._callers = services.options.base_url, callers
+        self._keys, self._metrics = keys, metrics
+        self._slots, self._room = threading.Semaphore(MAX_HELD), services.budgets.polls
 
     def listed(self, actor: Actor) -> HTTPResponse:
         slugs, _ = self._visible.chosen(actor)
@@ -65,7 +51,7 @@ class JobRequests:
                     while http.unchanged(tag) and not self._index.is_closing and (left := ends - monotonic()) > 0:
                         listing = self._index.wait(slugs, listing.etag, left)
                         body, tag = self._read(listing, limit, offset)
-                if self._again() != actor:
+                if self._callers.again() != actor:
                     raise unauthenticated("Invalid token")
         if http.unchanged(tag):
             return http.not_modified(tag, headers)

@@ -16,14 +16,12 @@ from jobserver.domain.commands import UpdateJobs
 from jobserver.domain.documents import OPTIONAL_KEYS, Job
 from jobserver.domain.job_requests.lifecycle import STATUSES
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
-from jobserver.index.follow import Index
 from jobserver.index.queries import api
-from jobserver.service.presence import Live
-from jobserver.service.writes.gate import Gate
 from jobserver.web import http
 from jobserver.web.api import storable
 from jobserver.web.api.common import Keys
 from jobserver.web.api.fields import kind
+from jobserver.web.services import Services
 
 _NOT_BLANK = ("job_request_id", "identifier", "status")
 _TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
@@ -36,8 +34,8 @@ _Problems = dict[str, list[str]]
 
 
 class Jobs:
-    def __init__(self, gate: Gate, index: Index, keys: Keys, live: Live) -> None:
-        self._gate, self._index, self._keys, self._live = gate, index, keys, live
+    def __init__(self, services: Services, keys: Keys) -> None:
+        self._gate, self._index, self._live, self._keys = services.gate, services.index, services.live, keys
         self._skipped: dict[str, list[str]] = {}
 
     def report(self, actor: Actor) -> HTTPResponse:

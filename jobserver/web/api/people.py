@@ -5,15 +5,14 @@ from bottle import HTTPResponse
 from jobserver.domain.base.permissions import Actor, granted
 from jobserver.domain.documents import Member
 from jobserver.errors import not_found
-from jobserver.index.follow import Index
 from jobserver.index.queries import api, pages
 from jobserver.web import http
-from jobserver.web.api.common import Visible
+from jobserver.web.services import Services
 
 
 class People:
-    def __init__(self, index: Index, visible: Visible) -> None:
-        self._index, self._visible = index, visible
+    def __init__(self, services: Services) -> None:
+        self._index, self._visible = services.index, services.visible
 
     def user(self, _: Actor, username: str) -> HTTPResponse:
         directory = self._index.directory()

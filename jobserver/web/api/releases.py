@@ -11,18 +11,16 @@ from jobserver.domain.admit import may_release, no_releaser
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.releases import is_user
 from jobserver.errors import forbidden, invalid, unavailable
-from jobserver.index.follow import Index
-from jobserver.service.releases.upload import Releases as Service
 from jobserver.service.releases.upload import Upload
 from jobserver.web import http
 from jobserver.web.server.stream import UNREADABLE
+from jobserver.web.services import Services
 
 
 class Releases:
-    """``service`` is None where RELEASE_STORAGE is not set."""
-
-    def __init__(self, index: Index, service: Service | None, base_url: str) -> None:
-        self._index, self._service, self._base_url = index, service, base_url
+    def __init__(self, services: Services) -> None:
+        self._index, self._service = services.index, services.releases
+        self._base_url = services.options.base_url
 
     def upload(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
         if actor.kind is not ActorKind.BACKEND:

@@ -22,15 +22,14 @@ from jobserver.domain.admit import permissions_of
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.errors import Error, forbidden, unauthenticated, unavailable
-from jobserver.index.follow import Index
 from jobserver.store.git.command import environment, run, start
 from jobserver.store.git.revisions import commits_in
-from jobserver.store.repo import StateRepo
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.git.cgi import Exchange
 from jobserver.web.git.fetch_request import Fetch, packet, plain
 from jobserver.web.git.push_guard import MAX_PUSH, refusal, without_shallow
+from jobserver.web.services import Services
 
 _UPLOAD, _RECEIVE = "git-upload-pack", "git-receive-pack"
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
@@ -49,8 +48,8 @@ class Access:
 
 
 class StateGit:
-    def __init__(self, repo: StateRepo, index: Index, callers: Callers) -> None:
-        self._repo, self._index, self._callers = repo, index, callers
+    def __init__(self, services: Services, callers: Callers) -> None:
+        self._repo, self._index, self._callers = services.repo, services.index, callers
         self._slots = threading.BoundedSemaphore(_PROCESSES)
         self._guard = threading.Lock()
         self._turns: dict[tuple[str, str], threading.BoundedSemaphore] = {}

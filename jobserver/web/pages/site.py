@@ -19,26 +19,16 @@ from jobserver.domain.invitations import of
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
-from jobserver.index.follow import Index
-from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.presence import Live
-from jobserver.service.releases.upload import Releases
-from jobserver.service.studies.registry import Studies
-from jobserver.service.upstream.sync import Hosted
-from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
-from jobserver.service.writes.job_requests import Requests
-from jobserver.store.repo import StateRepo
 from jobserver.web import http
-from jobserver.web.api.common import Visible
-from jobserver.web.clients import Network, address
 from jobserver.web.metrics import Metrics
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.sessions import Session, Sessions
+from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.views.backend_status import standings
 from jobserver.web.server.mount import placed
 from jobserver.web.server.stream import UNSIZED
+from jobserver.web.services import Services
 
 _log = logging.getLogger(__name__)
 _STATUS = {
@@ -93,32 +83,6 @@ class Look:
         return self.may(Permission.ADMINISTER)
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """What the pages stand on. ``public``: they can be read without logging in."""
-
-    repo: StateRepo
-    index: Index
-    gate: Gate
-    requests: Requests
-    studies: Studies
-    live: Live
-    private: PrivateStore
-    sessions: Sessions
-    render: Renderer
-    visible: Visible
-    clock: Callable[[], datetime]
-    base_url: str
-    public: bool = False
-    proxies: Sequence[Network] = ()
-    hosted: Hosted | None = None
-    sends_email: bool = False
-    releases: Releases | None = None
-
-    def client(self) -> str:
-        return address(self.proxies)
-
-
 Handler = Callable[..., HTTPResponse]
 """Takes the `Look` and the URL's parts by name."""
 
@@ -126,8 +90,8 @@ Handler = Callable[..., HTTPResponse]
 class Site:
     """Adds pages to a bottle application."""
 
-    def __init__(self, app: Bottle, stand: Stand, metrics: Metrics) -> None:
-        self.stand, self._app, self._metrics = stand, app, metrics
+    def __init__(self, app: Bottle, services: Services, render: Renderer, metrics: Metrics) -> None:
+        self.services, self.render, self._app, self._metrics = services, render, app, metrics
 
     def add(
         self,
@@ -152,17 +116,17 @@ class Site:
             self._app.route(path.removesuffix("/"), "ANY", http.slash)
 
     def look(self) -> Look:
-        stand = self.stand
+        services = self.services
         # Before anything is read: a page may find itself older than it is, never younger.
-        version = page_version.of_tips(stand.index.tips())
-        directory = stand.index.directory()
-        session = stand.sessions.current()
+        version = page_version.of_tips(services.index.tips())
+        directory = services.index.directory()
+        session = services.sessions.current()
         user = directory.user(session.username) if session else None
         if user is None:
             session = None
         else:
             request.environ[http.CALLER] = str(Actor(ActorKind.USER, user.username))
-        return Look(directory, user, session, stand.clock(), version)
+        return Look(directory, user, session, services.clock(), version)
 
     def _answer(
         self,
@@ -180,7 +144,7 @@ class Site:
                 reply = self.error(look, Error(Code.INVALID, "this page can't be used like that"), 405)
                 reply.set_header("Allow", ", ".join(key for key in handlers if handlers[key] is not None))
                 return reply
-            if look.user is None and not is_open and not (method == "GET" and self.stand.public):
+            if look.user is None and not is_open and not (method == "GET" and self.services.options.public_read):
                 return to_login()
             if method == "POST":
                 self._check_form(look)
@@ -201,7 +165,7 @@ class Site:
 
     def _check_form(self, look: Look) -> None:
         origin = http.header("Origin")
-        here = http.origins(self.stand.base_url)
+        here = http.origins(self.services.options.base_url)
         if http.header("Sec-Fetch-Site") not in (None, "same-origin", "none") or (origin and origin not in here):
             raise forbidden("this form was sent from another site")
         body = http.read_body(_MAX_FORM)
@@ -214,7 +178,7 @@ class Site:
             raise invalid("this form is no UTF-8 text") from None
         except (ValueError, LookupError):  # a Content-Type that is none
             raise invalid("this form can't be read: what does its Content-Type say?") from None
-        if not self.stand.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
+        if not self.services.sessions.is_genuine(look.session, str(request.forms.get("form", ""))):
             raise forbidden("this form is too old, or not from here: go back, reload the page, and send it again")
 
     # Answers
@@ -228,35 +192,35 @@ class Site:
         return self.error(look, Error(Code.NOT_FOUND, "there is no page at this address"), status)
 
     def page(self, look: Look, template: str, status: int = 200, **values: Any) -> HTTPResponse:
-        return self.stand.render.page(template, {**self._common(look), **values}, status)
+        return self.render.page(template, {**self._common(look), **values}, status)
 
     def _common(self, look: Look) -> dict[str, Any]:
-        stand = self.stand
+        services = self.services
         return {
             "look": look,
             "now": look.now,
             "path": request.path,
-            "form": stand.sessions.form_token(look.session),
-            "standings": standings(look.directory, stand.visible.slugs(), stand.live.seen(), look.now),
+            "form": services.sessions.form_token(look.session),
+            "standings": standings(look.directory, services.visible.slugs(), services.live.seen(), look.now),
             "once": secrets.token_hex(12),
             "title": "",
-            "hosted": stand.hosted,
-            "sends_email": stand.sends_email,
-            "is_public": stand.public,
+            "hosted": services.hosted,
+            "sends_email": services.options.sends_email,
+            "is_public": services.options.public_read,
             "version": look.version,
             "notices": self._notices(look) if look.is_admin else {},
         }
 
     def _notices(self, look: Look) -> dict[str, str]:
         try:
-            return {name: said for name, said in self.stand.private.notices().items() if look.directory.user(name)}
+            return {name: said for name, said in self.services.private.notices().items() if look.directory.user(name)}
         except Error:  # the page that says so is a page too
             return {}
 
     def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:
         status = status or _STATUS[error.code]
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
-        empty = look or Look(Directory(), None, None, self.stand.clock())
+        empty = look or Look(Directory(), None, None, self.services.clock())
         reply = self.page(empty, "error.html", status, message=http.said(error), faults=faults, code=status)
         reply.headers.update(http.retry_after(error))
         return reply

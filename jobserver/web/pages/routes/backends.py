@@ -17,7 +17,7 @@ from jobserver.web.pages.views.backend_status import standing
 
 class Backends:
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/status/", self.status, filters=())
         site.add("/status/<slug>/", self.monitor, is_open=True)
         site.add("/backends/", self.listed, self.add, filters=())
@@ -25,18 +25,18 @@ class Backends:
         site.add("/backends/<slug>/audit/", self.audit)
 
     def status(self, look: Look) -> HTTPResponse:
-        slugs = self._stand.visible.slugs()
-        with self._stand.index.view() as sql:
+        slugs = self._services.visible.slugs()
+        with self._services.index.view() as sql:
             queues = {slug: pages.queue(sql, slug) for slug in slugs}
-        strips = {slug: self._stand.live.strip(slug) for slug in slugs}
+        strips = {slug: self._services.live.strip(slug) for slug in slugs}
         return self._site.page(look, "status.html", title="Status", slugs=slugs, queues=queues, strips=strips)
 
     def monitor(self, look: Look, slug: str) -> HTTPResponse:
         """For machines: 200 while the backend was seen in time, 503 otherwise, also where it is switched off."""
-        backend = look.directory.backends.get(slug) if slug in self._stand.visible.slugs() else None
+        backend = look.directory.backends.get(slug) if slug in self._services.visible.slugs() else None
         if backend is None:
             raise not_found(f"there is no backend {slug!r}")
-        stands = standing(backend, self._stand.live.seen().get(slug), look.now)
+        stands = standing(backend, self._services.live.seen().get(slug), look.now)
         if not backend.active:
             said = "switched off"
         elif stands.last_seen is None:
@@ -55,7 +55,7 @@ class Backends:
         secret, digest = new_token()
         slug = text("slug", 64)
         databases = tuple(part.strip() for part in text("databases", 500).split(",") if part.strip())
-        self._stand.gate.submit(
+        self._services.gate.submit(
             look.actor, c.AddBackend(slug, digest, text("name", 200), databases, text("parent_directory", 500)), "web"
         )
         return self.listed(self._site.look(), secret, slug)
@@ -71,7 +71,7 @@ class Backends:
         what = text("what")
         if what == "rotate":
             secret, digest = new_token()
-            self._stand.gate.submit(look.actor, c.RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
+            self._services.gate.submit(look.actor, c.RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
             return self.show(self._site.look(), slug, secret)
         commands: dict[str, c.Command] = {
             "revoke": c.RevokeBackendToken(slug),
@@ -80,16 +80,16 @@ class Backends:
         }
         if what not in commands:
             raise invalid("expected rotate, revoke, deactivate or activate", "what")
-        self._stand.gate.submit(look.actor, commands[what], "web")
+        self._services.gate.submit(look.actor, commands[what], "web")
         return redirect(f"/backends/{slug}/")
 
     def audit(self, look: Look, slug: str) -> HTTPResponse:
         """Of the backend's own document, and of the last week on its branch."""
         if slug not in look.directory.backends:
             raise not_found(f"there is no backend {slug!r}")
-        found = audit_tab.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.BACKEND, slug)])
+        found = audit_tab.entries(self._services.repo, names.MAIN, [names.main_path(Kind.BACKEND, slug)])
         week = look.now - timedelta(days=7)
-        found += audit_tab.entries(self._stand.repo, names.backend_branch(slug), ["active", "archive"], week)
+        found += audit_tab.entries(self._services.repo, names.backend_branch(slug), ["active", "archive"], week)
         found.sort(key=lambda entry: entry.commit.time, reverse=True)
         backend = look.directory.backends[slug]
         return self._site.page(

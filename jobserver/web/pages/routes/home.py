@@ -20,7 +20,7 @@ _FILTERS = (*_KEYS, "before")
 
 class Work:
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         self._cube: tuple[tuple[str, ...], Cube] = ((), Cube([]))
         site.add("/", self.home)
         site.add("/jobs/", self.log, filters=_FILTERS)
@@ -28,9 +28,9 @@ class Work:
         site.add("/<workspace>/logs/", self.log, filters=[name for name in _FILTERS if name != "workspace"])
 
     def home(self, look: Look) -> HTTPResponse:
-        slugs = self._stand.visible.slugs()
+        slugs = self._services.visible.slugs()
         username = look.user.username if look.user else ""
-        with self._stand.index.view() as sql:
+        with self._services.index.view() as sql:
             latest = pages.requests(sql, Filter(), slugs, 10)[:10]
             mine = pages.running(sql, slugs, username) if username else []
             recent = pages.requests(sql, Filter(username=username), slugs, 20) if username else []
@@ -54,7 +54,7 @@ class Work:
 
     def log(self, look: Look, workspace: str = "") -> HTTPResponse:
         """``workspace``: the log of this one only, among its own pages."""
-        slugs = self._stand.visible.slugs()
+        slugs = self._services.visible.slugs()
         known = look.directory.workspace(workspace)
         if workspace and known is None:
             raise not_found(f"there is no workspace {workspace!r}")
@@ -66,8 +66,8 @@ class Work:
             text("q", 100),
             _before(text("before")),
         )
-        with self._stand.index.view() as sql:
-            tips = self._stand.index.tips()
+        with self._services.index.view() as sql:
+            tips = self._services.index.tips()
             if self._cube[0] != tips:
                 self._cube = tips, pages.cube(sql)
             self._check(look, chosen, slugs)
@@ -87,7 +87,7 @@ class Work:
             "log.html",
             title=f"Event log of {workspace}" if workspace else "Event log",
             workspace=known,
-            has_releases=has_tab(self._stand, look, known),
+            has_releases=has_tab(self._services, look, known),
             address=f"/{workspace}/logs/" if workspace else "/jobs/",
             rows=rows[:_PAGE],
             chosen=chosen,

@@ -35,7 +35,7 @@ class InvitationLinks:
 
 class Invitations:
     def __init__(self, site: Site, links: InvitationLinks) -> None:
-        self._site, self._stand, self._links = site, site.stand, links
+        self._site, self._services, self._links = site, site.services, links
         site.add("/invitations/", self.listed, self.answer)
         site.add("/invitations/<token>/", self.linked)
 
@@ -68,7 +68,7 @@ class Invitations:
         if what not in commands:
             raise invalid("expected accept or decline", "what")
         try:
-            self._stand.gate.submit(look.actor, commands[what], "web", once(look.actor))
+            self._services.gate.submit(look.actor, commands[what], "web", once(look.actor))
         except Error as error:
             project = look.directory.project(name)
             if error.code is not Code.NOT_FOUND or project is None:

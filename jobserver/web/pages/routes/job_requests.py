@@ -40,7 +40,7 @@ class Found:
 
 class JobRequests:
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/job-requests/<identifier>/", self.show)
         site.add("/job-requests/<identifier>/cancel/", post=self.cancel)
         site.add("/job-requests/<identifier>/rerun/", post=self.rerun)
@@ -54,7 +54,7 @@ class JobRequests:
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
         now = labels.micros(look.now)
         problem = next((job for job in jobs if job.action == _ERROR), None)
-        with self._stand.index.view() as sql:
+        with self._services.index.view() as sql:
             actions = [job.action for job in jobs if job.action in pipeline]
             if not jobs:
                 done = [action for action, job in pages.latest(sql, row.workspace, [row.backend]).items()
@@ -69,7 +69,7 @@ class JobRequests:
             before = pages.previous(sql, row, [row.backend])
             succeeded = pages.previous_success(sql, row, [row.backend])
         backend = look.directory.backends.get(row.backend)
-        seen = self._stand.live.seen().get(row.backend)
+        seen = self._services.live.seen().get(row.backend)
         listed, others = _listed(jobs)
         bars = estimate.timeline(listed, *estimate.stretch(jobs, row.created_at, now), now) if not problem else []
         still_open = open_actions(row, jobs)
@@ -136,15 +136,15 @@ class JobRequests:
 
     def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], Found]:
         """As it is, or was at a commit or time. Raises `Error` (not_found, invalid)."""
-        slugs = self._stand.visible.slugs()
-        with self._stand.index.view() as sql:
+        slugs = self._services.visible.slugs()
+        with self._services.index.view() as sql:
             found = pages.request(sql, identifier, slugs) if names.is_request_id(identifier) else None
         if found is None:
             raise not_found(f"there is no job request {identifier!r}")
         row, jobs = found
         branch = backend_branch(row.backend)
-        writer = self._stand.repo.writer
-        commit = audit_tab.commit_at(self._stand.repo, branch, at) if at else None
+        writer = self._services.repo.writer
+        commit = audit_tab.commit_at(self._services.repo, branch, at) if at else None
 
         def read(state):  # type: ignore[no-untyped-def]
             stored = state.find(identifier)
@@ -165,7 +165,7 @@ class JobRequests:
 
     def cancel(self, look: Look, identifier: str) -> HTTPResponse:
         self.find(identifier)
-        self._stand.requests.cancel(look.actor, identifier, tuple(texts("actions")), "web")
+        self._services.requests.cancel(look.actor, identifier, tuple(texts("actions")), "web")
         return redirect(f"/job-requests/{identifier}/")
 
     def rerun(self, look: Look, identifier: str) -> HTTPResponse:
@@ -178,7 +178,7 @@ class JobRequests:
         actions = failed if text("what") == "failed" else document.requested_actions
         if not actions:
             raise invalid("nothing has failed", "what")
-        written = self._stand.requests.ask(
+        written = self._services.requests.ask(
             look.actor,
             row.workspace,
             actions,
@@ -197,7 +197,7 @@ class JobRequests:
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
         ends = labels.moment(row.updated_at) if row.completed_at else None
-        found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), folders, document.created_at, ends)
+        found = audit_tab.entries(self._services.repo, backend_branch(row.backend), folders, document.created_at, ends)
         return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
 
 

@@ -18,7 +18,7 @@ _STALE_MICROS = 30 * 60 * 1_000_000
 
 class Jobs:
     def __init__(self, site: Site, requests: JobRequests) -> None:
-        self._site, self._stand, self._requests = site, site.stand, requests
+        self._site, self._services, self._requests = site, site.services, requests
         # The short form is for people, where one job only is called so.
         for path in ("/job-requests/<request>/jobs/<identifier>/", "/jobs/<identifier>/"):
             site.add(path, self.show, self.mark_failed)
@@ -26,8 +26,8 @@ class Jobs:
 
     def show(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
         if not request:
-            with self._stand.index.view() as sql:
-                slugs = self._stand.visible.slugs()
+            with self._services.index.view() as sql:
+                slugs = self._services.visible.slugs()
                 owners = pages.requests_with(sql, identifier, slugs)
                 meant = pages.resolve(sql, identifier, slugs) if not owners else None
             if len(owners) > 1:
@@ -43,7 +43,7 @@ class Jobs:
         action = asked.pipeline.actions.get(job.action)
         made = {one.action: one for one in jobs}
         needs = action.needs if action else ()
-        with self._stand.index.view() as sql:
+        with self._services.index.view() as sql:
             before = {need: pages.success_before(sql, row, need) for need in needs if need not in made}
         return self._site.page(
             look,
@@ -64,8 +64,8 @@ class Jobs:
     def _find(self, identifier: str, request: str) -> tuple[JobRow, Row, list[JobRow]]:
         """The job, its request, and all jobs of that; without a request, the only one. Raises `Error` (not_found,
         conflict)."""
-        slugs = self._stand.visible.slugs()
-        with self._stand.index.view() as sql:
+        slugs = self._services.visible.slugs()
+        with self._services.index.view() as sql:
             owners = [request] if request else pages.requests_with(sql, identifier, slugs)
             if len(owners) > 1:
                 raise conflict(f"several jobs are called {identifier!r}: open it from its job request")
@@ -77,7 +77,7 @@ class Jobs:
 
     def mark_failed(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
-        self._stand.gate.submit(look.actor, c.FailJob(identifier, job.request, row.backend), "web")
+        self._services.gate.submit(look.actor, c.FailJob(identifier, job.request, row.backend), "web")
         return redirect(labels.job_url(job))
 
     def audit(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
@@ -85,5 +85,5 @@ class Jobs:
         document = self._requests.find(row.identifier)[2].document
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
         ends = labels.moment(row.updated_at) if row.completed_at else None
-        found = audit_tab.entries(self._stand.repo, backend_branch(row.backend), paths, document.created_at, ends)
+        found = audit_tab.entries(self._services.repo, backend_branch(row.backend), paths, document.created_at, ends)
         return self._site.page(look, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found)

@@ -11,9 +11,7 @@ from time import monotonic
 
 from bottle import HTTPResponse, request
 
-from jobserver.index.follow import Index
 from jobserver.index.queries import pages
-from jobserver.service.budgets import Room
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.site import Look, Site, text
@@ -75,14 +73,16 @@ class _Page:
 class Live:
     """Topics: ``request/<id>``, and ``all`` for whatever lists things."""
 
-    def __init__(self, site: Site, index: Index, slugs: Callable[[], "list[str]"], room: Room) -> None:
-        """``room``: for the pages of one person, or of one address where nobody has to log in."""
-        self._index, self._slugs, self._site, self._room = index, slugs, site, room
+    def __init__(self, site: Site) -> None:
+        services = site.services
+        self._site, self._services, self._index = site, services, services.index
+        self._room = services.budgets.pages  # of one person, or of one address where nobody has to log in
         self._guard = threading.Lock()
         self._open: set[_Page] = set()
         self._moved = threading.Event()
         self.is_closing = False
-        index.tell(self._moved.set)
+        self._index.tell(self._moved.set)
+        self._index.on_release(self.close)
         site.add("/live/", self.stream)
         threading.Thread(target=self._run, name="live", daemon=True).start()
 
@@ -98,7 +98,7 @@ class Live:
                 page.wake()
 
     def stream(self, look: Look) -> HTTPResponse:
-        who = str(look.actor) if look.user is not None else self._site.stand.client()
+        who = str(look.actor) if look.user is not None else self._services.client()
         page = _Page(self, text("topic", 100) or "all", who, look.session)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         with self._guard:
@@ -143,7 +143,7 @@ class Live:
         now = {topic: self._version(topic) for topic in {page.topic for page in found}}
         told = [page for page in found if now[page.topic] != page.version]
         # After what they are told of was read, so that nobody hears of what came when they might no more.
-        still = self._site.stand.sessions.still({page.session for page in told if page.session is not None})
+        still = self._services.sessions.still({page.session for page in told if page.session is not None})
         for page in told:
             page.is_over = page.session is not None and page.session not in still
             page.version = now[page.topic]
@@ -153,6 +153,6 @@ class Live:
         kind, _, name = topic.partition("/")
         if kind == "request":
             with self._index.view() as sql:
-                found = pages.request(sql, name, self._slugs())
+                found = pages.request(sql, name, self._services.visible.slugs())
             return page_version.of_request(*found) if found else ""
         return page_version.of_tips(self._index.tips())

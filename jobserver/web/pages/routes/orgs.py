@@ -20,7 +20,7 @@ class Orgs:
     """Added before the projects: their pages stand below."""
 
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/orgs/", self.listed, filters=())
         site.add("/orgs/new/", self.new, self.add)
         site.add("/orgs/<org>/", self.show)
@@ -46,7 +46,7 @@ class Orgs:
         try:
             if not slug:
                 raise invalid("an organisation needs a name", "name")
-            self._stand.gate.submit(look.actor, c.AddOrg(slug, name), "web", once(look.actor))
+            self._services.gate.submit(look.actor, c.AddOrg(slug, name), "web", once(look.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):
                 raise
@@ -98,13 +98,13 @@ class Orgs:
                 raise invalid("a project needs a name", "name")
             contact = answers.contact.checked()
             command = c.AddProject(project, name, answers.registration())
-            self._stand.gate.submit(look.actor, command, "web", once(look.actor))
+            self._services.gate.submit(look.actor, command, "web", once(look.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):
                 raise
             return self.new_project(look, org, answers, error)
         try:
-            self._stand.private.set_project_contact(project, contact)
+            self._services.private.set_project_contact(project, contact)
         except Error as error:
             _log.warning("the contact details of %s are not kept: %s", project, error)
             return redirect(f"/orgs/{project}/settings/?contact-lost=1")

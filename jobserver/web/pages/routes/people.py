@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-from typing import Protocol
 
 from bottle import HTTPResponse
 
@@ -13,7 +12,6 @@ from jobserver.domain.base.permissions import GLOBAL_ROLES, SERVER
 from jobserver.domain.documents import User
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
 from jobserver.service.accounts.github import Person
-from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import epoch, new_token
 from jobserver.web.clients import Limit
@@ -22,17 +20,10 @@ from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
 _log = logging.getLogger(__name__)
 
 
-class Identity(Protocol):
-    """`jobserver.service.accounts.github`; None where no OAuth application is configured."""
-
-    def login_url(self, state: str, back: str) -> str: ...
-    def person(self, code: str) -> Person:
-        """Raises `Error`: forbidden for who is not in the organisation, unavailable."""
-
-
 class People:
-    def __init__(self, site: Site, identity: Identity | None, membership: Membership | None = None) -> None:
-        self._site, self._stand, self._identity, self._membership = site, site.stand, identity, membership
+    def __init__(self, site: Site) -> None:
+        self._site, self._services = site, site.services
+        self._identity, self._membership = site.services.identity, site.services.membership
         self._limit = Limit(most=10, seconds=60)
         site.add("/login/", self.login, is_open=True)
         site.add("/login/github/", self.to_github, is_open=True)
@@ -49,7 +40,7 @@ class People:
         if look.user is not None:
             return redirect(local(text("next") or "/"))
         reply = self._site.page(look, "login.html", title="Log in", has_github=self._identity is not None)
-        self._stand.sessions.remember(reply, "next", local(text("next") or "/"))
+        self._services.sessions.remember(reply, "next", local(text("next") or "/"))
         return reply
 
     def to_github(self, look: Look) -> HTTPResponse:
@@ -57,14 +48,14 @@ class People:
             raise not_found("logging in with GitHub is not set up here: ask an administrator for a log-in link")
         self._slow_down()
         state = secrets.token_urlsafe(16)
-        reply = redirect(self._identity.login_url(state, f"{self._stand.base_url}/login/github/callback/"))
-        self._stand.sessions.remember(reply, "state", state)
+        reply = redirect(self._identity.login_url(state, f"{self._services.options.base_url}/login/github/callback/"))
+        self._services.sessions.remember(reply, "state", state)
         return reply
 
     def from_github(self, look: Look) -> HTTPResponse:
-        state = self._stand.sessions.recall("state")
+        state = self._services.sessions.recall("state")
         if self._identity is None or not state or text("state") != state:
-            self._limit.failed(self._stand.client())
+            self._limit.failed(self._services.client())
             raise forbidden("this log-in was not begun here, or too long ago: begin again")
         person = self._identity.person(text("code"))
         user = self._account(person)
@@ -76,7 +67,7 @@ class People:
 
     def _account(self, person: Person) -> User:
         """Bound to them, now or before. Raises `Error` (forbidden): their name is another's here."""
-        index = self._stand.index
+        index = self._services.index
         known = account_of(index.directory().users.values(), person.github_id, person.login)
         if known is not None and (known.github_id is not None or not known.active):
             return known
@@ -84,20 +75,20 @@ class People:
             raise invalid(f"GitHub's name {person.login!r} can't be used here")
         name = "".join(filter(str.isprintable, person.name))[:200]  # people put anything into it
         command = c.WelcomeUser(person.login, person.github_id, name)
-        username = self._stand.gate.submit(SERVER, command, "github").changes.result["username"]
+        username = self._services.gate.submit(SERVER, command, "github").changes.result["username"]
         if known is None:
             self._keep_email(username, person.email)
         else:
             said = f"{username} logged in as {person.login} on GitHub, account {person.github_id}, for the first time"
             _log.warning("%s: the account is theirs from now on", said)
-            self._stand.private.set_notice(username, said)
+            self._services.private.set_notice(username, said)
         user = index.directory().user(username)
         assert user is not None
         return user
 
     def _keep_email(self, username: str, email: str) -> None:
         """Of a new account: what is kept under its name is of an earlier one."""
-        private = self._stand.private
+        private = self._services.private
         try:
             private.set_email(username, email and check_email(email))
         except Error as error:
@@ -109,33 +100,33 @@ class People:
     def link(self, look: Look, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
         self._slow_down()
-        owner = self._stand.sessions.link_owner(token)
+        owner = self._services.sessions.link_owner(token)
         if owner is None:
-            self._limit.failed(self._stand.client())
+            self._limit.failed(self._services.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
         return self._site.page(look, "login_link.html", title="Log in", owner=owner.username)
 
     def use_link(self, look: Look, token: str) -> HTTPResponse:
         self._slow_down()
-        owner = self._stand.sessions.use_link(token)
-        user = self._stand.index.directory().user(owner.username) if owner else None
+        owner = self._services.sessions.use_link(token)
+        user = self._services.index.directory().user(owner.username) if owner else None
         if user is None:
-            self._limit.failed(self._stand.client())
+            self._limit.failed(self._services.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
         return self._logged_in(user)
 
     def _logged_in(self, user: User, github_id: int | None = None) -> HTTPResponse:
-        reply = redirect(local(self._stand.sessions.recall("next") or "/"))
-        self._stand.sessions.begin(reply, user.username, epoch(user), github_id)
+        reply = redirect(local(self._services.sessions.recall("next") or "/"))
+        self._services.sessions.begin(reply, user.username, epoch(user), github_id)
         return reply
 
     def logout(self, look: Look) -> HTTPResponse:
         reply = redirect("/login/")
-        self._stand.sessions.end(reply, look.session)
+        self._services.sessions.end(reply, look.session)
         return reply
 
     def _slow_down(self) -> None:
-        if seconds := self._limit.wait(self._stand.client()):
+        if seconds := self._limit.wait(self._services.client()):
             raise too_many("too many failed attempts from here", seconds)
 
     # One's own
@@ -146,8 +137,8 @@ class People:
             look,
             "settings.html",
             title="Settings",
-            email=self._stand.private.email(username),
-            uses=self._stand.private.token_uses(),
+            email=self._services.private.email(username),
+            uses=self._services.private.token_uses(),
             shown=shown,
         )
 
@@ -155,14 +146,14 @@ class People:
         username, what = look.actor.name, text("what")
         if what == "email":
             address = text("email")
-            self._stand.private.set_email(username, check_email(address) if address else "")
+            self._services.private.set_email(username, check_email(address) if address else "")
         elif what == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
-            self._stand.gate.submit(look.actor, c.AddUserToken(username, label, digest), "web")
+            self._services.gate.submit(look.actor, c.AddUserToken(username, label, digest), "web")
             return self.settings(self._site.look(), shown=secret)
         elif what == "revoke":
-            self._stand.gate.submit(look.actor, c.RevokeUserToken(username, text("label", 200)), "web")
+            self._services.gate.submit(look.actor, c.RevokeUserToken(username, text("label", 200)), "web")
         else:
             raise invalid("expected email, new-token or revoke", "what")
         return redirect("/settings/")
@@ -175,8 +166,8 @@ class People:
 
     def add_user(self, look: Look) -> HTTPResponse:
         command = c.AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
-        self._stand.gate.submit(look.actor, command, "web")
-        self._stand.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
+        self._services.gate.submit(look.actor, command, "web")
+        self._services.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
         return redirect("/users/")
 
     def user(self, look: Look, username: str) -> HTTPResponse:
@@ -189,10 +180,10 @@ class People:
     def save_user(self, look: Look, username: str) -> HTTPResponse:
         if text("what") == "seen":
             _admins_only(look)
-            self._stand.private.set_notice(username, "")
+            self._services.private.set_notice(username, "")
             return redirect(f"/users/{username}/")
         command = c.SetUserRoles(username, roles(), bool(text("active")))
-        self._stand.gate.submit(look.actor, command, "web")
+        self._services.gate.submit(look.actor, command, "web")
         return redirect(f"/users/{username}/")
 
 

@@ -27,7 +27,7 @@ _BETWEEN = re.compile(r"[\s,;]+")
 
 class Projects:
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/orgs/<org>/<project>/", self.show)
         site.add("/orgs/<org>/<project>/settings/", self.settings, self.change)
         site.add("/orgs/<org>/<project>/audit/", self.audit)
@@ -43,8 +43,8 @@ class Projects:
     def show(self, look: Look, org: str, project: str) -> HTTPResponse:
         name, found = self._find(look, org, project)
         workspaces = _workspaces(look, name)
-        slugs = self._stand.visible.slugs()
-        with self._stand.index.view() as sql:
+        slugs = self._services.visible.slugs()
+        with self._services.index.view() as sql:
             latest = {
                 one.name: rows[0]
                 for one in workspaces
@@ -78,7 +78,7 @@ class Projects:
         name, found = self._find(look, org, project)
         if not _looks_into(look, name, found):
             raise forbidden("this page is for members of the project, and for those who review it")
-        entries = audit_tab.entries(self._stand.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
+        entries = audit_tab.entries(self._services.repo, names.MAIN, [names.main_path(Kind.PROJECT, name)])
         return self._site.page(
             look,
             "audit_project.html",
@@ -110,7 +110,7 @@ class Projects:
             people=[one for one in look.directory.users.values() if one.active and one.username not in taken],
             workspaces=_workspaces(look, name),
             free=_free(look),
-            contact=self._stand.private.project_contact(name) if look.is_admin else None,
+            contact=self._services.private.project_contact(name) if look.is_admin else None,
             is_contact_lost=bool(text("contact-lost")),
             roles=sorted(PROJECT_ROLES),
             wanted=text("username", 2000),
@@ -123,7 +123,7 @@ class Projects:
             if text("what") == "contact":
                 self._keep_contact(look, name)
             else:
-                self._stand.gate.submit(look.actor, _command(name), "web", once(look.actor))
+                self._services.gate.submit(look.actor, _command(name), "web", once(look.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(look, name):
                 raise
@@ -134,7 +134,7 @@ class Projects:
     def _keep_contact(self, look: Look, name: str) -> None:
         if not look.is_admin:
             raise forbidden("contact details are for SuperUsers")
-        self._stand.private.set_project_contact(name, Contact(text("email", 300), text("telephone", 100)))
+        self._services.private.set_project_contact(name, Contact(text("email", 300), text("telephone", 100)))
 
 
 def _command(name: str) -> c.Command:

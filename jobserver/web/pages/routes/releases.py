@@ -14,7 +14,8 @@ from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import Releases as Service
 from jobserver.store.release_files import Kept
-from jobserver.web.pages.site import Look, Site, Stand, text
+from jobserver.web.pages.site import Look, Site, text
+from jobserver.web.services import Services
 
 _PAGE = 50
 _FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -22,14 +23,14 @@ _FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none
 
 class Releases:
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/<name>/releases/", self.listed)
         site.add("/<name>/releases/<identifier>", self.one)
         site.add("/<name>/releases/<identifier>/<backend>/<path:path>", self.download)
 
     def listed(self, look: Look, name: str) -> HTTPResponse:
         workspace, service = self._allowed(look, name)
-        found = service.store.of_workspace(name, self._stand.visible.slugs())
+        found = service.store.of_workspace(name, self._services.visible.slugs())
         number = text("page", 6)
         page = int(number) if number.isascii() and number.isdecimal() and int(number) > 0 else 1
         return self._site.page(
@@ -44,7 +45,9 @@ class Releases:
 
     def one(self, look: Look, name: str, identifier: str) -> HTTPResponse:
         workspace, service = self._allowed(look, name)
-        found = [kept for slug in self._stand.visible.slugs() if (kept := self._find(service, name, slug, identifier))]
+        found = [
+            kept for slug in self._services.visible.slugs() if (kept := self._find(service, name, slug, identifier))
+        ]
         if not found:
             raise not_found(f"there is no release {identifier!r} of {name}")
         return self._site.page(
@@ -63,7 +66,7 @@ class Releases:
             raise not_found(f"there is no release {identifier!r} of {name} by {backend!r}")
         file = service.store.open(kept, path)
         size = next(one.size for one in kept.files if one.path == path)
-        headers = self._stand.render.headers() | {
+        headers = self._site.render.headers() | {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": _attachment(path.rpartition("/")[2]),
             "Content-Length": str(size),
@@ -83,12 +86,12 @@ class Releases:
             raise forbidden(
                 f"{actor.name} may not see what was released of {name}: that needs a role that checks output"
             )
-        if self._stand.releases is None:
+        if self._services.releases is None:
             raise not_found("this server stores no releases: RELEASE_STORAGE is not set")
-        return workspace, self._stand.releases
+        return workspace, self._services.releases
 
     def _find(self, service: Service, name: str, backend: str, identifier: str) -> Kept | None:
-        if not is_release_id(identifier) or backend not in self._stand.visible.slugs():
+        if not is_release_id(identifier) or backend not in self._services.visible.slugs():
             return None
         return service.store.find(name, backend, identifier)
 
@@ -97,9 +100,9 @@ def may_see(look: Look, workspace: Workspace) -> bool:
     return any(look.may(permission, workspace.project) for permission in SEE_RELEASES)
 
 
-def has_tab(stand: Stand, look: Look, workspace: Workspace | None) -> bool:
+def has_tab(services: Services, look: Look, workspace: Workspace | None) -> bool:
     """Whether this workspace's pages lead to its releases."""
-    return stand.releases is not None and workspace is not None and may_see(look, workspace)
+    return services.releases is not None and workspace is not None and may_see(look, workspace)
 
 
 def _attachment(name: str) -> str:

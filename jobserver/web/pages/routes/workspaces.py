@@ -45,7 +45,7 @@ class Workspaces:
     """Added last: a workspace's page stands at the root, beside all others."""
 
     def __init__(self, site: Site) -> None:
-        self._site, self._stand = site, site.stand
+        self._site, self._services = site, site.services
         site.add("/workspaces/new/", self.new, self.create)
         site.add("/workspaces/new/branches/", self.branches)
         site.add("/workspaces/new/repositories/", self.repositories)
@@ -58,7 +58,7 @@ class Workspaces:
     def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
         """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
         _check_maker(look)
-        offered = self._stand.studies.repositories()
+        offered = self._services.studies.repositories()
         projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
         databases = sorted({db for backend in look.directory.backends.values() for db in backend.databases})
@@ -69,7 +69,7 @@ class Workspaces:
             title="New workspace",
             repos=_with_used(look, offered),
             offered=offered,
-            org=self._stand.studies.github_org,
+            org=self._services.studies.github_org,
             projects=projects,
             databases=databases or ["full", "slice"],
             wanted=wanted,
@@ -84,11 +84,11 @@ class Workspaces:
             return self.new(look, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
         try:
-            repo = self._stand.studies.check_repo(text("repo", 500))
+            repo = self._services.studies.check_repo(text("repo", 500))
             branch = text("branch", 255) or "main"
-            self._stand.studies.resolve(repo, branch)
+            self._services.studies.resolve(repo, branch)
             command = c.AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
-            self._stand.gate.submit(look.actor, command, "web")
+            self._services.gate.submit(look.actor, command, "web")
         except Error as error:
             if error.code not in _MENDED_HERE:
                 raise
@@ -104,19 +104,19 @@ class Workspaces:
     def repositories(self, look: Look) -> HTTPResponse:
         """For the repository picker: what its page could not wait for."""
         _check_maker(look)
-        offered = self._stand.studies.repositories(wait=_LIST_SECONDS)
-        values = {"repos": _with_used(look, offered), "offered": offered, "org": self._stand.studies.github_org}
-        said = self._stand.render.text("offered.html", {**values, "now": look.now}).strip()
+        offered = self._services.studies.repositories(wait=_LIST_SECONDS)
+        values = {"repos": _with_used(look, offered), "offered": offered, "org": self._services.studies.github_org}
+        said = self._site.render.text("offered.html", {**values, "now": look.now}).strip()
         return self._json({"repositories": values["repos"], "said": said})
 
     def _json(self, data: object) -> HTTPResponse:
-        headers = {"Content-Type": "application/json", **self._stand.render.headers()}
+        headers = {"Content-Type": "application/json", **self._site.render.headers()}
         return HTTPResponse(orjson.dumps(data), 200, headers)
 
     def _branches(self, repo: str) -> tuple[list[str], str]:
         """Their names, and what to say of them; or none, and why."""
         try:
-            found = [branch.name for branch in self._stand.studies.branches(repo)][:_MOST_BRANCHES]
+            found = [branch.name for branch in self._services.studies.branches(repo)][:_MOST_BRANCHES]
         except Error as error:
             return [], str(error)
         return found, f"{len(found)} branch{'es' if len(found) != 1 else ''}: type to choose."
@@ -133,15 +133,15 @@ class Workspaces:
         workspace = self._find(look, name)
         at = text("at", 64)
         if at:
-            commit = audit_tab.commit_at(self._stand.repo, names.MAIN, at)
-            was = self._stand.repo.writer.look(names.MAIN, lambda state: state.own_workspace(name), at=commit)
+            commit = audit_tab.commit_at(self._services.repo, names.MAIN, at)
+            was = self._services.repo.writer.look(names.MAIN, lambda state: state.own_workspace(name), at=commit)
             if was is None:
                 raise not_found(f"there was no workspace {name!r} at {at}")
             workspace = was
         study, problem = self._study(workspace)
-        slugs = self._stand.visible.slugs()
+        slugs = self._services.visible.slugs()
         backends = [look.directory.backends[slug] for slug in slugs if look.directory.backends[slug].active]
-        with self._stand.index.view() as sql:
+        with self._services.index.view() as sql:
             recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
             backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
             latest = pages.latest(sql, name, [backend])  # what has run on another one says nothing of this one
@@ -174,7 +174,7 @@ class Workspaces:
             groups=grouped(needs, statuses),
             can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
             can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
-            has_releases=has_tab(self._stand, look, workspace),
+            has_releases=has_tab(self._services, look, workspace),
             chosen=chosen,
             preview=self._preview(name, list(chosen), study, backend) if study and chosen else None,
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -183,7 +183,7 @@ class Workspaces:
         )
 
     def _preview(self, name: str, chosen: list[str], study: Study, backend: str) -> Preview:
-        with self._stand.index.view() as sql:
+        with self._services.index.view() as sql:
             jobs = pages.latest(sql, name, [backend])
         pipeline = {
             action: PipelineAction(needs=tuple(one.needs), run=one.run)
@@ -202,13 +202,13 @@ class Workspaces:
 
     def _usual(self, recent: list[Row], slugs: list[str]) -> str:
         """The backend that was used last here; or else one that somebody runs."""
-        seen = self._stand.live.seen()
+        seen = self._services.live.seen()
         used = [row.backend for row in recent if row.backend in slugs]
         return next(iter([*used, *(slug for slug in slugs if slug in seen), *slugs]), "")
 
     def _study(self, workspace: Workspace) -> tuple[Study | None, list[Fault]]:
         try:
-            return self._stand.studies.project(workspace.repo, workspace.branch), []
+            return self._services.studies.project(workspace.repo, workspace.branch), []
         except Error as error:
             return None, list(error.faults) or [Fault(str(error))]
 
@@ -218,7 +218,7 @@ class Workspaces:
             kept = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
             return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(look, name)
         try:
-            written = self._stand.requests.ask(
+            written = self._services.requests.ask(
                 look.actor,
                 workspace.name,
                 tuple(texts("requested_actions")),
@@ -245,20 +245,20 @@ class Workspaces:
         if what not in commands:
             raise invalid("expected archived or notify", "what")
         command = commands[what]
-        self._stand.gate.submit(look.actor, command, "web")
+        self._services.gate.submit(look.actor, command, "web")
         return redirect(f"/{name}/")
 
     def audit(self, look: Look, name: str) -> HTTPResponse:
         workspace = self._find(look, name)
         paths = [names.main_path(Kind.WORKSPACE, name)]
-        found = audit_tab.entries(self._stand.repo, names.MAIN, paths)
+        found = audit_tab.entries(self._services.repo, names.MAIN, paths)
         return self._site.page(
             look,
             "audit_workspace.html",
             title=f"Audit of {name}",
             workspace=workspace,
             entries=found,
-            has_releases=has_tab(self._stand, look, workspace),
+            has_releases=has_tab(self._services, look, workspace),
         )
 
 

@@ -1,0 +1,91 @@
+"""What every handler may use: the services of one serving process, and the settings that the web needs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol
+
+from jobserver.index.follow import Index
+from jobserver.service.accounts.github import Person
+from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.service.accounts.tokens import Auth
+from jobserver.service.budgets import Budgets
+from jobserver.service.presence import Live
+from jobserver.service.releases.upload import Releases
+from jobserver.service.studies.registry import Studies
+from jobserver.service.upstream.sync import Hosted
+from jobserver.service.writes.gate import Gate
+from jobserver.service.writes.job_requests import Requests
+from jobserver.store.repo import StateRepo
+from jobserver.web.api.common import Visible
+from jobserver.web.clients import Network, address
+from jobserver.web.pages.sessions import Session, Sessions
+
+
+class Identity(Protocol):
+    """Logging in with GitHub: `jobserver.service.accounts.github`."""
+
+    def login_url(self, state: str, back: str) -> str: ...
+    def person(self, code: str) -> Person:
+        """Raises `Error`: forbidden for a person outside the organisation, unavailable if GitHub does not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The settings that the web needs, as `jobserver.config` describes them."""
+
+    base_url: str
+    secret_key: str
+    backends: Sequence[str] = ()
+    proxies: Sequence[Network] = ()
+    public_read: bool = False
+    webhook_secret: str = ""
+    sends_email: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """``identity`` and ``membership`` are None without GitHub's log-in, ``hosted`` without STATE_REMOTE, ``releases``
+    without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the problems that /health-check/ shows."""
+
+    options: Options
+    clock: Callable[[], datetime]
+    repo: StateRepo
+    index: Index
+    gate: Gate
+    requests: Requests
+    studies: Studies
+    live: Live
+    private: PrivateStore
+    budgets: Budgets = field(default_factory=Budgets)
+    hosted: Hosted | None = None
+    releases: Releases | None = None
+    identity: Identity | None = None
+    membership: Membership | None = None
+    strayed: Callable[[], Sequence[str]] = tuple
+    unsent: Callable[[], Sequence[str]] = tuple
+
+    @cached_property
+    def auth(self) -> Auth:
+        return Auth(self.index, self.membership.is_out) if self.membership is not None else Auth(self.index)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        def is_valid(session: Session, waits: bool) -> bool:
+            return self.auth.person(session.username, session.since, session.github_id, waits) is not None
+
+        return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
+
+    @cached_property
+    def visible(self) -> Visible:
+        return Visible(self.index, self.options.backends)
+
+    @property
+    def is_https(self) -> bool:
+        return self.options.base_url.startswith("https://")
+
+    def client(self) -> str:
+        """The address of the client whose request is being handled."""
+        return address(self.options.proxies)
