@@ -27,7 +27,7 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     from jobserver.store.yaml import canonical
     from jobserver.web.git import fetch_request
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline
-    from tests.unit.store.test_sent import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack
+    from tests.unit.store.git.test_received_pack import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack
 
     assert YAML is not None
     documents = [path.read_bytes() for path in SEEDS.rglob("*.yaml")]

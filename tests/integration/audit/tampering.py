@@ -12,7 +12,7 @@ from jobserver.domain.base.state import Changes
 from jobserver.service.background.archive import FollowUp
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot
-from tests.integration.service.push import Push
+from tests.integration.service.push.pushing import Push
 from tests.site import Site
 
 GONE = "1" * 40

@@ -17,7 +17,7 @@ from jobserver.store.keys.key_walk import follow
 from jobserver.store.keys.rotation import check_key, rotate, settle
 from jobserver.store.keys.signing import SigningKey
 from tests.integration.audit.tampering import commit, move, plant, problems, stolen, unpack, with_file
-from tests.integration.service.push import EVE
+from tests.integration.service.push.pushing import EVE
 from tests.site import ADMIN, Site
 
 SAYS = ("Actor: server/jobserver", "Branch: main")

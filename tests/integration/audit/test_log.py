@@ -8,7 +8,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER
 from jobserver.store.git.cat_file import stood_at
 from jobserver.web.pages.views import audit_tab
-from tests.integration.service.push import EVE, Push
+from tests.integration.service.push.pushing import EVE, Push
 from tests.memory import NOW
 from tests.site import ADMIN, Site, job
 

@@ -8,7 +8,7 @@ from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Checkpoint, Receipt
 from tests.integration.audit.tampering import GONE, illegal, move, problems, stolen, with_file
-from tests.integration.service.push import EVE, Push, folder_of, text
+from tests.integration.service.push.pushing import EVE, Push, folder_of, text
 from tests.site import ADMIN, TPP, Site, job
 
 

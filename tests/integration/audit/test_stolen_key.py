@@ -6,7 +6,7 @@ from jobserver.audit import verify as verifying
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
 from tests.integration.audit.tampering import GONE, commit, move, problems, stolen, with_file
-from tests.integration.service.push import EVE
+from tests.integration.service.push.pushing import EVE
 from tests.site import Site
 
 OPENED = ("Event: branch.opened", "Actor: server/jobserver", "Branch: main")

@@ -19,8 +19,8 @@ from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import new_token
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
-from tests.integration.service.github import IDS, GitHub
-from tests.integration.service.github import github as fake
+from tests.integration.service.accounts.fake_github import IDS, GitHub
+from tests.integration.service.accounts.fake_github import github as fake
 
 ROOT = Actor(ActorKind.USER, "root")
 

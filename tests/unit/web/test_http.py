@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobserver.errors import MAX_FAULTS, Error, Fault, invalid
+from jobserver.errors import MAX_FAULTS, Error, Fault, invalid, unavailable
 from jobserver.web import http
 from jobserver.web.api.fields import Fields
 from jobserver.web.api.jobs import read_jobs
@@ -43,3 +43,11 @@ def test_unknown_fields_are_named_to_a_number() -> None:
     said = json.loads(http.refusal(error.value).body)
     assert len(said) == 51
     assert said["non_field_errors"] == ["950 more unknown fields"]
+
+
+def test_where_something_stands_on_the_servers_machine_is_not_said() -> None:
+    full = unavailable("the disk is full", "/srv/jobs/state.git/objects/pack/tmp_1")
+    assert json.loads(http.refusal(full).body) == {"detail": "the disk is full"}
+    assert json.loads(http.refusal(invalid("is no key", "/srv/jobs/state.git.key")).body) == {"detail": "is no key"}
+    assert json.loads(http.refusal(invalid("expected a name", "name")).body) == {"name": ["expected a name"]}
+    assert http.said(unavailable("GitHub is silent", "github.com")) == "github.com: GitHub is silent"

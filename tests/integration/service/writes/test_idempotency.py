@@ -11,7 +11,7 @@ from jobserver.service.writes import idempotency
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.store.repo import StateRepo
-from tests.integration.service.push import Push
+from tests.integration.service.push.pushing import Push
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
 ASK = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)

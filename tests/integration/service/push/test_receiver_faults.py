@@ -3,8 +3,8 @@
 import pytest
 
 from jobserver.errors import Error
-from tests.integration.service.push import EVE, Push
-from tests.integration.service.test_receive_commits import refused
+from tests.integration.service.push.pushing import EVE, Push
+from tests.integration.service.push.test_receiver_commits import refused
 from tests.site import ADMIN, Site
 
 

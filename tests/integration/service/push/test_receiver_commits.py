@@ -8,7 +8,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.errors import MAX_FAULTS, Code, Error
 from jobserver.service.push import receiver
-from tests.integration.service.push import BAD, EVE, Push, folder_of, text
+from tests.integration.service.push.pushing import BAD, EVE, Push, folder_of, text
 from tests.site import ADMIN, START, TPP, Site, job
 
 NO_ROLE = f"users/eve.yaml:3: roles.0: 'Boss' is not a valid role: expected one of: {', '.join(sorted(Role))}"

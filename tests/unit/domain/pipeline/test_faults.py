@@ -3,7 +3,7 @@
 import pytest
 
 from jobserver.errors import MAX_FAULTS, Error
-from tests.unit.domain.pipelines import faults, read
+from tests.unit.domain.pipeline.files import faults, read
 
 
 @pytest.mark.parametrize(

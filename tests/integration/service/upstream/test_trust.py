@@ -8,7 +8,7 @@ from jobserver.errors import Error, unavailable
 from jobserver.service.upstream import trust as foreign_module
 from tests.e2e.harness import git
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine
+from tests.integration.service.upstream.machine import Machine
 from tests.site import ADMIN, ALICE
 
 

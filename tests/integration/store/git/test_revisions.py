@@ -10,7 +10,7 @@ from jobserver.errors import Code, Error
 from jobserver.store.git import revisions, trees
 from jobserver.store.git.revisions import History, commits_in
 from tests.e2e.harness import git
-from tests.integration.store.test_reading import Repository
+from tests.integration.store.read.test_reading import Repository
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Role
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine, copy
+from tests.integration.service.upstream.machine import Machine, copy
 from tests.site import ADMIN, ALICE
 
 

@@ -12,8 +12,8 @@ from jobserver.service.accounts.github import GitHubLogin, Person
 from jobserver.service.accounts.membership import EVERY_SECONDS, WAITED_FOR_SECONDS, Membership
 from jobserver.service.accounts.private_store import PrivateStore
 from tests.e2e.harness import until
-from tests.integration.service.github import GitHub
-from tests.integration.service.github import github as fake
+from tests.integration.service.accounts.fake_github import GitHub
+from tests.integration.service.accounts.fake_github import github as fake
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from jobserver.domain import commands as c
 from jobserver.web.pages.views.audit_tab import commit_at, entries
 from tests.integration.audit.tampering import commit
-from tests.integration.service.push import EVE, Push
+from tests.integration.service.push.pushing import EVE, Push
 from tests.site import ADMIN, Site
 
 PATHS = ["users/zed.yaml"]

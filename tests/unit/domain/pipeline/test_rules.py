@@ -1,11 +1,11 @@
 """What OpenSAFELY's runners would say of a project.yaml: a fault with its place in version 5, a warning in older files.
 
-That the verdicts are theirs, tests/integration/studies/test_judge.py shows; here is how each is told.
+That the verdicts are theirs, tests/integration/service/studies/test_judge.py shows; here is how each is told.
 """
 
 import pytest
 
-from tests.unit.domain.pipelines import faults, read
+from tests.unit.domain.pipeline.files import faults, read
 
 SOUND = """\
 version: '5.0'

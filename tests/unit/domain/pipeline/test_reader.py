@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.domain.pipeline.reader import Action, Pipeline, parse
 from jobserver.errors import Code, Error
-from tests.unit.domain.pipelines import REAL, read
+from tests.unit.domain.pipeline.files import REAL, read
 
 
 def test_a_real_file() -> None:

@@ -12,7 +12,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import Writes
 from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
-from tests.integration.service.push import BAD, EVE, ZERO, Push, folder_of, text
+from tests.integration.service.push.pushing import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
 
 

@@ -19,7 +19,7 @@ from jobserver.store.keys.rotation import rotate
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo
 from tests.integration.audit.tampering import commit, plant, unpack
-from tests.integration.service.push import EVE, Push, folder_of, text
+from tests.integration.service.push.pushing import EVE, Push, folder_of, text
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
 BRANCHES = ["main", "backends/tpp"]

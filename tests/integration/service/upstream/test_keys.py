@@ -12,7 +12,7 @@ from jobserver.errors import Error
 from jobserver.store.keys.rotation import check_key, rotate, settle
 from tests.e2e.harness import git
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine, copy
+from tests.integration.service.upstream.machine import Machine, copy
 from tests.site import ADMIN
 
 

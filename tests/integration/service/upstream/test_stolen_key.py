@@ -14,7 +14,7 @@ from jobserver.errors import Error
 from jobserver.store.keys.rotation import rotate
 from tests.e2e.harness import git, until
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine
+from tests.integration.service.upstream.machine import Machine
 from tests.site import ADMIN
 
 

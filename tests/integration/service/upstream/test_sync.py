@@ -14,7 +14,7 @@ from jobserver.service.writes.idempotency import Key
 from jobserver.store.upstream import Unconfirmed
 from tests.e2e.harness import git
 from tests.e2e.host import Host
-from tests.integration.service.hosted.machine import Machine, count
+from tests.integration.service.upstream.machine import Machine, count
 from tests.site import ADMIN, ALICE
 
 

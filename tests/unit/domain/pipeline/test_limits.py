@@ -8,7 +8,7 @@ from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar
 from jobserver.domain.pipeline import reader
 from jobserver.domain.pipeline.reader import parse
 from jobserver.errors import MAX_FAULTS
-from tests.unit.domain.pipelines import chain, faults, read
+from tests.unit.domain.pipeline.files import chain, faults, read
 
 
 def test_a_long_number_is_judged_without_backtracking() -> None:

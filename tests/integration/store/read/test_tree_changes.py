@@ -10,7 +10,7 @@ from jobserver.domain.base.names import Area, Place
 from jobserver.domain.base.state import Move
 from jobserver.errors import invalid
 from jobserver.store.read.tree_changes import Incoming, incoming
-from tests.integration.store.test_reading import Repository
+from tests.integration.store.read.test_reading import Repository
 
 ID = "aaaaaaaaaaaaaaaa"
 ACTIVE, ARCHIVE = f"active/2026-11-24/{ID}", f"archive/2026/11/24/{ID}"

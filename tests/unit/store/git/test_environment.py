@@ -11,7 +11,7 @@ import pytest
 from jobserver.runner.study import Studies
 from jobserver.store.git.command import environment, environment_of_user, environment_to_others, git, run
 
-PACKAGE = Path(__file__).parents[3] / "jobserver"
+PACKAGE = Path(__file__).parents[4] / "jobserver"
 STARTING = ("subprocess.", "os.system", "os.popen", "os.exec", "os.spawn", "os.posix_spawn")
 STARTERS = {
     "store/git/command.py": "git",
