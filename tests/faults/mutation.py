@@ -32,8 +32,7 @@ TESTS = "tests/unit/domain"
 SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
 FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
     "integrity": "admit",
-    "marked": "pipeline",
-    "pipeline_outputs": "pipeline_rules",
+    "output_rules": "rules",
     "plan_requests": "requests",
     "state": "requests",
     "commands": "requests",
@@ -115,9 +114,10 @@ class Mutated(MetaPathFinder, SourceFileLoader):
 
 def tests_of(path: Path) -> list[list[str]]:
     """All tests: those of this module, and then the others, which most mistakes need not wait for."""
+    folder = ROOT / TESTS / path.relative_to(ROOT / PACKAGE).parent
     own = f"test_{FIRST.get(path.stem, path.stem)}"
-    files = sorted((ROOT / TESTS).glob("test_*.py"))
-    first = [str(file) for file in files if file.stem == own or file.stem.startswith(f"{own}_")]
+    files = sorted((ROOT / TESTS).rglob("test_*.py"))
+    first = [str(file) for file in files if file.parent == folder and f"{file.stem}_".startswith(f"{own}_")]
     others = [str(file) for file in files if str(file) not in first]
     return [first, others] if first else [others]
 
