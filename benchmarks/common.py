@@ -19,7 +19,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts.tokens import token_digest
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")

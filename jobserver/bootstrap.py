@@ -18,19 +18,19 @@ from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.errors import Error, conflict, invalid, not_found, unavailable
 from jobserver.index.build import Progress
-from jobserver.index.follow import rebuild
+from jobserver.index.index import rebuild
 from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, look
 from jobserver.index.verify import differences
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
 from jobserver.service.push.hook_server import verdict
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.registry import Studies
 from jobserver.service.upstream.sync import Hosted
+from jobserver.service.writes.branch_guard import stand
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import Requests
-from jobserver.service.writes.standing import stand
 from jobserver.store import hooks
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote

@@ -9,12 +9,12 @@ from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, ensure_admins, install_hooks, local_actor, now, release_store
 from jobserver.config import Settings
 from jobserver.index.build import Progress
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.index.queries.api import has_unmoved
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
 from jobserver.service.background.maintenance import Upkeep
 from jobserver.service.budgets import Budgets, Writes
 from jobserver.service.notify.mail import Mailer, mailer
@@ -23,7 +23,7 @@ from jobserver.service.presence import Live
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import Releases
-from jobserver.service.writes.standing import stand
+from jobserver.service.writes.branch_guard import stand
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import make_app

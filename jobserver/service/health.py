@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jobserver.domain.base import names
 from jobserver.errors import Error, Fault
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service.upstream.sync import Hosted
-from jobserver.service.writes.standing import problems
+from jobserver.service.writes.branch_guard import problems
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore

@@ -22,7 +22,7 @@ from pathlib import Path
 from jobserver.audit.verify import verify
 from jobserver.domain.commands import AddUser
 from jobserver.errors import Error
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from tests.faults.operations import OPERATIONS, Operation, Place, init, releases_of, template
 from tests.faults.points import STOPPED, Fault, Points
 from tests.site import ADMIN

@@ -14,7 +14,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor, Role
 from jobserver.errors import Error
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service.releases.upload import Releases, Upload
 from jobserver.service.writes.gate import Gate
 from jobserver.store.fs import plainly

@@ -18,8 +18,9 @@ from jobserver.domain.documents import Invitation, User
 from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Code, Error
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.notify import bound, invited
-from jobserver.service.notify.invited import Invited
+from jobserver.service.notify import first_login as bound
+from jobserver.service.notify import invitation as invited
+from jobserver.service.notify.invitation import Invited
 from jobserver.service.notify.mail import Mail, Mailer
 from jobserver.service.writes.job_requests import Seen, see
 from jobserver.store.git.diff import diff

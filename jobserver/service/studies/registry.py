@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobserver.errors import invalid
 from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip
-from jobserver.service.studies.cache import Remembering
+from jobserver.service.studies.cached_source import Remembering
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.repository_list import Offered, Repositories
 

@@ -16,8 +16,8 @@ from jobserver.domain.commands import AddBackend, CancelJobs, Command, UpdateJob
 from jobserver.domain.plan import branch_of, plan
 from jobserver.errors import Code, Error, not_found, unavailable
 from jobserver.service.budgets import Writes
+from jobserver.service.writes.branch_guard import stand
 from jobserver.service.writes.idempotency import TRAILER, Done, Key, Ledger
-from jobserver.service.writes.standing import stand
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.upstream import Unconfirmed

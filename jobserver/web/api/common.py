@@ -6,7 +6,7 @@ from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import forbidden, invalid
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.web import http
 

@@ -12,8 +12,8 @@ from bottle import HTTPResponse, request
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
-from jobserver.index.active import Listing, etag, list_body
 from jobserver.index.items import detail, job_item, request_item
+from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries import api
 from jobserver.store.write.submission import Written
 from jobserver.web import http

@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot
 from tests.integration.service.push.pushing import Push

@@ -13,7 +13,7 @@ from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.index import schema
 from jobserver.index.build import build
-from jobserver.index.follow import Index, rebuild
+from jobserver.index.index import Index, rebuild
 from jobserver.index.items import detail
 from jobserver.index.queries import api
 from jobserver.store.git.objects import Objects

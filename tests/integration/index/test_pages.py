@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jobserver.domain import commands as c
 from jobserver.domain.base.names import Kind
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job

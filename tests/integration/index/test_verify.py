@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.index.verify import differences
 from tests.site import Site, job
 

@@ -8,7 +8,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service.accounts.tokens import Auth, epoch, new_token, token_digest
 from tests.site import ADMIN, ALICE, TPP, Site
 

@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.commands import Command
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Written

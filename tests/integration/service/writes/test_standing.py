@@ -9,12 +9,12 @@ import pytest
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.index.follow import Index
+from jobserver.index.index import Index
 from jobserver.service import health
-from jobserver.service.background.archive import FollowUp
+from jobserver.service.background.archiver import FollowUp
+from jobserver.service.writes.branch_guard import Standing, stand
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
-from jobserver.service.writes.standing import Standing, stand
 from jobserver.store.keys.rotation import rotate
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo

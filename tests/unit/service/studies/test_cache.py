@@ -7,7 +7,7 @@ import pytest
 from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
 from jobserver.service.studies.base import Branch, Study, Tip
-from jobserver.service.studies.cache import Lru, Remembering
+from jobserver.service.studies.cached_source import Lru, Remembering
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 

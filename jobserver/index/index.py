@@ -21,11 +21,11 @@ from jobserver.domain.base import names
 from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.errors import Error, Fault, unavailable
 from jobserver.index import schema
-from jobserver.index.active import Listing
 from jobserver.index.apply import Delta, Gathered, write
 from jobserver.index.build import Progress, build
+from jobserver.index.database import Database
 from jobserver.index.directory import Directory
-from jobserver.index.files import Database
+from jobserver.index.listing import Listing
 from jobserver.index.verify import differences
 from jobserver.store.fs import reason
 from jobserver.store.git.diff import diff

@@ -12,8 +12,8 @@ from jobserver.domain import commands as c
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER
 from jobserver.errors import Error
+from jobserver.service.writes.branch_guard import stand
 from jobserver.service.writes.gate import Gate
-from jobserver.service.writes.standing import stand
 from jobserver.store.repo import StateRepo
 
 _log = logging.getLogger(__name__)
