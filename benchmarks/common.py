@@ -19,7 +19,7 @@ from jobserver.config import Settings
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.service.accounts.tokens import token_digest
-from jobserver.service.background.archiver import FollowUp
+from jobserver.service.background.archiver import Archiver
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
@@ -122,7 +122,7 @@ def _signed(settings: Settings, branch: str) -> str:
         app.repo.writer.left(branch, tip)
         ask = c.RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
         asked = app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark")
-        FollowUp(app.repo, app.gate).checkpoint()
+        Archiver(app.repo, app.gate).checkpoint()
         return str(asked.changes.result["identifier"])
     finally:
         app.close()

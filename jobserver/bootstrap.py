@@ -20,17 +20,17 @@ from jobserver.errors import Error, conflict, invalid, not_found, unavailable
 from jobserver.index.build import Progress
 from jobserver.index.index import rebuild
 from jobserver.index.schema import usable
-from jobserver.index.status import BranchStatus, look
+from jobserver.index.status import BranchStatus, branch_statuses
 from jobserver.index.verify import differences
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.background.archiver import FollowUp
-from jobserver.service.push.hook_server import verdict
+from jobserver.service.background.archiver import Archiver
+from jobserver.service.push.hook_server import answer_hook
 from jobserver.service.push.receiver import Receiver
-from jobserver.service.studies.registry import Studies
+from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
-from jobserver.service.writes.branch_guard import stand
+from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
-from jobserver.service.writes.job_requests import Requests
+from jobserver.service.writes.job_requests import JobRequestService
 from jobserver.store import hooks
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
@@ -62,8 +62,8 @@ class App:
     settings: Settings
     repo: StateRepo
     gate: Gate
-    studies: Studies
-    requests: Requests
+    studies: StudyRegistry
+    requests: JobRequestService
     hosted: Hosted | None = None
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) 
     """
     repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
     try:
-        stand(repo)
+        guard_branches(repo)
         hosted = _hosted(settings.state_remote, repo, clock, settings.state_remote_pushes_per_minute)
         if hosted is not None:
             with contextlib.suppress(Error), repo.writer.locked():
@@ -120,7 +120,7 @@ def checkpoint(settings: Settings, clock: Clock = now) -> tuple[bool, list[str]]
     """(whether a checkpoint was written, branches that were rewritten). Raises as `connect`."""
     app = connect(settings, clock)
     try:
-        follow_up = FollowUp(app.repo, app.gate)
+        follow_up = Archiver(app.repo, app.gate)
         return follow_up.checkpoint(), follow_up.strayed
     finally:
         app.close()
@@ -132,7 +132,7 @@ def change_key(app: App, by: Actor, via: str, revoked: str = "", at: datetime | 
     Checkpoints say where all branches stood: before, if all counts that was signed until now, and after, by the key
     that goes on. A key that is revoked as of an earlier time vouches for nothing any more, so it says nothing either.
     """
-    follow_up = FollowUp(app.repo, app.gate)
+    follow_up = Archiver(app.repo, app.gate)
     if at is None and is_current(app.repo):
         follow_up.checkpoint()
     found = rotate(app.repo, clock(), revoked, at, by, via)
@@ -203,7 +203,7 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
     gate = Gate(repo, clock)
     try:
         check_key(repo)  # the verdict is a receipt that it signs
-        return verdict(Receiver(repo, gate, clock, hosted=hosted), question, Actor.parse(known["actor"]))
+        return answer_hook(Receiver(repo, gate, clock, hosted=hosted), question, Actor.parse(known["actor"]))
     finally:
         gate.close()
         repo.close()
@@ -222,7 +222,7 @@ def index_status(settings: Settings) -> list[BranchStatus]:
     """Raises as `connect`."""
     app = connect(settings)
     try:
-        return look(app.repo.writer.refs, settings.index)
+        return branch_statuses(app.repo.writer.refs, settings.index)
     finally:
         app.close()
 
@@ -240,14 +240,14 @@ def verify_index(settings: Settings, progress: Progress) -> list[str]:
 
 def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
-    studies = Studies(
+    studies = StudyRegistry(
         settings.study_repos,
         settings.github_token,
         settings.github_org,
         clock,
         github_org_id=settings.github_org_id,
     )
-    return App(settings, repo, gate, studies, Requests(repo, gate, studies), hosted)
+    return App(settings, repo, gate, studies, JobRequestService(repo, gate, studies), hosted)
 
 
 def create(settings: Settings, clock: Clock = now) -> App:
@@ -257,7 +257,7 @@ def create(settings: Settings, clock: Clock = now) -> App:
 
     def join(repo: StateRepo) -> None:
         nonlocal hosted
-        stand(repo)
+        guard_branches(repo)
         hosted = _hosted(settings.state_remote, repo, clock)
         if hosted is not None:
             with repo.writer.locked():

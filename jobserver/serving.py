@@ -14,16 +14,16 @@ from jobserver.index.queries.api import has_unmoved
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.background.archiver import FollowUp
-from jobserver.service.background.maintenance import Upkeep
-from jobserver.service.budgets import Budgets, Writes
+from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.maintenance import Maintenance
+from jobserver.service.budgets import Budgets, WriteBudget
 from jobserver.service.notify.mail import Mailer, mailer
 from jobserver.service.notify.notifier import Notifier
-from jobserver.service.presence import Live
+from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
-from jobserver.service.releases.upload import Releases
-from jobserver.service.writes.branch_guard import stand
+from jobserver.service.releases.upload import ReleaseService
+from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import make_app
@@ -40,10 +40,10 @@ class Server:
 
     app: App
     index: Index
-    follow_up: FollowUp
+    follow_up: Archiver
     pushes: PushSocket
     watch: Watch
-    upkeep: Upkeep
+    upkeep: Maintenance
     wsgi: Callable[..., Any]
     notifier: Notifier | None = None
 
@@ -67,7 +67,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     index: Index | None = None
     try:
         hosted = app.hosted
-        standing = stand(app.repo)
+        standing = guard_branches(app.repo)
         for what, problem in standing.look().items():
             _log.error("%s: %s", what, problem)
         if hosted is None or hosted.down_since is None:
@@ -76,7 +76,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         app.repo.writer.listen(index.note, index.moved)
         index.refresh()
         index.start()
-        follow_up = FollowUp(app.repo, app.gate, _unmoved(index))
+        follow_up = Archiver(app.repo, app.gate, _unmoved(index))
         install_hooks(settings)
 
         def moved() -> None:
@@ -84,15 +84,15 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
             follow_up.moved()
 
         private = PrivateStore(settings.private_store)
-        live = Live(clock, private)
+        live = Presence(clock, private)
         receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.noticed)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
-        upkeep = Upkeep(app.repo)
+        upkeep = Maintenance(app.repo)
         upkeep.start()
         if hosted is not None:
             hosted.start(settings.state_remote_poll_seconds)
-        app.gate.budget = Writes(
+        app.gate.budget = WriteBudget(
             settings.max_writes_per_minute, settings.max_backend_writes_per_minute, settings.max_stored_mib_per_day
         )
         budgets = Budgets.of(
@@ -170,12 +170,12 @@ def _unmoved(index: Index) -> Callable[[str], bool]:
     return ask
 
 
-def _releases(app: App, clock: Clock, budgets: Budgets) -> Releases | None:
+def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None:
     """With what an earlier process left settled, as far as that can be done now."""
     store = release_store(app.settings)
     if store is None:
         return None
-    releases = Releases(store, app.repo, app.gate, clock, budgets.released)
+    releases = ReleaseService(store, app.repo, app.gate, clock, budgets.released)
     releases.settle()
     return releases
 

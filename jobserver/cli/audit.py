@@ -154,11 +154,11 @@ def witness(folder: Path, source: str | None, signers: Path | None, fast: bool) 
     Run it again from time to time. A branch that went back, was rewritten or is gone ends it with 1, and the copy stays
     as it was; so does any fault that `audit verify` finds.
     """
-    moved = copies.follow(source or str(path_of(None)), folder)
+    moved = copies.update_copy(source or str(path_of(None)), folder)
     click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
     text = text_of(signers) if signers is not None else None
     with counting("commits") as progress:
-        verdict = copies.judge(folder, text, fast=fast, progress=progress)
+        verdict = copies.verify_copy(folder, text, fast=fast, progress=progress)
     report(verdict, fast)
 
 

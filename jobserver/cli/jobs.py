@@ -14,7 +14,7 @@ from jobserver.config import RepositorySettings
 from jobserver.domain.base import names
 from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Error, Fault, invalid, printable
-from jobserver.service.writes.job_requests import Seen
+from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
@@ -64,7 +64,7 @@ def cancel(identifier: str, actions: tuple[str, ...], username: str | None) -> N
     click.echo("cancelled" if written.changed else "nothing to cancel", err=True)
 
 
-def _row(seen: Seen) -> dict[str, Any]:
+def _row(seen: RequestWithJobs) -> dict[str, Any]:
     request, jobs = seen.stored.request, seen.jobs
     return {
         "identifier": request.identifier,

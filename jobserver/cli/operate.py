@@ -88,7 +88,7 @@ def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> No
         raise click.UsageError("--key is for this machine's key: with --from, it has to come another way")
     settings = Settings.from_env() if source is None else None
     copy, releases = folder / "state.git", folder / "releases"
-    moved = copies.follow(source or str(RepositorySettings.from_env().state_repo), copy)
+    moved = copies.update_copy(source or str(RepositorySettings.from_env().state_repo), copy)
     click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
     if settings is None:
         click.echo(
@@ -103,7 +103,9 @@ def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> No
         else:
             click.echo(f"the key is not in it: keep a copy of {settings.signing_key} elsewhere (--key)", err=True)
     with counting("commits") as progress:
-        verdict = copies.judge(copy, fast=fast, releases=releases if releases.is_dir() else None, progress=progress)
+        verdict = copies.verify_copy(
+            copy, fast=fast, releases=releases if releases.is_dir() else None, progress=progress
+        )
     report(verdict, fast)
 
 

@@ -26,7 +26,7 @@ class Delta:
     faults: tuple[Fault, ...] = ()
 
 
-class Gathered:
+class PendingUpdate:
     """What became of one branch, by document. ``touched``: ids of the requests that anything changed for."""
 
     def __init__(self, branch: str) -> None:
@@ -73,7 +73,7 @@ class Gathered:
             self.requests[identifier] = (where.place, request)
 
 
-def write(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+def write(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
     """Brings the rows of the branch of this number in step, within a transaction that the caller holds."""
     _write_faults(sql, branch, gathered)
     for identifier, (place, request) in gathered.requests.items():
@@ -90,7 +90,7 @@ def write(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
     _summarise(sql, branch, gathered.touched)
 
 
-def _write_faults(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+def _write_faults(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
     if sql.execute("SELECT 1 FROM faults WHERE branch=? LIMIT 1", (branch,)).fetchone():
         sql.executemany("DELETE FROM faults WHERE branch=? AND path=?", ((branch, path) for path in gathered.faults))
     sql.executemany(
@@ -144,7 +144,7 @@ UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (
 """
 
 
-def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: Gathered) -> None:
+def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
     gone = [(branch, *key) for key, job in gathered.jobs.items() if job is None]
     sql.executemany("DELETE FROM jobs WHERE branch=? AND request=? AND identifier=?", gone)
     found = [(identifier, *rows.job_values(job)) for (identifier, _), job in gathered.jobs.items() if job is not None]

@@ -21,7 +21,7 @@ from jobserver.domain.base import names
 from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.errors import Error, Fault, unavailable
 from jobserver.index import schema
-from jobserver.index.apply import Delta, Gathered, write
+from jobserver.index.apply import Delta, PendingUpdate, write
 from jobserver.index.build import Progress, build
 from jobserver.index.database import Database
 from jobserver.index.directory import Directory
@@ -307,7 +307,7 @@ class Index:
                 row = (sql.execute("SELECT last_insert_rowid()").fetchone()[0], None)
             number, old = row
             if old != tip:
-                gathered = Gathered(branch)
+                gathered = PendingUpdate(branch)
                 noted = _chain(self._unwritten.get(branch), old, tip)
                 if noted is None:
                     gathered.add_deltas(self._difference(branch, old, tip))

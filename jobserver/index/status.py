@@ -32,7 +32,7 @@ FROM branches
 """
 
 
-def look(refs: Refs, path: Path) -> list[BranchStatus]:
+def branch_statuses(refs: Refs, path: Path) -> list[BranchStatus]:
     """One row for each backend's branch."""
     indexed: dict[str, tuple[str, int, int, int]] = {}
     if schema.usable(path):

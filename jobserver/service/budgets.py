@@ -17,7 +17,7 @@ _MINUTE, _DAY = 60.0, 86_400.0
 _MIB = 1024 * 1024
 
 
-class Rate:
+class RateLimit:
     """At most ``most`` at once, and as much again in ``seconds``; 0: no limit. Thread-safe.
 
     ``what`` says it in words, with the setting that it is. More than ``most`` is let through as one, and waited for.
@@ -57,7 +57,7 @@ class Rate:
             self._used.popitem(last=False)
 
 
-class Room:
+class ConcurrencyLimit:
     """At most ``most`` of a kind at once for each caller; 0: no limit. Thread-safe."""
 
     def __init__(self, most: int, what: str, seconds: int = 5) -> None:
@@ -90,18 +90,18 @@ class Room:
                 del self._held[who]
 
 
-class Writes:
+class WriteBudget:
     """What each caller may write: commits, and what they add to the repository. The server itself is not counted."""
 
     def __init__(self, people: int = 0, backends: int = 0, stored_mib: int = 0) -> None:
         """``people``, ``backends``: commits of each in a minute; ``stored_mib``: in a day."""
         self._rates = {
-            ActorKind.USER: Rate(people, _MINUTE, f"the {people} writes a minute of MAX_WRITES_PER_MINUTE"),
-            ActorKind.BACKEND: Rate(
+            ActorKind.USER: RateLimit(people, _MINUTE, f"the {people} writes a minute of MAX_WRITES_PER_MINUTE"),
+            ActorKind.BACKEND: RateLimit(
                 backends, _MINUTE, f"the {backends} writes a minute of MAX_BACKEND_WRITES_PER_MINUTE"
             ),
         }
-        self._stored = Rate(stored_mib * _MIB, _DAY, f"the {stored_mib} MiB a day of MAX_STORED_MIB_PER_DAY")
+        self._stored = RateLimit(stored_mib * _MIB, _DAY, f"the {stored_mib} MiB a day of MAX_STORED_MIB_PER_DAY")
 
     def begin(self, actor: Actor) -> None:
         """Before a write. Raises `Error` (too_many)."""
@@ -116,35 +116,35 @@ class Writes:
             self._stored.add(str(actor), size)
 
 
-def _polls(most: int) -> Room:
-    return Room(most, "polls waiting, as many as MAX_HELD_POLLS allows")
+def _polls(most: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(most, "polls waiting, as many as MAX_HELD_POLLS allows")
 
 
-def _pages(most: int) -> Room:
-    return Room(most, "pages open, as many as MAX_OPEN_PAGES allows", seconds=30)
+def _pages(most: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(most, "pages open, as many as MAX_OPEN_PAGES allows", seconds=30)
 
 
-def _bodies(most: int) -> Room:
-    return Room(most, "bodies on their way, as many as MAX_BODIES allows")
+def _bodies(most: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(most, "bodies on their way, as many as MAX_BODIES allows")
 
 
-def _strangers() -> Room:
-    return Room(64, "bodies on their way from people who did not say who they are")
+def _strangers() -> ConcurrencyLimit:
+    return ConcurrencyLimit(64, "bodies on their way from people who did not say who they are")
 
 
-def _released(mib: int) -> Rate:
-    return Rate(mib * _MIB, _DAY, f"the {mib} MiB a day of MAX_RELEASED_MIB_PER_DAY")
+def _released(mib: int) -> RateLimit:
+    return RateLimit(mib * _MIB, _DAY, f"the {mib} MiB a day of MAX_RELEASED_MIB_PER_DAY")
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
     """What a serving process gives each caller; without settings there are no limits but that for strangers."""
 
-    polls: Room = field(default_factory=lambda: _polls(0))
-    pages: Room = field(default_factory=lambda: _pages(0))
-    bodies: Room = field(default_factory=lambda: _bodies(0))
-    strangers: Room = field(default_factory=_strangers)
-    released: Rate = field(default_factory=lambda: _released(0))
+    polls: ConcurrencyLimit = field(default_factory=lambda: _polls(0))
+    pages: ConcurrencyLimit = field(default_factory=lambda: _pages(0))
+    bodies: ConcurrencyLimit = field(default_factory=lambda: _bodies(0))
+    strangers: ConcurrencyLimit = field(default_factory=_strangers)
+    released: RateLimit = field(default_factory=lambda: _released(0))
 
     @classmethod
     def of(cls, polls: int, pages: int, bodies: int, released_mib: int) -> "Budgets":

@@ -28,7 +28,7 @@ _MARK = "jobserver.verified"
 _CONFIG = {"core.fsync": "all", "gc.auto": "0", "maintenance.auto": "false", "transfer.fsckObjects": "true"}
 
 
-def follow(source: str, copy: Path) -> list[str]:
+def update_copy(source: str, copy: Path) -> list[str]:
     """Brings what is new at ``source`` (a URL or a path) to the bare repository ``copy``, made if it is not there.
 
     Returns the branches that moved. Raises `Error` (conflict) with every branch that was rewritten or taken away there,
@@ -77,7 +77,7 @@ def _fault(copy: Path, branch: str, old: str, new: str | None) -> str:
     return f"{branch} {how} {new[:10]}; it was at {old[:10]}"
 
 
-def judge(
+def verify_copy(
     copy: Path, signers: str | None = None, *, fast: bool = False, releases: Path | None = None, progress: Progress
 ) -> Verdict:
     """As `verify`, of what came since it last found no fault in this copy, by the same keys; objects are all hashed

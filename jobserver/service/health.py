@@ -10,7 +10,7 @@ from jobserver.domain.base import names
 from jobserver.errors import Error, Fault
 from jobserver.index.index import Index
 from jobserver.service.upstream.sync import Hosted
-from jobserver.service.writes.branch_guard import problems
+from jobserver.service.writes.branch_guard import branch_problems
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes
@@ -24,7 +24,7 @@ class Health:
     unreadable: list[tuple[str, Fault]] = field(default_factory=list)
 
 
-def look(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
+def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
     health = Health()
     try:
         if repo.writer.refs.tip(names.MAIN) is None:
@@ -34,7 +34,7 @@ def look(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
             health.problems.append(f"read: {index.problem}")
     except (Error, OSError) as error:
         health.problems.append(f"read: {error}")
-    health.problems.extend(f"write: {branch}: {problem}" for branch, problem in problems(repo).items())
+    health.problems.extend(f"write: {branch}: {problem}" for branch, problem in branch_problems(repo).items())
     for folder in {repo.path / "objects" / "pack", index.path.parent}:
         if problem := _cannot_write(folder):
             health.problems.append(f"write: {folder.name}: {problem}")

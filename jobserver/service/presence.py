@@ -26,7 +26,7 @@ STRIP_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class BackendContact:
     """``flags``: id -> ``{"v": text, number, boolean or None, "ts": time as text or None}``.
 
     ``ahead``: how far in the future the times of its last report were. ``twice``: the job request that two runners
@@ -39,25 +39,25 @@ class Seen:
     twice: tuple[str, datetime] | None = None
 
 
-class Live:
+class Presence:
     """Thread-safe."""
 
     def __init__(self, clock: Callable[[], datetime], private: PrivateStore | None = None) -> None:
         self._clock, self._private = clock, private
         self._guard = threading.Lock()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, BackendContact] = {}
         self._written: dict[str, datetime] = {}
         self._used: dict[str, int] = {}
         if private is not None:
             for backend, (at, flags) in private.last_heard().items():
-                self._seen[backend] = Seen(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
+                self._seen[backend] = BackendContact(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
 
     def heard(self, backend: str, flags: str | None) -> None:
         """A call of this backend's runner, with its Flags header. Flags that make no sense are logged and ignored."""
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend)
-            seen = replace(known, last_seen=now) if known else Seen(now)
+            seen = replace(known, last_seen=now) if known else BackendContact(now)
             if flags is not None:
                 seen = replace(seen, flags=_flags(backend, flags, seen.flags))
             self._seen[backend] = seen
@@ -73,7 +73,7 @@ class Live:
         """Of a report: how far its times are ahead of now, and the job requests that another runner works on, too."""
         now = self._clock()
         with self._guard:
-            known = self._seen.get(backend) or Seen(now)
+            known = self._seen.get(backend) or BackendContact(now)
             at = (twice[0], now) if twice else known.twice
             if twice and (known.twice is None or known.twice[0] != twice[0]):
                 _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
@@ -95,7 +95,7 @@ class Live:
             except Error as error:
                 _log.warning("%s", error)
 
-    def seen(self) -> dict[str, Seen]:
+    def seen(self) -> dict[str, BackendContact]:
         with self._guard:
             return dict(self._seen)
 
@@ -108,7 +108,7 @@ class Live:
         return [(day, sum(int(day.timestamp()) // 3600 + hour in hours for hour in range(24))) for day in days]
 
 
-def _switches(seen: Seen) -> dict[str, Any]:
+def _switches(seen: BackendContact) -> dict[str, Any]:
     return {key: flag["v"] for key, flag in seen.flags.items() if key != "last-seen-at"}
 
 

@@ -8,7 +8,7 @@ from bottle import HTTPResponse, request
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.errors import forbidden
-from jobserver.service.health import look
+from jobserver.service.health import check_health
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
@@ -28,7 +28,7 @@ class Operations:
 
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
-        found = look(self._services.repo, self._services.index, self._services.hosted)
+        found = check_health(self._services.repo, self._services.index, self._services.hosted)
         data = {
             "status": "failing" if found.problems else "ok",
             "problems": found.problems,

@@ -12,12 +12,12 @@ from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
-from jobserver.service.presence import Live
-from jobserver.service.releases.upload import Releases
-from jobserver.service.studies.registry import Studies
+from jobserver.service.presence import Presence
+from jobserver.service.releases.upload import ReleaseService
+from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
-from jobserver.service.writes.job_requests import Requests
+from jobserver.service.writes.job_requests import JobRequestService
 from jobserver.store.repo import StateRepo
 from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
@@ -55,13 +55,13 @@ class Services:
     repo: StateRepo
     index: Index
     gate: Gate
-    requests: Requests
-    studies: Studies
-    live: Live
+    requests: JobRequestService
+    studies: StudyRegistry
+    live: Presence
     private: PrivateStore
     budgets: Budgets = field(default_factory=Budgets)
     hosted: Hosted | None = None
-    releases: Releases | None = None
+    releases: ReleaseService | None = None
     identity: Identity | None = None
     membership: Membership | None = None
     strayed: Callable[[], Sequence[str]] = tuple

@@ -15,7 +15,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor, Role
 from jobserver.errors import Error
 from jobserver.index.index import Index
-from jobserver.service.releases.upload import Releases, Upload
+from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.service.writes.gate import Gate
 from jobserver.store.fs import plainly
 from jobserver.store.keys.rotation import rotate, settle
@@ -184,8 +184,8 @@ def release(place: Place, promise: Promise) -> None:
         promise(kept.commit)
 
 
-def releases_of(place: Place, repo: StateRepo, gate: Gate) -> Releases:
-    return Releases(ReleaseStore(place.folder / "releases"), repo, gate, now)
+def releases_of(place: Place, repo: StateRepo, gate: Gate) -> ReleaseService:
+    return ReleaseService(ReleaseStore(place.folder / "releases"), repo, gate, now)
 
 
 @dataclass(frozen=True, slots=True)

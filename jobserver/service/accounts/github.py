@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from jobserver.errors import Error, forbidden, unavailable
-from jobserver.service.studies.deadline import Within
+from jobserver.service.studies.deadline import DeadlineRunner
 
 if TYPE_CHECKING:
     from github import Github
@@ -52,7 +52,7 @@ class GitHubLogin:
         """``is_ours``: whether the organisation of that number is meant. Another could be called ``org`` by now."""
         self._key, self._secret, self._org, self._url, self._is_ours = key, secret, org, url, is_ours
         self._org_token = org_token
-        self._within = Within()
+        self._within = DeadlineRunner()
 
     def login_url(self, state: str, back: str) -> str:
         from github import Github

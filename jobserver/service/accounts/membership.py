@@ -19,7 +19,7 @@ WAITED_FOR_SECONDS = 3600.0  # what is known is waited for once it is this old
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class MembershipStatus:
     """What GitHub last said of somebody, and when, in seconds since 1970."""
 
     is_out: bool
@@ -40,7 +40,7 @@ class Membership:
         self._tried: dict[int, float] = {}
         self._asking: dict[int, threading.Event] = {}
         said = private.members() if private is not None else {}
-        self._said = {number: Word(is_out, at) for number, (is_out, at) in said.items()}
+        self._said = {number: MembershipStatus(is_out, at) for number, (is_out, at) in said.items()}
 
     def joined(self, github_id: int) -> None:
         """Logging in just found them to be a member."""
@@ -89,7 +89,7 @@ class Membership:
             answered.set()
 
     def _hear(self, github_id: int, is_out: bool) -> None:
-        word = Word(is_out, self._clock())
+        word = MembershipStatus(is_out, self._clock())
         if self._private is not None:
             try:
                 self._private.set_member(github_id, is_out, word.at)

@@ -73,9 +73,9 @@ class Auth:
             raise unauthenticated("Invalid token")
         user = directory.user(actor.name) if actor.kind is ActorKind.USER else None
         if user is not None and self._is_out(user.github_id, True):
-            raise left(actor.name)
+            raise left_organisation(actor.name)
         return actor
 
 
-def left(username: str) -> Error:
+def left_organisation(username: str) -> Error:
     return forbidden(f"{username} has left the GitHub organisation, or GitHub: an administrator can say more")

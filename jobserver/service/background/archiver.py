@@ -12,7 +12,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER
 from jobserver.errors import Error
-from jobserver.service.writes.branch_guard import stand
+from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 
@@ -22,13 +22,13 @@ _SETTLE_SECONDS = 0.05  # for git to move the ref after the hook said yes
 CHECKPOINT_SECONDS = 60.0
 
 
-class FollowUp:
+class Archiver:
     """``moved`` is a hint, for `Watch` and `Receiver`."""
 
     def __init__(self, repo: StateRepo, gate: Gate, unmoved: Callable[[str], bool] = lambda branch: True) -> None:
         """``unmoved``: whether a branch may have finished job requests to be moved; asked before the writer's turn."""
         self._repo, self._gate, self._unmoved = repo, gate, unmoved
-        self._descent = Descent(repo, stand(repo).problems)
+        self._descent = Descent(repo, guard_branches(repo).problems)
         self._seen: dict[str, str] = {}
         self._hint = threading.Event()
         self._closing = False

@@ -18,7 +18,7 @@ _HOUR = 3600.0
 _PACKS = 200  # more than were left by the last time
 
 
-class Upkeep:
+class Maintenance:
     """A thread of its own; `close` waits for what it is doing."""
 
     def __init__(self, repo: StateRepo, look_seconds: float = _LOOK_SECONDS) -> None:

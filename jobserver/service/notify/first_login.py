@@ -12,7 +12,7 @@ from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 
 
-def bound(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[User]:
+def first_logins(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[User]:
     """Accounts that were there, and belonged to nobody yet. ``before`` and ``after`` are trees. Raises as `diff`."""
     for one in diff(objects, before, after):
         where = names.parse_path(names.MAIN, one.path)
@@ -26,11 +26,11 @@ def bound(objects: Objects, before: bytes | None, after: bytes | None) -> Iterat
             yield new
 
 
-def who_is_told(users: Iterable[User]) -> list[str]:
+def super_users(users: Iterable[User]) -> list[str]:
     return [one.username for one in users if one.active and Role.SUPER_USER in one.roles]
 
 
-def about(user: User, to: str, base_url: str) -> Mail:
+def email(user: User, to: str, base_url: str) -> Mail:
     body = "\n".join(
         [
             f"{user.username} was added by name only, and is GitHub's account {user.github_id} from now on:",

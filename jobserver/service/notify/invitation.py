@@ -14,7 +14,7 @@ from jobserver.store.git.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
+class ProjectInvitation:
     """``project`` is ``org/slug``, ``title`` its name in words."""
 
     project: str
@@ -27,7 +27,7 @@ class Invited:
         return f"invitation/{self.project}/{self.invitation.username}/{names.micros(self.invitation.created_at)}"
 
 
-def invited(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[Invited]:
+def new_invitations(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[ProjectInvitation]:
     """``before`` and ``after`` are trees. What can't be read invites nobody. Raises as `diff`."""
     for one in diff(objects, before, after):
         where = names.parse_path(names.MAIN, one.path)
@@ -39,10 +39,10 @@ def invited(objects: Objects, before: bytes | None, after: bytes | None) -> Iter
         except Error:
             continue
         for invitation in invitations.new(old, new):
-            yield Invited(where.name, new.name, invitation)
+            yield ProjectInvitation(where.name, new.name, invitation)
 
 
-def about(found: Invited, to: str, url: str) -> Mail:
+def email(found: ProjectInvitation, to: str, url: str) -> Mail:
     """``url``: where it is accepted."""
     invitation = found.invitation
     body = "\n".join(

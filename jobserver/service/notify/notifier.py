@@ -20,9 +20,9 @@ from jobserver.errors import Code, Error
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify import first_login as bound
 from jobserver.service.notify import invitation as invited
-from jobserver.service.notify.invitation import Invited
+from jobserver.service.notify.invitation import ProjectInvitation
 from jobserver.service.notify.mail import Mail, Mailer
-from jobserver.service.writes.job_requests import Seen, see
+from jobserver.service.writes.job_requests import RequestWithJobs, with_jobs
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head, Snapshot
@@ -37,7 +37,7 @@ _GIVEN_UP = timedelta(days=1)
 _NAMED = 20  # emails that were given up, on /health-check/
 
 
-def about(seen: Seen, to: str, base_url: str) -> Mail:
+def about(seen: RequestWithJobs, to: str, base_url: str) -> Mail:
     """What a researcher is told. No message of a job: those may say more than may leave the page."""
     request, jobs = seen.stored.request, seen.jobs
     status = lifecycle.request_status([job.status for job in jobs])
@@ -128,14 +128,14 @@ class Notifier:
 
     def _tell_of(self, branch: str, old: str, new: str) -> None:
         """Of what happened on the branch between these commits."""
-        guests: list[Invited] = []
+        guests: list[ProjectInvitation] = []
         owned: list[User] = []
         paths: list[str] = []
         try:
             before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
             if branch == names.MAIN:
-                guests = list(invited.invited(self._objects, before, after))
-                owned = list(bound.bound(self._objects, before, after))
+                guests = list(invited.new_invitations(self._objects, before, after))
+                owned = list(bound.first_logins(self._objects, before, after))
             else:
                 paths = [one.path for one in diff(self._objects, before, after) if one.new is not None]
         except (Error, KeyError, ValueError) as error:
@@ -147,7 +147,7 @@ class Notifier:
         for seen in self._finished(branch, new, paths):
             self._tell(seen)
 
-    def _finished(self, branch: str, tip: str, paths: Iterable[str]) -> list[Seen]:
+    def _finished(self, branch: str, tip: str, paths: Iterable[str]) -> list[RequestWithJobs]:
         places = {
             where.place
             for path in paths
@@ -160,25 +160,25 @@ class Notifier:
         if not places:
             return []
 
-        def read(state: Snapshot) -> list[Seen]:
-            found = [see(state, state.find(place.identifier)) for place in places]
+        def read(state: Snapshot) -> list[RequestWithJobs]:
+            found = [with_jobs(state, state.find(place.identifier)) for place in places]
             return [seen for seen in found if seen is not None and seen.stored.request.will_notify]
 
         return self._repo.writer.look(branch, read, at=tip)
 
-    def _tell(self, seen: Seen) -> None:
+    def _tell(self, seen: RequestWithJobs) -> None:
         request = seen.stored.request
         self._write(request.identifier, request.created_by, lambda to: about(seen, to, self._base_url))
 
-    def _tell_invited(self, found: Invited) -> None:
+    def _tell_invited(self, found: ProjectInvitation) -> None:
         url = self._link(found.project, found.invitation)
-        self._write(found.mark, found.invitation.username, lambda to: invited.about(found, to, url))
+        self._write(found.mark, found.invitation.username, lambda to: invited.email(found, to, url))
 
     def _tell_bound(self, user: User, tip: str) -> None:
-        told = self._repo.writer.look(names.MAIN, lambda state: bound.who_is_told(state.users()), at=tip)
+        told = self._repo.writer.look(names.MAIN, lambda state: bound.super_users(state.users()), at=tip)
         for admin in told:
             mark = f"bound/{user.username}/{user.github_id}/{admin}"
-            self._write(mark, admin, lambda to: bound.about(user, to, self._base_url))
+            self._write(mark, admin, lambda to: bound.email(user, to, self._base_url))
 
     def _write(self, mark: str, username: str, mail: Callable[[str], Mail]) -> None:
         """Once for each mark, to who has an address."""

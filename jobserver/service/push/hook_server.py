@@ -18,7 +18,7 @@ from typing import Any
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.errors import Error, invalid
-from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
+from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
 
 _log = logging.getLogger(__name__)
 _MAX_QUESTION = 1024 * 1024
@@ -27,18 +27,18 @@ _BEGUN = ".begun-"
 _LITTER_SECONDS = 3600.0
 
 
-def verdict(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]:
+def answer_hook(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]:
     """The answer to what the hook asks; never raises."""
     try:
         asked = json.loads(question)
         actor = Actor.parse(asked["actor"]) if asked["actor"] else local
         if any(len(update) != 3 for update in asked["updates"]):
             raise invalid("the name of a ref has a line break in it")
-        updates = [Update(*update) for update in asked["updates"]]
+        updates = [PushedRef(*update) for update in asked["updates"]]
         quarantine = Path(asked["quarantine"]) if asked["quarantine"] else None
-        return {"ok": True, "lines": receiver.receive(Pushed(updates, quarantine, actor))}
+        return {"ok": True, "lines": receiver.receive(GitPush(updates, quarantine, actor))}
     except Error as error:
-        return {"ok": False, "lines": lines(error)}
+        return {"ok": False, "lines": refusal_lines(error)}
     except Exception:  # noqa: BLE001 - the last resort: a push that can't be judged is refused
         _log.exception("a push could not be judged")
         return {"ok": False, "lines": ["jobserver: a bug in the server; it has been logged, and nothing was changed"]}
@@ -51,7 +51,7 @@ class PushSocket:
         self._receiver, self._local = receiver, local
         # Not by the process's id: in containers they repeat, and those of others can't be seen.
         self._path = repository / f"jobserver-{secrets.token_hex(8)}.sock"
-        sweep(repository)
+        remove_stale_sockets(repository)
         # By way of the folder's descriptor: a socket's name may have 107 bytes only.
         folder = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
         self._socket = socket.socket(socket.AF_UNIX)
@@ -92,10 +92,10 @@ class PushSocket:
                     return
             if not question:  # somebody who only asks whether we are there
                 return
-            connection.sendall(json.dumps(verdict(self._receiver, question, self._local)).encode())
+            connection.sendall(json.dumps(answer_hook(self._receiver, question, self._local)).encode())
 
 
-def sweep(repository: Path) -> None:
+def remove_stale_sockets(repository: Path) -> None:
     """Takes away the sockets of servers that were killed: where nobody listens any more."""
     for path in repository.glob("jobserver-*.sock"):
         if not _is_heard(path):

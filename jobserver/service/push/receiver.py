@@ -39,7 +39,7 @@ _ZERO = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class PushedRef:
     """One line of git's `pre-receive`: ids in hex, ``ref`` in full."""
 
     old: str
@@ -48,10 +48,10 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class GitPush:
     """What git hands over: the quarantine folder (None: nothing new was sent), and who was authenticated."""
 
-    updates: Sequence[Update]
+    updates: Sequence[PushedRef]
     quarantine: Path | None
     actor: Actor
 
@@ -72,7 +72,7 @@ class Receiver:
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
         self._hosted, self._noticed = hosted, noticed
 
-    def receive(self, pushed: Pushed) -> list[str]:
+    def receive(self, pushed: GitPush) -> list[str]:
         """The lines to print; raises `Error` with every fault of a push that is refused.
 
         Returns once the receipts are durable: git may move the refs.
@@ -86,7 +86,7 @@ class Receiver:
         finally:
             self._gate.budget.end(pushed.actor, size)
 
-    def _receive(self, pushed: Pushed) -> list[str]:
+    def _receive(self, pushed: GitPush) -> list[str]:
         branches = [self._branch(pushed.actor, update) for update in pushed.updates]
         path = self._repo.path
         objects = QuarantinedObjects(path, pushed.quarantine) if pushed.quarantine else Objects(path)
@@ -113,13 +113,13 @@ class Receiver:
             raise forbidden(f"{actor.name} may not push: only SuperUsers may")
         objects, verdict = Objects(self._repo.path), _Verdict()
         try:
-            self._judge(objects, actor, branch, Update(old, new, f"{_HEADS}{branch}"), verdict)
+            self._judge(objects, actor, branch, PushedRef(old, new, f"{_HEADS}{branch}"), verdict)
         finally:
             objects.close()
         verdict.check()
         self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
 
-    def _branch(self, actor: Actor, update: Update) -> str:
+    def _branch(self, actor: Actor, update: PushedRef) -> str:
         """The branch that is pushed to. Raises `Error` if that may not be at all."""
         branch = update.ref.removeprefix(_HEADS)
         slug = names.branch_backend(branch)
@@ -150,7 +150,7 @@ class Receiver:
 
         return actor.kind is ActorKind.USER and self._repo.writer.look(names.MAIN, read)
 
-    def _judge(self, objects: Objects, actor: Actor, branch: str, update: Update, verdict: "_Verdict") -> None:
+    def _judge(self, objects: Objects, actor: Actor, branch: str, update: PushedRef, verdict: "_Verdict") -> None:
         tips = self._repo.writer.refs
         try:
             commits = _commits(objects, update)
@@ -217,7 +217,7 @@ def _of(commit: Commit, fault: Fault) -> Fault:
     return Fault(fault.message, f"{commit.sha[:10]} {fault.path}".strip(), fault.line, fault.key)
 
 
-def _commits(objects: Objects, update: Update) -> list[Commit]:
+def _commits(objects: Objects, update: PushedRef) -> list[Commit]:
     """From the one after ``old`` to ``new``. Raises `Error` (invalid) unless they are a line on top of it."""
     commits: list[Commit] = []
     at = update.new
@@ -301,7 +301,7 @@ def _size(folder: Path | None) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder else 0
 
 
-def lines(error: Error) -> list[str]:
+def refusal_lines(error: Error) -> list[str]:
     """A refusal, as the person who pushed reads it."""
     head = {Code.CONFLICT: "fetch first", Code.UNAVAILABLE: "not now", Code.TOO_MANY: "not now"}.get(
         error.code, "refused"

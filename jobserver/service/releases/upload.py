@@ -15,7 +15,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.commands import RecordRelease
 from jobserver.domain.releases import Release, digest
 from jobserver.errors import Code, Error
-from jobserver.service.budgets import Rate
+from jobserver.service.budgets import RateLimit
 from jobserver.service.releases import archive
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
@@ -38,7 +38,7 @@ class Upload:
     body: bytes
 
 
-class Releases:
+class ReleaseService:
     """Thread-safe."""
 
     def __init__(
@@ -47,11 +47,11 @@ class Releases:
         repo: StateRepo,
         gate: Gate,
         clock: Callable[[], datetime],
-        budget: Rate | None = None,
+        budget: RateLimit | None = None,
     ) -> None:
         """``budget``: bytes that a backend may have stored, unpacked; None: as many as it likes."""
         self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
-        self._budget = budget or Rate(0, 1, "")
+        self._budget = budget or RateLimit(0, 1, "")
 
     def take(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
         """(the release, whether it is new). Durable and recorded.

@@ -31,7 +31,7 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BranchList:
     """Branches, by name. ``as_of`` is None if they are fresh, else when they were (aware, UTC)."""
 
     branches: tuple[Branch, ...]

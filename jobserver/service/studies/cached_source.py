@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from jobserver.errors import Code, Error
-from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip, read_study
+from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # of an entry, whatever it holds
@@ -51,7 +51,7 @@ class Lru(Generic[K, V]):
                 self.total -= self._entries.popitem(last=False)[1][1]
 
 
-class Remembering:
+class CachedSource:
     """A place's answers; where it is unavailable, its last ones, which say so in ``as_of``.
 
     ``clock`` gives the time now, aware and UTC. An answer other than "unavailable" is never replaced.
@@ -64,9 +64,9 @@ class Remembering:
         self._reading = threading.Lock()  # a large file takes a second: many who ask for it wait for one
         self._tips = Lru[tuple[str, str], Tip](max_bytes // 8, lambda _: 0)
         self._latest = Lru[tuple[str, str], Study](max_bytes, _weigh)
-        self._branches = Lru[str, Answer](max_bytes // 4, lambda answer: 256 * len(answer.branches))
+        self._branches = Lru[str, BranchList](max_bytes // 4, lambda answer: 256 * len(answer.branches))
 
-    def branches(self, repo: str) -> Answer:
+    def branches(self, repo: str) -> BranchList:
         asked = self.clock()
         try:
             found: tuple[Branch, ...] = self.source.branches(repo, self._until())
@@ -75,8 +75,8 @@ class Remembering:
             if error.code is not Code.UNAVAILABLE or known is None:
                 raise
             return known
-        self._branches.put(repo, Answer(found, asked))
-        return Answer(found)
+        self._branches.put(repo, BranchList(found, asked))
+        return BranchList(found)
 
     def tip(self, repo: str, branch: str) -> Tip:
         return self._tip(repo, branch, self._until())

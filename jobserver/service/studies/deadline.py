@@ -30,7 +30,7 @@ class _Call(Generic[T]):
             self.ended.set()
 
 
-class Within:
+class DeadlineRunner:
     """Runs calls on threads of their own, at most ``at_once`` with those that nobody waits for any more."""
 
     def __init__(self, at_once: int = 32) -> None:

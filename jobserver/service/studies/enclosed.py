@@ -24,7 +24,7 @@ class NoRepository(Exception):
     """There is none at this path."""
 
 
-class LeadsOut(Exception):
+class OutsideRepository(Exception):
     """``what`` of it would be read from elsewhere; empty: the repository itself."""
 
     def __init__(self, what: str = "") -> None:
@@ -33,7 +33,7 @@ class LeadsOut(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenRepository:
     """What a repository holds; used up once it is closed."""
 
     refs: DiskRefsContainer
@@ -41,7 +41,7 @@ class Opened:
     place: Path
 
     def object(self, sha: bytes) -> ShaFile | None:
-        """None if it is not there. Raises `LeadsOut`, and what dulwich does of a damaged one."""
+        """None if it is not there. Raises `OutsideRepository`, and what dulwich does of a damaged one."""
         name = sha.decode()
         _must_be(self.place / "objects" / name[:2], stat.S_ISDIR, "objects")
         _must_be(self.place / "objects" / name[:2] / name[2:], stat.S_ISREG, "objects")
@@ -52,10 +52,10 @@ class Opened:
 
 
 @contextmanager
-def enclosed(path: Path, holds: Callable[[Path], bool]) -> Iterator[Opened]:
+def enclosed(path: Path, holds: Callable[[Path], bool]) -> Iterator[OpenRepository]:
     """Opens the repository at ``path``, bare or not, whose every part ``holds`` says to be inside.
 
-    Raises `NoRepository` and `LeadsOut`.
+    Raises `NoRepository` and `OutsideRepository`.
     """
     place = _place(path, holds)
     if not (place / "objects").is_dir() or not os.path.lexists(place / "HEAD"):
@@ -68,10 +68,10 @@ def enclosed(path: Path, holds: Callable[[Path], bool]) -> Iterator[Opened]:
         _check_folder(place / name, name)
     for name in ("alternates", "http-alternates"):
         if os.path.lexists(place / "objects" / "info" / name):
-            raise LeadsOut(f"objects/info/{name}")
+            raise OutsideRepository(f"objects/info/{name}")
     objects = DiskObjectStore(place / "objects", loose_object_size_limit=_MAX_LOOSE_BYTES)
     try:
-        yield Opened(DiskRefsContainer(place), objects, place)
+        yield OpenRepository(DiskRefsContainer(place), objects, place)
     finally:
         with suppress(BufferError):  # a traceback still holds a view of a pack
             objects.close()
@@ -90,13 +90,13 @@ def _place(path: Path, holds: Callable[[Path], bool]) -> Path:
             raise NoRepository
         place = (path / told.removeprefix("gitdir: ")).resolve()
     if not holds(place):
-        raise LeadsOut
+        raise OutsideRepository
     common = place / "commondir"
     if os.path.lexists(common):
         _must_be(common, stat.S_ISREG, "commondir")
         place = (place / _pointer(common)).resolve()
         if not holds(place):
-            raise LeadsOut
+            raise OutsideRepository
     return place
 
 
@@ -112,7 +112,7 @@ def _must_be(path: Path, kind: Callable[[int], bool], name: str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     if not kind(found):
-        raise LeadsOut(name)
+        raise OutsideRepository(name)
 
 
 def _check_folder(folder: Path, name: str) -> None:
@@ -124,4 +124,4 @@ def _check_folder(folder: Path, name: str) -> None:
             if entry.is_dir(follow_symlinks=False):
                 _check_folder(Path(entry.path), name)
             elif not entry.is_file(follow_symlinks=False):
-                raise LeadsOut(name)
+                raise OutsideRepository(name)

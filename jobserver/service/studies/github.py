@@ -34,7 +34,7 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_project_file,
 )
-from jobserver.service.studies.deadline import Within
+from jobserver.service.studies.deadline import DeadlineRunner
 
 API = "https://api.github.com"
 HOST = "github.com"
@@ -68,7 +68,7 @@ class GitHubSource:
         self._token = token
         self._org, self._org_id = org, org_id
         self._url = url.rstrip("/")
-        self._within = Within()
+        self._within = DeadlineRunner()
         self._seen_here: dict[str, float] = {}  # when each repository was last seen to be of ``org``
 
     def check_repo(self, repo: str) -> str:
@@ -206,7 +206,7 @@ class GitHubSource:
             raise unavailable(f"GitHub's answer was not understood: {type(error).__name__}", HOST) from error
 
     def _call(self, until: float, ask: Callable[[github.Github], T]) -> T:
-        # PyGithub takes whole seconds only; `Within` keeps the fractions.
+        # PyGithub takes whole seconds only; `DeadlineRunner` keeps the fractions.
         time_out = max(1, math.ceil(until - time.monotonic()))
         with github.Github(
             auth=github.Auth.Token(self._token) if self._token else None,

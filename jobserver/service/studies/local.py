@@ -28,7 +28,7 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_project_file,
 )
-from jobserver.service.studies.enclosed import LeadsOut, NoRepository, Opened, enclosed
+from jobserver.service.studies.enclosed import NoRepository, OpenRepository, OutsideRepository, enclosed
 from jobserver.store.fs import reason
 
 _HEADS = b"refs/heads/"
@@ -106,14 +106,14 @@ class LocalSource:
             return blob.as_raw_string()
 
     @contextmanager
-    def _open(self, repo: str) -> Iterator[tuple[Path, Opened]]:
+    def _open(self, repo: str) -> Iterator[tuple[Path, OpenRepository]]:
         path = self._inside(repo)
         try:
             with enclosed(path, self._holds) as opened:
                 yield path, opened
         except NoRepository:
             raise missing_repo(repo) from None
-        except LeadsOut as error:
+        except OutsideRepository as error:
             if not error.what:
                 raise self._outside(repo) from None
             raise invalid(f"{repo!r} is no repository that can be used: {error.what} leads out of it") from None

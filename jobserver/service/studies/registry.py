@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from jobserver.errors import invalid
-from jobserver.service.studies.base import Answer, Branch, Source, Study, Tip
-from jobserver.service.studies.cached_source import Remembering
+from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip
+from jobserver.service.studies.cached_source import CachedSource
 from jobserver.service.studies.local import LocalSource
-from jobserver.service.studies.repository_list import Offered, Repositories
+from jobserver.service.studies.repository_list import Repositories, RepositoryList
 
 GITHUB_API = "https://api.github.com"
 _DISK_SECONDS = 1.0
 
 
-class Studies:
+class StudyRegistry:
     """GitHub for https URLs, folders inside ``study_repos`` for everything else; safe for any thread.
 
     Each method raises `Error`: invalid (not a repository that may be used, or a faulty project.yaml, with its
@@ -37,12 +37,12 @@ class Studies:
         github_org_id: int | None = None,
     ) -> None:
         folder = LocalSource(study_repos)
-        self._local = Remembering(folder, clock)
-        self._in_folder = Offered(folder.repositories, clock, timedelta(seconds=10))
-        self._of_org = Offered(lambda until: self._hub().source.repositories(until), clock)
+        self._local = CachedSource(folder, clock)
+        self._in_folder = RepositoryList(folder.repositories, clock, timedelta(seconds=10))
+        self._of_org = RepositoryList(lambda until: self._hub().source.repositories(until), clock)
         self._clock = clock
         self._github_options = (github_token, github_org, github_url, github_time_out, github_org_id)
-        self._github: Remembering | None = None
+        self._github: CachedSource | None = None
         self._lock = threading.Lock()
 
     @property
@@ -64,7 +64,7 @@ class Studies:
     def branches(self, repo: str) -> list[Branch]:
         return list(self.answer(repo).branches)
 
-    def answer(self, repo: str) -> Answer:
+    def answer(self, repo: str) -> BranchList:
         """The branches, and how old the answer is."""
         return self._place(repo).branches(repo)
 
@@ -80,7 +80,7 @@ class Studies:
         """The tip of the branch and the project.yaml in that very commit."""
         return self._place(repo).project(repo, branch)
 
-    def _place(self, repo: str) -> Remembering:
+    def _place(self, repo: str) -> CachedSource:
         scheme, separator, _ = repo.partition("://")
         if scheme.lower() == "https" and separator:
             return self._hub()
@@ -91,12 +91,12 @@ class Studies:
             )
         return self._local
 
-    def _hub(self) -> Remembering:
+    def _hub(self) -> CachedSource:
         # PyGithub takes a quarter of a second to import, and many servers and commands never need it.
         from jobserver.service.studies.github import GitHubSource
 
         with self._lock:
             if self._github is None:
                 source: Source = GitHubSource(*self._github_options)
-                self._github = Remembering(source, self._clock)
+                self._github = CachedSource(source, self._clock)
             return self._github

@@ -30,7 +30,7 @@ class Repositories:
     problem: str = ""
 
 
-class Offered:
+class RepositoryList:
     """Thread-safe. What a place last said stands until it says something else.
 
     ``ask`` takes the moment, on `time.monotonic`'s clock, until which it has time, and may raise `Error`.

@@ -28,8 +28,8 @@ _AGAIN_SECONDS = 30.0  # until what the start found is looked at again
 _NEAR = 2_000  # commits that are looked through here, before git is asked
 
 
-class Standing:
-    """The `Standing` of a writer. Thread-safe."""
+class BranchGuard:
+    """The `BranchGuard` of a writer. Thread-safe."""
 
     def __init__(self, repo: StateRepo) -> None:
         self._path, self._refs = repo.path, repo.writer.refs
@@ -209,12 +209,12 @@ class Standing:
         return is_ancestor(self._path, known, at.sha)
 
 
-def stand(repo: StateRepo) -> Standing:
+def guard_branches(repo: StateRepo) -> BranchGuard:
     """Has the repository's writer refuse to build on what no server made or judged."""
-    if not isinstance(repo.writer.standing, Standing):
-        repo.writer.standing = Standing(repo)
+    if not isinstance(repo.writer.standing, BranchGuard):
+        repo.writer.standing = BranchGuard(repo)
     return repo.writer.standing
 
 
-def problems(repo: StateRepo) -> Mapping[str, str]:
-    return repo.writer.standing.problems() if isinstance(repo.writer.standing, Standing) else {}
+def branch_problems(repo: StateRepo) -> Mapping[str, str]:
+    return repo.writer.standing.problems() if isinstance(repo.writer.standing, BranchGuard) else {}

@@ -15,9 +15,9 @@ from jobserver.domain.base.state import Changes
 from jobserver.domain.commands import AddBackend, CancelJobs, Command, UpdateJobs
 from jobserver.domain.plan import branch_of, plan
 from jobserver.errors import Code, Error, not_found, unavailable
-from jobserver.service.budgets import Writes
-from jobserver.service.writes.branch_guard import stand
-from jobserver.service.writes.idempotency import TRAILER, Done, Key, Ledger
+from jobserver.service.budgets import WriteBudget
+from jobserver.service.writes.branch_guard import guard_branches
+from jobserver.service.writes.idempotency import TRAILER, CompletedWrite, Key, Ledger
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.upstream import Unconfirmed
@@ -30,15 +30,15 @@ class Random(Protocol):
     def randbits(self, k: int, /) -> int: ...
 
 
-class _Repeated(Error):
+class _AlreadyDone(Error):
     """Out of the writer's turn: this was done before. ``result`` is what it would tell now."""
 
-    def __init__(self, done: Done, result: Mapping[str, Any]) -> None:
+    def __init__(self, done: CompletedWrite, result: Mapping[str, Any]) -> None:
         super().__init__(Code.CONFLICT, "done before")
         self.done, self.result = done, result
 
 
-def again(done: Done, result: Mapping[str, Any]) -> Written:
+def repeated_answer(done: CompletedWrite, result: Mapping[str, Any]) -> Written:
     """What was answered then: the commit, the id that was made then, and what is ignored now as it was then."""
     identifier = {"identifier": done.request} if done.request else {}
     return Written(done.branch, done.commit, True, Changes(done.branch, "", "", result={**result, **identifier}))
@@ -58,9 +58,9 @@ class Gate:
 
     def __init__(self, repo: StateRepo, clock: Callable[[], datetime], random: Random = secrets) -> None:
         self._repo, self._clock, self._random = repo, clock, random
-        stand(repo)
+        guard_branches(repo)
         self.ledger = Ledger(repo, clock)
-        self.budget = Writes()
+        self.budget = WriteBudget()
         self._last = 0
         self._guard = threading.Lock()
 
@@ -98,7 +98,7 @@ class Gate:
         def decide(state: Snapshot) -> tuple[Admitted, Mapping[str, str]]:
             now = self._clock()
             if key is not None and (done := self.ledger.find(key)) is not None:
-                raise _Repeated(done, _result(state, command, actor, now))
+                raise _AlreadyDone(done, _result(state, command, actor, now))
             return admit(state, plan(state, command, actor, now, self._new_id(now)), actor, now), trailers
 
         with self.ledger.holding(key) if key is not None else nullcontext():
@@ -109,8 +109,8 @@ class Gate:
                 if isinstance(command, AddBackend):
                     self._open(backend_branch(command.slug))
                 return written
-            except _Repeated as repeated:
-                return again(repeated.done, repeated.result)
+            except _AlreadyDone as repeated:
+                return repeated_answer(repeated.done, repeated.result)
             except Unconfirmed as error:
                 look = f"look for Request-Id {trailers['Request-Id']} before you ask again, or use an {TRAILER}"
                 raise Unconfirmed(f"{error.message}: {look}") from None

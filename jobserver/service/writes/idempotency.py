@@ -43,7 +43,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CompletedWrite:
     """What a key did before. ``request`` is the first job request that the commit names, or empty."""
 
     branch: str
@@ -62,8 +62,8 @@ class Ledger:
         self._clock = clock
         self._guard = threading.Lock()
         self._tips: dict[str, str] = {}
-        self._done: dict[str, Done] = {}
-        self._idle: OrderedDict[str, Done] = OrderedDict()
+        self._done: dict[str, CompletedWrite] = {}
+        self._idle: OrderedDict[str, CompletedWrite] = OrderedDict()
         self._held: dict[str, tuple[threading.Lock, int]] = {}
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Ledger:
                 else:
                     self._held[key.digest] = lock, count - 1
 
-    def find(self, key: Key) -> Done | None:
+    def find(self, key: Key) -> CompletedWrite | None:
         """What the key did within 24 hours; exact within the writer's turn.
 
         Raises `Error` (conflict) if it was used with another body.
@@ -107,7 +107,7 @@ class Ledger:
         """Of what changed nothing: what was answered."""
         request = str(written.changes.result.get("identifier", ""))
         with self._guard:
-            self._idle[key.digest] = Done(written.branch, written.commit, key.body, request, self._clock())
+            self._idle[key.digest] = CompletedWrite(written.branch, written.commit, key.body, request, self._clock())
             if len(self._idle) > _MOST:
                 self._idle.popitem(last=False)
 
@@ -119,7 +119,7 @@ class Ledger:
                 break
             digest, _, body = found.trailer(TRAILER).partition(" ")
             if body:
-                self._done[digest] = Done(branch, commit, body, found.trailer("Job-Request"), found.at)
+                self._done[digest] = CompletedWrite(branch, commit, body, found.trailer("Job-Request"), found.at)
             if not found.parents:
                 break
             commit = found.parents[0]

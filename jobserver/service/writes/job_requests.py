@@ -11,8 +11,8 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Stored
 from jobserver.domain.documents import Job, PipelineAction
 from jobserver.errors import not_found
-from jobserver.service.studies.registry import Studies
-from jobserver.service.writes.gate import Gate, again
+from jobserver.service.studies.registry import StudyRegistry
+from jobserver.service.writes.gate import Gate, repeated_answer
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
@@ -20,7 +20,7 @@ from jobserver.store.write.submission import Written
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RequestWithJobs:
     """A job request with its jobs, as its backend's branch has them.
 
     ``warnings``: of its project.yaml, where it was asked for just now.
@@ -31,8 +31,8 @@ class Seen:
     warnings: tuple[str, ...] = ()
 
 
-class Requests:
-    def __init__(self, repo: StateRepo, gate: Gate, studies: Studies) -> None:
+class JobRequestService:
+    def __init__(self, repo: StateRepo, gate: Gate, studies: StudyRegistry) -> None:
         self._repo, self._gate, self._studies = repo, gate, studies
 
     def ask(
@@ -50,7 +50,7 @@ class Requests:
     ) -> Written:
         """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
-            return again(done, {})  # also while the study's host does not answer
+            return repeated_answer(done, {})  # also while the study's host does not answer
         found = self._repo.writer.look(names.MAIN, lambda state: state.workspace(workspace))
         if found is None:
             raise not_found(f"there is no workspace {workspace!r}")
@@ -79,12 +79,12 @@ class Requests:
         request = self.find(identifier).stored.request
         return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via, key)
 
-    def written(self, written: Written) -> Seen:
+    def written(self, written: Written) -> RequestWithJobs:
         """The job request that ``written`` is about, as it was at that commit."""
         identifier = written.changes.result["identifier"]
 
-        def read(state: Snapshot) -> Seen | None:
-            seen = see(state, state.find(identifier))
+        def read(state: Snapshot) -> RequestWithJobs | None:
+            seen = with_jobs(state, state.find(identifier))
             if seen is None:
                 return None
             pipeline = state.pipeline(seen.stored.place) if not seen.jobs else None
@@ -95,20 +95,20 @@ class Requests:
             raise not_found(f"there is no job request {identifier!r}")
         return seen
 
-    def find(self, identifier: str) -> Seen:
+    def find(self, identifier: str) -> RequestWithJobs:
         """Raises `Error` (not_found)."""
         for branch in self._backend_branches() if names.is_request_id(identifier) else ():
-            seen = self._repo.writer.look(branch, lambda state: see(state, state.find(identifier)))
+            seen = self._repo.writer.look(branch, lambda state: with_jobs(state, state.find(identifier)))
             if seen is not None:
                 return seen
         raise not_found(f"there is no job request {identifier!r}")
 
-    def active(self) -> list[Seen]:
+    def active(self) -> list[RequestWithJobs]:
         """Every request that is not finished, newest first."""
-        found: list[Seen] = []
+        found: list[RequestWithJobs] = []
         for branch in self._backend_branches():
             found += self._repo.writer.look(
-                branch, lambda state: [seen for one in state.active() if (seen := see(state, one))]
+                branch, lambda state: [seen for one in state.active() if (seen := with_jobs(state, one))]
             )
         return sorted(
             found, key=lambda seen: (seen.stored.request.created_at, seen.stored.request.identifier), reverse=True
@@ -118,6 +118,6 @@ class Requests:
         return [branch for branch in self._repo.writer.refs.branches() if names.branch_backend(branch)]
 
 
-def see(state: Snapshot, stored: Stored | None) -> Seen | None:
+def with_jobs(state: Snapshot, stored: Stored | None) -> RequestWithJobs | None:
     """With its jobs, if there is one."""
-    return None if stored is None else Seen(stored, tuple(state.jobs(stored.place).values()))
+    return None if stored is None else RequestWithJobs(stored, tuple(state.jobs(stored.place).values()))

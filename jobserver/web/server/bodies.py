@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from bottle import request
 
-from jobserver.service.budgets import Room
+from jobserver.service.budgets import ConcurrencyLimit
 from jobserver.web import http
 from jobserver.web.clients import Network, address
 
@@ -14,7 +14,7 @@ _TOGETHER = "all together"
 class Bodies:
     """Thread-safe. ``each`` is for a caller, ``strangers`` for all of those together whom nobody knows."""
 
-    def __init__(self, each: Room, strangers: Room, proxies: Sequence[Network] = ()) -> None:
+    def __init__(self, each: ConcurrencyLimit, strangers: ConcurrencyLimit, proxies: Sequence[Network] = ()) -> None:
         self._each, self._strangers, self._proxies = each, strangers, proxies
 
     def offer(self) -> None:

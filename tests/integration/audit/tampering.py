@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes
-from jobserver.service.background.archiver import FollowUp
+from jobserver.service.background.archiver import Archiver
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot
 from tests.integration.service.push.pushing import Push
@@ -18,8 +18,8 @@ from tests.site import Site
 GONE = "1" * 40
 
 
-def checkpoint(site: Site) -> FollowUp:
-    follow_up = FollowUp(site.repo, site.gate)
+def checkpoint(site: Site) -> Archiver:
+    follow_up = Archiver(site.repo, site.gate)
     follow_up.checkpoint()
     return follow_up
 

@@ -4,7 +4,7 @@ import pytest
 
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.errors import Code, Error
-from jobserver.service.budgets import Budgets, Rate, Room, Writes
+from jobserver.service.budgets import Budgets, ConcurrencyLimit, RateLimit, WriteBudget
 
 ALICE, BOB, TPP = Actor(ActorKind.USER, "alice"), Actor(ActorKind.USER, "bob"), Actor(ActorKind.BACKEND, "tpp")
 
@@ -16,7 +16,7 @@ class Clock:
         return self.now
 
 
-def refused(rate: Rate, who: str, amount: float = 1) -> int:
+def refused(rate: RateLimit, who: str, amount: float = 1) -> int:
     """After how many seconds it makes sense to try again."""
     with pytest.raises(Error) as error:
         rate.spend(who, amount)
@@ -27,7 +27,7 @@ def refused(rate: Rate, who: str, amount: float = 1) -> int:
 
 def test_so_much_at_once_and_again_as_time_goes_on() -> None:
     clock = Clock()
-    rate = Rate(60, 60, "it", clock)
+    rate = RateLimit(60, 60, "it", clock)
     for _ in range(60):
         rate.spend("alice")
     assert refused(rate, "alice") == 2
@@ -41,7 +41,7 @@ def test_so_much_at_once_and_again_as_time_goes_on() -> None:
 
 
 def test_what_is_refused_is_not_spent_and_what_was_not_needed_is_given_back() -> None:
-    rate = Rate(10, 60, "it", Clock())
+    rate = RateLimit(10, 60, "it", Clock())
     rate.spend("alice", 6)
     refused(rate, "alice", 5)
     rate.spend("alice", 4)
@@ -54,21 +54,21 @@ def test_what_is_refused_is_not_spent_and_what_was_not_needed_is_given_back() ->
 
 def test_more_than_all_is_let_through_as_one_and_waited_for() -> None:
     clock = Clock()
-    rate = Rate(10, 10, "it", clock)
+    rate = RateLimit(10, 10, "it", clock)
     rate.spend("alice", 30)
     assert refused(rate, "alice") == 22
     clock.now = 30
     rate.spend("alice", 30)
 
 
-@pytest.mark.parametrize("rate", [Rate(0, 60, "it"), Budgets().released])
-def test_without_a_setting_there_is_no_limit(rate: Rate) -> None:
+@pytest.mark.parametrize("rate", [RateLimit(0, 60, "it"), Budgets().released])
+def test_without_a_setting_there_is_no_limit(rate: RateLimit) -> None:
     for _ in range(1000):
         rate.spend("alice", 1e12)
 
 
 def test_so_many_at_once() -> None:
-    room = Room(2, "things", seconds=7)
+    room = ConcurrencyLimit(2, "things", seconds=7)
     room.enter("alice")
     room.enter("alice")
     room.enter("bob")
@@ -83,7 +83,7 @@ def test_so_many_at_once() -> None:
 
 
 def test_writes_of_people_and_of_backends_and_never_of_the_server() -> None:
-    writes = Writes(people=1, backends=2, stored_mib=1)
+    writes = WriteBudget(people=1, backends=2, stored_mib=1)
     for actor, count in ((ALICE, 1), (BOB, 1), (TPP, 2)):
         for _ in range(5):
             writes.begin(actor)
@@ -99,7 +99,7 @@ def test_writes_of_people_and_of_backends_and_never_of_the_server() -> None:
 
 
 def test_bytes_that_commits_add() -> None:
-    writes = Writes(stored_mib=1)
+    writes = WriteBudget(stored_mib=1)
     writes.begin(ALICE)
     writes.end(ALICE, 2**21)
     with pytest.raises(Error, match="alice has used up the 1 MiB a day of MAX_STORED_MIB_PER_DAY"):

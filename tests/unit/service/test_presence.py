@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.domain.documents import Backend
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.presence import Live
+from jobserver.service.presence import Presence
 from jobserver.web.pages.format import labels
 from jobserver.web.pages.views.backend_status import standing
 
@@ -30,8 +30,8 @@ TPP = Backend(slug="tpp", name="TPP", created_at=NOW)
 )
 def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str | None) -> None:
     private = PrivateStore(tmp_path / "private")
-    Live(lambda: NOW, private).heard("tpp", sent)
-    seen = Live(lambda: NOW, private).seen()["tpp"]  # after a restart
+    Presence(lambda: NOW, private).heard("tpp", sent)
+    seen = Presence(lambda: NOW, private).seen()["tpp"]  # after a restart
     assert seen.flags["paused"]["ts"] == kept
     ((_, since),) = labels.raised(dict(seen.flags))
     assert (since is not None) is (kept is not None)
@@ -44,7 +44,7 @@ def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str 
     ["", "nonsense", "[]", '{"a": 1}', '{"a": {}}', f'{{"a": {{"v": {NESTED}}}}}', f'{{"a": {NESTED}}}', "x" * 20_000],
 )
 def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
-    live = Live(lambda: NOW)
+    live = Presence(lambda: NOW)
     live.heard("tpp", '{"paused": {"v": "on", "ts": null}}')
     live.heard("tpp", sent)
     assert list(live.seen()["tpp"].flags) == ["paused"]
@@ -54,13 +54,13 @@ def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
 def test_what_an_older_server_stored_is_checked_again(tmp_path: Path, stored: str) -> None:
     private = PrivateStore(tmp_path / "private")
     private.heard("tpp", int(NOW.timestamp()), stored)
-    seen = Live(lambda: NOW, private).seen()["tpp"]
+    seen = Presence(lambda: NOW, private).seen()["tpp"]
     assert standing(TPP, seen, NOW).last_seen == NOW
     private.close()
 
 
 def test_two_runners_are_named_for_a_day() -> None:
-    live = Live(lambda: NOW)
+    live = Presence(lambda: NOW)
     live.noticed("tpp", timedelta(), ["aaq5k3v7m2xw4c6d"])
     live.noticed("tpp", timedelta(hours=2), [])
     live.heard("tpp", None)

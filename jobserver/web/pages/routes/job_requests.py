@@ -17,7 +17,7 @@ from jobserver.domain.job_requests.requests import pipeline_of
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries import forecast, pages
 from jobserver.index.queries.pages import JobRow, Row
-from jobserver.service.writes.job_requests import Seen
+from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.format.graph import counts, picture, place_of
 from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
@@ -153,7 +153,7 @@ class JobRequests:
             pipeline = StoredPipeline(actions={})
             with suppress(Error):  # a page without it is better than none
                 pipeline = pipeline_of(state, stored)
-            return Seen(stored, tuple(state.jobs(stored.place).values()) if at else ()), pipeline
+            return RequestWithJobs(stored, tuple(state.jobs(stored.place).values()) if at else ()), pipeline
 
         found = writer.look(branch, read, at=commit)
         if found is None:

@@ -12,7 +12,7 @@ from jobserver.domain.base.permissions import SEE_RELEASES
 from jobserver.domain.documents import Workspace
 from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
-from jobserver.service.releases.upload import Releases as Service
+from jobserver.service.releases.upload import ReleaseService as Service
 from jobserver.store.release_files import Kept
 from jobserver.web.pages.site import Look, Site, text
 from jobserver.web.services import Services

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from jobserver.domain.documents import Backend
 from jobserver.index.directory import Directory
-from jobserver.service.presence import Seen
+from jobserver.service.presence import BackendContact
 from jobserver.web.pages.format import labels
 
 _REMEMBERED = timedelta(days=1)
@@ -36,7 +36,7 @@ class Standing:
         return self.looks in ("succeeded", "pending")
 
 
-def standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
+def standing(backend: Backend, seen: BackendContact | None, now: datetime) -> Standing:
     found = _standing(backend, seen, now)
     if seen is None:
         return found
@@ -44,7 +44,7 @@ def standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
     return replace(found, ahead=labels.length(seen.ahead.total_seconds()) if seen.ahead else "", twice=twice)
 
 
-def _standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
+def _standing(backend: Backend, seen: BackendContact | None, now: datetime) -> Standing:
     """A new backend has its ``alert_after_minutes`` before it is late."""
     last = seen.last_seen if seen else None
     flags: Flags = labels.raised(dict(seen.flags)) if seen else []
@@ -58,6 +58,6 @@ def _standing(backend: Backend, seen: Seen | None, now: datetime) -> Standing:
 
 
 def standings(
-    directory: Directory, slugs: Iterable[str], seen: Mapping[str, Seen], now: datetime
+    directory: Directory, slugs: Iterable[str], seen: Mapping[str, BackendContact], now: datetime
 ) -> dict[str, Standing]:
     return {slug: standing(directory.backends[slug], seen.get(slug), now) for slug in slugs}

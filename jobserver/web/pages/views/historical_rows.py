@@ -4,11 +4,11 @@ from jobserver.domain.documents import Job
 from jobserver.domain.job_requests import lifecycle
 from jobserver.index import items
 from jobserver.index.queries.pages import JobRow, Row
-from jobserver.service.writes.job_requests import Seen
+from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.format import labels
 
 
-def as_rows(row: Row, seen: Seen) -> tuple[Row, list[JobRow]]:
+def as_rows(row: Row, seen: RequestWithJobs) -> tuple[Row, list[JobRow]]:
     """What git says of another time, in the shapes of the index."""
     request_ = seen.stored.request
     ordered = sorted(seen.jobs, key=lambda one: (one.created_at, one.identifier))

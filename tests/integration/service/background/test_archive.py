@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.commands import Command
-from jobserver.service.background.archiver import FollowUp
+from jobserver.service.background.archiver import Archiver
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Written
@@ -39,7 +39,7 @@ def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_un
         looked.append(branch)
         return is_unmoved
 
-    follow_up = FollowUp(repo, gate, unmoved)
+    follow_up = Archiver(repo, gate, unmoved)
     follow_up.start()
     identifier = site.ask()
     site.report((identifier, job("j1", "running", 1)))
@@ -66,7 +66,7 @@ def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> Non
     site.ask()
     early, after = descent.tips(), descent.last
     site.ask()
-    other = FollowUp(site.repo, site.gate)
+    other = Archiver(site.repo, site.gate)
     assert other.checkpoint()
     assert not site.do(SERVER, c.RecordCheckpoint(early, after)).changed
     site.ask()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.service.background.maintenance import Upkeep
+from jobserver.service.background.maintenance import Maintenance
 from tests.e2e.harness import until
 from tests.site import Site
 
@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_it_is_due_after_an_hour(site: Site) -> None:
     repo = site.repo
-    upkeep = Upkeep(repo)
+    upkeep = Maintenance(repo)
     repo.maintain()
     assert not upkeep.is_due()
     an_hour_ago = time.time() - 3700
@@ -35,7 +35,7 @@ def test_it_is_due_after_an_hour(site: Site) -> None:
 def test_packs_that_nobody_joins_are_joined(site: Site) -> None:
     """Each command of the command line leaves a pack, and ends before it could join any."""
     repo = site.repo
-    upkeep = Upkeep(repo, 0.01)
+    upkeep = Maintenance(repo, 0.01)
     for number in range(210):
         repo.writer.put("main", {"README.md": f"{number}\n".encode()}, "a change", "branch.opened", site.now)
     before = site.git("rev-parse", "main")

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.documents import Job, JobRequest
-from jobserver.service.push.receiver import Pushed, Receiver, Update
+from jobserver.service.push.receiver import GitPush, PushedRef, Receiver
 from jobserver.store.yaml import codec
 from tests.site import Site
 
@@ -70,12 +70,12 @@ class Push:
         self.tip = self.git("commit-tree", tree, *arguments, "-m", message, **dates)
         return self.tip
 
-    def update(self) -> Update:
-        return Update(self.old, self.tip, f"refs/heads/{self.branch}")
+    def update(self) -> PushedRef:
+        return PushedRef(self.old, self.tip, f"refs/heads/{self.branch}")
 
     def send(self, actor: Actor, quarantined: bool = True, receiver: Receiver | None = None) -> list[str]:
         receiver = receiver or Receiver(self.site.repo, self.site.gate, self.site.clock)
-        return receiver.receive(Pushed([self.update()], self.folder if quarantined else None, actor))
+        return receiver.receive(GitPush([self.update()], self.folder if quarantined else None, actor))
 
     def land(self) -> None:
         """What git does once a push is taken."""

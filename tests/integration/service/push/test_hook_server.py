@@ -16,8 +16,8 @@ from jobserver.cli import hook
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import conflict
 from jobserver.service.push import hook_server
-from jobserver.service.push.hook_server import PushSocket, verdict
-from jobserver.service.push.receiver import Pushed, Update
+from jobserver.service.push.hook_server import PushSocket, answer_hook
+from jobserver.service.push.receiver import GitPush, PushedRef
 
 LOCAL = Actor(ActorKind.USER, "admin")
 ASKED = {"updates": [["0" * 40, "1" * 40, "refs/heads/main"]], "quarantine": "/q", "actor": "backend/tpp"}
@@ -28,9 +28,9 @@ class Receiver:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.asked: list[Pushed] = []
+        self.asked: list[GitPush] = []
 
-    def receive(self, pushed: Pushed) -> list[str]:
+    def receive(self, pushed: GitPush) -> list[str]:
         self.asked.append(pushed)
         if self.error is not None:
             raise self.error
@@ -39,17 +39,17 @@ class Receiver:
 
 def ask(receiver: Receiver, question: Any) -> dict[str, Any]:
     data = question if isinstance(question, bytes) else json.dumps(question).encode()
-    return verdict(receiver, data, LOCAL)  # type: ignore[arg-type]
+    return answer_hook(receiver, data, LOCAL)  # type: ignore[arg-type]
 
 
 def test_a_verdict() -> None:
     receiver = Receiver()
     assert ask(receiver, ASKED) == {"ok": True, "lines": ["recorded"]}
     assert ask(receiver, {**ASKED, "quarantine": "", "actor": ""})["ok"]
-    update = [Update("0" * 40, "1" * 40, "refs/heads/main")]
+    update = [PushedRef("0" * 40, "1" * 40, "refs/heads/main")]
     assert receiver.asked == [
-        Pushed(update, Path("/q"), Actor(ActorKind.BACKEND, "tpp")),
-        Pushed(update, None, LOCAL),  # somebody at the repository itself
+        GitPush(update, Path("/q"), Actor(ActorKind.BACKEND, "tpp")),
+        GitPush(update, None, LOCAL),  # somebody at the repository itself
     ]
 
 
@@ -142,7 +142,7 @@ def test_the_socket_of_a_server_that_lives_stays_although_its_process_can_not_be
     """As in another container: it was swept away."""
     first, second = (PushSocket(tmp_path, Receiver(), LOCAL) for _ in range(2))  # type: ignore[arg-type]
     try:
-        hook_server.sweep(tmp_path)
+        hook_server.remove_stale_sockets(tmp_path)
         assert len(list(tmp_path.glob("jobserver-*.sock"))) == 2
     finally:
         first.close()

@@ -10,8 +10,8 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
-from jobserver.service.budgets import Writes
-from jobserver.service.push.receiver import Pushed, Receiver, Update, lines
+from jobserver.service.budgets import WriteBudget
+from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
 from tests.integration.service.push.pushing import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
 
@@ -32,7 +32,7 @@ def test_an_admins_push_is_recorded_before_git_takes_it(site: Site) -> None:
 
 
 def test_a_push_is_a_write_and_one_that_is_refused_is_none(site: Site) -> None:
-    site.gate.budget = Writes(people=1)
+    site.gate.budget = WriteBudget(people=1)
     for _ in range(2):
         bad = Push(site, "main")
         bad.commit(("users/eve.yaml", BAD))
@@ -46,7 +46,7 @@ def test_a_push_is_a_write_and_one_that_is_refused_is_none(site: Site) -> None:
     more.commit(("users/eve.yaml", None))
     with pytest.raises(Error, match="user/admin has used up the 1 writes a minute") as refused:
         more.send(ADMIN)
-    assert lines(refused.value)[0].startswith("jobserver: not now: ")
+    assert refusal_lines(refused.value)[0].startswith("jobserver: not now: ")
     assert site.git("rev-parse", "main").strip() == push.tip
 
 
@@ -56,7 +56,7 @@ def test_several_branches_in_one_push(site: Site) -> None:
     first.commit(("users/eve.yaml", EVE))
     second.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
     receiver = Receiver(site.repo, site.gate, site.clock)
-    said = receiver.receive(Pushed([first.update(), second.update()], first.folder, ADMIN))
+    said = receiver.receive(GitPush([first.update(), second.update()], first.folder, ADMIN))
     assert len(said) == 2
     assert len(site.git("rev-list", "audit").split()) == 3  # it began with one
 
@@ -128,7 +128,7 @@ def test_what_may_not_be_pushed_at_all(
     old, new, ref = update
     with pytest.raises(Error) as caught:
         Receiver(site.repo, site.gate, site.clock).receive(
-            Pushed([Update(known.get(old, old), known.get(new, new), ref)], push.folder, actor)
+            GitPush([PushedRef(known.get(old, old), known.get(new, new), ref)], push.folder, actor)
         )
     assert (caught.value.code, caught.value.where) == (code, ref)
     assert caught.value.message.startswith(message)
@@ -186,4 +186,4 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
     ],
 )
 def test_what_the_person_who_pushed_reads(error: Error, expected: list[str]) -> None:
-    assert lines(error) == expected
+    assert refusal_lines(error) == expected

@@ -6,7 +6,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.releases import EVENT
-from jobserver.service.releases.upload import Releases, Upload
+from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.store.release_files import ReleaseStore
 from tests.site import ADMIN, TPP, Site
 from tests.zips import GOOD, md5_of, zipped
@@ -21,9 +21,9 @@ class Place(Site):
         self.do(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)))
         self.releases = self.process()
 
-    def process(self) -> Releases:
+    def process(self) -> ReleaseService:
         """As another process would have it."""
-        return Releases(ReleaseStore(self.root), self.repo, self.gate, self.clock)
+        return ReleaseService(ReleaseStore(self.root), self.repo, self.gate, self.clock)
 
     def take(self, files: dict[str, bytes] = GOOD, user: str = "jane", actor: Actor = TPP) -> tuple[str, bool]:
         """(commit, whether it is new)."""

@@ -10,7 +10,7 @@ from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.releases import EVENT
 from jobserver.errors import Code, Error
-from jobserver.service.releases.upload import Releases, Upload
+from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.service.writes.gate import Gate
 from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
@@ -83,10 +83,10 @@ def test_at_once_one_is_new(place: Place, count: int) -> None:
     """Of threads, and of processes with a repository and a store of their own."""
     other = StateRepo(place.path, place.key, "jobs.example", TEMPLATES)
     gate = Gate(other, place.clock)
-    elsewhere = Releases(ReleaseStore(place.root), other, gate, place.clock)
+    elsewhere = ReleaseService(ReleaseStore(place.root), other, gate, place.clock)
     start, found = threading.Barrier(count), []
 
-    def upload(releases: Releases) -> None:
+    def upload(releases: ReleaseService) -> None:
         start.wait()
         found.append(releases.take(TPP, Upload("trends", ID, "jane", zipped(GOOD)), "test"))
 

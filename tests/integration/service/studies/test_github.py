@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
-from jobserver.service.studies.registry import Studies
+from jobserver.service.studies.registry import StudyRegistry
 
 from .fake_github import RATE_LIMIT, FakeGitHub, FakeRepo, fake_github, sha1
 
@@ -17,7 +17,7 @@ REPO = "https://github.com/org/study"
 PROJECT = b"version: '3.0'\nactions:\n  a: {run: x}\n  b: {run: y, needs: [a]}\n"
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 
-Ask = Callable[[Studies], object]
+Ask = Callable[[StudyRegistry], object]
 TROUBLES: list[Any] = [
     (500, "Server Error"),
     (502, "Bad Gateway"),
@@ -58,12 +58,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def studies_at(url: str, clock: Clock, org: str = "", token: str = "", time_out: float = 10) -> Studies:
-    return Studies(None, token, org, clock, github_url=url, github_time_out=time_out)
+def studies_at(url: str, clock: Clock, org: str = "", token: str = "", time_out: float = 10) -> StudyRegistry:
+    return StudyRegistry(None, token, org, clock, github_url=url, github_time_out=time_out)
 
 
 @pytest.fixture
-def studies(server: FakeGitHub, clock: Clock) -> Studies:
+def studies(server: FakeGitHub, clock: Clock) -> StudyRegistry:
     return studies_at(server.url, clock)
 
 
@@ -74,7 +74,7 @@ def refusal(ask: Callable[[], object]) -> Error:
 
 
 @pytest.mark.parametrize("branch", ["main", "feature/a/b", "50%#1&x=y", "größe", "a+b"])
-def test_a_study_at_its_branch(studies: Studies, repo: FakeRepo, branch: str) -> None:
+def test_a_study_at_its_branch(studies: StudyRegistry, repo: FakeRepo, branch: str) -> None:
     repo.commit("other", {"README.md": b""})
     sha = repo.commit(branch, {"README.md": b"", "project.yaml": PROJECT})
     assert studies.resolve(REPO, branch) == sha
@@ -83,13 +83,13 @@ def test_a_study_at_its_branch(studies: Studies, repo: FakeRepo, branch: str) ->
     assert list(study.pipeline.actions) == ["a", "b"]
 
 
-def test_branches_over_several_pages(studies: Studies, repo: FakeRepo, server: FakeGitHub) -> None:
+def test_branches_over_several_pages(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:
     made = {f"feature/{i:03}": repo.commit(f"feature/{i:03}", {}) for i in range(230)}
     assert studies.branches(REPO) == [Branch(name, sha) for name, sha in made.items()]
     assert len(server.seen) == 3
 
 
-def test_a_commit_is_read_once(studies: Studies, repo: FakeRepo, server: FakeGitHub) -> None:
+def test_a_commit_is_read_once(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:
     repo.commit("main", {"project.yaml": PROJECT})
     first = studies.project(REPO, "main")
     server.seen.clear()
@@ -99,7 +99,7 @@ def test_a_commit_is_read_once(studies: Studies, repo: FakeRepo, server: FakeGit
     assert list(studies.project(REPO, "main").pipeline.actions) == ["c"]
 
 
-def test_a_renamed_repository_is_read_at_the_commit(studies: Studies, server: FakeGitHub) -> None:
+def test_a_renamed_repository_is_read_at_the_commit(studies: StudyRegistry, server: FakeGitHub) -> None:
     renamed = server.repos["org/renamed"] = FakeRepo()
     renamed.commit("main", {"project.yaml": b"actions: {wrong: {run: x}}"})
     sha = renamed.commit("dev", {"project.yaml": PROJECT})
@@ -140,7 +140,7 @@ def test_a_name_of_the_organisation_does_not_lead_out_of_it(
 def test_another_organisation_of_the_same_name_is_not_it(server: FakeGitHub, clock: Clock, repo: FakeRepo) -> None:
     repo.commit("main", {"project.yaml": PROJECT})
     for number, is_fine in ((server.org_id, True), (666, False)):
-        studies = Studies(None, "", "org", clock, github_url=server.url, github_org_id=number)
+        studies = StudyRegistry(None, "", "org", clock, github_url=server.url, github_org_id=number)
         if is_fine:
             studies.project(REPO, "main")
         else:
@@ -160,7 +160,7 @@ def test_the_token_is_sent_only_if_there_is_one(server: FakeGitHub, repo: FakeRe
     assert server.tokens == {"token abc"}
 
 
-def test_a_missing_repository(studies: Studies, server: FakeGitHub) -> None:
+def test_a_missing_repository(studies: StudyRegistry, server: FakeGitHub) -> None:
     gone = "https://github.com/org/gone"
     asks: list[Ask] = [
         lambda s: s.branches(gone),
@@ -172,20 +172,20 @@ def test_a_missing_repository(studies: Studies, server: FakeGitHub) -> None:
         assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing repository: {gone!r}")
 
 
-def test_a_missing_branch(studies: Studies, repo: FakeRepo) -> None:
+def test_a_missing_branch(studies: StudyRegistry, repo: FakeRepo) -> None:
     repo.commit("feature/a", {})
     error = refusal(lambda: studies.project(REPO, "feature"))
     assert (error.code, error.message) == (Code.NOT_FOUND, "Missing branch: 'feature'")
 
 
 @pytest.mark.parametrize("branch", ["../../../../user", "", "a..b", "/a", "a b", "x\0", "-x", "a.lock", "@{1}"])
-def test_a_branch_that_can_not_be_asks_nobody(studies: Studies, server: FakeGitHub, branch: str) -> None:
+def test_a_branch_that_can_not_be_asks_nobody(studies: StudyRegistry, server: FakeGitHub, branch: str) -> None:
     error = refusal(lambda: studies.resolve(REPO, branch))
     assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing branch: {branch!r}")
     assert server.seen == []
 
 
-def test_an_empty_repository(studies: Studies, repo: FakeRepo) -> None:
+def test_an_empty_repository(studies: StudyRegistry, repo: FakeRepo) -> None:
     assert studies.branches(REPO) == []
     assert refusal(lambda: studies.resolve(REPO, "main")).message == "Missing branch: 'main'"
 
@@ -211,7 +211,7 @@ def test_an_empty_repository(studies: Studies, repo: FakeRepo) -> None:
     ],
 )
 def test_an_unusable_project_file(
-    studies: Studies, repo: FakeRepo, files: dict[str, Any], code: Code, message: str
+    studies: StudyRegistry, repo: FakeRepo, files: dict[str, Any], code: Code, message: str
 ) -> None:
     repo.commit("main", files)
     error = refusal(lambda: studies.project(REPO, "main"))
@@ -220,7 +220,7 @@ def test_an_unusable_project_file(
     assert bool(error.faults) is (code is Code.INVALID)
 
 
-def test_a_file_that_is_not_what_its_id_says_is_not_used(studies: Studies, repo: FakeRepo) -> None:
+def test_a_file_that_is_not_what_its_id_says_is_not_used(studies: StudyRegistry, repo: FakeRepo) -> None:
     false = {"mode": "100644", "type": "blob", "sha": sha1("blob", PROJECT), "size": len(PROJECT)}
     repo.commit("main", {"project.yaml": false})
     repo.blobs[false["sha"]] = b"actions: {other: {run: x}}"
@@ -276,7 +276,7 @@ def test_the_last_known_answer_and_recovery(server: FakeGitHub, repo: FakeRepo, 
 
 
 def test_trouble_between_the_tip_and_the_file(
-    server: FakeGitHub, repo: FakeRepo, clock: Clock, studies: Studies
+    server: FakeGitHub, repo: FakeRepo, clock: Clock, studies: StudyRegistry
 ) -> None:
     first = repo.commit("main", {"project.yaml": PROJECT})
     studies.project(REPO, "main")
@@ -288,14 +288,14 @@ def test_trouble_between_the_tip_and_the_file(
 
 
 def test_trouble_while_telling_a_missing_branch_from_a_missing_repository(
-    server: FakeGitHub, repo: FakeRepo, studies: Studies
+    server: FakeGitHub, repo: FakeRepo, studies: StudyRegistry
 ) -> None:
     repo.commit("main", {})
     server.trouble, server.after = (500, "Server Error"), 1
     assert refusal(lambda: studies.resolve(REPO, "gone")).code is Code.UNAVAILABLE
 
 
-def test_what_is_gone_is_not_answered_from_memory(server: FakeGitHub, repo: FakeRepo, studies: Studies) -> None:
+def test_what_is_gone_is_not_answered_from_memory(server: FakeGitHub, repo: FakeRepo, studies: StudyRegistry) -> None:
     repo.commit("main", {"project.yaml": PROJECT})
     studies.project(REPO, "main")
     del repo.branches["main"]

@@ -10,7 +10,7 @@ import pytest
 
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
-from jobserver.service.studies.registry import Studies
+from jobserver.service.studies.registry import StudyRegistry
 
 PROJECT = "version: '3.0'\nactions:\n  a: {run: x}\n"
 
@@ -50,17 +50,17 @@ def repo(home: Path) -> Path:
 
 
 @pytest.fixture
-def studies(home: Path) -> Studies:
-    return Studies(home, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+def studies(home: Path) -> StudyRegistry:
+    return StudyRegistry(home, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
 
 
-def refusal(studies: Studies, repo: str, branch: str = "main") -> Error:
+def refusal(studies: StudyRegistry, repo: str, branch: str = "main") -> Error:
     with pytest.raises(Error) as caught:
         studies.project(repo, branch)
     return caught.value
 
 
-def test_a_study_at_its_branch(studies: Studies, repo: Path) -> None:
+def test_a_study_at_its_branch(studies: StudyRegistry, repo: Path) -> None:
     first = commit(repo)
     second = commit(repo, "actions: {b: {run: y}}", "feature/a/b")
     assert studies.branches("team/study") == [Branch("feature/a/b", second), Branch("main", first)]
@@ -72,13 +72,13 @@ def test_a_study_at_its_branch(studies: Studies, repo: Path) -> None:
     assert studies.project("team/study", "main").sha == third
 
 
-def test_work_that_is_not_committed_does_not_count(studies: Studies, repo: Path) -> None:
+def test_work_that_is_not_committed_does_not_count(studies: StudyRegistry, repo: Path) -> None:
     commit(repo)
     (repo / "project.yaml").write_text("actions: {other: {run: x}}")
     assert studies.project("team/study", "main").source == PROJECT
 
 
-def test_bare_and_packed(studies: Studies, repo: Path, home: Path) -> None:
+def test_bare_and_packed(studies: StudyRegistry, repo: Path, home: Path) -> None:
     sha = commit(repo)
     git(home, "clone", "-q", "--bare", str(repo), "bare.git")
     git(home / "bare.git", "gc", "-q")
@@ -86,19 +86,19 @@ def test_bare_and_packed(studies: Studies, repo: Path, home: Path) -> None:
     assert studies.check_repo("bare.git") == "bare.git"
 
 
-def test_one_spelling_is_stored(studies: Studies, repo: Path, home: Path) -> None:
+def test_one_spelling_is_stored(studies: StudyRegistry, repo: Path, home: Path) -> None:
     (home / "link").symlink_to(repo, target_is_directory=True)
     for spelling in ("team/study", "team/../team/study/", str(repo), "link"):
         assert studies.check_repo(spelling) == "team/study"
 
 
-def test_a_linked_work_tree_inside(studies: Studies, repo: Path, home: Path) -> None:
+def test_a_linked_work_tree_inside(studies: StudyRegistry, repo: Path, home: Path) -> None:
     sha = commit(repo)
     git(repo, "worktree", "add", "-q", "-b", "side", str(home / "side"))
     assert studies.resolve("side", "side") == sha
 
 
-def test_nothing_outside_is_opened(studies: Studies, home: Path, repo: Path) -> None:
+def test_nothing_outside_is_opened(studies: StudyRegistry, home: Path, repo: Path) -> None:
     outside = create(home.parent / "secret")
     commit(outside)
     (home / "link").symlink_to(outside, target_is_directory=True)
@@ -118,13 +118,13 @@ def test_nothing_outside_is_opened(studies: Studies, home: Path, repo: Path) -> 
 
 
 def test_no_folder_for_local_studies(repo: Path) -> None:
-    studies = Studies(None, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    studies = StudyRegistry(None, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
     error = refusal(studies, str(repo))
     assert error.code is Code.INVALID
     assert "STUDY_REPOS" in error.message
 
 
-def test_what_is_missing(studies: Studies, repo: Path, home: Path) -> None:
+def test_what_is_missing(studies: StudyRegistry, repo: Path, home: Path) -> None:
     (home / "plain").mkdir()
     for name in ("gone", "plain"):
         error = refusal(studies, name)
@@ -138,7 +138,7 @@ def test_what_is_missing(studies: Studies, repo: Path, home: Path) -> None:
         assert refusal(studies, "team/study", branch).message == f"Missing branch: {branch!r}"
 
 
-def test_a_tag_is_no_branch(studies: Studies, repo: Path) -> None:
+def test_a_tag_is_no_branch(studies: StudyRegistry, repo: Path) -> None:
     commit(repo)
     git(repo, "tag", "v1")
     assert refusal(studies, "team/study", "v1").message == "Missing branch: 'v1'"
@@ -153,7 +153,7 @@ def test_a_tag_is_no_branch(studies: Studies, repo: Path) -> None:
         ("#" * (MAX_PROJECT_BYTES + 1), 0, "at most 8388608"),
     ],
 )
-def test_faults_have_lines(studies: Studies, repo: Path, text: str, line: int, message: str) -> None:
+def test_faults_have_lines(studies: StudyRegistry, repo: Path, text: str, line: int, message: str) -> None:
     commit(repo, text)
     error = refusal(studies, "team/study")
     assert error.code is Code.INVALID
@@ -161,14 +161,14 @@ def test_faults_have_lines(studies: Studies, repo: Path, text: str, line: int, m
     assert message in error.faults[0].message
 
 
-def test_a_link_is_not_followed(studies: Studies, repo: Path) -> None:
+def test_a_link_is_not_followed(studies: StudyRegistry, repo: Path) -> None:
     (repo / "project.yaml").symlink_to("/etc/passwd")
     git(repo, "add", "project.yaml")
     commit(repo, None)
     assert "not a folder, a link or a submodule" in refusal(studies, "team/study").message
 
 
-def test_a_damaged_repository_is_unavailable(studies: Studies, repo: Path) -> None:
+def test_a_damaged_repository_is_unavailable(studies: StudyRegistry, repo: Path) -> None:
     commit(repo)
     tree = git(repo, "rev-parse", "HEAD^{tree}")
     (repo / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
@@ -208,7 +208,9 @@ def pipe(here: Path) -> None:
 
 
 @pytest.mark.parametrize("way", OUTWARD)
-def test_a_study_of_which_something_leads_out_is_not_opened(studies: Studies, repo: Path, home: Path, way: str) -> None:
+def test_a_study_of_which_something_leads_out_is_not_opened(
+    studies: StudyRegistry, repo: Path, home: Path, way: str
+) -> None:
     commit(repo)
     secret = create(home.parent / "secret")
     commit(secret)
@@ -220,7 +222,9 @@ def test_a_study_of_which_something_leads_out_is_not_opened(studies: Studies, re
 
 
 @pytest.mark.parametrize("which", ["HEAD", "HEAD^{tree}", "HEAD:project.yaml"])
-def test_an_object_that_leads_out_or_waits_is_not_opened(studies: Studies, repo: Path, home: Path, which: str) -> None:
+def test_an_object_that_leads_out_or_waits_is_not_opened(
+    studies: StudyRegistry, repo: Path, home: Path, which: str
+) -> None:
     commit(repo)
     sha = git(repo, "rev-parse", which)
     place = repo / ".git" / "objects" / sha[:2] / sha[2:]
@@ -232,7 +236,7 @@ def test_an_object_that_leads_out_or_waits_is_not_opened(studies: Studies, repo:
         place.unlink()
 
 
-def test_the_settings_of_a_study_are_not_read(studies: Studies, repo: Path, home: Path) -> None:
+def test_the_settings_of_a_study_are_not_read(studies: StudyRegistry, repo: Path, home: Path) -> None:
     """They may include any file, one line of which stood in the error."""
     sha = commit(repo)
     (home.parent / "env").write_text("SECRET_KEY=0123456789abcdef\n")
@@ -241,7 +245,7 @@ def test_the_settings_of_a_study_are_not_read(studies: Studies, repo: Path, home
         assert studies.resolve("team/study", "main") == sha
 
 
-def test_no_refusal_names_the_servers_folders(studies: Studies, repo: Path, home: Path) -> None:
+def test_no_refusal_names_the_servers_folders(studies: StudyRegistry, repo: Path, home: Path) -> None:
     commit(repo)
     (repo / ".git" / "refs" / "heads" / "broken").write_text("SECRET_KEY=0123456789abcdef\n")
     for path, branch in (("../x", "main"), ("gone", "main"), ("team/study", "gone"), ("team/study", "broken")):

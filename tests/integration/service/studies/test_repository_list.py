@@ -11,7 +11,7 @@ import pytest
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
 from jobserver.service.studies.local import LocalSource
-from jobserver.service.studies.registry import Studies
+from jobserver.service.studies.registry import StudyRegistry
 
 from .fake_github import FakeGitHub, FakeRepo, fake_github
 from .test_local import create, git
@@ -34,8 +34,8 @@ def server() -> Iterator[FakeGitHub]:
         yield running
 
 
-def studies_at(server: FakeGitHub, clock: Clock, folder: Path | None = None, org: str = "org") -> Studies:
-    return Studies(folder, "token", org, clock, github_url=server.url, github_time_out=10)
+def studies_at(server: FakeGitHub, clock: Clock, folder: Path | None = None, org: str = "org") -> StudyRegistry:
+    return StudyRegistry(folder, "token", org, clock, github_url=server.url, github_time_out=10)
 
 
 def test_all_of_an_organisation_over_several_pages(server: FakeGitHub) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.service.push.receiver import Pushed, Update
+from jobserver.service.push.receiver import GitPush, PushedRef
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.upstream import Unconfirmed
@@ -128,7 +128,7 @@ def test_a_host_that_takes_nothing_is_not_asked_for_ever(machines: list[Machine]
     assert count(host, "Event: job-request.created") == 1
 
 
-def pushed(machine: Machine, tmp_path: Path) -> Update:
+def pushed(machine: Machine, tmp_path: Path) -> PushedRef:
     """What an admin pushes to one of the servers; its objects are in the repository already."""
     clone = tmp_path / f"admin-{machine.number}"
     git(tmp_path, "clone", "-q", str(machine.path), clone.name)
@@ -139,7 +139,7 @@ def pushed(machine: Machine, tmp_path: Path) -> Update:
     git(clone, "commit", "-qam", "a name")
     new = git(clone, "rev-parse", "HEAD")
     git(machine.path, "fetch", "-q", str(clone), "main")
-    return Update(git(clone, "rev-parse", "HEAD~1"), new, "refs/heads/main")
+    return PushedRef(git(clone, "rev-parse", "HEAD~1"), new, "refs/heads/main")
 
 
 def test_a_push_to_a_server_is_at_the_host_before_git_says_yes(
@@ -148,10 +148,10 @@ def test_a_push_to_a_server_is_at_the_host_before_git_says_yes(
     first, second = machines
     second.refresh()
     update, late = pushed(first, tmp_path), pushed(second, tmp_path)
-    first.receiver.receive(Pushed([update], None, ADMIN))
+    first.receiver.receive(GitPush([update], None, ADMIN))
     assert host.tip("main") == update.new
     with pytest.raises(Error, match="fetch first"):
-        second.receiver.receive(Pushed([late], None, ADMIN))
+        second.receiver.receive(GitPush([late], None, ADMIN))
     assert host.tip("main") == update.new
     git(first.path, "update-ref", update.ref, update.new, update.old)  # what git does next
     second.refresh()

@@ -10,7 +10,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error
-from jobserver.service.budgets import Writes
+from jobserver.service.budgets import WriteBudget
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store import repo
@@ -56,7 +56,7 @@ def test_a_request_travels_there_and_back(site: Site) -> None:
 
 def test_a_commit_is_charged_by_what_it_adds_and_a_repeated_one_not_at_all(site: Site) -> None:
     """Found: one person without roles made 1,158 commits on main in five seconds."""
-    site.gate.budget = Writes(people=2, stored_mib=1)
+    site.gate.budget = WriteBudget(people=2, stored_mib=1)
     key = Key.of(ADMIN, "POST", "/", "once", b"")
     for _ in range(5):
         done = site.gate.submit(ADMIN, c.AddUser("eve"), "test", key)

@@ -11,8 +11,8 @@ from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.service import health
-from jobserver.service.background.archiver import FollowUp
-from jobserver.service.writes.branch_guard import Standing, stand
+from jobserver.service.background.archiver import Archiver
+from jobserver.service.writes.branch_guard import BranchGuard, guard_branches
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.keys.rotation import rotate
@@ -29,7 +29,7 @@ BRANCHES = ["main", "backends/tpp"]
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     made.report((made.ask(), job("a", "running", 1)))
-    FollowUp(made.repo, made.gate).checkpoint()
+    Archiver(made.repo, made.gate).checkpoint()
     yield made
     made.gate.close()
     made.repo.close()
@@ -89,7 +89,7 @@ def test_no_push_is_taken_on_top_of_it_and_no_checkpoint_vouches_for_it(site: Si
     with pytest.raises(Error, match="which no server made or judged"):
         push.send(ADMIN)
     site.do(ADMIN, c.AddUser("zed"))
-    follow_up = FollowUp(site.repo, site.gate)
+    follow_up = Archiver(site.repo, site.gate)
     assert follow_up.checkpoint()
     assert follow_up.strayed == ["backends/tpp"]
     assert good in site.git("show", "audit:checkpoint.yaml")
@@ -124,10 +124,10 @@ def test_a_branch_that_is_gone_is_not_made_anew(site: Site, branch: str) -> None
         if branch == "main":
             site.do(ADMIN, c.AddUser("zed"))
         elif branch == "audit":
-            FollowUp(site.repo, site.gate).checkpoint()
+            Archiver(site.repo, site.gate).checkpoint()
         else:
             ask(site.gate)
-    assert "is gone" in stand(site.repo).problems()[branch]
+    assert "is gone" in guard_branches(site.repo).problems()[branch]
     if branch != "backends/tpp":
         with pytest.raises(Error, match="is gone"):
             StateRepo.create(site.path, site.key, "jobs.example", TEMPLATES, site.now)
@@ -160,7 +160,7 @@ def test_all_that_others_do_by_the_rules_is_built_on(site: Site) -> None:
     push.send(TPP)
     push.land()
     ask(site.gate)
-    assert stand(site.repo).look() == {}
+    assert guard_branches(site.repo).look() == {}
     assert verify(site.path).problems == []
 
 
@@ -199,7 +199,7 @@ def test_a_key_revoked_for_earlier_leaves_branches_that_are_written(site: Site) 
 
 def test_the_branches_that_a_process_left_are_not_looked_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(site.gate)
-    monkeypatch.setattr(Standing, "_problem", lambda *_: pytest.fail("looked at"))
+    monkeypatch.setattr(BranchGuard, "_problem", lambda *_: pytest.fail("looked at"))
     ask(site.gate)
     site.do(ADMIN, c.AddUser("zed"))
     ask(site.gate)
@@ -209,7 +209,7 @@ def test_the_branches_that_a_process_left_are_not_looked_at(site: Site, monkeypa
 
 def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     """What an older server built on is below what it signed."""
-    standing = stand(site.repo)
+    standing = guard_branches(site.repo)
     assert standing.look() == {}
     put(site, "backends/tpp", bad := commit(site, "backends/tpp", "backends/tpp"))
     site.repo.writer.left("backends/tpp", bad)
@@ -218,8 +218,8 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     site.git("update-ref", "refs/tags/v1", "main")
     with another(site) as gate:
         ask(gate)
-        found = stand(gate._repo).look()
-        assert stand(gate._repo).idle == ["refs/tags/v1"]
+        found = guard_branches(gate._repo).look()
+        assert guard_branches(gate._repo).idle == ["refs/tags/v1"]
     assert bad[:10] in found["backends/tpp"]
     assert "in place of another object" in found[replaced]
     assert len(found) == 2
@@ -230,7 +230,7 @@ def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.Monkey
     put(site, "backends/tpp", commit(site, "backends/tpp", "backends/tpp"))
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
     with another(site) as gate:
-        standing = stand(gate._repo)
+        standing = guard_branches(gate._repo)
         assert set(standing.look()) == {"backends/tpp", replaced}
         put(site, "backends/tpp", "backends/tpp~1")
         site.git("update-ref", "-d", replaced)
@@ -247,8 +247,8 @@ def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, wh
     rotate(site.repo, site.clock(), by=ADMIN)
     key = Key.of(ALICE, "POST", "/", "k", b"")
     site.gate.submit(ADMIN, c.AddUser("zed"), "test", key)
-    assert stand(site.repo).look() == {}
-    assert stand(site.repo).idle == ["refs/heads/evil"]
+    assert guard_branches(site.repo).look() == {}
+    assert guard_branches(site.repo).idle == ["refs/heads/evil"]
 
 
 def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
@@ -257,9 +257,9 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     blob = site.git("rev-parse", f"backends/tpp:{folder}/request.yaml").strip()
     plant(site, blob, b"version: 1\n")
     with another(site) as gate:
-        standing = stand(gate._repo)
+        standing = guard_branches(gate._repo)
         assert blob in standing.look()["objects"]
-        FollowUp(gate._repo, gate).checkpoint()  # which does not have it forgotten
+        Archiver(gate._repo, gate).checkpoint()  # which does not have it forgotten
         standing._again = 0.0
         assert blob in standing.problems()["objects"]
 
@@ -267,12 +267,12 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
 def test_health_names_it(site: Site, tmp_path: Path) -> None:
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index")
     try:
-        assert health.look(site.repo, index).problems == []
+        assert health.check_health(site.repo, index).problems == []
         put(site, "backends/tpp", bad := commit(site, "backends/tpp", "backends/tpp"))
-        assert bad[:10] in "".join(health.look(site.repo, index).problems)
+        assert bad[:10] in "".join(health.check_health(site.repo, index).problems)
         put(site, "backends/tpp", "backends/tpp~1")
-        assert health.look(site.repo, index).problems == []
+        assert health.check_health(site.repo, index).problems == []
         site.git("update-ref", "-d", "refs/heads/audit")
-        assert "audit: the branch is gone" in "".join(health.look(site.repo, index).problems)
+        assert "audit: the branch is gone" in "".join(health.check_health(site.repo, index).problems)
     finally:
         index.close()

@@ -7,7 +7,7 @@ import pytest
 from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
 from jobserver.service.studies.base import Branch, Study, Tip
-from jobserver.service.studies.cached_source import Lru, Remembering
+from jobserver.service.studies.cached_source import CachedSource, Lru
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 
@@ -66,8 +66,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def known(place: Place, clock: Clock) -> Remembering:
-    return Remembering(place, clock)
+def known(place: Place, clock: Clock) -> CachedSource:
+    return CachedSource(place, clock)
 
 
 def test_least_recently_used_goes_first() -> None:
@@ -83,7 +83,7 @@ def test_least_recently_used_goes_first() -> None:
     assert (lru.get("e"), lru.total) == (None, 0)
 
 
-def test_a_commit_is_read_once(place: Place, known: Remembering) -> None:
+def test_a_commit_is_read_once(place: Place, known: CachedSource) -> None:
     assert known.project("r", "main") == known.project("r", "main")
     known.project("r", "other")
     assert place.read == [place.sha]
@@ -91,7 +91,7 @@ def test_a_commit_is_read_once(place: Place, known: Remembering) -> None:
     assert place.read == [place.sha, place.sha]
 
 
-def test_the_tip_may_be_known_later_than_a_study(place: Place, known: Remembering, clock: Clock) -> None:
+def test_the_tip_may_be_known_later_than_a_study(place: Place, known: CachedSource, clock: Clock) -> None:
     known.project("r", "main")
     clock.now += timedelta(minutes=5)
     known.tip("r", "main")
@@ -101,7 +101,7 @@ def test_the_tip_may_be_known_later_than_a_study(place: Place, known: Rememberin
 
 
 def test_a_known_tip_without_its_file_falls_back_to_the_study_before(
-    place: Place, known: Remembering, clock: Clock
+    place: Place, known: CachedSource, clock: Clock
 ) -> None:
     known.project("r", "main")
     clock.now += timedelta(minutes=5)
@@ -113,7 +113,7 @@ def test_a_known_tip_without_its_file_falls_back_to_the_study_before(
     assert (study.sha, study.as_of, study.pipeline.actions["a"].run) == ("a" * 40, START, "at a")
 
 
-def test_an_answer_from_memory_does_not_grow_younger(place: Place, known: Remembering, clock: Clock) -> None:
+def test_an_answer_from_memory_does_not_grow_younger(place: Place, known: CachedSource, clock: Clock) -> None:
     known.project("r", "main")
     known.branches("r")
     place.error = unavailable("silent")
@@ -124,7 +124,7 @@ def test_an_answer_from_memory_does_not_grow_younger(place: Place, known: Rememb
 
 
 @pytest.mark.parametrize("error", [not_found("gone"), conflict("odd")])
-def test_other_refusals_are_passed_on(place: Place, known: Remembering, error: Error) -> None:
+def test_other_refusals_are_passed_on(place: Place, known: CachedSource, error: Error) -> None:
     known.project("r", "main")
     known.branches("r")
     place.error = error
@@ -138,7 +138,7 @@ def test_other_refusals_are_passed_on(place: Place, known: Remembering, error: E
         assert caught.value is error
 
 
-def test_memory_is_of_the_branch_that_was_asked(place: Place, known: Remembering) -> None:
+def test_memory_is_of_the_branch_that_was_asked(place: Place, known: CachedSource) -> None:
     known.project("r", "main")
     known.branches("r")
     place.error = unavailable("silent")
@@ -152,7 +152,7 @@ def test_memory_is_of_the_branch_that_was_asked(place: Place, known: Remembering
         assert caught.value is place.error
 
 
-def test_a_faulty_commit_is_read_once(place: Place, known: Remembering) -> None:
+def test_a_faulty_commit_is_read_once(place: Place, known: CachedSource) -> None:
     """Its faults are as lasting as a sound one's actions, and finding them may cost as much."""
     place.run = "'"  # ends the text too early
     told = set()
@@ -167,7 +167,7 @@ def test_a_faulty_commit_is_read_once(place: Place, known: Remembering) -> None:
     assert list(known.project("study", "main").pipeline.actions) == ["a"]
 
 
-def test_a_file_that_is_not_there_is_asked_for_again(place: Place, known: Remembering) -> None:
+def test_a_file_that_is_not_there_is_asked_for_again(place: Place, known: CachedSource) -> None:
     place.error, place.failing = not_found("Could not find project.yaml"), {"project_file"}
     with pytest.raises(Error):
         known.project("study", "main")
@@ -175,6 +175,6 @@ def test_a_file_that_is_not_there_is_asked_for_again(place: Place, known: Rememb
     assert list(known.project("study", "main").pipeline.actions) == ["a"]
 
 
-def test_the_largest_study_is_remembered(known: Remembering) -> None:
+def test_the_largest_study_is_remembered(known: CachedSource) -> None:
     known._commits.put(("study", "a"), Study("a", Pipeline({}), "x" * MAX_FILE_BYTES))
     assert known._commits.get(("study", "a")) is not None

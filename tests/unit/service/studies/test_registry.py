@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.service.studies.registry import Studies
+from jobserver.service.studies.registry import StudyRegistry
 
 
 @pytest.fixture
-def studies(tmp_path: Path) -> Studies:
-    return Studies(tmp_path, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC), github_url="http://127.0.0.1:1")
+def studies(tmp_path: Path) -> StudyRegistry:
+    return StudyRegistry(tmp_path, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC), github_url="http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def studies(tmp_path: Path) -> Studies:
         "HTTPS://github.com/Org/study-1",
     ],
 )
-def test_one_spelling_is_stored(studies: Studies, repo: str) -> None:
+def test_one_spelling_is_stored(studies: StudyRegistry, repo: str) -> None:
     assert studies.check_repo(repo) == "https://github.com/Org/study-1"
 
 
@@ -54,7 +54,7 @@ def test_one_spelling_is_stored(studies: Studies, repo: str) -> None:
         "git@github.com:org/study.git",
     ],
 )
-def test_other_urls_are_refused(studies: Studies, repo: str) -> None:
+def test_other_urls_are_refused(studies: StudyRegistry, repo: str) -> None:
     for ask in (studies.check_repo, studies.branches, lambda r: studies.project(r, "main")):
         with pytest.raises(Error) as caught:
             ask(repo)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobserver.errors import Error, unavailable
-from jobserver.service.studies.repository_list import AGAIN, EVERY, Offered, Repositories
+from jobserver.service.studies.repository_list import AGAIN, EVERY, Repositories, RepositoryList
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 
@@ -39,12 +39,12 @@ def place() -> Place:
 
 
 @pytest.fixture
-def offered(place: Place) -> Offered:
-    return Offered(place, place.clock)
+def offered(place: Place) -> RepositoryList:
+    return RepositoryList(place, place.clock)
 
 
 def test_a_silent_place_is_asked_once_and_waited_for_by_nobody_who_does_not_want_to(
-    place: Place, offered: Offered
+    place: Place, offered: RepositoryList
 ) -> None:
     place.open.clear()
     for _ in range(3):
@@ -55,7 +55,7 @@ def test_a_silent_place_is_asked_once_and_waited_for_by_nobody_who_does_not_want
     assert place.asked == 1
 
 
-def test_what_is_known_is_asked_for_again_when_it_is_old(place: Place, offered: Offered) -> None:
+def test_what_is_known_is_asked_for_again_when_it_is_old(place: Place, offered: RepositoryList) -> None:
     offered.known(30)
     place.names = ("c",)
     place.now += EVERY - timedelta(seconds=1)
@@ -67,7 +67,7 @@ def test_what_is_known_is_asked_for_again_when_it_is_old(place: Place, offered: 
 
 @pytest.mark.parametrize("error", [unavailable("the place is down"), ZeroDivisionError()])
 def test_what_was_known_stands_with_why_and_is_asked_for_again_sooner(
-    place: Place, offered: Offered, error: Exception
+    place: Place, offered: RepositoryList, error: Exception
 ) -> None:
     offered.known(30)
     place.error = error
@@ -83,7 +83,7 @@ def test_what_was_known_stands_with_why_and_is_asked_for_again_sooner(
 
 
 def test_without_a_thread_the_next_page_tries_again(
-    place: Place, offered: Offered, monkeypatch: pytest.MonkeyPatch
+    place: Place, offered: RepositoryList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
