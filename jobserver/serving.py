@@ -68,24 +68,24 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     try:
         hosted = app.hosted
         standing = guard_branches(app.repo)
-        for what, problem in standing.look().items():
+        for what, problem in standing.inspect().items():
             _log.error("%s: %s", what, problem)
         if hosted is None or hosted.down_since is None:
             ensure_admins(app)
         index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
-        app.repo.writer.listen(index.note, index.moved)
+        app.repo.writer.listen(index.announce, index.refs_moved)
         index.refresh()
         index.start()
         follow_up = Archiver(app.repo, app.gate, _unmoved(index))
         install_hooks(settings)
 
         def moved() -> None:
-            index.moved()
+            index.refs_moved()
             follow_up.moved()
 
         private = PrivateStore(settings.private_store)
         live = Presence(clock, private)
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.noticed)
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.record_report)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
         upkeep = Maintenance(app.repo)
@@ -103,7 +103,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         if sending is not None:
             links = InvitationLinks(settings.secret_key, settings.base_url)
             notifier = Notifier(app.repo, private, sending, settings.base_url, clock, links.url)
-            index.tell(notifier.moved)
+            index.on_change(notifier.wake)
             notifier.start()
         identity = None
         if settings.social_auth_github_key:
@@ -176,7 +176,7 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
     if store is None:
         return None
     releases = ReleaseService(store, app.repo, app.gate, clock, budgets.released)
-    releases.settle()
+    releases.settle_interrupted()
     return releases
 
 

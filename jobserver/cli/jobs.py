@@ -38,7 +38,7 @@ def request(
 ) -> None:
     """Ask for jobs; prints the job request's id, and what is doubtful in project.yaml on stderr."""
     with connected() as app:
-        written = app.requests.ask(
+        written = app.requests.request_jobs(
             actor_of(app, username),
             workspace,
             actions,
@@ -47,7 +47,7 @@ def request(
             force_run_dependencies=force_run_dependencies,
             will_notify=notify or None,
         )
-        warnings = app.requests.written(written).warnings
+        warnings = app.requests.read_written(written).warnings
     for warning in warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
     click.echo(written.changes.result["identifier"])

@@ -89,7 +89,7 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
 
     def end() -> None:
         os.read(ours, 1)  # returns when the other end is closed, also by a kill -9
-        server.index.release()
+        server.index.end_waits()
         server.pushes.close()
         server.follow_up.close()
         os.close(farewell[1])

@@ -79,14 +79,14 @@ class Index:
 
     def close(self) -> None:
         """Ends the thread and every wait."""
-        self.release()
+        self.end_waits()
         if self._thread.ident is not None:
             self._thread.join()
         self._database.close()
         self._of_main.close()
         self._of_backends.close()
 
-    def release(self) -> None:
+    def end_waits(self) -> None:
         """Ends every wait, now and from now on: the process is about to stop."""
         self._closing = True
         self._moved.set()
@@ -101,7 +101,7 @@ class Index:
     def is_closing(self) -> bool:
         return self._closing
 
-    def note(self, landing: Landing) -> None:
+    def announce(self, landing: Landing) -> None:
         """For `Writer.listen`: what is about to move, so that it need not be found out."""
         for noted in (self._unlisted, self._unwritten):
             of_branch = noted.setdefault(landing.branch, {})
@@ -109,7 +109,7 @@ class Index:
             if len(of_branch) > _NOTED:
                 of_branch.clear()
 
-    def moved(self) -> None:
+    def refs_moved(self) -> None:
         """For `Writer.listen` and `Watch`: some ref moved."""
         self._moved.set()
 
@@ -223,11 +223,11 @@ class Index:
             except Exception:  # noqa: BLE001 - this thread must outlive whatever a reader can be told of
                 _log.exception("the index could not follow")
 
-    def tell(self, callback: Callable[[], None]) -> None:
+    def on_change(self, callback: Callable[[], None]) -> None:
         """Has ``callback`` called, from the index's own thread, after tips moved. It must return at once."""
         self._told.append(callback)
 
-    def on_release(self, callback: Callable[[], None]) -> None:
+    def on_end(self, callback: Callable[[], None]) -> None:
         """Has ``callback`` called when every wait ends."""
         self._released.append(callback)
 

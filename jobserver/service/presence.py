@@ -52,7 +52,7 @@ class Presence:
             for backend, (at, flags) in private.last_heard().items():
                 self._seen[backend] = BackendContact(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
 
-    def heard(self, backend: str, flags: str | None) -> None:
+    def record_call(self, backend: str, flags: str | None) -> None:
         """A call of this backend's runner, with its Flags header. Flags that make no sense are logged and ignored."""
         now = self._clock()
         with self._guard:
@@ -69,7 +69,7 @@ class Presence:
             flags = orjson.dumps(dict(seen.flags)).decode()
             self._keep(lambda private: private.heard(backend, int(now.timestamp()), flags))
 
-    def noticed(self, backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
+    def record_report(self, backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
         """Of a report: how far its times are ahead of now, and the job requests that another runner works on, too."""
         now = self._clock()
         with self._guard:
@@ -79,7 +79,7 @@ class Presence:
                 _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
             self._seen[backend] = replace(known, ahead=ahead, twice=at)
 
-    def used(self, sha256: str) -> None:
+    def record_token_use(self, sha256: str) -> None:
         """A person's token was used: remembered to the minute, and never a reason to refuse a call."""
         now = int(self._clock().timestamp())
         with self._guard:
@@ -95,11 +95,11 @@ class Presence:
             except Error as error:
                 _log.warning("%s", error)
 
-    def seen(self) -> dict[str, BackendContact]:
+    def contacts(self) -> dict[str, BackendContact]:
         with self._guard:
             return dict(self._seen)
 
-    def strip(self, backend: str) -> list[tuple[datetime, int]]:
+    def hours_by_day(self, backend: str) -> list[tuple[datetime, int]]:
         """For each of the last 30 days, oldest first: the day, and in how many of its hours it was heard of."""
         today = self._clock().replace(hour=0, minute=0, second=0, microsecond=0)
         first = today - timedelta(days=STRIP_DAYS - 1)

@@ -42,7 +42,7 @@ class Callers:
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             return actor
-        return self._auth.by_digest(token_digest(self._auth.token_of(header)))
+        return self._auth.token_holder(token_digest(self._auth.token_of(header)))
 
     def _by_session(self) -> Actor | None:
         session = self._services.sessions.current()
@@ -60,7 +60,7 @@ class Callers:
         if seconds and place not in self._known:
             raise too_many(f"too many invalid tokens from {who}", seconds)
         try:
-            actor = self._auth.by_digest(digest)
+            actor = self._auth.token_holder(digest)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:
                 self._limit.failed(who)
@@ -71,9 +71,9 @@ class Callers:
                 if len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
         if actor.kind is ActorKind.BACKEND:
-            self._live.heard(actor.name, flags)
+            self._live.record_call(actor.name, flags)
         else:
-            self._live.used(digest)
+            self._live.record_token_use(digest)
         return _known(actor)
 
     def _check_origin(self) -> None:

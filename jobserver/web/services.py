@@ -69,12 +69,12 @@ class Services:
 
     @cached_property
     def auth(self) -> Auth:
-        return Auth(self.index, self.membership.is_out) if self.membership is not None else Auth(self.index)
+        return Auth(self.index, self.membership.has_left) if self.membership is not None else Auth(self.index)
 
     @cached_property
     def sessions(self) -> Sessions:
         def is_valid(session: Session, waits: bool) -> bool:
-            return self.auth.person(session.username, session.since, session.github_id, waits) is not None
+            return self.auth.session_user(session.username, session.since, session.github_id, waits) is not None
 
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
 

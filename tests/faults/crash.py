@@ -163,10 +163,10 @@ def _released(place: Place, promised: Sequence[str]) -> list[str]:
     incoming = place.folder / "releases" / ".incoming"
     with place.open() as (repo, gate):
         service, began = releases_of(place, repo, gate), time.monotonic()
-        service.settle()
+        service.settle_interrupted()
         while any(incoming.iterdir()) and time.monotonic() - began < HEALED_SECONDS:  # a branch's lock may look held
             time.sleep(0.1)
-            service.settle()
+            service.settle_interrupted()
         kept = {one.commit for one in service.store.of_workspace("trends", ["tpp"])}
     wrong = [f"{commit} was acknowledged, and its files are gone" for commit in promised if commit not in kept]
     wrong += [f"audit verify: {one}" for one in verify(place.path, releases=place.folder / "releases").problems]

@@ -180,7 +180,7 @@ def release(place: Place, promise: Promise) -> None:
     """A backend's zip, looked through, stored, recorded and named."""
     with place.open() as (repo, gate):
         service = releases_of(place, repo, gate)
-        kept, _ = service.take(TPP, Upload("trends", md5_of(GOOD), "jane", zipped(GOOD)), "test")
+        kept, _ = service.upload(TPP, Upload("trends", md5_of(GOOD), "jane", zipped(GOOD)), "test")
         promise(kept.commit)
 
 

@@ -22,7 +22,7 @@ WAITED_FOR_SECONDS = 3600.0  # what is known is waited for once it is this old
 class MembershipStatus:
     """What GitHub last said of somebody, and when, in seconds since 1970."""
 
-    is_out: bool
+    has_left: bool
     at: float
 
 
@@ -40,13 +40,13 @@ class Membership:
         self._tried: dict[int, float] = {}
         self._asking: dict[int, threading.Event] = {}
         said = private.members() if private is not None else {}
-        self._said = {number: MembershipStatus(is_out, at) for number, (is_out, at) in said.items()}
+        self._said = {number: MembershipStatus(has_left, at) for number, (has_left, at) in said.items()}
 
-    def joined(self, github_id: int) -> None:
+    def record_member(self, github_id: int) -> None:
         """Logging in just found them to be a member."""
-        self._hear(github_id, is_out=False)
+        self._hear(github_id, has_left=False)
 
-    def is_out(self, github_id: int | None, waits: bool = True) -> bool:
+    def has_left(self, github_id: int | None, waits: bool = True) -> bool:
         """What is known; asks again if that is older than ten minutes, and ``waits`` for the answer if it is older than
         an hour. Who is bound to no account is never out."""
         if github_id is None:
@@ -65,7 +65,7 @@ class Membership:
         if waits and answered is not None and (word is None or now - word.at >= WAITED_FOR_SECONDS):
             answered.wait()
             word = self._said.get(github_id)
-        return word is not None and word.is_out
+        return word is not None and word.has_left
 
     def _begin(self, github_id: int) -> None:
         try:
@@ -77,7 +77,7 @@ class Membership:
     def _ask(self, github_id: int) -> None:
         """``is_member`` takes its time, but not for ever."""
         try:
-            self._hear(github_id, is_out=not self._is_member(github_id))
+            self._hear(github_id, has_left=not self._is_member(github_id))
         except Error as error:
             _log.warning("whether GitHub's account %s is a member still is not known: %s", github_id, error)
         finally:
@@ -88,11 +88,11 @@ class Membership:
         if (answered := self._asking.pop(github_id, None)) is not None:
             answered.set()
 
-    def _hear(self, github_id: int, is_out: bool) -> None:
-        word = MembershipStatus(is_out, self._clock())
+    def _hear(self, github_id: int, has_left: bool) -> None:
+        word = MembershipStatus(has_left, self._clock())
         if self._private is not None:
             try:
-                self._private.set_member(github_id, is_out, word.at)
+                self._private.set_member(github_id, has_left, word.at)
             except Error as error:
                 _log.warning("%s", error)
         with self._guard:

@@ -121,10 +121,10 @@ class PrivateStore:
     def members(self) -> dict[int, tuple[bool, float]]:
         """GitHub's number -> (whether it has left, when GitHub said so)."""
         rows = self._run("SELECT github_id, is_out, at FROM members")
-        return {int(str(number)): (bool(is_out), float(str(at))) for number, is_out, at in rows}
+        return {int(str(number)): (bool(has_left), float(str(at))) for number, has_left, at in rows}
 
-    def set_member(self, github_id: int, is_out: bool, at: float) -> None:
-        self._run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, is_out, at)
+    def set_member(self, github_id: int, has_left: bool, at: float) -> None:
+        self._run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, has_left, at)
 
     def first(self, name: str, number: int) -> int:
         """The number that was first given for this name: ``number``, if none was."""

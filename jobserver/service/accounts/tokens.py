@@ -30,13 +30,13 @@ def epoch(user: User) -> str:
     return text_of(user.sessions_since) if user.sessions_since is not None else ""
 
 
-IsOut = Callable[[int | None, bool], bool]
+HasLeft = Callable[[int | None, bool], bool]
 """Whether a GitHub account is gone or has left the organisation; the second says whether to wait for GitHub."""
 
 
 class Auth:
-    def __init__(self, index: Index, is_out: IsOut = lambda github_id, waits: False) -> None:
-        self._index, self._is_out = index, is_out
+    def __init__(self, index: Index, has_left: HasLeft = lambda github_id, waits: False) -> None:
+        self._index, self._has_left = index, has_left
 
     @staticmethod
     def token_of(header: str | None) -> str:
@@ -54,17 +54,19 @@ class Auth:
             token = rest.strip()
         return token
 
-    def person(self, username: str, since: str = "", github_id: int | None = None, waits: bool = True) -> Actor | None:
+    def session_user(
+        self, username: str, since: str = "", github_id: int | None = None, waits: bool = True
+    ) -> Actor | None:
         """Somebody who has a session that began at this `epoch` of theirs, and, if GitHub said who they are, as whose
         account there; None if it counts no more."""
         user = self._index.directory().user(username)
         if user is None or not user.active or epoch(user) != since:
             return None
-        if github_id not in (None, user.github_id) or self._is_out(user.github_id, waits):
+        if github_id not in (None, user.github_id) or self._has_left(user.github_id, waits):
             return None
         return Actor(ActorKind.USER, username)
 
-    def by_digest(self, digest: str) -> Actor:
+    def token_holder(self, digest: str) -> Actor:
         """Raises `Error`: unauthenticated for the digest of a token that is nobody's, or no longer; `left`."""
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
         directory = self._index.directory()
@@ -72,7 +74,7 @@ class Auth:
         if actor is None:
             raise unauthenticated("Invalid token")
         user = directory.user(actor.name) if actor.kind is ActorKind.USER else None
-        if user is not None and self._is_out(user.github_id, True):
+        if user is not None and self._has_left(user.github_id, True):
             raise left_organisation(actor.name)
         return actor
 

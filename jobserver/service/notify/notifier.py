@@ -95,7 +95,7 @@ class Notifier:
     def start(self) -> None:
         self._thread.start()
 
-    def moved(self) -> None:
+    def wake(self) -> None:
         self._hint.set()
 
     def problems(self) -> list[str]:
@@ -110,7 +110,7 @@ class Notifier:
             self._thread.join()
         self._objects.close()
 
-    def look(self) -> None:
+    def send_due(self) -> None:
         """Sends what is due now. Raises `Error` where the private store can't be used."""
         now = self._clock()
         late = [(mark, one) for mark, one in self._unsent.items() if one.due <= now]
@@ -203,7 +203,7 @@ class Notifier:
     def _run(self) -> None:
         while True:  # looks first: where a branch stands now is what is old, and not what the first hint brings
             try:
-                self.look()
+                self.send_due()
             except (Error, OSError) as error:
                 _log.warning("email: %s", error)
             except Exception:  # noqa: BLE001 - this thread must outlive a bug, which is logged

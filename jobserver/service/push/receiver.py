@@ -68,7 +68,7 @@ class Receiver:
         hosted: Hosted | None = None,
         noticed: Callable[[str, timedelta, Sequence[str]], None] = lambda backend, ahead, twice: None,
     ) -> None:
-        """``noticed`` is told of each backend's push what `Live.noticed` wants to know."""
+        """``noticed`` is told of each backend's push what `Live.record_report` wants to know."""
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
         self._hosted, self._noticed = hosted, noticed
 

@@ -53,12 +53,12 @@ class ReleaseService:
         self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
         self._budget = budget or RateLimit(0, 1, "")
 
-    def take(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
+    def upload(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
         """(the release, whether it is new). Durable and recorded.
 
         Raises `Error`: invalid or too_many, with nothing left of it; or unavailable.
         """
-        self.settle()
+        self.settle_interrupted()
         if (kept := self.find(actor.name, upload)) is not None:
             return kept, False
         spent = 0
@@ -90,7 +90,7 @@ class ReleaseService:
             try:
                 commit = self._record(actor, release, via)
             except Unconfirmed:
-                raise  # it may be in the record: `settle` will see
+                raise  # it may be in the record: `settle_interrupted` will see
             except Error:
                 staged.discard()
                 raise
@@ -110,7 +110,7 @@ class ReleaseService:
             self.store.confirm(kept)
         return kept
 
-    def settle(self) -> None:
+    def settle_interrupted(self) -> None:
         """Finishes what killed processes left, or throws it away. What can't be settled now waits for the next time."""
         try:
             for staged in self.store.leftovers():

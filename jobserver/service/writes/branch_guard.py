@@ -41,8 +41,10 @@ class BranchGuard:
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}
         self._again = 0.0
-        self._began: dict[str, str] = {}  # the last checkpoint's tips at the first `look`: later ones begin there, too
-        self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `look`
+        self._began: dict[
+            str, str
+        ] = {}  # the last checkpoint's tips at the first `inspect`: later ones begin there, too
+        self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `inspect`
         self._guard = threading.RLock()
 
     def close(self) -> None:
@@ -82,7 +84,7 @@ class BranchGuard:
         branches = {names.AUDIT, *filter(names.is_branch, self._refs.branches()), *self._good}
         with suppress(Error):  # then what was found is what can be said
             if self._found and monotonic() >= self._again:
-                self._look()
+                self._inspect()
         found = dict(self._found)
         if self._refs.tip(names.AUDIT) is None and self._refs.tip(names.MAIN) is not None:
             found[names.AUDIT] = GONE
@@ -93,16 +95,16 @@ class BranchGuard:
                 found[branch] = error.message
         return found
 
-    def look(self) -> dict[str, str]:
+    def inspect(self) -> dict[str, str]:
         """Looks at all that is about to be served: every commit and object since the last checkpoint, and every ref.
 
         What is found is among `problems` from then on, until somebody mended it, or in `idle`. Raises `Error` if it
         can't look.
         """
-        self._look()
+        self._inspect()
         return self.problems()
 
-    def _look(self) -> None:
+    def _inspect(self) -> None:
         with self._guard:
             self._again = monotonic() + _AGAIN_SECONDS
             odd = {ref: what for ref, _, what in strange(self._path)}

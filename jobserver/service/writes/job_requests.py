@@ -35,7 +35,7 @@ class JobRequestService:
     def __init__(self, repo: StateRepo, gate: Gate, studies: StudyRegistry) -> None:
         self._repo, self._gate, self._studies = repo, gate, studies
 
-    def ask(
+    def request_jobs(
         self,
         actor: Actor,
         workspace: str,
@@ -79,7 +79,7 @@ class JobRequestService:
         request = self.find(identifier).stored.request
         return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via, key)
 
-    def written(self, written: Written) -> RequestWithJobs:
+    def read_written(self, written: Written) -> RequestWithJobs:
         """The job request that ``written`` is about, as it was at that commit."""
         identifier = written.changes.result["identifier"]
 

@@ -119,7 +119,7 @@ class JobRequests:
         fields.done()
         if backend not in self._visible.slugs():
             raise invalid(f"there is no backend {backend!r}", "backend")
-        written = self._requests.ask(
+        written = self._requests.request_jobs(
             actor,
             workspace,
             tuple(actions),
@@ -145,7 +145,7 @@ class JobRequests:
 
     def _written(self, written: Written, status: int, headers: dict[str, str]) -> HTTPResponse:
         """Answers from the commit itself, so that the same answer can be given again."""
-        seen = self._requests.written(written)
+        seen = self._requests.read_written(written)
         item = detail(request_item(seen.stored.request), [job_item(job) for job in seen.jobs])
         if status == 201 and seen.warnings:
             item["warnings"] = seen.warnings

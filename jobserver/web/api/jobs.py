@@ -67,7 +67,7 @@ class Jobs:
             shown = ", ".join(skipped[:10])
             _log.warning("backend %s: what is stored is newer, %d skipped: %s", slug, len(skipped), shown)
         self._skipped[slug] = skipped
-        self._live.noticed(slug, ahead, result.get("twice", ()))
+        self._live.record_report(slug, ahead, result.get("twice", ()))
         told = {"ignored": result.get("ignored"), "skipped": skipped[:_NAMED]}
         if ahead:
             told["clock"] = f"{ahead.total_seconds():.0f} s ahead of the server's: times in the future count as now"

@@ -37,7 +37,7 @@ class Releases:
             raise invalid("No data uploaded")
         if self._service is None:
             raise unavailable("this server stores no releases: RELEASE_STORAGE is not set")
-        kept, is_new = self._service.take(actor, Upload(name, identifier, user, body), "http")
+        kept, is_new = self._service.upload(actor, Upload(name, identifier, user, body), "http")
         headers = {
             "Location": f"{self._base_url}/{name}/releases/{kept.release.identifier}",
             "Release-Id": kept.release.identifier,

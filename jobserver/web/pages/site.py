@@ -201,7 +201,7 @@ class Site:
             "now": look.now,
             "path": request.path,
             "form": services.sessions.form_token(look.session),
-            "standings": standings(look.directory, services.visible.slugs(), services.live.seen(), look.now),
+            "standings": standings(look.directory, services.visible.slugs(), services.live.contacts(), look.now),
             "once": secrets.token_hex(12),
             "title": "",
             "hosted": services.hosted,

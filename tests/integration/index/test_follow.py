@@ -97,7 +97,7 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
 def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     told, comparing, seldom = opened("told"), opened("comparing"), opened("seldom")
-    site.repo.writer.listen(told.note, told.moved)
+    site.repo.writer.listen(told.announce, told.refs_moved)
     known: list[str] = []
     for _ in range(40):
         anything(site, chance, known)
@@ -171,7 +171,7 @@ def test_a_wait_ends_with_a_change_of_the_list(site: Site, opened: Open) -> None
     for thread in threads:
         thread.start()
     identifier = site.ask()
-    index.moved()
+    index.refs_moved()
     for thread in threads:
         thread.join()
     assert found == [identifier] * 20
@@ -182,7 +182,7 @@ def test_release_ends_every_wait(site: Site, opened: Open) -> None:
     etag = index.listing(["tpp"]).etag
     thread = threading.Thread(target=index.wait, args=(["tpp"], etag, 600))
     thread.start()
-    index.release()
+    index.end_waits()
     thread.join()
 
 

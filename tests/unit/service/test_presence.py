@@ -30,8 +30,8 @@ TPP = Backend(slug="tpp", name="TPP", created_at=NOW)
 )
 def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str | None) -> None:
     private = PrivateStore(tmp_path / "private")
-    Presence(lambda: NOW, private).heard("tpp", sent)
-    seen = Presence(lambda: NOW, private).seen()["tpp"]  # after a restart
+    Presence(lambda: NOW, private).record_call("tpp", sent)
+    seen = Presence(lambda: NOW, private).contacts()["tpp"]  # after a restart
     assert seen.flags["paused"]["ts"] == kept
     ((_, since),) = labels.raised(dict(seen.flags))
     assert (since is not None) is (kept is not None)
@@ -45,27 +45,27 @@ def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str 
 )
 def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
     live = Presence(lambda: NOW)
-    live.heard("tpp", '{"paused": {"v": "on", "ts": null}}')
-    live.heard("tpp", sent)
-    assert list(live.seen()["tpp"].flags) == ["paused"]
+    live.record_call("tpp", '{"paused": {"v": "on", "ts": null}}')
+    live.record_call("tpp", sent)
+    assert list(live.contacts()["tpp"].flags) == ["paused"]
 
 
 @pytest.mark.parametrize("stored", ['{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', "[]", "{"])
 def test_what_an_older_server_stored_is_checked_again(tmp_path: Path, stored: str) -> None:
     private = PrivateStore(tmp_path / "private")
     private.heard("tpp", int(NOW.timestamp()), stored)
-    seen = Presence(lambda: NOW, private).seen()["tpp"]
+    seen = Presence(lambda: NOW, private).contacts()["tpp"]
     assert standing(TPP, seen, NOW).last_seen == NOW
     private.close()
 
 
 def test_two_runners_are_named_for_a_day() -> None:
     live = Presence(lambda: NOW)
-    live.noticed("tpp", timedelta(), ["aaq5k3v7m2xw4c6d"])
-    live.noticed("tpp", timedelta(hours=2), [])
-    live.heard("tpp", None)
-    found = standing(TPP, live.seen()["tpp"], NOW)
+    live.record_report("tpp", timedelta(), ["aaq5k3v7m2xw4c6d"])
+    live.record_report("tpp", timedelta(hours=2), [])
+    live.record_call("tpp", None)
+    found = standing(TPP, live.contacts()["tpp"], NOW)
     assert (found.ahead, found.twice) == ("2 hours", ("aaq5k3v7m2xw4c6d", NOW))
-    assert standing(TPP, live.seen()["tpp"], NOW + timedelta(days=1)).twice is None
-    live.noticed("tpp", timedelta(), [])
-    assert standing(TPP, live.seen()["tpp"], NOW).ahead == ""
+    assert standing(TPP, live.contacts()["tpp"], NOW + timedelta(days=1)).twice is None
+    live.record_report("tpp", timedelta(), [])
+    assert standing(TPP, live.contacts()["tpp"], NOW).ahead == ""

@@ -28,7 +28,7 @@ class Backends:
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
             queues = {slug: pages.queue(sql, slug) for slug in slugs}
-        strips = {slug: self._services.live.strip(slug) for slug in slugs}
+        strips = {slug: self._services.live.hours_by_day(slug) for slug in slugs}
         return self._site.page(look, "status.html", title="Status", slugs=slugs, queues=queues, strips=strips)
 
     def monitor(self, look: Look, slug: str) -> HTTPResponse:
@@ -36,7 +36,7 @@ class Backends:
         backend = look.directory.backends.get(slug) if slug in self._services.visible.slugs() else None
         if backend is None:
             raise not_found(f"there is no backend {slug!r}")
-        stands = standing(backend, self._services.live.seen().get(slug), look.now)
+        stands = standing(backend, self._services.live.contacts().get(slug), look.now)
         if not backend.active:
             said = "switched off"
         elif stands.last_seen is None:

@@ -69,7 +69,7 @@ class JobRequests:
             before = pages.previous(sql, row, [row.backend])
             succeeded = pages.previous_success(sql, row, [row.backend])
         backend = look.directory.backends.get(row.backend)
-        seen = self._services.live.seen().get(row.backend)
+        seen = self._services.live.contacts().get(row.backend)
         listed, others = _listed(jobs)
         bars = estimate.timeline(listed, *estimate.stretch(jobs, row.created_at, now), now) if not problem else []
         still_open = open_actions(row, jobs)
@@ -178,7 +178,7 @@ class JobRequests:
         actions = failed if text("what") == "failed" else document.requested_actions
         if not actions:
             raise invalid("nothing has failed", "what")
-        written = self._services.requests.ask(
+        written = self._services.requests.request_jobs(
             look.actor,
             row.workspace,
             actions,

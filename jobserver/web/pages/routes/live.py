@@ -81,8 +81,8 @@ class Live:
         self._open: set[_Page] = set()
         self._moved = threading.Event()
         self.is_closing = False
-        self._index.tell(self._moved.set)
-        self._index.on_release(self.close)
+        self._index.on_change(self._moved.set)
+        self._index.on_end(self.close)
         site.add("/live/", self.stream)
         threading.Thread(target=self._run, name="live", daemon=True).start()
 

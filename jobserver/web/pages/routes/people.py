@@ -62,7 +62,7 @@ class People:
         if not user.active:
             raise forbidden(f"{user.username} is switched off: ask an administrator")
         if self._membership is not None:
-            self._membership.joined(person.github_id)
+            self._membership.record_member(person.github_id)
         return self._logged_in(user, person.github_id)
 
     def _account(self, person: Person) -> User:

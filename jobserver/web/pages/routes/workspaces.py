@@ -202,7 +202,7 @@ class Workspaces:
 
     def _usual(self, recent: list[Row], slugs: list[str]) -> str:
         """The backend that was used last here; or else one that somebody runs."""
-        seen = self._services.live.seen()
+        seen = self._services.live.contacts()
         used = [row.backend for row in recent if row.backend in slugs]
         return next(iter([*used, *(slug for slug in slugs if slug in seen), *slugs]), "")
 
@@ -218,7 +218,7 @@ class Workspaces:
             kept = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
             return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(look, name)
         try:
-            written = self._services.requests.ask(
+            written = self._services.requests.request_jobs(
                 look.actor,
                 workspace.name,
                 tuple(texts("requested_actions")),

@@ -100,27 +100,27 @@ def test_membership_is_asked_again_after_ten_minutes_and_waited_for_after_an_hou
 
     private = PrivateStore(tmp_path / "private.sqlite3")
     membership = Membership(is_member, private, lambda: now[0])
-    membership.joined(DORA)
-    assert not membership.is_out(DORA)
-    assert not membership.is_out(None)
+    membership.record_member(DORA)
+    assert not membership.has_left(DORA)
+    assert not membership.has_left(None)
     assert asked == []  # logging in had asked
     members.clear()
     now[0] += EVERY_SECONDS
-    membership.is_out(DORA)
-    until(lambda: membership.is_out(DORA))
+    membership.has_left(DORA)
+    until(lambda: membership.has_left(DORA))
     assert asked == [DORA]
     is_down[0] = True
     now[0] += EVERY_SECONDS
-    membership.is_out(DORA)
+    membership.has_left(DORA)
     until(lambda: len(asked) == 2)
-    assert membership.is_out(DORA)  # what GitHub last said stands
+    assert membership.has_left(DORA)  # what GitHub last said stands
     again = Membership(is_member, private, lambda: now[0])
-    assert again.is_out(DORA)  # also over a restart
-    membership.joined(DORA)
-    assert not membership.is_out(DORA)
+    assert again.has_left(DORA)  # also over a restart
+    membership.record_member(DORA)
+    assert not membership.has_left(DORA)
     is_down[0] = False
     now[0] += WAITED_FOR_SECONDS
-    assert membership.is_out(DORA)  # at once: what was known is too old to let somebody in by
+    assert membership.has_left(DORA)  # at once: what was known is too old to let somebody in by
     private.close()
 
 
@@ -133,8 +133,8 @@ def test_nobody_waits_for_an_answer_that_can_not_come(monkeypatch: pytest.Monkey
     membership = Membership(lambda number: True)
     with monkeypatch.context() as context:
         context.setattr(threading.Thread, "start", refuse)
-        assert not membership.is_out(DORA)
-    later = threading.Thread(target=membership.is_out, args=(DORA,), daemon=True)
+        assert not membership.has_left(DORA)
+    later = threading.Thread(target=membership.has_left, args=(DORA,), daemon=True)
     later.start()
     later.join(10)
     assert not later.is_alive()

@@ -64,38 +64,38 @@ def test_tokens_are_long_random_and_kept_as_digests_only() -> None:
 def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> None:
     secret, digest = new_token()
     site.do(ADMIN, c.AddUserToken("alice", "laptop", digest))
-    assert auth.by_digest(token_digest(secret)) == ALICE
-    assert auth.by_digest("a" * 64) == TPP
+    assert auth.token_holder(token_digest(secret)) == ALICE
+    assert auth.token_holder("a" * 64) == TPP
     site.do(ADMIN, c.RevokeUserToken("alice", "laptop"))
     site.do(ADMIN, c.RotateBackendToken("tpp", "b" * 64))
     for ended in (digest, "a" * 64, ""):
         with pytest.raises(Error) as caught:
-            auth.by_digest(ended)
+            auth.token_holder(ended)
         assert (caught.value.code, caught.value.message) == (Code.UNAUTHENTICATED, "Invalid token")
-    assert auth.by_digest("b" * 64) == TPP
+    assert auth.token_holder("b" * 64) == TPP
 
 
 def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
     site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
-    assert auth.person("alice", since) == ALICE
-    assert auth.person("stranger") is None
+    assert auth.session_user("alice", since) == ALICE
+    assert auth.session_user("stranger") is None
     site.do(ADMIN, c.DisableUser("alice"))
     site.do(ADMIN, c.DeactivateBackend("tpp"))
-    assert auth.person("alice", since) is None
+    assert auth.session_user("alice", since) is None
     for digest in ("c" * 64, "a" * 64):
         with pytest.raises(Error, match="Invalid token"):
-            auth.by_digest(digest)
-    assert auth.person("admin", since_of(site, "admin")) == Actor(ActorKind.USER, "admin")
+            auth.token_holder(digest)
+    assert auth.session_user("admin", since_of(site, "admin")) == Actor(ActorKind.USER, "admin")
 
 
 def test_a_session_ends_for_good_when_its_person_is_switched_off(site: Site, auth: Auth) -> None:
     since = since_of(site, "alice")
     site.do(ADMIN, c.DisableUser("alice"))
     site.do(ADMIN, c.EnableUser("alice"))
-    assert auth.person("alice", since) is None
-    assert auth.person("alice", "") is None
-    assert auth.person("alice", since_of(site, "alice")) == ALICE
+    assert auth.session_user("alice", since) is None
+    assert auth.session_user("alice", "") is None
+    assert auth.session_user("alice", since_of(site, "alice")) == ALICE
 
 
 def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_path: Path) -> None:
@@ -106,14 +106,19 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
     site.do(SERVER, c.WelcomeUser("alice", 7))
     site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
-    assert auth.by_digest("c" * 64) == auth.person("alice", since) == auth.person("alice", since, 7) == ALICE
-    assert auth.person("alice", since, 8) is None  # of who had the account before it was given to 7
+    assert (
+        auth.token_holder("c" * 64)
+        == auth.session_user("alice", since)
+        == auth.session_user("alice", since, 7)
+        == ALICE
+    )
+    assert auth.session_user("alice", since, 8) is None  # of who had the account before it was given to 7
     gone.add(7)
     with pytest.raises(Error, match="alice has left the GitHub organisation, or GitHub") as caught:
-        auth.by_digest("c" * 64)
+        auth.token_holder("c" * 64)
     assert caught.value.code is Code.FORBIDDEN
-    assert auth.person("alice", since) is None
-    assert auth.by_digest("a" * 64) == TPP
-    assert auth.person("bob", since_of(site, "bob")) is not None
-    assert auth.person("bob", since_of(site, "bob"), 0) is None  # begun before there was a number
+    assert auth.session_user("alice", since) is None
+    assert auth.token_holder("a" * 64) == TPP
+    assert auth.session_user("bob", since_of(site, "bob")) is not None
+    assert auth.session_user("bob", since_of(site, "bob"), 0) is None  # begun before there was a number
     index.close()

@@ -62,14 +62,14 @@ def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     before = ask(site)
     site.report((before, job("j0", "succeeded", 1)))
-    notifier.look()
+    notifier.send_due()
     assert sent.mails == []  # what was there before it first looked is old news
     first, silent = ask(site), ask(site, is_told=False)
-    notifier.look()
+    notifier.send_due()
     assert sent.mails == []
     site.report((first, job("j1", "failed", 1, message="patient 17 is odd")), (silent, job("j2", "succeeded", 1)))
-    notifier.look()
-    notifier.look()
+    notifier.send_due()
+    notifier.send_due()
     (mail,) = sent.mails
     assert mail.to == "alice@example.org"
     assert mail.subject == "trends: failed"
@@ -78,7 +78,7 @@ def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
     assert "patient" not in mail.body
     site.report((first, job("j1", "running", 2)))
     site.report((first, job("j1", "succeeded", 3)))
-    notifier.look()
+    notifier.send_due()
     assert len(sent.mails) == 1
     notifier.close()
 
@@ -87,11 +87,11 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
     sent = Sent()
     private.set_email("admin", "admin@example.org")
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
-    notifier.look()
+    notifier.send_due()
     site.do(SERVER, c.WelcomeUser("Bob", 7))
     site.do(SERVER, c.WelcomeUser("dora", 8))  # who was nobody before
-    notifier.look()
-    notifier.look()
+    notifier.send_due()
+    notifier.send_due()
     (mail,) = sent.mails
     assert mail.to == "admin@example.org"
     assert "bob was added by name only, and is GitHub's account 7 from now on" in mail.body
@@ -103,13 +103,13 @@ def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site,
     ask(site)
     for sent in (Sent(), Sent()):
         notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
-        notifier.look()
+        notifier.send_due()
         notifier.close()
     identifier = ask(site)
     site.report((identifier, job("j1", "succeeded", 1)))
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     notifier.start()
-    notifier.moved()
+    notifier.wake()
     while not sent.mails:
         pass
     notifier.close()
@@ -119,21 +119,21 @@ def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
-    notifier.look()
+    notifier.send_due()
     sent.fails = 2
     site.report((identifier, job("j1", "succeeded", 1)))
-    notifier.look()
-    notifier.look()
+    notifier.send_due()
+    notifier.send_due()
     assert (sent.mails, sent.tried) == ([], 1)  # a commit that comes sooner is no reason to try again
     assert notifier.problems() == [f"job request {identifier}: not now; to be tried again"]
     site.now += timedelta(minutes=1)
-    notifier.look()
+    notifier.send_due()
     assert sent.mails == []
     site.now += timedelta(minutes=1)
-    notifier.look()
+    notifier.send_due()
     assert (sent.mails, sent.tried) == ([], 2)  # the pauses grow
     site.now += timedelta(minutes=1)
-    notifier.look()
+    notifier.send_due()
     assert len(sent.mails) == 1
     assert notifier.problems() == []
     notifier.close()
@@ -144,10 +144,10 @@ def test_pauses_grow_to_an_hour_and_a_day_is_the_end(site: Site, private: Privat
     sent.fails = 1000
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
-    notifier.look()
+    notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
     for _ in range(2 * 24 * 60):
-        notifier.look()
+        notifier.send_due()
         site.now += timedelta(minutes=1)
     assert 24 < sent.tried < 35
     assert notifier.problems() == [f"job request {identifier}: not now; given up"]
@@ -159,10 +159,10 @@ def test_what_is_refused_for_good_is_given_up_and_named(site: Site, private: Pri
     sent.refuses = True
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
-    notifier.look()
+    notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
     for _ in range(100):
-        notifier.look()
+        notifier.send_due()
         site.now += timedelta(minutes=1)
     assert sent.tried == 1
     assert notifier.problems() == [f"job request {identifier}: never; given up"]
@@ -174,9 +174,9 @@ def test_nobody_is_written_to_without_an_address(site: Site, private: PrivateSto
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
-    notifier.look()
+    notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
-    notifier.look()
+    notifier.send_due()
     assert sent.mails == []
     notifier.close()
 
@@ -238,28 +238,28 @@ def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
     site.do(ADMIN, c.InviteToProject("lab/p", ("carol",), roles))
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
-    notifier.look()
+    notifier.send_due()
     private.set_email("bob", "bob@example.org")
     private.set_email("carol", "carol@example.org")
     site.do(ADMIN, c.InviteToProject("lab/p", ("bob", "alice"), roles))
     site.do(ADMIN, c.CancelInvitation("lab/p", "alice"))
     sent.fails = 1
-    notifier.look()
+    notifier.send_due()
     assert not sent.mails
     assert notifier.problems() == ["an invitation: not now; to be tried again"]
     site.now += timedelta(minutes=1)
-    notifier.look()
-    notifier.look()
+    notifier.send_due()
+    notifier.send_due()
     (mail,) = sent.mails  # alice's was taken back, and carol's is older than this
     assert (mail.to, mail.subject) == ("bob@example.org", "Invitation to Heart")
     assert "admin invites you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
     assert "https://jobs.example/invitations/lab/p:bob/" in mail.body
     site.do(ADMIN, c.RenameProject("lab/p", "Lungs"))
-    notifier.look()
+    notifier.send_due()
     assert len(sent.mails) == 1
     site.do(ADMIN, c.CancelInvitation("lab/p", "bob"))
     site.do(ADMIN, c.InviteToProject("lab/p", ("bob",), roles))
-    notifier.look()
+    notifier.send_due()
     assert sent.mails[1].subject == "Invitation to Lungs"  # another invitation
     notifier.close()
 

@@ -28,7 +28,7 @@ class Place(Site):
     def take(self, files: dict[str, bytes] = GOOD, user: str = "jane", actor: Actor = TPP) -> tuple[str, bool]:
         """(commit, whether it is new)."""
         upload = Upload("trends", md5_of(files), user, zipped(files))
-        kept, is_new = self.releases.take(actor, upload, "test")
+        kept, is_new = self.releases.upload(actor, upload, "test")
         return kept.commit, is_new
 
     def stored(self) -> list[str]:

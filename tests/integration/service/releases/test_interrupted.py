@@ -46,7 +46,7 @@ def test_what_was_interrupted_is_finished(
     """Whatever comes next, once: a new start, or the same upload again."""
     killed(place, monkeypatch, target, after)
     assert (place.stored() == WHOLE) is (target == NAMING and after)
-    place.process().settle()
+    place.process().settle_interrupted()
     assert place.stored() == WHOLE
     assert place.recorded() == 1
     assert place.take() == (place.git("rev-parse", "backends/tpp").strip(), False)
@@ -58,7 +58,7 @@ def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: 
     killed(place, monkeypatch, RECORDING, after=True)
     place.now = place.now.replace(year=place.now.year + 1)
     place.do(ADMIN, c.DeactivateBackend("tpp"))
-    place.process().settle()
+    place.process().settle_interrupted()
     assert place.stored() == WHOLE
     assert place.recorded() == 1
 
@@ -66,7 +66,7 @@ def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: 
 def test_what_may_not_be_recorded_any_more_is_thrown_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(place, monkeypatch, RECORDING, after=False)
     place.do(ADMIN, c.DeactivateBackend("tpp"))
-    place.process().settle()
+    place.process().settle_interrupted()
     assert place.stored() == []
     assert place.recorded() == 0
 
@@ -77,7 +77,7 @@ def test_half_of_one_is_thrown_away(place: Place, monkeypatch: pytest.MonkeyPatc
     folder = place.root / ".incoming" / "ab"
     (folder / "files").mkdir(parents=True)
     (folder / "files" / "x").write_bytes(b"1")
-    place.process().settle()
+    place.process().settle_interrupted()
     assert place.stored() == []
     assert place.recorded() == 0
 
@@ -89,12 +89,12 @@ def test_what_another_process_is_writing_is_left_alone(place: Place) -> None:
 
     def meanwhile(*args: object, **more: object) -> object:
         place.gate.submit = submit  # type: ignore[method-assign]
-        place.process().settle()
+        place.process().settle_interrupted()
         assert place.take(other)[1]
         return submit(*args, **more)  # type: ignore[arg-type]
 
     place.gate.submit = meanwhile  # type: ignore[assignment,method-assign]
-    assert place.releases.take(TPP, upload, "test")[1]
+    assert place.releases.upload(TPP, upload, "test")[1]
     assert place.recorded() == 2
     assert place.problems() == []
 
@@ -164,6 +164,6 @@ def test_a_disk_that_does_not_name_it(place: Place, monkeypatch: pytest.MonkeyPa
         place.take()
     assert caught.value.code is Code.UNAVAILABLE
     monkeypatch.undo()
-    place.process().settle()
+    place.process().settle_interrupted()
     assert place.stored() == WHOLE
     assert (place.recorded(), place.problems()) == (1, [])

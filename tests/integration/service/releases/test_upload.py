@@ -55,7 +55,7 @@ def test_it_is_in_the_log(place: Place) -> None:
 def test_a_bad_one_leaves_nothing(place: Place) -> None:
     for body, identifier in ((zipped(GOOD), "0" * 32), (b"x", ID), (zipped({"../a": b"1", MANIFEST: b"{}"}), ID)):
         with pytest.raises(Error) as refused:
-            place.releases.take(TPP, Upload("trends", identifier, "jane", body), "test")
+            place.releases.upload(TPP, Upload("trends", identifier, "jane", body), "test")
         assert refused.value.code is Code.INVALID
     assert place.stored() == []
     assert [path.name for path in place.root.rglob("*")] == [".incoming"]
@@ -66,7 +66,7 @@ def test_an_id_that_is_none_is_never_a_path(place: Place) -> None:
     place.take()
     for identifier in ("..", "../tpp", ".", "", ID.upper(), f"{ID}/files"):
         with pytest.raises(Error, match="the MD5 of the files' contents"):
-            place.releases.take(TPP, Upload("trends", identifier, "jane", zipped(GOOD)), "test")
+            place.releases.upload(TPP, Upload("trends", identifier, "jane", zipped(GOOD)), "test")
 
 
 def test_another_backend_has_its_own(place: Place) -> None:
@@ -88,7 +88,7 @@ def test_at_once_one_is_new(place: Place, count: int) -> None:
 
     def upload(releases: ReleaseService) -> None:
         start.wait()
-        found.append(releases.take(TPP, Upload("trends", ID, "jane", zipped(GOOD)), "test"))
+        found.append(releases.upload(TPP, Upload("trends", ID, "jane", zipped(GOOD)), "test"))
 
     threads = [threading.Thread(target=upload, args=((place.releases, elsewhere)[n % 2],)) for n in range(count)]
     for thread in threads:

@@ -100,7 +100,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
     server: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(bootstrap, "Studies", lambda *given, **more: studies_at(server, clock))
+    monkeypatch.setattr(bootstrap, "StudyRegistry", lambda *given, **more: studies_at(server, clock))
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",

@@ -160,7 +160,7 @@ def test_all_that_others_do_by_the_rules_is_built_on(site: Site) -> None:
     push.send(TPP)
     push.land()
     ask(site.gate)
-    assert guard_branches(site.repo).look() == {}
+    assert guard_branches(site.repo).inspect() == {}
     assert verify(site.path).problems == []
 
 
@@ -210,7 +210,7 @@ def test_the_branches_that_a_process_left_are_not_looked_at(site: Site, monkeypa
 def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     """What an older server built on is below what it signed."""
     standing = guard_branches(site.repo)
-    assert standing.look() == {}
+    assert standing.inspect() == {}
     put(site, "backends/tpp", bad := commit(site, "backends/tpp", "backends/tpp"))
     site.repo.writer.left("backends/tpp", bad)
     ask(site.gate)
@@ -218,7 +218,7 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     site.git("update-ref", "refs/tags/v1", "main")
     with another(site) as gate:
         ask(gate)
-        found = guard_branches(gate._repo).look()
+        found = guard_branches(gate._repo).inspect()
         assert guard_branches(gate._repo).idle == ["refs/tags/v1"]
     assert bad[:10] in found["backends/tpp"]
     assert "in place of another object" in found[replaced]
@@ -231,7 +231,7 @@ def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.Monkey
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
     with another(site) as gate:
         standing = guard_branches(gate._repo)
-        assert set(standing.look()) == {"backends/tpp", replaced}
+        assert set(standing.inspect()) == {"backends/tpp", replaced}
         put(site, "backends/tpp", "backends/tpp~1")
         site.git("update-ref", "-d", replaced)
         assert set(standing.problems()) == {"backends/tpp", replaced}  # not looked at for each that asks
@@ -247,7 +247,7 @@ def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, wh
     rotate(site.repo, site.clock(), by=ADMIN)
     key = Key.of(ALICE, "POST", "/", "k", b"")
     site.gate.submit(ADMIN, c.AddUser("zed"), "test", key)
-    assert guard_branches(site.repo).look() == {}
+    assert guard_branches(site.repo).inspect() == {}
     assert guard_branches(site.repo).idle == ["refs/heads/evil"]
 
 
@@ -258,7 +258,7 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     plant(site, blob, b"version: 1\n")
     with another(site) as gate:
         standing = guard_branches(gate._repo)
-        assert blob in standing.look()["objects"]
+        assert blob in standing.inspect()["objects"]
         Archiver(gate._repo, gate).checkpoint()  # which does not have it forgotten
         standing._again = 0.0
         assert blob in standing.problems()["objects"]
