@@ -3,7 +3,6 @@
 In this order, because a runner with a wrong token must hear about the token (403), whatever else is wrong.
 """
 
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from jobserver.errors import Error
 from jobserver.store.yaml import canonical
 from jobserver.web import http
 from jobserver.web.authentication import Callers
+from jobserver.web.errors import guarded, handler_of
 from jobserver.web.metrics import Metrics
 from jobserver.web.services import Services
 
-_log = logging.getLogger(__name__)
 Handler = Callable[..., HTTPResponse]
 """Takes the actor (None on open endpoints) and the URL's parts by name."""
 
@@ -71,23 +69,14 @@ class Endpoints:
         return body
 
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
-        try:
+        def handle() -> HTTPResponse:
             actor = None if endpoint.is_open else self._callers.of_api()
-            method = "GET" if request.method == "HEAD" else request.method
-            handler = endpoint.handlers.get(method)
-            if handler is None:
-                allowed = ", ".join(sorted(endpoint.handlers))
-                return http.answer({"detail": f"{request.method} is not allowed here"}, 405, {"Allow": allowed})
-            if method == "GET" and not endpoint.is_open:
+            handler = handler_of(endpoint.handlers)
+            if request.method in ("GET", "HEAD") and not endpoint.is_open:
                 http.check_filters(endpoint.filters)
             return handler(actor, **parts)
-        except Error as error:
-            return http.refusal(error)
-        except http.TooLarge as error:
-            return http.answer({"detail": f"the body is over {error} bytes"}, 413)
-        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a caller
-            _log.exception("%s %s", request.method, request.path)
-            return http.answer({"detail": "a bug in the server; it has been logged"}, 500)
+
+        return guarded(handle, http.refusal)
 
 
 def _harden() -> None:

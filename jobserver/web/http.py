@@ -10,6 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Code, Error, Fault, invalid
+from jobserver.web.errors import TooLarge, message_of, retry_after, status_of
 from jobserver.web.server.mount import placed
 from jobserver.web.server.stream import LATER, UNSIZED, Later
 
@@ -18,15 +19,6 @@ CALLER, TURN = "jobserver.caller", "jobserver.turn"
 """In the environ: who calls, once that is known; and what counts their body (`bodies`)."""
 MAX_WAIT = 50
 MAX_VALUES = 1_000_000
-_STATUS = {
-    Code.INVALID: 400,
-    Code.CONFLICT: 409,
-    Code.NOT_FOUND: 404,
-    Code.FORBIDDEN: 403,
-    Code.UNAUTHENTICATED: 403,  # not 401: what job-server's runners know
-    Code.UNAVAILABLE: 503,
-    Code.TOO_MANY: 429,
-}
 _TEXT = re.compile(rb'"[^"]*"')
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 
@@ -42,24 +34,16 @@ def written(data: Any, commit: str, status: int = 200, headers: Mapping[str, str
     return answer(data, status, {"X-Commit": commit, **(headers or {})})
 
 
-def refusal(error: Error) -> HTTPResponse:
-    """An error as an answer: ``{"detail": ...}``, or, where fields are wrong, ``{field: [reasons]}``."""
-    status = _STATUS[error.code]
-    headers = retry_after(error)
+def refusal(error: Error, status: int = 0) -> HTTPResponse:
+    """An error as JSON: ``{"detail": ...}``, or ``{field: [reasons]}`` if it names fields.
+
+    ``status`` is 0 for the one that belongs to the error's code.
+    """
+    status = status or status_of(error)
+    headers = retry_after(error, status)
     if error.code is Code.INVALID and (fields := _fields(error)):
         return answer(fields, status, headers)
-    return answer({"detail": said(error)}, status, headers)
-
-
-def said(error: Error) -> str:
-    """What whoever is elsewhere is told: where on this machine something stands is its operator's to know."""
-    return error.message if error.where.startswith("/") else str(error)
-
-
-def retry_after(error: Error) -> dict[str, str]:
-    """The header; none where trying again would change nothing."""
-    seconds = error.seconds or {503: 5, 429: 60}.get(_STATUS[error.code])
-    return {"Retry-After": str(seconds)} if seconds else {}
+    return answer({"detail": message_of(error)}, status, headers)
 
 
 def _fields(error: Error) -> dict[str, list[str]]:
@@ -112,10 +96,6 @@ def give(body: bytes) -> None:
     request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
         request.environ.pop(read, None)
-
-
-class TooLarge(Exception):
-    """A body over the bytes that are taken."""
 
 
 def read_json(body: bytes) -> Any:

@@ -21,11 +21,12 @@ from bottle import HTTPResponse, request
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
-from jobserver.errors import Error, forbidden, unauthenticated, unavailable
+from jobserver.errors import Code, Error, forbidden, unauthenticated, unavailable
 from jobserver.store.git.command import environment, run, start
 from jobserver.store.git.revisions import commits_in
 from jobserver.web import http
 from jobserver.web.authentication import Callers
+from jobserver.web.errors import guarded, message_of, retry_after
 from jobserver.web.git.cgi import Exchange
 from jobserver.web.git.fetch_request import Fetch, packet, plain
 from jobserver.web.git.push_guard import MAX_PUSH, refusal, without_shallow
@@ -57,15 +58,7 @@ class StateGit:
 
     def call(self, rest: str) -> HTTPResponse:
         """Any request below /state.git."""
-        try:
-            access = self._access()
-            return self._serve(access, rest)
-        except Error as error:
-            if error.code.value == "unauthenticated":
-                return _text(http.said(error), 401, _REALM)
-            return _text(http.said(error), http.refusal(error).status_code, http.retry_after(error))
-        except http.TooLarge as error:
-            return _text(f"at most {error} bytes may be sent", 413)
+        return guarded(lambda: self._serve(self._access(), rest), _refused)
 
     def _access(self) -> Access:
         actor = self._callers.of_git(_password())
@@ -241,6 +234,12 @@ def _password() -> str:
         return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         raise unauthenticated("the Authorization header can't be read") from None
+
+
+def _refused(error: Error, status: int) -> HTTPResponse:
+    if error.code is Code.UNAUTHENTICATED:  # git asks for a password on 401
+        return _text(message_of(error), 401, _REALM)
+    return _text(message_of(error), status, retry_after(error, status))
 
 
 def _text(message: str, status: int, headers: dict[str, str] | None = None) -> HTTPResponse:

@@ -1,7 +1,6 @@
 """What every page goes through: who looks, whether the form is genuine, what went wrong in words."""
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from bottle import BaseRequest, Bottle, HTTPError, HTTPResponse, request
+from bottle import BaseRequest, Bottle, HTTPResponse, request
 
 from jobserver.domain.admit import permissions_of
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission, Role
@@ -21,6 +20,7 @@ from jobserver.errors import Code, Error, Fault, forbidden, invalid
 from jobserver.index.directory import Directory
 from jobserver.service.writes.idempotency import Key
 from jobserver.web import http
+from jobserver.web.errors import guarded, handler_of, message_of, retry_after, status_of
 from jobserver.web.metrics import Metrics
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.render import Renderer
@@ -30,16 +30,6 @@ from jobserver.web.server.mount import placed
 from jobserver.web.server.stream import UNSIZED
 from jobserver.web.services import Services
 
-_log = logging.getLogger(__name__)
-_STATUS = {
-    Code.INVALID: 400,
-    Code.CONFLICT: 409,
-    Code.NOT_FOUND: 404,
-    Code.FORBIDDEN: 403,
-    Code.UNAUTHENTICATED: 401,
-    Code.UNAVAILABLE: 503,
-    Code.TOO_MANY: 429,
-}
 _MAX_FORM = 2 * 1024 * 1024  # with the names of thousands of actions
 BaseRequest.MEMFILE_MAX = _MAX_FORM  # bottle refuses forms that are larger, and by itself at 100 KiB
 _OF_URLS = "/:?#[]@!$&'()*+,;=%~"
@@ -136,32 +126,26 @@ class Site:
         parts: Mapping[str, str],
     ) -> HTTPResponse:
         look: Look | None = None
-        try:
+
+        def handle() -> HTTPResponse:
+            nonlocal look
             look = self.look()
-            method = "GET" if request.method == "HEAD" else request.method
-            handler = handlers.get(method)
-            if handler is None:
-                reply = self.error(look, Error(Code.INVALID, "this page can't be used like that"), 405)
-                reply.set_header("Allow", ", ".join(key for key in handlers if handlers[key] is not None))
-                return reply
-            if look.user is None and not is_open and not (method == "GET" and self.services.options.public_read):
+            handler = handler_of(handlers)
+            is_post = request.method == "POST"
+            if look.user is None and not is_open and (is_post or not self.services.options.public_read):
                 return to_login()
-            if method == "POST":
+            if is_post:
                 self._check_form(look)
             elif filters is not None:
                 http.check_filters(filters)
             return handler(look, **parts)
-        except Error as error:
+
+        def refused(error: Error, status: int) -> HTTPResponse:
             if error.code is Code.UNAUTHENTICATED:  # PUBLIC_READ shows a lot, but not what is somebody's own
                 return to_login()
-            return self.error(look, error)
-        except HTTPError as error:  # bottle's, of a form that is none
-            return self.error(look, invalid("this form can't be read"), error.status_code)
-        except http.TooLarge:
-            return self.error(look, invalid("this form is too large"), 413)
-        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a person
-            _log.exception("%s %s", request.method, request.path)
-            return self.error(look, Error(Code.UNAVAILABLE, "a bug in the server; it has been logged"), 500)
+            return self.error(look, error, status)
+
+        return guarded(handle, refused)
 
     def _check_form(self, look: Look) -> None:
         origin = http.header("Origin")
@@ -218,11 +202,11 @@ class Site:
             return {}
 
     def error(self, look: Look | None, error: Error, status: int = 0) -> HTTPResponse:
-        status = status or _STATUS[error.code]
+        status = status or status_of(error)
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         empty = look or Look(Directory(), None, None, self.services.clock())
-        reply = self.page(empty, "error.html", status, message=http.said(error), faults=faults, code=status)
-        reply.headers.update(http.retry_after(error))
+        reply = self.page(empty, "error.html", status, message=message_of(error), faults=faults, code=status)
+        reply.headers.update(retry_after(error, status))
         return reply
 
 

@@ -101,7 +101,7 @@ def test_a_backend_that_asks_for_what_is_no_want_is_told_so(site: Site) -> None:
     for body, headers, status, words in (
         (b"garbage", {}, 400, "expected pkt-lines"),
         (b"garbage", {"Content-Encoding": "gzip"}, 400, "expected gzip"),
-        (b"0" * (10 * 1024 * 1024 + 1), {}, 413, "at most 10485760 bytes"),
+        (b"0" * (10 * 1024 * 1024 + 1), {}, 413, "the limit is 10485760 bytes"),
     ):
         answer = fetch_by_hand(site, body, **headers)
         assert (answer.status_code, words in answer.text) == (status, True), answer.text

@@ -8,6 +8,7 @@ from jobserver.errors import MAX_FAULTS, Error, Fault, invalid, unavailable
 from jobserver.web import http
 from jobserver.web.api.fields import Fields
 from jobserver.web.api.jobs import read_jobs
+from jobserver.web.errors import message_of
 
 
 @pytest.mark.parametrize("one", [b"{}", b"[]", b"0", b'{"a":[]}', b'"x"'])
@@ -50,4 +51,4 @@ def test_where_something_stands_on_the_servers_machine_is_not_said() -> None:
     assert json.loads(http.refusal(full).body) == {"detail": "the disk is full"}
     assert json.loads(http.refusal(invalid("is no key", "/srv/jobs/state.git.key")).body) == {"detail": "is no key"}
     assert json.loads(http.refusal(invalid("expected a name", "name")).body) == {"name": ["expected a name"]}
-    assert http.said(unavailable("GitHub is silent", "github.com")) == "github.com: GitHub is silent"
+    assert message_of(unavailable("GitHub is silent", "github.com")) == "github.com: GitHub is silent"
