@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from jobserver.audit.plain import damaged, objects_of, strange
 from jobserver.audit.receipts import Cover, Recorded, covers, recorded
 from jobserver.audit.release_check import compare
 from jobserver.audit.replay import Judged, Problem, Stretch, replay
+from jobserver.audit.repository_check import damaged, objects_of, strange
 from jobserver.domain.base import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic
 
-from jobserver.audit.plain import IDLE, misread, objects_of, strange
+from jobserver.audit.repository_check import IDLE, misread, objects_of, strange
 from jobserver.domain.base import names
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.upstream.trust import Beside, Foreign
