@@ -163,7 +163,7 @@ def login_token(settings: Settings, username: str) -> str:
 
     app = connect(settings)
     try:
-        user = app.repo.writer.look(names.MAIN, lambda state: state.user(username))
+        user = app.repo.writer.read(names.MAIN, lambda state: state.user(username))
     finally:
         app.close()
     if user is None or not user.active:
@@ -285,7 +285,7 @@ def ensure_admins(app: App) -> None:
     def disabled(state: Snapshot) -> list[str]:
         return [name for name in admins if (user := state.user(name)) is not None and not user.active]
 
-    left = app.repo.writer.look(names.MAIN, disabled)
+    left = app.repo.writer.read(names.MAIN, disabled)
     if left and app.gate.submit(SERVER, EnsureAdmin(left[0], recovers=True), "settings").changed:
         _log.warning("ADMIN_USERS: nobody was an active SuperUser: %s is one again, without old tokens", left.pop(0))
     for username in left:

@@ -44,7 +44,7 @@ def told(handler: ast.ExceptHandler) -> Iterator[int]:
 
 def _is_harmless(call: ast.Call) -> bool:
     """What says in a word what it was; `_words` quotes a caller's own zip, cut and made printable, to that caller."""
-    return ast.unparse(call.func) in ("type", "isinstance", "reason", "refused", "_words")
+    return ast.unparse(call.func) in ("type", "isinstance", "reason", "disk_error", "_words")
 
 
 def found_in(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from jobserver.store.git.command import git
 from jobserver.store.repo import StateRepo
 
 
-class Descent:
+class CheckpointLineage:
     """``strayed`` are branches that were rewritten faulty or gone, as of the last look: never checkpointed, reported.
 
     ``last`` is the number of the checkpoint that this look compared with; 0 is none.
@@ -24,7 +24,7 @@ class Descent:
         """What the next checkpoint says. A strayed branch stays at what the last one said; empty: nothing to say."""
         refs, writer = self._repo.writer.refs, self._repo.writer
         # Before the branches: else another server's checkpoint, written in between, would be ahead of them.
-        last = writer.look(names.AUDIT, lambda state: state.checkpoint()) if refs.tip(names.AUDIT) else None
+        last = writer.read(names.AUDIT, lambda state: state.checkpoint()) if refs.tip(names.AUDIT) else None
         known = dict(last.tips) if last else {}
         self.last = last.number if last else 0
         faulty = {branch for branch in self._faulty() if names.is_branch(branch)}

@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobserver.audit.receipts import Recorded, recorded
+from jobserver.audit.receipts import AuditRecord, read_audit_record
 from jobserver.domain.base import names
 from jobserver.domain.documents import Receipt
 from jobserver.errors import Error
-from jobserver.store.git.cat_file import PipedObjects, branches, newest_first
+from jobserver.store.git.cat_file import PipedObjects, branches, first_parent_log
 from jobserver.store.git.command import git
 from jobserver.store.git.diff import diff
 from jobserver.store.keys import key_walk
@@ -22,7 +22,7 @@ _Judge = Callable[[Commit], bool]  # whether a commit is a server's
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One commit. ``actor`` is who the server authenticated, ``user/alice``; empty where nothing says it.
 
     ``at`` is the server's time: of a commit that was pushed, when that was received.
@@ -43,7 +43,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LogFilter:
     """What to show; an empty field wants everything. ``since`` and ``until`` are inclusive."""
 
     backend: str = ""
@@ -54,7 +54,7 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
 
-    def has(self, entry: Entry) -> bool:
+    def has(self, entry: LogEntry) -> bool:
         return (
             (not self.workspace or self.workspace in entry.workspaces)
             and (not self.request or self.request in entry.requests)
@@ -65,7 +65,7 @@ class Wanted:
         )
 
 
-def log(repository: Path, wanted: Wanted, trusted: Iterable[Signer] | None = None) -> Iterator[Entry]:
+def log(repository: Path, wanted: LogFilter, trusted: Iterable[Signer] | None = None) -> Iterator[LogEntry]:
     """Newest first. ``trusted``: keys from elsewhere; else those count that main's first commit leads to.
 
     Raises `Error` if the repository can't be read.
@@ -89,7 +89,7 @@ def log(repository: Path, wanted: Wanted, trusted: Iterable[Signer] | None = Non
 
 def _signers(repository: Path, tips: Mapping[str, str], trusted: Iterable[Signer] | None) -> Mapping[str, Signer]:
     try:
-        return key_walk.of(repository, trusted).signers
+        return key_walk.main_keys(repository, trusted).signers
     except Error:  # main is damaged: what it began with still counts, and a log is what somebody now needs
         first = git(repository, "rev-list", "--max-parents=0", "--first-parent", tips[names.MAIN]).split()[-1]
         return key_walk.follow(repository, first, trusted or (), trusted is None).signers
@@ -100,13 +100,13 @@ def _entries(
     branch: str,
     tip: str,
     receipts: Mapping[str, Receipt],
-    wanted: Wanted,
+    wanted: LogFilter,
     ours: _Judge,
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     objects = PipedObjects(repository)
     receipt: Receipt | None = None
     try:
-        for commit in newest_first(repository, tip):
+        for commit in first_parent_log(repository, tip):
             if receipt is not None and commit.sha == receipt.old:
                 receipt = None
             receipt = receipts.get(commit.sha, receipt)
@@ -121,19 +121,19 @@ def _entries(
         objects.close()
 
 
-def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None, is_ours: bool) -> Entry:
+def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None, is_ours: bool) -> LogEntry:
     if receipt is not None:
         touched = _touched(objects, branch, commit)
         at = receipt.received_at.replace(microsecond=0)
-        return Entry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
+        return LogEntry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
     if not is_ours:
-        return Entry(commit.sha, branch, commit.at, "", "", commit.subject)
+        return LogEntry(commit.sha, branch, commit.at, "", "", commit.subject)
     trailers = commit.trailers()
 
     def all_of(key: str) -> tuple[str, ...]:
         return tuple(value for name, value in trailers if name == key)
 
-    return Entry(
+    return LogEntry(
         commit.sha,
         branch,
         commit.at,
@@ -168,7 +168,7 @@ def _receipts(repository: Path, tips: Mapping[str, str], ours: _Judge) -> dict[s
         return {}
     objects = PipedObjects(repository)
     try:
-        found: Recorded = recorded(objects, filter(ours, newest_first(repository, tips[names.AUDIT])))
+        found: AuditRecord = read_audit_record(objects, filter(ours, first_parent_log(repository, tips[names.AUDIT])))
     except (Error, KeyError, ValueError):
         return {}
     finally:

@@ -14,7 +14,7 @@ from jobserver.store.yaml import codec
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class PushRecord:
     """Who pushed a commit that the server did not sign, when, and under which policy that was judged."""
 
     actor: Actor
@@ -23,16 +23,16 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class AuditRecord:
     """Receipts with the policy each was judged by, and checkpoints, in order."""
 
     receipts: list[tuple[Receipt, str]]
     checkpoints: list[Checkpoint]
 
 
-def recorded(objects: Objects, commits: Iterable[Commit]) -> Recorded:
+def read_audit_record(objects: Objects, commits: Iterable[Commit]) -> AuditRecord:
     """From the commits of `audit`, oldest first. Raises `Error` (invalid) for one that can't be read."""
-    found = Recorded([], [])
+    found = AuditRecord([], [])
     for commit in commits:
         event = commit.trailer("Event")
         tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(commit.tree))}
@@ -45,13 +45,15 @@ def recorded(objects: Objects, commits: Iterable[Commit]) -> Recorded:
     return found
 
 
-def covers(record: Recorded, branch: str, positions: Mapping[str, int], line: list[str]) -> dict[str, Cover]:
+def pushed_commits(
+    record: AuditRecord, branch: str, positions: Mapping[str, int], line: list[str]
+) -> dict[str, PushRecord]:
     """Commit -> who pushed it, for the receipts of pushes that landed. ``line`` is the branch, oldest first."""
-    found: dict[str, Cover] = {}
+    found: dict[str, PushRecord] = {}
     for receipt, policy in record.receipts:
         if receipt.branch != branch or receipt.new not in positions:
             continue
         first = positions.get(receipt.old, -1) + 1
         for sha in line[first : positions[receipt.new] + 1]:
-            found[sha] = Cover(Actor.parse(receipt.pusher), receipt.received_at, policy)
+            found[sha] = PushRecord(Actor.parse(receipt.pusher), receipt.received_at, policy)
     return found

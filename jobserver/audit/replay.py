@@ -1,6 +1,6 @@
-"""Every commit of a stretch of one branch judged again: signature, line, trailers, and the change itself by `admit`.
+"""Every commit of a range of one branch judged again: signature, line, trailers, and the change itself by `admit`.
 
-Each commit is judged on the state before it, which its parent's tree is; so stretches can be judged side by side.
+Each commit is judged on the state before it, which its parent's tree is; so ranges can be judged side by side.
 """
 
 from bisect import bisect_right
@@ -10,7 +10,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from jobserver.audit.receipts import Cover
+from jobserver.audit.receipts import PushRecord
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, told
 from jobserver.domain import keys
 from jobserver.domain.admit import admit
@@ -20,7 +20,7 @@ from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by
 from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
-from jobserver.store.read.tree_changes import Commit, forgeries, incoming
+from jobserver.store.read.tree_changes import Commit, forgeries, read_changes
 from jobserver.store.read.validate import OTHERS
 
 # The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
@@ -41,8 +41,8 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """``commits``: (id, parents), oldest first. ``covers``: who pushed those that the server did not sign.
+class CommitRange:
+    """``commits``: (id, parents), oldest first. ``pushed_commits``: who pushed those that the server did not sign.
 
     ``revoking``: as of `KeyWalk`.
     ``mains``: (commit of main, its time), oldest first, for what does not say which main it was judged on.
@@ -52,14 +52,14 @@ class Stretch:
     branch: str
     commits: Sequence[tuple[str, tuple[str, ...]]]
     is_first: bool
-    covers: Mapping[str, Cover]
+    pushed_commits: Mapping[str, PushRecord]
     signers: Mapping[str, Signer]
     revoking: Mapping[str, str]
     mains: Sequence[tuple[str, int]]
 
 
 @dataclass(slots=True)
-class Judged:
+class ReplayResult:
     """``signed_by``: commit -> fingerprint, where the server signed; ``retired``: commit -> keys that it ends."""
 
     problems: list[Problem] = field(default_factory=list)
@@ -67,56 +67,56 @@ class Judged:
     retired: dict[str, list[str]] = field(default_factory=dict)
 
 
-def replay(stretch: Stretch) -> Judged:
-    objects = PipedObjects(stretch.repository)
+def replay(commit_range: CommitRange) -> ReplayResult:
+    objects = PipedObjects(commit_range.repository)
     try:
-        return _Replay(stretch, objects).run()
+        return _Replay(commit_range, objects).run()
     finally:
         objects.close()
 
 
 class _Replay:
-    def __init__(self, stretch: Stretch, objects: PipedObjects) -> None:
-        self._stretch, self._objects = stretch, objects
-        self._mains = {sha for sha, _ in stretch.mains}
-        self._times = list(accumulate((time for _, time in stretch.mains), max))
+    def __init__(self, commit_range: CommitRange, objects: PipedObjects) -> None:
+        self._range, self._objects = commit_range, objects
+        self._mains = {sha for sha, _ in commit_range.mains}
+        self._times = list(accumulate((time for _, time in commit_range.mains), max))
         self._main_head: Head | None = None
-        self._judged = Judged()
+        self._judged = ReplayResult()
 
-    def run(self) -> Judged:
-        stretch = self._stretch
+    def run(self) -> ReplayResult:
+        commit_range = self._range
         head: Head | None = None
         time = 0
-        for number, (sha, parents) in enumerate(stretch.commits):
+        for number, (sha, parents) in enumerate(commit_range.commits):
             try:
                 commit = self._objects.commit(sha)
                 if head is None or head.tip != (parents[0] if parents else None):
-                    head = Head.read(stretch.branch, parents[0] if parents else None, self._objects)
+                    head = Head.read(commit_range.branch, parents[0] if parents else None, self._objects)
                     time = head.time
-                found = list(self._judge(commit, head, is_root=stretch.is_first and number == 0))
-                if len(parents) != 1 and not (stretch.is_first and number == 0):
+                found = list(self._judge(commit, head, is_root=commit_range.is_first and number == 0))
+                if len(parents) != 1 and not (commit_range.is_first and number == 0):
                     found.append("is a merge, or a second beginning: the history of a branch is a line")
                 if commit.sha in self._judged.signed_by and commit.time < time:
                     found.append("is older than the commit before it")
                 owners = follow_owners(head.owners, self._changes) if not found else None
-                head = Head(stretch.branch, sha, commit.tree, commit.time)
+                head = Head(commit_range.branch, sha, commit.tree, commit.time)
                 head.owners = owners
                 time = max(time, commit.time)
             except (Error, KeyError, ValueError) as error:
                 found = [f"can't be read: {error}"]
                 head = None
-            self._judged.problems += [Problem(stretch.branch, sha, message) for message in found]
+            self._judged.problems += [Problem(commit_range.branch, sha, message) for message in found]
         return self._judged
 
     def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
-        branch = self._stretch.branch
-        found = incoming(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
+        branch = self._range.branch
+        found = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
         self._changes = told(commit, found.changes)
         yield from map(str, found.faults)
         problem = self._signature(commit)
         if problem is None:
             yield from self._by_server(commit, head, found.others, is_root)
-        elif (cover := self._stretch.covers.get(commit.sha)) is not None:
+        elif (cover := self._range.pushed_commits.get(commit.sha)) is not None:
             if "allowed_signers" in found.others:
                 yield "changes allowed_signers, which is the server's to write"
             if cover.policy not in _WITHOUT_CLAIMS:
@@ -128,8 +128,8 @@ class _Replay:
     def _signature(self, commit: Commit) -> str | None:
         """None if the server signed it, with a key that was valid then; else why not."""
         try:
-            known = self._stretch.revoking.get(commit.sha)
-            self._judged.signed_by[commit.sha] = known or signed_by(commit, self._stretch.signers)
+            known = self._range.revoking.get(commit.sha)
+            self._judged.signed_by[commit.sha] = known or signed_by(commit, self._range.signers)
         except Error as error:
             return str(error)
         return None
@@ -186,4 +186,4 @@ class _Replay:
     def _main_at(self, time: int) -> str | None:
         """The last commit of main that is not younger."""
         at = bisect_right(self._times, time)
-        return self._stretch.mains[at - 1][0] if at else None
+        return self._range.mains[at - 1][0] if at else None

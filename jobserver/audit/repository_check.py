@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobserver.domain.base import names
 from jobserver.errors import Error
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
 
@@ -31,11 +31,11 @@ _SAID_IN_PASSING = ("warning", "notice", "dangling", "Checking")
 def objects_of(repository: Path) -> Iterator[Path]:
     """What git takes for a bare repository with the objects of ``repository``, without refs. Raises `Error`."""
     objects = _git_path(repository, "objects")
-    with plainly():
+    with disk_errors():
         made = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
     with made as name:
         folder = Path(name)
-        with plainly():
+        with disk_errors():
             (folder / "refs").mkdir()
             (folder / "HEAD").write_text("ref: refs/heads/none\n")
             (folder / "config").write_text(_CONFIG)

@@ -10,26 +10,26 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from jobserver.audit.receipts import Cover, Recorded, covers, recorded
+from jobserver.audit.receipts import AuditRecord, PushRecord, pushed_commits, read_audit_record
 from jobserver.audit.release_check import compare
-from jobserver.audit.replay import Judged, Problem, Stretch, replay
+from jobserver.audit.replay import CommitRange, Problem, ReplayResult, replay
 from jobserver.audit.repository_check import damaged, objects_of, strange
 from jobserver.domain.base import names
 from jobserver.domain.documents import Checkpoint
 from jobserver.errors import Error, invalid
-from jobserver.store.git.cat_file import PipedObjects, branches, branches_of_state, line_of
+from jobserver.store.git.cat_file import PipedObjects, branches, commits_between, state_branches
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.key_walk import KeyWalk, follow
 
-_STRETCH = 2_000  # commits that one process takes at a time
+_RANGE = 2_000  # commits that one process takes at a time
 _PROCESSES = 2
 Progress = Callable[[int, int], None]
 """Told how many commits are judged, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BranchHistory:
     """A branch's commits with their parents, oldest first; and how many of them were judged before (`--since`)."""
 
     commits: list[tuple[str, tuple[str, ...]]]
@@ -74,7 +74,7 @@ def verify(
     if since and start is None:
         raise invalid(f"expected a commit, found {since!r}, which is none here", "--since")
     with objects_of(repository) as objects:
-        tips = branches_of_state(repository)
+        tips = state_branches(repository)
         problems = [Problem(*found) for found in strange(repository)]
         if not fast:
             problems += [Problem("objects", "", line) for line in damaged(objects, tips)]
@@ -130,7 +130,7 @@ def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator
             yield Problem(branch, tip, "is the branch of no backend that main has")
 
 
-def _keys(walk: KeyWalk, main: Line) -> Iterator[Problem]:
+def _keys(walk: KeyWalk, main: BranchHistory) -> Iterator[Problem]:
     for sha, reason in walk.refused.items():
         if main.positions[sha] >= main.known:
             yield Problem(
@@ -138,25 +138,29 @@ def _keys(walk: KeyWalk, main: Line) -> Iterator[Problem]:
             )
 
 
-def _line(repository: Path, tip: str) -> Line:
-    commits = line_of(repository, tip)
-    return Line(commits, {sha: at for at, (sha, _) in enumerate(commits)})
+def _line(repository: Path, tip: str) -> BranchHistory:
+    commits = commits_between(repository, tip)
+    return BranchHistory(commits, {sha: at for at, (sha, _) in enumerate(commits)})
 
 
-def _record(repository: Path, lines: Mapping[str, Line]) -> tuple[Recorded, list[Problem]]:
+def _record(repository: Path, lines: Mapping[str, BranchHistory]) -> tuple[AuditRecord, list[Problem]]:
     line = lines.get(names.AUDIT)
     if line is None:
-        return Recorded([], []), [Problem(names.AUDIT, "", "the branch is gone: no push and no rollback can be judged")]
+        return AuditRecord([], []), [
+            Problem(names.AUDIT, "", "the branch is gone: no push and no rollback can be judged")
+        ]
     objects = PipedObjects(repository)
     try:
-        return recorded(objects, map(objects.commit, line.shas)), []
+        return read_audit_record(objects, map(objects.commit, line.shas)), []
     except (Error, KeyError, ValueError) as error:
-        return Recorded([], []), [Problem(names.AUDIT, "", f"can't be read: {error}")]
+        return AuditRecord([], []), [Problem(names.AUDIT, "", f"can't be read: {error}")]
     finally:
         objects.close()
 
 
-def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, since: str) -> dict[str, Line]:
+def _shortened(
+    repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, since: str
+) -> dict[str, BranchHistory]:
     """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
     starts: dict[str, int] = {}
     for branch, line in lines.items():
@@ -167,7 +171,7 @@ def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, si
     if names.AUDIT in starts:
         objects = PipedObjects(repository)
         try:
-            before = recorded(objects, map(objects.commit, lines[names.AUDIT].shas[: starts[names.AUDIT]]))
+            before = read_audit_record(objects, map(objects.commit, lines[names.AUDIT].shas[: starts[names.AUDIT]]))
         finally:
             objects.close()
         for branch, tip in before.checkpoints[-1].tips.items() if before.checkpoints else ():
@@ -177,38 +181,38 @@ def _shortened(repository: Path, lines: Mapping[str, Line], record: Recorded, si
 
 
 def _judge(
-    repository: Path, lines: Mapping[str, Line], record: Recorded, walk: KeyWalk, progress: Progress
-) -> tuple[dict[str, Judged], dict[str, dict[str, Cover]]]:
+    repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, walk: KeyWalk, progress: Progress
+) -> tuple[dict[str, ReplayResult], dict[str, dict[str, PushRecord]]]:
     mains = _times(repository, lines[names.MAIN])
-    covered = {branch: covers(record, branch, line.positions, line.shas) for branch, line in lines.items()}
-    stretches = []
+    covered = {branch: pushed_commits(record, branch, line.positions, line.shas) for branch, line in lines.items()}
+    ranges = []
     for branch, line in lines.items():
-        for start in range(line.known, len(line.commits), _STRETCH):
-            part = line.commits[start : start + _STRETCH]
+        for start in range(line.known, len(line.commits), _RANGE):
+            part = line.commits[start : start + _RANGE]
             some = {sha: covered[branch][sha] for sha, _ in part if sha in covered[branch]}
-            stretches.append(Stretch(repository, branch, part, start == 0, some, walk.signers, walk.revoking, mains))
-    total = sum(len(stretch.commits) for stretch in stretches)
-    results = {branch: Judged() for branch in lines}
+            ranges.append(CommitRange(repository, branch, part, start == 0, some, walk.signers, walk.revoking, mains))
+    total = sum(len(commit_range.commits) for commit_range in ranges)
+    results = {branch: ReplayResult() for branch in lines}
     done = 0
-    for stretch, found in zip(stretches, _replayed(stretches), strict=True):
-        result = results[stretch.branch]
+    for commit_range, found in zip(ranges, _replayed(ranges), strict=True):
+        result = results[commit_range.branch]
         result.problems += found.problems
         result.signed_by |= found.signed_by
         result.retired |= found.retired
-        done += len(stretch.commits)
+        done += len(commit_range.commits)
         progress(done, total)
     return results, covered
 
 
-def _replayed(stretches: Sequence[Stretch]) -> Iterator[Judged]:
-    if len([stretch for stretch in stretches if len(stretch.commits) > _STRETCH // 4]) < 2:
-        yield from map(replay, stretches)
+def _replayed(ranges: Sequence[CommitRange]) -> Iterator[ReplayResult]:
+    if len([commit_range for commit_range in ranges if len(commit_range.commits) > _RANGE // 4]) < 2:
+        yield from map(replay, ranges)
         return
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as pool:
-        yield from pool.map(replay, stretches)
+        yield from pool.map(replay, ranges)
 
 
-def _times(repository: Path, line: Line) -> list[tuple[str, int]]:
+def _times(repository: Path, line: BranchHistory) -> list[tuple[str, int]]:
     objects = PipedObjects(repository)
     try:
         return [(sha, objects.commit(sha).time) for sha in line.shas]
@@ -216,7 +220,7 @@ def _times(repository: Path, line: Line) -> list[tuple[str, int]]:
         objects.close()
 
 
-def _retired(branch: str, line: Line, judged: Judged) -> Iterator[Problem]:
+def _retired(branch: str, line: BranchHistory, judged: ReplayResult) -> Iterator[Problem]:
     """A key that a branch was told has ended signs nothing there any more, whatever time a commit claims."""
     ended: set[str] = set()
     for sha in line.shas:
@@ -225,14 +229,16 @@ def _retired(branch: str, line: Line, judged: Judged) -> Iterator[Problem]:
         ended.update(judged.retired.get(sha, ()))
 
 
-def _unpaired(branch: str, line: Line, covered: Mapping[str, Cover], judged: Judged) -> Iterator[Problem]:
+def _unpaired(
+    branch: str, line: BranchHistory, covered: Mapping[str, PushRecord], judged: ReplayResult
+) -> Iterator[Problem]:
     """Receipts cover pushes only: one over the server's own commits says that history was spliced."""
     for sha in line.shas[line.known :]:
         if sha in covered and sha in judged.signed_by:
             yield Problem(branch, sha, f"is signed by the server, and a receipt says {covered[sha].actor} pushed it")
 
 
-def _checkpoints(record: Recorded, lines: Mapping[str, Line]) -> Iterator[Problem]:
+def _checkpoints(record: AuditRecord, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
     last: dict[str, tuple[int, Checkpoint]] = {}
     told: set[str] = set()
     for checkpoint in record.checkpoints:
@@ -255,7 +261,7 @@ def _checkpoints(record: Recorded, lines: Mapping[str, Line]) -> Iterator[Proble
                 last[branch] = at, checkpoint
 
 
-def _numbers(record: Recorded) -> Iterator[Problem]:
+def _numbers(record: AuditRecord) -> Iterator[Problem]:
     for kind, numbers in (
         ("receipts", [receipt.number for receipt, _ in record.receipts]),
         ("checkpoints", [checkpoint.number for checkpoint in record.checkpoints]),
@@ -264,7 +270,7 @@ def _numbers(record: Recorded) -> Iterator[Problem]:
             yield Problem(names.AUDIT, "", f"the {kind} are not numbered one after the other")
 
 
-def _compare(repository: Path, witness: Path, lines: Mapping[str, Line]) -> Iterator[Problem]:
+def _compare(repository: Path, witness: Path, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
     """What somebody else fetched before must be part of what stands here."""
     for branch, tip in branches(witness).items():
         if not names.is_branch(branch):
@@ -273,7 +279,7 @@ def _compare(repository: Path, witness: Path, lines: Mapping[str, Line]) -> Iter
         if line is None:
             yield Problem(branch, tip, f"the witness {witness} has this branch; it is gone")
         elif tip not in line.positions:
-            theirs = {sha for sha, _ in line_of(witness, tip)}
+            theirs = {sha for sha, _ in commits_between(witness, tip)}
             if line.commits and line.commits[-1][0] in theirs:
                 yield Problem(branch, tip, f"the witness {witness} is ahead: it saw commits that are not here")
             else:

@@ -120,7 +120,7 @@ def backend_activate(slug: str, username: str | None) -> None:
 def backend_list(as_json: bool) -> None:
     """The backends, with the databases that each has."""
     with connected() as app:
-        found = app.repo.writer.look(names.MAIN, lambda state: list(state.backends()))
+        found = app.repo.writer.read(names.MAIN, lambda state: list(state.backends()))
     if as_json:
         rows = [
             {"slug": one.slug, "name": one.name, "active": one.active, "databases": list(one.databases)}

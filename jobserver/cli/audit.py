@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jobserver import bootstrap
-from jobserver.audit.log import Wanted
+from jobserver.audit.log import LogFilter
 from jobserver.audit.log import log as entries
 from jobserver.audit.verify import Verdict
 from jobserver.audit.verify import verify as judge
@@ -83,7 +83,7 @@ def log(
     signers: Path | None,
 ) -> None:
     """Who did what when, newest first. What none of the servers' keys signed is nobody's."""
-    wanted = Wanted(backend, workspace, request, actor, event, since, until)
+    wanted = LogFilter(backend, workspace, request, actor, event, since, until)
     trusted = known_keys.read(text_of(signers)).values() if signers is not None else None
     for number, entry in enumerate(entries(path_of(repo), wanted, trusted)):
         if limit is not None and number >= limit:

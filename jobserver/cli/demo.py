@@ -28,7 +28,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import Error, unavailable
 from jobserver.service.accounts.tokens import new_token
-from jobserver.store.fs import home, plainly
+from jobserver.store.fs import disk_errors, home
 from jobserver.store.git.command import git
 from jobserver.store.proxies import none_for
 
@@ -49,7 +49,7 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # by way of the blocks that end the others
     environment = _environment(folder, url)
-    with plainly():
+    with disk_errors():
         Path(environment["STUDY_REPOS"]).mkdir(parents=True, exist_ok=True)
     settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in environment.items()})
     backend_token, person_token = _prepare(settings, folder)

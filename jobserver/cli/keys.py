@@ -54,7 +54,7 @@ def export(repo: Path | None, signers: Path | None) -> None:
 
 def _followed(repo: Path | None, signers: Path | None) -> Iterable[Signer]:
     """Raises `Error` (invalid) where main names a key that nobody vouches for: which are right is for people to say."""
-    walk = key_walk.of(path_of(repo), read(text_of(signers)).values() if signers is not None else None)
+    walk = key_walk.main_keys(path_of(repo), read(text_of(signers)).values() if signers is not None else None)
     for commit, reason in walk.refused.items():
         raise invalid(
             f"commit {commit[:10]} changes the server's keys, and {reason}. If they are right, say so with --signers"

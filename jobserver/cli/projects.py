@@ -106,7 +106,7 @@ def project_show(project_: str, as_json: bool) -> None:
         return state.project(project_), [path.split("/")[1].removesuffix(".yaml") for path in paths]
 
     with connected() as app:
-        found, workspaces = app.repo.writer.look(names.MAIN, read)
+        found, workspaces = app.repo.writer.read(names.MAIN, read)
     if found is None:
         raise not_found(f"there is no project {project_!r}")
     if as_json:

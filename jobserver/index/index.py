@@ -33,7 +33,7 @@ from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.read.snapshot import Head
 from jobserver.store.read.validate import read_document
-from jobserver.store.write.submission import Landing
+from jobserver.store.write.submission import RefUpdate
 
 _log = logging.getLogger(__name__)
 _BACKSTOP_SECONDS = 2.0  # should a moved ref go unnoticed by all else
@@ -51,8 +51,8 @@ class Index:
         self._guard = threading.Lock()  # of what is in memory; taken before the next one
         self._writing = threading.Lock()
         self._of_main, self._of_backends = Objects(repository), Objects(repository)  # under the one, and the other
-        self._unlisted: dict[str, dict[str, Landing]] = {}
-        self._unwritten: dict[str, dict[str, Landing]] = {}
+        self._unlisted: dict[str, dict[str, RefUpdate]] = {}
+        self._unwritten: dict[str, dict[str, RefUpdate]] = {}
         self._directory = Directory()
         self._rows: dict[str, str] = {}  # branch -> the tip that its rows are of, at least
         self._listings: dict[str, _Listed] = {}
@@ -101,7 +101,7 @@ class Index:
     def is_closing(self) -> bool:
         return self._closing
 
-    def announce(self, landing: Landing) -> None:
+    def announce(self, landing: RefUpdate) -> None:
         """For `Writer.listen`: what is about to move, so that it need not be found out."""
         for noted in (self._unlisted, self._unwritten):
             of_branch = noted.setdefault(landing.branch, {})
@@ -347,9 +347,9 @@ class _Listed:
     listing: Listing
 
 
-def _chain(noted: dict[str, Landing] | None, old: str | None, new: str) -> list[Landing] | None:
+def _chain(noted: dict[str, RefUpdate] | None, old: str | None, new: str) -> list[RefUpdate] | None:
     """Takes what was noted from ``old`` to ``new``, without a gap; None if that is not all of it."""
-    chain: list[Landing] = []
+    chain: list[RefUpdate] = []
     at: str | None = new
     while noted and at != old:
         landing = noted.pop(at, None) if at else None

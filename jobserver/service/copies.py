@@ -16,7 +16,7 @@ from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
 from jobserver.domain.base import names
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.command import commit_of, git, is_ancestor
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
@@ -37,7 +37,7 @@ def update_copy(source: str, copy: Path) -> list[str]:
     check_place(copy)
     if Path(source).exists() and copy.exists() and Path(source).samefile(copy):
         raise invalid("is the state repository itself: name another folder, on another disk", str(copy))
-    with plainly():
+    with disk_errors():
         copy.mkdir(parents=True, exist_ok=True)
     git(copy, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
     for name, value in _CONFIG.items():
@@ -58,7 +58,7 @@ def update_copy(source: str, copy: Path) -> list[str]:
     if faults:
         said = Fault(f"{copy} stays as it was: keep it, it shows what was there")
         raise Error(Code.CONFLICT, str(faults[0]), remote.url, [*faults, said])
-    with plainly():
+    with disk_errors():
         for branch, tip in new.items():
             refs.move(branch, here.get(branch), tip)
     return sorted(new)
@@ -91,7 +91,7 @@ def verify_copy(
     since = before if judged_by == by and commit_of(copy, before) is not None else ""
     verdict = verify(copy, signers=signers, since=since, releases=releases, fast=fast, progress=progress)
     if not verdict.problems and tip is not None:
-        with plainly():
+        with disk_errors():
             mark.write_text(f"{tip} {by}")
     return verdict
 
@@ -123,7 +123,7 @@ def copy_releases(root: Path, target: Path, copy: Path) -> int:
         source, here = root / folder, target / folder
         if here.exists() or not source.is_dir():  # what is missing is found by `judge`
             continue
-        with plainly():
+        with disk_errors():
             here.parent.mkdir(parents=True, exist_ok=True)
             beside = here.with_name(f".{here.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
@@ -138,7 +138,7 @@ def copy_releases(root: Path, target: Path, copy: Path) -> int:
 
 def _written(path: Path, write: Callable[[Path], object]) -> None:
     """A file that only its owner reads, whole or not at all."""
-    with plainly():
+    with disk_errors():
         try:
             beside = path.with_name(f".{path.name}.partial")
             beside.unlink(missing_ok=True)

@@ -13,19 +13,19 @@ _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 
 
-def refused(error: OSError) -> Error:
+def disk_error(error: OSError) -> Error:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     where = str(error.filename) if error.filename is not None else ""
     return unavailable("the disk is full" if full else f"the disk refused: {error.strerror}", where)
 
 
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
+def disk_errors() -> Iterator[None]:
     """Raises an OSError from within as an `Error` (unavailable)."""
     try:
         yield
     except OSError as error:
-        raise refused(error) from None
+        raise disk_error(error) from None
 
 
 def reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.packs import sync_folder
 
 _SETTINGS = "jobserver.json"
@@ -18,7 +18,7 @@ def install(repository: Path, command: list[str], settings: dict[str, str]) -> N
     Raises `Error` (unavailable) if the disk refuses.
     """
     hook = _HOOK.format(command=shlex.join(command))
-    with plainly():
+    with disk_errors():
         (repository / "hooks").mkdir(exist_ok=True)
         _write(repository / "hooks" / "pre-receive", hook, 0o755)
         _write(repository / _SETTINGS, json.dumps(settings, indent=1) + "\n", 0o600)

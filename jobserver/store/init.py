@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.command import git
 
 _HEAD = re.compile(rb"(?:ref: refs/\S+|[0-9a-f]{40})\n?")
@@ -18,7 +18,7 @@ _FIRST = "%h%x09%(trailers:key=Event,valueonly,separator=%x2C)%x09%(trailers:key
 
 def check_place(path: Path) -> None:
     """Raises `Error` (invalid) with what is there, if that is not ours."""
-    with plainly():
+    with disk_errors():
         found = _found(path)
     if found:
         raise invalid(f"{found}; name a folder that is empty or does not exist", str(path))

@@ -26,7 +26,7 @@ from jobserver.domain.base import names
 from jobserver.domain.base.values import Document, Slug, Time, named
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.store.fs import refused
+from jobserver.store.fs import disk_error
 from jobserver.store.git.packs import sync_folder, write_all
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ Contents = Callable[[str], Iterable[bytes]]
 """The bytes of the file of this path, in parts."""
 
 
-class _File(Document):
+class _FileRecord(Document):
     path: str
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, named(names.DIGEST)]
@@ -51,11 +51,11 @@ class _Record(Document):
     backend: Slug
     received_at: Time
     release: Release
-    files: tuple[_File, ...]
+    files: tuple[_FileRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRelease:
     """One release. ``commit`` records it; empty while none does."""
 
     backend: str
@@ -68,10 +68,10 @@ class Kept:
         return any(file.path == path for file in self.files)
 
 
-class Staged:
+class StagedRelease:
     """A release that nobody sees yet: durable, and this process's."""
 
-    def __init__(self, root: Path, folder: Path, kept: Kept) -> None:
+    def __init__(self, root: Path, folder: Path, kept: StoredRelease) -> None:
         self._root, self._folder, self.kept = root, folder, kept
 
     def publish(self, commit: str) -> bool:
@@ -117,18 +117,18 @@ class ReleaseStore:
         except OSError as error:
             raise invalid(f"expected a folder that can be written: {error.strerror}", "RELEASE_STORAGE") from None
 
-    def find(self, workspace: str, backend: str, identifier: str) -> Kept | None:
+    def find(self, workspace: str, backend: str, identifier: str) -> StoredRelease | None:
         """Raises `Error` (unavailable) if it is there and can't be read."""
         folder = self.root / workspace / backend / identifier
         with _told():
             return read(folder) if folder.is_dir() else None
 
-    def confirm(self, kept: Kept) -> None:
+    def confirm(self, kept: StoredRelease) -> None:
         """Returns once its name would survive a power cut: somebody may have given it a moment ago."""
         with _told():
             sync_folder(self.root / kept.release.workspace / kept.backend)
 
-    def of_workspace(self, workspace: str, backends: Sequence[str]) -> list[Kept]:
+    def of_workspace(self, workspace: str, backends: Sequence[str]) -> list[StoredRelease]:
         """Newest first; those that can't be read are left out, and logged."""
         found = []
         for backend in backends:
@@ -142,7 +142,7 @@ class ReleaseStore:
                     _log.warning("the release %s can't be read: %s", one, error)
         return sorted(found, key=lambda kept: (kept.received_at, kept.release.identifier), reverse=True)
 
-    def open(self, kept: Kept, path: str) -> BinaryIO:
+    def open(self, kept: StoredRelease, path: str) -> BinaryIO:
         """One of its files, with its path as ``name``. Raises `Error` (not_found, unavailable)."""
         if not kept.has(path):
             raise not_found(f"there is no file {path!r} in this release")
@@ -151,7 +151,7 @@ class ReleaseStore:
             return open(folder / path, "rb", opener=_open)
 
     @contextlib.contextmanager
-    def staged(self, kept: Kept, contents: Contents) -> Iterator[Staged]:
+    def staged(self, kept: StoredRelease, contents: Contents) -> Iterator[StagedRelease]:
         """Writes it where nobody sees it. What is left of it when an exception ends this is for `leftovers`.
 
         Raises `Error` (unavailable), with nothing left, if the disk refuses.
@@ -164,9 +164,9 @@ class ReleaseStore:
                 except BaseException:
                     _discard(folder)
                     raise
-                yield Staged(self.root, folder, kept)
+                yield StagedRelease(self.root, folder, kept)
 
-    def leftovers(self) -> Iterator[Staged]:
+    def leftovers(self) -> Iterator[StagedRelease]:
         """What killed processes left and is complete; the rest is thrown away. Raises `Error` (unavailable)."""
         with _told():
             for folder, lock in self._abandoned():
@@ -176,7 +176,7 @@ class ReleaseStore:
                     except (FileNotFoundError, Error):
                         _discard(folder)
                     else:
-                        yield Staged(self.root, folder, kept)
+                        yield StagedRelease(self.root, folder, kept)
 
     def _claim(self) -> "tuple[Path, _Lock]":
         """A new folder in ``.incoming``, and the lock that says that it is in use."""
@@ -229,7 +229,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unavailable(refused(error).message, "RELEASE_STORAGE") from None
+        raise unavailable(disk_error(error).message, "RELEASE_STORAGE") from None
 
 
 def _open(path: str, flags: int) -> int:
@@ -256,7 +256,7 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(folder: Path, kept: Kept, contents: Contents) -> None:
+def _fill(folder: Path, kept: StoredRelease, contents: Contents) -> None:
     root = folder / _FILES
     root.mkdir(mode=0o700)
     made = {root}
@@ -271,7 +271,7 @@ def _fill(folder: Path, kept: Kept, contents: Contents) -> None:
     for one in made:
         sync_folder(one)
     sync_folder(folder)
-    files = tuple(_File(path=file.path, size=file.size, sha256=file.sha256) for file in kept.files)
+    files = tuple(_FileRecord(path=file.path, size=file.size, sha256=file.sha256) for file in kept.files)
     record = _Record(backend=kept.backend, received_at=kept.received_at, release=kept.release, files=files)
     _write(folder / _RECORD, [record.model_dump_json(indent=1).encode() + b"\n"])
     sync_folder(folder)
@@ -288,7 +288,7 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
-def read(folder: Path) -> Kept:
+def read(folder: Path) -> StoredRelease:
     """The release in a folder of its own.
 
     Raises FileNotFoundError without a record, `Error` (unavailable) for one that was tampered with.
@@ -302,10 +302,10 @@ def read(folder: Path) -> Kept:
         raise unavailable(f"{_RECORD} does not agree with itself", folder.name)
     commit = folder / _COMMIT
     said = commit.read_bytes()[:40].decode("ascii", "replace") if commit.is_file() else ""
-    return Kept(record.backend, record.received_at, record.release, files, said)
+    return StoredRelease(record.backend, record.received_at, record.release, files, said)
 
 
-def altered(folder: Path, kept: Kept) -> list[str]:
+def altered(folder: Path, kept: StoredRelease) -> list[str]:
     """What is wrong with the files of the release in ``folder``, in words."""
     root = folder / _FILES
     found = []

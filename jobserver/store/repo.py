@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.domain.base import names
 from jobserver.errors import invalid, unavailable
-from jobserver.store.fs import check_owner, plainly
+from jobserver.store.fs import check_owner, disk_errors
 from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.packs import sync_folder
@@ -70,7 +70,7 @@ class StateRepo:
         check_place(path)
         if path.exists():
             check_owner(path)
-        with plainly():
+        with disk_errors():
             if Refs(path).tip(names.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
                 raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")
             path.mkdir(parents=True, exist_ok=True)
@@ -86,8 +86,8 @@ class StateRepo:
             try:
                 join(repo)
                 repo.check_branches(is_new=True)
-                repo.found(names.MAIN, "main", now)
-                repo.found(names.AUDIT, "audit", now)
+                repo.create_branch(names.MAIN, "main", now)
+                repo.create_branch(names.AUDIT, "audit", now)
             except BaseException:
                 repo.close()
                 raise
@@ -112,20 +112,20 @@ class StateRepo:
             if not is_new:
                 raise invalid("is half made: `jobserver init` completes it", str(self.path))
 
-    def found(self, branch: str, template: str, now: datetime) -> bool:
+    def create_branch(self, branch: str, template: str, now: datetime) -> bool:
         """Makes ``branch`` with the files of its template and the server's public key; False if it is there."""
         files: Mapping[str, bytes] = {
             found.relative_to(self._templates / template).as_posix(): found.read_bytes()
             for found in sorted((self._templates / template).rglob("*"))
             if found.is_file()
         } | {"allowed_signers": self._signers()}
-        return self.writer.found(branch, files, f"jobserver opened {branch}", "branch.opened", now)
+        return self.writer.create_branch(branch, files, f"jobserver opened {branch}", "branch.opened", now)
 
     def _signers(self) -> bytes:
         """Those of main, which is the first to be told of a new key."""
         known = None
         if self.writer.refs.tip(names.MAIN) is not None:
-            known = self.writer.look(names.MAIN, lambda state: state.text(SIGNERS))
+            known = self.writer.read(names.MAIN, lambda state: state.read_file(SIGNERS))
         return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:
@@ -135,7 +135,7 @@ class StateRepo:
         its place. Only leftovers and refs need the writer's turn.
         """
         mark = self.path / _MAINTENANCE
-        with plainly(), maintaining(mark):
+        with disk_errors(), maintaining(mark):
             with self.writer.locked():
                 locks.clear_all(self.path)
                 locks.sweep(self.path / "objects" / "pack")

@@ -9,7 +9,7 @@ Moves = Mapping[str, tuple[str | None, str]]
 """Branch -> (the tip that it has to have, None: there must be no such branch; the tip that it gets)."""
 
 
-class Lost(Exception):
+class RefConflict(Exception):
     """Somebody else moved the branch between our look and our move: decide again, on what is there now."""
 
 
@@ -38,10 +38,10 @@ class Authority(Protocol):
         """Raises `Error` (unavailable) if nothing may be written now."""
 
     def publish(self, moves: Moves) -> Mapping[str, Exception]:
-        """Makes these moves; those that were not made, each with why: `Lost`, or `Error` where nobody knows."""
+        """Makes these moves; those that were not made, each with why: `RefConflict`, or `Error` where nobody knows."""
 
-    def again(self, branches: Collection[str]) -> None:
-        """After a move was `Lost`: returns when the next may be made. Raises `Error` (unavailable)."""
+    def await_turn(self, branches: Collection[str]) -> None:
+        """After a move was `RefConflict`: returns when the next may be made. Raises `Error` (unavailable)."""
 
     def refresh(self) -> bool:
         """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""

@@ -152,7 +152,7 @@ def _indexed(place: Place) -> list[str]:
         index = Index(place.path, repo.writer.refs, place.folder / "state.index.sqlite3")
         try:
             found = {key[1] for key, _ in index.listing(["tpp"]).items}
-            active = repo.writer.look("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
+            active = repo.writer.read("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
             return [] if found == set(active) else [f"the index has {len(found)} of {len(active)} active requests"]
         finally:
             index.close()

@@ -17,7 +17,7 @@ from jobserver.errors import Error
 from jobserver.index.index import Index
 from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.service.writes.gate import Gate
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
@@ -108,7 +108,7 @@ def batch(place: Place, promise: Promise) -> None:
 def report(place: Place, promise: Promise) -> None:
     """A report that finishes a request, which moves it to the archive."""
     with place.open() as (repo, gate):
-        active = repo.writer.look("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
+        active = repo.writer.read("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
         jobs = tuple((one, job(f"j{one}", "succeeded", 5)) for one in active[:2])
         promise(gate.submit(TPP, c.UpdateJobs("tpp", jobs), "test").commit)
 
@@ -139,7 +139,7 @@ def join(place: Place, promise: Promise) -> None:
     with place.open() as (_, gate):
         for number in range(500, 504):
             promise(gate.submit(ALICE, ask(number), "test").commit)
-    with plainly():
+    with disk_errors():
         compactor.join([found.with_suffix("") for found in sorted(set(packs.glob("pack-*.idx")) - before)], packs)
 
 

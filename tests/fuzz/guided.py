@@ -22,7 +22,7 @@ SEEDS = Path(__file__).parents[2] / "state_repo_template"
 def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
     from jobserver.store.git import trees
-    from jobserver.store.git.received_pack import Sent
+    from jobserver.store.git.received_pack import ReceivedPack
     from jobserver.store.read.tree_changes import parse_commit
     from jobserver.store.yaml import canonical
     from jobserver.web.git import fetch_request
@@ -39,13 +39,13 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         kind, at, rest = data[:1], data[1:3], data[3:]
         match kind:
             case b"t" | b"c":
-                Sent(pack(entry(TREE if kind == b"t" else COMMIT, rest)))
+                ReceivedPack(pack(entry(TREE if kind == b"t" else COMMIT, rest)))
             case b"d":
-                Sent(pack(entry(REF_DELTA, rest, ID))).give(ID, b"blob", BASE)
+                ReceivedPack(pack(entry(REF_DELTA, rest, ID))).give(ID, b"blob", BASE)
             case _:
                 raw = bytearray(pack(entry(BLOB, BASE), entry(REF_DELTA, DELTA, ID)))
                 place = int.from_bytes(at, "big") % len(raw)
-                Sent(bytes(raw[:place]) + rest + bytes(raw[place + len(rest) :]))
+                ReceivedPack(bytes(raw[:place]) + rest + bytes(raw[place + len(rest) :]))
 
     def tree(data: bytes) -> None:
         try:

@@ -52,7 +52,7 @@ class Place:
         return [str(problem) for problem in verify(self.settings.state_repo, signers=signers).problems]
 
     def said(self, branch: str = "audit") -> str:
-        return self.app.repo.writer.look(branch, lambda state: str(state.checkpoint()))
+        return self.app.repo.writer.read(branch, lambda state: str(state.checkpoint()))
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_lost_key_is_revoked_by_its_successor(place: Place) -> None:
     bootstrap.connect(place.settings).close()
     place.add("eve")
     assert any("which is no key of the server" in one for one in place.problems())  # so could a thief's be
-    text = place.app.repo.writer.look("main", lambda state: (state.text("allowed_signers") or b"").decode())
+    text = place.app.repo.writer.read("main", lambda state: (state.read_file("allowed_signers") or b"").decode())
     assert place.problems(signers=text) == []
 
 
@@ -144,7 +144,7 @@ def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture
     place.app.gate.submit(ADMIN, c.AddUserToken("boss", "old", "a" * 64), "test")
     place.app.gate.submit(ADMIN, c.DisableUser("boss"), "test")
     bootstrap.ensure_admins(place.app)
-    look = place.app.repo.writer.look
+    look = place.app.repo.writer.read
     assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
     assert caplog.messages == [
         "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from jobserver.audit.checkpoint import Descent
+from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.domain import commands as c
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER
@@ -28,7 +28,7 @@ class Archiver:
     def __init__(self, repo: StateRepo, gate: Gate, unmoved: Callable[[str], bool] = lambda branch: True) -> None:
         """``unmoved``: whether a branch may have finished job requests to be moved; asked before the writer's turn."""
         self._repo, self._gate, self._unmoved = repo, gate, unmoved
-        self._descent = Descent(repo, guard_branches(repo).problems)
+        self._descent = CheckpointLineage(repo, guard_branches(repo).problems)
         self._seen: dict[str, str] = {}
         self._hint = threading.Event()
         self._closing = False

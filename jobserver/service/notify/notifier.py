@@ -164,7 +164,7 @@ class Notifier:
             found = [with_jobs(state, state.find(place.identifier)) for place in places]
             return [seen for seen in found if seen is not None and seen.stored.request.will_notify]
 
-        return self._repo.writer.look(branch, read, at=tip)
+        return self._repo.writer.read(branch, read, commit=tip)
 
     def _tell(self, seen: RequestWithJobs) -> None:
         request = seen.stored.request
@@ -175,7 +175,7 @@ class Notifier:
         self._write(found.mark, found.invitation.username, lambda to: invited.email(found, to, url))
 
     def _tell_bound(self, user: User, tip: str) -> None:
-        told = self._repo.writer.look(names.MAIN, lambda state: bound.super_users(state.users()), at=tip)
+        told = self._repo.writer.read(names.MAIN, lambda state: bound.super_users(state.users()), commit=tip)
         for admin in told:
             mark = f"bound/{user.username}/{user.github_id}/{admin}"
             self._write(mark, admin, lambda to: bound.email(user, to, self._base_url))

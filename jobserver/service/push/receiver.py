@@ -27,7 +27,7 @@ from jobserver.service.writes.gate import Gate
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.quarantine import QuarantinedObjects
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import LOST, MERGE, Commit, Incoming, forgeries, incoming, parse_commit
+from jobserver.store.read.tree_changes import LOST, MERGE, Commit, TreeChanges, forgeries, parse_commit, read_changes
 from jobserver.store.repo import StateRepo
 
 MAX_COMMITS = 10_000
@@ -148,7 +148,7 @@ class Receiver:
             user = state.user(actor.name)
             return user is not None and Permission.ADMINISTER in permissions_of(state, user)
 
-        return actor.kind is ActorKind.USER and self._repo.writer.look(names.MAIN, read)
+        return actor.kind is ActorKind.USER and self._repo.writer.read(names.MAIN, read)
 
     def _judge(self, objects: Objects, actor: Actor, branch: str, update: PushedRef, verdict: "_Verdict") -> None:
         tips = self._repo.writer.refs
@@ -257,7 +257,7 @@ def judge(
     """
     try:
         unread = Kind.PIPELINE if actor.kind is ActorKind.BACKEND else None
-        found = incoming(objects, state.branch, state.root, commit.tree, unread=unread)
+        found = read_changes(objects, state.branch, state.root, commit.tree, unread=unread)
     except (Error, KeyError, ValueError) as error:
         return [Fault(error.message if isinstance(error, Error) else "its files can't be read")], {}
     beyond = _beyond_a_runner(found) if actor.kind is ActorKind.BACKEND else []
@@ -286,7 +286,7 @@ def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
     return [place.identifier for place, jobs in reported.items() if are_run_twice(state.jobs(place).values(), jobs)]
 
 
-def _beyond_a_runner(found: Incoming) -> list[Fault]:
+def _beyond_a_runner(found: TreeChanges) -> list[Fault]:
     """A runner's push reports jobs of active requests, and nothing else."""
     paths = [*found.others, *(move.place.folder + "/" for move in found.changes.moves)]
     for path in [*(change.path for change in found.changes.changes), *found.unread]:

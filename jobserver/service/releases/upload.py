@@ -21,7 +21,7 @@ from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
-from jobserver.store.release_files import Kept, ReleaseStore, Staged
+from jobserver.store.release_files import ReleaseStore, StagedRelease, StoredRelease
 from jobserver.store.repo import StateRepo
 from jobserver.store.upstream import Unconfirmed
 
@@ -53,7 +53,7 @@ class ReleaseService:
         self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
         self._budget = budget or RateLimit(0, 1, "")
 
-    def upload(self, actor: Actor, upload: Upload, via: str) -> tuple[Kept, bool]:
+    def upload(self, actor: Actor, upload: Upload, via: str) -> tuple[StoredRelease, bool]:
         """(the release, whether it is new). Durable and recorded.
 
         Raises `Error`: invalid or too_many, with nothing left of it; or unavailable.
@@ -76,7 +76,7 @@ class ReleaseService:
                 self._budget.add(str(actor), -spent)
         return kept, is_new
 
-    def _take(self, actor: Actor, upload: Upload, found: archive.Archive, via: str) -> tuple[Kept, bool]:
+    def _take(self, actor: Actor, upload: Upload, found: archive.Archive, via: str) -> tuple[StoredRelease, bool]:
         release = Release(
             workspace=upload.workspace,
             identifier=upload.identifier,
@@ -85,7 +85,7 @@ class ReleaseService:
             size=sum(file.size for file in found.files),
             sha256=digest(found.files),
         )
-        kept = Kept(actor.name, self._clock(), release, found.files)
+        kept = StoredRelease(actor.name, self._clock(), release, found.files)
         with self.store.staged(kept, found.contents) as staged:
             try:
                 commit = self._record(actor, release, via)
@@ -101,7 +101,7 @@ class ReleaseService:
         assert stored is not None
         return stored, is_new
 
-    def find(self, backend: str, upload: Upload) -> Kept | None:
+    def find(self, backend: str, upload: Upload) -> StoredRelease | None:
         """The release of this name, confirmed to be durable."""
         if not releases.is_release_id(upload.identifier):
             return None
@@ -118,7 +118,7 @@ class ReleaseService:
         except (Error, OSError) as error:
             _log.warning("an interrupted release can't be settled: %s", error)
 
-    def _settle(self, staged: Staged) -> None:
+    def _settle(self, staged: StagedRelease) -> None:
         kept = staged.kept
         try:
             if not staged.is_whole():
@@ -140,7 +140,7 @@ class ReleaseService:
         key = Key.of(actor, "PUT", name, release.sha256, b"")
         return self._gate.submit(actor, RecordRelease(actor.name, release), via, key).commit
 
-    def _recorded(self, kept: Kept) -> str:
+    def _recorded(self, kept: StoredRelease) -> str:
         """The commit, however old it is; empty if there is none."""
         release = kept.release
         wanted = {"Event": releases.EVENT, "Workspace": release.workspace, "Sha256": release.sha256}

@@ -88,7 +88,7 @@ class HostedBranches:
             try:
                 is_moved = self._refs.move(branch, old, new)
                 if is_moved:
-                    self._repo.writer.left(branch, new)
+                    self._repo.writer.mark_good(branch, new)
                 moved, behind = moved or is_moved, behind or not is_moved
             except (Error, OSError) as error:
                 behind = True

@@ -24,7 +24,7 @@ from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import signers as keys
 from jobserver.store.repo import StateRepo
-from jobserver.store.upstream import Lost, Moves, Unconfirmed
+from jobserver.store.upstream import Moves, RefConflict, Unconfirmed
 
 _log = logging.getLogger(__name__)
 _TRIES = 3
@@ -79,7 +79,7 @@ class Hosted:
     def hurry(self) -> None:
         self._urgent.set()
 
-    def again(self, branches: Collection[str]) -> None:
+    def await_turn(self, branches: Collection[str]) -> None:
         """See `Authority`: who lost has to win the next time, so it goes when it is its turn."""
         ends = monotonic() + _PATIENCE
         self.refresh()
@@ -121,7 +121,7 @@ class Hosted:
         first = {branch: move for branch, move in moves.items() if branch == names.MAIN}
         for part in (first, {branch: move for branch, move in moves.items() if branch not in first}):
             if names.MAIN in failed:
-                failed |= {branch: Lost() for branch in part}
+                failed |= {branch: RefConflict() for branch in part}
                 continue
             failed |= {branch: self._is_frozen(branch) for branch in part if branch in self.frozen}
             open_ = {branch: move for branch, move in part.items() if branch not in self.frozen}
@@ -167,7 +167,7 @@ class Hosted:
                 if self._is_there(new, tips.get(branch)):
                     self._turns.saw(branch, [self.server], monotonic())
                 else:
-                    failed[branch] = Lost()
+                    failed[branch] = RefConflict()
             if not left:
                 return failed
         _log.warning("push: %s", said)
@@ -198,7 +198,7 @@ class Hosted:
                 if branch in self.frozen:
                     raise self._is_frozen(branch)
             for branch, error in self._push(moves, quarantine).items():
-                if isinstance(error, Lost):
+                if isinstance(error, RefConflict):
                     self.hint()
                     raise conflict("the branch has moved: fetch first", branch)
                 raise error

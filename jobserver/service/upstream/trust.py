@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobserver.audit.receipts import covers, recorded
+from jobserver.audit.receipts import pushed_commits, read_audit_record
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS
 from jobserver.domain.base import names
 from jobserver.errors import Code, Error, invalid
 from jobserver.store.git import trees
-from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
+from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.tree_changes import Commit
@@ -84,7 +84,7 @@ class Foreign:
         return found
 
     def _judge(self, branch: str, old: str | None, new: str, beside: Beside, ours: str) -> Judged:
-        line = line_of(self._path, new, old or "")
+        line = commits_between(self._path, new, old or "")
         if not line:
             return Judged(f"went back to {new[:10]}, from {str(old)[:10]}")
         if line[0][1] != ((old,) if old else ()):
@@ -123,13 +123,13 @@ class Foreign:
         positions = {sha: at for at, sha in enumerate(line)}
         left = set(unsigned)
         is_judged = False
-        for commit in newest_first(self._path, beside.audit_there):
+        for commit in first_parent_log(self._path, beside.audit_there):
             is_judged = is_judged or commit.sha == beside.audit_here
             if (commit.trailer("Event"), commit.trailer("Branch")) != ("push.received", names.AUDIT):
                 continue
             if not is_judged and not _is_by_current(commit, signers):
                 continue  # times are whatever a commit claims: it counts once `audit` is taken
-            left -= covers(recorded(objects, [commit]), branch, positions, list(line)).keys()
+            left -= pushed_commits(read_audit_record(objects, [commit]), branch, positions, list(line)).keys()
             if not left:
                 break
         return [sha for sha in unsigned if sha in left]

@@ -51,12 +51,12 @@ class BranchGuard:
         with self._guard:
             self._objects.close()
 
-    def left(self, branch: str, tip: str) -> None:
-        """See `store.write.submission.Standing`."""
+    def mark_good(self, branch: str, tip: str) -> None:
+        """See `store.write.submission.TipCheck`."""
         self._good[branch] = tip
 
     def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
-        """See `store.write.submission.Standing`."""
+        """See `store.write.submission.TipCheck`."""
         if tip is not None and self._good.get(branch) == tip:
             return
         with self._guard, self._reading(objects):
@@ -195,7 +195,7 @@ class BranchGuard:
 
     def _signers(self, commit: str) -> dict[str, keys.Signer]:
         head = Head.read("", commit, self._objects)
-        text = Snapshot(self._objects, head, head).text(SIGNERS)
+        text = Snapshot(self._objects, head, head).read_file(SIGNERS)
         if text is None:
             raise invalid(f"{commit[:10]} has no {SIGNERS}")
         return keys.read(text.decode(errors="replace"))
@@ -213,10 +213,10 @@ class BranchGuard:
 
 def guard_branches(repo: StateRepo) -> BranchGuard:
     """Has the repository's writer refuse to build on what no server made or judged."""
-    if not isinstance(repo.writer.standing, BranchGuard):
-        repo.writer.standing = BranchGuard(repo)
-    return repo.writer.standing
+    if not isinstance(repo.writer.tip_check, BranchGuard):
+        repo.writer.tip_check = BranchGuard(repo)
+    return repo.writer.tip_check
 
 
 def branch_problems(repo: StateRepo) -> Mapping[str, str]:
-    return repo.writer.standing.problems() if isinstance(repo.writer.standing, BranchGuard) else {}
+    return repo.writer.tip_check.problems() if isinstance(repo.writer.tip_check, BranchGuard) else {}

@@ -21,7 +21,7 @@ from jobserver.service.writes.idempotency import TRAILER, CompletedWrite, Key, L
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.upstream import Unconfirmed
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 
 
 class Random(Protocol):
@@ -38,10 +38,10 @@ class _AlreadyDone(Error):
         self.done, self.result = done, result
 
 
-def repeated_answer(done: CompletedWrite, result: Mapping[str, Any]) -> Written:
+def repeated_answer(done: CompletedWrite, result: Mapping[str, Any]) -> WriteResult:
     """What was answered then: the commit, the id that was made then, and what is ignored now as it was then."""
     identifier = {"identifier": done.request} if done.request else {}
-    return Written(done.branch, done.commit, True, Changes(done.branch, "", "", result={**result, **identifier}))
+    return WriteResult(done.branch, done.commit, True, Changes(done.branch, "", "", result={**result, **identifier}))
 
 
 def _result(state: Snapshot, command: Command, actor: Actor, now: datetime) -> Mapping[str, Any]:
@@ -73,7 +73,7 @@ class Gate:
             self._last = max(names.micros(now), self._last + 1)
             return names.request_id(self._last, self._random.randbits(27))
 
-    def submit(self, actor: Actor, command: Command, via: str, key: Key | None = None) -> Written:
+    def submit(self, actor: Actor, command: Command, via: str, key: Key | None = None) -> WriteResult:
         """Decides and writes. Returns once the commit is durable; raises `Error` with nothing changed.
 
         ``via`` says by which front end it came (``http``, ``cli``), for the record. With a ``key`` that did this
@@ -88,7 +88,7 @@ class Gate:
         finally:
             self.budget.end(actor, size)
 
-    def _submit(self, actor: Actor, command: Command, via: str, key: Key | None) -> Written:
+    def _submit(self, actor: Actor, command: Command, via: str, key: Key | None) -> WriteResult:
         branch = branch_of(command)
         self._open(branch)
         trailers = {"Via": via, "Request-Id": f"{self._random.randbits(96):024x}"}
@@ -125,6 +125,6 @@ class Gate:
             raise unavailable(GONE, branch)
         if slug is None or writer.refs.tip(branch) is not None:
             return
-        if not writer.look(names.MAIN, lambda state: state.backend(slug) is not None):
+        if not writer.read(names.MAIN, lambda state: state.backend(slug) is not None):
             raise not_found(f"there is no backend {slug!r}")
-        self._repo.found(branch, "backend", self._clock())
+        self._repo.create_branch(branch, "backend", self._clock())

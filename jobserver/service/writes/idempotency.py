@@ -18,7 +18,7 @@ from jobserver.errors import conflict
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.tree_changes import parse_commit
 from jobserver.store.repo import StateRepo
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
@@ -103,7 +103,7 @@ class Ledger:
             raise conflict("this Idempotency-Key was used with another body", TRAILER)
         return done
 
-    def remember(self, key: Key, written: Written) -> None:
+    def remember(self, key: Key, written: WriteResult) -> None:
         """Of what changed nothing: what was answered."""
         request = str(written.changes.result.get("identifier", ""))
         with self._guard:

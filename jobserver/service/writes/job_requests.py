@@ -16,7 +16,7 @@ from jobserver.service.writes.gate import Gate, repeated_answer
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class JobRequestService:
         force_run_dependencies: bool = False,
         will_notify: bool | None = None,
         database_name: str | None = None,
-    ) -> Written:
+    ) -> WriteResult:
         """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
             return repeated_answer(done, {})  # also while the study's host does not answer
-        found = self._repo.writer.look(names.MAIN, lambda state: state.workspace(workspace))
+        found = self._repo.writer.read(names.MAIN, lambda state: state.workspace(workspace))
         if found is None:
             raise not_found(f"there is no workspace {workspace!r}")
         study = self._studies.project(found.repo, found.branch)
@@ -74,12 +74,12 @@ class JobRequestService:
 
     def cancel(
         self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None
-    ) -> Written:
+    ) -> WriteResult:
         """Cancels these actions, or all that are not finished; durable before the runner has seen the request."""
         request = self.find(identifier).stored.request
         return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via, key)
 
-    def read_written(self, written: Written) -> RequestWithJobs:
+    def read_written(self, written: WriteResult) -> RequestWithJobs:
         """The job request that ``written`` is about, as it was at that commit."""
         identifier = written.changes.result["identifier"]
 
@@ -90,7 +90,7 @@ class JobRequestService:
             pipeline = state.pipeline(seen.stored.place) if not seen.jobs else None
             return replace(seen, warnings=pipeline.warnings if pipeline else ())
 
-        seen = self._repo.writer.look(written.branch, read, at=written.commit)
+        seen = self._repo.writer.read(written.branch, read, commit=written.commit)
         if seen is None:
             raise not_found(f"there is no job request {identifier!r}")
         return seen
@@ -98,7 +98,7 @@ class JobRequestService:
     def find(self, identifier: str) -> RequestWithJobs:
         """Raises `Error` (not_found)."""
         for branch in self._backend_branches() if names.is_request_id(identifier) else ():
-            seen = self._repo.writer.look(branch, lambda state: with_jobs(state, state.find(identifier)))
+            seen = self._repo.writer.read(branch, lambda state: with_jobs(state, state.find(identifier)))
             if seen is not None:
                 return seen
         raise not_found(f"there is no job request {identifier!r}")
@@ -107,7 +107,7 @@ class JobRequestService:
         """Every request that is not finished, newest first."""
         found: list[RequestWithJobs] = []
         for branch in self._backend_branches():
-            found += self._repo.writer.look(
+            found += self._repo.writer.read(
                 branch, lambda state: [seen for one in state.active() if (seen := with_jobs(state, one))]
             )
         return sorted(

@@ -62,7 +62,7 @@ class PipedObjects(Objects):
         return parse_commit(sha, self.raw(bytes.fromhex(sha)))
 
 
-def line_of(repository: Path, revision: str, without: str = "") -> list[tuple[str, tuple[str, ...]]]:
+def commits_between(repository: Path, revision: str, without: str = "") -> list[tuple[str, tuple[str, ...]]]:
     """(commit, its parents) from the oldest to ``revision``; what ``without`` reaches is left out.
 
     Raises `Error` (unavailable) with git's own words.
@@ -73,7 +73,7 @@ def line_of(repository: Path, revision: str, without: str = "") -> list[tuple[st
     return [(row[0], tuple(row[1:])) for row in rows]
 
 
-def branches_of_state(repository: Path) -> dict[str, str]:
+def state_branches(repository: Path) -> dict[str, str]:
     """As `branches`, of what has a main. Raises `Error` (invalid) where there is none."""
     found = branches(repository)
     if names.MAIN not in found:
@@ -81,7 +81,7 @@ def branches_of_state(repository: Path) -> dict[str, str]:
     return found
 
 
-def newest_first(repository: Path, revision: str, *limits: str) -> Iterator[Commit]:
+def first_parent_log(repository: Path, revision: str, *limits: str) -> Iterator[Commit]:
     """The commits of a branch, streamed. ``limits``: options of git's rev-list.
 
     Raises `Error` (unavailable) with git's own words.
@@ -102,7 +102,7 @@ def newest_first(repository: Path, revision: str, *limits: str) -> Iterator[Comm
         listing.communicate()
 
 
-def stood_at(repository: Path, branch: str, seconds: int) -> str | None:
+def tip_at(repository: Path, branch: str, seconds: int) -> str | None:
     """The commit where ``branch`` stood ``seconds`` after 1970; None if it had not begun.
 
     By the server's commits, whose times never go back. What was pushed onto one of them counts from the time that it
@@ -111,7 +111,7 @@ def stood_at(repository: Path, branch: str, seconds: int) -> str | None:
     if seconds < _READ_AS_SECONDS:
         return None
     pushed: list[Commit] = []
-    for commit in newest_first(repository, branch, f"--before={seconds}"):
+    for commit in first_parent_log(repository, branch, f"--before={seconds}"):
         if not commit.is_servers:
             pushed.append(commit)
             continue

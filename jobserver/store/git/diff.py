@@ -47,8 +47,8 @@ def _diff(
     if next(entered) == max_folders:
         raise invalid(f"one commit changes more than {max_folders} folders")
     before, after = objects.entry_set(old), objects.entry_set(new)
-    gone = {entry.name: entry for entry in map(trees.Entry._make, before - after)}
-    come = {entry.name: entry for entry in map(trees.Entry._make, after - before)}
+    gone = {entry.name: entry for entry in map(trees.TreeEntry._make, before - after)}
+    come = {entry.name: entry for entry in map(trees.TreeEntry._make, after - before)}
     for name in sorted(gone.keys() | come.keys()):
         was, now = gone.get(name), come.get(name)
         inner = path + name.decode(errors="surrogateescape")

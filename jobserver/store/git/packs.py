@@ -81,13 +81,13 @@ def splice_delta(base: int, start: int, end: int, insert: bytes) -> bytes:
     return head + _copy(0, start) + middle + _copy(end, base - end)
 
 
-class _Entry(NamedTuple):
+class _IndexEntry(NamedTuple):
     sha: bytes
     crc: int
     offset: int
 
 
-def _index(entries: list[_Entry], checksum: bytes) -> bytes:
+def _index(entries: list[_IndexEntry], checksum: bytes) -> bytes:
     entries = sorted(entries)
     counts = [0] * 256
     for entry in entries:
@@ -118,7 +118,7 @@ class Pack:
     """The objects of one batch. Each object goes in once; adding one again is free."""
 
     parts: list[bytes] = field(default_factory=list)
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[_IndexEntry] = field(default_factory=list)
     size: int = 12
     chains: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tree -> (offset, depth)
     seen: set[bytes] = field(default_factory=set)
@@ -127,7 +127,7 @@ class Pack:
         packed = head + zlib.compress(data, level)
         at = self.size
         self.parts.append(packed)
-        self.entries.append(_Entry(sha, zlib.crc32(packed), at))
+        self.entries.append(_IndexEntry(sha, zlib.crc32(packed), at))
         self.seen.add(sha)
         self.size += len(packed)
         return at
@@ -239,11 +239,11 @@ def join(stems: list[Path], folder: Path) -> Path | None:
     which a concatenation can't express; git's own repack can.
     """
     parts: list[bytes] = []
-    entries: list[_Entry] = []
+    entries: list[_IndexEntry] = []
     size = 12
     for stem in stems:
         body = stem.with_suffix(".pack").read_bytes()[12:-20]
-        entries += [_Entry(sha, crc, offset + size - 12) for sha, crc, offset in _read_index(stem)]
+        entries += [_IndexEntry(sha, crc, offset + size - 12) for sha, crc, offset in _read_index(stem)]
         parts.append(body)
         size += len(body)
     if len({entry.sha for entry in entries}) != len(entries):
@@ -251,7 +251,7 @@ def join(stems: list[Path], folder: Path) -> Path | None:
     return Pack(parts, entries, size).save(folder, keep=False)
 
 
-def _read_index(stem: Path) -> list[_Entry]:
+def _read_index(stem: Path) -> list[_IndexEntry]:
     data = stem.with_suffix(".idx").read_bytes()
     (count,) = struct.unpack_from(">I", data, 8 + 255 * 4)
     shas = 8 + 1024
@@ -260,7 +260,7 @@ def _read_index(stem: Path) -> list[_Entry]:
     if any(offset >> 31 for offset in struct.unpack_from(f">{count}I", data, offsets)):
         raise ValueError(f"{stem.name}: too large to join")
     return [
-        _Entry(data[shas + 20 * at : shas + 20 * at + 20], crc, offset)
+        _IndexEntry(data[shas + 20 * at : shas + 20 * at + 20], crc, offset)
         for at, (crc, offset) in enumerate(
             zip(
                 struct.unpack_from(f">{count}I", data, crcs),

@@ -32,7 +32,7 @@ _STEP = 1024 * 1024
 _MAX_DIGITS = 5  # of a number in base 128: more than MAX_UNPACKED has
 
 
-class _Entry(NamedTuple):
+class _PackedObject(NamedTuple):
     """``place``: where in the pack it begins; ``base``: where that of a delta does, or its id; ``at``: its zlib stream,
     which makes ``size`` bytes."""
 
@@ -43,7 +43,7 @@ class _Entry(NamedTuple):
     size: int
 
 
-class Sent:
+class ReceivedPack:
     """``brought``: the ids (20 bytes) of what is in the pack; ``named``: of what its commits and folders name."""
 
     def __init__(self, pack: bytes) -> None:
@@ -53,7 +53,7 @@ class Sent:
         self._left, self._deltas_left = MAX_UNPACKED, MAX_DELTAS
         self.brought: set[bytes] = set()
         self.named: set[bytes] = set()
-        self._waiting: dict[int | bytes, list[_Entry]] = {}
+        self._waiting: dict[int | bytes, list[_PackedObject]] = {}
         for entry in self._parse():
             self._resolve(entry, entry.kind, self._inflate(entry))
 
@@ -74,7 +74,7 @@ class Sent:
 
     # Reading
 
-    def _parse(self) -> list[_Entry]:
+    def _parse(self) -> list[_PackedObject]:
         head = bytes(self._pack[:12])
         if len(head) < 12 or not head.startswith(b"PACK\0\0\0\2"):
             raise invalid("no pack: expected one of version 2")
@@ -92,7 +92,7 @@ class Sent:
             raise invalid("the pack does not end after its last object")
         return whole
 
-    def _entry(self, place: int) -> _Entry:
+    def _entry(self, place: int) -> _PackedObject:
         kind, size = self._head()
         base: int | bytes | None = None
         if kind == _REF_DELTA:
@@ -105,7 +105,7 @@ class Sent:
             self._deltas_left -= size
             if self._deltas_left < 0:
                 raise invalid(f"its deltas are more than {MAX_DELTAS} bytes: push fewer commits at a time")
-        entry = _Entry(place, kind, base, self._at, size)
+        entry = _PackedObject(place, kind, base, self._at, size)
         for _ in self._parts(size):
             pass
         return entry
@@ -155,20 +155,20 @@ class Sent:
         if made != size:
             raise invalid("the pack has an object of another size than it says")
 
-    def _inflate(self, entry: _Entry) -> bytes:
+    def _inflate(self, entry: _PackedObject) -> bytes:
         self._at = entry.at
         return b"".join(self._parts(entry.size))
 
     # Resolving
 
-    def _applied(self, entry: _Entry, base: bytes) -> bytes:
+    def _applied(self, entry: _PackedObject, base: bytes) -> bytes:
         delta = self._inflate(entry)
         made = _apply(delta, base, self._allowed)
         if made is None:
             raise invalid("the pack has a delta that does not fit what it is of")
         return made
 
-    def _resolve(self, entry: _Entry, kind: int, data: bytes) -> None:
+    def _resolve(self, entry: _PackedObject, kind: int, data: bytes) -> None:
         """Takes in an object, and all that are deltas of it, one after the other down each chain."""
         chain = [(data, iter(self._found(entry, kind, data)))]
         while chain:
@@ -180,7 +180,7 @@ class Sent:
             made = self._applied(child, data)
             chain.append((made, iter(self._found(child, kind, made))))
 
-    def _found(self, entry: _Entry, kind: int, data: bytes) -> list[_Entry]:
+    def _found(self, entry: _PackedObject, kind: int, data: bytes) -> list[_PackedObject]:
         """Notes an object; what waited for it."""
         if len(data) > _LIMITS[kind]:
             name = _NAMES[kind].decode()

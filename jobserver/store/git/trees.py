@@ -13,7 +13,7 @@ FILE = b"100644"
 FOLDER = b"40000"
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     mode: bytes
     name: bytes
     sha: bytes  # 20 bytes
@@ -24,10 +24,10 @@ class Spot(NamedTuple):
 
     start: int
     end: int
-    entry: Entry | None
+    entry: TreeEntry | None
 
 
-def entries(raw: bytes) -> Iterator[Entry]:
+def entries(raw: bytes) -> Iterator[TreeEntry]:
     """Every entry, in the tree's order. Raises ValueError for bytes that are no tree."""
     at, size = 0, len(raw)
     while at < size:
@@ -35,7 +35,7 @@ def entries(raw: bytes) -> Iterator[Entry]:
         end = raw.index(b"\0", space) + 21
         if end > size:
             raise ValueError("cut off")
-        yield Entry(raw[at:space], raw[space + 1 : end - 21], raw[end - 20 : end])
+        yield TreeEntry(raw[at:space], raw[space + 1 : end - 21], raw[end - 20 : end])
         at = end
 
 
@@ -50,7 +50,7 @@ def entry_set(raw: bytes) -> frozenset[tuple[bytes, bytes, bytes]]:
     return frozenset(found)
 
 
-def order(entry: Entry) -> bytes:
+def order(entry: TreeEntry) -> bytes:
     """What git sorts a tree's entries by."""
     return entry.name + b"/" if entry.mode == FOLDER else entry.name
 
@@ -69,7 +69,7 @@ def _bisect(raw: bytes, name: bytes) -> Spot | None:
             return None
         found = raw[at + 6 : at + size - 21]
         if found == name:
-            return Spot(at, at + size, Entry(FOLDER, name, raw[at + size - 20 : at + size]))
+            return Spot(at, at + size, TreeEntry(FOLDER, name, raw[at + size - 20 : at + size]))
         if found < name:
             low = middle + 1
         else:
@@ -87,7 +87,7 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
         start = raw.find(pattern)
         if start >= 0:
             end = start + len(pattern) + 20
-            return Spot(start, end, Entry(FILE, name, raw[end - 20 : end]))
+            return Spot(start, end, TreeEntry(FILE, name, raw[end - 20 : end]))
     wanted = name + b"/" if mode == FOLDER else name
     at = 0
     spot = None
@@ -101,5 +101,5 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
     return spot or Spot(at, at, None)
 
 
-def encode(entry: Entry) -> bytes:
+def encode(entry: TreeEntry) -> bytes:
     return b"%s %s\0%s" % entry

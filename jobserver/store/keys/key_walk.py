@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
-from jobserver.store.git.cat_file import PipedObjects, branches_of_state
+from jobserver.store.git.cat_file import PipedObjects, state_branches
 from jobserver.store.git.command import git, run
 from jobserver.store.keys.signers import Signer, read, signed_by
 from jobserver.store.keys.signing import verify
@@ -87,12 +87,12 @@ def _narrowed(known: Signer | None, new: Signer) -> Signer:
     return Signer(new.fingerprint, after, before, new.public or known.public)
 
 
-def of(repository: Path, trusted: Iterable[Signer] | None = None) -> KeyWalk:
+def main_keys(repository: Path, trusted: Iterable[Signer] | None = None) -> KeyWalk:
     """Over main of a state repository, or a clone: from its first commit, or the keys that are ``trusted`` instead.
 
     Raises `Error` (invalid) for what is none.
     """
-    tip = branches_of_state(repository)[names.MAIN]
+    tip = state_branches(repository)[names.MAIN]
     walk = follow(repository, tip, trusted or (), trusted is None)
     if not walk.named:
         raise invalid(f"is no state repository: its main names no keys ({SIGNERS})", str(repository))

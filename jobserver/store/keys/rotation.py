@@ -15,7 +15,7 @@ from jobserver.domain import keys as rights
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Error, conflict, invalid, not_found
-from jobserver.store.fs import plainly
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.keys.key_walk import KeyWalk, follow
 from jobserver.store.keys.signers import Signer, read
@@ -41,9 +41,9 @@ def rotate(
     If it is the current one, a new key begins; if it is lost, the key that is in its place becomes the new one.
     """
     writer = repo.writer
-    with plainly(), writer.locked():
+    with disk_errors(), writer.locked():
         _settle(repo, now)
-        writer.look(names.MAIN, lambda state: rights.check(state, by))
+        writer.read(names.MAIN, lambda state: rights.check(state, by))
         check_followed(repo)
         current = writer.keys.current()
         ended = revoked or current.fingerprint
@@ -73,7 +73,7 @@ def rotate(
         said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
         files = {SIGNERS: "".join(lines).encode()}
         trailers = [("Retired", ended), *([("Via", via)] if via else [])]
-        writer.put(names.MAIN, files, said, event, moment, trailers, current, by)
+        writer.commit_files(names.MAIN, files, said, event, moment, trailers, current, by)
         _settle(repo, moment)
         return new.fingerprint
 
@@ -156,7 +156,7 @@ def _is_successor(key: SigningKey, lines: Sequence[str]) -> bool:
 def settle(repo: StateRepo, now: datetime) -> None:
     """Completes a rotation that was interrupted; does nothing otherwise."""
     if _beside(repo.writer.keys.path).exists() or (_untold(repo) and is_current(repo)):
-        with plainly(), repo.writer.locked():
+        with disk_errors(), repo.writer.locked():
             _settle(repo, now)
 
 
@@ -197,7 +197,7 @@ def _tell(repo: StateRepo, branch: str, now: datetime, key: SigningKey | None = 
     moment = max(now, _time(repo, branch))
     said = "jobserver changed its keys"
     try:
-        repo.writer.put(branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers, key)
+        repo.writer.commit_files(branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers, key)
     except Error as error:
         _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
 
@@ -208,16 +208,16 @@ def _others(repo: StateRepo) -> list[str]:
 
 def _untold(repo: StateRepo) -> list[str]:
     """Branches that name other keys than main does."""
-    look, text = repo.writer.look, _text(repo).encode()
-    return [branch for branch in _others(repo) if look(branch, lambda state: state.text(SIGNERS)) != text]
+    read, text = repo.writer.read, _text(repo).encode()
+    return [branch for branch in _others(repo) if read(branch, lambda state: state.read_file(SIGNERS)) != text]
 
 
 def _text(repo: StateRepo) -> str:
-    return (repo.writer.look(names.MAIN, lambda state: state.text(SIGNERS)) or b"").decode()
+    return (repo.writer.read(names.MAIN, lambda state: state.read_file(SIGNERS)) or b"").decode()
 
 
 def _time(repo: StateRepo, branch: str) -> datetime:
-    return datetime.fromtimestamp(repo.writer.look(branch, lambda state: state.time), UTC)
+    return datetime.fromtimestamp(repo.writer.read(branch, lambda state: state.time), UTC)
 
 
 def _ending(line: str, at: datetime) -> str:

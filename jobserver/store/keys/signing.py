@@ -43,7 +43,7 @@ class Unreadable(ValueError):
     """What is wrong with a signature, in our words."""
 
 
-class _Reader:
+class _WireReader:
     """Takes length-prefixed strings (RFC 4251, section 5) off a blob."""
 
     def __init__(self, data: bytes) -> None:
@@ -72,12 +72,12 @@ def verify(armoured: bytes, message: bytes) -> str:
         lines = armoured.strip().split(b"\n")
         if lines[0] != b"-----BEGIN SSH SIGNATURE-----" or lines[-1] != b"-----END SSH SIGNATURE-----":
             raise Unreadable("no SSH signature")
-        blob = _Reader(base64.b64decode(b"".join(lines[1:-1]), validate=True))
+        blob = _WireReader(base64.b64decode(b"".join(lines[1:-1]), validate=True))
         if blob.take(6) != b"SSHSIG" or blob.take(4) != b"\0\0\0\1":
             raise Unreadable("no SSH signature of version 1")
         public, namespace, reserved, hashing = blob.string(), blob.string(), blob.string(), blob.string()
-        signature = _Reader(blob.string())
-        key = _Reader(public)
+        signature = _WireReader(blob.string())
+        key = _WireReader(public)
         if key.string() != b"ssh-ed25519" or signature.string() != b"ssh-ed25519" or namespace != _NAMESPACE:
             raise Unreadable("no ed25519 signature of a commit")
         digest = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}[hashing](message).digest()

@@ -88,7 +88,7 @@ class Snapshot:
         """The tree's id."""
         return self._head.root
 
-    def _entry(self, head: Head, path: str) -> trees.Entry | None:
+    def _entry(self, head: Head, path: str) -> trees.TreeEntry | None:
         sha, entry = head.root, None
         if sha is None:
             return None
@@ -100,7 +100,7 @@ class Snapshot:
             sha = entry.sha
         return trees.find(self._objects.tree(sha), name, trees.FILE if b"." in name else trees.FOLDER).entry
 
-    def _list(self, head: Head, path: str) -> Iterator[trees.Entry]:
+    def _list(self, head: Head, path: str) -> Iterator[trees.TreeEntry]:
         entry = self._entry(head, path)
         if entry is not None and entry.mode == trees.FOLDER:
             yield from trees.entries(self._objects.tree(entry.sha))
@@ -109,7 +109,7 @@ class Snapshot:
         entry = self._entry(head, path)
         return None if entry is None else self._objects.document(entry.sha, model, path)
 
-    def text(self, path: str) -> bytes | None:
+    def read_file(self, path: str) -> bytes | None:
         """A file of this branch as it is."""
         entry = self._entry(self._head, path)
         return None if entry is None else self._objects.raw(entry.sha)

@@ -123,7 +123,7 @@ LOST = "its comments stay in this commit only: the server's next write of the fi
 
 
 @dataclass(slots=True)
-class Incoming:
+class TreeChanges:
     """What one commit changes. ``others`` are files that hold no document and may stand there (README.md).
 
     ``unread`` are paths of documents that come and can't be read: what becomes of them, ``changes`` does not say.
@@ -143,14 +143,14 @@ class Incoming:
         ]
 
 
-def incoming(
+def read_changes(
     objects: Objects,
     branch: str,
     before: bytes | None,
     after: bytes,
     event: str = "pushed",
     unread: Kind | None = None,
-) -> Incoming:
+) -> TreeChanges:
     """What lies between two trees of ``branch``, as changes and moves, with every fault of the files themselves.
 
     Documents that stood there and can't be read count as not there: mending them is allowed. Those of the kind
@@ -163,7 +163,7 @@ def incoming(
         if len(found) > MAX_FILES:
             raise invalid(f"one commit changes more than {MAX_FILES} files")
     moves = _moves(branch, found)
-    result = Incoming(Changes(branch, event, ""))
+    result = TreeChanges(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
         where = names.parse_path(branch, path)

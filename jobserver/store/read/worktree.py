@@ -11,10 +11,10 @@ from jobserver.domain.admit import review
 from jobserver.domain.base import names
 from jobserver.domain.base.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
-from jobserver.store.git.cat_file import PipedObjects, line_of, newest_first
+from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
 from jobserver.store.git.command import commit_of, environment_of_user, fork_of, git, run
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import LOST, MERGE, forgeries, incoming
+from jobserver.store.read.tree_changes import LOST, MERGE, forgeries, read_changes
 from jobserver.store.read.validate import read_document
 
 
@@ -35,7 +35,7 @@ def branch_of(top: Path) -> str:
     if _is_work(found):
         return found
     if commit_of(top, "HEAD") is not None:
-        for commit in newest_first(top, "HEAD"):
+        for commit in first_parent_log(top, "HEAD"):
             if commit.is_servers and _is_work(commit.trailer("Branch")):
                 return commit.trailer("Branch")
     where = f"is on {found or 'no branch'}"
@@ -117,7 +117,7 @@ def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | N
     faults: list[Fault] = []
     head = Head.read(branch, base, objects)
     before = head.time
-    line = line_of(top, "HEAD", base)
+    line = commits_between(top, "HEAD", base)
     merges = [sha for sha, parents in line if len(parents) != 1]
     steps: list[tuple[str, bytes]] = [(f"{sha[:10]} ", objects.commit(sha).tree) for sha, _ in line]
     for sha, _ in line:
@@ -139,7 +139,7 @@ def _changed(
     objects: PipedObjects, head: Head, tree: str | bytes, notes: list[Fault] | None
 ) -> tuple[int, list[Fault]]:
     """(files, faults) that lie between ``head`` and ``tree``."""
-    found = incoming(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
+    found = read_changes(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
     faults = found.faults + found.keys
     # What is on other branches is not known here: of a backend's branch the files alone are judged.
     if not found.unread:

@@ -17,14 +17,14 @@ from jobserver.store.read.snapshot import Head, follow_owners
 from jobserver.store.yaml import codec
 
 # What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
-Edits: TypeAlias = "dict[bytes, trees.Entry | Edits | None]"
+Edits: TypeAlias = "dict[bytes, trees.TreeEntry | Edits | None]"
 _FEW = 16  # edits of one tree that are spliced in, however small it is
 _ENTRIES_AN_EDIT = 64  # about as many are parsed in the time that one splice takes
 _ENTRY_BYTES = 43  # of a folder with a request's id
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class CommitIdentity:
     """Who signs, and the host of BASE_URL that all names get their addresses from; ``server``: which of several."""
 
     host: str
@@ -46,10 +46,10 @@ class Identity:
         return f"{SERVER.name} <{SERVER.name}@{self.host}>".encode()
 
 
-class Staging:
+class CommitBuilder:
     """One batch: a pack that grows, heads that advance."""
 
-    def __init__(self, objects: Objects, identity: Identity) -> None:
+    def __init__(self, objects: Objects, identity: CommitIdentity) -> None:
         self.pack = Pack()
         self._objects, self._identity = objects, identity
 
@@ -81,7 +81,7 @@ class Staging:
         """Stages files that are no documents: those that explain a branch, and the keys that sign it."""
         edits: Edits = {}
         for path, data in files.items():
-            _put(edits, path, trees.Entry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
+            _put(edits, path, trees.TreeEntry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
         root = self._edit(head.root, edits)
         assert root is not None
         more = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
@@ -129,7 +129,7 @@ class Staging:
             else:
                 blob = self._blob(change.path, change.after)
                 self._objects.remember_document(blob, change.after)
-                _put(edits, change.path, trees.Entry(trees.FILE, b"", blob))
+                _put(edits, change.path, trees.TreeEntry(trees.FILE, b"", blob))
         head.owners = follow_owners(head.owners, admitted.changes)
         return edits
 
@@ -167,15 +167,15 @@ class Staging:
         if len(edits) > _FEW and len(edits) * _ENTRIES_AN_EDIT > len(raw) // _ENTRY_BYTES:
             raw, edits = self._rebuilt(raw, edits), {}
         for name, edit in edits.items():
-            mode = edit.mode if isinstance(edit, trees.Entry) else trees.FOLDER
+            mode = edit.mode if isinstance(edit, trees.TreeEntry) else trees.FOLDER
             spot = trees.find(raw, name, mode)
             insert = b""
             if isinstance(edit, dict):
                 below = self._edit(spot.entry.sha if spot.entry else None, edit)
                 if below is not None:
-                    insert = trees.encode(trees.Entry(trees.FOLDER, name, below))
+                    insert = trees.encode(trees.TreeEntry(trees.FOLDER, name, below))
             elif edit is not None:
-                insert = trees.encode(trees.Entry(edit.mode, name, edit.sha))
+                insert = trees.encode(trees.TreeEntry(edit.mode, name, edit.sha))
             raw = raw[: spot.start] + insert + raw[spot.end :]
         if not raw:
             return None
@@ -194,9 +194,9 @@ class Staging:
             entry = found.pop(name, None)
             if isinstance(edit, dict):
                 below = self._edit(entry.sha if entry else None, edit)
-                edit = trees.Entry(trees.FOLDER, name, below) if below is not None else None
+                edit = trees.TreeEntry(trees.FOLDER, name, below) if below is not None else None
             if edit is not None:
-                found[name] = trees.Entry(edit.mode, name, edit.sha)
+                found[name] = trees.TreeEntry(edit.mode, name, edit.sha)
         return b"".join(map(trees.encode, sorted(found.values(), key=trees.order)))
 
     def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
@@ -218,7 +218,7 @@ def _line(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
-def _put(edits: Edits, path: str, entry: "trees.Entry | Edits | None") -> None:
+def _put(edits: Edits, path: str, entry: "trees.TreeEntry | Edits | None") -> None:
     *folders, name = path.encode().split(b"/")
     for folder in folders:
         below = edits.setdefault(folder, {})

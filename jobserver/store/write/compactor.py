@@ -30,7 +30,7 @@ def maintaining(path: Path, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-class Joiner:
+class Compactor:
     """``folder`` is ``objects/pack``. The thread is started when there is first something to do."""
 
     def __init__(self, folder: Path, lock: Path) -> None:

@@ -12,7 +12,7 @@ from jobserver.store.read.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already.
 
     ``size``: bytes by which it made the repository grow.
@@ -26,7 +26,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class RefUpdate:
     """One branch's part of a batch: its ref is about to move from ``old`` to ``new`` by these changes, in order."""
 
     branch: str
@@ -35,7 +35,7 @@ class Landing:
     changes: tuple[Changes, ...]
 
 
-class Standing(Protocol):
+class TipCheck(Protocol):
     """Whether the writer may build on what stands on a branch."""
 
     def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
@@ -45,7 +45,7 @@ class Standing(Protocol):
         what to read with, if the caller is about to read the same.
         """
 
-    def left(self, branch: str, tip: str) -> None:
+    def mark_good(self, branch: str, tip: str) -> None:
         """This process moved the branch there: it need not be looked at."""
 
     def close(self) -> None: ...
@@ -56,17 +56,17 @@ Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
 
 
 @dataclass(slots=True)
-class Ticket:
+class Submission:
     """One submission in the writer's queue, and what became of it."""
 
     branch: str
     decide: Decide
     wake: threading.Lock = field(default_factory=threading.Lock)
-    written: Written | None = None
+    written: WriteResult | None = None
     error: BaseException | None = None
     leads: bool = False
 
-    def outcome(self) -> Written:
+    def outcome(self) -> WriteResult:
         if self.error is not None:
             raise self.error
         assert self.written is not None

@@ -18,15 +18,15 @@ from typing import TypeVar
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
-from jobserver.store.fs import plainly, refused
+from jobserver.store.fs import disk_error, disk_errors
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.upstream import Authority, Lost, Moves
-from jobserver.store.write.commit_builder import Identity, Staging
-from jobserver.store.write.compactor import Joiner
-from jobserver.store.write.submission import Decide, Landing, Standing, Ticket, Written
+from jobserver.store.upstream import Authority, Moves, RefConflict
+from jobserver.store.write.commit_builder import CommitBuilder, CommitIdentity
+from jobserver.store.write.compactor import Compactor
+from jobserver.store.write.submission import Decide, RefUpdate, Submission, TipCheck, WriteResult
 
 T = TypeVar("T")
 _TRIES = 5
@@ -43,43 +43,43 @@ class Writer:
         self._reader = Objects(repository)
         self._reading = threading.Lock()
         self._heads: dict[str, Head] = {}
-        self._joiner = Joiner(self._packs, repository / "jobserver.maintenance")
-        self._listeners: list[tuple[Callable[[Landing], None], Callable[[], None]]] = []
+        self._compactor = Compactor(self._packs, repository / "jobserver.maintenance")
+        self._listeners: list[tuple[Callable[[RefUpdate], None], Callable[[], None]]] = []
         self._guard = threading.Lock()
-        self._queue: list[Ticket] = []
+        self._queue: list[Submission] = []
         self._led = False
         self._last: dict[str, str] = {}
         self.tries: Counter[int] = Counter()  # of batches that wrote something, by how often they lost a branch
         self.authority: Authority | None = None  # set before the first write, if it is not this repository
-        self.standing: Standing | None = None  # likewise: what may be built on
+        self.tip_check: TipCheck | None = None  # likewise: what may be built on
 
     def check(self, branch: str, tip: str | None) -> None:
-        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `Standing`. For any thread."""
-        if self.standing is not None:
-            self.standing.check(branch, tip)
+        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `TipCheck`. For any thread."""
+        if self.tip_check is not None:
+            self.tip_check.check(branch, tip)
 
     def _check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
         """As `check`, in the writer's turn."""
-        if self.standing is not None:
-            self.standing.check(branch, tip, is_told, self._objects)
+        if self.tip_check is not None:
+            self.tip_check.check(branch, tip, is_told, self._objects)
 
-    def left(self, branch: str, tip: str) -> None:
+    def mark_good(self, branch: str, tip: str) -> None:
         """The branch was moved there by this process, or as it found right."""
-        if self.standing is not None:
-            self.standing.left(branch, tip)
+        if self.tip_check is not None:
+            self.tip_check.mark_good(branch, tip)
 
     def last_written(self, branch: str) -> str | None:
         """The tip that this process last moved the branch to."""
         return self._last.get(branch)
 
     def close(self) -> None:
-        self._joiner.close()
-        if self.standing is not None:
-            self.standing.close()
+        self._compactor.close()
+        if self.tip_check is not None:
+            self.tip_check.close()
         self._forget()
         self._reader.close()
 
-    def listen(self, landing: Callable[[Landing], None], landed: Callable[[], None]) -> None:
+    def listen(self, landing: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
         """Has this process's moves of refs told: ``landing`` before one, so that whoever sees the new tip can know
         what it brought (should the move fail, nobody ever sees that tip), ``landed`` after.
 
@@ -87,25 +87,25 @@ class Writer:
         """
         self._listeners.append((landing, landed))
 
-    def submit(self, branch: str, decide: Decide, is_urgent: bool = False) -> Written:
+    def submit(self, branch: str, decide: Decide, is_urgent: bool = False) -> WriteResult:
         """Commits what ``decide`` admits on ``branch``; returns once that is durable.
 
         ``is_urgent``: does not wait for a slow authority's next turn. Raises what ``decide`` raises, and `Error`
         (unavailable) if the disk refuses or others hold the branch.
         """
-        ticket = Ticket(branch, decide)
-        ticket.wake.acquire()
+        submission = Submission(branch, decide)
+        submission.wake.acquire()
         with self._guard:
-            self._queue.append(ticket)
+            self._queue.append(submission)
             lead, self._led = not self._led, True
         if is_urgent and self.authority is not None:
             self.authority.hurry()
         if not lead:
-            ticket.wake.acquire()
-            if not ticket.leads:
-                return ticket.outcome()
+            submission.wake.acquire()
+            if not submission.leads:
+                return submission.outcome()
         self._lead()
-        return ticket.outcome()
+        return submission.outcome()
 
     def _lead(self) -> None:
         if self.authority is not None:
@@ -124,32 +124,32 @@ class Writer:
                     self._queue[0].wake.release()
                 else:
                     self._led = False
-            for ticket in batch[1:]:  # the first is the leader itself
-                ticket.wake.release()
+            for submission in batch[1:]:  # the first is the leader itself
+                submission.wake.release()
 
     def _waiting(self) -> set[str]:
         with self._guard:
-            return {ticket.branch for ticket in self._queue}
+            return {submission.branch for submission in self._queue}
 
-    def look(self, branch: str, read: Callable[[Snapshot], T], at: str | None = None) -> T:
-        """What ``read`` finds on the branch as it is now, or was at the commit ``at``: for what is asked rarely."""
+    def read(self, branch: str, read: Callable[[Snapshot], T], commit: str | None = None) -> T:
+        """What ``read`` finds on the branch as it is now, or was at ``commit``: for what is asked rarely."""
         with self._reading:
-            head = Head.read(branch, at or self.refs.tip(branch), self._reader)
+            head = Head.read(branch, commit or self.refs.tip(branch), self._reader)
             main = Head.read(names.MAIN, self.refs.tip(names.MAIN), self._reader)
             return read(Snapshot(self._reader, head, main))
 
-    def found(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
+    def create_branch(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
         """Makes the branch with these files, durably; False if it is there already."""
-        with plainly(), self.locked():
+        with disk_errors(), self.locked():
             if self.authority is not None:
                 self.authority.refresh()
             if self.refs.tip(branch) is not None:
                 return False
             self._check(branch, None)
-            self.put(branch, files, subject, event, now)
+            self.commit_files(branch, files, subject, event, now)
             return True
 
-    def put(
+    def commit_files(
         self,
         branch: str,
         files: Mapping[str, bytes],
@@ -166,7 +166,7 @@ class Writer:
         if old is not None:
             self._check(branch, old, is_told=branch == names.MAIN)
         head = Head.read(branch, old, self._objects)
-        staging = Staging(self._objects, self._identity(key))
+        staging = CommitBuilder(self._objects, self._identity(key))
         try:
             staging.put(head, files, subject, event, now, trailers, actor)
             stem = staging.pack.save(self._packs)
@@ -174,18 +174,18 @@ class Writer:
             try:
                 failed = self._publish({branch: (old, head.tip)}).get(branch)
                 if failed is None and not self.refs.move(branch, old, head.tip):
-                    failed = Lost()
+                    failed = RefConflict()
                 elif failed is None:
-                    self.left(branch, head.tip)
+                    self.mark_good(branch, head.tip)
             finally:
                 with contextlib.suppress(OSError):
                     stem.with_suffix(".keep").unlink()
         except OSError as error:
-            raise refused(error) from None
+            raise disk_error(error) from None
         finally:
             self._forget()
         if failed is not None:
-            raise _told(failed, branch)
+            raise _as_error(failed, branch)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -197,60 +197,62 @@ class Writer:
         finally:
             os.close(descriptor)
 
-    def _identity(self, key: SigningKey | None = None) -> Identity:
+    def _identity(self, key: SigningKey | None = None) -> CommitIdentity:
         server = self.authority.server if self.authority is not None else ""
-        return Identity(self._host, key or self.keys.current(), server)
+        return CommitIdentity(self._host, key or self.keys.current(), server)
 
     def _forget(self) -> None:
         """After any surprise: a cache that may be wrong once committed trees without their documents."""
         self._objects.forget()
         self._heads.clear()
 
-    def _serve(self, batch: list[Ticket]) -> None:
+    def _serve(self, batch: list[Submission]) -> None:
         try:
             with self.locked():
                 if self.authority is not None:
                     self.authority.permit()
                 self._attempt(batch)
-                for ticket in batch:  # one by one, so that one bad command fails alone
-                    if isinstance(ticket.error, OSError):
-                        self._attempt_again([ticket])
+                for submission in batch:  # one by one, so that one bad command fails alone
+                    if isinstance(submission.error, OSError):
+                        self._attempt_again([submission])
                 if self.authority is not None:
                     self._doubt(batch, self.authority)
                 tries = 0
-                while (lost := [one for one in batch if isinstance(one.error, Lost)]) and tries < _TRIES:
+                while (lost := [one for one in batch if isinstance(one.error, RefConflict)]) and tries < _TRIES:
                     tries += 1
                     if self.authority is not None:
-                        self.authority.again({ticket.branch for ticket in lost})
+                        self.authority.await_turn({submission.branch for submission in lost})
                     self._attempt_again(lost)
-                self.tries[tries] += any(ticket.written and ticket.written.changed for ticket in batch)
+                self.tries[tries] += any(submission.written and submission.written.changed for submission in batch)
         except BaseException as error:
             self._forget()
-            for ticket in batch:
-                if isinstance(ticket.error, Lost) or (ticket.written is None and ticket.error is None):
-                    ticket.error = error
+            for submission in batch:
+                if isinstance(submission.error, RefConflict) or (
+                    submission.written is None and submission.error is None
+                ):
+                    submission.error = error
             if not isinstance(error, Exception):
                 raise
-        for ticket in batch:
-            if isinstance(ticket.error, OSError | Lost):
-                ticket.error = _told(ticket.error, ticket.branch)
+        for submission in batch:
+            if isinstance(submission.error, OSError | RefConflict):
+                submission.error = _as_error(submission.error, submission.branch)
 
-    def _doubt(self, batch: list[Ticket], authority: Authority) -> None:
+    def _doubt(self, batch: list[Submission], authority: Authority) -> None:
         """A refusal may be of a state that is over, there: nothing was pushed that would have shown it."""
         doubtful = [
-            ticket
-            for ticket in batch
-            if (isinstance(ticket.error, Error) and ticket.error.code is not Code.UNAVAILABLE)
-            or (ticket.written is not None and not ticket.written.changed and ticket.written.changes.result)
+            submission
+            for submission in batch
+            if (isinstance(submission.error, Error) and submission.error.code is not Code.UNAVAILABLE)
+            or (submission.written is not None and not submission.written.changed and submission.written.changes.result)
         ]
         with contextlib.suppress(Error):  # then that is what can be said
             if doubtful and authority.refresh():
                 self._attempt_again(doubtful)
 
-    def _attempt_again(self, tickets: list[Ticket]) -> None:
-        for ticket in tickets:
-            ticket.error = ticket.written = None
-        self._attempt(tickets)
+    def _attempt_again(self, submissions: list[Submission]) -> None:
+        for submission in submissions:
+            submission.error = submission.written = None
+        self._attempt(submissions)
 
     def _head(self, branch: str) -> Head:
         tip = self.refs.tip(branch)
@@ -261,20 +263,20 @@ class Writer:
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 
-    def _attempt(self, batch: list[Ticket]) -> None:
-        staging = Staging(self._objects, self._identity())
+    def _attempt(self, batch: list[Submission]) -> None:
+        staging = CommitBuilder(self._objects, self._identity())
         heads = {names.MAIN: self._head(names.MAIN)}
         before: dict[str, str | None] = {}
-        staged: list[tuple[Ticket, Written]] = []
+        staged: list[tuple[Submission, WriteResult]] = []
         surprised = False
-        for ticket in batch:
+        for submission in batch:
             try:
-                branch = ticket.branch
+                branch = submission.branch
                 if branch not in heads:
                     heads[branch] = self._head(branch)
                 head = heads[branch]
                 tip, size = head.tip, staging.pack.size
-                admitted, trailers = ticket.decide(Snapshot(self._objects, head, heads[names.MAIN]))
+                admitted, trailers = submission.decide(Snapshot(self._objects, head, heads[names.MAIN]))
                 changed = bool(admitted.changes)
                 if changed:
                     before.setdefault(branch, tip)
@@ -283,11 +285,11 @@ class Writer:
                     staging.commit(head, admitted, {**trailers, **read})
                 assert head.tip is not None
                 grown = staging.pack.size - size
-                staged.append((ticket, Written(branch, head.tip, changed, admitted.changes, grown)))
+                staged.append((submission, WriteResult(branch, head.tip, changed, admitted.changes, grown)))
             except Error as error:
-                ticket.error = error
+                submission.error = error
             except Exception as error:  # noqa: BLE001 - a bug in one command must not fail the others
-                ticket.error = error
+                submission.error = error
                 surprised = True
         self._land(staging, heads, before, staged)
         if surprised:
@@ -295,10 +297,10 @@ class Writer:
 
     def _land(
         self,
-        staging: Staging,
+        staging: CommitBuilder,
         heads: dict[str, Head],
         before: dict[str, str | None],
-        staged: list[tuple[Ticket, Written]],
+        staged: list[tuple[Submission, WriteResult]],
     ) -> None:
         failed: dict[str, Exception] = {}
         if before:
@@ -310,7 +312,7 @@ class Writer:
                 # What was judged on a main that is in this batch may not land without it.
                 for branch in sorted(moves, key=lambda branch: branch != names.MAIN):
                     if names.MAIN in failed:
-                        failed.setdefault(branch, Lost())
+                        failed.setdefault(branch, RefConflict())
                     if branch not in failed and (problem := self._move(branch, *moves[branch], staged)):
                         failed[branch] = problem
             except OSError as error:
@@ -319,31 +321,33 @@ class Writer:
                 if stem is not None:
                     with contextlib.suppress(OSError):
                         stem.with_suffix(".keep").unlink()
-                    self._joiner.add(stem)
+                    self._compactor.add(stem)
         if failed:
             self._forget()
         if before:
             for _, landed in self._listeners:
                 landed()
-        for ticket, written in staged:
+        for submission, written in staged:
             if written.branch in failed:
-                ticket.error = failed[written.branch]
+                submission.error = failed[written.branch]
             else:
-                ticket.written = written
+                submission.written = written
 
     def _publish(self, moves: Moves) -> Mapping[str, Exception]:
         return {} if self.authority is None else self.authority.publish(moves)
 
-    def _move(self, branch: str, old: str | None, new: str, staged: list[tuple[Ticket, Written]]) -> Exception | None:
+    def _move(
+        self, branch: str, old: str | None, new: str, staged: list[tuple[Submission, WriteResult]]
+    ) -> Exception | None:
         """Why the branch was not moved here, if that matters."""
         problem: Exception | None = None
         try:
             self._tell(branch, old, new, staged)
             if self.refs.move(branch, old, new):
                 self._last[branch] = new
-                self.left(branch, new)
+                self.mark_good(branch, new)
             else:
-                problem = Lost()
+                problem = RefConflict()
         except (OSError, Error) as error:
             problem = error
         if problem is not None and self.authority is not None:
@@ -352,15 +356,19 @@ class Writer:
             return None
         return problem
 
-    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[Ticket, Written]]) -> None:
+    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[Submission, WriteResult]]) -> None:
         if old is not None:
             changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
             for landing, _ in self._listeners:
-                landing(Landing(branch, old, new, changes))
+                landing(RefUpdate(branch, old, new, changes))
 
 
-def _told(error: Exception, branch: str) -> Exception:
+def _as_error(error: Exception, branch: str) -> Exception:
     """As whoever submitted it is told."""
     if isinstance(error, OSError):
-        return refused(error)
-    return unavailable("the branch is being moved by others; try again", branch) if isinstance(error, Lost) else error
+        return disk_error(error)
+    return (
+        unavailable("the branch is being moved by others; try again", branch)
+        if isinstance(error, RefConflict)
+        else error
+    )

@@ -136,7 +136,7 @@ def _head(key: str) -> str:
     return f"{_text(key)}:"
 
 
-class _Reader:
+class _CanonicalReader:
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
         self.lines[-1] = "\0"  # less indented than anything: the end
@@ -218,7 +218,7 @@ def parse(data: bytes) -> dict[str, Value]:
     if not data.endswith(b"\n") or b"\r" in data or b"\0" in data or b"\t" in data or b"\n\n" in data:
         raise Unusual
     try:
-        reader = _Reader(data.decode())
+        reader = _CanonicalReader(data.decode())
         result = reader.mapping(0)
     except (UnicodeDecodeError, IndexError):
         raise Unusual from None

@@ -15,7 +15,7 @@ from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries import api
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, person
 from jobserver.web.api.fields import Fields
@@ -143,7 +143,7 @@ class JobRequests:
         self._find(actor, identifier)
         return self._written(self._requests.cancel(actor, identifier, tuple(actions), "http", key), 200, {})
 
-    def _written(self, written: Written, status: int, headers: dict[str, str]) -> HTTPResponse:
+    def _written(self, written: WriteResult, status: int, headers: dict[str, str]) -> HTTPResponse:
         """Answers from the commit itself, so that the same answer can be given again."""
         seen = self._requests.read_written(written)
         item = detail(request_item(seen.stored.request), [job_item(job) for job in seen.jobs])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import is_ancestor
-from jobserver.store.git.received_pack import Sent
+from jobserver.store.git.received_pack import ReceivedPack
 from jobserver.store.git.revisions import History
 from jobserver.store.repo import StateRepo
 from jobserver.web.git.fetch_request import lines, packet
@@ -78,7 +78,7 @@ def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
     """Why git must not see this push; the same of what stands elsewhere, whatever it is, and of what is nowhere."""
     if not push.pack:
         return "it has no pack"
-    sent, history = Sent(push.pack), History(repo.path, tip)
+    sent, history = ReceivedPack(push.pack), History(repo.path, tip)
     with closing(PipedObjects(repo.path)) as objects:
         while bases := sent.bases:
             own = bases - history.without(bases)

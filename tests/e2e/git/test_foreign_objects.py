@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from jobserver.store.git.packs import splice_delta
-from jobserver.store.git.received_pack import Sent
+from jobserver.store.git.received_pack import ReceivedPack
 from tests.e2e.git.by_hand import fetch_by_hand, line, pack, post, raw
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site
@@ -114,7 +114,7 @@ def test_what_a_backend_has_is_not_looked_up_elsewhere(site: Site, tpp: Clone, s
                 data += part[1:]
             else:
                 told.append(part)
-        return told, Sent(data).brought if data else set()
+        return told, ReceivedPack(data).brought if data else set()
 
     nothing = fetched("1" * 40, first=f"shallow {old}\n")
     assert nothing[1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.audit.checkpoint import Descent
+from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER
@@ -17,7 +17,7 @@ from tests.site import ADMIN, Site
 
 def test_a_checkpoint_that_goes_back(site: Site) -> None:
     older, tip = site.git("rev-parse", "main~1", "main").split()
-    before = site.repo.writer.look("audit", lambda state: state.checkpoint())
+    before = site.repo.writer.read("audit", lambda state: state.checkpoint())
     assert before is not None
     for number, sha in ((2, older), (3, older)):
         after = Checkpoint(number=number, tips={"main": sha}, made_at=site.now)
@@ -43,7 +43,7 @@ def test_a_branch_that_is_gone_and_one_that_was_rewritten_are_told_once(site: Si
 
 
 def test_what_is_checkpointed(site: Site) -> None:
-    descent = Descent(site.repo)
+    descent = CheckpointLineage(site.repo)
     assert descent.tips() == {}  # nothing new
     site.ask()
     assert set(descent.tips()) == {"main", "backends/tpp", "backends/emis"}
@@ -64,7 +64,7 @@ def test_a_branch_whose_old_tip_git_no_longer_has_has_strayed(site: Site) -> Non
     move(site, "main", f"{first}~1")
     site.do(ADMIN, c.AddUser("eve"))
     (site.path / "objects" / first[:2] / first[2:]).unlink()
-    descent = Descent(site.repo)
+    descent = CheckpointLineage(site.repo)
     assert descent.tips() == {}  # it stays where the last one saw it
     assert descent.strayed == ["main"]
 

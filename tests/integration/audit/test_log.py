@@ -3,10 +3,10 @@
 import re
 import subprocess
 
-from jobserver.audit.log import Entry, Wanted, log
+from jobserver.audit.log import LogEntry, LogFilter, log
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER
-from jobserver.store.git.cat_file import stood_at
+from jobserver.store.git.cat_file import tip_at
 from jobserver.web.pages.views import audit_tab
 from tests.integration.service.push.pushing import EVE, Push
 from tests.memory import NOW
@@ -20,18 +20,18 @@ def test_a_pushed_commit_whose_files_are_gone_is_in_the_log(site: Site) -> None:
     push.land()
     tree = site.git("rev-parse", "main^{tree}").strip()
     (site.path / "objects" / tree[:2] / tree[2:]).unlink()
-    (entry,) = log(site.path, Wanted(event="pushed"))
+    (entry,) = log(site.path, LogFilter(event="pushed"))
     assert (entry.actor, entry.requests, entry.workspaces) == ("user/admin", (), ())
 
 
 def test_the_log_ends_where_nothing_older_is_wanted(site: Site) -> None:
     middle = site.now
     site.ask("generate")
-    found = list(log(site.path, Wanted(since=middle)))
+    found = list(log(site.path, LogFilter(since=middle)))
     assert found
     assert all(entry.at >= middle.replace(microsecond=0) for entry in found)
-    assert len(found) < len(list(log(site.path, Wanted())))
-    assert list(log(site.path, Wanted(backend="none"))) == []
+    assert len(found) < len(list(log(site.path, LogFilter())))
+    assert list(log(site.path, LogFilter(backend="none"))) == []
 
 
 def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
@@ -46,9 +46,9 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     unknown = Push(site, "backends/tpp")
     unknown.commit(at="1975-01-02T00:00:00Z")
     unknown.land()
-    site.repo.writer.left("backends/tpp", unknown.tip)  # as servers of before did, which took it for theirs
+    site.repo.writer.mark_good("backends/tpp", unknown.tip)  # as servers of before did, which took it for theirs
     site.report((identifier, job("a", "running", 1)))
-    found = [entry for entry in log(site.path, Wanted(since=start)) if entry.branch == "backends/tpp"]
+    found = [entry for entry in log(site.path, LogFilter(since=start)) if entry.branch == "backends/tpp"]
     assert [entry.event for entry in found] == ["jobs.updated", "pushed", "job-request.created"]
     assert found[1].at == stands.replace(microsecond=0)
     tab = audit_tab.entries(site.repo, "backends/tpp", ["active"], start)
@@ -56,10 +56,10 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     seconds = int(site.now.timestamp())
     created = int(start.timestamp()) + 2
     tips = [found[0].commit, unknown.tip, push.tip, found[2].commit]
-    assert stood_at(site.path, "backends/tpp", seconds) == tips[0]
-    assert stood_at(site.path, "backends/tpp", seconds - 2) == tips[1]
-    assert stood_at(site.path, "backends/tpp", created - 5) not in tips
-    assert stood_at(site.path, "backends/tpp", 0) is None
+    assert tip_at(site.path, "backends/tpp", seconds) == tips[0]
+    assert tip_at(site.path, "backends/tpp", seconds - 2) == tips[1]
+    assert tip_at(site.path, "backends/tpp", created - 5) not in tips
+    assert tip_at(site.path, "backends/tpp", 0) is None
 
 
 def test_a_push_ends_where_it_began(site: Site) -> None:
@@ -69,34 +69,34 @@ def test_a_push_ends_where_it_began(site: Site) -> None:
     push.send(ADMIN)
     push.land()
     site.do(ADMIN, c.AddUser("mallory"))
-    events = [entry.event for entry in log(site.path, Wanted()) if entry.branch == "main"]
+    events = [entry.event for entry in log(site.path, LogFilter()) if entry.branch == "main"]
     assert events[:4] == ["user.created", "pushed", "pushed", "backend.created"]
 
 
 def test_an_entry_is_found_by_what_it_is_about() -> None:
-    entry = Entry("0" * 40, "main", NOW, "user.created", "user/alice", "x", ("r",), ("w",))
+    entry = LogEntry("0" * 40, "main", NOW, "user.created", "user/alice", "x", ("r",), ("w",))
     assert all(
         wanted.has(entry)
         for wanted in (
-            Wanted(),
-            Wanted(workspace="w", request="r", actor="alice", event="user", since=NOW, until=NOW),
-            Wanted(actor="user/alice", event="user.created"),
+            LogFilter(),
+            LogFilter(workspace="w", request="r", actor="alice", event="user", since=NOW, until=NOW),
+            LogFilter(actor="user/alice", event="user.created"),
         )
     )
     later = NOW.replace(year=2027)
     assert not any(
         wanted.has(entry)
         for wanted in (
-            Wanted(workspace="x"),
-            Wanted(request="x"),
-            Wanted(actor="bob"),
-            Wanted(actor="backend/alice"),
-            Wanted(event="use"),
-            Wanted(since=later),
-            Wanted(until=NOW.replace(year=2025)),
+            LogFilter(workspace="x"),
+            LogFilter(request="x"),
+            LogFilter(actor="bob"),
+            LogFilter(actor="backend/alice"),
+            LogFilter(event="use"),
+            LogFilter(since=later),
+            LogFilter(until=NOW.replace(year=2025)),
         )
     )
-    assert Wanted(actor="tpp").has(Entry("0" * 40, "main", NOW, "x", "backend/tpp", "x"))
+    assert LogFilter(actor="tpp").has(LogEntry("0" * 40, "main", NOW, "x", "backend/tpp", "x"))
 
 
 def test_what_no_key_signed_is_nobody_s_whatever_it_says(site: Site) -> None:
@@ -112,8 +112,8 @@ def test_what_no_key_signed_is_nobody_s_whatever_it_says(site: Site) -> None:
     command = ["git", "-C", str(site.path), "hash-object", "-t", "commit", "-w", "--stdin"]
     made = subprocess.run(command, input=forged, capture_output=True, text=True, check=True).stdout.strip()
     site.git("update-ref", "refs/heads/backends/tpp", made)
-    entries = {entry.commit: entry for entry in log(site.path, Wanted())}
+    entries = {entry.commit: entry for entry in log(site.path, LogFilter())}
     assert (entries[made].actor, entries[made].event) == ("", "")
-    (asked,) = log(site.path, Wanted(since=start, event="job-request.created"))  # a time that it claims ends nothing
+    (asked,) = log(site.path, LogFilter(since=start, event="job-request.created"))  # a time that it claims ends nothing
     assert (asked.commit, asked.actor, asked.requests) == (tip, "user/alice", (identifier,))
-    assert made not in {entry.commit for entry in log(site.path, Wanted(actor="alice"))}
+    assert made not in {entry.commit for entry in log(site.path, LogFilter(actor="alice"))}

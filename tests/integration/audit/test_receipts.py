@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.audit.log import Wanted, log
+from jobserver.audit.log import LogFilter, log
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.base.state import Change, Changes
@@ -26,7 +26,7 @@ def test_pushes_are_covered_by_their_receipts(site: Site) -> None:
     one = pushed(site, ADMIN, "main", ("users/eve.yaml", EVE), ("workspaces/trends.yaml", None), ("README.md", "x"))
     two = pushed(site, TPP, "backends/tpp", (path, text(job("j", "running", 1))))
     assert problems(site) == ""
-    entries = {entry.commit: entry for entry in log(site.path, Wanted(event="pushed"))}
+    entries = {entry.commit: entry for entry in log(site.path, LogFilter(event="pushed"))}
     assert {sha: entry.actor for sha, entry in entries.items()} == {one.tip: "user/admin", two.tip: "backend/tpp"}
     assert (entries[one.tip].workspaces, entries[one.tip].requests) == (("trends",), ())
     assert (entries[two.tip].workspaces, entries[two.tip].requests) == ((), (identifier,))
@@ -76,7 +76,7 @@ def test_a_receipt_over_what_the_server_signed(site: Site) -> None:
 def test_receipts_of_pushes_that_did_not_land_are_legal(site: Site) -> None:
     site.do(SERVER, c.RecordPush("main", GONE, "2" * 40, "user/admin"))
     assert problems(site) == ""
-    assert "pushed" not in {entry.event for entry in log(site.path, Wanted())}
+    assert "pushed" not in {entry.event for entry in log(site.path, LogFilter())}
 
 
 def test_receipts_and_checkpoints_are_numbered(site: Site) -> None:
@@ -84,7 +84,7 @@ def test_receipts_and_checkpoints_are_numbered(site: Site) -> None:
     receipt = Receipt(number=2, branch="main", old=GONE, new="2" * 40, pusher="user/admin", received_at=site.now)
     illegal(site, SERVER, Changes("audit", "push.received", "x", (Change("receipt.yaml", None, receipt),)))
     assert "audit : the receipts are not numbered one after the other" in problems(site).replace("audit:", "audit :")
-    before = site.repo.writer.look("audit", lambda state: state.checkpoint())
+    before = site.repo.writer.read("audit", lambda state: state.checkpoint())
     after = Checkpoint(number=7, tips={"main": tip}, made_at=site.now)
     illegal(site, SERVER, Changes("audit", "tips.checkpointed", "x", (Change("checkpoint.yaml", before, after),)))
     assert "the checkpoints are not numbered one after the other" in problems(site)
@@ -106,10 +106,10 @@ def test_an_audit_that_can_not_be_read(site: Site) -> None:
         found = problems(site)
         assert f"audit: can't be read: {path}" in found
         assert "no receipt of a push covers it" in found
-        assert "pushed" not in {entry.event for entry in log(site.path, Wanted())}  # nobody knows who
+        assert "pushed" not in {entry.event for entry in log(site.path, LogFilter())}  # nobody knows who
         move(site, "audit", kept)
     site.git("update-ref", "-d", "refs/heads/audit")
-    assert "pushed" not in {entry.event for entry in log(site.path, Wanted())}
+    assert "pushed" not in {entry.event for entry in log(site.path, LogFilter())}
 
 
 def test_what_a_pushed_commit_may_not_claim_is_found_later_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

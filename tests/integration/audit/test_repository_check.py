@@ -53,7 +53,7 @@ def test_what_is_read_is_what_its_id_says(site: Site, failed: str) -> None:
     site.repo.writer._reader.forget()
     plant(site, blob, data.replace(b"alice", b"mallo"))
     with pytest.raises(Error, match="is another object"):
-        site.repo.writer.look("backends/tpp", lambda state: state.find(identifier))
+        site.repo.writer.read("backends/tpp", lambda state: state.find(identifier))
 
 
 def test_replace_refs_neither_help_nor_pass(site: Site) -> None:

@@ -105,7 +105,7 @@ def test_long_histories_are_judged_side_by_side(site: Site, monkeypatch: pytest.
     for _ in range(6):
         site.ask("generate")
     whole = verify(site.path)
-    monkeypatch.setattr(verifying, "_STRETCH", 4)
+    monkeypatch.setattr(verifying, "_RANGE", 4)
     told: list[tuple[int, int]] = []
     assert verify(site.path, progress=lambda done, all_: told.append((done, all_))) == whole
     assert told[-1] == (whole.commits, whole.commits)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.audit.log import Wanted, log
+from jobserver.audit.log import LogFilter, log
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, Role
@@ -126,7 +126,7 @@ def test_a_signed_commit_that_was_never_legal(site: Site) -> None:
     """The rules are replayed, so a server that was tricked is found too."""
     bob = Actor(ALICE.kind, "bob")  # may do nothing on a workspace without a project
     identifier = site.ask()
-    stored = site.repo.writer.look("backends/tpp", lambda state: state.find(identifier))
+    stored = site.repo.writer.read("backends/tpp", lambda state: state.find(identifier))
     assert stored is not None
     after = stored.request.model_copy(update={"cancelled_actions": ("generate",)})
     change = Change(stored.place.request, stored.request, after)
@@ -136,7 +136,7 @@ def test_a_signed_commit_that_was_never_legal(site: Site) -> None:
 
 
 def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:
-    backend = site.repo.writer.look("main", lambda state: state.backend("tpp"))
+    backend = site.repo.writer.read("main", lambda state: state.backend("tpp"))
     assert isinstance(backend, Backend)
     change = Change("backends/tpp.yaml", backend, backend.model_copy(update={"active": False}))
     illegal(site, ADMIN, Changes("main", "user.created", "x", (change,), trailers=(("Job-Request", "a" * 16),)))
@@ -199,7 +199,7 @@ def test_an_old_key_signs_nothing_more(site: Site, tmp_path: Path) -> None:
 
 def test_a_stolen_key_counts_until_the_last_checkpoint(site: Site) -> None:
     bad = site.repo.writer.keys.current().fingerprint
-    last = site.repo.writer.look("audit", lambda state: state.checkpoint())
+    last = site.repo.writer.read("audit", lambda state: state.checkpoint())
     assert last is not None
     site.now = last.made_at
     site.clock()
@@ -219,7 +219,7 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
     class Cut(Exception):
         pass
 
-    real = site.repo.writer.put
+    real = site.repo.writer.commit_files
 
     def put(branch: str, *arguments: object) -> None:
         if after == "key" or (after == "main" and branch != "main"):
@@ -230,7 +230,7 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
         raise Cut
 
     with monkeypatch.context() as patch, pytest.raises(Cut):
-        patch.setattr(site.repo.writer, "put", put)
+        patch.setattr(site.repo.writer, "commit_files", put)
         if after == "swap":
             patch.setattr(Path, "replace", replace)
         rotate(site.repo, site.clock())
@@ -243,18 +243,18 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
 
 
 def test_the_log_by_everything(site: Site) -> None:
-    everything = list(log(site.path, Wanted()))
+    everything = list(log(site.path, LogFilter()))
     assert len(everything) == int(site.git("rev-list", "--count", "--all"))
     assert [entry.at for entry in everything] == sorted((entry.at for entry in everything), reverse=True)
     identifier = next(entry.requests[0] for entry in everything if entry.event == "job-request.created")
-    story = [entry.event for entry in log(site.path, Wanted(request=identifier))]
+    story = [entry.event for entry in log(site.path, LogFilter(request=identifier))]
     assert story[-1] == "job-request.created"
     assert set(story[:-1]) <= {"jobs.updated", "job-request.cancelled"}
-    assert {entry.actor for entry in log(site.path, Wanted(actor="alice"))} == {"user/alice"}
-    assert {entry.branch for entry in log(site.path, Wanted(backend="tpp"))} == {"backends/tpp"}
-    assert {entry.event for entry in log(site.path, Wanted(event="user"))} >= {"user.created", "user.token-created"}
-    assert all("trends" in entry.workspaces for entry in log(site.path, Wanted(workspace="trends")))
-    assert list(log(site.path, Wanted(until=START.replace(year=2020)))) == []
+    assert {entry.actor for entry in log(site.path, LogFilter(actor="alice"))} == {"user/alice"}
+    assert {entry.branch for entry in log(site.path, LogFilter(backend="tpp"))} == {"backends/tpp"}
+    assert {entry.event for entry in log(site.path, LogFilter(event="user"))} >= {"user.created", "user.token-created"}
+    assert all("trends" in entry.workspaces for entry in log(site.path, LogFilter(workspace="trends")))
+    assert list(log(site.path, LogFilter(until=START.replace(year=2020)))) == []
 
 
 def test_new_rules_do_not_judge_what_older_ones_allowed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

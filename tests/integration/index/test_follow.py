@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_named_and_served_around(site: Site, opened: Open
         ("backends/tpp", request.relative_to(clone).as_posix(), "database_name"),
         ("backends/tpp", "stray.txt", ""),
     ]
-    site.repo.writer.left("backends/tpp", site.git("rev-parse", "backends/tpp").strip())  # judged by older rules
+    site.repo.writer.mark_good("backends/tpp", site.git("rev-parse", "backends/tpp").strip())  # judged by older rules
     written = site.report((bad, job("j1", "running", 1)), (good, job("j2", "running", 1)))
     assert written.changes.result["ignored"] == [bad]
     subprocess.run([*commit, "pull", "-q", "--rebase"], check=True)

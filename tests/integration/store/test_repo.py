@@ -143,7 +143,7 @@ def test_made_again_it_goes_on(tmp_path: Path) -> None:
     create(tmp_path / "state.git").close()
     (tmp_path / "state.git" / "a-link").symlink_to("nowhere")
     again = create(tmp_path / "state.git")
-    assert not again.found("main", "main", START)
+    assert not again.create_branch("main", "main", START)
     again.close()
 
 

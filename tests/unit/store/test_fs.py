@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.fs import application_of, plainly
+from jobserver.store.fs import application_of, disk_errors
 
 
 @pytest.mark.parametrize(
@@ -18,13 +18,13 @@ from jobserver.store.fs import application_of, plainly
     ],
 )
 def test_what_a_disk_refuses_is_said_plainly(number: int, filename: str | None, said: str) -> None:
-    with pytest.raises(Error) as refused, plainly():
+    with pytest.raises(Error) as refused, disk_errors():
         raise OSError(number, os.strerror(number), filename)
     assert (refused.value.code, str(refused.value)) == (Code.UNAVAILABLE, said)
 
 
 def test_nothing_to_say() -> None:
-    with plainly():
+    with disk_errors():
         pass
 
 

@@ -155,7 +155,7 @@ class JobRequests:
                 pipeline = pipeline_of(state, stored)
             return RequestWithJobs(stored, tuple(state.jobs(stored.place).values()) if at else ()), pipeline
 
-        found = writer.look(branch, read, at=commit)
+        found = writer.read(branch, read, commit=commit)
         if found is None:
             raise not_found(f"there was no job request {identifier} at {at}")
         seen, pipeline = found

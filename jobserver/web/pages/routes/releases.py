@@ -13,7 +13,7 @@ from jobserver.domain.documents import Workspace
 from jobserver.domain.releases import is_release_id
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import ReleaseService as Service
-from jobserver.store.release_files import Kept
+from jobserver.store.release_files import StoredRelease
 from jobserver.web.pages.site import Look, Site, text
 from jobserver.web.services import Services
 
@@ -90,7 +90,7 @@ class Releases:
             raise not_found("this server stores no releases: RELEASE_STORAGE is not set")
         return workspace, self._services.releases
 
-    def _find(self, service: Service, name: str, backend: str, identifier: str) -> Kept | None:
+    def _find(self, service: Service, name: str, backend: str, identifier: str) -> StoredRelease | None:
         if not is_release_id(identifier) or backend not in self._services.visible.slugs():
             return None
         return service.store.find(name, backend, identifier)

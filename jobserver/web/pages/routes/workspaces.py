@@ -134,7 +134,7 @@ class Workspaces:
         at = text("at", 64)
         if at:
             commit = audit_tab.commit_at(self._services.repo, names.MAIN, at)
-            was = self._services.repo.writer.look(names.MAIN, lambda state: state.own_workspace(name), at=commit)
+            was = self._services.repo.writer.read(names.MAIN, lambda state: state.own_workspace(name), commit=commit)
             if was is None:
                 raise not_found(f"there was no workspace {name!r} at {at}")
             workspace = was

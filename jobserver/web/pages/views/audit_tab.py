@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from jobserver.audit.receipts import Cover, covers, recorded
+from jobserver.audit.receipts import PushRecord, pushed_commits, read_audit_record
 from jobserver.domain.base import names
 from jobserver.errors import Error, invalid
-from jobserver.store.git.cat_file import PipedObjects, stood_at
+from jobserver.store.git.cat_file import PipedObjects, tip_at
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.rotation import followed
@@ -45,7 +45,7 @@ def entries(
     something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
     tip = _ref(branch)
     # Not git's --since: it stops at the first commit that claims to be older.
-    before = stood_at(repo.path, tip, int(since.timestamp()) - _EARLIER) if since else None
+    before = tip_at(repo.path, tip, int(since.timestamp()) - _EARLIER) if since else None
     begins = [f"^{before}"] if before else []
     ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
     diffs = _diffs(repo, tip, paths, *begins, *ends)
@@ -84,7 +84,7 @@ def _contents(repo: StateRepo, revision: str, paths: Sequence[str]) -> list[str]
     return sorted(line.split(maxsplit=3)[2] for line in listed.splitlines())
 
 
-def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cover], diff: str) -> Entry:
+def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, PushRecord], diff: str) -> Entry:
     problem, cover = keys.signature_fault(commit, known), pushed.get(commit.sha)
     if problem and cover is not None:
         said, is_sound = f"pushed by {cover.actor}, with a receipt", True
@@ -95,13 +95,15 @@ def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, Cove
     return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _lines(diff))
 
 
-def _pushed(objects: PipedObjects, repo: StateRepo, branch: str, known: dict[str, keys.Signer]) -> dict[str, Cover]:
+def _pushed(
+    objects: PipedObjects, repo: StateRepo, branch: str, known: dict[str, keys.Signer]
+) -> dict[str, PushRecord]:
     try:
         audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", _ref(names.AUDIT)).split()
         line = git(repo.path, "rev-list", "--reverse", _ref(branch)).split()
         receipts = (commit for commit in map(objects.commit, audit) if not keys.signature_fault(commit, known))
-        record = recorded(objects, receipts)
-        return covers(record, branch, {sha: at for at, sha in enumerate(line)}, line)
+        record = read_audit_record(objects, receipts)
+        return pushed_commits(record, branch, {sha: at for at, sha in enumerate(line)}, line)
     except Error:
         return {}
 
@@ -133,7 +135,7 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
             raise
         raise invalid(f"there is no commit {text}", "at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = stood_at(repo.path, _ref(branch), int(moment.timestamp()))
+    found = tip_at(repo.path, _ref(branch), int(moment.timestamp()))
     if found is None:
         raise invalid(f"there was nothing before {text}", "at")
     return found

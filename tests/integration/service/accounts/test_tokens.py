@@ -21,7 +21,7 @@ def auth(site: Site, tmp_path: Path) -> Iterator[Auth]:
 
 
 def since_of(site: Site, username: str) -> str:
-    found = site.repo.writer.look("main", lambda state: state.user(username))
+    found = site.repo.writer.read("main", lambda state: state.user(username))
     assert found is not None
     return epoch(found)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.audit.checkpoint import Descent
+from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.audit.verify import verify
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
@@ -12,7 +12,7 @@ from jobserver.domain.commands import Command
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 from tests.e2e.harness import until
 from tests.site import TEMPLATES, Seeded, Site, job
 
@@ -22,7 +22,7 @@ class Counted(Gate):
 
     asked = 0
 
-    def submit(self, actor: Actor, command: Command, via: str, key: object = None) -> Written:
+    def submit(self, actor: Actor, command: Command, via: str, key: object = None) -> WriteResult:
         self.asked += isinstance(command, c.ArchiveFinished)
         return super().submit(actor, command, via)
 
@@ -62,7 +62,7 @@ def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> Non
     The first one's was written after it all the same, and `audit verify` called every branch in it rolled back.
     """
     site = Site(tmp_path)
-    descent = Descent(site.repo)
+    descent = CheckpointLineage(site.repo)
     site.ask()
     early, after = descent.tips(), descent.last
     site.ask()

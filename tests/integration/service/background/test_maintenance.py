@@ -37,7 +37,7 @@ def test_packs_that_nobody_joins_are_joined(site: Site) -> None:
     repo = site.repo
     upkeep = Maintenance(repo, 0.01)
     for number in range(210):
-        repo.writer.put("main", {"README.md": f"{number}\n".encode()}, "a change", "branch.opened", site.now)
+        repo.writer.commit_files("main", {"README.md": f"{number}\n".encode()}, "a change", "branch.opened", site.now)
     before = site.git("rev-parse", "main")
     assert upkeep.is_due()
     upkeep.start()

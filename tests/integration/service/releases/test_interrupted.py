@@ -36,7 +36,7 @@ def killed(place: Place, monkeypatch: pytest.MonkeyPatch, target: str, after: bo
 
 
 RECORDING = "jobserver.service.writes.gate.Gate.submit"
-NAMING = "jobserver.store.release_files.Staged.publish"
+NAMING = "jobserver.store.release_files.StagedRelease.publish"
 
 
 @pytest.mark.parametrize(("target", "after"), [(RECORDING, False), (RECORDING, True), (NAMING, False), (NAMING, True)])

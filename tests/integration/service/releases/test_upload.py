@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobserver.audit.log import Wanted, log
+from jobserver.audit.log import LogFilter, log
 from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.releases import EVENT
@@ -45,11 +45,11 @@ def test_the_record_can_be_checked_with_coreutils(place: Place) -> None:
 
 def test_it_is_in_the_log(place: Place) -> None:
     commit, _ = place.take()
-    (entry,) = log(place.path, Wanted(workspace="trends", event="release"))
+    (entry,) = log(place.path, LogFilter(workspace="trends", event="release"))
     assert (entry.commit, entry.event, entry.actor, entry.subject) == (
         commit, EVENT, "backend/tpp", "tpp released 3 files of trends",
     )  # fmt: skip
-    assert next(log(place.path, Wanted(workspace="trends", actor="tpp"))).commit == commit
+    assert next(log(place.path, LogFilter(workspace="trends", actor="tpp"))).commit == commit
 
 
 def test_a_bad_one_leaves_nothing(place: Place) -> None:

@@ -11,7 +11,7 @@ from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.remote import Remote
 from jobserver.store.repo import StateRepo
-from jobserver.store.write.submission import Written
+from jobserver.store.write.submission import WriteResult
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, Seeded
@@ -42,10 +42,10 @@ class Machine:
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.late
 
-    def add(self, username: str) -> Written:
+    def add(self, username: str) -> WriteResult:
         return self.gate.submit(ADMIN, c.AddUser(username), "test")
 
-    def ask(self, backend: str = "tpp", workspace: str = "trends", key: Key | None = None) -> Written:
+    def ask(self, backend: str = "tpp", workspace: str = "trends", key: Key | None = None) -> WriteResult:
         return self.gate.submit(ALICE, c.RequestJobs(workspace, backend, ("run_all",), "0" * 40, PIPELINE), "test", key)
 
     def refresh(self) -> None:

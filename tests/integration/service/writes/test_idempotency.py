@@ -99,7 +99,7 @@ def test_a_report_again_names_what_it_named_in_vain(site: Site) -> None:
 
 def test_after_a_day_a_key_is_free(site: Site) -> None:
     first = site.gate.submit(ALICE, ASK, "http", key())
-    at = datetime.fromtimestamp(site.repo.writer.look("backends/tpp", lambda state: state.time), UTC)
+    at = datetime.fromtimestamp(site.repo.writer.read("backends/tpp", lambda state: state.time), UTC)
     site.now = at + timedelta(hours=24, seconds=-1)  # its clock moves a second a call
     found = site.gate.ledger.find(key())
     assert found is not None

@@ -66,7 +66,7 @@ def test_a_history_that_can_not_be_read(repository: Repository) -> None:
 def test_a_submodule_is_nothing_that_a_branch_has(repository: Repository) -> None:
     """Its id is of no object here, or of one that is not the branch's."""
     other = repository.commit({"of": b"another branch"})
-    tree = trees.encode(trees.Entry(b"160000", b"x", bytes.fromhex(other)))
+    tree = trees.encode(trees.TreeEntry(b"160000", b"x", bytes.fromhex(other)))
     top = repository.write("tree", tree)
     tip = git(repository.path, "commit-tree", top, "-m", "x")
     after = git(repository.path, "commit-tree", git(repository.path, "write-tree"), "-p", tip, "-m", "x")

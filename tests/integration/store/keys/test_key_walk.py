@@ -13,7 +13,7 @@ from tests.site import Site
 def test_the_keys_of_a_repository_and_of_a_clone(site: Site, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(site.path), "clone")
     ours = site.repo.writer.keys.current().fingerprint
-    assert list(key_walk.of(site.path).signers) == list(key_walk.of(tmp_path / "clone").signers) == [ours]
+    assert list(key_walk.main_keys(site.path).signers) == list(key_walk.main_keys(tmp_path / "clone").signers) == [ours]
 
 
 @pytest.mark.parametrize(("branch", "reason"), [("other", "has no branch main"), ("main", "is no state repository")])
@@ -21,6 +21,6 @@ def test_another_repository_is_none(tmp_path: Path, branch: str, reason: str) ->
     git(tmp_path, "init", "-q", "-b", branch)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
     with pytest.raises(Error, match=reason) as refused:
-        key_walk.of(tmp_path)
+        key_walk.main_keys(tmp_path)
     assert refused.value.code is Code.INVALID
     assert str(tmp_path) in str(refused.value)

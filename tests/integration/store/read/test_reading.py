@@ -9,12 +9,12 @@ import pytest
 from jobserver.domain.documents import User, Workspace
 from jobserver.errors import Code, Error
 from jobserver.store.git import revision_files, trees
-from jobserver.store.git.cat_file import PipedObjects, branches, line_of, newest_first
+from jobserver.store.git.cat_file import PipedObjects, branches, commits_between, first_parent_log
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read import validate
 from jobserver.store.read.quarantine import MAX_BLOB, QuarantinedObjects
-from jobserver.store.read.tree_changes import MAX_FILES, Commit, incoming, parse_commit, reserved_trailers
+from jobserver.store.read.tree_changes import MAX_FILES, Commit, parse_commit, read_changes, reserved_trailers
 from tests.e2e.harness import git
 
 USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
@@ -36,7 +36,7 @@ class Repository:
         return done.stdout.decode().strip()
 
     def tree(self, files: dict[str, bytes | tuple[bytes, bytes]]) -> bytes:
-        entries: list[trees.Entry] = []
+        entries: list[trees.TreeEntry] = []
         folders: dict[str, dict[str, bytes | tuple[bytes, bytes]]] = {}
         for path, one in files.items():
             name, _, rest = path.partition("/")
@@ -45,8 +45,8 @@ class Repository:
                 continue
             mode, data = one if isinstance(one, tuple) else (trees.FILE, one)
             sha = bytes.fromhex(self.write("blob", data))
-            entries.append(trees.Entry(mode, name.encode(), sha))
-        entries += [trees.Entry(trees.FOLDER, name.encode(), self.tree(inner)) for name, inner in folders.items()]
+            entries.append(trees.TreeEntry(mode, name.encode(), sha))
+        entries += [trees.TreeEntry(trees.FOLDER, name.encode(), self.tree(inner)) for name, inner in folders.items()]
         entries.sort(key=trees.order)
         return bytes.fromhex(self.write("tree", b"".join(map(trees.encode, entries))))
 
@@ -210,7 +210,7 @@ def test_what_a_commit_may_bring_besides_documents(repository: Repository) -> No
             "junk2": b"3",
         }
     )
-    found = incoming(repository.objects, "main", before, after)
+    found = read_changes(repository.objects, "main", before, after)
     assert found.others == ["README.md"]
     assert [(fault.path, fault.message) for fault in found.faults] == [
         ("junk2", "no document may stand here on main"),
@@ -225,8 +225,8 @@ def test_what_a_commit_may_bring_besides_documents(repository: Repository) -> No
 
 def test_the_same_bytes_are_read_once(repository: Repository) -> None:
     after = repository.tree({"users/alice.yaml": USER})
-    first = incoming(repository.objects, "main", None, after).changes.changes[0].after
-    again = incoming(repository.objects, "main", None, repository.tree({"users/bob.yaml": USER})).changes.changes[0]
+    first = read_changes(repository.objects, "main", None, after).changes.changes[0].after
+    again = read_changes(repository.objects, "main", None, repository.tree({"users/bob.yaml": USER})).changes.changes[0]
     assert again.after is first
     assert isinstance(first, User)
 
@@ -235,7 +235,7 @@ def test_more_files_than_can_be_judged(repository: Repository, monkeypatch: pyte
     assert MAX_FILES == 20_000
     monkeypatch.setattr("jobserver.store.read.tree_changes.MAX_FILES", 2)
     with pytest.raises(Error, match="one commit changes more than 2 files"):
-        incoming(repository.objects, "main", None, repository.tree({"a": b"", "b": b"", "c": b""}))
+        read_changes(repository.objects, "main", None, repository.tree({"a": b"", "b": b"", "c": b""}))
 
 
 # Histories
@@ -246,15 +246,15 @@ def test_a_history_is_streamed(repository: Repository) -> None:
     second = repository.commit({"a": b"2"}, first)
     side = git(repository.path, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", "aside")
     merged = repository.commit({"a": b"3"}, second, side)
-    assert [commit.sha for commit in newest_first(repository.path, "main")] == [merged, second, first]
-    line = line_of(repository.path, "main", second)
+    assert [commit.sha for commit in first_parent_log(repository.path, "main")] == [merged, second, first]
+    line = commits_between(repository.path, "main", second)
     assert line == [(side, (first,)), (merged, (second, side))]
-    assert line_of(repository.path, first) == [(first, ())]
-    commits = newest_first(repository.path, "main")
+    assert commits_between(repository.path, first) == [(first, ())]
+    commits = first_parent_log(repository.path, "main")
     next(commits)
     commits.close()  # type: ignore[attr-defined]
     with pytest.raises(Error, match="git rev-list nothing failed"):
-        list(newest_first(repository.path, "nothing"))
+        list(first_parent_log(repository.path, "nothing"))
     with PipedReader(repository.path) as objects, pytest.raises(KeyError):
         objects.commit("0" * 40)
 
@@ -326,12 +326,12 @@ def test_folders_that_name_each_other_very_often_are_not_looked_through(reposito
     """They cost nothing to send, and stand for more than anybody can look through."""
     sha = bytes.fromhex(repository.write("tree", b""))
     for _ in range(8):
-        entries = [trees.Entry(trees.FOLDER, b"n%02d" % at, sha) for at in range(50)]
+        entries = [trees.TreeEntry(trees.FOLDER, b"n%02d" % at, sha) for at in range(50)]
         sha = bytes.fromhex(repository.write("tree", b"".join(map(trees.encode, entries))))
     with pytest.raises(Error, match="one commit changes more than 1000 folders"):
         list(diff(repository.objects, None, sha, 1000))
     with pytest.raises(Error, match="one commit changes more than 60000 folders"):
-        incoming(repository.objects, "main", None, sha)
+        read_changes(repository.objects, "main", None, sha)
 
 
 # A push that is not taken yet

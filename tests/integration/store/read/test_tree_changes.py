@@ -9,7 +9,7 @@ import pytest
 from jobserver.domain.base.names import Area, Place
 from jobserver.domain.base.state import Move
 from jobserver.errors import invalid
-from jobserver.store.read.tree_changes import Incoming, incoming
+from jobserver.store.read.tree_changes import TreeChanges, read_changes
 from tests.integration.store.read.test_reading import Repository
 
 ID = "aaaaaaaaaaaaaaaa"
@@ -58,9 +58,11 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
     made.objects.close()
 
 
-def judge(repository: Repository, before: dict[str, bytes], after: dict[str, bytes | tuple[bytes, bytes]]) -> Incoming:
+def judge(
+    repository: Repository, before: dict[str, bytes], after: dict[str, bytes | tuple[bytes, bytes]]
+) -> TreeChanges:
     old = {f"{ACTIVE}/{path}" if not path.startswith("a") else path: data for path, data in before.items()}
-    return incoming(repository.objects, "backends/tpp", repository.tree(dict(old)), repository.tree(after))
+    return read_changes(repository.objects, "backends/tpp", repository.tree(dict(old)), repository.tree(after))
 
 
 WHOLE = {"request.yaml": REQUEST, "jobs/j.yaml": JOB}
@@ -75,7 +77,7 @@ def test_and_back_again(repository: Repository) -> None:
     archived: dict[str, bytes | tuple[bytes, bytes]] = {f"{ARCHIVE}/request.yaml": REQUEST}
     active: dict[str, bytes | tuple[bytes, bytes]] = {f"{ACTIVE}/request.yaml": REQUEST}
     before, after = repository.tree(archived), repository.tree(active)
-    found = incoming(repository.objects, "backends/tpp", before, after)
+    found = read_changes(repository.objects, "backends/tpp", before, after)
     assert found.changes.moves == (Move(PLACE.moved(Area.ARCHIVE), Area.ACTIVE),)
 
 

@@ -16,8 +16,8 @@ from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.documents import Token, User
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.read.snapshot import Snapshot
-from jobserver.store.upstream import Lost, Moves
-from jobserver.store.write.submission import Landing, Written
+from jobserver.store.upstream import Moves, RefConflict
+from jobserver.store.write.submission import RefUpdate, WriteResult
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, c
 
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
@@ -43,10 +43,10 @@ def adds(username: str, branch: str = "main", **more: object) -> Decide:
     return decide
 
 
-def together(site: Site, *work: tuple[str, Decide]) -> list[Written | Exception]:
+def together(site: Site, *work: tuple[str, Decide]) -> list[WriteResult | Exception]:
     """In one batch, in this order: the first leads, and waits for its turn."""
     writer = site.repo.writer
-    results: dict[int, Written | Exception] = {}
+    results: dict[int, WriteResult | Exception] = {}
 
     def submit(number: int, branch: str, decide: Decide) -> None:
         try:
@@ -84,7 +84,7 @@ def test_a_bug_in_one_command_fails_it_alone(site: Site) -> None:
 
     bad, good = together(site, ("main", broken), ("main", adds("dora")))
     assert isinstance(bad, ZeroDivisionError)
-    assert isinstance(good, Written)
+    assert isinstance(good, WriteResult)
     assert site.repo.writer.last_written("main") == good.commit == site.repo.writer.refs.tip("main")
 
 
@@ -126,7 +126,7 @@ def test_a_branch_that_others_hold_is_given_up(site: Site, monkeypatch: pytest.M
         writer.submit("main", adds("dora"))
     assert refused.value.code is Code.UNAVAILABLE
     with pytest.raises(Error, match="the branch is being moved by others; try again"):
-        writer.put("main", {"README.md": b""}, "x", "x", START)
+        writer.commit_files("main", {"README.md": b""}, "x", "x", START)
 
 
 def test_a_full_disk_is_said_plainly(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_plainly(site: Site, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Error, match="the disk is full"):
         writer.submit("main", adds("dora"))
     with pytest.raises(Error, match="the disk is full"):
-        writer.put("main", {"README.md": b""}, "x", "x", START)
+        writer.commit_files("main", {"README.md": b""}, "x", "x", START)
 
 
 def test_nothing_lands_on_a_main_that_was_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,11 +147,11 @@ def test_nothing_lands_on_a_main_that_was_lost(site: Site, monkeypatch: pytest.M
         return len(moved) > 1 and move(branch, old, new)
 
     monkeypatch.setattr(writer.refs, "move", once)
-    seen: list[Landing] = []
+    seen: list[RefUpdate] = []
     writer.listen(seen.append, lambda: None)
     first, second = together(site, ("backends/tpp", adds("x", "backends/tpp")), ("main", adds("dora")))
-    assert isinstance(first, Written)
-    assert isinstance(second, Written)
+    assert isinstance(first, WriteResult)
+    assert isinstance(second, WriteResult)
     assert moved[:1] + moved[-2:] == ["main", "main", "backends/tpp"]
     assert {landing.branch for landing in seen} >= {"main"}
 
@@ -178,7 +178,7 @@ class Distant:
         assert waiting() is not None
         raise ZeroDivisionError
 
-    def again(self, branches: Collection[str]) -> None:
+    def await_turn(self, branches: Collection[str]) -> None:
         self.refresh()
 
     def hurry(self) -> None:
@@ -196,9 +196,9 @@ class Distant:
 
 def test_what_was_done_stays_done_when_the_host_goes_down(site: Site) -> None:
     """One branch lost, one moved, and then nobody to ask: only the lost one is refused."""
-    site.repo.writer.authority = distant = Distant({"backends/tpp": Lost()})
+    site.repo.writer.authority = distant = Distant({"backends/tpp": RefConflict()})
     done, lost = together(site, ("main", adds("dora")), ("backends/tpp", adds("x", "backends/tpp")))
-    assert isinstance(done, Written)
+    assert isinstance(done, WriteResult)
     assert isinstance(lost, Error)
     assert str(lost) == "the host is down"
     site.repo.writer.authority.answers = [{}]
@@ -222,7 +222,7 @@ def test_what_the_host_has_counts_also_where_it_can_not_be_moved_here(
 
 
 def test_a_new_branch_begins_with_its_first_commit(site: Site) -> None:
-    told: list[Landing] = []
+    told: list[RefUpdate] = []
     site.repo.writer.listen(told.append, lambda: None)
     assert site.repo.writer.submit("backends/new", adds("dora", "backends/new")).changed
     assert told == []  # it came from nowhere: there is nothing to follow
@@ -244,14 +244,14 @@ def test_a_branch_is_read_as_it_is(site: Site) -> None:
         assert state.find(identifier) == stored
         assert state.jobs(stored.place) == {}
         assert state.owner("nobody") is None
-        assert state.text("no/such/file.txt") is None
-        assert state.text("README.md/below") is None
+        assert state.read_file("no/such/file.txt") is None
+        assert state.read_file("README.md/below") is None
         assert state.receipt() is state.checkpoint() is None
 
-    site.repo.writer.look("backends/tpp", look)
-    site.repo.writer.look("backends/none", lambda state: state.text("README.md"))
-    assert site.repo.writer.look("backends/none", lambda state: state.find(identifier)) is None
-    assert site.repo.writer.look("main", lambda state: state.own_workspace("trends")) is not None
+    site.repo.writer.read("backends/tpp", look)
+    site.repo.writer.read("backends/none", lambda state: state.read_file("README.md"))
+    assert site.repo.writer.read("backends/none", lambda state: state.find(identifier)) is None
+    assert site.repo.writer.read("main", lambda state: state.own_workspace("trends")) is not None
 
 
 def test_requests_whose_day_is_not_in_their_name(site: Site, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_requests_whose_day_is_not_in_their_name(site: Site, tmp_path: Path) -> 
         assert len(list(state.active())) == 2  # the one that can't be read is passed over
         return [(one.place.folder, one.place.day) for one in found if one is not None]
 
-    assert site.repo.writer.look("imported", look) == [
+    assert site.repo.writer.read("imported", look) == [
         ("active/2021-01-02/aaaaaaaaaaaaaaaa", date(2021, 1, 2)),
         ("archive/2021/03/04/bbbbbbbbbbbbbbbb", date(2021, 3, 4)),
     ]
@@ -291,7 +291,7 @@ def test_who_refers_to_whom(site: Site) -> None:
     site.do(ADMIN, c.SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))
     site.do(ALICE, c.AddWorkspace("grouped", "study", "main", project="datalab/trends"))
     broken = dict.fromkeys(("workspaces/broken.yaml", "projects/datalab/broken.yaml"), b"version: [\n")
-    site.repo.writer.put("main", broken, "x", "x", START)
+    site.repo.writer.commit_files("main", broken, "x", "x", START)
 
     def look(state: Snapshot) -> None:
         assert state.referrers(Kind.ORG, "datalab") == [
@@ -304,6 +304,6 @@ def test_who_refers_to_whom(site: Site) -> None:
         assert state.referrers(Kind.USER, "bob") == ["projects/datalab/trends.yaml"]
         assert state.referrers(Kind.USER, "admin") == []
 
-    site.repo.writer.look("main", look)
-    site.repo.writer.put("main", {"workspaces/broken.yaml": b""}, "x", "x", START)
+    site.repo.writer.read("main", look)
+    site.repo.writer.commit_files("main", {"workspaces/broken.yaml": b""}, "x", "x", START)
     assert site.ask(*PIPELINE)

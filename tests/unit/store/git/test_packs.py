@@ -108,7 +108,7 @@ def test_git_reads_chains_of_deltas_also_long_ones(repository: Path) -> None:
 
 
 def test_an_index_of_a_pack_beyond_two_gigabytes() -> None:
-    entries = [packs._Entry(bytes([at]) * 20, at, offset) for at, offset in enumerate((12, 1 << 31, 1 << 33))]
+    entries = [packs._IndexEntry(bytes([at]) * 20, at, offset) for at, offset in enumerate((12, 1 << 31, 1 << 33))]
     data = packs._index(entries, bytes(20))
     offsets = struct.unpack_from(">3I", data, 8 + 1024 + 3 * 24)
     assert offsets == (12, 1 << 31, 1 << 31 | 1)
@@ -143,7 +143,7 @@ def test_packs_that_are_too_large_stay(repository: Path) -> None:
     stem = saved(repository, b"one")
     sha = packs.object_id(BLOB, b"one")
     stem.with_suffix(".idx").chmod(0o600)
-    stem.with_suffix(".idx").write_bytes(packs._index([packs._Entry(sha, 1, 1 << 32)], bytes(20)))
+    stem.with_suffix(".idx").write_bytes(packs._index([packs._IndexEntry(sha, 1, 1 << 32)], bytes(20)))
     with pytest.raises(ValueError, match="too large to join"):
         compactor.join([stem], repository)
     assert stem.with_suffix(".pack").exists()

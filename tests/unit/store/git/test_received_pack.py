@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobserver.errors import Code, Error
 from jobserver.store.git import received_pack
 from jobserver.store.git.packs import BLOB, COMMIT, TREE, object_id, splice_delta
-from jobserver.store.git.received_pack import Sent
+from jobserver.store.git.received_pack import ReceivedPack
 from tests.e2e.harness import git
 
 OFS_DELTA, REF_DELTA = 6, 7
@@ -45,7 +45,7 @@ MINE = b"mine" + BASE
 
 
 def test_what_a_pack_brings_and_what_it_waits_for() -> None:
-    assert (Sent(pack()).brought, Sent(pack()).is_whole) == (set(), True)
+    assert (ReceivedPack(pack()).brought, ReceivedPack(pack()).is_whole) == (set(), True)
     both = {ID, object_id(BLOB, MINE)}
     first = entry(BLOB, BASE)
     for parts in (
@@ -53,9 +53,9 @@ def test_what_a_pack_brings_and_what_it_waits_for() -> None:
         (first, entry(REF_DELTA, DELTA, ID)),
         (entry(REF_DELTA, DELTA, ID), first),
     ):
-        found = Sent(pack(*parts))
+        found = ReceivedPack(pack(*parts))
         assert (found.brought, found.bases, found.is_whole) == (both, set(), True)
-    thin = Sent(pack(entry(REF_DELTA, DELTA, ID)))
+    thin = ReceivedPack(pack(entry(REF_DELTA, DELTA, ID)))
     assert (thin.brought, thin.bases, thin.is_whole) == (set(), {ID}, False)
     thin.give(ID, b"blob", BASE)
     assert (thin.brought, thin.bases, thin.is_whole) == ({object_id(BLOB, MINE)}, set(), True)
@@ -70,7 +70,7 @@ def test_chains_of_deltas_by_id() -> None:
         for one, other in itertools.pairwise(texts)
     ]  # fmt: skip
     for order in (chain, chain[::-1]):
-        found = Sent(pack(*order))
+        found = ReceivedPack(pack(*order))
         assert object_id(BLOB, texts[0]) in found.bases
         found.give(object_id(BLOB, texts[0]), b"blob", texts[0])
         assert found.brought == {object_id(BLOB, text) for text in texts[1:]}
@@ -81,9 +81,11 @@ def test_what_commits_and_folders_name() -> None:
     one, two, three, four = (bytes([at]) * 20 for at in range(1, 5))
     tree = b"100644 a\0" + one + b"40000 b\0" + two + b"160000 submodule\0" + three
     commit = b"tree %s\nparent %s\nauthor x\n\ntree %s\n" % (one.hex().encode(), two.hex().upper().encode(), b"9" * 40)
-    assert Sent(pack(entry(TREE, tree))).named == {one, two, three}
-    assert Sent(pack(entry(COMMIT, commit))).named == {one, two}
-    thin = Sent(pack(entry(REF_DELTA, splice_delta(len(tree), 0, 0, b"40000 c\0" + four), object_id(TREE, tree))))
+    assert ReceivedPack(pack(entry(TREE, tree))).named == {one, two, three}
+    assert ReceivedPack(pack(entry(COMMIT, commit))).named == {one, two}
+    thin = ReceivedPack(
+        pack(entry(REF_DELTA, splice_delta(len(tree), 0, 0, b"40000 c\0" + four), object_id(TREE, tree)))
+    )
     thin.give(object_id(TREE, tree), b"tree", tree)
     assert thin.named == {one, two, three, four}
 
@@ -91,7 +93,7 @@ def test_what_commits_and_folders_name() -> None:
 def test_objects_of_any_size() -> None:
     data = hashlib.shake_256(b"x").digest(3 * 1024 * 1024 + 1)
     large = [entry(BLOB, data, level=0), entry(BLOB, bytes(5_000_000)), entry(BLOB, b"")]
-    assert Sent(pack(*large)).brought == {object_id(BLOB, one) for one in (data, bytes(5_000_000), b"")}
+    assert ReceivedPack(pack(*large)).brought == {object_id(BLOB, one) for one in (data, bytes(5_000_000), b"")}
 
 
 def test_packs_that_git_makes(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
     ids = {bytes.fromhex(line.split(" ")[0]) for line in listed.splitlines()}
     named = {bytes.fromhex(git(tmp_path, "rev-parse", tips[0])), *ids} - {bytes.fromhex(tips[2])}
     for options in (("--thin", "--delta-base-offset"), ("--thin",), ("--delta-base-offset",), ()):
-        found = Sent(packed(*options))
+        found = ReceivedPack(packed(*options))
         assert found.bases == ({base} if "--thin" in options else set()), options
         for one in found.bases:
             found.give(one, b"blob", (git(tmp_path, "show", old) + "\n").encode())
@@ -153,7 +155,7 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
 )
 def test_what_is_no_pack_or_too_much(data: bytes, reason: str) -> None:
     with pytest.raises(Error, match=reason) as caught:
-        Sent(data)
+        ReceivedPack(data)
     assert caught.value.code is Code.INVALID
 
 
@@ -174,7 +176,7 @@ def test_deltas_that_fit_nothing(delta: bytes) -> None:
     assert len(BASE) == 950
     for data in (pack(entry(BLOB, BASE), entry(REF_DELTA, delta, ID)), pack(entry(REF_DELTA, delta, ID))):
         with pytest.raises(Error, match="does not fit") as caught:
-            Sent(data).give(ID, b"blob", BASE)
+            ReceivedPack(data).give(ID, b"blob", BASE)
         assert caught.value.code is Code.INVALID
 
 
@@ -190,18 +192,18 @@ def test_deltas_that_make_too_much(monkeypatch: pytest.MonkeyPatch, limit: str, 
     """Each few bytes of one are an instruction, or a whole object."""
     monkeypatch.setattr(received_pack, limit, value)
     with pytest.raises(Error, match=reason):
-        Sent(pack(entry(BLOB, BASE), *[entry(REF_DELTA, DELTA, ID)] * 4))
+        ReceivedPack(pack(entry(BLOB, BASE), *[entry(REF_DELTA, DELTA, ID)] * 4))
 
 
 def test_folders_that_name_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(received_pack, "MAX_NAMED", 2)
     tree = b"".join(b"100644 %d\0" % at + bytes([at]) * 20 for at in range(3))
     with pytest.raises(Error, match="its folders name more than 2 things"):
-        Sent(pack(entry(TREE, tree)))
+        ReceivedPack(pack(entry(TREE, tree)))
 
 
 def test_a_delta_of_nothing() -> None:
-    found = Sent(pack(entry(BLOB, BASE), entry(OFS_DELTA, DELTA, bytes([3]))))
+    found = ReceivedPack(pack(entry(BLOB, BASE), entry(OFS_DELTA, DELTA, bytes([3]))))
     assert (found.bases, found.is_whole) == (set(), False)
 
 
@@ -211,7 +213,7 @@ def test_any_damage_is_told_or_changes_nothing(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         good[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        found = Sent(bytes(good))
+        found = ReceivedPack(bytes(good))
         for base in found.bases:
             found.give(base, b"blob", BASE)
     except Error as error:

@@ -3,28 +3,28 @@
 import pytest
 
 from jobserver.store.git import trees
-from jobserver.store.git.trees import FILE, FOLDER, Entry, Spot
+from jobserver.store.git.trees import FILE, FOLDER, Spot, TreeEntry
 
 
 def sha(number: int) -> bytes:
     return number.to_bytes(20, "big")
 
 
-def raw(*entries: Entry) -> bytes:
+def raw(*entries: TreeEntry) -> bytes:
     return b"".join(map(trees.encode, entries))
 
 
-DAY = [Entry(FOLDER, f"{number:04d}aaaaaaaaaaaa".encode(), sha(number)) for number in range(0, 80, 2)]
+DAY = [TreeEntry(FOLDER, f"{number:04d}aaaaaaaaaaaa".encode(), sha(number)) for number in range(0, 80, 2)]
 MIXED = [
-    Entry(FILE, b"README.md", sha(1)),
-    Entry(FILE, b"a.b", sha(2)),
-    Entry(FOLDER, b"a", sha(3)),  # as "a/", which comes after "a.b"
-    Entry(FILE, b"z", sha(4)),
+    TreeEntry(FILE, b"README.md", sha(1)),
+    TreeEntry(FILE, b"a.b", sha(2)),
+    TreeEntry(FOLDER, b"a", sha(3)),  # as "a/", which comes after "a.b"
+    TreeEntry(FILE, b"z", sha(4)),
 ]
 
 
 @pytest.mark.parametrize("found", [DAY, MIXED, DAY[:3], []])
-def test_each_entry_is_found_where_it_stands(found: list[Entry]) -> None:
+def test_each_entry_is_found_where_it_stands(found: list[TreeEntry]) -> None:
     data, at = raw(*found), 0
     assert list(trees.entries(data)) == found
     assert trees.entry_set(data) == frozenset(found)
@@ -48,14 +48,14 @@ def test_each_entry_is_found_where_it_stands(found: list[Entry]) -> None:
         ([], b"a", FILE, 0),
     ],
 )
-def test_where_a_new_entry_belongs(found: list[Entry], name: bytes, mode: bytes, before: int) -> None:
+def test_where_a_new_entry_belongs(found: list[TreeEntry], name: bytes, mode: bytes, before: int) -> None:
     at = len(raw(*found[:before]))
     assert trees.find(raw(*found), name, mode) == Spot(at, at, None)
 
 
 def test_names_of_one_length_are_no_proof_that_all_are_folders() -> None:
     """The middle one is a file: its entry is a byte longer, and another one shorter, so that the sizes still fit."""
-    odd = [*DAY[:20], Entry(FILE, DAY[20].name[:-1], sha(40)), *DAY[21:]]
+    odd = [*DAY[:20], TreeEntry(FILE, DAY[20].name[:-1], sha(40)), *DAY[21:]]
     for entry in odd:
         spot = trees.find(raw(*odd), entry.name, FOLDER)
         assert spot.entry == entry

@@ -9,7 +9,7 @@ import pytest
 
 from jobserver.store.git.packs import BLOB, Pack
 from jobserver.store.write import compactor
-from jobserver.store.write.compactor import Joiner, maintaining
+from jobserver.store.write.compactor import Compactor, maintaining
 from tests.e2e.harness import until
 
 
@@ -20,14 +20,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def joining(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Joiner]:
+def joining(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compactor]:
     monkeypatch.setattr(compactor, "_AT", 3)
-    made = Joiner(folder, folder / "lock")
+    made = Compactor(folder, folder / "lock")
     yield made
     made.close()
 
 
-def add(joining: Joiner, folder: Path, *texts: str) -> None:
+def add(joining: Compactor, folder: Path, *texts: str) -> None:
     for text in texts:
         pack = Pack()
         pack.add(BLOB, text.encode())
@@ -38,7 +38,7 @@ def count(folder: Path) -> int:
     return len(list(folder.glob("*.pack")))
 
 
-def test_it_waits_for_enough_of_them(joining: Joiner, folder: Path) -> None:
+def test_it_waits_for_enough_of_them(joining: Compactor, folder: Path) -> None:
     add(joining, folder, "a", "b")
     assert count(folder) == 2
     add(joining, folder, "c")
@@ -47,7 +47,9 @@ def test_it_waits_for_enough_of_them(joining: Joiner, folder: Path) -> None:
     until(lambda: count(folder) == 2)
 
 
-def test_while_maintenance_is_at_work_they_stay(joining: Joiner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_maintenance_is_at_work_they_stay(
+    joining: Compactor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = threading.Event()
 
     def watched(path: Path, wait: bool) -> object:
@@ -66,4 +68,4 @@ def test_while_maintenance_is_at_work_they_stay(joining: Joiner, folder: Path, m
 
 
 def test_one_that_was_never_needed_closes() -> None:
-    Joiner(Path(), Path()).close()
+    Compactor(Path(), Path()).close()
