@@ -35,13 +35,13 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(site.repo), "clone")
     said = commands(tmp_path / "clone", REQUEST=identifier)
     assert 'Good "git" signature for jobserver with ED25519 key' in said
-    assert "main stands on it" in said
-    assert "backends/tpp stands on it" in said
+    assert "main contains its checkpoint" in said
+    assert "backends/tpp contains its checkpoint" in said
     assert "REWRITTEN" not in said
     assert "no merges" in said
     assert re.search(r"^receipt main [0-9a-f]{40}\.\.[0-9a-f]{40} user/root at 2", said, re.MULTILINE)
     assert len(re.findall(r"^N [0-9a-f]{40}$", said, re.MULTILINE)) == 1
-    assert "all are signed or have a receipt" in said
+    assert "every commit has a signature or a receipt" in said
     assert "out of date" not in said
     assert "alice requested generate on plain" in said
     assert "tpp reported generate succeeded" in said
@@ -57,7 +57,7 @@ def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     git(tmp_path / "clone", "commit", "-q", "--allow-empty", "-m", "x")
     forged = git(tmp_path / "clone", "rev-parse", "HEAD")
     git(tmp_path / "clone", "update-ref", "refs/remotes/origin/main", forged)
-    assert f"NOBODY JUDGED main {forged}" in commands(tmp_path / "clone", REQUEST=identifier)
+    assert f"NOT COVERED main {forged}" in commands(tmp_path / "clone", REQUEST=identifier)
     git(tmp_path / "clone", "update-ref", "refs/remotes/origin/main", f"{forged}^")
 
     git(site.repo, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
