@@ -99,8 +99,19 @@ class Memory:
     def _own(self) -> dict[str, AnyDocument]:
         return self.files.get(self.branch, {})
 
+    def _read(self, branch: str, path: str) -> Any:
+        document = self.files.get(branch, {}).get(path)
+        if document is not None and path in self.broken:
+            raise invalid("can't be read", path)
+        return document
+
     def _main(self, kind: Kind, name: str) -> Any:
-        return self.files.get(names.MAIN, {}).get(main_path(kind, name))
+        return self._read(names.MAIN, main_path(kind, name))
+
+    def _all(self, model: type[D]) -> list[D]:
+        """Those on `main` that can be read, in the order of their paths."""
+        documents = sorted(self.files.get(names.MAIN, {}).items())
+        return [one for path, one in documents if isinstance(one, model) and path not in self.broken]
 
     def backend(self, slug: str) -> Backend | None:
         return self._main(Kind.BACKEND, slug)
@@ -115,13 +126,13 @@ class Memory:
         return self._main(Kind.PROJECT, name)
 
     def projects(self) -> list[Project]:
-        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, Project)]
+        return self._all(Project)
 
     def users(self) -> list[User]:
-        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, User)]
+        return self._all(User)
 
     def backends(self) -> list[Backend]:
-        return [one for one in self.files.get(names.MAIN, {}).values() if isinstance(one, Backend)]
+        return self._all(Backend)
 
     def workspace(self, name: str) -> Workspace | None:
         return self._main(Kind.WORKSPACE, name)
@@ -135,15 +146,11 @@ class Memory:
     def find(self, identifier: str) -> Stored | None:
         for path, place in self._places():
             if place.identifier == identifier:
-                if path in self.broken:
-                    raise invalid("can't be read", path)
-                return Stored(place, self._own()[path])  # type: ignore[arg-type]
+                return Stored(place, self._read(self.branch, path))
         return None
 
     def pipeline(self, place: Place) -> StoredPipeline | None:
-        if place.pipeline in self.broken:
-            raise invalid("can't be read", place.pipeline)
-        return self._own().get(place.pipeline)  # type: ignore[return-value]
+        return self._read(self.branch, place.pipeline)
 
     def put_pipeline(self, place: Place, pipeline: StoredPipeline, slug: str = "tpp") -> None:
         self.files[names.backend_branch(slug)][place.pipeline] = pipeline
@@ -162,14 +169,18 @@ class Memory:
         return [stored for stored in found if stored is not None]
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
-        files = self.files.get(names.MAIN, {}).items()
-        return [path for path, one in files if isinstance(one, Org | Project | Workspace) and names_it(one, kind, name)]
+        if kind is Kind.ORG:  # a project's path names its org, whether or not the project can be read
+            return sorted(path for path in self.files.get(names.MAIN, {}) if path.startswith(f"projects/{name}/"))
+        files = sorted(self.files.get(names.MAIN, {}).items())
+        readable = [(path, document) for path, document in files if path not in self.broken]
+        named = [(path, one) for path, one in readable if isinstance(one, Org | Project | Workspace)]
+        return [path for path, document in named if names_it(document, kind, name)]
 
     def receipt(self) -> Receipt | None:
-        return self._own().get(names.RECEIPT_PATH)  # type: ignore[return-value]
+        return self._read(self.branch, names.RECEIPT_PATH)
 
     def checkpoint(self) -> Checkpoint | None:
-        return self._own().get(names.CHECKPOINT_PATH)  # type: ignore[return-value]
+        return self._read(self.branch, names.CHECKPOINT_PATH)
 
     def owner(self, job: str) -> str | None:
         for path in self._own():
