@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from jobserver.config import Settings
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.commands import EnsureAdmin
-from jobserver.errors import Error, conflict, invalid, not_found, unavailable
+from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.index.build import Progress
 from jobserver.index.index import rebuild
 from jobserver.index.schema import usable
@@ -27,6 +28,8 @@ from jobserver.service.background.archiver import Archiver
 from jobserver.service.push.hook_server import answer_hook
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.registry import StudyRegistry
+from jobserver.service.upstream import adoption
+from jobserver.service.upstream.relay import relay
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
@@ -76,7 +79,7 @@ class App:
 def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) -> App:
     """Opens STATE_REPO, and looks at STATE_REMOTE. Raises `Error` (invalid) if it is none or its key can't be used.
 
-    A host that can't be reached is no error: what was seen before can be read (`Hosted.problem` says it).
+    A host that can't be reached is no error: what was seen before can be read (see `Hosted.status`).
     """
     repo = StateRepo(settings.state_repo, settings.signing_key, settings.hostname, templates())
     try:
@@ -141,19 +144,11 @@ def change_key(app: App, by: Actor, via: str, revoked: str = "", at: datetime | 
 
 
 def adopt(app: App, username: str, branch: str, clock: Clock = now) -> tuple[str, str]:
-    """Takes what stands on the hosted repository's branch as if ``username`` had pushed it; (tip before, tip now).
-
-    Raises `Error`, with every fault if it could not have been pushed.
-    """
+    """See `adoption.adopt`. Raises `Error` (invalid) too if STATE_REMOTE is not set."""
     if app.hosted is None:
         raise invalid("is not set: there is nothing to adopt from", "STATE_REMOTE")
-    old, new = app.hosted.pending(branch)
-    Receiver(app.repo, app.gate, clock, hosted=app.hosted).adopt(branch, old, new, Actor(ActorKind.USER, username))
-    with app.repo.writer.locked():
-        app.hosted.refresh()
-    if problem := app.hosted.frozen.get(branch):
-        raise conflict(f"the hosted repository {problem}", branch)
-    return old, new
+    receiver = Receiver(app.repo, app.gate, clock)
+    return adoption.adopt(app.hosted, receiver, branch, Actor(ActorKind.USER, username))
 
 
 def login_token(settings: Settings, username: str) -> str:
@@ -203,7 +198,8 @@ def judge_push(repository: Path, question: bytes, clock: Clock = now) -> dict[st
     gate = Gate(repo, clock)
     try:
         check_key(repo)  # the verdict is a receipt that it signs
-        return answer_hook(Receiver(repo, gate, clock, hosted=hosted), question, Actor.parse(known["actor"]))
+        receiver = Receiver(repo, gate, clock, relay=partial(relay, hosted) if hosted is not None else None)
+        return answer_hook(receiver, question, Actor.parse(known["actor"]))
     finally:
         gate.close()
         repo.close()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jobserver import __version__
@@ -23,6 +24,7 @@ from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.releases.upload import ReleaseService
+from jobserver.service.upstream.relay import relay
 from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
@@ -70,7 +72,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         standing = guard_branches(app.repo)
         for what, problem in standing.inspect().items():
             _log.error("%s: %s", what, problem)
-        if hosted is None or hosted.down_since is None:
+        if hosted is None or hosted.status.down_since is None:
             ensure_admins(app)
         index = Index(settings.state_repo, app.repo.writer.refs, settings.index, progress)
         app.repo.writer.listen(index.announce, index.refs_moved)
@@ -85,13 +87,14 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
 
         private = PrivateStore(settings.private_store)
         live = Presence(clock, private)
-        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), hosted, live.record_report)
+        relayed = partial(relay, hosted) if hosted is not None else None
+        receiver = Receiver(app.repo, app.gate, clock, lambda branches: follow_up.moved(), relayed, live.record_report)
         pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
         follow_up.start()
         upkeep = Maintenance(app.repo)
         upkeep.start()
         if hosted is not None:
-            hosted.start(settings.state_remote_poll_seconds)
+            hosted.follower.start(settings.state_remote_poll_seconds)
         app.gate.budget = WriteBudget(
             settings.max_writes_per_minute, settings.max_backend_writes_per_minute, settings.max_stored_mib_per_day
         )

@@ -23,8 +23,8 @@ acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by
 @contextmanager
 def connected(*, checks_key: bool = True) -> Iterator[bootstrap.App]:
     app = bootstrap.connect(Settings.from_env(), checks_key=checks_key)
-    if app.hosted is not None and app.hosted.problem:
-        click.echo(f"jobserver: {app.hosted.problem}; what is shown was seen there before", err=True)
+    if app.hosted is not None and app.hosted.status.problem:
+        click.echo(f"jobserver: {app.hosted.status.problem}; what is shown was seen there before", err=True)
     try:
         yield app
     finally:

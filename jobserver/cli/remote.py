@@ -21,7 +21,7 @@ def status(as_json: bool) -> None:
     """Whether it can be reached, and which branches are frozen."""
     with connected() as app:
         hosted = app.hosted
-    problem = hosted.problem if hosted is not None else "STATE_REMOTE is not set"
+    problem = hosted.status.problem if hosted is not None else "STATE_REMOTE is not set"
     frozen = dict(hosted.frozen) if hosted is not None else {}
     if as_json:
         click.echo(json.dumps({"problem": problem, "frozen": frozen}))

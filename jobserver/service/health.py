@@ -39,8 +39,8 @@ def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) ->
         if problem := _cannot_write(folder):
             health.problems.append(f"write: {folder.name}: {problem}")
     if hosted is not None:
-        if hosted.down_since is not None:
-            health.problems.append(f"write: since {hosted.down_since:%Y-%m-%d %H:%M:%S} UTC: {hosted.problem}")
+        if (since := hosted.status.down_since) is not None:
+            health.problems.append(f"write: since {since:%Y-%m-%d %H:%M:%S} UTC: {hosted.status.problem}")
         for branch, problem in hosted.frozen.items():
             health.problems.append(f"write: {branch} is frozen: the hosted repository {problem}")
     return health

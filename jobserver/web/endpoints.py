@@ -47,7 +47,7 @@ class Endpoints:
     def add(self, endpoint: Endpoint) -> None:
         def call(**parts: str) -> HTTPResponse:
             started = time.perf_counter()
-            as_of = self._hosted.seen_at if self._hosted is not None else None
+            as_of = self._hosted.status.seen_at if self._hosted is not None else None
             reply = self._answer(endpoint, parts)
             if as_of is not None:
                 reply.set_header("X-State-As-Of", canonical.text_of(as_of))

@@ -34,5 +34,5 @@ class Hooks:
         if not is_genuine:
             raise forbidden("not signed with STATE_REMOTE_WEBHOOK_SECRET")
         if self._hosted is not None:
-            self._hosted.hint()
+            self._hosted.follower.hint()
         return HTTPResponse(b"", 204)

@@ -22,13 +22,13 @@ from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import Job
 from jobserver.domain.job_requests.lifecycle import CLOCKS_AGREE, are_run_twice
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
-from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.quarantine import QuarantinedObjects
 from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.read.tree_changes import LOST, MERGE, Commit, TreeChanges, forgeries, parse_commit, read_changes
 from jobserver.store.repo import StateRepo
+from jobserver.store.upstream import Moves
 
 MAX_COMMITS = 10_000
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long
@@ -65,12 +65,15 @@ class Receiver:
         gate: Gate,
         clock: Callable[[], datetime],
         accepted: Callable[[Sequence[str]], None] = lambda branches: None,
-        hosted: Hosted | None = None,
+        relay: Callable[[Moves, Path | None], None] | None = None,
         noticed: Callable[[str, timedelta, Sequence[str]], None] = lambda backend, ahead, twice: None,
     ) -> None:
-        """``noticed`` is told of each backend's push what `Live.record_report` wants to know."""
+        """``relay`` makes an accepted push elsewhere first (moves, quarantine), see `upstream.relay`.
+
+        ``noticed`` is told of each backend's push what `Presence.record_report` wants to know.
+        """
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
-        self._hosted, self._noticed = hosted, noticed
+        self._relay, self._noticed = relay, noticed
 
     def receive(self, pushed: GitPush) -> list[str]:
         """The lines to print; raises `Error` with every fault of a push that is refused.
@@ -99,11 +102,11 @@ class Receiver:
         verdict.check()
         for branch, update in zip(branches, pushed.updates, strict=True):
             self._gate.submit(SERVER, c.RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
-        if self._hosted is not None:
+        if self._relay is not None:
             moves: dict[str, tuple[str | None, str]] = {
                 branch: (update.old, update.new) for branch, update in zip(branches, pushed.updates, strict=True)
             }
-            self._hosted.receive(moves, pushed.quarantine)
+            self._relay(moves, pushed.quarantine)
         self._accepted(branches)
         return [f"{update.ref}: {update.new[:10]} is recorded" for update in pushed.updates] + verdict.notes
 

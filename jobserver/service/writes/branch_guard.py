@@ -15,7 +15,7 @@ from time import monotonic
 from jobserver.audit.repository_check import IDLE, misread, objects_of, strange
 from jobserver.domain.base import names
 from jobserver.errors import Error, invalid, unavailable
-from jobserver.service.upstream.trust import Beside, Foreign
+from jobserver.service.upstream.trust import TrustContext, TrustPolicy
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.objects import Objects
 from jobserver.store.keys import signers as keys
@@ -37,7 +37,7 @@ class BranchGuard:
         self._objects = Objects(
             repo.path
         )  # a git that waits for questions would look like one at work (`store.git.locks`)
-        self._foreign = Foreign(repo.path, self._keys.current)
+        self._policy = TrustPolicy(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
         self._found: dict[str, str] = {}
         self._again = 0.0
@@ -165,8 +165,8 @@ class BranchGuard:
 
     def _judged(self, branch: str, known: str | None, tip: str, main: str | None = None) -> str:
         audit = self._refs.tip(names.AUDIT)
-        beside = Beside(main or self._refs.tip(names.MAIN), audit, audit)
-        return self._foreign.judge(branch, known, tip, beside).problem
+        context = TrustContext(main or self._refs.tip(names.MAIN), audit, audit)
+        return self._policy.judge(branch, known, tip, context).problem
 
     def _good_main(self, branch: str, known: str | None, tip: str) -> str | None:
         """The commit of main whose keys count: never one that is not judged itself, or it would name any key."""

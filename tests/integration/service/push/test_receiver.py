@@ -12,6 +12,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import WriteBudget
 from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
+from jobserver.store.upstream import Moves
 from tests.integration.service.push.pushing import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
 
@@ -135,22 +136,12 @@ def test_what_may_not_be_pushed_at_all(
     assert len(site.git("rev-list", "audit").split()) == 1
 
 
-class Host:
-    """Stands for the hosted repository: what it is told of a push."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[dict[str, tuple[str | None, str]], Path | None]] = []
-
-    def receive(self, moves: dict[str, tuple[str | None, str]], quarantine: Path | None) -> None:
-        self.told.append((moves, quarantine))
-
-
 def test_a_hosted_repository_has_it_before_git_takes_it(site: Site) -> None:
-    host = Host()
+    relayed: list[tuple[Moves, Path | None]] = []
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
-    push.send(ADMIN, receiver=Receiver(site.repo, site.gate, site.clock, hosted=host))  # type: ignore[arg-type]
-    assert host.told == [({"main": (push.old, push.tip)}, push.folder)]
+    push.send(ADMIN, receiver=Receiver(site.repo, site.gate, site.clock, relay=lambda *push: relayed.append(push)))
+    assert relayed == [({"main": (push.old, push.tip)}, push.folder)]
 
 
 def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> None:

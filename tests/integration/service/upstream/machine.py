@@ -2,10 +2,12 @@
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from jobserver.domain import commands as c
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.upstream.relay import relay
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
@@ -37,7 +39,7 @@ class Machine:
         self.repo = StateRepo.create(self.path, folder / "key", "jobs.example", TEMPLATES, self.clock(), join)
         self.hosted = self.joined[0]
         self.gate = Gate(self.repo, self.clock, Seeded(number))
-        self.receiver = Receiver(self.repo, self.gate, self.clock, hosted=self.hosted)
+        self.receiver = Receiver(self.repo, self.gate, self.clock, relay=partial(relay, self.hosted))
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.late

@@ -127,13 +127,13 @@ def test_a_key_file_that_can_not_be_read_for_a_moment(unverified: list[Machine],
     first = unverified[0]
     path = apart.repo.writer.keys.path
     first.ask()
-    seen = apart.hosted.seen_at
+    seen = apart.hosted.status.seen_at
     path.chmod(0o644)
     os.utime(path, ns=(0, 0))
     apart.refresh()
     assert "SIGNING_KEY can't be read" in apart.hosted.frozen["backends/tpp"]
     assert str(path) not in apart.hosted.frozen["backends/tpp"]
-    assert apart.hosted.seen_at == seen
+    assert apart.hosted.status.seen_at == seen
     with pytest.raises(Error, match="readable by others"):
         apart.ask()
     path.chmod(0o600)
@@ -145,7 +145,7 @@ def test_a_key_file_that_can_not_be_read_for_a_moment(unverified: list[Machine],
 def test_a_server_that_runs_takes_up_the_new_key_by_itself(unverified: list[Machine], apart: Machine) -> None:
     """Found: a revocation was signed by the new key, which could be a thief's: main was frozen."""
     first = unverified[0]
-    apart.hosted.start(0.05)
+    apart.hosted.follower.start(0.05)
     end(first)
     until(lambda: apart.tip("audit") == first.tip("audit"))
     assert apart.tip("main") == first.tip("main")

@@ -113,15 +113,15 @@ def test_a_host_that_is_down_stops_writes_at_once_and_it_heals(machines: list[Ma
     assert host.looks == began
     assert first.tip("backends/tpp") == done.commit
     host.is_down = False
-    first.hosted.start(0.02)
-    while first.hosted.down_since:
-        first.hosted.hint()
+    first.hosted.follower.start(0.02)
+    while first.hosted.status.down_since:
+        first.hosted.follower.hint()
     assert first.ask().changed
 
 
 def test_a_host_that_takes_nothing_is_not_asked_for_ever(machines: list[Machine], host: Host) -> None:
     git(host.path, "config", "http.receivepack", "false")
-    with pytest.raises(Unconfirmed, match="does not take it"):
+    with pytest.raises(Unconfirmed, match="does not accept the push"):
         machines[0].ask()
     git(host.path, "config", "http.receivepack", "true")
     assert machines[0].ask().changed
@@ -163,7 +163,7 @@ def test_a_slow_host_is_pushed_to_rarely_and_cancels_do_not_wait(
 ) -> None:
     slow = Machine(tmp_path / "servers", host, 2, per_minute=0.1)  # one in ten minutes
     try:
-        slow.hosted._pace._next = 0
+        slow.hosted._limit._next = 0
         written = slow.ask()
         request = written.changes.result["identifier"]
         before = host.pushes
@@ -191,15 +191,15 @@ def test_a_server_that_starts_without_its_host_knows_how_old_its_state_is(machin
     """Found by the torture: it did not say, so that what it answered looked as new as the answer."""
     first = machines[0]
     first.refresh()
-    seen = first.hosted.seen_at
+    seen = first.hosted.status.seen_at
     host.is_down = True
     again = Hosted(first.repo, first.remote, first.clock)
-    assert again.seen_at == seen
+    assert again.status.seen_at == seen
     with pytest.raises(Error):
         again.refresh()
-    assert again.seen_at == seen
+    assert again.status.seen_at == seen
     (first.path / "jobserver.seen").unlink()
-    assert Hosted(first.repo, first.remote, first.clock).seen_at == datetime.fromtimestamp(0, UTC)
+    assert Hosted(first.repo, first.remote, first.clock).status.seen_at == datetime.fromtimestamp(0, UTC)
 
 
 def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
@@ -208,7 +208,7 @@ def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
     """Found by the torture: the branch could not be moved here, and reads still said that they were as of now."""
     first, second = machines
     second.refresh()
-    before = second.hosted.seen_at
+    before = second.hosted.status.seen_at
 
     def full(*_: object) -> bool:
         raise OSError(28, "No space left on device")
@@ -217,8 +217,8 @@ def test_a_disk_that_refuses_what_others_wrote_makes_nothing_look_newer(
     with monkeypatch.context() as patched:
         patched.setattr(second.repo.writer.refs, "move", full)
         second.refresh()
-        assert second.hosted.seen_at == before
-        assert not second.hosted.problem
+        assert second.hosted.status.seen_at == before
+        assert not second.hosted.status.problem
     second.refresh()
-    assert second.hosted.seen_at != before
+    assert second.hosted.status.seen_at != before
     assert second.tip("backends/tpp") == first.tip("backends/tpp")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Error, unavailable
-from jobserver.service.upstream import trust as foreign_module
+from jobserver.service.upstream import trust
+from jobserver.service.upstream.adoption import pending
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine
@@ -43,7 +44,7 @@ def test_a_commit_that_no_server_made_freezes_its_branch_until_it_is_adopted(
     with pytest.raises(Error, match="frozen"):
         first.add("dave")
     assert first.ask().changed  # other branches go on
-    assert first.hosted.pending("main") == (before, made)
+    assert pending(first.hosted, "main") == (before, made)
     with pytest.raises(Error, match="may not push"):
         first.receiver.adopt("main", before, made, ALICE)
     first.receiver.adopt("main", before, made, ADMIN)
@@ -75,8 +76,8 @@ def test_a_branch_that_went_back_is_frozen_and_said(machines: list[Machine], hos
     git(host.path, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
     first.refresh()
     assert "went back" in first.hosted.frozen["backends/tpp"]
-    with pytest.raises(Error, match="reset it there to"):
-        first.hosted.pending("backends/tpp")
+    with pytest.raises(Error, match="reset the branch there to"):
+        pending(first.hosted, "backends/tpp")
     with pytest.raises(Error, match="frozen"):
         first.ask()
     git(host.path, "update-ref", "-d", "refs/heads/backends/tpp")
@@ -112,20 +113,20 @@ def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_
     """A git that failed once froze a branch until it moved again, and reads said that they were as of now."""
     first, second = machines
     second.refresh()
-    before = second.hosted.seen_at
+    before = second.hosted.status.seen_at
 
     def fails(*_: object) -> str:
         raise unavailable("git was killed")
 
     first.ask()
     with monkeypatch.context() as patched:
-        patched.setattr(foreign_module, "_signers_at", fails)
+        patched.setattr(trust, "_signers_at", fails)
         second.refresh()
         assert "git was killed" in second.hosted.frozen["backends/tpp"]
-        assert second.hosted.seen_at == before
+        assert second.hosted.status.seen_at == before
     second.refresh()
     assert not second.hosted.frozen
-    assert second.hosted.seen_at != before
+    assert second.hosted.status.seen_at != before
     assert second.tip("backends/tpp") == first.tip("backends/tpp")
 
 
@@ -152,8 +153,8 @@ def test_a_branch_of_nothing_that_a_server_made_is_judged_once_and_for_all(
     git(tmp_path, "init", "-q", clone.name)
     git(clone, "commit", "-q", "--allow-empty", "-m", "x")
     git(clone, "push", "-q", str(host.path), "HEAD:backends/evil")
-    before = machines[0].hosted.seen_at
+    before = machines[0].hosted.status.seen_at
     machines[0].refresh()
     assert "no server made or judged" in machines[0].hosted.frozen["backends/evil"]
-    assert machines[0].hosted.seen_at > before
+    assert machines[0].hosted.status.seen_at > before
     git(host.path, "update-ref", "-d", "refs/heads/backends/evil")

@@ -95,14 +95,14 @@ class Server:
         self.turns.pushed(took)
         if landed:
             self.tip += 1
-            self.turns.saw(BRANCH, [self.name], self.world.now)
+            self.turns.moved(BRANCH, [self.name], self.world.now)
         return landed
 
     def wait(self, is_lost: bool) -> Steps:
         while True:
             if is_lost or self.turns.is_shared(BRANCH, self.world.now):
                 yield from self.look()
-            left = self.turns.left(BRANCH, self.world.now)
+            left = self.turns.wait(BRANCH, self.world.now)
             if not left:
                 return
             yield min(left, max(0.03, self.turns.window / 8))
@@ -113,7 +113,7 @@ class Server:
         found = len(self.world.commits)
         yield 0.4 * took
         if found > self.tip:
-            self.turns.saw(BRANCH, self.world.commits[self.tip : found], self.world.now)
+            self.turns.moved(BRANCH, self.world.commits[self.tip : found], self.world.now)
             self.tip = found
 
     def follow(self) -> Steps:

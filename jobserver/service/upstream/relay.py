@@ -1,0 +1,46 @@
+"""Passes a push that this server accepted on to the hosted repository, before git moves the branches here."""
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic, sleep
+
+from jobserver.errors import conflict
+from jobserver.service.upstream.sync import Hosted
+from jobserver.store.git.refs import Refs
+from jobserver.store.upstream import Moves, RefConflict
+
+_HOOK_SECONDS = 2.0  # for git to move its refs after the hook has accepted the push
+
+
+def relay(hosted: Hosted, moves: Moves, quarantine: Path | None) -> None:
+    """Makes an accepted push on the host. Its receipts must be there already.
+
+    Keeps the writer's turn until git has moved its refs here too: no other write may come between.
+
+    Raises `Error`: conflict if a branch moved on the host, unavailable if the push failed or its result is unknown.
+    """
+    writer = hosted.repo.writer
+    turn = ExitStack()
+    try:
+        turn.enter_context(writer.locked())
+        hosted.permit()
+        for branch in moves:
+            if branch in hosted.frozen:
+                raise hosted.frozen_error(branch)
+        for branch, error in hosted.publisher.push(moves, quarantine).items():
+            if isinstance(error, RefConflict):
+                hosted.follower.hint()
+                raise conflict("the branch has moved: fetch first", branch)
+            raise error
+    except BaseException:
+        turn.close()
+        raise
+    threading.Thread(target=_await_git, args=(turn, writer.refs, moves), name="pushed", daemon=True).start()
+
+
+def _await_git(turn: ExitStack, refs: Refs, moves: Moves) -> None:
+    with turn:
+        ends = monotonic() + _HOOK_SECONDS
+        while monotonic() < ends and any(refs.tip(branch) != new for branch, (_, new) in moves.items()):
+            sleep(0.005)
