@@ -12,7 +12,7 @@ import httpx
 from benchmarks.common import PORT, TOKEN, Site, quick, server, site, table
 from benchmarks.history import job
 from jobserver.domain.documents import Job
-from jobserver.index.index import rebuild
+from jobserver.index.build import rebuild
 from jobserver.index.items import job_item
 from jobserver.store.git.refs import Refs
 

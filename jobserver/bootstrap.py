@@ -18,8 +18,7 @@ from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.index.build import Progress
-from jobserver.index.index import rebuild
+from jobserver.index.build import Progress, rebuild
 from jobserver.index.schema import usable
 from jobserver.index.status import BranchStatus, branch_statuses
 from jobserver.index.verify import differences

@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jobserver"
 FLOORS = [
     {"errors"},
+    {"worker"},
     {"domain"},
     {"store"},
     {"index", "audit", "runner"},

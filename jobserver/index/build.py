@@ -3,7 +3,9 @@
 Reads each branch whole and in order, so that a request's files come one after the other.
 """
 
+import fcntl
 import gc
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,15 +15,47 @@ from typing import Any
 from jobserver.domain.base import names
 from jobserver.domain.base.names import Place
 from jobserver.domain.documents import Job, JobRequest
-from jobserver.errors import Fault
+from jobserver.errors import Fault, unavailable
 from jobserver.index import rows, schema
+from jobserver.store.fs import reason
 from jobserver.store.git.packs import sync_folder
+from jobserver.store.git.refs import Refs
 from jobserver.store.git.revision_files import tree_files
 from jobserver.store.read.validate import read_document
 
 Progress = Callable[[str, int], None]
 """Told now and then: the branch, and how many files of it have been read."""
 _CHUNK = 5000
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Servers that start at the same time build the index at ``path`` once, and none of them opens a partial file."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unavailable(f"the index can't be written: {reason(error)}", str(path)) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def rebuild(repository: Path, refs: Refs, path: Path, progress: Progress = lambda branch, count: None) -> int:
+    """Builds the index file again. Returns the number of branches. Raises `Error` (unavailable)."""
+    with exclusive(path):
+        return build_all(repository, refs, path, progress)
+
+
+def build_all(repository: Path, refs: Refs, path: Path, progress: Progress) -> int:
+    """As `rebuild`, for a caller that is within `exclusive`."""
+    tips = {branch: tip for branch, tip in refs.branches().items() if names.branch_backend(branch)}
+    try:
+        build(repository, path, tips, progress)
+    except (sqlite3.Error, OSError) as error:
+        raise unavailable(f"the index can't be written: {reason(error)}", str(path)) from None
+    return len(tips)
 
 
 def build(

@@ -12,8 +12,8 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.index import schema
-from jobserver.index.build import build
-from jobserver.index.index import Index, rebuild
+from jobserver.index.build import build, rebuild
+from jobserver.index.index import Index
 from jobserver.index.items import detail
 from jobserver.index.queries import api
 from jobserver.store.git.objects import Objects
@@ -275,7 +275,7 @@ def test_no_two_threads_read_objects_by_the_same_reader(
         return raw(self, sha)
 
     monkeypatch.setattr(Objects, "raw", slow)
-    other = threading.Thread(target=index._written, args=("backends/tpp",))
+    other = threading.Thread(target=index._rows.catch_up, args=("backends/tpp",))
     other.start()
     assert inside.wait(30)
     try:

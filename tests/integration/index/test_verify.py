@@ -82,4 +82,4 @@ def test_a_start_makes_such_an_index_anew(site: Site, path: Path, caplog: pytest
     with index.view() as sql:
         assert {row[0] for row in sql.execute("SELECT status FROM jobs")} == {"succeeded"}
     index.close()
-    assert "the index is made anew" in caplog.text
+    assert "so it is rebuilt" in caplog.text

@@ -1,0 +1,67 @@
+"""The rows of all backends' branches, brought up to the tips before anybody reads them."""
+
+import sqlite3
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from jobserver.index.announced import AnnouncedUpdates
+from jobserver.index.apply import PendingUpdate, write
+from jobserver.index.branch_diff import BranchDiff
+from jobserver.index.database import Database
+from jobserver.index.lag import Lag
+from jobserver.store.git.refs import Refs
+
+
+class LiveRows:
+    """Thread-safe; other processes may write the same file."""
+
+    def __init__(self, repository: Path, refs: Refs, path: Path, lag: Lag) -> None:
+        self._refs, self._lag = refs, lag
+        self._writing = threading.Lock()
+        self._diff = BranchDiff(repository)  # under `_writing`
+        self._tips: dict[str, str] = {}  # branch -> the tip that its rows are of, at least
+        self._database = Database(path)
+        self.announced = AnnouncedUpdates()
+
+    def close(self) -> None:
+        self._database.close()
+        self._diff.close()
+
+    def view(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The rows as they were last written. All that is read through the connection is of one moment."""
+        return self._database.view()
+
+    def catch_up(self, branch: str) -> None:
+        """Brings the rows of the branch up to its tip."""
+        tip = self._refs.tip(branch)
+        if tip is not None and tip != self._tips.get(branch):
+            with self._writing, self._lag.tolerated(branch):
+                if tip != self._tips.get(branch):
+                    self._write(branch)
+
+    def _write(self, branch: str) -> None:
+        with self._database.write() as sql:
+            # Read within the transaction: no other process can have brought the rows further than this.
+            tip = self._refs.tip(branch)
+            if tip is None:
+                return
+            row = sql.execute("SELECT id, tip FROM branches WHERE name=?", (branch,)).fetchone()
+            if row is None:
+                sql.execute("INSERT INTO branches (name, tip) VALUES (?, ?)", (branch, tip))
+                row = (sql.execute("SELECT last_insert_rowid()").fetchone()[0], None)
+            number, old = row
+            if old != tip:
+                write(sql, number, self._pending(branch, old, tip))
+                sql.execute("UPDATE branches SET tip=? WHERE id=?", (tip, number))
+        self._tips[branch] = tip
+
+    def _pending(self, branch: str, old: str | None, tip: str) -> PendingUpdate:
+        pending = PendingUpdate(branch)
+        announced = self.announced.take(branch, old, tip)
+        if announced is None:
+            pending.add_deltas(self._diff.between(branch, old, tip))
+        else:
+            for changes in announced:
+                pending.add_changes(changes)
+        return pending
