@@ -12,8 +12,8 @@ import httpx
 from benchmarks.common import PORT, TOKEN, Site, quick, server, site, table
 from benchmarks.history import job
 from jobserver.domain.documents import Job
-from jobserver.index.build import rebuild
 from jobserver.index.items import job_item
+from jobserver.index.sqlite.build import rebuild
 from jobserver.store.git.refs import Refs
 
 _URL = f"http://127.0.0.1:{PORT}/api/v2"

@@ -18,10 +18,10 @@ from jobserver.domain.base import names
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.commands import EnsureAdmin
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.index.build import Progress, rebuild
-from jobserver.index.schema import usable
-from jobserver.index.status import BranchStatus, branch_statuses
-from jobserver.index.verify import differences
+from jobserver.index.sqlite.build import Progress, rebuild
+from jobserver.index.sqlite.schema import usable
+from jobserver.index.sqlite.status import BranchStatus, branch_statuses
+from jobserver.index.sqlite.verify import differences
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.push.hook_server import answer_hook

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobserver.domain.base import names
 from jobserver.errors import Error, Fault, invalid
-from jobserver.index.schema import APPLICATION
+from jobserver.index.sqlite.schema import APPLICATION
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.notify import mail
 from jobserver.store.fs import application_of, home

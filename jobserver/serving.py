@@ -9,9 +9,9 @@ from typing import Any
 from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, ensure_admins, install_hooks, local_actor, now, release_store
 from jobserver.config import Settings
-from jobserver.index.build import Progress
 from jobserver.index.index import Index
 from jobserver.index.queries.api import has_unmoved
+from jobserver.index.sqlite.build import Progress
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore

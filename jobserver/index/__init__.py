@@ -1,5 +1,13 @@
-"""The read model: what pages and API answers are made from, derived from the branches and disposable.
+"""The read model: what pages and API answers are made from. It is derived from the branches and can be thrown away.
 
-May import errors, domain and store; owns SQLite. A floor of its own because decisions never ask it: `plan` and `admit`
-read the branch itself, so nothing that is wrong here can get into the record. Deleting the file loses nothing.
+May import errors, worker, domain and store; owns SQLite. Decisions never ask it: `plan` and `admit` read the branch
+itself, so a mistake here can't get into the record, and deleting the file loses nothing.
+
+index      `Index`, which everybody else uses
+live/      what follows the branches
+sqlite/    the index file
+queries/   what is read from it
+directory  `main` in memory: people, backends, workspaces
+listing    the active job requests of one backend as ready bytes
+items      job requests and jobs as JSON
 """

@@ -13,7 +13,7 @@ from jobserver.domain.base.names import Kind
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import AnyDocument, Backend, Org, Project, User, Workspace
 from jobserver.errors import Fault
-from jobserver.index.apply import Delta
+from jobserver.index.sqlite.apply import Delta
 
 D = TypeVar("D")
 

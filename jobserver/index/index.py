@@ -15,15 +15,15 @@ from time import monotonic
 
 from jobserver.domain.base import names
 from jobserver.errors import Fault, unavailable
-from jobserver.index import schema
-from jobserver.index.build import Progress, build_all, exclusive
 from jobserver.index.directory import Directory
-from jobserver.index.lag import Lag
 from jobserver.index.listing import Listing
-from jobserver.index.live_directory import LiveDirectory
-from jobserver.index.live_listings import LiveListings
-from jobserver.index.live_rows import LiveRows
-from jobserver.index.verify import differences
+from jobserver.index.live.directory import LiveDirectory
+from jobserver.index.live.lag import Lag
+from jobserver.index.live.listings import LiveListings
+from jobserver.index.live.rows import LiveRows
+from jobserver.index.sqlite import schema
+from jobserver.index.sqlite.build import Progress, build_all, exclusive
+from jobserver.index.sqlite.verify import differences
 from jobserver.store.fs import reason
 from jobserver.store.git.refs import Refs
 from jobserver.store.write.submission import RefUpdate

@@ -7,7 +7,7 @@ import pytest
 
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import Error
-from jobserver.index import schema
+from jobserver.index.sqlite import schema
 from jobserver.service.accounts.private_store import PrivateStore
 
 GOOD = {

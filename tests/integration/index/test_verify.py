@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.index.index import Index
-from jobserver.index.verify import differences
+from jobserver.index.sqlite.verify import differences
 from tests.site import Site, job
 
 EDITS = {

@@ -2,8 +2,8 @@
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import Backend, Token, User
-from jobserver.index.apply import Delta
 from jobserver.index.directory import Directory
+from jobserver.index.sqlite.apply import Delta
 from tests.memory import NOW
 
 OWN, BOTH, OFF = (Token(sha256=digit * 64, label="x", created_at=NOW) for digit in "123")

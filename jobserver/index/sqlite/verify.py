@@ -15,8 +15,8 @@ import orjson
 
 from jobserver.domain.base.names import Area, Place
 from jobserver.errors import Error, unavailable
-from jobserver.index import rows, schema
-from jobserver.index.build import Progress, fill
+from jobserver.index.sqlite import rows, schema
+from jobserver.index.sqlite.build import Progress, fill
 from jobserver.store.git.command import git
 from jobserver.store.git.revision_files import tree_files
 

@@ -5,11 +5,11 @@ import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jobserver.index.announced import AnnouncedUpdates
-from jobserver.index.apply import PendingUpdate, write
-from jobserver.index.branch_diff import BranchDiff
-from jobserver.index.database import Database
-from jobserver.index.lag import Lag
+from jobserver.index.live.announced import AnnouncedUpdates
+from jobserver.index.live.branch_diff import BranchDiff
+from jobserver.index.live.lag import Lag
+from jobserver.index.sqlite.apply import PendingUpdate, write
+from jobserver.index.sqlite.connections import Database
 from jobserver.store.git.refs import Refs
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from jobserver.domain.base import names
 from jobserver.domain.documents import AnyDocument, StoredPipeline
 from jobserver.errors import Fault
-from jobserver.index.apply import Delta
+from jobserver.index.sqlite.apply import Delta
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head

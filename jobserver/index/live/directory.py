@@ -4,11 +4,11 @@ import threading
 from pathlib import Path
 
 from jobserver.domain.base import names
-from jobserver.index.announced import AnnouncedUpdates
-from jobserver.index.apply import Delta
-from jobserver.index.branch_diff import BranchDiff
 from jobserver.index.directory import Directory
-from jobserver.index.lag import Lag
+from jobserver.index.live.announced import AnnouncedUpdates
+from jobserver.index.live.branch_diff import BranchDiff
+from jobserver.index.live.lag import Lag
+from jobserver.index.sqlite.apply import Delta
 from jobserver.store.git.refs import Refs
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobserver.index import schema
+from jobserver.index.sqlite import schema
 
 _KEPT = 8  # idle connections; more are opened when needed, and closed after
 

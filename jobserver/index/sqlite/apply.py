@@ -14,7 +14,7 @@ from jobserver.domain.base.names import Area, Kind, Place
 from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import AnyDocument, Job, JobRequest
 from jobserver.errors import Fault
-from jobserver.index import rows
+from jobserver.index.sqlite import rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from jobserver.domain.base import names
 from jobserver.domain.base.names import Place
 from jobserver.domain.documents import Job, JobRequest
 from jobserver.errors import Fault, unavailable
-from jobserver.index import rows, schema
+from jobserver.index.sqlite import rows, schema
 from jobserver.store.fs import reason
 from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs

@@ -11,11 +11,11 @@ import pytest
 
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
-from jobserver.index import schema
-from jobserver.index.build import build, rebuild
 from jobserver.index.index import Index
 from jobserver.index.items import detail
 from jobserver.index.queries import api
+from jobserver.index.sqlite import schema
+from jobserver.index.sqlite.build import build, rebuild
 from jobserver.store.git.objects import Objects
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job

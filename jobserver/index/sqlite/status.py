@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.domain.base import names
-from jobserver.index import schema
+from jobserver.index.sqlite import schema
 from jobserver.store.git.refs import Refs
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 from jobserver.domain.base import names
-from jobserver.index.announced import AnnouncedUpdates
-from jobserver.index.lag import Lag
 from jobserver.index.listing import Listing
-from jobserver.index.live_rows import LiveRows
+from jobserver.index.live.announced import AnnouncedUpdates
+from jobserver.index.live.lag import Lag
+from jobserver.index.live.rows import LiveRows
 from jobserver.store.git.refs import Refs
 
 _EMPTY = Listing.of([])
