@@ -1,35 +1,66 @@
-"""What the documents say of the code is there."""
+"""The documents name paths and methods that exist."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PLACES = re.compile(r"(?<![\w./<-])((?:[a-z_]+/)+[a-z_]*(?:\.[a-z]+)?|[a-z_]+\.py)(?![\w*<])")
-ELSEWHERE = ("org/", "orgs/", "and/", "api/v2/", "backends/", "job-requests/")
+DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md", "docs/reliability.md")
+DECISIONS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
+PATH = re.compile(r"(?<![\w./<-])((?:[a-z_0-9]+/)+[a-z_0-9]*(?:\.[a-z]+)?|[a-z_]+\.py)(?![\w*<])")
+METHOD = re.compile(r"\b([A-Z][A-Za-z]+)\.([a-z_]+)\b(?!/)")
+NOT_OURS = (
+    *("org/", "orgs/", "and/", "api/v2/", "backends/", "job-requests/", "jobs/", "refs/", "active/", "archive/"),
+    *("screenshots/", "text/", "static/pico"),
+)
 
 
-def named(text: str) -> set[str]:
-    """Paths of files and folders between backticks, or in a block of text."""
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
-    ticks = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    found = {place for part in (*blocks, *ticks) for place in PLACES.findall(part)}
-    return {place for place in found if not place.startswith(ELSEWHERE) and "//" not in place}
+def code_in(text: str) -> list[str]:
+    """Blocks without a language, diagrams, and the words between backticks."""
+    blocks = re.findall(r"```(?:mermaid)?\n(.*?)```", text, re.DOTALL)
+    return [*blocks, *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))]
+
+
+def paths_in(text: str) -> set[str]:
+    paths = {path for code in code_in(text) for path in PATH.findall(code)}
+    return {path for path in paths if not path.startswith(NOT_OURS) and "//" not in path}
 
 
 @pytest.fixture(scope="module")
-def there() -> set[str]:
+def existing() -> set[str]:
     """Each file and folder of the tree, and each end of its path: a reader knows which one is meant."""
-    every = [path for folder in ("jobserver", "tests", "docs") for path in (ROOT / folder, *(ROOT / folder).rglob("*"))]
-    whole = [f"{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in (*every, *ROOT.glob("*.*"))]
-    parts = [text.strip("/").split("/") for text in whole]
-    ends = {"/".join(part[at:]) for part in parts for at in range(len(part))}
+    folders = ("jobserver", "tests", "docs", "benchmarks")
+    tree = [path for folder in folders for path in (ROOT / folder, *(ROOT / folder).rglob("*"))]
+    names = [str(path.relative_to(ROOT)).split("/") for path in (*tree, *ROOT.glob("*.*"))]
+    ends = {"/".join(parts[start:]) for parts in names for start in range(len(parts))}
     return ends | {f"{end}/" for end in ends}
 
 
-@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
-def test_every_path_that_a_document_names_is_there(name: str, there: set[str]) -> None:
-    places = named((ROOT / name).read_text())
-    assert len(places) > 10
-    assert sorted(places - there) == []
+@pytest.fixture(scope="module")
+def methods() -> dict[str, set[str]]:
+    """By class name: what its classes define."""
+    defined: dict[str, set[str]] = {}
+    for path in (ROOT / "jobserver").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                names = {part.name for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
+                defined.setdefault(node.name, set()).update(names)
+    return defined
+
+
+def test_the_map_and_the_guides_name_paths() -> None:
+    for name in ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md"):
+        assert len(paths_in((ROOT / name).read_text())) > 10, name
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, *DECISIONS])
+def test_every_path_that_a_document_names_exists(name: str, existing: set[str]) -> None:
+    assert sorted(paths_in((ROOT / name).read_text()) - existing) == []
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, *DECISIONS])
+def test_every_method_that_a_document_names_exists(name: str, methods: dict[str, set[str]]) -> None:
+    named = {match for code in code_in((ROOT / name).read_text()) for match in METHOD.findall(code)}
+    assert sorted(f"{owner}.{method}" for owner, method in named if method not in methods.get(owner, ())) == []
