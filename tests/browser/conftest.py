@@ -7,8 +7,6 @@ every screenshot is made in all four looks.
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.e2e.harness import Site
+from tests.e2e import zygote
+from tests.e2e.harness import Site, bare
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
@@ -62,20 +61,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
     made.start()
     with made.client("emis") as emis:
         emis.get("/api/v2/job-requests/").raise_for_status()
+    arguments = ["runner", "--backend", "tpp", "--url", made.url, "--root", str(made.folder / "runner")]
+    env = bare(JOB_SERVER_TOKEN=made.tokens["tpp"], STUDY_REPOS=str(made.folder / "studies"))
     with (made.folder / "runner.log").open("wb") as log:
-        runner = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", made.url),
-                *("--root", str(made.folder / "runner")),
-            ],
-            env={
-                "PATH": os.environ["PATH"],
-                "JOB_SERVER_TOKEN": made.tokens["tpp"],
-                "STUDY_REPOS": str(made.folder / "studies"),
-            },
-            stdout=log,
-            stderr=log,
-        )
+        runner = zygote.start(arguments, env, made.folder, log, log)
     yield made
     runner.send_signal(signal.SIGTERM)
     runner.wait(30)

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +94,7 @@ class Site:
             "STUDY_REPOS": str(folder / "studies"),
             "RELEASE_STORAGE": str(folder / "releases"),
         }
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server: zygote.Process | None = None
         self.tokens: dict[str, str] = {}
         self.sha = ""
         if not is_template:
@@ -159,13 +158,7 @@ class Site:
 
     def start(self, log: str = "server.log", healthy: int = 200) -> None:
         with (self.folder / log).open("ab") as file:
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", "jobserver", "serve", "--port", str(self.port)],
-                env=self.env,
-                stdout=file,
-                stderr=file,
-                cwd=self.folder,
-            )
+            self.server = zygote.start(["serve", "--port", str(self.port)], self.env, self.folder, file, file)
         self.wait(healthy)
 
     def wait(self, healthy: int = 200, seconds: float = 90) -> None:

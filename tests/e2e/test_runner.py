@@ -3,12 +3,12 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, free_port, until
 
 STUDY = """\
@@ -25,29 +25,25 @@ actions:
 class RunnerProcess:
     def __init__(self, site: Site, transport: str, name: str) -> None:
         self.site, self.transport = site, transport
+        self.url = site.url
         self.root = site.folder / name
-        self.process: subprocess.Popen[bytes] | None = None
+        self.log = site.folder / f"{name}.log"
+        self.env = bare(JOB_SERVER_TOKEN=site.tokens["tpp"], STUDY_REPOS=str(site.folder / "studies"))
+        self.process: zygote.Process | None = None
 
-    def command(self, *more: str) -> list[str]:
+    def arguments(self, *more: str) -> list[str]:
         return [
-            *(sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", self.site.url),
+            *("runner", "--backend", "tpp", "--url", self.url),
             *("--transport", self.transport, "--root", str(self.root), *more),
             *(("--signer", self.site.signer(), "--interval", "0.2") if self.transport == "git" else ()),
         ]
 
-    @property
-    def env(self) -> dict[str, str]:
-        studies = str(self.site.folder / "studies")
-        return bare(JOB_SERVER_TOKEN=self.site.tokens["tpp"], STUDY_REPOS=studies)
+    def once(self, **env: str) -> subprocess.CompletedProcess[str]:
+        return zygote.command(self.arguments("--once"), {**self.env, **env}, self.site.folder)
 
-    def once(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command("--once"), env=self.env, cwd=self.site.folder, capture_output=True, text=True, check=False
-        )
-
-    def start(self) -> None:
-        with (self.site.folder / "runner.log").open("ab") as log:
-            self.process = subprocess.Popen(self.command(), env=self.env, cwd=self.site.folder, stdout=log, stderr=log)
+    def start(self, *more: str) -> None:
+        with self.log.open("ab") as log:
+            self.process = zygote.start(self.arguments(*more), self.env, self.site.folder, log, log)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -127,7 +123,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(runner: RunnerProcess) -> 
     until(lambda: codes(runner.site, identifier).get("slow") == "executing", 60)
     runner.end(signal.SIGKILL)
     runner.start()
-    until(lambda: "killed 1 process" in (runner.site.folder / "runner.log").read_text())
+    until(lambda: "killed 1 process" in runner.log.read_text())
     # Its first report says that it waits again, or, if that was faster, that it runs again.
     jobs = seen(runner.site, identifier)["jobs"]
     assert [job["status"] for job in jobs if job["action"] == "first"] == ["succeeded"]
@@ -152,29 +148,21 @@ def test_what_the_server_did_not_take_is_told_when_it_is_back(runner: RunnerProc
     assert runner.end() == 0
 
 
-def test_a_wrong_token_and_no_server(runner: RunnerProcess) -> None:
-    wrong = subprocess.run(
-        runner.command("--once"),
-        env={**runner.env, "JOB_SERVER_TOKEN": "wrong"},
-        cwd=runner.site.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_wrong_token_and_none_end_a_runner(runner: RunnerProcess) -> None:
+    wrong = runner.once(JOB_SERVER_TOKEN="wrong")
     assert wrong.returncode == 1
     assert "jobserver: " in wrong.stderr.splitlines()[-1]
-    missing = subprocess.run(runner.command("--once"), env=bare(), capture_output=True, text=True, check=False)
+    missing = zygote.command(runner.arguments("--once"), bare(), runner.site.folder)
     assert missing.returncode == 1
     assert "JOB_SERVER_TOKEN" in missing.stderr
-    elsewhere = RunnerProcess(runner.site, runner.transport, "elsewhere")
-    command = [part.replace(runner.site.url, f"http://127.0.0.1:{free_port()}") for part in elsewhere.command("--once")]
-    with subprocess.Popen(command, env=elsewhere.env, cwd=runner.site.folder, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        until(lambda: b"again in" in process.stderr.readline())  # it says so, and goes on trying
-        process.terminate()
-        said = process.stderr.read()
-        assert process.wait(5) == 1
-    assert b"Traceback" not in said
+
+
+def test_without_a_server_a_runner_says_so_and_goes_on_trying(runner: RunnerProcess) -> None:
+    runner.url = f"http://127.0.0.1:{free_port()}"
+    runner.start("--once")
+    until(lambda: "again in" in runner.log.read_text())
+    assert runner.end() == 1
+    assert "Traceback" not in runner.log.read_text()
 
 
 def test_nothing_to_do(runner: RunnerProcess) -> None:

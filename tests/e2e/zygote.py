@@ -1,10 +1,11 @@
-"""Commands without the second that Python needs to import them: each is a fork of a process that has done so.
+"""Commands without the second that Python needs to import them: each is a fork of a process that has imported all.
 
-What a test sees is the same as of `python -m jobserver`: a process of its own, with its own environment, folder, output
-and exit code. `make coverage` measures processes from their start, so there a command is started the long way.
+A test sees the same as of `python -m jobserver`: a process of its own, with its own environment, folder, output and
+exit code. `make coverage` measures processes from their start, so there a command is started by a new Python.
 """
 
 import atexit
+import contextlib
 import functools
 import importlib
 import json
@@ -17,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from jobserver.cli.main import COMMANDS, main
 
@@ -26,13 +27,55 @@ _ROOT = Path(__file__).parents[2]
 
 def command(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
     """`python -m jobserver` with ``arguments``, to its end."""
-    started = [sys.executable, "-m", "jobserver", *arguments]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = start(arguments, env, cwd, out, err).wait()
+        return subprocess.CompletedProcess(["jobserver", *arguments], code, _text(out), _text(err))
+
+
+def start(arguments: Sequence[str], env: Mapping[str, str], cwd: Path, out: IO[bytes], err: IO[bytes]) -> "Process":
+    """As `command`, under way; its output goes to these files."""
     if any(name.startswith("COVERAGE_") for name in os.environ):
         environment = {**env, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests' / 'measured'}"}
-        return subprocess.run(started, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = _zygote().run({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}, out, err)
-        return subprocess.CompletedProcess(started, code, _text(out), _text(err))
+        whole = [sys.executable, "-m", "jobserver", *arguments]
+        return subprocess.Popen(whole, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    return _zygote().start({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}, out, err)
+
+
+class Started:
+    """A command under way, with the part of `subprocess.Popen` that tests need."""
+
+    def __init__(self, answers: socket.socket) -> None:
+        self._answers = answers.makefile("r")  # the process's id, and its exit code once it has ended
+        self._socket = answers
+        self.pid = int(self._answers.readline())
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._socket], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("jobserver", timeout or 0)
+            self.returncode = int(self._answers.readline())
+            self._answers.close()
+            self._socket.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+Process: TypeAlias = "subprocess.Popen[bytes] | Started"
 
 
 def _text(file: IO[bytes]) -> str:
@@ -68,13 +111,13 @@ class _Zygote:
         self._process.communicate()
         self._folder.cleanup()
 
-    def run(self, task: Mapping[str, object], out: IO[bytes], err: IO[bytes]) -> int:
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(self._path)
-            socket.send_fds(asking, [b"."], [out.fileno(), err.fileno()])
-            asking.sendall(json.dumps(task).encode())
-            asking.shutdown(socket.SHUT_WR)
-            return int(asking.makefile().read())
+    def start(self, task: Mapping[str, object], out: IO[bytes], err: IO[bytes]) -> Started:
+        asking = socket.socket(socket.AF_UNIX)
+        asking.connect(self._path)
+        socket.send_fds(asking, [b"."], [out.fileno(), err.fileno()])
+        asking.sendall(json.dumps(task).encode())
+        asking.shutdown(socket.SHUT_WR)
+        return Started(asking)
 
 
 def _serve(listener: socket.socket) -> list[str]:
@@ -94,8 +137,12 @@ def _serve(listener: socket.socket) -> list[str]:
             if child == 0:
                 asking.close()
                 return _become(task, files)
+            for file in files:
+                os.close(file)
+            asking.sendall(f"{child}\n".encode())
             _, status = os.waitpid(child, 0)
-            asking.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            with contextlib.suppress(BrokenPipeError):  # nobody waits for a server that outlives its test
+                asking.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
             os._exit(0)
         asking.close()
 
@@ -128,6 +175,6 @@ def _run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for name in COMMANDS:  # what takes long, before there are forks
-        importlib.import_module(f"jobserver.cli.{name}")
+    for name in ("jobserver.serving", *(f"jobserver.cli.{name}" for name in COMMANDS)):
+        importlib.import_module(name)  # what takes long, before there are forks
     _run(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,25 +1,21 @@
 """A day: an admin edits by push, runners work by git and by HTTP, a person asks and cancels; the auditor comes."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git, until
 
 
-def runner(site: Site, backend: str, transport: str) -> "subprocess.Popen[bytes]":
+def runner(site: Site, backend: str, transport: str) -> zygote.Process:
     more = ("--signer", site.signer(), "--interval", "0.2") if transport == "git" else ()
+    arguments = [
+        *("runner", "--backend", backend, "--url", site.url),
+        *("--transport", transport, "--root", str(site.folder / f"runner-{backend}"), *more),
+    ]
+    env = bare(JOB_SERVER_TOKEN=site.tokens[backend], STUDY_REPOS=str(site.folder / "studies"))
     with (site.folder / f"runner-{backend}.log").open("ab") as log:
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jobserver", "runner", "--backend", backend, "--url", site.url),
-                *("--transport", transport, "--root", str(site.folder / f"runner-{backend}"), *more),
-            ],
-            env=bare(JOB_SERVER_TOKEN=site.tokens[backend], STUDY_REPOS=str(site.folder / "studies")),
-            stdout=log,
-            stderr=log,
-        )
+        return zygote.start(arguments, env, site.folder, log, log)
 
 
 def status(site: Site, identifier: str) -> str:
