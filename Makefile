@@ -2,7 +2,7 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test coverage lint types lock bench torture faults fuzz mutation pictures clean
+.PHONY: demo test test-whole coverage lint types lock bench torture faults fuzz mutation pictures clean
 
 # What is installed is in requirements.lock, each file with its hash; and our own package, without asking for more.
 PIP = $(PY) -m pip --disable-pip-version-check install --quiet
@@ -15,8 +15,16 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: $(VENV)/.installed
 	$(PY) -m jobserver demo $(ARGS)
 
+# Files of the tests are in memory where there is room for them.
+PYTEST = $(PY) -m pytest -n 2 --dist worksteal
 test: $(VENV)/.installed
-	$(PY) -m pytest -n 2 $(ARGS)
+	$(PYTEST) $(ARGS)
+
+# The same on the disk, with large samples of the faults and of odd input: for CI.
+test-whole: export WHOLE_SAMPLES = 1
+test-whole: export TMPDIR ?= /tmp
+test-whole: $(VENV)/.installed
+	$(PYTEST) $(ARGS)
 
 # The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
 # Processes with another working directory would leave their data there.

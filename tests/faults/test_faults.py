@@ -13,6 +13,7 @@ import pytest
 from jobserver.domain import commands as c
 from jobserver.errors import Code, Error
 from jobserver.store.git import locks, packs
+from tests import samples
 from tests.faults.crash import sound
 from tests.site import ADMIN, ALICE, PIPELINE, Site
 
@@ -30,15 +31,17 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_sample_of_crash_points() -> None:
-    done = run("tests.faults.crash", "--points", "120", "--seed", "7")
+    points = samples.size(25, 500)
+    done = run("tests.faults.crash", "--points", str(points), "--seed", "7")
     assert done.returncode == 0, done.stderr
-    assert "| **all** | **120** | **0 violations** |" in done.stdout
+    assert f"| **all** | **{points}** | **0 violations** |" in done.stdout
 
 
 def test_a_sample_of_power_losses() -> None:
-    done = run("tests.faults.power", "--replays", "80", "--seed", "7")
+    replays = samples.size(15, 300)
+    done = run("tests.faults.power", "--replays", str(replays), "--seed", "7")
     assert done.returncode == 0, done.stderr
-    assert "| **all** | **80** | **0 violations** |" in done.stdout
+    assert f"| **all** | **{replays}** | **0 violations** |" in done.stdout
 
 
 def test_the_replays_notice_a_disk_that_lies() -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
+from tests import samples
 from tests.e2e.harness import Site
 
 
@@ -32,7 +33,11 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
     for operation in operations:
 
         @settings(
-            max_examples=25, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=samples.size(5, 50),
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def calls(case: schemathesis.Case) -> None:
