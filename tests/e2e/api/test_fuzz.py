@@ -33,7 +33,7 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
     for operation in operations:
 
         @settings(
-            max_examples=samples.size(5, 50),
+            max_examples=samples.size(10, 50),
             derandomize=True,
             deadline=None,
             database=None,
