@@ -1,3 +1,3 @@
 """jobserver: jobs for secure environments, recorded as signed commits in a git repository."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
