@@ -16,8 +16,11 @@ import httpx
 from benchmarks.history import ACTIONS, PIPELINE, Made, make_history
 from jobserver import bootstrap
 from jobserver.config import Settings
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser, AddUserToken
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.background.archiver import Archiver
 
@@ -98,10 +101,10 @@ def _make(settings: Settings, requests: int) -> Made:
     app = bootstrap.create(settings)
     try:
         for command in (
-            c.AddBackend("tpp", token_digest(TOKEN.format("tpp"))),
-            c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)),
-            c.AddUserToken("alice", "benchmark", token_digest(TOKEN.format("alice"))),
-            c.AddWorkspace("trends", "study", "main"),
+            AddBackend("tpp", token_digest(TOKEN.format("tpp"))),
+            AddUser("alice", roles=(Role.CORE_DEVELOPER,)),
+            AddUserToken("alice", "benchmark", token_digest(TOKEN.format("alice"))),
+            AddWorkspace("trends", "study", "main"),
         ):
             app.gate.submit(ADMIN, command, "benchmark")
     finally:
@@ -120,7 +123,7 @@ def _signed(settings: Settings, branch: str) -> str:
         tip = app.repo.writer.refs.tip(branch)
         assert tip is not None
         app.repo.writer.mark_good(branch, tip)
-        ask = c.RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
+        ask = RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
         asked = app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark")
         Archiver(app.repo, app.gate).checkpoint()
         return str(asked.changes.result["identifier"])

@@ -18,9 +18,12 @@ from benchmarks.common import ADMIN, ALICE, CACHE, PORT, TOKEN, TPP, Site, quick
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.documents import Job
+from jobserver.domain.job_requests.jobs import Job, UpdateJobs
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.tokens import token_digest
 
 BARE_PORT = 8766
@@ -113,7 +116,7 @@ def over_http(made: Site, times: int) -> list[tuple[object, ...]]:
         bootstrap.install_hooks(made.settings)
         for count in (1, 100):
             for _ in range(count):
-                app.gate.submit(ALICE, c.RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE), "benchmark")
+                app.gate.submit(ALICE, RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE), "benchmark")
             git(
                 folder, "clone", "-q", "--bare", "--single-branch", "--branch", BRANCH, str(repository), f"with-{count}"
             )
@@ -201,8 +204,8 @@ def parallel_pushes(made: Site, seconds: float) -> float:
     app = bootstrap.connect(made.settings)
     slugs = [f"b{number}" for number in range(4)]
     for slug in slugs:
-        app.gate.submit(ADMIN, c.AddBackend(slug, token_digest(TOKEN.format(slug))), "benchmark")
-        app.gate.submit(ALICE, c.RequestJobs("trends", slug, ("action_0",), "0" * 40, PIPELINE), "benchmark")
+        app.gate.submit(ADMIN, AddBackend(slug, token_digest(TOKEN.format(slug))), "benchmark")
+        app.gate.submit(ALICE, RequestJobs("trends", slug, ("action_0",), "0" * 40, PIPELINE), "benchmark")
     app.close()
     ends = time.monotonic() + seconds
 
@@ -233,7 +236,7 @@ def reports(app: bootstrap.App, count: int) -> None:
     moment = bootstrap.now()
 
     def live(_: int) -> None:
-        command = c.RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE)
+        command = RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE)
         identifier = app.gate.submit(ALICE, command, "benchmark").changes.result["identifier"]
         for state in ("pending", "running", "succeeded"):
             done = state == "succeeded"
@@ -242,7 +245,7 @@ def reports(app: bootstrap.App, count: int) -> None:
                 "status_message": "", "created_at": moment, "updated_at": bootstrap.now(), "started_at": moment,
                 "completed_at": moment if done else None,
             }  # fmt: skip
-            app.gate.submit(TPP, c.UpdateJobs("tpp", ((identifier, Job.model_validate(values)),)), "benchmark")
+            app.gate.submit(TPP, UpdateJobs("tpp", ((identifier, Job.model_validate(values)),)), "benchmark")
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(live, range(count // 4)))
@@ -271,9 +274,9 @@ def fresh() -> Iterator[bootstrap.App]:
             update={name: CACHE / f"run-{PORT}" / f"fresh.{name}" for name in ("state_repo", "signing_key", "index")}
         )
         app = bootstrap.create(settings)
-        app.gate.submit(ADMIN, c.AddBackend("tpp", "0" * 64), "benchmark")
-        app.gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "benchmark")
-        app.gate.submit(ADMIN, c.AddWorkspace("trends", "study", "main"), "benchmark")
+        app.gate.submit(ADMIN, AddBackend("tpp", "0" * 64), "benchmark")
+        app.gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "benchmark")
+        app.gate.submit(ADMIN, AddWorkspace("trends", "study", "main"), "benchmark")
         try:
             yield app
         finally:
@@ -290,7 +293,7 @@ def under_load(seconds: float) -> list[tuple[object, ...]]:
         def write(_: int) -> None:
             while time.monotonic() < ends:
                 try:
-                    command = c.RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE)
+                    command = RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE)
                     app.gate.submit(ADMIN, command, "benchmark")
                     done["writes"] += 1
                 except Exception:

@@ -11,7 +11,7 @@ import httpx
 
 from benchmarks.common import PORT, TOKEN, Site, quick, server, site, table
 from benchmarks.history import job
-from jobserver.domain.documents import Job
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.index.items import job_item
 from jobserver.index.sqlite.build import rebuild
 from jobserver.store.git.refs import Refs

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Place
-from jobserver.domain.documents import Job, JobRequest, PipelineAction, RequestedWorkspace, StoredPipeline
+from jobserver.domain.base import identifiers
+from jobserver.domain.base.layout import Area, Place
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest, RequestedWorkspace
 from jobserver.store.yaml import codec
 
 ACTIONS = tuple(f"action_{number}" for number in range(5))
@@ -89,7 +91,7 @@ def _stream(branch: str, requests: int, active: list[str]) -> Iterator[bytes]:
             yield b"commit refs/heads/%s\ncommitter x <x@example.org> %d +0000\n" % (branch.encode(), time)
             yield b"data 7\nhistory\n"
             yield b"from refs/heads/%s^0\n" % branch.encode() if number == 0 else b""
-        identifier = names.request_id(names.micros(created), chance.getrandbits(27))
+        identifier = identifiers.request_id(identifiers.micros(created), chance.getrandbits(27))
         is_active = number >= requests
         place = Place(Area.ACTIVE if is_active else Area.ARCHIVE, created.date(), identifier)
         time_text = codec.canonical.text_of(created).encode()

@@ -11,8 +11,11 @@ from pathlib import Path
 from benchmarks.common import ADMIN, ALICE, quick, table
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Role
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error
 from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.upstream.sync import Hosted
@@ -41,7 +44,7 @@ class Machine:
         self.gate = Gate(self.repo, bootstrap.now)
 
     def ask(self, backend: str) -> None:
-        self.gate.submit(ALICE, c.RequestJobs("trends", backend, ("action_0",), "0" * 40, PIPELINE), "benchmark")
+        self.gate.submit(ALICE, RequestJobs("trends", backend, ("action_0",), "0" * 40, PIPELINE), "benchmark")
 
     def close(self) -> None:
         self.gate.close()
@@ -64,11 +67,11 @@ def run(
             machines.append(stack.enter_context(closing(Machine(folder, host, number, per_minute))))
             if number == 0:
                 gate = machines[0].gate
-                gate.submit(SERVER, c.EnsureAdmin("admin"), "x")
+                gate.submit(SERVER, EnsureAdmin("admin"), "x")
                 for slug in BACKENDS:
-                    gate.submit(ADMIN, c.AddBackend(slug, token_digest(slug), databases=("full",)), "x")
-                gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "x")
-                gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "x")
+                    gate.submit(ADMIN, AddBackend(slug, token_digest(slug), databases=("full",)), "x")
+                gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "x")
+                gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "x")
         for machine in machines:
             machine.repo.writer.tries.clear()
         if host is not None:

@@ -7,7 +7,7 @@ import time
 from benchmarks.common import ALICE, quick, site, table
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.requests import RequestJobs
 
 CLIENTS = 16
 
@@ -25,7 +25,7 @@ def measure(requests: int, turns: int, rest: float) -> tuple[float, float, float
             try:
                 while not is_over.is_set():
                     began = time.perf_counter()
-                    app.gate.submit(ALICE, c.RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE), "x")
+                    app.gate.submit(ALICE, RequestJobs("trends", "tpp", ("action_0",), "0" * 40, PIPELINE), "x")
                     longest[number] = max(longest[number], time.perf_counter() - began)
                     next(counted)
             except BaseException as error:

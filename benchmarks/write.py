@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.common import ALICE, TPP, Site, quick, site, table
 from benchmarks.history import ACTIONS, PIPELINE, job
 from jobserver import bootstrap
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.jobs import UpdateJobs
+from jobserver.domain.job_requests.requests import RequestJobs
 
 CLIENTS = (1, 8, 64, 256)
 _NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -49,13 +50,13 @@ def _ours(made: Site, clients: int, events: int) -> tuple[float, list[int], str]
     def client() -> None:
         try:
             while next(numbers) < events // 3:
-                ask = c.RequestJobs("trends", "tpp", ACTIONS[:1], "0" * 40, PIPELINE)
+                ask = RequestJobs("trends", "tpp", ACTIONS[:1], "0" * 40, PIPELINE)
                 identifier = app.gate.submit(ALICE, ask, "benchmark").changes.result["identifier"]
                 done = job(f"{identifier}0", ACTIONS[0], _NOW)
                 running = done.model_copy(update={"status": "running", "completed_at": None})
                 later = done.model_copy(update={"updated_at": _NOW + timedelta(seconds=1)})
                 for one in (running, later):
-                    app.gate.submit(TPP, c.UpdateJobs("tpp", ((identifier, one),)), "benchmark")
+                    app.gate.submit(TPP, UpdateJobs("tpp", ((identifier, one),)), "benchmark")
         except BaseException as error:
             problems.append(error)
             raise

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.config import Settings
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
-from jobserver.domain.commands import EnsureAdmin
+from jobserver.domain.users import EnsureAdmin
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.index.sqlite.build import Progress, rebuild
 from jobserver.index.sqlite.schema import usable
@@ -52,7 +52,7 @@ def now() -> datetime:
 def templates() -> Path:
     """`state_repo_template/`, which is a part of the package wherever that is. Raises `Error` (unavailable)."""
     found = Path(__file__).parent / "state_repo_template"
-    if not (found / names.MAIN).is_dir():
+    if not (found / layout.MAIN).is_dir():
         raise unavailable("is not there: this installation is incomplete, install jobserver anew", str(found))
     return found
 
@@ -157,7 +157,7 @@ def login_token(settings: Settings, username: str) -> str:
 
     app = connect(settings)
     try:
-        user = app.repo.writer.read(names.MAIN, lambda state: state.user(username))
+        user = app.repo.writer.read(layout.MAIN, lambda state: state.user(username))
     finally:
         app.close()
     if user is None or not user.active:
@@ -262,7 +262,7 @@ def create(settings: Settings, clock: Clock = now) -> App:
         check_key(repo)
 
     path, key = settings.state_repo, settings.signing_key
-    if settings.state_remote and not key.exists() and names.MAIN in Remote(path, settings.state_remote).tips():
+    if settings.state_remote and not key.exists() and layout.MAIN in Remote(path, settings.state_remote).tips():
         raise invalid("there are servers already: copy their key to here (SIGNING_KEY)", str(key))
     repo = StateRepo.create(path, key, settings.hostname, templates(), clock(), join)
     app = _assemble(settings, repo, clock, hosted)
@@ -280,7 +280,7 @@ def ensure_admins(app: App) -> None:
     def disabled(state: Snapshot) -> list[str]:
         return [name for name in admins if (user := state.user(name)) is not None and not user.active]
 
-    left = app.repo.writer.read(names.MAIN, disabled)
+    left = app.repo.writer.read(layout.MAIN, disabled)
     if left and app.gate.submit(SERVER, EnsureAdmin(left[0], recovers=True), "settings").changed:
         _log.warning("ADMIN_USERS: nobody was an active SuperUser: %s is one again, without old tokens", left.pop(0))
     for username in left:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from jobserver.domain.base import names
+from jobserver.domain.base import names, urls
 from jobserver.errors import Error, Fault, invalid
 from jobserver.index.sqlite.schema import APPLICATION
 from jobserver.service.accounts.private_store import check_email
@@ -346,7 +346,7 @@ def _told(check: Callable[[], T]) -> T:
 
 
 def _is_web_url(text: str) -> bool:
-    parts = names.url_parts(text)
+    parts = urls.url_parts(text)
     if parts is None or parts.query or parts.fragment or "@" in parts.netloc or " " in text:
         return False
-    return parts.scheme in ("http", "https") and names.is_host(parts.hostname or "")
+    return parts.scheme in ("http", "https") and urls.is_host(parts.hostname or "")

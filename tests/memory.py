@@ -4,28 +4,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from jobserver.domain import commands as c
 from jobserver.domain.admit import Admitted, admit
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind, Place, main_path
+from jobserver.domain.backends import Backend
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Area, Kind, Place, main_path
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, Stored
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    Checkpoint,
-    Document,
-    Job,
-    JobRequest,
-    Org,
-    Project,
-    Receipt,
-    StoredPipeline,
-    User,
-    Workspace,
-)
-from jobserver.domain.job_requests.folders import names_it
-from jobserver.domain.plan import branch_of, plan
+from jobserver.domain.base.values import Document
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.pipelines import StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.orgs import Org
+from jobserver.domain.plan import Command, branch_of, plan
+from jobserver.domain.projects import Project
+from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -38,7 +33,7 @@ class Memory:
     """`State`: ``files`` of each branch by path; ``broken`` are paths of files that can't be read."""
 
     def __init__(self, *documents: AnyDocument) -> None:
-        self.branch = names.MAIN
+        self.branch = layout.MAIN
         self.tip: str | None = "0" * 40
         self.files: dict[str, dict[str, AnyDocument]] = {}
         self.broken: set[str] = set()
@@ -47,7 +42,7 @@ class Memory:
 
     def put(self, document: AnyDocument, area: Area = Area.ACTIVE) -> None:
         """A document of `main`, or a job request on its backend's branch."""
-        branch, path = names.MAIN, ""
+        branch, path = layout.MAIN, ""
         match document:
             case Backend():
                 path = main_path(Kind.BACKEND, document.slug)
@@ -60,13 +55,13 @@ class Memory:
             case Workspace():
                 path = main_path(Kind.WORKSPACE, document.name)
             case JobRequest():
-                branch = names.backend_branch(document.backend)
+                branch = layout.backend_branch(document.backend)
                 path = Place(area, document.created_at.date(), document.identifier).request
         assert path
         self.files.setdefault(branch, {})[path] = document
 
     def put_job(self, place: Place, job: Job, slug: str = "tpp") -> None:
-        self.files[names.backend_branch(slug)][place.job(job.identifier)] = job
+        self.files[layout.backend_branch(slug)][place.job(job.identifier)] = job
 
     def on(self, branch: str) -> "Memory":
         """The same documents, seen from this branch."""
@@ -74,7 +69,7 @@ class Memory:
         other.branch, other.files, other.broken = branch, self.files, self.broken
         return other
 
-    def do(self, actor: Actor, command: c.Command, now: datetime = NOW, new_id: str = ID) -> Changes:
+    def do(self, actor: Actor, command: Command, now: datetime = NOW, new_id: str = ID) -> Changes:
         """What the gate does, and then what the store does."""
         state = self.on(branch_of(command))
         changes = plan(state, command, actor, now, new_id)
@@ -106,11 +101,11 @@ class Memory:
         return document
 
     def _main(self, kind: Kind, name: str) -> Any:
-        return self._read(names.MAIN, main_path(kind, name))
+        return self._read(layout.MAIN, main_path(kind, name))
 
     def _all(self, model: type[D]) -> list[D]:
         """Those on `main` that can be read, in the order of their paths."""
-        documents = sorted(self.files.get(names.MAIN, {}).items())
+        documents = sorted(self.files.get(layout.MAIN, {}).items())
         return [one for path, one in documents if isinstance(one, model) and path not in self.broken]
 
     def backend(self, slug: str) -> Backend | None:
@@ -139,7 +134,7 @@ class Memory:
 
     def _places(self) -> Iterator[tuple[str, Place]]:
         for path in sorted(self._own()):
-            where = names.parse_path(self.branch, path)
+            where = layout.parse_path(self.branch, path)
             if where is not None and where.place is not None and where.kind is Kind.REQUEST:
                 yield path, where.place
 
@@ -153,7 +148,7 @@ class Memory:
         return self._read(self.branch, place.pipeline)
 
     def put_pipeline(self, place: Place, pipeline: StoredPipeline, slug: str = "tpp") -> None:
-        self.files[names.backend_branch(slug)][place.pipeline] = pipeline
+        self.files[layout.backend_branch(slug)][place.pipeline] = pipeline
 
     def jobs(self, place: Place) -> dict[str, Job]:
         found = {}
@@ -170,21 +165,20 @@ class Memory:
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
         if kind is Kind.ORG:  # a project's path names its org, whether or not the project can be read
-            return sorted(path for path in self.files.get(names.MAIN, {}) if path.startswith(f"projects/{name}/"))
-        files = sorted(self.files.get(names.MAIN, {}).items())
+            return sorted(path for path in self.files.get(layout.MAIN, {}) if path.startswith(f"projects/{name}/"))
+        files = sorted(self.files.get(layout.MAIN, {}).items())
         readable = [(path, document) for path, document in files if path not in self.broken]
-        named = [(path, one) for path, one in readable if isinstance(one, Org | Project | Workspace)]
-        return [path for path, document in named if names_it(document, kind, name)]
+        return [path for path, document in readable if document.refers_to(kind, name)]
 
     def receipt(self) -> Receipt | None:
-        return self._read(self.branch, names.RECEIPT_PATH)
+        return self._read(self.branch, layout.RECEIPT_PATH)
 
     def checkpoint(self) -> Checkpoint | None:
-        return self._read(self.branch, names.CHECKPOINT_PATH)
+        return self._read(self.branch, layout.CHECKPOINT_PATH)
 
     def owner(self, job: str) -> str | None:
         for path in self._own():
-            where = names.parse_path(self.branch, path)
+            where = layout.parse_path(self.branch, path)
             if where is not None and where.place is not None and (where.kind, where.name) == (Kind.JOB, job):
                 owner, area = where.place.identifier, where.place.area
                 if area is Area.ACTIVE:

@@ -6,9 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
-from jobserver.domain.documents import Job, PipelineAction
+from jobserver.domain.job_requests.jobs import Job, UpdateJobs
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.plan import Command
+from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 
@@ -38,25 +43,25 @@ class Site:
         self.key = folder / "state.key"
         self.repo = StateRepo.create(self.path, self.key, "jobs.example", TEMPLATES, self.now)
         self.gate = Gate(self.repo, self.clock, Seeded(1))
-        self.do(SERVER, c.EnsureAdmin("admin"))
-        self.do(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full", "slice")))
-        self.do(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)))
-        self.do(ADMIN, c.AddUser("bob"))
-        self.do(ALICE, c.AddWorkspace("trends", "study", "main"))
+        self.do(SERVER, EnsureAdmin("admin"))
+        self.do(ADMIN, AddBackend("tpp", "a" * 64, databases=("full", "slice")))
+        self.do(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)))
+        self.do(ADMIN, AddUser("bob"))
+        self.do(ALICE, AddWorkspace("trends", "study", "main"))
 
     def clock(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
 
-    def do(self, actor: Actor, command: c.Command) -> Any:
+    def do(self, actor: Actor, command: Command) -> Any:
         return self.gate.submit(actor, command, "test")
 
     def ask(self, *actions: str) -> str:
-        command = c.RequestJobs("trends", "tpp", actions or ("run_all",), "0" * 40, PIPELINE)
+        command = RequestJobs("trends", "tpp", actions or ("run_all",), "0" * 40, PIPELINE)
         return str(self.do(ALICE, command).changes.result["identifier"])
 
     def report(self, *jobs: tuple[str, Job], actor: Actor = TPP) -> Any:
-        return self.do(actor, c.UpdateJobs("tpp", jobs))
+        return self.do(actor, UpdateJobs("tpp", jobs))
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(["git", "-C", self.path, *arguments], capture_output=True, text=True, check=True)

@@ -63,7 +63,7 @@ def found() -> list[tuple[str, str | bytes]]:
             try:
                 value = eval(compile(ast.Expression(pattern), name, "eval"), module)
             except NameError:  # made in a loop
-                assert name == "jobserver.domain.base.names", ast.unparse(pattern)
+                assert name == "jobserver.domain.base.layout", ast.unparse(pattern)
                 patterns += [(name, made.pattern) for _, made in module["_MAIN_PATHS"]]
             else:
                 patterns.append((name, value))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error
 from jobserver.store.git.command import git
 from jobserver.store.repo import StateRepo
@@ -24,11 +24,11 @@ class CheckpointLineage:
         """What the next checkpoint says. A strayed branch stays at what the last one said; empty: nothing to say."""
         refs, writer = self._repo.writer.refs, self._repo.writer
         # Before the branches: else another server's checkpoint, written in between, would be ahead of them.
-        last = writer.read(names.AUDIT, lambda state: state.checkpoint()) if refs.tip(names.AUDIT) else None
+        last = writer.read(layout.AUDIT, lambda state: state.checkpoint()) if refs.tip(layout.AUDIT) else None
         known = dict(last.tips) if last else {}
         self.last = last.number if last else 0
-        faulty = {branch for branch in self._faulty() if names.is_branch(branch)}
-        now = {branch: tip for branch, tip in refs.branches().items() if branch != names.AUDIT}
+        faulty = {branch for branch in self._faulty() if layout.is_branch(branch)}
+        now = {branch: tip for branch, tip in refs.branches().items() if branch != layout.AUDIT}
         strayed = faulty | {
             branch
             for branch, tip in known.items()

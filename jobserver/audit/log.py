@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.audit.receipts import AuditRecord, read_audit_record
-from jobserver.domain.base import names
-from jobserver.domain.documents import Receipt
+from jobserver.domain.base import layout
+from jobserver.domain.record import Receipt
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects, branches, first_parent_log
 from jobserver.store.git.command import git
@@ -78,7 +78,7 @@ def log(repository: Path, wanted: LogFilter, trusted: Iterable[Signer] | None = 
         return commit.is_servers and not signature_fault(commit, signers)
 
     receipts = _receipts(repository, tips, ours)
-    chosen = [names.backend_branch(wanted.backend)] if wanted.backend else list(tips)
+    chosen = [layout.backend_branch(wanted.backend)] if wanted.backend else list(tips)
     streams = [
         _entries(repository, branch, tips[branch], receipts.get(branch, {}), wanted, ours)
         for branch in chosen
@@ -91,7 +91,7 @@ def _signers(repository: Path, tips: Mapping[str, str], trusted: Iterable[Signer
     try:
         return key_walk.main_keys(repository, trusted).signers
     except Error:  # main is damaged: what it began with still counts, and a log is what somebody now needs
-        first = git(repository, "rev-list", "--max-parents=0", "--first-parent", tips[names.MAIN]).split()[-1]
+        first = git(repository, "rev-list", "--max-parents=0", "--first-parent", tips[layout.MAIN]).split()[-1]
         return key_walk.follow(repository, first, trusted or (), trusted is None).signers
 
 
@@ -149,26 +149,26 @@ def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt 
 def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(job requests, workspaces) that a pushed commit changes."""
     parent = objects.commit(commit.parents[0]).tree if commit.parents else None
-    found: dict[names.Kind, dict[str, None]] = {}
+    found: dict[layout.Kind, dict[str, None]] = {}
     try:
         for one in diff(objects, parent, commit.tree):
-            where = names.parse_path(branch, one.path)
+            where = layout.parse_path(branch, one.path)
             if where is not None and where.place is not None:
-                found.setdefault(names.Kind.REQUEST, {})[where.place.identifier] = None
+                found.setdefault(layout.Kind.REQUEST, {})[where.place.identifier] = None
             elif where is not None:
                 found.setdefault(where.kind, {})[where.name] = None
     except (Error, KeyError, ValueError):
         return (), ()
-    return tuple(found.get(names.Kind.REQUEST, ())), tuple(found.get(names.Kind.WORKSPACE, ()))
+    return tuple(found.get(layout.Kind.REQUEST, ())), tuple(found.get(layout.Kind.WORKSPACE, ()))
 
 
 def _receipts(repository: Path, tips: Mapping[str, str], ours: _Judge) -> dict[str, dict[str, Receipt]]:
     """branch -> last commit of a push -> its receipt."""
-    if names.AUDIT not in tips:
+    if layout.AUDIT not in tips:
         return {}
     objects = PipedObjects(repository)
     try:
-        found: AuditRecord = read_audit_record(objects, filter(ours, first_parent_log(repository, tips[names.AUDIT])))
+        found: AuditRecord = read_audit_record(objects, filter(ours, first_parent_log(repository, tips[layout.AUDIT])))
     except (Error, KeyError, ValueError):
         return {}
     finally:

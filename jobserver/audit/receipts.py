@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor
-from jobserver.domain.documents import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, Receipt
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.tree_changes import Commit
@@ -37,11 +37,11 @@ def read_audit_record(objects: Objects, commits: Iterable[Commit]) -> AuditRecor
         event = commit.trailer("Event")
         tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(commit.tree))}
         if event == "push.received":
-            data = objects.raw(tree[names.RECEIPT_PATH.encode()])
-            found.receipts.append((codec.read(Receipt, data, names.RECEIPT_PATH), commit.trailer("Policy")))
+            data = objects.raw(tree[layout.RECEIPT_PATH.encode()])
+            found.receipts.append((codec.read(Receipt, data, layout.RECEIPT_PATH), commit.trailer("Policy")))
         elif event == "tips.checkpointed":
-            data = objects.raw(tree[names.CHECKPOINT_PATH.encode()])
-            found.checkpoints.append(codec.read(Checkpoint, data, names.CHECKPOINT_PATH))
+            data = objects.raw(tree[layout.CHECKPOINT_PATH.encode()])
+            found.checkpoints.append(codec.read(Checkpoint, data, layout.CHECKPOINT_PATH))
     return found
 
 

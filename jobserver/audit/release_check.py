@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jobserver.audit.replay import Problem
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.releases import EVENT, Release, read_trailers
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects
@@ -17,7 +17,7 @@ def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[P
     """What of the releases below ``root`` is not as the commits up to ``tips`` say; `verify` judges the commits."""
     recorded: set[Path] = set()
     for branch, tip in tips.items():
-        slug = names.branch_backend(branch)
+        slug = layout.branch_backend(branch)
         if slug is not None:
             for sha, release in _recorded(repository, tip):
                 folder = root / release.workspace / slug / release.identifier
@@ -25,14 +25,14 @@ def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[P
                 yield from (Problem(branch, sha, message) for message in _faults(folder, release))
     for folder in sorted(root.glob("[!.]*/*/*")):
         if folder not in recorded:
-            where = names.backend_branch(folder.parent.name)
+            where = layout.backend_branch(folder.parent.name)
             yield Problem(where, "", f"no commit records the release {folder.relative_to(root)}")
 
 
 def recorded_folders(repository: Path, tips: Mapping[str, str]) -> Iterator[Path]:
     """Below RELEASE_STORAGE, of every release that the commits up to ``tips`` record."""
     for branch, tip in tips.items():
-        if (slug := names.branch_backend(branch)) is not None:
+        if (slug := layout.branch_backend(branch)) is not None:
             for _, release in _recorded(repository, tip):
                 yield Path(release.workspace, slug, release.identifier)
 

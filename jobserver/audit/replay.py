@@ -12,10 +12,10 @@ from pathlib import Path
 
 from jobserver.audit.receipts import PushRecord
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, told
-from jobserver.domain import keys
 from jobserver.domain.admit import admit
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.record import KEY_EVENTS, check_key_change
 from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by
@@ -158,8 +158,8 @@ class _Replay:
 
     def _by_whom(self, event: str, actor: Actor, head: Head) -> Iterator[str]:
         try:
-            if event in keys.EVENTS:
-                keys.check(Snapshot(self._objects, head, head), actor, head.branch)
+            if event in KEY_EVENTS:
+                check_key_change(Snapshot(self._objects, head, head), actor, head.branch)
             elif actor.kind is not ActorKind.SERVER:
                 yield f"is by {actor}: only the server opens a branch"
         except Error as error:
@@ -170,9 +170,9 @@ class _Replay:
         if rules is None:
             yield f"says Policy: {policy or 'nothing'}, whose rules are not known here"
             return
-        if actor.kind is not ActorKind.SERVER and head.branch == names.AUDIT:
-            yield f"is by {actor}: only the server writes {names.AUDIT}"
-        state = Snapshot(self._objects, head, head if head.branch == names.MAIN else self._main(main))
+        if actor.kind is not ActorKind.SERVER and head.branch == layout.AUDIT:
+            yield f"is by {actor}: only the server writes {layout.AUDIT}"
+        state = Snapshot(self._objects, head, head if head.branch == layout.MAIN else self._main(main))
         try:
             rules(state, self._changes, actor, commit.at)
         except Error as error:
@@ -180,7 +180,7 @@ class _Replay:
 
     def _main(self, sha: str | None) -> Head:
         if self._main_head is None or self._main_head.tip != sha:
-            self._main_head = Head.read(names.MAIN, sha, self._objects)
+            self._main_head = Head.read(layout.MAIN, sha, self._objects)
         return self._main_head
 
     def _main_at(self, time: int) -> str | None:

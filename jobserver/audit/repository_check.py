@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error
 from jobserver.store.fs import disk_errors
 from jobserver.store.git.cat_file import PipedObjects
@@ -79,7 +79,7 @@ def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_ours(ref: str) -> bool:
-    return any(ref.startswith(place) and names.is_branch(ref.removeprefix(place)) for place in _PLACES)
+    return any(ref.startswith(place) and layout.is_branch(ref.removeprefix(place)) for place in _PLACES)
 
 
 def damaged(repository: Path, tips: Mapping[str, str]) -> list[str]:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobserver.domain import keys, releases
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind
+from jobserver.domain import releases
+from jobserver.domain.base import layout, urls
+from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import JobRequest
+from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.record import KEY_EVENTS
 from jobserver.store.read.tree_changes import Commit
 
 # Events of commits that change no document: what a branch begins with, and its keys.
-WITHOUT_DOCUMENTS = keys.EVENTS | {"branch.opened"}
+WITHOUT_DOCUMENTS = KEY_EVENTS | {"branch.opened"}
 _KINDS = {
     "push": Kind.RECEIPT,
     "tips": Kind.CHECKPOINT,
@@ -53,7 +54,7 @@ def is_author(email: str, actor: Actor) -> bool:
         return email.startswith(f"{actor.name}@")
     place = "users" if actor.kind is ActorKind.USER else "backends"
     before, _, host = email.partition(f"{actor.name}@{place}")
-    return not before and (not host or (host[0] == "." and names.is_host(host[1:])))
+    return not before and (not host or (host[0] == "." and urls.is_host(host[1:])))
 
 
 def told(commit: Commit, changes: Changes) -> Changes:
@@ -64,13 +65,13 @@ def told(commit: Commit, changes: Changes) -> Changes:
 
 
 def _touched(changes: Changes) -> set[str]:
-    places = [where.place for change in changes.changes if (where := names.parse_path(changes.branch, change.path))]
+    places = [where.place for change in changes.changes if (where := layout.parse_path(changes.branch, change.path))]
     return {place.identifier for place in places if place} | {move.place.identifier for move in changes.moves}
 
 
 def _fits(event: str, changes: Changes) -> bool:
     made = changes.changes
-    kinds = {where.kind for change in made if (where := names.parse_path(changes.branch, change.path))}
+    kinds = {where.kind for change in made if (where := layout.parse_path(changes.branch, change.path))}
     if event == releases.EVENT:
         return not made and not changes.moves
     if event == "jobs.updated":

@@ -14,8 +14,8 @@ from jobserver.audit.receipts import AuditRecord, PushRecord, pushed_commits, re
 from jobserver.audit.release_check import compare
 from jobserver.audit.replay import CommitRange, Problem, ReplayResult, replay
 from jobserver.audit.repository_check import damaged, objects_of, strange
-from jobserver.domain.base import names
-from jobserver.domain.documents import Checkpoint
+from jobserver.domain.base import layout
+from jobserver.domain.record import Checkpoint
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, branches, commits_between, state_branches
 from jobserver.store.git.command import commit_of, git
@@ -97,15 +97,15 @@ def _verify(
     progress: Progress,
 ) -> Verdict:
     trusted = () if signers is None else keys.read(signers).values()
-    walk = follow(repository, tips[names.MAIN], trusted, signers is None)
-    ours = {branch: tip for branch, tip in tips.items() if names.is_branch(branch)}
+    walk = follow(repository, tips[layout.MAIN], trusted, signers is None)
+    ours = {branch: tip for branch, tip in tips.items() if layout.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
-    problems += _unfounded(repository, tips[names.MAIN], ours)
+    problems += _unfounded(repository, tips[layout.MAIN], ours)
     record, faults = _record(repository, lines)
     problems += faults
     if since is not None:
         lines = _shortened(repository, lines, record, since)
-    problems += _keys(walk, lines[names.MAIN])
+    problems += _keys(walk, lines[layout.MAIN])
     judged, covered = _judge(repository, lines, record, walk, progress)
     for branch, found in judged.items():
         problems += found.problems
@@ -124,9 +124,9 @@ def _verify(
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:
     """A key that has ended, and claims an earlier time, could begin a branch that never heard of its end."""
     paths = git(repository, "ls-tree", "-r", "--name-only", main, "backends/").splitlines()
-    named = {names.backend_branch(path.removeprefix("backends/").removesuffix(".yaml")) for path in paths}
+    named = {layout.backend_branch(path.removeprefix("backends/").removesuffix(".yaml")) for path in paths}
     for branch, tip in tips.items():
-        if branch not in (names.MAIN, names.AUDIT) and branch not in named:
+        if branch not in (layout.MAIN, layout.AUDIT) and branch not in named:
             yield Problem(branch, tip, "is the branch of no backend that main has")
 
 
@@ -134,7 +134,7 @@ def _keys(walk: KeyWalk, main: BranchHistory) -> Iterator[Problem]:
     for sha, reason in walk.refused.items():
         if main.positions[sha] >= main.known:
             yield Problem(
-                names.MAIN, sha, f"changes the server's keys, and {reason}: what it says of them is not believed"
+                layout.MAIN, sha, f"changes the server's keys, and {reason}: what it says of them is not believed"
             )
 
 
@@ -144,16 +144,16 @@ def _line(repository: Path, tip: str) -> BranchHistory:
 
 
 def _record(repository: Path, lines: Mapping[str, BranchHistory]) -> tuple[AuditRecord, list[Problem]]:
-    line = lines.get(names.AUDIT)
+    line = lines.get(layout.AUDIT)
     if line is None:
         return AuditRecord([], []), [
-            Problem(names.AUDIT, "", "the branch is gone: no push and no rollback can be judged")
+            Problem(layout.AUDIT, "", "the branch is gone: no push and no rollback can be judged")
         ]
     objects = PipedObjects(repository)
     try:
         return read_audit_record(objects, map(objects.commit, line.shas)), []
     except (Error, KeyError, ValueError) as error:
-        return AuditRecord([], []), [Problem(names.AUDIT, "", f"can't be read: {error}")]
+        return AuditRecord([], []), [Problem(layout.AUDIT, "", f"can't be read: {error}")]
     finally:
         objects.close()
 
@@ -168,10 +168,10 @@ def _shortened(
             starts[branch] = line.positions[since] + 1
     if not starts:
         raise invalid(f"expected a commit of a branch of the record, found {since!r}", "--since")
-    if names.AUDIT in starts:
+    if layout.AUDIT in starts:
         objects = PipedObjects(repository)
         try:
-            before = read_audit_record(objects, map(objects.commit, lines[names.AUDIT].shas[: starts[names.AUDIT]]))
+            before = read_audit_record(objects, map(objects.commit, lines[layout.AUDIT].shas[: starts[layout.AUDIT]]))
         finally:
             objects.close()
         for branch, tip in before.checkpoints[-1].tips.items() if before.checkpoints else ():
@@ -183,7 +183,7 @@ def _shortened(
 def _judge(
     repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, walk: KeyWalk, progress: Progress
 ) -> tuple[dict[str, ReplayResult], dict[str, dict[str, PushRecord]]]:
-    mains = _times(repository, lines[names.MAIN])
+    mains = _times(repository, lines[layout.MAIN])
     covered = {branch: pushed_commits(record, branch, line.positions, line.shas) for branch, line in lines.items()}
     ranges = []
     for branch, line in lines.items():
@@ -267,13 +267,13 @@ def _numbers(record: AuditRecord) -> Iterator[Problem]:
         ("checkpoints", [checkpoint.number for checkpoint in record.checkpoints]),
     ):
         if numbers != list(range(1, len(numbers) + 1)):
-            yield Problem(names.AUDIT, "", f"the {kind} are not numbered one after the other")
+            yield Problem(layout.AUDIT, "", f"the {kind} are not numbered one after the other")
 
 
 def _compare(repository: Path, witness: Path, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
     """What somebody else fetched before must be part of what stands here."""
     for branch, tip in branches(witness).items():
-        if not names.is_branch(branch):
+        if not layout.is_branch(branch):
             continue
         line = lines.get(branch)
         if line is None:

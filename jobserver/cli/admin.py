@@ -10,9 +10,18 @@ import click
 from jobserver import bootstrap
 from jobserver.cli.output import say
 from jobserver.config import Settings
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
+from jobserver.domain.backends import (
+    ActivateBackend,
+    AddBackend,
+    DeactivateBackend,
+    RevokeBackendToken,
+    RotateBackendToken,
+)
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, ActorKind, Role
+from jobserver.domain.plan import Command
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, RevokeUserToken
+from jobserver.domain.workspaces import AddWorkspace, ConnectWorkspace
 from jobserver.service.accounts.private_store import PrivateStore, check_email
 from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import user_name
@@ -40,7 +49,7 @@ def via() -> str:
     return f"cli/{user_name(os.getuid())}"
 
 
-def submit(username: str | None, command: c.Command) -> None:
+def submit(username: str | None, command: Command) -> None:
     with connected() as app:
         app.gate.submit(actor_of(app, username), command, via())
 
@@ -76,7 +85,7 @@ def backend() -> None:
 def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
     """Add a backend; prints its token on the last line."""
     secret, digest = new_token()
-    submit(username, c.AddBackend(slug, digest, name, databases, parent_directory))
+    submit(username, AddBackend(slug, digest, name, databases, parent_directory))
     _show_token(secret)
 
 
@@ -87,7 +96,7 @@ def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directo
 def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
     """Give a backend a new token; prints it on the last line. The old one stops at once."""
     secret, digest = new_token()
-    submit(username, c.RotateBackendToken(slug, digest, keep_old))
+    submit(username, RotateBackendToken(slug, digest, keep_old))
     _show_token(secret)
 
 
@@ -96,7 +105,7 @@ def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
 @acting
 def backend_revoke(slug: str, username: str | None) -> None:
     """End every token of a backend but the newest."""
-    submit(username, c.RevokeBackendToken(slug))
+    submit(username, RevokeBackendToken(slug))
 
 
 @backend.command("deactivate")
@@ -104,7 +113,7 @@ def backend_revoke(slug: str, username: str | None) -> None:
 @acting
 def backend_deactivate(slug: str, username: str | None) -> None:
     """Switch a backend off: it may do nothing, and no job can be requested on it."""
-    submit(username, c.DeactivateBackend(slug))
+    submit(username, DeactivateBackend(slug))
 
 
 @backend.command("activate")
@@ -112,7 +121,7 @@ def backend_deactivate(slug: str, username: str | None) -> None:
 @acting
 def backend_activate(slug: str, username: str | None) -> None:
     """Switch a backend on again, with the tokens it had."""
-    submit(username, c.ActivateBackend(slug))
+    submit(username, ActivateBackend(slug))
 
 
 @backend.command("list")
@@ -120,7 +129,7 @@ def backend_activate(slug: str, username: str | None) -> None:
 def backend_list(as_json: bool) -> None:
     """The backends, with the databases that each has."""
     with connected() as app:
-        found = app.repo.writer.read(names.MAIN, lambda state: list(state.backends()))
+        found = app.repo.writer.read(layout.MAIN, lambda state: list(state.backends()))
     if as_json:
         rows = [
             {"slug": one.slug, "name": one.name, "active": one.active, "databases": list(one.databases)}
@@ -149,7 +158,7 @@ def user_add(
 ) -> None:
     """Add a person. Without --github-id, whoever has that name on GitHub when they first log in from there."""
     address = check_email(email) if email else ""
-    submit(username, c.AddUser(name_, name, as_roles(roles), github_id))
+    submit(username, AddUser(name_, name, as_roles(roles), github_id))
     place = Settings.from_env().private_store
     if address or place.exists():
         with closing(PrivateStore(place)) as private:
@@ -163,7 +172,7 @@ def user_add(
 def user_token(name_: str, label: str, username: str | None) -> None:
     """Make a personal access token; prints it on the last line."""
     secret, digest = new_token()
-    submit(username, c.AddUserToken(name_, label, digest))
+    submit(username, AddUserToken(name_, label, digest))
     _show_token(secret)
 
 
@@ -181,7 +190,7 @@ def user_login_link(name_: str) -> None:
 @acting
 def user_revoke(name_: str, label: str, username: str | None) -> None:
     """End the token of this label, at once."""
-    submit(username, c.RevokeUserToken(name_, label))
+    submit(username, RevokeUserToken(name_, label))
 
 
 @user.command("disable")
@@ -189,7 +198,7 @@ def user_revoke(name_: str, label: str, username: str | None) -> None:
 @acting
 def user_disable(name_: str, username: str | None) -> None:
     """Switch a person off, at once."""
-    submit(username, c.DisableUser(name_))
+    submit(username, DisableUser(name_))
 
 
 @user.command("enable")
@@ -197,7 +206,7 @@ def user_disable(name_: str, username: str | None) -> None:
 @acting
 def user_enable(name_: str, username: str | None) -> None:
     """Switch a person on again, with the roles and tokens they had."""
-    submit(username, c.EnableUser(name_))
+    submit(username, EnableUser(name_))
 
 
 @click.group()
@@ -216,7 +225,7 @@ def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | No
     """Add a workspace: a study's repository, a branch of it, and a database."""
     with connected() as app:
         repo = app.studies.check_repo(repo)
-    submit(username, c.AddWorkspace(name, repo, branch, db, project_))
+    submit(username, AddWorkspace(name, repo, branch, db, project_))
 
 
 @workspace.command("connect")
@@ -225,7 +234,7 @@ def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | No
 @acting
 def workspace_connect(name: str, project_: str, username: str | None) -> None:
     """Put a workspace into a project: its members may then run its jobs."""
-    submit(username, c.ConnectWorkspace(name, project_))
+    submit(username, ConnectWorkspace(name, project_))
 
 
 @workspace.command("disconnect")
@@ -233,4 +242,4 @@ def workspace_connect(name: str, project_: str, username: str | None) -> None:
 @acting
 def workspace_disconnect(name: str, username: str | None) -> None:
     """Take a workspace out of its project."""
-    submit(username, c.ConnectWorkspace(name, None))
+    submit(username, ConnectWorkspace(name, None))

@@ -23,9 +23,11 @@ import httpx
 from jobserver import bootstrap
 from jobserver.cli.output import say
 from jobserver.config import Settings
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend, RotateBackendToken
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.job_requests.lifecycle import FINISHED
+from jobserver.domain.users import AddUser, AddUserToken
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error, unavailable
 from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import disk_errors, home
@@ -108,19 +110,19 @@ def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
         (backend_token, backend_digest), (person_token, person_digest) = new_token(), new_token()
         label = f"demo {time.time_ns()}"
         if (settings.state_repo / "refs" / "heads" / "backends").is_dir():
-            app.gate.submit(admin, c.RotateBackendToken(_BACKEND, backend_digest), "demo")
+            app.gate.submit(admin, RotateBackendToken(_BACKEND, backend_digest), "demo")
         else:
             for command in (
-                c.AddBackend(_BACKEND, backend_digest, "A backend for trying things out", ("full",)),
-                c.AddUser(_PERSON, "Ada", (Role.CORE_DEVELOPER,)),
-                c.AddWorkspace(_WORKSPACE, study.name, "main"),
+                AddBackend(_BACKEND, backend_digest, "A backend for trying things out", ("full",)),
+                AddUser(_PERSON, "Ada", (Role.CORE_DEVELOPER,)),
+                AddWorkspace(_WORKSPACE, study.name, "main"),
             ):
                 try:
                     app.gate.submit(admin, command, "demo")
                 except Error as error:  # an earlier demo was interrupted here
                     if error.code != "conflict":
                         raise
-        app.gate.submit(admin, c.AddUserToken(_PERSON, label, person_digest), "demo")
+        app.gate.submit(admin, AddUserToken(_PERSON, label, person_digest), "demo")
     finally:
         app.close()
     return backend_token, person_token

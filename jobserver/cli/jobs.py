@@ -11,7 +11,7 @@ import click
 from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.writes.job_requests import RequestWithJobs
@@ -132,7 +132,7 @@ def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
     elif len(what) > 1:
         raise click.UsageError("name one revision, or files that are there")
     else:
-        revision = what[0] if what else branch or names.MAIN
+        revision = what[0] if what else branch or layout.MAIN
         here = top if top is not None and commit_of(top, revision) else None
         repository = here or RepositorySettings.from_env().state_repo
         if here is None and not commit_of(repository, revision):
@@ -150,13 +150,13 @@ def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
 def _branch_of_files(top: Path | None) -> str:
     """The branch that is checked out; files may also be checked where there is none."""
     with suppress(Error):
-        return branch_of(top) if top is not None else names.MAIN
-    return names.MAIN
+        return branch_of(top) if top is not None else layout.MAIN
+    return layout.MAIN
 
 
 def _branch(revision: str, top: Path | None) -> str:
     """The branch whose rules hold for ``revision``: the one it is the name of, or the one that is checked out."""
     name = revision.removeprefix("refs/heads/").removeprefix("origin/")
-    if name == names.MAIN or names.branch_backend(name):
+    if name == layout.MAIN or layout.branch_backend(name):
         return name
-    return names.MAIN if top is None else branch_of(top)
+    return layout.MAIN if top is None else branch_of(top)

@@ -8,10 +8,18 @@ import click
 
 from jobserver.cli.admin import acting, as_roles, connected, submit
 from jobserver.cli.output import say
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
-from jobserver.domain.documents import Project
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.projects import (
+    AcceptInvitation,
+    AddProject,
+    CancelInvitation,
+    InviteToProject,
+    Project,
+    RenameProject,
+    SetProjectMember,
+)
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
 
@@ -32,7 +40,7 @@ def org() -> None:
 @acting
 def org_add(slug: str, name: str, username: str | None) -> None:
     """Add an organisation."""
-    submit(username, c.AddOrg(slug, name))
+    submit(username, AddOrg(slug, name))
 
 
 @click.group()
@@ -46,7 +54,7 @@ def project() -> None:
 @acting
 def project_add(project_: str, name: str, username: str | None) -> None:
     """Add a project to an organisation."""
-    submit(username, c.AddProject(project_, name))
+    submit(username, AddProject(project_, name))
 
 
 @project.command("member")
@@ -56,7 +64,7 @@ def project_add(project_: str, name: str, username: str | None) -> None:
 @acting
 def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
     """Set the roles that a person has in a project."""
-    submit(username, c.SetProjectMember(project_, member, as_roles(roles)))
+    submit(username, SetProjectMember(project_, member, as_roles(roles)))
 
 
 @project.command("rename")
@@ -65,7 +73,7 @@ def project_member(project_: str, member: str, roles: tuple[str, ...], username:
 @acting
 def project_rename(project_: str, name: str, username: str | None) -> None:
     """Give a project another name; its address stays."""
-    submit(username, c.RenameProject(project_, name))
+    submit(username, RenameProject(project_, name))
 
 
 @project.command("invite")
@@ -75,7 +83,7 @@ def project_rename(project_: str, name: str, username: str | None) -> None:
 @acting
 def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...], username: str | None) -> None:
     """Invite people who are users and no members yet."""
-    submit(username, c.InviteToProject(project_, guests, as_roles(roles)))
+    submit(username, InviteToProject(project_, guests, as_roles(roles)))
 
 
 @project.command("cancel-invitation")
@@ -84,7 +92,7 @@ def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...
 @acting
 def project_cancel_invitation(project_: str, guest: str, username: str | None) -> None:
     """Take an invitation back; or, as who is invited, decline it."""
-    submit(username, c.CancelInvitation(project_, guest))
+    submit(username, CancelInvitation(project_, guest))
 
 
 @project.command("accept")
@@ -92,7 +100,7 @@ def project_cancel_invitation(project_: str, guest: str, username: str | None) -
 @acting
 def project_accept(project_: str, username: str | None) -> None:
     """Accept an invitation, as who is invited."""
-    submit(username, c.AcceptInvitation(project_))
+    submit(username, AcceptInvitation(project_))
 
 
 @project.command("show")
@@ -102,11 +110,11 @@ def project_show(project_: str, as_json: bool) -> None:
     """A project's members, pending invitations and workspaces."""
 
     def read(state: Snapshot) -> tuple[Project | None, list[str]]:
-        paths = state.referrers(names.Kind.PROJECT, project_)
+        paths = state.referrers(layout.Kind.PROJECT, project_)
         return state.project(project_), [path.split("/")[1].removesuffix(".yaml") for path in paths]
 
     with connected() as app:
-        found, workspaces = app.repo.writer.read(names.MAIN, read)
+        found, workspaces = app.repo.writer.read(layout.MAIN, read)
     if found is None:
         raise not_found(f"there is no project {project_!r}")
     if as_json:

@@ -1,117 +1,228 @@
-"""plan for organisations, projects, their members and invitations, and which workspaces they have."""
+"""Projects: groups of workspaces with members, whose roles count in these workspaces, and with invitations."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar, TypeAlias, assert_never
 
-from jobserver.domain import commands as c
-from jobserver.domain import invitations
-from jobserver.domain.base.names import Kind
-from jobserver.domain.base.permissions import Actor
-from jobserver.domain.base.planning import absent, fitting, present, write
-from jobserver.domain.base.state import Changes, State
-from jobserver.domain.documents import Invitation, Org, Project
+from pydantic import Field
+
+from jobserver.domain.base.layout import DocPath, Kind
+from jobserver.domain.base.permissions import PROJECT_ROLES, Actor, Permission, Role
+from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
+from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.values import Document, Line, Slug, Version
+from jobserver.domain.members import (
+    Invitation,
+    Member,
+    added_invitations,
+    invitation_of,
+    invitation_problems,
+    member_problems,
+    role_problems,
+    with_accepted,
+    with_member,
+    without_invitation,
+)
+from jobserver.domain.registration import Registration
 from jobserver.errors import conflict, invalid, not_found
 
-ProjectCommand = (
-    c.AddProject | c.RenameProject | c.SetProjectMember | c.InviteToProject | c.CancelInvitation | c.AcceptInvitation
+
+class Project(Document):
+    version: Version = 1
+    slug: Slug
+    name: Line
+    org: Slug
+    members: tuple[Member, ...] = Field(default=(), strict=False)
+    registration: Registration | None = None
+    invitations: tuple[Invitation, ...] = Field(default=(), strict=False)
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"invitations"})
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        org, slug = path.name.split("/")
+        return {"org": org, "slug": slug}
+
+    def refers_to(self, kind: Kind, name: str) -> bool:
+        if kind is Kind.USER:
+            usernames = [member.username for member in self.members]
+            return name in usernames or any(invitation.username == name for invitation in self.invitations)
+        return kind is Kind.ORG and self.org == name
+
+
+@dataclass(frozen=True, slots=True)
+class AddProject:
+    """``project`` is ``org/slug``. With a registration, no other project may have the same name."""
+
+    project: str
+    name: str = ""
+    registration: Registration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenameProject:
+    project: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetProjectMember:
+    """Without roles the membership ends."""
+
+    project: str
+    username: str
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InviteToProject:
+    """Invites users who are not members yet: all of them, or none if one cannot be invited."""
+
+    project: str
+    usernames: tuple[str, ...]
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelInvitation:
+    """Cancels an invitation. The invited person declines it with the same command."""
+
+    project: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptInvitation:
+    """The actor, who was invited, becomes a member with the roles of the invitation."""
+
+    project: str
+
+
+Command: TypeAlias = (
+    AddProject | RenameProject | SetProjectMember | InviteToProject | CancelInvitation | AcceptInvitation
 )
 
 
-def add_org(state: State, command: c.AddOrg, actor: Actor) -> Changes:
-    fitting(Kind.ORG, command.slug)
-    absent(state.org(command.slug), "org", command.slug)
-    after = Org(slug=command.slug, name=command.name or command.slug)
-    return write(Kind.ORG, command.slug, None, after, "org.created", f"{actor.name} added org {command.slug}")
-
-
-def connect(state: State, command: c.ConnectWorkspace, actor: Actor) -> Changes:
-    before = present(state.workspace(command.name), "workspace", command.name)
-    if command.project is not None:
-        present(state.project(command.project), "project", command.project)
-    after = before.model_copy(update={"project": command.project})
-    said = f"connected workspace {before.name} to {command.project}"
-    if command.project is None:
-        said = f"disconnected workspace {before.name} from {before.project}"
-    changes = write(Kind.WORKSPACE, before.name, before, after, "workspace.updated", f"{actor.name} {said}")
-    return replace(changes, trailers=(("Workspace", before.name),))
-
-
-def project(state: State, command: ProjectCommand, actor: Actor, now: datetime) -> Changes:
-    if isinstance(command, c.AddProject):
+def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
+    if isinstance(command, AddProject):
         return _add(state, command, actor)
     name = command.project
-    before = present(state.project(name), "project", name)
-    who = actor.name
+    before = require(state.project(name), Kind.PROJECT, name)
     match command:
-        case c.RenameProject(_, wanted):
-            _free(state, wanted, name)
-            after, event, said = Project(**{**dict(before), "name": wanted}), "renamed", f"renamed {name}"
-        case c.SetProjectMember(_, username, roles):
-            present(state.user(username), "user", username)
-            after = invitations.with_member(before, username, roles)
-            if roles:  # whoever is a member already has nothing left to accept
-                after = invitations.without(after, username)
-            what = f"{', '.join(roles)} in" if roles else "no longer a member of"
-            event, said = "updated", f"made {username} {what} {name}"
-        case c.InviteToProject(_, usernames, roles):
-            after = _invite(before, usernames, command, who, now)
-            event, said = "invited", f"invited {', '.join(usernames)} to {name} as {', '.join(roles)}"
-        case c.CancelInvitation(_, username):
-            _invited(before, username)
-            after, event = invitations.without(before, username), "invitation-cancelled"
-            said = f"took the invitation of {username} to {name} back"
-            if username == who:
-                event, said = "invitation-declined", f"declined the invitation to {name}"
-        case _:
-            roles = _invited(before, who).roles
-            accepted = invitations.accepted(before, who)
+        case RenameProject(_, wanted):
+            _require_free_name(state, wanted, name)
+            after, event, action = Project(**{**dict(before), "name": wanted}), "renamed", f"renamed {name}"
+        case SetProjectMember(_, username, roles):
+            require(state.user(username), Kind.USER, username)
+            after = with_member(before, username, roles)
+            if roles:  # a member has nothing left to accept
+                after = without_invitation(after, username)
+            role = f"{', '.join(roles)} in" if roles else "no longer a member of"
+            event, action = "updated", f"made {username} {role} {name}"
+        case InviteToProject(_, usernames, roles):
+            after = _with_invitations(before, usernames, roles, actor, now)
+            event, action = "invited", f"invited {', '.join(usernames)} to {name} as {', '.join(roles)}"
+        case CancelInvitation(_, username):
+            _require_invitation(before, username)
+            after, event = without_invitation(before, username), "invitation-cancelled"
+            action = f"took the invitation of {username} to {name} back"
+            if username == actor.name:
+                event, action = "invitation-declined", f"declined the invitation to {name}"
+        case AcceptInvitation():
+            roles = _require_invitation(before, actor.name).roles
+            accepted = with_accepted(before, actor.name)
             assert accepted is not None
-            after, event, said = accepted, "invitation-accepted", f"joined {name} as {', '.join(roles)}"
-    changes = write(Kind.PROJECT, name, before, after, f"project.{event}", f"{who} {said}")
-    return replace(changes, trailers=(("Project", name),))
+            after, event, action = accepted, "invitation-accepted", f"joined {name} as {', '.join(roles)}"
+        case _:
+            assert_never(command)
+    subject = f"{actor.name} {action}"
+    return write_document(Kind.PROJECT, name, before, after, f"project.{event}", subject, (("Project", name),))
 
 
-def _add(state: State, command: c.AddProject, actor: Actor) -> Changes:
+def _add(state: State, command: AddProject, actor: Actor) -> Changes:
     name = command.project
-    fitting(Kind.PROJECT, name)
-    absent(state.project(name), "project", name)
+    require_free_url(Kind.PROJECT, name)
+    require_absent(state.project(name), Kind.PROJECT, name)
     org, _, slug = name.partition("/")
-    present(state.org(org), "org", org)
+    require(state.org(org), Kind.ORG, org)
     if command.registration is not None:
-        _free(state, command.name, name)
+        _require_free_name(state, command.name, name)
     after = Project(slug=slug, name=command.name or slug, org=org, registration=command.registration)
-    return write(Kind.PROJECT, name, None, after, "project.created", f"{actor.name} added project {name}")
+    return write_document(Kind.PROJECT, name, None, after, "project.created", f"{actor.name} added project {name}")
 
 
-def _free(state: State, wanted: str, project_: str) -> None:
-    """Raises `Error` for a name that another project has, however it is capitalised, or that is none."""
+def _require_free_name(state: State, wanted: str, project: str) -> None:
+    """Raises `Error` for an empty name, and for a name that another project has in upper or lower case."""
     if not wanted.strip():
         raise invalid("a project needs a name", "name")
     for other in state.projects():
-        if f"{other.org}/{other.slug}" != project_ and other.name.casefold() == wanted.casefold():
+        if f"{other.org}/{other.slug}" != project and other.name.casefold() == wanted.casefold():
             raise conflict(f"{other.org}/{other.slug} has the name {other.name!r} already", "name")
 
 
-def _invite(
-    before: Project, usernames: tuple[str, ...], command: c.InviteToProject, who: str, now: datetime
+def _with_invitations(
+    before: Project, usernames: Sequence[str], roles: Sequence[Role], actor: Actor, now: datetime
 ) -> Project:
     if not usernames:
         raise invalid("expected at least one user name", "username")
-    if not command.roles:
+    if not roles:
         raise invalid("expected at least one role", "roles")
     for username in usernames:
-        if invitations.of(before, username) is not None:
+        if invitation_of(before, username) is not None:
             raise conflict(f"{username} is invited already")
         if any(member.username == username for member in before.members):
             raise conflict(f"{username} is a member already")
-    made = [Invitation(username=one, roles=command.roles, invited_by=who, created_at=now) for one in usernames]
-    both = sorted((*before.invitations, *made), key=lambda one: one.username)
-    return before.model_copy(update={"invitations": tuple(both)})
+    added = [
+        Invitation(username=username, roles=tuple(roles), invited_by=actor.name, created_at=now)
+        for username in usernames
+    ]
+    invitations = sorted((*before.invitations, *added), key=lambda invitation: invitation.username)
+    return before.model_copy(update={"invitations": tuple(invitations)})
 
 
-def _invited(before: Project, username: str) -> Invitation:
-    found = invitations.of(before, username)
-    if found is None:
-        name = f"{before.org}/{before.slug}"
+def _require_invitation(project: Project, username: str) -> Invitation:
+    invitation = invitation_of(project, username)
+    if invitation is None:
+        name = f"{project.org}/{project.slug}"
         raise not_found(f"there is no invitation of {username} to {name}: it was accepted, declined or taken back")
-    return found
+    return invitation
+
+
+def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+    before, after = change.of(Project)
+    if after is None:
+        return []
+    problems = [] if proposal.org(after.org) is not None else [("org", f"there is no org {after.org!r}")]
+    problems += member_problems(after.members, PROJECT_ROLES, proposal)
+    invited = ((invitation.username, invitation.roles) for invitation in after.invitations)
+    problems += role_problems(invited, PROJECT_ROLES)
+    return problems + invitation_problems(before, after, proposal)
+
+
+def _may_update(rights: Rights, change: Change) -> bool:
+    """Invited people accept or decline. Other changes need a role in the project."""
+    before, after = change.updated(Project)
+    username = rights.actor.name
+    answers = (with_accepted(before, username), without_invitation(before, username))
+    if rights.is_user(username) and invitation_of(before, username) is not None and after in answers:
+        return True
+    name = f"{before.org}/{before.slug}"
+    changed = changed_keys(before, after)
+    manages = rights.may(Permission.MANAGE_PROJECT_MEMBERS, name)
+    invites = rights.may(Permission.INVITE_PROJECT_MEMBERS, name)
+    if "invitations" in changed and not (invites or (manages and not added_invitations(before, after))):
+        return False
+    return changed <= {"invitations", "members", "name"} and (manages or changed == {"invitations"})
+
+
+def _limits(rights: Rights, change: Change) -> None:
+    """Nobody invites in the name of somebody else."""
+    before, after = change.of(Project)
+    for invitation in added_invitations(before, after) if after is not None else ():
+        username, inviter = invitation.username, invitation.invited_by
+        rights.need(inviter == rights.actor.name, f"invite {username} as {inviter}")
+
+
+RULES = Rules(problems=_problems, update=_may_update, limits=_limits)

@@ -1,16 +1,78 @@
-"""What the server itself records: receipts, checkpoints, finished requests moved away. Part of `plan`; see there."""
+"""The record of the record: receipts of pushes, checkpoints of all branches, and who may change the signing keys."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, TypeAlias, assert_never
 
-from jobserver.domain import commands as c
+from pydantic import Field
+
 from jobserver.domain.base import names
-from jobserver.domain.base.names import Area
-from jobserver.domain.base.state import Change, Changes, Move, State
-from jobserver.domain.documents import Checkpoint, Receipt
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.base.layout import AUDIT, CHECKPOINT_PATH, MAIN, RECEIPT_PATH
+from jobserver.domain.base.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base.rights import permissions_of
+from jobserver.domain.base.rules import Rules
+from jobserver.domain.base.state import Change, Changes, Main, State
+from jobserver.domain.base.values import Document, Line, Time, Version, named
+from jobserver.errors import forbidden
+
+KEY_EVENTS = frozenset({"keys.rotated", "key.revoked"})
+"""Events that change the server's signing keys. They change `allowed_signers`, which is not a document."""
 
 
-def push(state: State, command: c.RecordPush, now: datetime) -> Changes:
+class Receipt(Document):
+    """A push that was judged and accepted. Written before git moves the branch, which may still fail."""
+
+    version: Version = 1
+    number: Annotated[int, Field(ge=1)]
+    branch: Line
+    old: Annotated[str, named(names.SHA)]
+    new: Annotated[str, named(names.SHA)]
+    pusher: Annotated[str, named(names.PUSHER)]
+    received_at: Time
+
+
+class Checkpoint(Document):
+    """The tip of every other branch: commit ids by branch."""
+
+    version: Version = 1
+    number: Annotated[int, Field(ge=1)]
+    tips: dict[Line, Annotated[str, named(names.SHA)]]
+    made_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPush:
+    """``pusher`` was authenticated, and is a name such as ``backend/tpp``; ``old`` and ``new`` are commit ids."""
+
+    branch: str
+    old: str
+    new: str
+    pusher: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCheckpoint:
+    """``after`` is the number of the checkpoint that these tips descend from; 0 if there is none."""
+
+    tips: Mapping[str, str]
+    after: int
+
+
+Command: TypeAlias = RecordPush | RecordCheckpoint
+
+
+def plan(state: State, command: Command, now: datetime) -> Changes:
+    match command:
+        case RecordPush():
+            return _push(state, command, now)
+        case RecordCheckpoint():
+            return _checkpoint(state, command, now)
+        case _:
+            assert_never(command)
+
+
+def _push(state: State, command: RecordPush, now: datetime) -> Changes:
     before = state.receipt()
     receipt = Receipt(
         number=before.number + 1 if before else 1,
@@ -21,10 +83,10 @@ def push(state: State, command: c.RecordPush, now: datetime) -> Changes:
         received_at=now,
     )
     return Changes(
-        names.AUDIT,
+        AUDIT,
         "push.received",
         f"{command.pusher} pushed {command.new[:10]} to {command.branch}",
-        (Change(names.RECEIPT_PATH, before, receipt),),
+        (Change(RECEIPT_PATH, before, receipt),),
         trailers=(
             ("Number", str(receipt.number)),
             ("Pusher", command.pusher),
@@ -35,33 +97,33 @@ def push(state: State, command: c.RecordPush, now: datetime) -> Changes:
     )
 
 
-def checkpoint(state: State, command: c.RecordCheckpoint, now: datetime) -> Changes:
+def _checkpoint(state: State, command: RecordCheckpoint, now: datetime) -> Changes:
     before = state.checkpoint()
-    # Another server may have written one since, of later tips than these: then the next look compares with that.
+    # Another server may have written a checkpoint of later tips meanwhile. The next round compares with that one.
     if (before.number if before else 0) != command.after or (before and before.tips == dict(command.tips)):
-        return Changes(names.AUDIT, "tips.checkpointed", "")
+        return Changes(AUDIT, "tips.checkpointed", "")
     after = Checkpoint(number=before.number + 1 if before else 1, tips=dict(sorted(command.tips.items())), made_at=now)
     return Changes(
-        names.AUDIT,
+        AUDIT,
         "tips.checkpointed",
         f"jobserver saw {len(after.tips)} branches",
-        (Change(names.CHECKPOINT_PATH, before, after),),
+        (Change(CHECKPOINT_PATH, before, after),),
         trailers=(("Number", str(after.number)),),
     )
 
 
-def archive(state: State) -> Changes:
-    moves = [
-        Move(stored.place, Area.ARCHIVE)
-        for stored in state.active()
-        if lifecycle.finished(state.jobs(stored.place).values())
-    ]
-    identifiers = [move.place.identifier for move in moves]
-    said = ", ".join(identifiers) if len(identifiers) <= 3 else f"{len(identifiers)} job requests"
-    return Changes(
-        state.branch,
-        "job-requests.archived",
-        f"jobserver archived {said}",
-        moves=tuple(moves),
-        trailers=tuple(("Job-Request", identifier) for identifier in identifiers),
-    )
+def check_key_change(main: Main, actor: Actor, branch: str = MAIN) -> None:
+    """Raises `Error` (forbidden) unless the actor may change the server's keys on this branch.
+
+    People who administer jobserver change them on main. The server carries such a change to the other branches.
+    """
+    if actor.kind is ActorKind.SERVER:
+        return
+    user = main.user(actor.name) if actor.kind is ActorKind.USER else None
+    if user is None or not user.active:
+        raise forbidden(f"{actor.name} is not an active user")
+    if branch != MAIN or Permission.ADMINISTER not in permissions_of(main, user):
+        raise forbidden(f"{actor.name} may not change the server's keys on {branch}")
+
+
+RULES = Rules(by_server=True)

@@ -1,7 +1,7 @@
-"""A release: files that a backend let out, as the record names them; and which files one may have.
+"""Releases: files that a backend let out of its secure environment.
 
-The files are no documents and stand outside of git; what git holds of a release is a commit's trailers, and among them
-a digest of every file, so that nobody can exchange one without a trace.
+The files are outside of git. A release is one commit whose trailers describe it; among them is a digest of all files,
+so that nobody can exchange a file without a trace.
 """
 
 import hashlib
@@ -9,13 +9,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
 from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Actor, Permission
+from jobserver.domain.base.rights import Rights, permissions_of
+from jobserver.domain.base.state import Changes, Main, State
+from jobserver.domain.base.validation import checked
 from jobserver.domain.base.values import Document, Line, WorkspaceName, named
-from jobserver.domain.documents import checked
+from jobserver.errors import Error, Fault, forbidden
 
 EVENT = "release.uploaded"
 MANIFEST = "metadata/manifest.json"
@@ -66,6 +70,51 @@ def read_trailers(trailers: Sequence[tuple[str, str]]) -> Release:
         if text.isascii() and text.isdecimal() and len(text) < 19:
             values[name] = int(text)
     return checked(Release, values)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRelease:
+    """The files are on the disk already, but nobody can see them yet."""
+
+    backend: str
+    release: Release
+
+
+Command: TypeAlias = RecordRelease
+
+
+def plan(state: State, command: Command, actor: Actor) -> Changes:
+    release = command.release
+    count = "1 file" if release.files == 1 else f"{release.files} files"
+    subject = f"{actor.name} released {count} of {release.workspace}"
+    return Changes(state.branch, EVENT, subject, trailers=release.trailers(), release=release)
+
+
+def check_right(rights: Rights, release: Release, policy: int) -> None:
+    """Raises `Error` (forbidden) unless the actor is the branch's backend. A SuperUser cannot speak for a backend."""
+    rights.need(rights.is_own_backend, f"release files of {release.workspace} on {rights.changes.branch}")
+    # A workspace that does not exist is a fault, which `faults` finds.
+    is_known = rights.state.workspace(release.workspace) is not None
+    if policy >= 2 and is_known and not may_release(rights.state, release.user, release.workspace):
+        raise no_releaser(release.user, release.workspace)
+
+
+def faults(state: State, release: Release) -> list[Fault]:
+    if state.workspace(release.workspace) is not None:
+        return []
+    return [Fault(f"there is no workspace {release.workspace!r}", key="workspace")]
+
+
+def may_release(main: Main, username: str, workspace: str) -> bool:
+    """Whether this person may let files of ``workspace`` out of a backend."""
+    user, document = main.user(username), main.workspace(workspace)
+    if user is None or document is None:
+        return False
+    return Permission.UPLOAD_RELEASE in permissions_of(main, user, document.project)
+
+
+def no_releaser(username: str, workspace: str) -> Error:
+    return forbidden(f"Backend-User not valid: {username} is no active user who may release files of {workspace}")
 
 
 def is_release_id(text: str) -> bool:

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
+from jobserver.domain.backends import Backend
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.documents import AnyDocument, Backend, Org, Project, User, Workspace
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.orgs import Org
+from jobserver.domain.projects import Project
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Fault
 from jobserver.index.sqlite.apply import Delta
 
@@ -58,7 +63,7 @@ class Directory:
             faults.pop(delta.path, None)
             if delta.faults:
                 faults[delta.path] = delta.faults
-            if where := names.parse_path(names.MAIN, delta.path):
+            if where := layout.parse_path(layout.MAIN, delta.path):
                 found[where.kind][where.name] = delta.document
         new = replace(
             self,

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Fault, unavailable
 from jobserver.index.directory import Directory
 from jobserver.index.listing import Listing
@@ -85,7 +85,7 @@ class Index:
 
     def announce(self, update: RefUpdate) -> None:
         """For `Writer.listen`: a branch is about to move by these changes."""
-        if update.branch == names.MAIN:
+        if update.branch == layout.MAIN:
             self._directory.announced.add(update)
         else:
             self._listings.announced.add(update)
@@ -133,7 +133,7 @@ class Index:
     def faults(self) -> Iterator[tuple[str, Fault]]:
         """(branch, fault) of every document that can't be read."""
         for faults in self.directory().faults.values():
-            yield from ((names.MAIN, fault) for fault in faults)
+            yield from ((layout.MAIN, fault) for fault in faults)
         with self.view() as sql:
             rows = sql.execute(
                 "SELECT name, message, path, line, key FROM faults JOIN branches ON id = branch"
@@ -152,7 +152,7 @@ class Index:
             self._rows.catch_up(branch)
 
     def _backend_branches(self) -> Iterable[str]:
-        known = {names.backend_branch(slug) for slug in self.directory().backends}
+        known = {layout.backend_branch(slug) for slug in self.directory().backends}
         return sorted(known.union(self._listings.branches))
 
     def _refresh_lists(self) -> None:

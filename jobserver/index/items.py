@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.store.yaml.canonical import text_of
 
 _WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")
@@ -51,7 +52,7 @@ def job_item(job: Job) -> dict[str, Any]:
         "status_message": job.status_message,
     }
     item |= {key: time_text(getattr(job, key)) for key in _JOB_TIMES}
-    item |= {key: value for key in sorted(OPTIONAL_KEYS) if (value := getattr(job, key)) is not None}
+    item |= {key: value for key in sorted(Job.optional_keys) if (value := getattr(job, key)) is not None}
     return item
 
 

@@ -10,9 +10,10 @@ from heapq import merge
 
 import orjson
 
-from jobserver.domain.base.names import Area, micros
+from jobserver.domain.base.identifiers import micros
+from jobserver.domain.base.layout import Area
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import JobRequest
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.index.items import request_item
 
 Key = tuple[int, str]

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain.pipeline.reader import RUN_ALL, Action, Pipeline
+from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.pipeline.reader import Action, Pipeline
 from jobserver.runner.model import Job, Request
 
 ERROR_ACTION = "__error__"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.store.fs import disk_errors
 from jobserver.store.git.command import commit_of, git, is_ancestor
@@ -39,7 +39,7 @@ def update_copy(source: str, copy: Path) -> list[str]:
         raise invalid("is the state repository itself: name another folder, on another disk", str(copy))
     with disk_errors():
         copy.mkdir(parents=True, exist_ok=True)
-    git(copy, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
+    git(copy, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", ".")
     for name, value in _CONFIG.items():
         git(copy, "config", name, value)
     try:
@@ -47,9 +47,9 @@ def update_copy(source: str, copy: Path) -> list[str]:
     except Error as error:
         raise invalid(error.message, "--from") from None
     refs = Refs(copy)
-    here = {branch: tip for branch, tip in refs.branches().items() if names.is_branch(branch)}
-    there = {branch: tip for branch, tip in remote.tips().items() if names.is_branch(branch)}
-    if names.MAIN not in there:
+    here = {branch: tip for branch, tip in refs.branches().items() if layout.is_branch(branch)}
+    there = {branch: tip for branch, tip in remote.tips().items() if layout.is_branch(branch)}
+    if layout.MAIN not in there:
         raise invalid("has no branch main: it is no state repository", remote.url)
     new = {branch: tip for branch, tip in there.items() if here.get(branch) != tip}
     if new:
@@ -82,7 +82,7 @@ def verify_copy(
 ) -> Verdict:
     """As `verify`, of what came since it last found no fault in this copy, by the same keys; objects are all hashed
     unless ``fast``."""
-    mark, tip = copy / _MARK, Refs(copy).tip(names.AUDIT)
+    mark, tip = copy / _MARK, Refs(copy).tip(layout.AUDIT)
     by = hashlib.sha256((signers or "").encode()).hexdigest()
     known = ""
     with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, Fault
 from jobserver.index.index import Index
 from jobserver.service.upstream.sync import Hosted
@@ -27,7 +27,7 @@ class Health:
 def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
     health = Health()
     try:
-        if repo.writer.refs.tip(names.MAIN) is None:
+        if repo.writer.refs.tip(layout.MAIN) is None:
             health.problems.append("read: the state repository has no branch main")
         health.unreadable.extend(index.faults())
         if index.problem:

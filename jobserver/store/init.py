@@ -6,7 +6,7 @@ Only looks. What was begun is told by what stands there: files of `git init`, an
 import re
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid
 from jobserver.store.fs import disk_errors
 from jobserver.store.git.command import git
@@ -41,9 +41,9 @@ def _found(path: Path) -> str:
     for ref in refs:
         branch = ref.removeprefix("refs/heads/")
         # A host's refs of its own (pull requests) may have come with a clone of ours, but are nothing to begin with.
-        if not names.is_branch(branch) and (ref != branch or f"refs/heads/{names.MAIN}" not in refs):
+        if not layout.is_branch(branch) and (ref != branch or f"refs/heads/{layout.MAIN}" not in refs):
             return f"is a repository that jobserver did not make: it has {ref}"
-        if names.is_branch(branch) and (beginning := _foreign_beginning(path, branch)):
+        if layout.is_branch(branch) and (beginning := _foreign_beginning(path, branch)):
             return f"is a repository that jobserver did not make: its branch {branch} begins with {beginning}"
     return ""
 

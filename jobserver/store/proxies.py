@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-from jobserver.domain.base import names
+from jobserver.domain.base import urls
 from jobserver.errors import Fault, invalid
 
 _KINDS = ("http", "https", "socks5", "socks5h")
@@ -30,8 +30,8 @@ def check() -> None:
 
 
 def _can_be_used(proxy: str) -> bool:
-    parts = names.url_parts(proxy if "://" in proxy else f"http://{proxy}")
-    return parts is not None and parts.scheme in _KINDS and names.is_host(parts.hostname or "")
+    parts = urls.url_parts(proxy if "://" in proxy else f"http://{proxy}")
+    return parts is not None and parts.scheme in _KINDS and urls.is_host(parts.hostname or "")
 
 
 def _can_be_read(part: str) -> bool:
@@ -39,7 +39,7 @@ def _can_be_read(part: str) -> bool:
     try:
         ip_address(part)
     except ValueError:
-        return part.isascii() and "[" not in part and names.url_parts(f"http://{part}") is not None
+        return part.isascii() and "[" not in part and urls.url_parts(f"http://{part}") is not None
     return True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import invalid, unavailable
 from jobserver.store.fs import check_owner, disk_errors
 from jobserver.store.git import locks
@@ -71,12 +71,12 @@ class StateRepo:
         if path.exists():
             check_owner(path)
         with disk_errors():
-            if Refs(path).tip(names.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
+            if Refs(path).tip(layout.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
                 raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")
             path.mkdir(parents=True, exist_ok=True)
             if not locks.clear_all(path):
                 raise unavailable("another git process is at work there; try again", str(path))
-            git(path, "init", "--quiet", "--bare", f"--initial-branch={names.MAIN}", ".")
+            git(path, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", ".")
             for name, value in _CONFIG.items():
                 git(path, "config", name, value)
             _sync_tree(path)
@@ -86,8 +86,8 @@ class StateRepo:
             try:
                 join(repo)
                 repo.check_branches(is_new=True)
-                repo.create_branch(names.MAIN, "main", now)
-                repo.create_branch(names.AUDIT, "audit", now)
+                repo.create_branch(layout.MAIN, "main", now)
+                repo.create_branch(layout.AUDIT, "audit", now)
             except BaseException:
                 repo.close()
                 raise
@@ -102,13 +102,13 @@ class StateRepo:
         ``is_new``: not for what `create` begins with, and what it left when it was interrupted.
         """
         tips = self.writer.refs.branches()
-        if names.MAIN not in tips:
+        if layout.MAIN not in tips:
             if tips:
-                raise invalid(GONE, names.MAIN)
-        elif names.AUDIT not in tips:
-            is_begun = len(tips) == 1 and commit_of(self.path, f"{tips[names.MAIN]}~1") is None
+                raise invalid(GONE, layout.MAIN)
+        elif layout.AUDIT not in tips:
+            is_begun = len(tips) == 1 and commit_of(self.path, f"{tips[layout.MAIN]}~1") is None
             if not is_begun:
-                raise invalid(GONE, names.AUDIT)
+                raise invalid(GONE, layout.AUDIT)
             if not is_new:
                 raise invalid("is half made: `jobserver init` completes it", str(self.path))
 
@@ -124,8 +124,8 @@ class StateRepo:
     def _signers(self) -> bytes:
         """Those of main, which is the first to be told of a new key."""
         known = None
-        if self.writer.refs.tip(names.MAIN) is not None:
-            known = self.writer.read(names.MAIN, lambda state: state.read_file(SIGNERS))
+        if self.writer.refs.tip(layout.MAIN) is not None:
+            known = self.writer.read(layout.MAIN, lambda state: state.read_file(SIGNERS))
         return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:

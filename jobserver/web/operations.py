@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from bottle import HTTPResponse, request
 
-from jobserver.domain.admit import permissions_of
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base.rights import permissions_of
 from jobserver.errors import forbidden
 from jobserver.service.health import check_health
 from jobserver.web import http

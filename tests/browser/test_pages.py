@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from jobserver.domain.documents import Project
+from jobserver.domain.projects import Project
 from jobserver.store.yaml import codec
 from jobserver.web.pages.routes.invitations import InvitationLinks
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched

@@ -11,7 +11,7 @@ import pytest
 
 from jobserver import bootstrap
 from jobserver.config import Settings
-from jobserver.domain.commands import UpdateJobs
+from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
 from tests.e2e.harness import bare

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobserver.audit.verify import verify
-from jobserver.domain.commands import AddUser
+from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from jobserver.index.index import Index
 from tests.faults.operations import OPERATIONS, Operation, Place, init, releases_of, template

@@ -11,8 +11,14 @@ from time import monotonic
 
 from jobserver import bootstrap
 from jobserver.config import Settings
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Actor, Role
+from jobserver.domain.job_requests.jobs import UpdateJobs
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.plan import Command
+from jobserver.domain.record import RecordCheckpoint
+from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error
 from jobserver.index.index import Index
 from jobserver.service.releases.upload import ReleaseService, Upload
@@ -52,8 +58,8 @@ class Place:
             repo.close()
 
 
-def ask(number: int, backend: str = "tpp") -> c.Command:
-    return c.RequestJobs("trends", backend, ("generate",), f"{number:040x}", PIPELINE)
+def ask(number: int, backend: str = "tpp") -> Command:
+    return RequestJobs("trends", backend, ("generate",), f"{number:040x}", PIPELINE)
 
 
 def template(folder: Path) -> None:
@@ -61,12 +67,12 @@ def template(folder: Path) -> None:
     place = Place(folder)
     repo = StateRepo.create(place.path, place.key, HOST, TEMPLATES, now())
     gate = Gate(repo, now)
-    gate.submit(SERVER, c.EnsureAdmin("admin"), "test")
+    gate.submit(SERVER, EnsureAdmin("admin"), "test")
     for slug in ("tpp", "emis"):
-        gate.submit(ADMIN, c.AddBackend(slug, (slug[0] * 64).replace("t", "f"), databases=("full", "slice")), "test")
-    gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
-    gate.submit(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)), "test")
-    gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")
+        gate.submit(ADMIN, AddBackend(slug, (slug[0] * 64).replace("t", "f"), databases=("full", "slice")), "test")
+    gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
+    gate.submit(ADMIN, AddUser("jane", roles=(Role.OUTPUT_CHECKER,)), "test")
+    gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "test")
     for number in range(3):
         gate.submit(ALICE, ask(number), "test")
     gate.close()
@@ -84,12 +90,12 @@ def commit(place: Place, promise: Promise) -> None:
 def batch(place: Place, promise: Promise) -> None:
     """Nine commands on three branches, in two batches."""
     with place.open() as (repo, gate):
-        commands: list[tuple[Actor, c.Command]] = [
+        commands: list[tuple[Actor, Command]] = [
             (ALICE, ask(number, ("tpp", "emis")[number % 2])) for number in range(200, 206)
         ]
-        commands += [(ADMIN, c.AddUser(f"user{number}")) for number in range(3)]
+        commands += [(ADMIN, AddUser(f"user{number}")) for number in range(3)]
 
-        def submit(actor: Actor, command: c.Command) -> None:
+        def submit(actor: Actor, command: Command) -> None:
             with contextlib.suppress(Error):
                 promise(gate.submit(actor, command, "test").commit)
 
@@ -110,19 +116,19 @@ def report(place: Place, promise: Promise) -> None:
     with place.open() as (repo, gate):
         active = repo.writer.read("backends/tpp", lambda state: [one.request.identifier for one in state.active()])
         jobs = tuple((one, job(f"j{one}", "succeeded", 5)) for one in active[:2])
-        promise(gate.submit(TPP, c.UpdateJobs("tpp", jobs), "test").commit)
+        promise(gate.submit(TPP, UpdateJobs("tpp", jobs), "test").commit)
 
 
 def new_backend(place: Place, promise: Promise) -> None:
     with place.open() as (_, gate):
-        promise(gate.submit(ADMIN, c.AddBackend("new", "b" * 64, databases=("full",)), "test").commit)
+        promise(gate.submit(ADMIN, AddBackend("new", "b" * 64, databases=("full",)), "test").commit)
         promise(gate.submit(ALICE, ask(300, "new"), "test").commit)
 
 
 def checkpoint(place: Place, promise: Promise) -> None:
     with place.open() as (repo, gate):
         tips = {branch: tip for branch, tip in repo.writer.refs.branches().items() if branch != "audit"}
-        promise(gate.submit(SERVER, c.RecordCheckpoint(tips, 0), "test").commit)
+        promise(gate.submit(SERVER, RecordCheckpoint(tips, 0), "test").commit)
 
 
 def maintenance(place: Place, promise: Promise) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.store.git import locks, packs
 from tests import samples
@@ -64,10 +65,10 @@ def test_a_killed_process_leaves_a_lock_that_stops_nobody(site: Site) -> None:
     lock = site.path / "refs" / "heads" / "main.lock"
     lock.touch()
     with pytest.raises(Error) as refused:
-        site.do(ADMIN, c.AddUser("early"))
+        site.do(ADMIN, AddUser("early"))
     assert refused.value.code is Code.UNAVAILABLE
     os.utime(lock, (time.time() - 5, time.time() - 5))
-    site.do(ADMIN, c.AddUser("later"))
+    site.do(ADMIN, AddUser("later"))
     assert not lock.exists()
 
 
@@ -82,11 +83,11 @@ def test_a_lock_is_not_stale_while_a_git_works_there(site: Site) -> None:
             time.sleep(0.01)
         assert not locks.clear(site.path, [lock])
         with pytest.raises(Error):
-            site.do(ADMIN, c.AddUser("dora"))
+            site.do(ADMIN, AddUser("dora"))
     finally:
         git.communicate()
     assert locks.clear(site.path, [lock])
-    site.do(ADMIN, c.AddUser("dora"))
+    site.do(ADMIN, AddUser("dora"))
 
 
 def test_maintenance_goes_on_after_a_killed_one(site: Site) -> None:
@@ -148,8 +149,8 @@ def test_nothing_lands_without_the_main_it_was_judged_on(
         return False if is_lost and len(moves) == 2 else move(branch, old, new)
 
     monkeypatch.setattr(writer.refs, "move", watched)
-    asked = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
-    work = [(ALICE, asked), (ALICE, asked), (ADMIN, c.AddUser("dora")), (ALICE, asked)]
+    asked = RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
+    work = [(ALICE, asked), (ALICE, asked), (ADMIN, AddUser("dora")), (ALICE, asked)]
     threads = [threading.Thread(target=site.do, args=one) for one in work]
     with writer.locked():
         for number, thread in enumerate(threads):

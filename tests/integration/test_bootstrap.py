@@ -11,8 +11,8 @@ import pytest
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.config import Settings
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Role
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser
 from jobserver.errors import Error
 from jobserver.store.keys import rotation
 from jobserver.store.keys.signing import SigningKey
@@ -40,7 +40,7 @@ class Place:
         return self.now
 
     def add(self, username: str) -> None:
-        self.app.gate.submit(ADMIN, c.AddUser(username), "test")
+        self.app.gate.submit(ADMIN, AddUser(username), "test")
 
     def fingerprint(self) -> str:
         return self.app.repo.writer.keys.current().fingerprint
@@ -141,8 +141,8 @@ def test_an_interrupted_rotation_is_completed_before_the_key_is_looked_at(
 
 
 def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    place.app.gate.submit(ADMIN, c.AddUserToken("boss", "old", "a" * 64), "test")
-    place.app.gate.submit(ADMIN, c.DisableUser("boss"), "test")
+    place.app.gate.submit(ADMIN, AddUserToken("boss", "old", "a" * 64), "test")
+    place.app.gate.submit(ADMIN, DisableUser("boss"), "test")
     bootstrap.ensure_admins(place.app)
     look = place.app.repo.writer.read
     assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
@@ -150,8 +150,8 @@ def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture
         "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/"
     ]
     caplog.clear()
-    place.app.gate.submit(SERVER, c.AddUserToken("admin", "old", "b" * 64), "test")
-    place.app.gate.submit(SERVER, c.DisableUser("admin"), "test")
+    place.app.gate.submit(SERVER, AddUserToken("admin", "old", "b" * 64), "test")
+    place.app.gate.submit(SERVER, DisableUser("admin"), "test")
     bootstrap.ensure_admins(place.app)
     admin = look("main", lambda state: state.user("admin"))
     assert admin is not None

@@ -1,35 +1,47 @@
-"""What every plan is made of: one document's change, and refusals of names that are there, missing, or no names."""
+"""Helpers for plans: one document's change on `main`, and refusals of names that are taken, unknown or reserved."""
 
-from typing import TypeVar
+from __future__ import annotations
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
+from typing import TYPE_CHECKING, TypeVar
+
+from jobserver.domain.base.layout import MAIN, Kind, main_path
+from jobserver.domain.base.reserved import is_page
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import AnyDocument
 from jobserver.errors import conflict, invalid, not_found
+
+if TYPE_CHECKING:
+    from jobserver.domain.documents import AnyDocument
 
 D = TypeVar("D")
 
 
-def write(kind: Kind, name: str, before: AnyDocument | None, after: AnyDocument, event: str, subject: str) -> Changes:
-    change = (Change(names.main_path(kind, name), before, after),)
+def write_document(
+    kind: Kind,
+    name: str,
+    before: AnyDocument | None,
+    after: AnyDocument,
+    event: str,
+    subject: str,
+    trailers: tuple[tuple[str, str], ...] = (),
+) -> Changes:
+    change = (Change(main_path(kind, name), before, after),)
     if before == after:
-        return Changes(names.MAIN, event, subject, unchanged=change)
-    return Changes(names.MAIN, event, subject, change)
+        return Changes(MAIN, event, subject, trailers=trailers, unchanged=change)
+    return Changes(MAIN, event, subject, change, trailers=trailers)
 
 
-def absent(document: AnyDocument | None, kind: str, name: str) -> None:
+def require_absent(document: object | None, kind: Kind, name: str) -> None:
     if document is not None:
         raise conflict(f"the {kind} {name!r} is there already")
 
 
-def present(document: D | None, kind: str, name: str) -> D:
+def require(document: D | None, kind: Kind, name: str) -> D:
     if document is None:
         raise not_found(f"there is no {kind} {name!r}")
     return document
 
 
-def fitting(kind: Kind, name: str) -> None:
-    """Raises `Error` (invalid) where a page of the server stands."""
-    if names.is_page(kind, name):
+def require_free_url(kind: Kind, name: str) -> None:
+    """Raises `Error` (invalid) if a page of the server is at the URL of this document."""
+    if is_page(kind, name):
         raise invalid(f"{name.rpartition('/')[2]!r} is a page of the server: choose another name", "name")

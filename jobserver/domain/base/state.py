@@ -1,34 +1,43 @@
-"""What a decision may look at, and what it may propose. The store implements `State`; tests may too."""
+"""What a decision may read (`State`), and what it may propose (`Changes`). The store implements `State`, and tests do.
+
+The nouns' documents are named for type checkers only: while the program runs, the nouns import this module.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from jobserver.domain.base.names import Area, Kind, Place
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    Checkpoint,
-    Job,
-    JobRequest,
-    Org,
-    Project,
-    Receipt,
-    StoredPipeline,
-    User,
-    Workspace,
-)
-from jobserver.domain.releases import Release
+from jobserver.domain.base.layout import Area, Kind, Place
+from jobserver.domain.base.values import Document
+
+if TYPE_CHECKING:
+    from jobserver.domain.backends import Backend
+    from jobserver.domain.documents import AnyDocument
+    from jobserver.domain.job_requests.jobs import Job
+    from jobserver.domain.job_requests.pipelines import StoredPipeline
+    from jobserver.domain.job_requests.requests import JobRequest
+    from jobserver.domain.orgs import Org
+    from jobserver.domain.projects import Project
+    from jobserver.domain.record import Checkpoint, Receipt
+    from jobserver.domain.releases import Release
+    from jobserver.domain.users import User
+    from jobserver.domain.workspaces import Workspace
+
+D = TypeVar("D", bound=Document)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
+    """A job request, and where its folder is."""
+
     place: Place
     request: JobRequest
 
 
 class Main(Protocol):
-    """The documents of ``main``. Each raises `Error` (invalid) if the document is there and can't be read."""
+    """The documents of ``main``. Each method raises `Error` (invalid) if the document exists but cannot be read."""
 
     def backend(self, slug: str) -> Backend | None: ...
     def user(self, username: str) -> User | None: ...
@@ -38,7 +47,7 @@ class Main(Protocol):
 
 
 class State(Main, Protocol):
-    """One branch as it is, with ``main`` beside it; exactly what a commit made from it will stand on."""
+    """One branch and ``main``, as they are at the commit that the new commit will follow."""
 
     @property
     def branch(self) -> str: ...
@@ -46,30 +55,30 @@ class State(Main, Protocol):
     def tip(self) -> str | None: ...
     def find(self, identifier: str) -> Stored | None: ...
     def pipeline(self, place: Place) -> StoredPipeline | None:
-        """The file beside the request; None if there is none. Raises `Error` (invalid) if it can't be read."""
+        """The pipeline.yaml of a request; None if there is none. Raises `Error` (invalid) if it cannot be read."""
 
     def jobs(self, place: Place) -> Mapping[str, Job]:
-        """Without those that can't be read: the runner's next report writes them anew."""
+        """Jobs by identifier, without those that cannot be read: the runner's next report writes them again."""
 
     def active(self) -> Iterable[Stored]:
         """Every request in ``active/`` that can be read."""
 
     def referrers(self, kind: Kind, name: str) -> Sequence[str]:
-        """Paths on ``main`` of the documents that name this user, org or project."""
+        """Paths on ``main`` of the documents that refer to this user, org or project."""
 
     def projects(self) -> Iterable[Project]:
-        """All that can be read."""
+        """Every project that can be read."""
 
     def users(self) -> Iterable[User]:
-        """All that can be read."""
+        """Every user that can be read."""
 
     def backends(self) -> Iterable[Backend]:
-        """All that can be read."""
+        """Every backend that can be read."""
 
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
     def owner(self, job: str) -> str | None:
-        """The active request that has a job of this id, or None."""
+        """The active request that has a job with this identifier, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,29 @@ class Change:
     path: str
     before: AnyDocument | None
     after: AnyDocument | None
+
+    def of(self, model: type[D]) -> tuple[D | None, D | None]:
+        """``before`` and ``after``, of a change whose path says that they are of this model."""
+        before, after = self.before, self.after
+        assert before is None or isinstance(before, model)
+        assert after is None or isinstance(after, model)
+        return before, after
+
+    def created(self, model: type[D]) -> D:
+        """``after``, of a change that creates a document of this model."""
+        assert isinstance(self.after, model)
+        return self.after
+
+    def updated(self, model: type[D]) -> tuple[D, D]:
+        """``before`` and ``after``, of a change that updates a document of this model."""
+        assert isinstance(self.before, model)
+        assert isinstance(self.after, model)
+        return self.before, self.after
+
+
+def changed_keys(before: D, after: D) -> set[str]:
+    """The keys whose values differ."""
+    return {key for key in type(before).model_fields if getattr(before, key) != getattr(after, key)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +123,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What somebody wants to be so: the documents of one event on one branch.
+    """What one commit would change on one branch.
 
-    ``subject`` says it in words; ``trailers`` are what this event needs beyond those of every commit; ``result`` is for
-    the caller (ids, ignored requests). A ``release`` is an event that changes no document: its trailers say all of it.
-    ``unchanged`` is what was asked for and is so already: nothing to write, but not everybody may ask for it.
-    No changes, no moves and no release: there is nothing to write.
+    ``subject`` is the first line of its message. ``trailers`` are those that this event needs beyond the ones that
+    every commit has. ``result`` is for the caller, such as new identifiers. A ``release`` changes no document: its
+    trailers say all about it. ``unchanged`` are documents that already say what was requested: they are not written,
+    but the actor still needs the right to change them. Without changes, moves and a release nothing is written.
     """
 
     branch: str

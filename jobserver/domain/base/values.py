@@ -1,14 +1,16 @@
 """The values that documents are made of, and their common base: strict, frozen, nothing unknown."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from math import isfinite
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, StringConstraints
 
 from jobserver.domain.base import names
+from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import Role
 
 _LINE = r"^[^\x00-\x1f\x7f]*$"
@@ -134,4 +136,40 @@ RoleName: TypeAlias = Annotated[Role, BeforeValidator(_role)]
 
 
 class Document(BaseModel):
+    """A document of the record, or a part of one. The order of its fields is the order of the keys in its YAML."""
+
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    max_bytes: ClassVar[int] = 64 * 1024
+    """How many bytes of YAML a document of this kind may have."""
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset()
+    """Keys that the YAML leaves out when the value is None or an empty list."""
+
+    def written_items(self) -> Iterable[tuple[str, Any]]:
+        """The keys and values of the document's YAML."""
+        items, optional = self.__dict__.items(), self.optional_keys
+        if not optional:
+            return items
+        return [(key, value) for key, value in items if key not in optional or (value is not None and value != ())]
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        """The keys that the path of a document repeats, with the values that it gives them."""
+        return {}
+
+    def path_problems(self, path: DocPath) -> list[tuple[str, str]]:
+        """(key, message) for each key that disagrees with the path of the document."""
+        return [
+            (key, f"is {getattr(self, key)!r}, but the path says {value!r}")
+            for key, value in self.path_keys(path).items()
+            if getattr(self, key) != value
+        ]
+
+    def refers_to(self, kind: Kind, name: str) -> bool:
+        """Whether this document refers to this user, org or project, which then cannot be deleted."""
+        return False
+
+
+def same(first: Document | None, second: Document | None) -> bool:
+    """Whether two documents of one kind are equal: as ``==`` says, but faster."""
+    return first is second or (first is not None and second is not None and first.__dict__ == second.__dict__)

@@ -3,10 +3,16 @@
 Facts: job-server 2021 (how a request's status follows from its jobs) and docs/contract.md (what an update may do).
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from jobserver.domain.documents import Job, same
+from jobserver.domain.base.values import same
+
+if TYPE_CHECKING:
+    from jobserver.domain.job_requests.jobs import Job
 
 MARKED_FAILED = "marked_as_failed"  # by an administrator here; runners have codes of their own
 FINISHED = frozenset({"failed", "succeeded"})

@@ -1,34 +1,139 @@
-"""What the verbs of job requests would change: ask, cancel, report. Part of `plan`; see there."""
+"""Job requests: a person requests actions of a workspace on a backend, and can cancel them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, ClassVar, TypeAlias, assert_never
 
-from jobserver.domain import commands as c
+from pydantic import Field, model_validator
+
+from jobserver.domain.backends import Backend
 from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Place
-from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.layout import Area, DocPath, Kind, Place, branch_backend, parse_path
+from jobserver.domain.base.permissions import Actor, Permission
+from jobserver.domain.base.planning import require
+from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Move, State, Stored
-from jobserver.domain.documents import (
-    MAX_MESSAGE_BYTES,
-    Job,
-    JobRequest,
-    PipelineAction,
-    RequestedWorkspace,
-    StoredPipeline,
-    cut_text,
-    same,
+from jobserver.domain.base.values import (
+    ActionName,
+    Database,
+    Document,
+    Line,
+    ProjectName,
+    RequestVersion,
+    Slug,
+    Time,
+    Username,
+    WorkspaceName,
+    named,
 )
 from jobserver.domain.job_requests import lifecycle
-from jobserver.domain.pipeline.reader import RUN_ALL
-from jobserver.errors import Error, conflict, invalid, not_found, some
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_of, pipeline_problems
+from jobserver.domain.pipeline.graph import RUN_ALL, closure
+from jobserver.domain.workspaces import Workspace
+from jobserver.errors import conflict, invalid, not_found, some
 
 
-def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
-    workspace = state.workspace(command.workspace)
-    if workspace is None:
-        raise not_found(f"there is no workspace {command.workspace!r}")
+class RequestedWorkspace(Document):
+    """The workspace as it was when the jobs were requested."""
+
+    name: WorkspaceName
+    repo: Line
+    branch: Line
+    db: Database
+    created_by: Username | None
+    created_at: Time
+
+
+class JobRequest(Document):
+    """In version 1 the request holds its ``pipeline``; in version 2 a `StoredPipeline` is in a file beside it."""
+
+    version: RequestVersion = 2
+    identifier: Annotated[str, named(names.REQUEST_ID)]
+    backend: Slug
+    created_by: Username
+    created_at: Time
+    sha: Annotated[str, named(names.SHA)]
+    requested_actions: tuple[ActionName, ...] = Field(min_length=1, strict=False)
+    cancelled_actions: tuple[ActionName, ...] = Field(default=(), strict=False)
+    force_run_dependencies: bool = False
+    database_name: Database
+    codelists_ok: bool = True
+    will_notify: bool = False
+    workspace: RequestedWorkspace
+    project: ProjectName | None = None
+    pipeline: dict[ActionName, PipelineAction] | None = None
+
+    max_bytes: ClassVar[int] = 8 * 1024 * 1024  # it names actions, of which there may be many
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline"})
+
+    @model_validator(mode="after")
+    def _one_pipeline(self) -> "JobRequest":
+        if (self.version == 1) != (self.pipeline is not None):
+            raise ValueError("expected `pipeline` in version 1, and in a file beside it in version 2")
+        return self
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        return {"identifier": path.name}
+
+    def path_problems(self, path: DocPath) -> list[Problem]:
+        problems = super().path_problems(path)
+        day = self.created_at.date()
+        if path.place is not None and day != path.place.day:
+            problems.append(("created_at", f"is of {day}, but the path says {path.place.day}"))
+        return problems
+
+
+@dataclass(frozen=True, slots=True)
+class RequestJobs:
+    """``sha``, ``pipeline`` and ``warnings`` come from the study's repository: a commit and its project.yaml."""
+
+    workspace: str
+    backend: str
+    requested_actions: tuple[str, ...]
+    sha: str
+    pipeline: Mapping[str, PipelineAction]
+    force_run_dependencies: bool = False
+    will_notify: bool | None = None
+    database_name: str | None = None
+    codelists_ok: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJobs:
+    """``backend`` is the backend of the request. Without actions, all that are not finished are cancelled."""
+
+    identifier: str
+    backend: str
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFinished:
+    """Archives the requests that a push finished. A report over HTTP archives its requests itself."""
+
+    backend: str
+
+
+Command: TypeAlias = RequestJobs | CancelJobs | ArchiveFinished
+
+
+def plan(state: State, command: Command, actor: Actor, now: datetime, new_id: str) -> Changes:
+    match command:
+        case RequestJobs():
+            return _request(state, command, actor, now, new_id)
+        case CancelJobs():
+            return _cancel(state, command, actor)
+        case ArchiveFinished():
+            return _archive(state)
+        case _:
+            assert_never(command)
+
+
+def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, new_id: str) -> Changes:
+    workspace = require(state.workspace(command.workspace), Kind.WORKSPACE, command.workspace)
     if workspace.archived:
         raise conflict(f"workspace {workspace.name} is archived")
     backend = state.backend(command.backend)
@@ -36,33 +141,18 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
         raise invalid(f"there is no backend {command.backend!r}", "backend")
     if not backend.active:
         raise conflict(f"backend {backend.slug} is not active", "backend")
-    actions = tuple(dict.fromkeys(command.requested_actions))
-    if not actions:
-        raise invalid("name at least one action", "requested_actions")
-    if unknown := [action for action in actions if action not in command.pipeline and action != RUN_ALL]:
-        raise invalid(f"not in project.yaml: {some(unknown)}", "requested_actions")
-    database = command.database_name or workspace.db
-    if backend.databases and database not in backend.databases:
-        raise invalid(f"backend {backend.slug} has {', '.join(backend.databases)}, not {database!r}", "database_name")
     document = JobRequest(
         identifier=new_id,
         backend=backend.slug,
         created_by=actor.name,
         created_at=now,
         sha=command.sha,
-        requested_actions=actions,
+        requested_actions=_requested_actions(command),
         force_run_dependencies=command.force_run_dependencies,
-        database_name=database,
+        database_name=_database(command, workspace, backend),
         codelists_ok=command.codelists_ok,
         will_notify=workspace.should_notify if command.will_notify is None else command.will_notify,
-        workspace=RequestedWorkspace(
-            name=workspace.name,
-            repo=workspace.repo,
-            branch=workspace.branch,
-            db=workspace.db,
-            created_by=workspace.created_by,
-            created_at=workspace.created_at,
-        ),
+        workspace=RequestedWorkspace(**{key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}),
         project=workspace.project,
     )
     pipeline = StoredPipeline(
@@ -70,221 +160,144 @@ def request(state: State, command: c.RequestJobs, actor: Actor, now: datetime, n
         actions={name: action for name, action in command.pipeline.items() if name != RUN_ALL},
     )
     place = Place(Area.ACTIVE, now.date(), new_id)
-    said = ", ".join(actions) if len(actions) <= 3 else f"{len(actions)} actions"
     return Changes(
         state.branch,
         "job-request.created",
-        f"{actor.name} requested {said} on {workspace.name}",
+        f"{actor.name} requested {_summary(document.requested_actions)} on {workspace.name}",
         (Change(place.request, None, document), Change(place.pipeline, None, pipeline)),
         trailers=(("Job-Request", new_id), ("Workspace", workspace.name)),
         result={"identifier": new_id},
     )
 
 
-def pipeline_of(state: State, stored: Stored) -> StoredPipeline:
-    """The request's actions, in the order of the file; ``run_all`` is none, also where project.yaml had one.
-
-    Raises `Error` (invalid) if they can't be read.
-    """
-    if (within := stored.request.pipeline) is not None:
-        return StoredPipeline(actions={name: action for name, action in within.items() if name != RUN_ALL})
-    if (pipeline := state.pipeline(stored.place)) is None:
-        raise invalid("is missing", stored.place.pipeline)
-    return pipeline
+def _requested_actions(command: RequestJobs) -> tuple[str, ...]:
+    actions = tuple(dict.fromkeys(command.requested_actions))
+    if not actions:
+        raise invalid("name at least one action", "requested_actions")
+    if unknown := [action for action in actions if action not in command.pipeline and action != RUN_ALL]:
+        raise invalid(f"not in project.yaml: {some(unknown)}", "requested_actions")
+    return actions
 
 
-def expand(actions: Iterable[str], pipeline: Mapping[str, PipelineAction]) -> list[str]:
-    """The actions and all that they need, each after what it needs; ``run_all`` stands for every action."""
-    done: dict[str, None] = {}
-    waiting = list(reversed(list(actions)))
-    opened: set[str] = set()
-    while waiting:
-        action = waiting[-1]
-        if action in opened:
-            done[waiting.pop()] = None
-        else:
-            opened.add(action)
-            needs: Iterable[str] = pipeline[action].needs if action in pipeline else ()
-            if action == RUN_ALL:
-                needs = pipeline
-            waiting += reversed([need for need in needs if need not in opened])
-    return [action for action in done if action != RUN_ALL]
+def _database(command: RequestJobs, workspace: Workspace, backend: Backend) -> str:
+    database = command.database_name or workspace.db
+    if backend.databases and database not in backend.databases:
+        raise invalid(f"backend {backend.slug} has {', '.join(backend.databases)}, not {database!r}", "database_name")
+    return database
 
 
-def cancel(state: State, command: c.CancelJobs, actor: Actor) -> Changes:
+def _summary(actions: Collection[str]) -> str:
+    return ", ".join(actions) if len(actions) <= 3 else f"{len(actions)} actions"
+
+
+def _cancel(state: State, command: CancelJobs, actor: Actor) -> Changes:
     stored = state.find(command.identifier)
     if stored is None:
         raise not_found(f"there is no job request {command.identifier!r}")
-    request, jobs, pipeline = stored.request, state.jobs(stored.place).values(), pipeline_of(state, stored).actions
-    finished = {job.action for job in jobs if job.status in lifecycle.FINISHED}
-    finished -= {job.action for job in jobs if job.status not in lifecycle.FINISHED}
-    # What a runner calls a job may be any text; only names of actions can be cancelled.
-    others = [job.action for job in jobs if names.is_action(job.action)]
-    known = dict.fromkeys([*expand(request.requested_actions, pipeline), *others])
-    wanted = command.actions or (() if stored.place.area is Area.ARCHIVE else tuple(known))
-    asked = known.keys() | request.requested_actions
-    if strange := [action for action in wanted if action not in asked]:
+    request = stored.request
+    is_archived = stored.place.area is Area.ARCHIVE
+    actions, finished = _actions_of(state, stored)
+    wanted = command.actions or (() if is_archived else actions)
+    cancellable = {*actions, *request.requested_actions}
+    if strange := [action for action in wanted if action not in cancellable]:
         raise invalid(f"not part of this job request: {some(strange)}", "actions")
-    # A runner compares job by job, so run_all is cancelled as the actions it stands for.
-    every = [action for action in known if action != RUN_ALL]
-    added = dict.fromkeys(one for action in wanted for one in (every if action == RUN_ALL else [action]))
+    # A runner compares job by job, so run_all is cancelled as the actions that it stands for.
+    every = [action for action in actions if action != RUN_ALL]
+    expanded = dict.fromkeys(name for action in wanted for name in (every if action == RUN_ALL else [action]))
     done = finished.union(request.cancelled_actions)
-    new = [action for action in added if action not in done]
-    if not new or stored.place.area is Area.ARCHIVE:
-        nothing = Change(stored.place.request, request, request)
+    new = [action for action in expanded if action not in done]
+    if not new or is_archived:
+        unchanged = Change(stored.place.request, request, request)
         result = {"identifier": request.identifier}
-        return Changes(state.branch, "job-request.cancelled", "", result=result, unchanged=(nothing,))
+        return Changes(state.branch, "job-request.cancelled", "", result=result, unchanged=(unchanged,))
     after = request.model_copy(update={"cancelled_actions": (*request.cancelled_actions, *new)})
-    said = ", ".join(new) if len(new) <= 3 else f"{len(new)} actions"
     return Changes(
         state.branch,
         "job-request.cancelled",
-        f"{actor.name} cancelled {said} on {request.workspace.name}",
+        f"{actor.name} cancelled {_summary(new)} on {request.workspace.name}",
         (Change(stored.place.request, request, after),),
         trailers=(("Job-Request", request.identifier), ("Workspace", request.workspace.name)),
         result={"identifier": request.identifier},
     )
 
 
-def fail(state: State, command: c.FailJob, actor: Actor, now: datetime) -> Changes:
-    stored = state.find(command.request)
-    job = state.jobs(stored.place).get(command.identifier) if stored else None
-    if stored is None or job is None:
-        raise not_found(f"there is no job {command.identifier!r}")
-    if job.status in lifecycle.FINISHED:
-        raise conflict(f"job {job.identifier} has {job.status} already")
-    newest = now if job.updated_at is None or lifecycle.is_ahead(job.updated_at, now) else max(now, job.updated_at)
-    after = job.model_copy(
-        update={
-            "status": "failed",
-            "status_code": lifecycle.MARKED_FAILED,
-            "status_message": f"Marked as failed by {actor.name}: its runner lost it",
-            "updated_at": newest,
-            "completed_at": newest,
-        }
-    )
-    jobs = {**state.jobs(stored.place), job.identifier: after}
-    done = lifecycle.finished(jobs.values()) and stored.place.area is Area.ACTIVE
-    place = stored.place.moved(Area.ARCHIVE) if done else stored.place
+def _actions_of(state: State, stored: Stored) -> tuple[tuple[str, ...], set[str]]:
+    """(every action of the request, those whose jobs are finished). The jobs name actions, too."""
+    jobs = state.jobs(stored.place).values()
+    finished = {job.action for job in jobs if job.status in lifecycle.FINISHED}
+    finished -= {job.action for job in jobs if job.status not in lifecycle.FINISHED}
+    # A runner may call a job anything, but only names of actions can be cancelled.
+    reported = [job.action for job in jobs if names.is_action(job.action)]
+    actions = closure(stored.request.requested_actions, pipeline_of(state, stored).actions)
+    return tuple(dict.fromkeys([*actions, *reported])), finished
+
+
+def _archive(state: State) -> Changes:
+    moves = [
+        Move(stored.place, Area.ARCHIVE)
+        for stored in state.active()
+        if lifecycle.finished(state.jobs(stored.place).values())
+    ]
+    identifiers = [move.place.identifier for move in moves]
+    summary = ", ".join(identifiers) if len(identifiers) <= 3 else f"{len(identifiers)} job requests"
     return Changes(
         state.branch,
-        "jobs.updated",
-        f"{actor.name} marked {job.action} as failed",
-        (Change(place.job(job.identifier), job, after),),
-        (Move(stored.place, Area.ARCHIVE),) if done else (),
-        (("Job-Request", command.request), ("Workspace", stored.request.workspace.name)),
-        {"identifier": command.request},
+        "job-requests.archived",
+        f"jobserver archived {summary}",
+        moves=tuple(moves),
+        trailers=tuple(("Job-Request", identifier) for identifier in identifiers),
     )
 
 
-def update(state: State, command: c.UpdateJobs, actor: Actor, now: datetime) -> Changes:
-    """``result`` names what was ``ignored`` (job requests), and only if there are any, what was ``skipped`` (jobs) and
-    run ``twice`` (job requests), and by how much a time was ``ahead`` of now, a timedelta."""
-    reported: dict[str, dict[str, Job]] = {}
-    owners: dict[str, str] = {}
-    for identifier, job in command.jobs:
-        if owners.setdefault(job.identifier, identifier) != identifier:
-            raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
-        reported.setdefault(identifier, {})[job.identifier] = (
-            job.model_copy(update={"status_message": cut_text(job.status_message)})
-            if len(job.status_message) * 4 > MAX_MESSAGE_BYTES
-            else job
-        )
-    told = _Told()
-    changes: list[Change] = []
-    moves: list[Move] = []
-    trailers: list[tuple[str, str]] = []
-    workspaces: dict[str, None] = {}
-    words: list[str] = []
-    for identifier, jobs in reported.items():
-        stored = _find(state, identifier)
-        if stored is None:
-            told.ignored.append(identifier)
-            continue
-        some, move = _update_one(state, stored, jobs, now, told)
-        if some or move:
-            changes += some
-            moves += move
-            trailers.append(("Job-Request", identifier))
-            workspaces[stored.request.workspace.name] = None
-            words += [_said(change) for change in some]
-    said = ", ".join(words) if 0 < len(words) <= 3 else f"{len(words)} jobs"
-    trailers += [("Workspace", name) for name in workspaces]
-    return Changes(
-        state.branch,
-        "jobs.updated",
-        f"{actor.name} reported {said}"[:200],
-        tuple(changes),
-        tuple(moves),
-        tuple(trailers),
-        told.result(),
-    )
+def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+    before, after = change.of(JobRequest)
+    if after is None:
+        return []
+    problems = []
+    branch = proposal.changes.branch
+    if after.backend != branch_backend(branch):
+        problems.append(("backend", f"is {after.backend!r}, but the branch is {branch}"))
+    if before is not None:
+        problems += [
+            (key, "what was asked for can't be changed, only cancelled")
+            for key in JobRequest.model_fields
+            if key != "cancelled_actions" and getattr(before, key) != getattr(after, key)
+        ]
+        if after.cancelled_actions[: len(before.cancelled_actions)] != before.cancelled_actions:
+            problems.append(("cancelled_actions", "a cancelled action stays cancelled"))
+    return problems
 
 
-@dataclass(slots=True)
-class _Told:
-    """What a report's answer says beside what it changed."""
-
-    ignored: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
-    ahead: timedelta = timedelta()
-
-    def result(self) -> dict[str, Any]:
-        more = {"skipped": self.skipped, "twice": self.twice, "ahead": self.ahead}
-        return {"ignored": self.ignored, **{key: value for key, value in more.items() if value}}
+def _may_create(rights: Rights, change: Change) -> bool:
+    after = change.created(JobRequest)
+    return rights.is_user(after.created_by) and rights.may(Permission.RUN_JOB, after.project)
 
 
-def _said(change: Change) -> str:
-    job = change.after or change.before
-    assert isinstance(job, Job)
-    return f"{job.action} {job.status if change.after else 'left out'}"
+def _may_update(rights: Rights, change: Change) -> bool:
+    """An update can only cancel (`_problems`). People cancel their own requests without any permission."""
+    before, _ = change.updated(JobRequest)
+    return rights.is_user(before.created_by) or rights.may(Permission.CANCEL_JOB, before.project)
 
 
-def _find(state: State, identifier: str) -> Stored | None:
-    """None also for one that can't be read: it must not stop the report of the others."""
-    try:
-        return state.find(identifier) if names.is_request_id(identifier) else None
-    except Error:
-        return None
+RULES = Rules(problems=_problems, create=_may_create, update=_may_update)
 
 
-def _update_one(
-    state: State, stored: Stored, sent: Mapping[str, Job], now: datetime, told: _Told
-) -> tuple[list[Change], list[Move]]:
-    before = state.jobs(stored.place)
-    reported = {identifier: lifecycle.on_time(job, before.get(identifier), now) for identifier, job in sent.items()}
-    told.ahead = max([told.ahead, *(_ahead(sent[one], now) for one in sent if sent[one] is not reported[one])])
-    # A job of the same runner is reported again; another's is left out, or has the same id.
-    others = [job for identifier, job in before.items() if identifier not in reported]
-    again = [
-        (old, job)
-        for identifier, job in reported.items()
-        if (old := before.get(identifier)) is not None and job.created_at < old.created_at
-    ]
-    if lifecycle.are_run_twice(others, reported.values()) or any(lifecycle.is_run_twice(*pair) for pair in again):
-        told.twice.append(stored.request.identifier)
-    after = dict(before)
-    for identifier, job in reported.items():
-        old = before.get(identifier)
-        if old is None or lifecycle.takes(old, job, now):
-            after[identifier] = job
-        else:
-            told.skipped.append(identifier)
-    newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values(), now)
-    if newest is None or known is None or newest >= known:
-        after = {identifier: job for identifier, job in after.items() if identifier in reported}
-    area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
-    place = stored.place.moved(area)
-    changes = [
-        Change(place.job(identifier), before.get(identifier), after.get(identifier))
-        for identifier in sorted(before.keys() | after.keys())
-        if not same(before.get(identifier), after.get(identifier))
-    ]
-    return changes, [Move(stored.place, area)] if area is not stored.place.area else []
+def _pipeline_problems(proposal: Proposal, change: Change) -> list[Problem]:
+    before, after = change.of(StoredPipeline)
+    if after is None:
+        return []
+    if before is not None:
+        return [("", "what was asked for can't be changed, only cancelled")]
+    return [("actions", message) for message in pipeline_problems(after)]
 
 
-def _ahead(job: Job, now: datetime) -> timedelta:
-    """How far the latest of its times is ahead of now."""
-    times: list[datetime] = [moment for name in lifecycle.TIMES if (moment := getattr(job, name)) is not None]
-    return max(times) - now
+def _may_create_pipeline(rights: Rights, change: Change) -> bool:
+    """A pipeline comes with its request, in one commit."""
+    path = parse_path(rights.changes.branch, change.path)
+    assert path is not None
+    assert path.place is not None
+    request = next((other for other in rights.changes.changes if other.path == path.place.request), None)
+    return request is not None and request.before is None and request.after is not None and _may_create(rights, request)
+
+
+PIPELINE_RULES = Rules(problems=_pipeline_problems, create=_may_create_pipeline)

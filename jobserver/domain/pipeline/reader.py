@@ -5,17 +5,17 @@ everywhere; what the runners that read the file will not take, `jobserver.domain
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
 
 from jobserver.domain.base import names, yaml_positions
 from jobserver.domain.base.yaml_positions import Node
+from jobserver.domain.pipeline.graph import RUN_ALL, closure, cycles
 from jobserver.domain.pipeline.rules import Doubts, Written, is_text, judge, null, short
 from jobserver.errors import MAX_FAULTS, Fault, invalid, some
 
-RUN_ALL = "run_all"
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_ACTIONS = 20_000
 MAX_RUN_BYTES = 16 * 1024
@@ -73,24 +73,7 @@ class Pipeline:
         requested = tuple(dict.fromkeys(actions))
         if unknown := self.unknown(requested):
             raise invalid(f"Unknown actions: {some(unknown)}")
-        done: list[str] = []
-        met = set[str]()
-        for first in requested:
-            path: list[tuple[str, Iterator[str]]] = []
-            step: str | None = first
-            while step is not None or path:
-                if step is not None:
-                    if step not in met:
-                        met.add(step)
-                        path.append((step, iter(self.actions if step == RUN_ALL else self.actions[step].needs)))
-                    step = None
-                    continue
-                name, rest = path[-1]
-                step = next(rest, None)
-                if step is None:
-                    path.pop()
-                    done.append(name)
-        return tuple(name for name in done if name != RUN_ALL)
+        return tuple(closure(requested, self.actions))
 
     def as_document(self) -> dict[str, ActionDocument]:
         """What a request's pipeline.yaml has under ``actions``."""
@@ -314,32 +297,3 @@ def _run_problem(node: Node) -> str:
 def _size(name: str, action: Action) -> int:
     text = len(name) + len(action.run.encode(errors="replace")) + sum(map(len, action.needs))
     return text + _ACTION_BYTES + _NEED_BYTES * len(action.needs)
-
-
-def cycles(needs: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Cycles that share no action: for each group of actions that need each other, at least one."""
-    finished = set[str]()
-    for root in needs:
-        depth: dict[str, int] = {}
-        path: list[tuple[str, Iterator[str]]] = []
-        step: str | None = root
-        while step is not None or path:
-            if step is not None and step in depth:
-                # From there on the path is the cycle: done with all of it, so that each action is told once.
-                cycle = tuple(name for name, _ in path[depth[step] :])
-                del path[depth[step] :]
-                for name in cycle:
-                    finished.add(name)
-                    del depth[name]
-                yield cycle
-            elif step is not None and step in needs and step not in finished:
-                depth[step] = len(path)
-                path.append((step, iter(needs[step])))
-            step = None
-            if path:
-                name, rest = path[-1]
-                step = next(rest, None)
-                if step is None:
-                    path.pop()
-                    del depth[name]
-                    finished.add(name)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobserver.domain.base import names
-from jobserver.domain.documents import AnyDocument, StoredPipeline
+from jobserver.domain.base import layout
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.errors import Fault
 from jobserver.index.sqlite.apply import Delta
 from jobserver.store.git.diff import diff
@@ -33,7 +34,7 @@ class BranchDiff:
                     yield Delta(path, document, tuple(faults))
 
     def _read(self, branch: str, path: str, blob: bytes) -> tuple[AnyDocument | None, list[Fault]]:
-        known = self._objects.known(blob) if path.endswith(names.PIPELINE_FILE) else None
+        known = self._objects.known(blob) if path.endswith(layout.PIPELINE_FILE) else None
         if isinstance(known, StoredPipeline):
             return known, []
         document, faults = read_document(branch, path, self._objects.raw(blob))

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.index.directory import Directory
 from jobserver.index.live.announced import AnnouncedUpdates
 from jobserver.index.live.branch_diff import BranchDiff
@@ -26,16 +26,16 @@ class LiveDirectory:
         self._diff.close()
 
     def current(self) -> Directory:
-        tip = self._refs.tip(names.MAIN)
+        tip = self._refs.tip(layout.MAIN)
         if tip is not None and tip != self._directory.tip:
-            with self._guard, self._lag.tolerated(names.MAIN):
+            with self._guard, self._lag.tolerated(layout.MAIN):
                 if tip != self._directory.tip:
                     self._directory = self._directory.updated(tip, self._deltas(tip))
         return self._directory
 
     def _deltas(self, tip: str) -> list[Delta]:
         known = self._directory.tip
-        announced = self.announced.take(names.MAIN, known, tip)
+        announced = self.announced.take(layout.MAIN, known, tip)
         if announced is None:
-            return list(self._diff.between(names.MAIN, known, tip))
+            return list(self._diff.between(layout.MAIN, known, tip))
         return [Delta(change.path, change.after) for changes in announced for change in changes.changes]

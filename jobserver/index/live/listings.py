@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.index.listing import Listing
 from jobserver.index.live.announced import AnnouncedUpdates
 from jobserver.index.live.lag import Lag
@@ -40,7 +40,7 @@ class LiveListings:
 
     def of_backends(self, slugs: Sequence[str]) -> Listing:
         """The active job requests of these backends together."""
-        listings = [self.of_branch(names.backend_branch(slug)) for slug in slugs]
+        listings = [self.of_branch(layout.backend_branch(slug)) for slug in slugs]
         if len(listings) == 1:
             return listings[0]
         key = tuple(listing.etag for listing in listings)
@@ -54,7 +54,7 @@ class LiveListings:
         """The listing as soon as its ETag is not ``etag``, or as it is after ``seconds``."""
         waiter = threading.Event()
         ends = monotonic() + seconds
-        branches = [names.backend_branch(slug) for slug in slugs]
+        branches = [layout.backend_branch(slug) for slug in slugs]
         with self._guard:
             for branch in branches:
                 self._waiters.setdefault(branch, set()).add(waiter)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from jobserver.domain.base.names import backend_branch
+from jobserver.domain.base.layout import backend_branch
 from jobserver.index.items import time_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

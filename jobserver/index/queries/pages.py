@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain.base.names import Kind, backend_branch
+from jobserver.domain.base.layout import Kind, backend_branch
 
 _COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import orjson
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Area, Kind, Place
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import AnyDocument, Job, JobRequest
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Fault
 from jobserver.index.sqlite import rows
 
@@ -61,7 +63,7 @@ class PendingUpdate:
 
     def _add(self, delta: Delta) -> None:
         self.faults[delta.path] = delta.faults
-        where = names.parse_path(self._branch, delta.path)
+        where = layout.parse_path(self._branch, delta.path)
         if where is None or where.place is None:
             return
         identifier = where.place.identifier

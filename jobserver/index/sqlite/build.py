@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Place
-from jobserver.domain.documents import Job, JobRequest
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Place
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Fault, unavailable
 from jobserver.index.sqlite import rows, schema
 from jobserver.store.fs import reason
@@ -50,7 +51,7 @@ def rebuild(repository: Path, refs: Refs, path: Path, progress: Progress = lambd
 
 def build_all(repository: Path, refs: Refs, path: Path, progress: Progress) -> int:
     """As `rebuild`, for a caller that is within `exclusive`."""
-    tips = {branch: tip for branch, tip in refs.branches().items() if names.branch_backend(branch)}
+    tips = {branch: tip for branch, tip in refs.branches().items() if layout.branch_backend(branch)}
     try:
         build(repository, path, tips, progress)
     except (sqlite3.Error, OSError) as error:
@@ -69,7 +70,7 @@ def build(
         with _no_collection():
             connection.execute("BEGIN")
             for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
-                files = tree_files(repository, tip, once=names.PIPELINE_FILE)
+                files = tree_files(repository, tip, once=layout.PIPELINE_FILE)
                 fill(connection, number, branch, tip, files, progress)
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
@@ -130,7 +131,7 @@ class _Loading:
             if count % _CHUNK == 0:
                 progress(self._branch, count)
                 self._insert()
-            where = names.parse_path(self._branch, path)
+            where = layout.parse_path(self._branch, path)
             if where is not None and where.place != place:
                 self._gathered(place, request, jobs)
                 place, request, jobs = where.place, None, []

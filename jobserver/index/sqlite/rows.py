@@ -5,9 +5,11 @@ from typing import Any
 
 import orjson
 
-from jobserver.domain.base.names import Area, Place, micros
-from jobserver.domain.documents import OPTIONAL_KEYS, Job, JobRequest
+from jobserver.domain.base.identifiers import micros
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.index.items import request_item
 
 REQUEST_COLUMNS = "branch, identifier, area, day, workspace, project, created_by, created_at, item"
@@ -16,7 +18,7 @@ JOB_COLUMNS = (
     "branch, request, identifier, workspace, action, status, status_code, status_message, "
     "created_at, updated_at, started_at, completed_at, more"
 )
-_MORE = sorted(OPTIONAL_KEYS)
+_MORE = sorted(Job.optional_keys)
 
 
 def request_row(branch: int, place: Place, request: JobRequest) -> tuple[Any, ...]:

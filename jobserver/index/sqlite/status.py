@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.index.sqlite import schema
 from jobserver.store.git.refs import Refs
 
@@ -44,5 +44,5 @@ def branch_statuses(refs: Refs, path: Path) -> list[BranchStatus]:
     return [
         BranchStatus(branch, tip, *indexed.get(branch, (None, 0, 0, 0)))
         for branch, tip in sorted(refs.branches().items())
-        if names.branch_backend(branch)
+        if layout.branch_backend(branch)
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.layout import Area, Place
 from jobserver.errors import Error, unavailable
 from jobserver.index.sqlite import rows, schema
 from jobserver.index.sqlite.build import Progress, fill

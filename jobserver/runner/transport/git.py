@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobserver.domain.base import names
-from jobserver.domain.documents import Job, JobRequest, checked
+from jobserver.domain.base import layout
+from jobserver.domain.base.validation import checked
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.lifecycle import FINISHED
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
 from jobserver.runner.model import Request, iso
 from jobserver.runner.transport.base import flags
@@ -66,7 +68,7 @@ class GitTransport:
         host = urlsplit(url).hostname if is_http else None
         domain = f"backends.{host}" if host else "backends"
         self._who = f"{backend} <{backend}@{domain}>"
-        self._backend, self._branch = backend, names.backend_branch(backend)
+        self._backend, self._branch = backend, layout.backend_branch(backend)
         self._now, self._signer, self._interval = now, signer, interval
         self._folder = root.resolve() / "state.git"
         self._guard = threading.Lock()
@@ -163,8 +165,8 @@ class GitTransport:
         items = []
         refused: dict[str, str] = {}
         for path, blob in files.items():
-            where = names.parse_path(self._branch, path)
-            if where is None or where.kind is not names.Kind.REQUEST:
+            where = layout.parse_path(self._branch, path)
+            if where is None or where.kind is not layout.Kind.REQUEST:
                 continue
             try:
                 request = codec.read(JobRequest, self._blob(blob), path)
@@ -203,7 +205,7 @@ class GitTransport:
         said = self._git("ls-tree", "-r", "-z", "--full-tree", tip, "active/")
         rows = (row.partition("\t") for row in said.split("\0") if row)
         files = {path: head.split(" ")[2] for head, _, path in rows}
-        return {path: blob for path, blob in files.items() if not path.endswith(names.PIPELINE_FILE)}
+        return {path: blob for path, blob in files.items() if not path.endswith(layout.PIPELINE_FILE)}
 
     def _commit_of(self, sha: str) -> Commit:
         return parse_commit(sha, self._run("cat-file", "commit", sha))
@@ -230,7 +232,7 @@ class GitTransport:
         folders = {
             where.name: path.removesuffix("request.yaml")
             for path in files
-            if (where := names.parse_path(self._branch, path)) and where.kind is names.Kind.REQUEST
+            if (where := layout.parse_path(self._branch, path)) and where.kind is layout.Kind.REQUEST
         }
         wanted: dict[str, dict[str, bytes]] = {}
         ignored: dict[str, None] = {}

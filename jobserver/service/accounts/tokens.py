@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.documents import User
+from jobserver.domain.users import User
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.index import Index
 from jobserver.store.yaml.canonical import text_of

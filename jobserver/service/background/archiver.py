@@ -8,9 +8,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from jobserver.audit.checkpoint import CheckpointLineage
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.job_requests.requests import ArchiveFinished
+from jobserver.domain.record import RecordCheckpoint
 from jobserver.errors import Error
 from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
@@ -59,7 +60,7 @@ class Archiver:
         tips = self._descent.tips()
         if not tips:
             return False
-        return self._gate.submit(SERVER, c.RecordCheckpoint(tips, self._descent.last), "server").changed
+        return self._gate.submit(SERVER, RecordCheckpoint(tips, self._descent.last), "server").changed
 
     def _run(self) -> None:
         self._attempt(self._archive)
@@ -78,11 +79,11 @@ class Archiver:
         So do another server's, which are most of what moves: the writer is asked only where there is something to do.
         """
         for branch, tip in self._repo.writer.refs.branches().items():
-            slug = names.branch_backend(branch)
+            slug = layout.branch_backend(branch)
             if slug is None or self._seen.get(branch) == tip:
                 continue
             if self._repo.writer.last_written(branch) != tip and self._unmoved(branch):
-                tip = self._gate.submit(SERVER, c.ArchiveFinished(slug), "server").commit
+                tip = self._gate.submit(SERVER, ArchiveFinished(slug), "server").commit
             self._seen[branch] = tip
 
     def _attempt(self, what: Callable[[], object]) -> None:

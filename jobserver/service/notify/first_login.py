@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.documents import User
+from jobserver.domain.users import User
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
 from jobserver.store.git.diff import diff
@@ -15,7 +15,7 @@ from jobserver.store.git.objects import Objects
 def first_logins(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[User]:
     """Accounts that were there, and belonged to nobody yet. ``before`` and ``after`` are trees. Raises as `diff`."""
     for one in diff(objects, before, after):
-        where = names.parse_path(names.MAIN, one.path)
+        where = layout.parse_path(layout.MAIN, one.path)
         if where is None or where.kind is not Kind.USER or one.new is None or one.old is None:
             continue
         try:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobserver.domain import invitations
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
-from jobserver.domain.documents import Invitation, Project
+from jobserver.domain.base import identifiers, layout
+from jobserver.domain.base.layout import Kind
+from jobserver.domain.members import Invitation, added_invitations
+from jobserver.domain.projects import Project
 from jobserver.errors import Error
 from jobserver.service.notify.mail import Mail
 from jobserver.store.git.diff import diff
@@ -24,13 +24,13 @@ class ProjectInvitation:
     @property
     def mark(self) -> str:
         """Another for each invitation, also of the same person to the same project."""
-        return f"invitation/{self.project}/{self.invitation.username}/{names.micros(self.invitation.created_at)}"
+        return f"invitation/{self.project}/{self.invitation.username}/{identifiers.micros(self.invitation.created_at)}"
 
 
 def new_invitations(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[ProjectInvitation]:
     """``before`` and ``after`` are trees. What can't be read invites nobody. Raises as `diff`."""
     for one in diff(objects, before, after):
-        where = names.parse_path(names.MAIN, one.path)
+        where = layout.parse_path(layout.MAIN, one.path)
         if where is None or where.kind is not Kind.PROJECT or one.new is None:
             continue
         try:
@@ -38,7 +38,7 @@ def new_invitations(objects: Objects, before: bytes | None, after: bytes | None)
             new = objects.document(one.new, Project, one.path)
         except Error:
             continue
-        for invitation in invitations.new(old, new):
+        for invitation in added_invitations(old, new):
             yield ProjectInvitation(where.name, new.name, invitation)
 
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind
-from jobserver.domain.documents import Invitation, User
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.members import Invitation
+from jobserver.domain.users import User
 from jobserver.errors import Code, Error
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify import first_login as bound
@@ -115,7 +116,7 @@ class Notifier:
         now = self._clock()
         late = [(mark, one) for mark, one in self._unsent.items() if one.due <= now]
         for branch, tip in self._repo.writer.refs.branches().items():
-            if branch != names.MAIN and names.branch_backend(branch) is None:
+            if branch != layout.MAIN and layout.branch_backend(branch) is None:
                 continue
             known = self._private.notified(branch)
             if known == tip:
@@ -133,7 +134,7 @@ class Notifier:
         paths: list[str] = []
         try:
             before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
-            if branch == names.MAIN:
+            if branch == layout.MAIN:
                 guests = list(invited.new_invitations(self._objects, before, after))
                 owned = list(bound.first_logins(self._objects, before, after))
             else:
@@ -151,7 +152,7 @@ class Notifier:
         places = {
             where.place
             for path in paths
-            if (where := names.parse_path(branch, path)) is not None
+            if (where := layout.parse_path(branch, path)) is not None
             and where.kind is Kind.REQUEST
             and where.place is not None
             and where.place.area is Area.ARCHIVE
@@ -175,7 +176,7 @@ class Notifier:
         self._write(found.mark, found.invitation.username, lambda to: invited.email(found, to, url))
 
     def _tell_bound(self, user: User, tip: str) -> None:
-        told = self._repo.writer.read(names.MAIN, lambda state: bound.super_users(state.users()), commit=tip)
+        told = self._repo.writer.read(layout.MAIN, lambda state: bound.super_users(state.users()), commit=tip)
         for admin in told:
             mark = f"bound/{user.username}/{user.github_id}/{admin}"
             self._write(mark, admin, lambda to: bound.email(user, to, self._base_url))

@@ -13,14 +13,15 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver.audit.trailer_check import is_author
-from jobserver.domain import commands as c
-from jobserver.domain.admit import admit, permissions_of
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.admit import admit
+from jobserver.domain.base import layout, names
+from jobserver.domain.base.layout import Area, Kind, Place
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Permission
+from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import Job
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.lifecycle import CLOCKS_AGREE, are_run_twice
+from jobserver.domain.record import RecordPush
 from jobserver.errors import MAX_FAULTS, Code, Error, Fault, conflict, forbidden, invalid
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.objects import Objects
@@ -101,7 +102,7 @@ class Receiver:
             objects.close()
         verdict.check()
         for branch, update in zip(branches, pushed.updates, strict=True):
-            self._gate.submit(SERVER, c.RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
+            self._gate.submit(SERVER, RecordPush(branch, update.old, update.new, str(pushed.actor)), "push")
         if self._relay is not None:
             moves: dict[str, tuple[str | None, str]] = {
                 branch: (update.old, update.new) for branch, update in zip(branches, pushed.updates, strict=True)
@@ -120,17 +121,19 @@ class Receiver:
         finally:
             objects.close()
         verdict.check()
-        self._gate.submit(SERVER, c.RecordPush(branch, old, new, str(actor)), "adopt")
+        self._gate.submit(SERVER, RecordPush(branch, old, new, str(actor)), "adopt")
 
     def _branch(self, actor: Actor, update: PushedRef) -> str:
         """The branch that is pushed to. Raises `Error` if that may not be at all."""
         branch = update.ref.removeprefix(_HEADS)
-        slug = names.branch_backend(branch)
-        if branch == update.ref or (branch != names.MAIN and slug is None):
+        slug = layout.branch_backend(branch)
+        if branch == update.ref or (branch != layout.MAIN and slug is None):
             raise forbidden("only main and backends/<slug> can be pushed to", update.ref)
         if actor.kind is ActorKind.BACKEND:
             if slug != actor.name:
-                raise forbidden(f"{actor.name}'s token may push to {names.backend_branch(actor.name)} only", update.ref)
+                raise forbidden(
+                    f"{actor.name}'s token may push to {layout.backend_branch(actor.name)} only", update.ref
+                )
         elif not self._is_admin(actor):
             raise forbidden(f"{actor.name} may not push: only SuperUsers and backends may", update.ref)
         if not _SHA.fullmatch(update.old) or not _SHA.fullmatch(update.new):
@@ -151,7 +154,7 @@ class Receiver:
             user = state.user(actor.name)
             return user is not None and Permission.ADMINISTER in permissions_of(state, user)
 
-        return actor.kind is ActorKind.USER and self._repo.writer.read(names.MAIN, read)
+        return actor.kind is ActorKind.USER and self._repo.writer.read(layout.MAIN, read)
 
     def _judge(self, objects: Objects, actor: Actor, branch: str, update: PushedRef, verdict: "_Verdict") -> None:
         tips = self._repo.writer.refs
@@ -162,11 +165,11 @@ class Receiver:
             verdict.faults += list(error.faults) or [Fault(error.message, error.where)]
             return
         now, ends = self._clock(), monotonic() + _JUDGE_SECONDS
-        main = Head.read(names.MAIN, tips.tip(names.MAIN), objects)
+        main = Head.read(layout.MAIN, tips.tip(layout.MAIN), objects)
         before = head.time
         twice: list[str] = []
         for commit in commits:
-            beside = head if branch == names.MAIN else main
+            beside = head if branch == layout.MAIN else main
             verdict.claims(commit, claims(commit, before, actor, now))
             # On the last state that nothing is wrong with: what mends a commit is not blamed for what that broke.
             state = Snapshot(objects, head, beside)
@@ -283,7 +286,7 @@ def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
     """The job requests with a job that is there beside one that was made of the same action meanwhile."""
     reported: dict[Place, list[Job]] = {}
     for change in changes.changes:
-        where = names.parse_path(changes.branch, change.path)
+        where = layout.parse_path(changes.branch, change.path)
         if where is not None and where.place is not None and isinstance(change.after, Job):
             reported.setdefault(where.place, []).append(change.after)
     return [place.identifier for place, jobs in reported.items() if are_run_twice(state.jobs(place).values(), jobs)]
@@ -293,7 +296,7 @@ def _beyond_a_runner(found: TreeChanges) -> list[Fault]:
     """A runner's push reports jobs of active requests, and nothing else."""
     paths = [*found.others, *(move.place.folder + "/" for move in found.changes.moves)]
     for path in [*(change.path for change in found.changes.changes), *found.unread]:
-        where = names.parse_path(found.changes.branch, path)
+        where = layout.parse_path(found.changes.branch, path)
         if where is None or where.kind is not Kind.JOB or where.place is None or where.place.area is not Area.ACTIVE:
             paths.append(path)
     return [Fault("a runner may change jobs/*.yaml of active job requests, and nothing else", path) for path in paths]

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobserver.domain import releases
-from jobserver.domain.base.names import backend_branch
+from jobserver.domain.base.layout import backend_branch
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.commands import RecordRelease
-from jobserver.domain.releases import Release, digest
+from jobserver.domain.releases import RecordRelease, Release, digest
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import RateLimit
 from jobserver.service.releases import archive

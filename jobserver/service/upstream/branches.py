@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from time import monotonic
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, unavailable
 from jobserver.service.upstream.fairness import Turns
 from jobserver.service.upstream.status import HostStatus
@@ -30,8 +30,8 @@ class HostedBranches:
     def tips(self) -> dict[str, str]:
         """Branch -> tip on the host. Raises `Error` (unavailable)."""
         try:
-            tips = {branch: tip for branch, tip in self._remote.tips().items() if names.is_branch(branch)}
-            if not tips and self._refs.tip(names.MAIN) is not None:
+            tips = {branch: tip for branch, tip in self._remote.tips().items() if layout.is_branch(branch)}
+            if not tips and self._refs.tip(layout.MAIN) is not None:
                 raise unavailable(f"{self._remote.url} is empty, but this repository is not: see docs/scale.md")
         except Error as error:
             self._status.failed(error)
@@ -55,7 +55,7 @@ class HostedBranches:
     def different(self, tips: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
         """Branches whose tips differ: (branch, tip here, tip on the host). Main comes first: it names all keys."""
         local = self._refs.branches()
-        for branch in sorted({*local, *tips}, key=lambda branch: (branch != names.MAIN, branch)):
+        for branch in sorted({*local, *tips}, key=lambda branch: (branch != layout.MAIN, branch)):
             if local.get(branch) != tips.get(branch):
                 yield branch, local.get(branch), tips.get(branch)
 
@@ -84,7 +84,7 @@ class HostedBranches:
         moved = is_behind = False
         frozen: dict[str, str] = {}
         for branch, old, new in self.different(tips):
-            decision = self._judge(branch, old, new, tips.get(names.AUDIT))
+            decision = self._judge(branch, old, new, tips.get(layout.AUDIT))
             if problem := decision.problem:
                 frozen[branch] = problem
                 is_behind = is_behind or not decision.is_certain
@@ -103,7 +103,7 @@ class HostedBranches:
     def _judge(self, branch: str, old: str | None, new: str | None, audit: str | None) -> TrustDecision:
         if new is None:
             return TrustDecision("does not have it any more")
-        context = TrustContext(self._refs.tip(names.MAIN), self._refs.tip(names.AUDIT), audit)
+        context = TrustContext(self._refs.tip(layout.MAIN), self._refs.tip(layout.AUDIT), audit)
         return self._policy.judge(branch, old, new, context)
 
     def _move(self, branch: str, old: str | None, new: str) -> bool:

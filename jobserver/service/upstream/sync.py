@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, unavailable
 from jobserver.service.upstream.branches import HostedBranches
 from jobserver.service.upstream.fairness import Turns
@@ -99,7 +99,7 @@ class Hosted:
 
     def check_key(self) -> None:
         """Raises `Error` (unavailable) if main does not name this server's key: nobody would trust its signature."""
-        main = self.repo.writer.refs.tip(names.MAIN)
+        main = self.repo.writer.refs.tip(layout.MAIN)
         if main is None:
             return
         if self._main_signers[0] != main:
@@ -118,10 +118,10 @@ class Hosted:
     def publish(self, moves: Moves) -> dict[str, Exception]:
         """See `Authority`. Pushes main first, and the others only if it landed: their commits refer to it."""
         failed: dict[str, Exception] = {}
-        main = {branch: move for branch, move in moves.items() if branch == names.MAIN}
+        main = {branch: move for branch, move in moves.items() if branch == layout.MAIN}
         others = {branch: move for branch, move in moves.items() if branch not in main}
         for part in (main, others):
-            if names.MAIN in failed:
+            if layout.MAIN in failed:
                 return failed | {branch: RefConflict() for branch in others}
             failed |= {branch: self.frozen_error(branch) for branch in part if branch in self.frozen}
             if writable := {branch: move for branch, move in part.items() if branch not in self.frozen}:

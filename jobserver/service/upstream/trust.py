@@ -28,7 +28,7 @@ from pathlib import Path
 
 from jobserver.audit.receipts import pushed_commits, read_audit_record
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, invalid
 from jobserver.store.git import trees
 from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
@@ -108,7 +108,7 @@ class TrustPolicy:
         line = commits_between(self._path, new, old or "")
         if problem := _line_problem(line, old, new):
             return TrustDecision(problem)
-        if branch != names.MAIN and context.main is None:
+        if branch != layout.MAIN and context.main is None:
             return TrustDecision("can't be judged before main", is_certain=False)
         shas = [sha for sha, _ in line]
         objects = PipedObjects(self._path)
@@ -117,7 +117,7 @@ class TrustPolicy:
             for sha in shas:
                 check.add(sha)
             unsigned = check.unsigned
-            if unsigned and branch != names.AUDIT and context.audit_there is not None:
+            if unsigned and branch != layout.AUDIT and context.audit_there is not None:
                 receipts = self._receipts(context, check.signers)
                 unsigned = _without_receipt(objects, branch, shas, unsigned, receipts)
         finally:
@@ -135,7 +135,7 @@ class TrustPolicy:
         is_taken = False
         for commit in first_parent_log(self._path, context.audit_there):
             is_taken = is_taken or commit.sha == context.audit_here
-            is_receipt = (commit.trailer("Event"), commit.trailer("Branch")) == ("push.received", names.AUDIT)
+            is_receipt = (commit.trailer("Event"), commit.trailer("Branch")) == ("push.received", layout.AUDIT)
             if is_receipt and (is_taken or _is_by_current(commit, signers)):
                 yield commit
 
@@ -174,7 +174,7 @@ class _SignatureCheck:
 
     def __init__(self, objects: PipedObjects, branch: str, old: str | None, main: str | None, ours: str) -> None:
         self._objects, self._branch, self._is_new, self._ours = objects, branch, old is None, ours
-        self._is_main = branch == names.MAIN
+        self._is_main = branch == layout.MAIN
         first = old if self._is_main else main
         self.signers: dict[str, keys.Signer] = self._with_ours(_signers_at(objects, first)) if first else {}
         before = old or (None if self._is_main else main)  # a new branch has not been told of any key's end

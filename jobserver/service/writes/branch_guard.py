@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 
 from jobserver.audit.repository_check import IDLE, misread, objects_of, strange
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.upstream.trust import TrustContext, TrustPolicy
 from jobserver.store.git.command import is_ancestor
@@ -81,13 +81,13 @@ class BranchGuard:
 
     def problems(self) -> dict[str, str]:
         """Branch, ref or file -> why nothing is built on it, or what else somebody with the disk did to it."""
-        branches = {names.AUDIT, *filter(names.is_branch, self._refs.branches()), *self._good}
+        branches = {layout.AUDIT, *filter(layout.is_branch, self._refs.branches()), *self._good}
         with suppress(Error):  # then what was found is what can be said
             if self._found and monotonic() >= self._again:
                 self._inspect()
         found = dict(self._found)
-        if self._refs.tip(names.AUDIT) is None and self._refs.tip(names.MAIN) is not None:
-            found[names.AUDIT] = GONE
+        if self._refs.tip(layout.AUDIT) is None and self._refs.tip(layout.MAIN) is not None:
+            found[layout.AUDIT] = GONE
         for branch in sorted(branches):
             try:
                 self.check(branch, self._refs.tip(branch))
@@ -111,12 +111,12 @@ class BranchGuard:
             found = {ref: what for ref, what in odd.items() if what != IDLE}
             self.idle = [ref for ref, what in odd.items() if what == IDLE]
             branches = self._refs.branches()
-            tips = {branch: tip for branch, tip in branches.items() if names.is_branch(branch)}
+            tips = {branch: tip for branch, tip in branches.items() if layout.is_branch(branch)}
             known = self._began
             if not known:
                 known |= {branch: sha for branch in tips if (sha := self._checkpointed(branch)) is not None}
-                if names.AUDIT in tips:
-                    known[names.AUDIT] = self._last_checkpoint(tips[names.AUDIT])
+                if layout.AUDIT in tips:
+                    known[layout.AUDIT] = self._last_checkpoint(tips[layout.AUDIT])
             for branch, tip in tips.items():
                 old = known.get(branch)
                 if old is not None and old != tip and (problem := self._judged(branch, old, tip)):
@@ -146,11 +146,11 @@ class BranchGuard:
         return self._good.get(branch) or self._checkpointed(branch)
 
     def _checkpointed(self, branch: str) -> str | None:
-        audit = self._refs.tip(names.AUDIT)
-        if branch == names.AUDIT or audit is None:
+        audit = self._refs.tip(layout.AUDIT)
+        if branch == layout.AUDIT or audit is None:
             return None
-        self.check(names.AUDIT, audit)
-        head = Head.read(names.AUDIT, audit, self._objects)
+        self.check(layout.AUDIT, audit)
+        head = Head.read(layout.AUDIT, audit, self._objects)
         last = Snapshot(self._objects, head, head).checkpoint()
         return last.tips.get(branch) if last is not None else None
 
@@ -164,17 +164,17 @@ class BranchGuard:
         return self._judged(branch, known, tip, main)
 
     def _judged(self, branch: str, known: str | None, tip: str, main: str | None = None) -> str:
-        audit = self._refs.tip(names.AUDIT)
-        context = TrustContext(main or self._refs.tip(names.MAIN), audit, audit)
+        audit = self._refs.tip(layout.AUDIT)
+        context = TrustContext(main or self._refs.tip(layout.MAIN), audit, audit)
         return self._policy.judge(branch, known, tip, context).problem
 
     def _good_main(self, branch: str, known: str | None, tip: str) -> str | None:
         """The commit of main whose keys count: never one that is not judged itself, or it would name any key."""
-        if branch == names.MAIN:
+        if branch == layout.MAIN:
             return known or tip
-        main = self._refs.tip(names.MAIN)
-        if branch != names.AUDIT:  # which is asked for where main was
-            self.check(names.MAIN, main)
+        main = self._refs.tip(layout.MAIN)
+        if branch != layout.AUDIT:  # which is asked for where main was
+            self.check(layout.MAIN, main)
         return main
 
     def _is_by_server(self, branch: str, known: str | None, tip: str, main: str | None) -> bool:

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jobserver.domain.admit import Admitted, admit
-from jobserver.domain.base import names
-from jobserver.domain.base.names import backend_branch, branch_backend
+from jobserver.domain.backends import AddBackend
+from jobserver.domain.base import identifiers, layout
+from jobserver.domain.base.layout import backend_branch, branch_backend
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes
-from jobserver.domain.commands import AddBackend, CancelJobs, Command, UpdateJobs
-from jobserver.domain.plan import branch_of, plan
+from jobserver.domain.job_requests.jobs import UpdateJobs
+from jobserver.domain.job_requests.requests import CancelJobs
+from jobserver.domain.plan import Command, branch_of, plan
 from jobserver.errors import Code, Error, not_found, unavailable
 from jobserver.service.budgets import WriteBudget
 from jobserver.service.writes.branch_guard import guard_branches
@@ -70,8 +72,8 @@ class Gate:
     def _new_id(self, now: datetime) -> str:
         """Later is greater, also within a microsecond and when the clock goes back."""
         with self._guard:
-            self._last = max(names.micros(now), self._last + 1)
-            return names.request_id(self._last, self._random.randbits(27))
+            self._last = max(identifiers.micros(now), self._last + 1)
+            return identifiers.request_id(self._last, self._random.randbits(27))
 
     def submit(self, actor: Actor, command: Command, via: str, key: Key | None = None) -> WriteResult:
         """Decides and writes. Returns once the commit is durable; raises `Error` with nothing changed.
@@ -118,13 +120,13 @@ class Gate:
     def _open(self, branch: str) -> None:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
         slug = branch_backend(branch)
-        if not names.is_branch(branch):  # it is also a path
-            raise not_found(f"there is no backend {branch.removeprefix(names.backend_branch(''))!r}")
+        if not layout.is_branch(branch):  # it is also a path
+            raise not_found(f"there is no backend {branch.removeprefix(layout.backend_branch(''))!r}")
         writer = self._repo.writer
-        if branch == names.AUDIT and writer.refs.tip(branch) is None:
+        if branch == layout.AUDIT and writer.refs.tip(branch) is None:
             raise unavailable(GONE, branch)
         if slug is None or writer.refs.tip(branch) is not None:
             return
-        if not writer.read(names.MAIN, lambda state: state.backend(slug) is not None):
+        if not writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
             raise not_found(f"there is no backend {slug!r}")
         self._repo.create_branch(branch, "backend", self._clock())

@@ -5,11 +5,12 @@ The study is asked before the gate, so that no commit ever waits for GitHub.
 
 from dataclasses import dataclass, replace
 
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
+from jobserver.domain.base import identifiers, layout
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Stored
-from jobserver.domain.documents import Job, PipelineAction
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.errors import not_found
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.writes.gate import Gate, repeated_answer
@@ -51,7 +52,7 @@ class JobRequestService:
         """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
             return repeated_answer(done, {})  # also while the study's host does not answer
-        found = self._repo.writer.read(names.MAIN, lambda state: state.workspace(workspace))
+        found = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(workspace))
         if found is None:
             raise not_found(f"there is no workspace {workspace!r}")
         study = self._studies.project(found.repo, found.branch)
@@ -59,7 +60,7 @@ class JobRequestService:
             name: PipelineAction(needs=tuple(action["needs"]), run=action["run"])
             for name, action in study.pipeline.as_document().items()
         }
-        command = c.RequestJobs(
+        command = RequestJobs(
             workspace,
             backend,
             actions,
@@ -77,7 +78,7 @@ class JobRequestService:
     ) -> WriteResult:
         """Cancels these actions, or all that are not finished; durable before the runner has seen the request."""
         request = self.find(identifier).stored.request
-        return self._gate.submit(actor, c.CancelJobs(identifier, request.backend, actions), via, key)
+        return self._gate.submit(actor, CancelJobs(identifier, request.backend, actions), via, key)
 
     def read_written(self, written: WriteResult) -> RequestWithJobs:
         """The job request that ``written`` is about, as it was at that commit."""
@@ -97,7 +98,7 @@ class JobRequestService:
 
     def find(self, identifier: str) -> RequestWithJobs:
         """Raises `Error` (not_found)."""
-        for branch in self._backend_branches() if names.is_request_id(identifier) else ():
+        for branch in self._backend_branches() if identifiers.is_request_id(identifier) else ():
             seen = self._repo.writer.read(branch, lambda state: with_jobs(state, state.find(identifier)))
             if seen is not None:
                 return seen
@@ -115,7 +116,7 @@ class JobRequestService:
         )
 
     def _backend_branches(self) -> list[str]:
-        return [branch for branch in self._repo.writer.refs.branches() if names.branch_backend(branch)]
+        return [branch for branch in self._repo.writer.refs.branches() if layout.branch_backend(branch)]
 
 
 def with_jobs(state: Snapshot, stored: Stored | None) -> RequestWithJobs | None:

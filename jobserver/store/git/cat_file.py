@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import Objects, check_id
@@ -76,7 +76,7 @@ def commits_between(repository: Path, revision: str, without: str = "") -> list[
 def state_branches(repository: Path) -> dict[str, str]:
     """As `branches`, of what has a main. Raises `Error` (invalid) where there is none."""
     found = branches(repository)
-    if names.MAIN not in found:
+    if layout.MAIN not in found:
         raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
     return found
 

@@ -14,7 +14,7 @@ from dulwich.errors import FileFormatException
 from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
 
 from jobserver.domain.base.values import Document
-from jobserver.domain.documents import StoredPipeline
+from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.errors import Error, unavailable
 from jobserver.store.fs import reason
 from jobserver.store.git import trees

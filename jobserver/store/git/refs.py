@@ -9,7 +9,7 @@ import re
 import time
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import unavailable
 from jobserver.store.git import locks
 from jobserver.store.git.packs import sync_folder, write_all
@@ -63,7 +63,7 @@ class Refs:
             name = path.relative_to(self._heads).as_posix()
             if path.is_file() and not name.endswith(".lock") and (tip := self.tip(name)):
                 found[name] = tip
-        return {branch: tip for branch, tip in sorted(found.items()) if names.is_branch(branch)}
+        return {branch: tip for branch, tip in sorted(found.items()) if layout.is_branch(branch)}
 
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.

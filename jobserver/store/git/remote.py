@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from jobserver.domain.base import names
+from jobserver.domain.base import urls
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import environment_to_others, start
 from jobserver.store.upstream import Moves
@@ -38,14 +38,14 @@ def check_url(text: str) -> str:
 
 
 def _is_url(text: str) -> bool:
-    parts = names.url_parts(text)
+    parts = urls.url_parts(text)
     if parts is None:
         return False
     if parts.scheme in _SCHEMES:
-        is_there = parts.scheme == "file" or names.is_host(parts.hostname or "")
+        is_there = parts.scheme == "file" or urls.is_host(parts.hostname or "")
         return is_there and bool(parts.path.strip("/"))
     by_ssh = _BY_SSH.fullmatch(text)
-    return by_ssh is not None and names.is_host(by_ssh[1])
+    return by_ssh is not None and urls.is_host(by_ssh[1])
 
 
 class Remote:

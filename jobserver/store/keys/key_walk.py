@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, state_branches
 from jobserver.store.git.command import git, run
@@ -92,7 +92,7 @@ def main_keys(repository: Path, trusted: Iterable[Signer] | None = None) -> KeyW
 
     Raises `Error` (invalid) for what is none.
     """
-    tip = state_branches(repository)[names.MAIN]
+    tip = state_branches(repository)[layout.MAIN]
     walk = follow(repository, tip, trusted or (), trusted is None)
     if not walk.named:
         raise invalid(f"is no state repository: its main names no keys ({SIGNERS})", str(repository))

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobserver.domain import keys as rights
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
+from jobserver.domain.record import check_key_change
 from jobserver.errors import Error, conflict, invalid, not_found
 from jobserver.store.fs import disk_errors
 from jobserver.store.git.packs import sync_folder
@@ -43,7 +43,7 @@ def rotate(
     writer = repo.writer
     with disk_errors(), writer.locked():
         _settle(repo, now)
-        writer.read(names.MAIN, lambda state: rights.check(state, by))
+        writer.read(layout.MAIN, lambda state: check_key_change(state, by))
         check_followed(repo)
         current = writer.keys.current()
         ended = revoked or current.fingerprint
@@ -73,7 +73,7 @@ def rotate(
         said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
         files = {SIGNERS: "".join(lines).encode()}
         trailers = [("Retired", ended), *([("Via", via)] if via else [])]
-        writer.commit_files(names.MAIN, files, said, event, moment, trailers, current, by)
+        writer.commit_files(layout.MAIN, files, said, event, moment, trailers, current, by)
         _settle(repo, moment)
         return new.fingerprint
 
@@ -82,7 +82,7 @@ def followed(repo: StateRepo, alone: bool = False) -> KeyWalk:
     """Main's keys from its first commit, or those in the file ``SIGNING_KEY.signers`` if there is one; the key in
     SIGNING_KEY is vouched for by whoever put it there, too, but not ``alone``. Raises `Error`.
     """
-    tip, path = repo.writer.refs.tip(names.MAIN), _vouched(repo)
+    tip, path = repo.writer.refs.tip(layout.MAIN), _vouched(repo)
     if tip is None:
         return KeyWalk()
     trusted = list(read(path.read_text(), str(path)).values()) if path.exists() else []
@@ -97,7 +97,7 @@ def check_followed(repo: StateRepo) -> None:
         raise invalid(
             f"commit {commit[:10]} changes the server's keys, and {reason}: somebody wrote past the server, see"
             " docs/operations.md",
-            f"{names.MAIN}:{SIGNERS}",
+            f"{layout.MAIN}:{SIGNERS}",
         )
 
 
@@ -109,7 +109,7 @@ def check_key(repo: StateRepo) -> None:
     An interrupted rotation has to be settled before.
     """
     writer = repo.writer
-    if writer.refs.tip(names.MAIN) is None:
+    if writer.refs.tip(layout.MAIN) is None:
         return
     ours, path = writer.keys.current().fingerprint, writer.keys.path
     check_followed(repo)
@@ -183,7 +183,7 @@ def _hand_over(repo: StateRepo, now: datetime, new: SigningKey) -> None:
     """
     end = ended_at(repo, repo.writer.keys.current().fingerprint)
     for branch in _untold(repo):
-        if branch != names.AUDIT and end is not None and _time(repo, branch) <= end:
+        if branch != layout.AUDIT and end is not None and _time(repo, branch) <= end:
             _tell(repo, branch, end)
     for branch in _others(repo):
         _tell(repo, branch, max(now, end or now), new)
@@ -203,7 +203,7 @@ def _tell(repo: StateRepo, branch: str, now: datetime, key: SigningKey | None = 
 
 
 def _others(repo: StateRepo) -> list[str]:
-    return [branch for branch in repo.writer.refs.branches() if branch != names.MAIN]
+    return [branch for branch in repo.writer.refs.branches() if branch != layout.MAIN]
 
 
 def _untold(repo: StateRepo) -> list[str]:
@@ -213,7 +213,7 @@ def _untold(repo: StateRepo) -> list[str]:
 
 
 def _text(repo: StateRepo) -> str:
-    return (repo.writer.read(names.MAIN, lambda state: state.read_file(SIGNERS)) or b"").decode()
+    return (repo.writer.read(layout.MAIN, lambda state: state.read_file(SIGNERS)) or b"").decode()
 
 
 def _time(repo: StateRepo, branch: str) -> datetime:

@@ -9,12 +9,12 @@ from pathlib import Path
 from dulwich.errors import FileFormatException
 from dulwich.object_store import DiskObjectStore
 
-from jobserver.domain import documents
+from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.errors import Fault, invalid
 from jobserver.store.git.command import environment, run
 from jobserver.store.git.objects import Objects
 
-MAX_BLOB = documents.MAX_PIPELINE_BYTES + 1  # what any document may have, and one more for the reader to complain about
+MAX_BLOB = StoredPipeline.max_bytes + 1  # what any document may have, and one more for the reader to complain about
 MAX_TREE = 4 * 1024 * 1024
 MAX_COMMIT = 64 * 1024
 _LIMITS = {"blob": MAX_BLOB, "tree": MAX_TREE, "commit": MAX_COMMIT}

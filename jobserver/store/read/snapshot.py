@@ -5,23 +5,19 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TypeVar
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.backends import Backend
+from jobserver.domain.base import identifiers, layout
+from jobserver.domain.base.layout import Area, Kind, Place
 from jobserver.domain.base.state import Changes, Stored
 from jobserver.domain.base.values import Document
-from jobserver.domain.documents import (
-    Backend,
-    Checkpoint,
-    Job,
-    JobRequest,
-    Org,
-    Project,
-    Receipt,
-    StoredPipeline,
-    User,
-    Workspace,
-)
-from jobserver.domain.job_requests.folders import names_it
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.pipelines import StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.orgs import Org
+from jobserver.domain.projects import Project
+from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
@@ -55,7 +51,7 @@ def follow_owners(owners: dict[str, str] | None, changes: Changes) -> dict[str, 
     if gone:
         owners = {job: owner for job, owner in owners.items() if owner not in gone}
     for change in changes.changes:
-        where = names.parse_path(changes.branch, change.path)
+        where = layout.parse_path(changes.branch, change.path)
         if where and where.place and where.place.area is Area.ACTIVE and where.kind is Kind.JOB:
             if isinstance(change.after, Job):
                 owners[where.name] = where.place.identifier
@@ -115,20 +111,20 @@ class Snapshot:
         return None if entry is None else self._objects.raw(entry.sha)
 
     def backend(self, slug: str) -> Backend | None:
-        return self._document(self._main, names.main_path(Kind.BACKEND, slug), Backend)
+        return self._document(self._main, layout.main_path(Kind.BACKEND, slug), Backend)
 
     def backends(self) -> Iterator[Backend]:
         """By slug."""
         return (backend for _, backend in self._all("backends", Backend))
 
     def user(self, username: str) -> User | None:
-        return self._document(self._main, names.main_path(Kind.USER, username), User)
+        return self._document(self._main, layout.main_path(Kind.USER, username), User)
 
     def org(self, slug: str) -> Org | None:
-        return self._document(self._main, names.main_path(Kind.ORG, slug), Org)
+        return self._document(self._main, layout.main_path(Kind.ORG, slug), Org)
 
     def project(self, name: str) -> Project | None:
-        return self._document(self._main, names.main_path(Kind.PROJECT, name), Project)
+        return self._document(self._main, layout.main_path(Kind.PROJECT, name), Project)
 
     def projects(self) -> Iterator[Project]:
         return (project for _, project in self._all("projects", Project))
@@ -137,11 +133,11 @@ class Snapshot:
         return (user for _, user in self._all("users", User))
 
     def workspace(self, name: str) -> Workspace | None:
-        return self._document(self._main, names.main_path(Kind.WORKSPACE, name), Workspace)
+        return self._document(self._main, layout.main_path(Kind.WORKSPACE, name), Workspace)
 
     def own_workspace(self, name: str) -> Workspace | None:
         """As it stands on this branch, which is main at some commit."""
-        return self._document(self._head, names.main_path(Kind.WORKSPACE, name), Workspace)
+        return self._document(self._head, layout.main_path(Kind.WORKSPACE, name), Workspace)
 
     def find(self, identifier: str) -> Stored | None:
         for place in self._places(identifier):
@@ -160,7 +156,7 @@ class Snapshot:
 
     def _places(self, identifier: str) -> Iterator[Place]:
         """Where it may be: first where its id says, then, for ids that others made up, every day there is."""
-        guess = names.request_day(identifier)
+        guess = identifiers.request_day(identifier)
         yield Place(Area.ACTIVE, guess, identifier)
         yield Place(Area.ARCHIVE, guess, identifier)
         name = identifier.encode()
@@ -193,7 +189,7 @@ class Snapshot:
         """
         if kind is Kind.ORG:
             return [f"projects/{name}/{entry.name.decode()}" for entry in self._list(self._main, f"projects/{name}")]
-        return [path for path, document in self._naming(kind) if names_it(document, kind, name)]
+        return [path for path, document in self._naming(kind) if document.refers_to(kind, name)]
 
     def _naming(self, kind: Kind) -> Iterator[tuple[str, Org | Project | Workspace]]:
         """(path, document) of all that might name a user or a project."""
@@ -214,10 +210,10 @@ class Snapshot:
                 yield path, self._objects.document(entry.sha, model, path)
 
     def receipt(self) -> Receipt | None:
-        return self._document(self._head, names.RECEIPT_PATH, Receipt)
+        return self._document(self._head, layout.RECEIPT_PATH, Receipt)
 
     def checkpoint(self) -> Checkpoint | None:
-        return self._document(self._head, names.CHECKPOINT_PATH, Checkpoint)
+        return self._document(self._head, layout.CHECKPOINT_PATH, Checkpoint)
 
     def owner(self, job: str) -> str | None:
         if self._head.owners is None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind
+from jobserver.domain.base import layout, names
+from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.documents import MODELS, AnyDocument
 from jobserver.errors import Error, Fault, invalid
@@ -166,7 +166,7 @@ def read_changes(
     result = TreeChanges(Changes(branch, event, ""))
     changes: list[Change] = []
     for path, (old, new, mode) in _moved(found, moves).items():
-        where = names.parse_path(branch, path)
+        where = layout.parse_path(branch, path)
         if where is not None and where.kind is unread:
             result.others.append(path)
             continue
@@ -183,12 +183,12 @@ def read_changes(
             stands, faults = _read(objects, branch, path, new, result.comments)
             result.faults += faults
             if faults:
-                if names.parse_path(branch, path) is not None:
+                if layout.parse_path(branch, path) is not None:
                     result.unread.append(path)
                 continue
         if stands is not None or stood is not None:
             changes.append(Change(path, stood, stands))
-        elif new is None and names.parse_path(branch, path) is None:
+        elif new is None and layout.parse_path(branch, path) is None:
             continue  # away with what never should have stood there
     result.changes = Changes(branch, event, "", tuple(changes), tuple(moves))
     return result
@@ -197,7 +197,7 @@ def read_changes(
 def _read(
     objects: Objects, branch: str, path: str, blob: bytes, comments: dict[str, bool] | None = None
 ) -> tuple[AnyDocument | None, list[Fault]]:
-    known, where = objects.known(blob), names.parse_path(branch, path)
+    known, where = objects.known(blob), layout.parse_path(branch, path)
     if where is not None and isinstance(known, MODELS[where.kind]):
         return known, []  # the same bytes at another path: the names in them are judged by `admit`
     try:
@@ -215,7 +215,7 @@ def _read(
 def _moves(branch: str, found: dict[str, Difference]) -> list[Move]:
     moves = []
     for path, one in found.items():
-        where = names.parse_path(branch, path)
+        where = layout.parse_path(branch, path)
         if where is None or where.kind is not Kind.REQUEST or one.old is None or one.new is not None:
             continue
         place = where.place

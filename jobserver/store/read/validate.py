@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from jobserver.domain.base import names
-from jobserver.domain.documents import MODELS, AnyDocument, name_faults
+from jobserver.domain.base import layout
+from jobserver.domain.documents import MODELS, AnyDocument
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.revision_files import tree_files
 from jobserver.store.yaml import codec
@@ -19,21 +19,21 @@ _REFUSED = frozenset({".", "..", ".git", ".gitmodules", ".mailmap"})
 def is_no_document(branch: str, path: str) -> bool:
     """Whether a file that is no document may stand at ``path``."""
     first = path.partition("/")[0]
-    return path in OTHERS or (branch == names.MAIN and first.startswith(".") and first.lower() not in _REFUSED)
+    return path in OTHERS or (branch == layout.MAIN and first.startswith(".") and first.lower() not in _REFUSED)
 
 
 def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | None, list[Fault]]:
     """The document of a file that stands at ``path`` of ``branch``, or its faults. Neither: it is no document."""
     if is_no_document(branch, path):
         return None, []
-    where = names.parse_path(branch, path)
+    where = layout.parse_path(branch, path)
     if where is None:
-        return None, [Fault(names.misplaced(branch, path), path)]
+        return None, [Fault(layout.misplaced(branch, path), path)]
     try:
         document: AnyDocument = codec.read(MODELS[where.kind], data, path)
     except Error as error:
         return None, list(error.faults)
-    faults = [Fault(message, path, key=key) for key, message in name_faults(where, document)]
+    faults = [Fault(message, path, key=key) for key, message in document.path_problems(where)]
     return (None if faults else document), faults
 
 
@@ -45,7 +45,7 @@ def check_document(branch: str, path: str, data: bytes) -> list[Fault]:
 def check_revision(repository: Path, branch: str, revision: str) -> tuple[int, list[Fault]]:
     """(files looked at, faults) of the tree of ``revision``, judged as ``branch``."""
     count, faults = 0, []
-    for path, data in tree_files(repository, revision, once=names.PIPELINE_FILE):
+    for path, data in tree_files(repository, revision, once=layout.PIPELINE_FILE):
         count += 1
         faults += check_document(branch, path, data)
     return count, faults

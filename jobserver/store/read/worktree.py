@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from jobserver.domain.admit import review
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
@@ -43,7 +43,7 @@ def branch_of(top: Path) -> str:
 
 
 def _is_work(branch: str) -> bool:
-    return branch == names.MAIN or names.branch_backend(branch) is not None
+    return branch == layout.MAIN or layout.branch_backend(branch) is not None
 
 
 def check_staged(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:

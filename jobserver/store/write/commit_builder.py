@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from jobserver.domain.admit import POLICY, Admitted
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
-from jobserver.domain.documents import AnyDocument, StoredPipeline
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.errors import Fault, conflict, invalid
 from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
@@ -207,7 +208,7 @@ class CommitBuilder:
 def _written(path: str, document: AnyDocument) -> bytes:
     """Its canonical YAML, if that could be read again. Raises `Error` (invalid) if it is too large."""
     data = codec.write(document)
-    if len(data) > (limit := codec.size_limit(type(document))):
+    if len(data) > (limit := document.max_bytes):
         fault = Fault(f"{len(data)} bytes as YAML, at most {limit} are allowed", path)
         raise invalid(str(fault), faults=[fault])
     return data

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.fs import disk_error, disk_errors
@@ -135,7 +135,7 @@ class Writer:
         """What ``read`` finds on the branch as it is now, or was at ``commit``: for what is asked rarely."""
         with self._reading:
             head = Head.read(branch, commit or self.refs.tip(branch), self._reader)
-            main = Head.read(names.MAIN, self.refs.tip(names.MAIN), self._reader)
+            main = Head.read(layout.MAIN, self.refs.tip(layout.MAIN), self._reader)
             return read(Snapshot(self._reader, head, main))
 
     def create_branch(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
@@ -164,7 +164,7 @@ class Writer:
         self._forget()
         old = self.refs.tip(branch)
         if old is not None:
-            self._check(branch, old, is_told=branch == names.MAIN)
+            self._check(branch, old, is_told=branch == layout.MAIN)
         head = Head.read(branch, old, self._objects)
         staging = CommitBuilder(self._objects, self._identity(key))
         try:
@@ -258,14 +258,14 @@ class Writer:
         tip = self.refs.tip(branch)
         head = self._heads.get(branch)
         if head is None or head.tip != tip:
-            if tip is not None or branch == names.MAIN:
+            if tip is not None or branch == layout.MAIN:
                 self._check(branch, tip)
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 
     def _attempt(self, batch: list[Submission]) -> None:
         staging = CommitBuilder(self._objects, self._identity())
-        heads = {names.MAIN: self._head(names.MAIN)}
+        heads = {layout.MAIN: self._head(layout.MAIN)}
         before: dict[str, str | None] = {}
         staged: list[tuple[Submission, WriteResult]] = []
         surprised = False
@@ -276,12 +276,12 @@ class Writer:
                     heads[branch] = self._head(branch)
                 head = heads[branch]
                 tip, size = head.tip, staging.pack.size
-                admitted, trailers = submission.decide(Snapshot(self._objects, head, heads[names.MAIN]))
+                admitted, trailers = submission.decide(Snapshot(self._objects, head, heads[layout.MAIN]))
                 changed = bool(admitted.changes)
                 if changed:
                     before.setdefault(branch, tip)
                     # What was read on main is part of the decision: whoever replays it needs to know which main.
-                    read = {"Main": main} if branch != names.MAIN and (main := heads[names.MAIN].tip) else {}
+                    read = {"Main": main} if branch != layout.MAIN and (main := heads[layout.MAIN].tip) else {}
                     staging.commit(head, admitted, {**trailers, **read})
                 assert head.tip is not None
                 grown = staging.pack.size - size
@@ -310,8 +310,8 @@ class Writer:
                 stem = staging.pack.save(self._packs)
                 failed.update(self._publish(moves))
                 # What was judged on a main that is in this batch may not land without it.
-                for branch in sorted(moves, key=lambda branch: branch != names.MAIN):
-                    if names.MAIN in failed:
+                for branch in sorted(moves, key=lambda branch: branch != layout.MAIN):
+                    if layout.MAIN in failed:
                         failed.setdefault(branch, RefConflict())
                     if branch not in failed and (problem := self._move(branch, *moves[branch], staged)):
                         failed[branch] = problem

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from jobserver.domain import documents
+from jobserver.domain.base.validation import MISSING, reason
 from jobserver.domain.base.values import Document
 from jobserver.domain.base.yaml_positions import Mapping, Node, Scalar, Sequence
 from jobserver.errors import Error, Fault, invalid
@@ -30,8 +30,8 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in _AS_IT_IS:
         return value
-    if isinstance(value, BaseModel):
-        return {key: _plain(item) for key, item in value.__dict__.items() if documents.is_written(key, item)}
+    if isinstance(value, Document):
+        return {key: _plain(item) for key, item in value.written_items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -44,9 +44,7 @@ def _plain(value: Any) -> Any:
 def write(document: Document) -> bytes:
     """The canonical YAML of ``document``."""
     return canonical.emit(
-        (key, item if type(item) in _AS_IT_IS else _plain(item))
-        for key, item in document.__dict__.items()
-        if documents.is_written(key, item)
+        (key, item if type(item) in _AS_IT_IS else _plain(item)) for key, item in document.written_items()
     )
 
 
@@ -198,7 +196,7 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
     value = conversion.value(node, _Shape("model", model=model), ())
     known = set(conversion.faulty)
     if "version" not in value and ("version",) not in known:  # the model fills it in, for documents that are made here
-        conversion.fault(documents.MISSING, node.line, ("version",))
+        conversion.fault(MISSING, node.line, ("version",))
     try:
         document = model.model_validate(value)
         if not found:
@@ -209,30 +207,19 @@ def _strict(model: type[D], data: bytes, path: str) -> D:
             if any(place[:n] in known for n in range(len(place) + 1)):
                 continue  # its own fault is known
             stands = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
-            conversion.fault(documents.reason(one), conversion.lines[stands], place)
+            conversion.fault(reason(one), conversion.lines[stands], place)
     raise _refusal(found)
 
 
 def _refusal(found: list[Fault]) -> Error:
     # What is missing stands nowhere: it comes last, after what may have been meant for it.
-    faults = sorted(found, key=lambda fault: (fault.message == documents.MISSING, fault.line))
+    faults = sorted(found, key=lambda fault: (fault.message == MISSING, fault.line))
     return invalid(str(faults[0]), faults=faults)
-
-
-_LIMITS: dict[type[Document], int] = {
-    documents.JobRequest: documents.MAX_REQUEST_BYTES,
-    documents.StoredPipeline: documents.MAX_PIPELINE_BYTES,
-}
-
-
-def size_limit(model: type[Document]) -> int:
-    """Bytes of YAML that a document of this kind may have."""
-    return _LIMITS.get(model, documents.MAX_BYTES)
 
 
 def read(model: type[D], data: bytes, path: str = "") -> D:
     """The document in ``data``. Raises `Error` (invalid) with every fault: file, line, key and what was expected."""
-    limit = size_limit(model)
+    limit = model.max_bytes
     if len(data) > limit:
         fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)
         raise invalid(str(fault), faults=[fault])

@@ -10,10 +10,9 @@ from typing import Any
 
 from bottle import HTTPResponse
 
-from jobserver.domain.base.names import backend_branch
+from jobserver.domain.base.layout import backend_branch
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.commands import UpdateJobs
-from jobserver.domain.documents import OPTIONAL_KEYS, Job
+from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.domain.job_requests.lifecycle import STATUSES
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
 from jobserver.index.queries import api
@@ -153,6 +152,6 @@ def _time(value: Any) -> datetime | None:
 
 def _job(element: dict[str, Any]) -> tuple[Job, storable.Done]:
     values: dict[str, Any] = {name: element[name] for name in _TEXTS if name != "job_request_id"}
-    values |= {name: value for name in OPTIONAL_KEYS if (value := element.get(name)) is not None}
+    values |= {name: value for name in Job.optional_keys if (value := element.get(name)) is not None}
     values |= {name: _time(element[name]) for name in _TIMES}
     return storable.job_of(values)

@@ -3,7 +3,7 @@
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor, granted
-from jobserver.domain.documents import Member
+from jobserver.domain.members import Member
 from jobserver.errors import not_found
 from jobserver.index.queries import api, pages
 from jobserver.web import http

@@ -7,9 +7,8 @@ import contextlib
 
 from bottle import HTTPResponse
 
-from jobserver.domain.admit import may_release, no_releaser
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.releases import is_user
+from jobserver.domain.releases import is_user, may_release, no_releaser
 from jobserver.errors import forbidden, invalid, unavailable
 from jobserver.service.releases.upload import Upload
 from jobserver.web import http

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
+from jobserver.domain.base.validation import checked
 from jobserver.domain.base.values import MAX_DEPTH, MAX_KEY
-from jobserver.domain.documents import MAX_BYTES, Job, checked, cut_text
+from jobserver.domain.job_requests.jobs import Job, cut_message
 from jobserver.errors import invalid
 from jobserver.store.yaml import codec
 from jobserver.web import http
@@ -90,7 +91,7 @@ def text(value: str, most: int | None = None) -> tuple[str, str]:
     if value.isprintable() and len(value) <= MAX_LINE:
         return value, ""
     kept, count = (_CONTROLS if most is None else _CONTROLS_AND_ENDS).subn(_REPLACED, value)
-    short = cut_text(kept) if most is None else kept[:most]
+    short = cut_message(kept) if most is None else kept[:most]
     if len(short) < len(kept):
         return short, f"cut at {'8 KiB' if most is None else f'{most} characters'}"
     return short, "control characters replaced" if count else ""
@@ -152,8 +153,8 @@ def job_of(values: dict[str, Any]) -> tuple[Job, Done]:
 def _whole(job: Job, sizes: Mapping[str, int], done: Done) -> tuple[Job, Done]:
     """The job as a document of legal size: a JSON object may be several times as long as YAML."""
     for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
-        if (size := len(codec.write(job))) <= MAX_BYTES:
+        if (size := len(codec.write(job))) <= Job.max_bytes:
             break
-        done[name] = f"the job is {size} bytes as YAML, at most {MAX_BYTES} are kept"
+        done[name] = f"the job is {size} bytes as YAML, at most {Job.max_bytes} are kept"
         job = job.model_copy(update={name: {_CUT: done[name]}})
     return job, done

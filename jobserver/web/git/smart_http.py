@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from bottle import HTTPResponse, request
 
-from jobserver.domain.admit import permissions_of
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
+from jobserver.domain.base.rights import permissions_of
 from jobserver.errors import Code, Error, forbidden, unauthenticated, unavailable
 from jobserver.store.git.command import environment, run, start
 from jobserver.store.git.revisions import commits_in
@@ -63,7 +63,7 @@ class StateGit:
     def _access(self) -> Access:
         actor = self._callers.of_git(_password())
         if actor.kind is ActorKind.BACKEND:
-            return Access(actor, f"refs/heads/{names.backend_branch(actor.name)}", True)
+            return Access(actor, f"refs/heads/{layout.backend_branch(actor.name)}", True)
         directory = self._index.directory()
         user = directory.user(actor.name)
         rights = permissions_of(directory, user) if user else frozenset()

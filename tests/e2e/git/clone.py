@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from jobserver.domain.base import names
-from jobserver.domain.documents import Job
+from jobserver.domain.base import layout
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.store.yaml import codec
 from tests.e2e.harness import Site, job
 
@@ -16,7 +16,7 @@ class Clone:
     def __init__(self, site: Site, folder: Path, who: str, branch: str, *options: str) -> None:
         self.folder, self.branch = folder, branch
         self.site = site
-        slug = names.branch_backend(branch)
+        slug = layout.branch_backend(branch)
         self.email = f"{slug}@backends.127.0.0.1" if slug and who == slug else f"{who}@example.org"
         self.url = f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git"
         done = run(folder.parent, "clone", "-q", "--branch", branch, *options, self.url, str(folder))

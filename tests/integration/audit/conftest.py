@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from tests.integration.audit.tampering import checkpoint
 from tests.site import ADMIN, Site
 
@@ -13,7 +13,7 @@ from tests.site import ADMIN, Site
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
-    made.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    made.do(ADMIN, AddBackend("emis", "b" * 64))
     checkpoint(made)
     yield made
     made.gate.close()

@@ -6,10 +6,10 @@ import pytest
 
 from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import Checkpoint
+from jobserver.domain.record import Checkpoint
+from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from tests.integration.audit.tampering import checkpoint, commit, illegal, move, problems
 from tests.site import ADMIN, Site
@@ -62,7 +62,7 @@ def test_a_branch_whose_old_tip_git_no_longer_has_has_strayed(site: Site) -> Non
     move(site, "main", first)
     checkpoint(site)
     move(site, "main", f"{first}~1")
-    site.do(ADMIN, c.AddUser("eve"))
+    site.do(ADMIN, AddUser("eve"))
     (site.path / "objects" / first[:2] / first[2:]).unlink()
     descent = CheckpointLineage(site.repo)
     assert descent.tips() == {}  # it stays where the last one saw it

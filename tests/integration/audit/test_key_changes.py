@@ -9,7 +9,7 @@ from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.cli.keys import _followed
 from jobserver.config import Settings
-from jobserver.domain import commands as c
+from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys import signers as keys
@@ -90,7 +90,7 @@ def test_an_unsigned_change_of_keys_brings_none(site: Site, thief: SigningKey) -
     move(site, "main", commit(site, "main", "main", tree=tree))
     with pytest.raises(Error, match="changes the server's keys, and is not signed"):
         check_key(site.repo)
-    site.do(ADMIN, c.AddUser("dora"))  # a server that did not look goes on upon it
+    site.do(ADMIN, AddUser("dora"))  # a server that did not look goes on upon it
     assert thief.fingerprint not in follow(site.path, site.git("rev-parse", "main").strip()).signers
 
 
@@ -142,7 +142,7 @@ def test_an_auditor_follows_from_the_keys_of_last_month(site: Site, how: str) ->
     """Found: each routine rotation alarmed whoever kept the keys elsewhere."""
     last_month, old = named(site), ours(site)
     new = rotate(site.repo, site.clock(), old if how == "revoked" else "", by=ADMIN)
-    site.do(ADMIN, c.AddUser("dora"))
+    site.do(ADMIN, AddUser("dora"))
     newest = rotate(site.repo, site.clock(), by=ADMIN)
     site.ask()
     verdict = verify(site.path, signers=last_month)
@@ -174,7 +174,7 @@ def test_the_commit_that_ends_a_key_as_of_earlier_is_its_last(site: Site) -> Non
     """Told by the old key, or nobody could follow; what it signed before that, and after its end, is named."""
     old, at = ours(site), site.clock()
     site.clock()
-    bad = site.do(ADMIN, c.AddUser("dora")).commit
+    bad = site.do(ADMIN, AddUser("dora")).commit
     rotate(site.repo, site.clock(), old, at, by=ADMIN)
     check_key(site.repo)
     assert [one.commit for one in verify(site.path).problems] == [bad]

@@ -4,8 +4,9 @@ import re
 import subprocess
 
 from jobserver.audit.log import LogEntry, LogFilter, log
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.record import RecordPush
+from jobserver.domain.users import AddUser
 from jobserver.store.git.cat_file import tip_at
 from jobserver.web.pages.views import audit_tab
 from tests.integration.service.push.pushing import EVE, Push
@@ -40,7 +41,7 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     identifier = site.ask("generate")
     push = Push(site, "backends/tpp")
     push.commit(at="1970-01-02T00:00:00Z")
-    site.do(SERVER, c.RecordPush("backends/tpp", push.old, push.tip, "backend/tpp"))
+    site.do(SERVER, RecordPush("backends/tpp", push.old, push.tip, "backend/tpp"))
     push.land()
     stands = site.now
     unknown = Push(site, "backends/tpp")
@@ -68,7 +69,7 @@ def test_a_push_ends_where_it_began(site: Site) -> None:
     push.commit(("users/eve.yaml", None))
     push.send(ADMIN)
     push.land()
-    site.do(ADMIN, c.AddUser("mallory"))
+    site.do(ADMIN, AddUser("mallory"))
     events = [entry.event for entry in log(site.path, LogFilter()) if entry.branch == "main"]
     assert events[:4] == ["user.created", "pushed", "pushed", "backend.created"]
 

@@ -3,10 +3,9 @@
 import pytest
 
 from jobserver.audit.log import LogFilter, log
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, Receipt, RecordPush
 from tests.integration.audit.tampering import GONE, illegal, move, problems, stolen, with_file
 from tests.integration.service.push.pushing import EVE, Push, folder_of, text
 from tests.site import ADMIN, TPP, Site, job
@@ -54,7 +53,7 @@ def test_a_receipt_for_what_was_never_legal(site: Site) -> None:
     """The rules are replayed for pushes too: a receipt says who, not that they might."""
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
-    site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/alice"))
+    site.do(SERVER, RecordPush("main", push.old, push.tip, "user/alice"))
     push.land()
     assert f"main {push.tip[:10]}: alice may not create the user eve" in problems(site)
 
@@ -62,19 +61,19 @@ def test_a_receipt_for_what_was_never_legal(site: Site) -> None:
 def test_a_receipt_for_keys_of_somebody_elses(site: Site) -> None:
     push = Push(site, "main")
     push.commit(("allowed_signers", site.git("show", "main:allowed_signers") + "# mine\n"))
-    site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
+    site.do(SERVER, RecordPush("main", push.old, push.tip, "user/admin"))
     push.land()
     assert f"main {push.tip[:10]}: changes allowed_signers" in problems(site)
 
 
 def test_a_receipt_over_what_the_server_signed(site: Site) -> None:
     old, new = site.git("rev-parse", "main~1", "main").split()
-    site.do(SERVER, c.RecordPush("main", old, new, "user/admin"))
+    site.do(SERVER, RecordPush("main", old, new, "user/admin"))
     assert f"main {new[:10]}: is signed by the server, and a receipt says user/admin pushed it" in problems(site)
 
 
 def test_receipts_of_pushes_that_did_not_land_are_legal(site: Site) -> None:
-    site.do(SERVER, c.RecordPush("main", GONE, "2" * 40, "user/admin"))
+    site.do(SERVER, RecordPush("main", GONE, "2" * 40, "user/admin"))
     assert problems(site) == ""
     assert "pushed" not in {entry.event for entry in log(site.path, LogFilter())}
 
@@ -119,7 +118,7 @@ def test_what_a_pushed_commit_may_not_claim_is_found_later_too(site: Site, monke
         push.commit(("README.md", f"x{policy}"), message="x\n\nactor: user/alice", at="1973-05-01T00:00:00Z")
         with monkeypatch.context() as older:
             older.setattr("jobserver.store.write.commit_builder.POLICY", policy)
-            site.do(SERVER, c.RecordPush("main", push.old, push.tip, "user/admin"))
+            site.do(SERVER, RecordPush("main", push.old, push.tip, "user/admin"))
         push.land()
         found = problems(site)
         assert expected in found if expected else found == ""

@@ -9,10 +9,13 @@ import pytest
 
 from jobserver.audit.log import LogFilter, log
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend, Backend
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import Backend, User
+from jobserver.domain.job_requests.requests import CancelJobs
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.projects import AddProject, SetProjectMember
+from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, User
 from jobserver.errors import Error
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.keys.signing import SigningKey
@@ -23,15 +26,15 @@ from tests.site import ADMIN, ALICE, START, Site, job
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
-    made.do(ADMIN, c.AddBackend("emis", "b" * 64))
-    made.do(ADMIN, c.AddOrg("lab"))
-    made.do(ADMIN, c.AddProject("lab/p"))
-    made.do(ADMIN, c.SetProjectMember("lab/p", "bob", (Role.PROJECT_DEVELOPER,)))
-    made.do(ADMIN, c.AddUserToken("bob", "laptop", "c" * 64))
-    made.do(ADMIN, c.RevokeUserToken("bob", "laptop"))
+    made.do(ADMIN, AddBackend("emis", "b" * 64))
+    made.do(ADMIN, AddOrg("lab"))
+    made.do(ADMIN, AddProject("lab/p"))
+    made.do(ADMIN, SetProjectMember("lab/p", "bob", (Role.PROJECT_DEVELOPER,)))
+    made.do(ADMIN, AddUserToken("bob", "laptop", "c" * 64))
+    made.do(ADMIN, RevokeUserToken("bob", "laptop"))
     first, second = made.ask(), made.ask("generate")
     made.report((first, job("a", "running", 1)), (second, job("b", "pending", 1)))
-    made.do(ALICE, c.CancelJobs(second, "tpp", ("generate",)))
+    made.do(ALICE, CancelJobs(second, "tpp", ("generate",)))
     made.report((first, job("a", "succeeded", 2)), (second, job("b", "failed", 2)))
     made.report((first, job("a", "running", 3)))  # a rerun brings it back
     made.report((first, job("a", "succeeded", 4)))
@@ -75,7 +78,7 @@ def test_a_changed_message_breaks_its_signature(site: Site) -> None:
 def test_another_key(site: Site, tmp_path: Path) -> None:
     site.key.unlink()
     SigningKey.create(site.key, "jobserver")
-    site.do(ADMIN, c.AddUser("eve"))
+    site.do(ADMIN, AddUser("eve"))
     assert "which is no key of the server" in problems(site)
 
 
@@ -147,7 +150,7 @@ def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:
 
 def test_rules_of_another_policy_are_not_guessed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobserver.store.write.commit_builder.POLICY", 99)
-    site.do(ADMIN, c.AddUser("eve"))
+    site.do(ADMIN, AddUser("eve"))
     assert "says Policy: 99, whose rules are not known here" in problems(site)
 
 
@@ -169,7 +172,7 @@ def test_keys_follow_each_other(site: Site, tmp_path: Path) -> None:
     old = site.repo.writer.keys.current().fingerprint
     new = rotate(site.repo, site.clock())
     assert new != old
-    site.do(ADMIN, c.AddUser("eve"))
+    site.do(ADMIN, AddUser("eve"))
     site.ask()
     assert verify(site.path).problems == []
     signers = tmp_path / "signers"
@@ -189,10 +192,10 @@ def test_an_old_key_signs_nothing_more(site: Site, tmp_path: Path) -> None:
     new = site.key.read_bytes()
     site.key.write_bytes(stolen.read_bytes())
     site.now -= timedelta(hours=1)
-    site.do(ADMIN, c.AddUser("eve"))  # its time says that the key was still valid
+    site.do(ADMIN, AddUser("eve"))  # its time says that the key was still valid
     assert problems(site).endswith("which had ended before")
     site.now += timedelta(hours=2)
-    site.do(ADMIN, c.AddUser("mallory"))
+    site.do(ADMIN, AddUser("mallory"))
     assert "which was not valid at" in problems(site)
     site.key.write_bytes(new)
 
@@ -204,11 +207,11 @@ def test_a_stolen_key_counts_until_the_last_checkpoint(site: Site) -> None:
     site.now = last.made_at
     site.clock()
     site.clock()
-    site.do(ADMIN, c.AddUser("eve"))  # by whoever has the key, after the checkpoint
+    site.do(ADMIN, AddUser("eve"))  # by whoever has the key, after the checkpoint
     rotate(site.repo, site.clock(), bad, last.made_at)
     found = problems(site)
     assert found.count("which was not valid at") == 1
-    site.do(ADMIN, c.AddUser("mallory"))
+    site.do(ADMIN, AddUser("mallory"))
     assert problems(site) == found
 
 
@@ -235,7 +238,7 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
             patch.setattr(Path, "replace", replace)
         rotate(site.repo, site.clock())
     settle(site.repo, site.clock())
-    site.do(ADMIN, c.AddUser("eve"))
+    site.do(ADMIN, AddUser("eve"))
     site.ask()
     assert problems(site) == ""
     assert site.git("show", "main:allowed_signers").count("ssh-ed25519") == (1 if after == "key" else 2)

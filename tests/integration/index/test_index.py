@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import RotateBackendToken
+from jobserver.domain.job_requests.requests import CancelJobs
+from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.index.items import detail
@@ -80,11 +82,11 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
             case 0 | 1:
                 known.append(site.ask(*chance.sample(["generate", "analyse", "run_all"], 2)))
             case 2 if target:
-                site.do(ALICE, c.CancelJobs(target, "tpp", ()))
+                site.do(ALICE, CancelJobs(target, "tpp", ()))
             case 3:
-                site.do(ADMIN, c.AddUser(f"u{minute}"))
+                site.do(ADMIN, AddUser(f"u{minute}"))
             case 4:
-                site.do(ADMIN, c.RotateBackendToken("tpp", f"{minute:064x}", True))
+                site.do(ADMIN, RotateBackendToken("tpp", f"{minute:064x}", True))
             case _ if target:
                 count = chance.randrange(4)
                 statuses = [chance.choice(["pending", "running", "failed", "succeeded"]) for _ in range(count + 1)]
@@ -262,7 +264,7 @@ def test_no_two_threads_read_objects_by_the_same_reader(
     """Found in search of a stale read: `main` and the rows were read by one reader, each under a lock of its own."""
     index = opened()
     index.refresh()
-    site.gate.submit(ADMIN, c.AddUser("dave"), "test")
+    site.gate.submit(ADMIN, AddUser("dave"), "test")
     site.ask()
     raw, inside, go = Objects.raw, threading.Event(), threading.Event()
     readers: list[Objects] = []

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from jobserver.domain import commands as c
-from jobserver.domain.base.names import Kind
+from jobserver.domain.backends import AddBackend
+from jobserver.domain.base.layout import Kind
+from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.index.index import Index
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter
@@ -12,8 +13,8 @@ from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 def test_an_identifier_or_its_beginning_means_one_thing_or_nothing(site: Site, tmp_path: Path) -> None:
     one, other = site.ask("generate"), site.ask("generate")
-    site.do(ADMIN, c.AddBackend("emis", "b" * 64))
-    hidden = c.RequestJobs("trends", "emis", ("generate",), "0" * 40, PIPELINE)
+    site.do(ADMIN, AddBackend("emis", "b" * 64))
+    hidden = RequestJobs("trends", "emis", ("generate",), "0" * 40, PIPELINE)
     elsewhere = site.do(ALICE, hidden).changes.result["identifier"]
     site.report((one, job("Mixed-Case-1", "running", 1)), (one, job("abcdefgh", "running", 1)))
     site.report(

@@ -12,6 +12,7 @@ import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.store import init
 from jobserver.store.git.remote import Remote
@@ -19,7 +20,7 @@ from jobserver.store.keys import rotation
 from jobserver.store.keys.rotation import check_key, ended_at, is_current, rotate, settle
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo
-from tests.site import ADMIN, ALICE, START, TEMPLATES, TPP, Site, c
+from tests.site import ADMIN, ALICE, START, TEMPLATES, TPP, Site
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_only_a_key_that_signed_can_be_revoked(site: Site) -> None:
         with pytest.raises(Error, match=f"has ended already, at {end:%Y-%m-%d %H:%M:%S} UTC: --at can only") as refused:
             rotate(site.repo, site.clock(), first, at)
         assert refused.value.code is Code.CONFLICT
-    site.do(ADMIN, c.AddUser("dora"))
+    site.do(ADMIN, AddUser("dora"))
     assert not verify(site.path).problems
     earlier = end - timedelta(seconds=1)
     assert rotate(site.repo, site.clock(), first, earlier) == second  # an old one: no new key begins
@@ -238,7 +239,7 @@ def test_the_key_in_the_place_of_a_lost_one_becomes_the_new_one(site: Site) -> N
     assert not is_current(site.repo)
     assert rotate(site.repo, site.clock(), lost, by=ADMIN) == new
     assert is_current(site.repo)
-    site.do(ADMIN, c.AddUser("dora"))
+    site.do(ADMIN, AddUser("dora"))
     assert verify(site.path).problems  # nobody whom the record knows vouches for it
     assert not verify(site.path, signers=site.git("show", "main:allowed_signers")).problems
     third = rotate(site.repo, site.clock(), by=ADMIN)

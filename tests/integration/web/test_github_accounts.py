@@ -11,8 +11,9 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.plan import Command
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, SetUserRoles
 from jobserver.service.accounts import membership
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.private_store import PrivateStore
@@ -45,12 +46,12 @@ class Place:
         link = f"/login/link/{bootstrap.login_token(self.server.app.settings, who)}/"
         assert browser.post(link, data={"form": Browser.token(browser.get(link))}).status_code == 303
 
-    def do(self, command: c.Command) -> None:
+    def do(self, command: Command) -> None:
         self.server.app.gate.submit(ROOT, command, "test")
 
     def token(self, who: str) -> str:
         secret, digest = new_token()
-        self.do(c.AddUserToken(who, "laptop", digest))
+        self.do(AddUserToken(who, "laptop", digest))
         return secret
 
     def document(self, who: str) -> str:
@@ -114,7 +115,7 @@ def test_a_freed_name_does_not_give_its_next_owner_the_account(place: Place) -> 
     """dora gives her name up, and mallory takes it; dora goes on under her new one."""
     with place.browser() as browser:
         assert place.enter(browser, "dora").status_code == 303
-    place.do(c.SetUserRoles("dora", (Role.SUPER_USER,)))
+    place.do(SetUserRoles("dora", (Role.SUPER_USER,)))
     place.github.logins = {1: "dora-2", 2: "Dora"}
     place.github.members = {"dora-2", "Dora"}
     with place.browser() as browser:
@@ -127,14 +128,14 @@ def test_a_freed_name_does_not_give_its_next_owner_the_account(place: Place) -> 
         assert place.enter(browser, "dora").status_code == 303
         assert browser.get("/users/").status_code == 200  # her own rights
     assert git(place.state, "ls-tree", "--name-only", "main:users").split() == ["dora.yaml", "root.yaml"]
-    place.do(c.AddUser("mallory", github_id=IDS["mallory"]))  # as `user add --github-id` does
+    place.do(AddUser("mallory", github_id=IDS["mallory"]))  # as `user add --github-id` does
     with place.browser() as browser:
         assert place.enter(browser, "mallory").status_code == 303
         assert ">mallory</a>" in browser.get("/settings/").text
 
 
 def test_who_was_added_by_name_is_bound_and_a_superuser_is_told(place: Place) -> None:
-    place.do(c.AddUser("Dora", roles=(Role.AUDITOR,)))
+    place.do(AddUser("Dora", roles=(Role.AUDITOR,)))
     with place.browser() as browser:
         assert place.enter(browser, "dora").status_code == 303
     assert "github_id: 1" in place.document("Dora")
@@ -187,12 +188,12 @@ def test_whoever_takes_the_organisations_name_lets_nobody_in(place: Place) -> No
 
 def test_links_end_with_the_sessions(place: Place) -> None:
     """A link that was made before somebody was switched off is none after they are switched on again."""
-    place.do(c.AddUser("dora"))
+    place.do(AddUser("dora"))
     link = f"/login/link/{bootstrap.login_token(place.server.app.settings, 'dora')}/"
     with place.browser() as browser:
         assert browser.get(link).status_code == 200
-        place.do(c.DisableUser("dora"))
-        place.do(c.EnableUser("dora"))
+        place.do(DisableUser("dora"))
+        place.do(EnableUser("dora"))
         assert browser.get(link).status_code == 404
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.service.accounts.tokens import new_token
 
 ROOT = Actor(ActorKind.USER, "root")
@@ -31,8 +31,8 @@ def site(folder: Path, base_url: str, proxies: str = "") -> Iterator[tuple[servi
     server = serving.serve(settings)
     secret, digest = new_token()
     try:
-        server.app.gate.submit(ROOT, c.AddUser("ann", roles=(Role.AUDITOR,)), "test")
-        server.app.gate.submit(ROOT, c.AddUserToken("ann", "prometheus", digest), "test")
+        server.app.gate.submit(ROOT, AddUser("ann", roles=(Role.AUDITOR,)), "test")
+        server.app.gate.submit(ROOT, AddUserToken("ann", "prometheus", digest), "test")
         yield server, secret
     finally:
         server.close()

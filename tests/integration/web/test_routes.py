@@ -7,7 +7,7 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.config import Settings
-from jobserver.domain.base import names
+from jobserver.domain.base import reserved
 from tests.browser.shown import NOTHING_TO_SEE, SHOWN
 
 
@@ -32,10 +32,10 @@ def rules(tmp_path: Path) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("above", "reserved"),
     [
-        ([], names.RESERVED),
-        (["orgs"], names.RESERVED_ORGS),
-        (["orgs", "<org>"], names.RESERVED_PROJECTS),
-        (["orgs", "<org>", "<project>"], names.RESERVED),
+        ([], reserved.RESERVED),
+        (["orgs"], reserved.RESERVED_ORGS),
+        (["orgs", "<org>"], reserved.RESERVED_PROJECTS),
+        (["orgs", "<org>", "<project>"], reserved.RESERVED),
     ],
 )
 def test_names_that_are_pages_are_reserved(rules: list[str], above: list[str], reserved: frozenset[str]) -> None:

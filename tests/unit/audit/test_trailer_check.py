@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from jobserver.audit.trailer_check import disagreements
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.base.state import Change, Changes, Move
-from jobserver.domain.documents import Backend, Checkpoint, Org, Receipt, User
+from jobserver.domain.orgs import Org
+from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.users import User
 from jobserver.store.read.tree_changes import Commit
 from tests.memory import ID, NOW, job
 from tests.unit.domain.admitting import REQUEST

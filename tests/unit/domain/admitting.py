@@ -3,20 +3,17 @@
 from typing import Any
 
 from jobserver.domain.admit import admit, review
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes, Move
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    JobRequest,
-    Org,
-    PipelineAction,
-    Project,
-    RequestedWorkspace,
-    User,
-    Workspace,
-)
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import JobRequest, RequestedWorkspace
+from jobserver.domain.orgs import Org
+from jobserver.domain.projects import Project
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error
 from tests.memory import ID, LATER, NOW, Memory
 

@@ -1,10 +1,15 @@
 """A little of everything on `main`, in memory, and what a verb would change of it."""
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import Backend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import Backend, Member, Org, Project, Token, User, Workspace
-from jobserver.domain.plan import branch_of, plan
+from jobserver.domain.members import Member
+from jobserver.domain.orgs import Org
+from jobserver.domain.plan import Command, branch_of, plan
+from jobserver.domain.projects import Project
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from tests.memory import ID, NOW, Memory
 
 ROOT = Actor(ActorKind.USER, "root")
@@ -24,5 +29,5 @@ def prepared() -> Memory:
     return Memory(User(username="root", roles=(Role.SUPER_USER,)), TPP, ALICE, LAB, P, TRENDS)
 
 
-def planned(state: Memory, command: c.Command, actor: Actor = ROOT) -> Changes:
+def planned(state: Memory, command: Command, actor: Actor = ROOT) -> Changes:
     return plan(state.on(branch_of(command)), command, actor, NOW, ID)

@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
-from jobserver.domain.documents import Backend, Job, JobRequest, PipelineAction, User, Workspace
+from jobserver.domain.job_requests.jobs import Job, UpdateJobs
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import JobRequest, RequestJobs
+from jobserver.domain.plan import Command
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
 from tests.memory import ID, LATER, NOW, Memory
 
@@ -49,8 +54,8 @@ def prepared() -> Memory:
     )
 
 
-def asked(*actions: str, workspace: str = "trends", backend: str = "tpp", **more: Any) -> c.RequestJobs:
-    return c.RequestJobs(workspace, backend, actions or ("run_all",), "0" * 40, PIPELINE, **more)
+def asked(*actions: str, workspace: str = "trends", backend: str = "tpp", **more: Any) -> RequestJobs:
+    return RequestJobs(workspace, backend, actions or ("run_all",), "0" * 40, PIPELINE, **more)
 
 
 def ask(state: Memory, *actions: str, new_id: str = ID) -> None:
@@ -58,7 +63,7 @@ def ask(state: Memory, *actions: str, new_id: str = ID) -> None:
 
 
 def report(state: Memory, *jobs: Job, to: str = ID, now: datetime = LATER) -> Any:
-    return state.do(TPP, c.UpdateJobs("tpp", tuple((to, one) for one in jobs)), now)
+    return state.do(TPP, UpdateJobs("tpp", tuple((to, one) for one in jobs)), now)
 
 
 def stored(state: Memory, identifier: str = ID) -> JobRequest:
@@ -77,7 +82,7 @@ def jobs(state: Memory, place: Place = PLACE) -> dict[str, Job]:
     return state.on("backends/tpp").jobs(place)
 
 
-def refused(state: Memory, actor: Actor, command: c.Command) -> Error:
+def refused(state: Memory, actor: Actor, command: Command) -> Error:
     before = {branch: dict(files) for branch, files in state.files.items()}
     with pytest.raises(Error) as caught:
         state.do(actor, command)

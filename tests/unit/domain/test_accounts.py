@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
 from jobserver.domain.admit import admit, review
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import User
+from jobserver.domain.plan import Command
+from jobserver.domain.users import AddUser, DisableUser, EnableUser, EnsureAdmin, SetUserRoles, User, WelcomeUser
 from jobserver.errors import Code, Error
 from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory
@@ -35,7 +35,7 @@ def test_a_freed_name_gives_its_next_owner_nothing(state: Memory) -> None:
         with pytest.raises(
             Error, match=r"account alice here belongs to another account on GitHub.*: ask root$"
         ) as caught:
-            state.do(SERVER, c.WelcomeUser(name, 2))
+            state.do(SERVER, WelcomeUser(name, 2))
         assert caught.value.code is Code.FORBIDDEN
     assert stored(state, "alice") == ALICE
 
@@ -43,29 +43,29 @@ def test_a_freed_name_gives_its_next_owner_nothing(state: Memory) -> None:
 @pytest.mark.parametrize("name", ["alice", "alice-2", "bob", "Root"])
 def test_a_rename_on_github_is_followed(state: Memory, name: str) -> None:
     """Whatever they are called now, also like somebody else here."""
-    changes = state.do(SERVER, c.WelcomeUser(name, 1))
+    changes = state.do(SERVER, WelcomeUser(name, 1))
     assert (changes.result["username"], bool(changes)) == ("alice", False)
 
 
 @pytest.mark.parametrize("name", ["Bob", "bob", "BOB"])
 def test_who_was_added_by_name_is_bound_at_their_first_log_in(state: Memory, name: str) -> None:
-    changes = state.do(SERVER, c.WelcomeUser(name, 3, "Robert"))
+    changes = state.do(SERVER, WelcomeUser(name, 3, "Robert"))
     assert changes.result["username"] == "Bob"
     assert changes.event == "user.bound"
     assert stored(state, "Bob") == User(username="Bob", roles=(Role.AUDITOR,), github_id=3)
     with pytest.raises(Error, match="belongs to another account"):
-        state.do(SERVER, c.WelcomeUser(name, 4))
+        state.do(SERVER, WelcomeUser(name, 4))
 
 
 def test_who_is_new_gets_an_account_without_rights(state: Memory) -> None:
-    changes = state.do(SERVER, c.WelcomeUser("dora", 5, "Dora"))
+    changes = state.do(SERVER, WelcomeUser("dora", 5, "Dora"))
     assert changes.result["username"] == "dora"
     assert stored(state, "dora") == User(username="dora", github_id=5, name="Dora", sessions_since=NOW)
 
 
 def test_who_is_switched_off_is_not_bound(state: Memory) -> None:
-    state.do(ROOT, c.DisableUser("Bob"))
-    assert not state.do(SERVER, c.WelcomeUser("bob", 3))
+    state.do(ROOT, DisableUser("Bob"))
+    assert not state.do(SERVER, WelcomeUser("bob", 3))
     assert stored(state, "Bob").github_id is None
 
 
@@ -73,12 +73,12 @@ def test_two_accounts_of_one_name_are_nobodys(state: Memory) -> None:
     """Old repositories may have both; nobody can say which is meant."""
     state.put(User(username="bob"))
     with pytest.raises(Error, match="more than one account here that is called bob"):
-        state.do(SERVER, c.WelcomeUser("bob", 3))
+        state.do(SERVER, WelcomeUser("bob", 3))
 
 
 def test_a_number_is_one_accounts(state: Memory) -> None:
     with pytest.raises(Error, match="github_id: 1 is alice's already"):
-        state.do(ROOT, c.AddUser("eve", github_id=1))
+        state.do(ROOT, AddUser("eve", github_id=1))
     both = [
         Change(f"users/{name}.yaml", None, User(username=name, github_id=9)) for name in ("eve", "mallory")
     ]  # in one push
@@ -103,13 +103,13 @@ def test_a_document_without_a_number_reads_and_stays_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [c.EnableUser("alice"), c.SetUserRoles("alice", (), True), c.EnsureAdmin("alice", recovers=True)]
+    "command", [EnableUser("alice"), SetUserRoles("alice", (), True), EnsureAdmin("alice", recovers=True)]
 )
-def test_who_is_switched_on_again_begins_new_sessions(state: Memory, command: c.Command) -> None:
+def test_who_is_switched_on_again_begins_new_sessions(state: Memory, command: Command) -> None:
     state.put(User(username="root", roles=(Role.SUPER_USER,)))
     state.put(ALICE.model_copy(update={"active": False, "sessions_since": NOW}))
     actor = ROOT
-    if isinstance(command, c.EnsureAdmin):
+    if isinstance(command, EnsureAdmin):
         state.put(User(username="root", active=False))
         actor = SERVER
     state.do(actor, command, LATER)
@@ -119,13 +119,13 @@ def test_who_is_switched_on_again_begins_new_sessions(state: Memory, command: c.
 
 
 def test_an_account_that_is_made_anew_has_no_old_sessions(state: Memory) -> None:
-    state.do(ROOT, c.AddUser("dora"), NOW)
+    state.do(ROOT, AddUser("dora"), NOW)
     state.apply(
         admit(
             state, Changes("main", "pushed", "", (Change("users/dora.yaml", stored(state, "dora"), None),)), ROOT, NOW
         )
     )
-    state.do(ROOT, c.AddUser("dora"), LATER)
+    state.do(ROOT, AddUser("dora"), LATER)
     assert stored(state, "dora").sessions_since == LATER
 
 

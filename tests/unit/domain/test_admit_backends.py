@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.state import Changes, Move
 from tests.memory import Memory, job
 from tests.unit.domain.admitting import BESIDE, GONE, OTHER, PLACE, REQUEST, SECOND, edited, faults, prepared, tpp

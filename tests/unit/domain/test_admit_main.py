@@ -2,10 +2,15 @@
 
 import pytest
 
-from jobserver.domain.admit import POLICY, admit, permissions_of
+from jobserver.domain.admit import POLICY, admit
+from jobserver.domain.backends import Backend
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
+from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.base.state import Changes
-from jobserver.domain.documents import AnyDocument, Backend, Invitation, Member, Token, User
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.members import Invitation, Member
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import User
 from tests.memory import NOW, Memory
 from tests.unit.domain.admitting import LAB, PLACE, REQUEST, ROOT, TRENDS, P, edited, faults, main, prepared, tpp
 

@@ -3,12 +3,12 @@
 import pytest
 
 from jobserver.domain.admit import admit
-from jobserver.domain.base.names import Area
+from jobserver.domain.base.layout import Area
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.state import Changes, Move
-from jobserver.domain.commands import CancelJobs
-from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
-from jobserver.domain.job_requests import folders as integrity
+from jobserver.domain.job_requests import pipelines
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import CancelJobs, JobRequest
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory, job
 from tests.unit.domain.admitting import GONE, PLACE, REQUEST, ROOT, TPP, edited, faults, prepared, tpp
@@ -118,7 +118,7 @@ def test_one_that_nobody_could_run_is_refused(actions: dict[str, PipelineAction]
 
 
 def test_more_actions_than_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrity, "MAX_ACTIONS", 1)
+    monkeypatch.setattr(pipelines, "MAX_ACTIONS", 1)
     two = StoredPipeline(actions={name: PipelineAction(run=name) for name in ("generate", "more")})
     told = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, two)))
     assert told == [f"{PLACE.pipeline}: actions: more than 1"]

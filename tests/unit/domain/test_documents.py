@@ -7,35 +7,23 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobserver.domain.base.names import Area, DocPath, Kind, Place, parse_path
+from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import Area, DocPath, Kind, Place, parse_path
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.base.values import mismatch
-from jobserver.domain.documents import (
-    MAX_BYTES,
-    MAX_MESSAGE_BYTES,
-    MAX_REQUEST_BYTES,
-    MODELS,
-    AnyDocument,
-    Backend,
-    Checkpoint,
-    Document,
-    Job,
-    JobRequest,
-    Member,
-    Org,
-    PipelineAction,
-    Project,
-    Receipt,
-    StoredPipeline,
-    Token,
-    User,
-    Workspace,
-    checked,
-    cut_text,
-    name_faults,
-    same,
-)
+from jobserver.domain.base.validation import checked
+from jobserver.domain.base.values import Document, mismatch, same
+from jobserver.domain.documents import MODELS, AnyDocument
+from jobserver.domain.job_requests.jobs import MAX_MESSAGE_BYTES, Job, cut_message
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.members import Member
+from jobserver.domain.orgs import Org
+from jobserver.domain.projects import Project
+from jobserver.domain.record import Checkpoint, Receipt
 from jobserver.domain.releases import Release
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error
 from tests.memory import ID, NOW, job
 
@@ -245,7 +233,7 @@ def test_times_are_kept_in_utc() -> None:
 
 
 def test_sizes() -> None:
-    assert (MAX_BYTES, MAX_REQUEST_BYTES, MAX_MESSAGE_BYTES) == (65_536, 8_388_608, 8_192)
+    assert (Backend.max_bytes, JobRequest.max_bytes, MAX_MESSAGE_BYTES) == (65_536, 8_388_608, 8_192)
 
 
 def test_documents_do_not_change() -> None:
@@ -262,23 +250,23 @@ def test_documents_do_not_change() -> None:
     ],
 )
 def test_a_message_that_fits_is_left_alone(text: str, kept: int) -> None:
-    assert cut_text(text) == text
+    assert cut_message(text) == text
     assert len(text) == kept
 
 
 @pytest.mark.parametrize("char", ["x", "é", "€", "😀"])
 @pytest.mark.parametrize("before", ["", "a", "aa", "aaa"])
 def test_a_message_that_is_too_long_is_cut_between_characters_and_says_so(char: str, before: str) -> None:
-    cut = cut_text(before + char * (MAX_MESSAGE_BYTES + 1))
+    cut = cut_message(before + char * (MAX_MESSAGE_BYTES + 1))
     says = " [cut by the server at 8 KiB]"
     assert cut.endswith(says)
     assert set(cut.removesuffix(says).removeprefix(before)) == {char}
     assert MAX_MESSAGE_BYTES - 3 <= len(cut.encode()) <= MAX_MESSAGE_BYTES
-    assert cut_text(cut) == cut
+    assert cut_message(cut) == cut
 
 
 def test_a_long_message_that_is_no_unicode_can_be_cut_too() -> None:
-    assert len(cut_text("\ud800" * MAX_MESSAGE_BYTES * 2).encode()) == MAX_MESSAGE_BYTES
+    assert len(cut_message("\ud800" * MAX_MESSAGE_BYTES * 2).encode()) == MAX_MESSAGE_BYTES
 
 
 def test_same() -> None:
@@ -331,7 +319,7 @@ PLACE = Place(Area.ACTIVE, NOW.date(), ID)
 def test_names_inside_agree_with_the_path(branch: str, path: str, keys: dict[str, str]) -> None:
     where = parse_path(branch, path)
     assert isinstance(where, DocPath)
-    assert dict(name_faults(where, made(where.kind))) == keys
+    assert dict(made(where.kind).path_problems(where)) == keys
 
 
 GOOD_REPOS = ["study", "org/study.git", "a b/c", "https://github.com/org/study", "https://git.example:8443/a/b.git"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain.documents import Job
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.jobs import Job
 
 START = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Area, Kind, Place
+from jobserver.domain.base import identifiers, layout, names
+from jobserver.domain.base.layout import Area, Kind, Place
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from jobserver.domain.base.names import Area, Kind, Place
     ],
 )
 def test_paths_that_hold_documents(branch: str, path: str, kind: Kind, name: str) -> None:
-    where = names.parse_path(branch, path)
+    where = layout.parse_path(branch, path)
     assert where is not None
     assert (where.kind, where.name) == (kind, name)
 
@@ -69,7 +69,7 @@ def test_paths_that_hold_documents(branch: str, path: str, kind: Kind, name: str
     ],
 )
 def test_paths_that_hold_none(branch: str, path: str) -> None:
-    assert names.parse_path(branch, path) is None
+    assert layout.parse_path(branch, path) is None
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,20 @@ def test_paths_that_hold_none(branch: str, path: str) -> None:
     ],
 )
 def test_branches(branch: str, is_one: bool, slug: str | None) -> None:
-    assert names.is_branch(branch) is is_one
-    assert names.branch_backend(branch) == slug
+    assert layout.is_branch(branch) is is_one
+    assert layout.branch_backend(branch) == slug
     if slug is not None:
-        assert names.backend_branch(slug) == branch
+        assert layout.backend_branch(slug) == branch
 
 
 @pytest.mark.parametrize(
     ("check", "good", "bad"),
     [
-        (names.is_request_id, ["aaq5k3v7m2xw4c6d", "2" * 16], ["", "aaq5k3v7m2xw4c6", "aaq5k3v7m2xw4c6d2", "1" * 16]),
+        (
+            identifiers.is_request_id,
+            ["aaq5k3v7m2xw4c6d", "2" * 16],
+            ["", "aaq5k3v7m2xw4c6", "aaq5k3v7m2xw4c6d2", "1" * 16],
+        ),
         (names.is_username, ["a", "A-b_1", "1a"], ["", "-a", "a b", "a" * 65, "é"]),
         (names.is_action, ["run_all", "__error__", "a.b-c", "A" * 128], ["", "-a", "a b", "A" * 129, "a\n"]),
     ],
@@ -108,14 +112,14 @@ def test_names_good_and_bad(check: Callable[[str], bool], good: list[str], bad: 
 
 def test_the_first_and_the_last_id() -> None:
     """16 digits of five bits: 53 of microseconds, 27 random ones; what is random beyond those is cut off."""
-    assert names.request_id(0, 0) == "2" * 16
-    assert names.request_id(0, 1) == "2" * 15 + "3"
-    assert names.request_id(0, 2**27) == "2" * 16
-    assert names.request_id(1, 0) == "2" * 10 + "6" + "2" * 5
-    assert names.request_id(2**53 - 1, 2**27 - 1) == "z" * 16
-    assert names.request_day("2" * 16) == date(1970, 1, 1)
-    assert names.request_day("z" * 16) == date(2255, 6, 5)
-    assert names.micros(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == 1_000_005
+    assert identifiers.request_id(0, 0) == "2" * 16
+    assert identifiers.request_id(0, 1) == "2" * 15 + "3"
+    assert identifiers.request_id(0, 2**27) == "2" * 16
+    assert identifiers.request_id(1, 0) == "2" * 10 + "6" + "2" * 5
+    assert identifiers.request_id(2**53 - 1, 2**27 - 1) == "z" * 16
+    assert identifiers.request_day("2" * 16) == date(1970, 1, 1)
+    assert identifiers.request_day("z" * 16) == date(2255, 6, 5)
+    assert identifiers.micros(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == 1_000_005
 
 
 moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -123,18 +127,18 @@ moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.
 
 @given(moments, moments, st.integers(0, 2**27 - 1), st.integers(0, 2**27 - 1))
 def test_ids_are_ordered_by_time_and_tell_their_day(one: datetime, other: datetime, r1: int, r2: int) -> None:
-    ids = [names.request_id(names.micros(moment), random) for moment, random in ((one, r1), (other, r2))]
-    assert all(names.is_request_id(identifier) for identifier in ids)
+    ids = [identifiers.request_id(identifiers.micros(moment), random) for moment, random in ((one, r1), (other, r2))]
+    assert all(identifiers.is_request_id(identifier) for identifier in ids)
     if one != other:
         assert (ids[0] < ids[1]) is (one < other)
-    assert names.request_day(ids[0]) == one.date()
+    assert identifiers.request_day(ids[0]) == one.date()
 
 
 @given(st.dates(), st.sampled_from(Area))
 def test_a_place_is_read_as_it_is_written(day: date, area: Area) -> None:
     place = Place(area, day, "aaq5k3v7m2xw4c6d")
     for path in (place.request, place.job("j-1")):
-        where = names.parse_path("backends/tpp", path)
+        where = layout.parse_path("backends/tpp", path)
         assert where is not None
         assert where.place == place
     other = Area.ARCHIVE if area is Area.ACTIVE else Area.ACTIVE

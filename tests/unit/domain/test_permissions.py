@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
 from jobserver.domain.admit import admit
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.backends import ActivateBackend, AddBackend, Backend, DeactivateBackend, RotateBackendToken
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import (
     GLOBAL_ROLES,
     GRANTS,
@@ -20,20 +20,17 @@ from jobserver.domain.base.permissions import (
     granted,
 )
 from jobserver.domain.base.state import Change, Changes, Move
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    Checkpoint,
-    Job,
-    JobRequest,
-    Member,
-    Org,
-    PipelineAction,
-    Project,
-    Receipt,
-    User,
-    Workspace,
-)
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import JobRequest, RequestJobs
+from jobserver.domain.members import Member
+from jobserver.domain.orgs import AddOrg, Org
+from jobserver.domain.plan import Command
+from jobserver.domain.projects import AddProject, Project, SetProjectMember
+from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, SetUserRoles, User
+from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from jobserver.errors import Code, Error
 from tests.memory import ID, NOW, Memory, job
 
@@ -88,8 +85,8 @@ def state() -> Memory:
     return Memory(*PEOPLE.values(), LAB, P, OWNED, FREE, *SERVERS.values())
 
 
-def request(workspace: str) -> c.RequestJobs:
-    return c.RequestJobs(workspace, "tpp", ("a",), "0" * 40, {"a": PipelineAction(run="x")})
+def request(workspace: str) -> RequestJobs:
+    return RequestJobs(workspace, "tpp", ("a",), "0" * 40, {"a": PipelineAction(run="x")})
 
 
 def asked(by: str, workspace: Workspace = OWNED) -> JobRequest:
@@ -252,23 +249,23 @@ def test_a_move_that_is_refused(state: Memory) -> None:
     [
         (request("free"), {"root", "core"}),
         (request("owned"), {"root", "core", "dev"}),
-        (c.AddWorkspace("fresh", "s", "main"), {"root", "core"}),
-        (c.AddWorkspace("fresh", "s", "main", project="lab/p"), {"root", "core", "dev"}),
-        (c.ChangeWorkspace("owned", archived=True), {"root", "core", "dev"}),
-        (c.SetProjectMember("lab/p", "nobody", (Role.PROJECT_DEVELOPER,)), {"root", "core", "lead"}),
-        (c.AddUser("new"), {"root"}),
-        (c.DisableUser("dev"), {"root"}),
-        (c.SetUserRoles("dev", (Role.AUDITOR,)), {"root"}),
-        (c.AddUserToken("dev", "x", "0" * 64), {"root", "dev"}),
-        (c.AddBackend("new", "0" * 64), {"root"}),
-        (c.RotateBackendToken("tpp", "0" * 64), {"root"}),
-        (c.DeactivateBackend("tpp"), {"root"}),
-        (c.AddOrg("fresh"), {"root"}),
-        (c.AddProject("lab/q"), {"root"}),
+        (AddWorkspace("fresh", "s", "main"), {"root", "core"}),
+        (AddWorkspace("fresh", "s", "main", project="lab/p"), {"root", "core", "dev"}),
+        (ChangeWorkspace("owned", archived=True), {"root", "core", "dev"}),
+        (SetProjectMember("lab/p", "nobody", (Role.PROJECT_DEVELOPER,)), {"root", "core", "lead"}),
+        (AddUser("new"), {"root"}),
+        (DisableUser("dev"), {"root"}),
+        (SetUserRoles("dev", (Role.AUDITOR,)), {"root"}),
+        (AddUserToken("dev", "x", "0" * 64), {"root", "dev"}),
+        (AddBackend("new", "0" * 64), {"root"}),
+        (RotateBackendToken("tpp", "0" * 64), {"root"}),
+        (DeactivateBackend("tpp"), {"root"}),
+        (AddOrg("fresh"), {"root"}),
+        (AddProject("lab/q"), {"root"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_each_person_may_do(state: Memory, command: c.Command, expected: set[str]) -> None:
+def test_what_each_person_may_do(state: Memory, command: Command, expected: set[str]) -> None:
     allowed = set()
     for name in PEOPLE:
         try:
@@ -279,8 +276,8 @@ def test_what_each_person_may_do(state: Memory, command: c.Command, expected: se
     assert allowed == expected
 
 
-@pytest.mark.parametrize("command", [c.EnableUser("off"), c.ActivateBackend("off")])
-def test_only_a_super_user_switches_on_what_was_switched_off(command: c.Command) -> None:
+@pytest.mark.parametrize("command", [EnableUser("off"), ActivateBackend("off")])
+def test_only_a_super_user_switches_on_what_was_switched_off(command: Command) -> None:
     off = User(username="off", active=False), SERVERS["tpp"].model_copy(update={"slug": "off", "active": False})
     for name in PEOPLE:
         state = Memory(*PEOPLE.values(), LAB, P, *SERVERS.values(), *off)

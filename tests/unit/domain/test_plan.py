@@ -4,9 +4,32 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import (
+    ActivateBackend,
+    AddBackend,
+    Backend,
+    DeactivateBackend,
+    RevokeBackendToken,
+    RotateBackendToken,
+)
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.documents import Backend, Member, Org, Project, Token, User, Workspace
+from jobserver.domain.members import Member
+from jobserver.domain.orgs import AddOrg, Org
+from jobserver.domain.plan import Command
+from jobserver.domain.projects import AddProject, Project, SetProjectMember
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import (
+    AddUser,
+    AddUserToken,
+    DisableUser,
+    EnableUser,
+    EnsureAdmin,
+    RevokeUserToken,
+    SetUserRoles,
+    User,
+    WelcomeUser,
+)
+from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from tests.memory import NOW, Memory
 from tests.unit.domain.planning import ALICE, DEV, GONE, LAPTOP, LEAD, NEW, OLD, TPP, TRENDS, P, planned, prepared
 
@@ -20,7 +43,7 @@ def state() -> Memory:
     ("command", "path", "before", "after", "event", "subject"),
     [
         (
-            c.AddBackend("emis", "a" * 64),
+            AddBackend("emis", "a" * 64),
             "backends/emis.yaml",
             None,
             Backend(slug="emis", name="emis", tokens=(OLD,), created_at=NOW),
@@ -28,7 +51,7 @@ def state() -> Memory:
             "root added backend emis",
         ),
         (
-            c.AddBackend("emis", "a" * 64, "EMIS", ("full",), "/srv"),
+            AddBackend("emis", "a" * 64, "EMIS", ("full",), "/srv"),
             "backends/emis.yaml",
             None,
             Backend(
@@ -38,7 +61,7 @@ def state() -> Memory:
             "root added backend emis",
         ),
         (
-            c.RotateBackendToken("tpp", "b" * 64),
+            RotateBackendToken("tpp", "b" * 64),
             "backends/tpp.yaml",
             TPP,
             TPP.model_copy(update={"tokens": (NEW,)}),
@@ -46,7 +69,7 @@ def state() -> Memory:
             "root rotated the token of backend tpp",
         ),
         (
-            c.RotateBackendToken("tpp", "b" * 64, keep_old=True),
+            RotateBackendToken("tpp", "b" * 64, keep_old=True),
             "backends/tpp.yaml",
             TPP,
             TPP.model_copy(update={"tokens": (OLD, NEW)}),
@@ -54,7 +77,7 @@ def state() -> Memory:
             "root rotated the token of backend tpp",
         ),
         (
-            c.DeactivateBackend("tpp"),
+            DeactivateBackend("tpp"),
             "backends/tpp.yaml",
             TPP,
             TPP.model_copy(update={"active": False}),
@@ -62,7 +85,7 @@ def state() -> Memory:
             "root deactivated backend tpp",
         ),
         (
-            c.AddUser("new"),
+            AddUser("new"),
             "users/new.yaml",
             None,
             User(username="new", sessions_since=NOW),
@@ -70,7 +93,7 @@ def state() -> Memory:
             "root added user new",
         ),
         (
-            c.AddUser("new", "Nell", (Role.AUDITOR,)),
+            AddUser("new", "Nell", (Role.AUDITOR,)),
             "users/new.yaml",
             None,
             User(username="new", name="Nell", roles=(Role.AUDITOR,), sessions_since=NOW),
@@ -78,7 +101,7 @@ def state() -> Memory:
             "root added user new",
         ),
         (
-            c.WelcomeUser("new", 7, "Nell"),
+            WelcomeUser("new", 7, "Nell"),
             "users/new.yaml",
             None,
             User(username="new", github_id=7, name="Nell", sessions_since=NOW),
@@ -86,7 +109,7 @@ def state() -> Memory:
             "new logged in for the first time",
         ),
         (
-            c.EnsureAdmin("new"),
+            EnsureAdmin("new"),
             "users/new.yaml",
             None,
             User(username="new", roles=(Role.SUPER_USER,), sessions_since=NOW),
@@ -94,7 +117,7 @@ def state() -> Memory:
             "ADMIN_USERS makes new a SuperUser",
         ),
         (
-            c.EnsureAdmin("alice"),
+            EnsureAdmin("alice"),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"roles": (Role.CORE_DEVELOPER, Role.SUPER_USER)}),
@@ -102,7 +125,7 @@ def state() -> Memory:
             "ADMIN_USERS makes alice a SuperUser",
         ),
         (
-            c.AddUserToken("alice", "desktop", "d" * 64),
+            AddUserToken("alice", "desktop", "d" * 64),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"tokens": (LAPTOP, Token(sha256="d" * 64, label="desktop", created_at=NOW))}),
@@ -110,7 +133,7 @@ def state() -> Memory:
             "root made a token of alice",
         ),
         (
-            c.RevokeUserToken("alice", "laptop"),
+            RevokeUserToken("alice", "laptop"),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"tokens": ()}),
@@ -118,7 +141,7 @@ def state() -> Memory:
             "root revoked a token of alice",
         ),
         (
-            c.SetUserRoles("alice", (Role.AUDITOR, Role.OUTPUT_CHECKER)),
+            SetUserRoles("alice", (Role.AUDITOR, Role.OUTPUT_CHECKER)),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"roles": (Role.AUDITOR, Role.OUTPUT_CHECKER)}),
@@ -126,7 +149,7 @@ def state() -> Memory:
             "root made alice Auditor, OutputChecker",
         ),
         (
-            c.SetUserRoles("alice", (), active=False),
+            SetUserRoles("alice", (), active=False),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"roles": (), "active": False}),
@@ -134,7 +157,7 @@ def state() -> Memory:
             "root made alice nothing in particular, and disabled",
         ),
         (
-            c.DisableUser("alice"),
+            DisableUser("alice"),
             "users/alice.yaml",
             ALICE,
             ALICE.model_copy(update={"active": False}),
@@ -142,7 +165,7 @@ def state() -> Memory:
             "root disabled user alice",
         ),
         (
-            c.AddOrg("fresh"),
+            AddOrg("fresh"),
             "orgs/fresh.yaml",
             None,
             Org(slug="fresh", name="fresh"),
@@ -150,7 +173,7 @@ def state() -> Memory:
             "root added org fresh",
         ),
         (
-            c.AddOrg("fresh", "New"),
+            AddOrg("fresh", "New"),
             "orgs/fresh.yaml",
             None,
             Org(slug="fresh", name="New"),
@@ -158,7 +181,7 @@ def state() -> Memory:
             "root added org fresh",
         ),
         (
-            c.AddProject("lab/q"),
+            AddProject("lab/q"),
             "projects/lab/q.yaml",
             None,
             Project(slug="q", name="q", org="lab"),
@@ -166,7 +189,7 @@ def state() -> Memory:
             "root added project lab/q",
         ),
         (
-            c.AddProject("lab/q", "Q"),
+            AddProject("lab/q", "Q"),
             "projects/lab/q.yaml",
             None,
             Project(slug="q", name="Q", org="lab"),
@@ -174,7 +197,7 @@ def state() -> Memory:
             "root added project lab/q",
         ),
         (
-            c.SetProjectMember("lab/p", "alice", (DEV, LEAD)),
+            SetProjectMember("lab/p", "alice", (DEV, LEAD)),
             "projects/lab/p.yaml",
             P,
             P.model_copy(update={"members": (Member(username="alice", roles=(DEV, LEAD)), *P.members)}),
@@ -184,20 +207,20 @@ def state() -> Memory:
     ],
 )
 def test_what_a_verb_writes(
-    state: Memory, command: c.Command, path: str, before: Any, after: Any, event: str, subject: str
+    state: Memory, command: Command, path: str, before: Any, after: Any, event: str, subject: str
 ) -> None:
     changes = planned(state, command)
     (change,) = changes.changes
     assert (change.path, change.before, change.after) == (path, before, after)
     assert (changes.branch, changes.event, changes.subject) == ("main", event, subject)
-    trailers = (("Project", command.project),) if isinstance(command, c.SetProjectMember) else ()
-    result = {"username": "new"} if isinstance(command, c.WelcomeUser) else {}
+    trailers = (("Project", command.project),) if isinstance(command, SetProjectMember) else ()
+    result = {"username": "new"} if isinstance(command, WelcomeUser) else {}
     assert (changes.moves, changes.trailers, changes.result) == ((), trailers, result)
 
 
 def test_a_backends_old_tokens_end(state: Memory) -> None:
     state.put(TPP.model_copy(update={"tokens": (OLD, NEW)}))
-    changes = planned(state, c.RevokeBackendToken("tpp"))
+    changes = planned(state, RevokeBackendToken("tpp"))
     assert changes.changes[0].after == TPP.model_copy(update={"tokens": (NEW,)})
     assert (changes.event, changes.subject) == ("backend.token-revoked", "root revoked the old tokens of backend tpp")
 
@@ -207,8 +230,8 @@ def test_what_was_switched_off_is_switched_on_as_it_was(state: Memory) -> None:
     state.put(off)
     state.put(GONE)
     for command, before, anew, said in (
-        (c.ActivateBackend("tpp"), off, {}, ("backend.activated", "root activated backend tpp")),
-        (c.EnableUser("gone"), GONE, {"sessions_since": NOW}, ("user.enabled", "root enabled user gone")),
+        (ActivateBackend("tpp"), off, {}, ("backend.activated", "root activated backend tpp")),
+        (EnableUser("gone"), GONE, {"sessions_since": NOW}, ("user.enabled", "root enabled user gone")),
     ):
         changes = planned(state, command)
         (change,) = changes.changes
@@ -218,16 +241,16 @@ def test_what_was_switched_off_is_switched_on_as_it_was(state: Memory) -> None:
 
 def test_who_is_no_member_any_more_and_who_is_one_anew(state: Memory) -> None:
     state.put(User(username="zoe"))
-    changes = planned(state, c.SetProjectMember("lab/p", "zoe", ()))
+    changes = planned(state, SetProjectMember("lab/p", "zoe", ()))
     assert changes.changes[0].after == P.model_copy(update={"members": ()})
     assert changes.subject == "root made zoe no longer a member of lab/p"
-    changes = planned(state, c.SetProjectMember("lab/p", "zoe", (LEAD,)))
+    changes = planned(state, SetProjectMember("lab/p", "zoe", (LEAD,)))
     assert changes.changes[0].after == P.model_copy(update={"members": (Member(username="zoe", roles=(LEAD,)),)})
 
 
 @pytest.mark.parametrize(("project", "db"), [(None, "full"), ("lab/p", "slice")])
 def test_a_new_workspace(state: Memory, project: str | None, db: str) -> None:
-    changes = planned(state, c.AddWorkspace("fresh", "study", "main", db, project))
+    changes = planned(state, AddWorkspace("fresh", "study", "main", db, project))
     assert changes.changes[0].path == "workspaces/fresh.yaml"
     assert changes.changes[0].before is None
     assert changes.changes[0].after == Workspace(
@@ -256,7 +279,7 @@ def test_a_new_workspace(state: Memory, project: str | None, db: str) -> None:
 def test_a_workspaces_switches(
     state: Memory, archived: bool | None, notify: bool | None, expected: dict[str, bool], subject: str | None
 ) -> None:
-    changes = planned(state, c.ChangeWorkspace("trends", archived, notify))
+    changes = planned(state, ChangeWorkspace("trends", archived, notify))
     assert [change.after for change in changes.changes] == ([TRENDS.model_copy(update=expected)] if expected else [])
     assert (changes.event, changes.trailers) == ("workspace.updated", (("Workspace", "trends"),))
     if subject:
@@ -265,6 +288,6 @@ def test_a_workspaces_switches(
 
 def test_a_workspaces_switches_go_back(state: Memory) -> None:
     state.put(TRENDS.model_copy(update={"archived": True, "should_notify": True}))
-    changes = planned(state, c.ChangeWorkspace("trends", archived=False, should_notify=False))
+    changes = planned(state, ChangeWorkspace("trends", archived=False, should_notify=False))
     assert changes.changes[0].after == TRENDS
     assert changes.subject == ("root took out of the archive and switched notifications off for workspace trends")

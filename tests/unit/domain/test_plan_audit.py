@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER
-from jobserver.domain.plan import branch_of
+from jobserver.domain.job_requests.jobs import FailJob, UpdateJobs
+from jobserver.domain.job_requests.requests import ArchiveFinished, CancelJobs, RequestJobs
+from jobserver.domain.plan import Command, branch_of
+from jobserver.domain.record import RecordCheckpoint, RecordPush
+from jobserver.domain.users import AddUser
+from jobserver.domain.workspaces import AddWorkspace
 from tests.memory import ID, NOW, Memory
 from tests.unit.domain.planning import prepared
 
@@ -20,28 +24,28 @@ def state() -> Memory:
 @pytest.mark.parametrize(
     ("command", "branch"),
     [
-        (c.RequestJobs("w", "tpp", ("a",), "0" * 40, {}), "backends/tpp"),
-        (c.CancelJobs(ID, "tpp"), "backends/tpp"),
-        (c.UpdateJobs("tpp", ()), "backends/tpp"),
-        (c.ArchiveFinished("tpp"), "backends/tpp"),
-        (c.FailJob("j", ID, "tpp"), "backends/tpp"),
-        (c.RecordPush("main", "0" * 40, "1" * 40, "user/root"), "audit"),
-        (c.RecordCheckpoint({}, 0), "audit"),
-        (c.AddUser("x"), "main"),
-        (c.AddWorkspace("x", "y", "z"), "main"),
+        (RequestJobs("w", "tpp", ("a",), "0" * 40, {}), "backends/tpp"),
+        (CancelJobs(ID, "tpp"), "backends/tpp"),
+        (UpdateJobs("tpp", ()), "backends/tpp"),
+        (ArchiveFinished("tpp"), "backends/tpp"),
+        (FailJob("j", ID, "tpp"), "backends/tpp"),
+        (RecordPush("main", "0" * 40, "1" * 40, "user/root"), "audit"),
+        (RecordCheckpoint({}, 0), "audit"),
+        (AddUser("x"), "main"),
+        (AddWorkspace("x", "y", "z"), "main"),
     ],
 )
-def test_each_verb_writes_one_branch(command: c.Command, branch: str) -> None:
+def test_each_verb_writes_one_branch(command: Command, branch: str) -> None:
     assert branch_of(command) == branch
 
 
 def test_receipts_are_numbered(state: Memory) -> None:
-    command = c.RecordPush("main", "1" * 40, "abcdef1234567890" + "2" * 24, "user/root")
+    command = RecordPush("main", "1" * 40, "abcdef1234567890" + "2" * 24, "user/root")
     changes = state.do(SERVER, command)
     assert (changes.branch, changes.event) == ("audit", "push.received")
     assert changes.subject == "user/root pushed abcdef1234 to main"
     (change,) = changes.changes
-    assert change.path == names.RECEIPT_PATH
+    assert change.path == layout.RECEIPT_PATH
     assert change.before is None
     assert change.after is not None
     assert change.after.model_dump() == {
@@ -66,18 +70,18 @@ def test_receipts_are_numbered(state: Memory) -> None:
 
 
 def test_checkpoints_are_numbered_and_say_something_new(state: Memory) -> None:
-    first = state.do(SERVER, c.RecordCheckpoint({"main": "1" * 40, "backends/tpp": "2" * 40}, 0))
+    first = state.do(SERVER, RecordCheckpoint({"main": "1" * 40, "backends/tpp": "2" * 40}, 0))
     assert (first.event, first.subject) == ("tips.checkpointed", "jobserver saw 2 branches")
     assert first.trailers == (("Number", "1"),)
     (change,) = first.changes
-    assert (change.path, change.before) == (names.CHECKPOINT_PATH, None)
+    assert (change.path, change.before) == (layout.CHECKPOINT_PATH, None)
     assert change.after is not None
     assert list(change.after.model_dump()["tips"]) == ["backends/tpp", "main"]
-    again = state.do(SERVER, c.RecordCheckpoint({"backends/tpp": "2" * 40, "main": "1" * 40}, 1))
+    again = state.do(SERVER, RecordCheckpoint({"backends/tpp": "2" * 40, "main": "1" * 40}, 1))
     assert (bool(again), again.branch, again.event) == (False, "audit", "tips.checkpointed")
     for late in (0, 2):  # these tips were compared with another checkpoint than the last
-        assert not state.do(SERVER, c.RecordCheckpoint({"main": "3" * 40}, late))
-    second = state.do(SERVER, c.RecordCheckpoint({"main": "3" * 40}, 1))
+        assert not state.do(SERVER, RecordCheckpoint({"main": "3" * 40}, late))
+    second = state.do(SERVER, RecordCheckpoint({"main": "3" * 40}, 1))
     assert second.trailers == (("Number", "2"),)
     assert second.changes[0].before == change.after
     assert second.subject == "jobserver saw 1 branches"

@@ -4,9 +4,22 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend, DeactivateBackend, RevokeBackendToken, RotateBackendToken
 from jobserver.domain.base.permissions import SERVER, Role
-from jobserver.domain.documents import User
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.plan import Command
+from jobserver.domain.projects import AddProject, SetProjectMember
+from jobserver.domain.users import (
+    AddUser,
+    AddUserToken,
+    DisableUser,
+    EnsureAdmin,
+    RevokeUserToken,
+    SetUserRoles,
+    User,
+    WelcomeUser,
+)
+from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory
 from tests.unit.domain.planning import DEV, GONE, TPP, planned, prepared
@@ -20,15 +33,15 @@ def state() -> Memory:
 @pytest.mark.parametrize(
     "command",
     [
-        c.WelcomeUser("Known", 7, "Another Name"),
-        c.EnsureAdmin("root"),
-        c.RevokeBackendToken("tpp"),
-        c.SetUserRoles("alice", (Role.CORE_DEVELOPER,)),
-        c.SetProjectMember("lab/p", "alice", ()),
-        c.ChangeWorkspace("trends", archived=False, should_notify=False),
+        WelcomeUser("Known", 7, "Another Name"),
+        EnsureAdmin("root"),
+        RevokeBackendToken("tpp"),
+        SetUserRoles("alice", (Role.CORE_DEVELOPER,)),
+        SetProjectMember("lab/p", "alice", ()),
+        ChangeWorkspace("trends", archived=False, should_notify=False),
     ],
 )
-def test_what_is_so_already_is_not_written(state: Memory, command: c.Command) -> None:
+def test_what_is_so_already_is_not_written(state: Memory, command: Command) -> None:
     state.put(User(username="known", github_id=7))
     changes = planned(state, command)
     assert not changes
@@ -55,7 +68,7 @@ def test_an_admin_who_was_disabled_is_one_again_only_where_nobody_else_is(
 ) -> None:
     state.put(gone)
     state.put(User(username="root", roles=(Role.SUPER_USER,)).model_copy(update=root))
-    changes = state.do(SERVER, c.EnsureAdmin("gone", recovers))
+    changes = state.do(SERVER, EnsureAdmin("gone", recovers))
     assert [change.after for change in changes.changes] == ([after] if after else [])
     if after:
         assert (changes.event, changes.subject) == (
@@ -68,60 +81,60 @@ def test_admin_users_are_spelt_as_their_accounts(state: Memory) -> None:
     """Another spelling would be a second account that `admit` refuses, in words that name no setting."""
     state.put(GONE)
     with pytest.raises(Error, match="ADMIN_USERS: there is the account 'gone': spell 'Gone' like that"):
-        planned(state, c.EnsureAdmin("Gone"), SERVER)
+        planned(state, EnsureAdmin("Gone"), SERVER)
 
 
 def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
     state.put(GONE)
     with pytest.raises(Error, match="gone is disabled: a token of theirs would not work") as caught:
-        planned(state, c.AddUserToken("gone", "x", "a" * 64))
+        planned(state, AddUserToken("gone", "x", "a" * 64))
     assert caught.value.code is Code.CONFLICT
 
 
 def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
     state.put(TPP.model_copy(update={"active": False}))
     with pytest.raises(Error, match="backend tpp is not active: a token of it would not work") as caught:
-        planned(state, c.RotateBackendToken("tpp", "b" * 64))
+        planned(state, RotateBackendToken("tpp", "b" * 64))
     assert caught.value.code is Code.CONFLICT
 
 
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (c.AddBackend("tpp", "a" * 64), Code.CONFLICT, "the backend 'tpp' is there already"),
-        (c.AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' does not match"),
-        (c.AddBackend("emis", "a"), Code.INVALID, "sha256: expected the SHA-256 of a token"),
-        (c.AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' does not match"),
-        (c.RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (c.RotateBackendToken("tpp", ""), Code.INVALID, "sha256: expected the SHA-256 of a token"),
-        (c.RevokeBackendToken("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (c.DeactivateBackend("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (c.AddUser("alice"), Code.CONFLICT, "the user 'alice' is there already"),
-        (c.AddUser("a b"), Code.INVALID, "username: 'a b' does not match"),
-        (c.WelcomeUser("a b", 7), Code.INVALID, "username: 'a b' does not match"),
-        (c.EnsureAdmin("a b"), Code.INVALID, "username: 'a b' does not match"),
-        (c.AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "there is no user 'new'"),
-        (c.AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice has a token with the label 'laptop'"),
-        (c.AddUserToken("alice", "a\nb", "d" * 64), Code.INVALID, "label: "),
-        (c.RevokeUserToken("new", "x"), Code.NOT_FOUND, "there is no user 'new'"),
-        (c.RevokeUserToken("alice", "x"), Code.NOT_FOUND, "alice has no token with the label 'x'"),
-        (c.SetUserRoles("new", ()), Code.NOT_FOUND, "there is no user 'new'"),
-        (c.DisableUser("new"), Code.NOT_FOUND, "there is no user 'new'"),
-        (c.AddOrg("lab"), Code.CONFLICT, "the org 'lab' is there already"),
-        (c.AddOrg(""), Code.INVALID, "slug: '' does not match"),
-        (c.AddProject("lab/p"), Code.CONFLICT, "the project 'lab/p' is there already"),
-        (c.AddProject("other/p"), Code.NOT_FOUND, "there is no org 'other'"),
-        (c.AddProject("lab"), Code.INVALID, "slug: '' does not match"),
-        (c.AddProject("lab/q/r"), Code.INVALID, "slug: 'q/r' does not match"),
-        (c.SetProjectMember("lab/q", "alice", (DEV,)), Code.NOT_FOUND, "there is no project 'lab/q'"),
-        (c.SetProjectMember("lab/p", "new", (DEV,)), Code.NOT_FOUND, "there is no user 'new'"),
-        (c.AddWorkspace("trends", "study", "main"), Code.CONFLICT, "the workspace 'trends' is there already"),
-        (c.AddWorkspace("Bad", "study", "main"), Code.INVALID, "name: 'Bad' does not match"),
-        (c.AddWorkspace("w", "a\nb", "main"), Code.INVALID, "repo: "),
-        (c.ChangeWorkspace("none"), Code.NOT_FOUND, "there is no workspace 'none'"),
+        (AddBackend("tpp", "a" * 64), Code.CONFLICT, "the backend 'tpp' is there already"),
+        (AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' does not match"),
+        (AddBackend("emis", "a"), Code.INVALID, "sha256: expected the SHA-256 of a token"),
+        (AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' does not match"),
+        (RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (RotateBackendToken("tpp", ""), Code.INVALID, "sha256: expected the SHA-256 of a token"),
+        (RevokeBackendToken("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (DeactivateBackend("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (AddUser("alice"), Code.CONFLICT, "the user 'alice' is there already"),
+        (AddUser("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (WelcomeUser("a b", 7), Code.INVALID, "username: 'a b' does not match"),
+        (EnsureAdmin("a b"), Code.INVALID, "username: 'a b' does not match"),
+        (AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "there is no user 'new'"),
+        (AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice has a token with the label 'laptop'"),
+        (AddUserToken("alice", "a\nb", "d" * 64), Code.INVALID, "label: "),
+        (RevokeUserToken("new", "x"), Code.NOT_FOUND, "there is no user 'new'"),
+        (RevokeUserToken("alice", "x"), Code.NOT_FOUND, "alice has no token with the label 'x'"),
+        (SetUserRoles("new", ()), Code.NOT_FOUND, "there is no user 'new'"),
+        (DisableUser("new"), Code.NOT_FOUND, "there is no user 'new'"),
+        (AddOrg("lab"), Code.CONFLICT, "the org 'lab' is there already"),
+        (AddOrg(""), Code.INVALID, "slug: '' does not match"),
+        (AddProject("lab/p"), Code.CONFLICT, "the project 'lab/p' is there already"),
+        (AddProject("other/p"), Code.NOT_FOUND, "there is no org 'other'"),
+        (AddProject("lab"), Code.INVALID, "slug: '' does not match"),
+        (AddProject("lab/q/r"), Code.INVALID, "slug: 'q/r' does not match"),
+        (SetProjectMember("lab/q", "alice", (DEV,)), Code.NOT_FOUND, "there is no project 'lab/q'"),
+        (SetProjectMember("lab/p", "new", (DEV,)), Code.NOT_FOUND, "there is no user 'new'"),
+        (AddWorkspace("trends", "study", "main"), Code.CONFLICT, "the workspace 'trends' is there already"),
+        (AddWorkspace("Bad", "study", "main"), Code.INVALID, "name: 'Bad' does not match"),
+        (AddWorkspace("w", "a\nb", "main"), Code.INVALID, "repo: "),
+        (ChangeWorkspace("none"), Code.NOT_FOUND, "there is no workspace 'none'"),
     ],
 )
-def test_refusals(state: Memory, command: c.Command, code: Code, message: str) -> None:
+def test_refusals(state: Memory, command: Command, code: Code, message: str) -> None:
     with pytest.raises(Error) as caught:
         planned(state, command)
     assert caught.value.code is code

@@ -5,14 +5,26 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
 from jobserver.domain.admit import admit
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
+from jobserver.domain.base import layout, names
+from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import Invitation, Member, Org, Project, Workspace, checked
+from jobserver.domain.base.validation import checked
+from jobserver.domain.members import Invitation, Member
+from jobserver.domain.orgs import AddOrg, Org
+from jobserver.domain.plan import Command
+from jobserver.domain.projects import (
+    AcceptInvitation,
+    AddProject,
+    CancelInvitation,
+    InviteToProject,
+    Project,
+    RenameProject,
+    SetProjectMember,
+)
 from jobserver.domain.registration import Registration
+from jobserver.domain.workspaces import AddWorkspace, ConnectWorkspace, Workspace
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory
 from tests.unit.domain.test_permissions import PEOPLE, person
@@ -45,7 +57,7 @@ class Lab(Memory):
         spaces = workspace("free", None), workspace("mine", None, "lead"), workspace("owned", "lab/p")
         super().__init__(*EVERYBODY.values(), Org(slug="lab", name="lab"), P, Q, *spaces)
 
-    def act(self, who: str, command: c.Command) -> Any:
+    def act(self, who: str, command: Command) -> Any:
         """The document that the command leaves. Raises `Error`."""
         for change in self.do(Actor(ActorKind.USER, who), command).changes:
             return change.after
@@ -55,7 +67,7 @@ class Lab(Memory):
         """The same change without a command. Raises `Error`."""
         kind = Kind.WORKSPACE if isinstance(after, Workspace) else Kind.PROJECT
         name = after.name if kind is Kind.WORKSPACE else f"{after.org}/{after.slug}"
-        changes = Changes("main", "pushed", "x", (Change(names.main_path(kind, name), before, after),))
+        changes = Changes("main", "pushed", "x", (Change(layout.main_path(kind, name), before, after),))
         admit(self, changes, Actor(ActorKind.USER, who), NOW)
 
 
@@ -70,20 +82,20 @@ def code(act: Any, *arguments: Any) -> Code | None:
 @pytest.mark.parametrize(
     ("command", "who"),
     [
-        (c.RenameProject("lab/p", "Another"), {"root", "core", "lead"}),
-        (c.SetProjectMember("lab/p", "dev", (COORDINATOR,)), {"root", "core", "lead"}),
-        (c.SetProjectMember("lab/p", "dev", ()), {"root", "core", "lead"}),
-        (c.InviteToProject("lab/p", ("nobody", "other"), (DEVELOPER,)), {"root", "core", "lead"}),
-        (c.CancelInvitation("lab/p", "guest"), {"root", "core", "lead", "guest"}),
-        (c.ConnectWorkspace("mine", "lab/p"), {"root", "core", "lead"}),
-        (c.ConnectWorkspace("free", "lab/p"), {"root", "core"}),
-        (c.ConnectWorkspace("owned", None), {"root", "core", "lead"}),
-        (c.ConnectWorkspace("owned", "lab/q"), {"root", "core"}),
-        (c.AddProject("lab/fresh"), {"root"}),
+        (RenameProject("lab/p", "Another"), {"root", "core", "lead"}),
+        (SetProjectMember("lab/p", "dev", (COORDINATOR,)), {"root", "core", "lead"}),
+        (SetProjectMember("lab/p", "dev", ()), {"root", "core", "lead"}),
+        (InviteToProject("lab/p", ("nobody", "other"), (DEVELOPER,)), {"root", "core", "lead"}),
+        (CancelInvitation("lab/p", "guest"), {"root", "core", "lead", "guest"}),
+        (ConnectWorkspace("mine", "lab/p"), {"root", "core", "lead"}),
+        (ConnectWorkspace("free", "lab/p"), {"root", "core"}),
+        (ConnectWorkspace("owned", None), {"root", "core", "lead"}),
+        (ConnectWorkspace("owned", "lab/q"), {"root", "core"}),
+        (AddProject("lab/fresh"), {"root"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_each_person_may_do(command: c.Command, who: set[str]) -> None:
+def test_what_each_person_may_do(command: Command, who: set[str]) -> None:
     found = {name: code(Lab().act, name, command) for name in EVERYBODY}
     assert {name for name, refused in found.items() if refused is None} == who
     assert {refused for refused in found.values() if refused is not None} == {Code.FORBIDDEN}
@@ -91,40 +103,40 @@ def test_what_each_person_may_do(command: c.Command, who: set[str]) -> None:
 
 def test_a_coordinator_of_one_project_is_nobody_in_another() -> None:
     for command in (
-        c.RenameProject("lab/p", "x"),
-        c.InviteToProject("lab/p", ("nobody",), (DEVELOPER,)),
-        c.CancelInvitation("lab/p", "guest"),
-        c.ConnectWorkspace("owned", None),
+        RenameProject("lab/p", "x"),
+        InviteToProject("lab/p", ("nobody",), (DEVELOPER,)),
+        CancelInvitation("lab/p", "guest"),
+        ConnectWorkspace("owned", None),
     ):
         assert code(Lab().act, "other", command) is Code.FORBIDDEN
 
 
 def test_an_invitation_from_its_making_to_its_acceptance() -> None:
     lab = Lab()
-    made = lab.act("lead", c.InviteToProject("lab/p", ("nobody",), (COORDINATOR, DEVELOPER)))
+    made = lab.act("lead", InviteToProject("lab/p", ("nobody",), (COORDINATOR, DEVELOPER)))
     assert made.invitations == (invitation("guest"), invitation("nobody", COORDINATOR, DEVELOPER))
     assert made.members == P.members
-    joined = lab.act("nobody", c.AcceptInvitation("lab/p"))
+    joined = lab.act("nobody", AcceptInvitation("lab/p"))
     assert joined.members == (DEV, LEAD, Member(username="nobody", roles=(COORDINATOR, DEVELOPER)))
     assert joined.invitations == P.invitations
-    assert code(lab.act, "nobody", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND  # twice
-    assert code(lab.act, "lead", c.CancelInvitation("lab/p", "nobody")) is Code.NOT_FOUND
-    assert code(lab.act, "nobody", c.RenameProject("lab/p", "mine now")) is None
+    assert code(lab.act, "nobody", AcceptInvitation("lab/p")) is Code.NOT_FOUND  # twice
+    assert code(lab.act, "lead", CancelInvitation("lab/p", "nobody")) is Code.NOT_FOUND
+    assert code(lab.act, "nobody", RenameProject("lab/p", "mine now")) is None
 
 
 def test_what_was_cancelled_or_declined_is_not_accepted() -> None:
     for who in ("lead", "guest"):
         lab = Lab()
-        lab.act(who, c.CancelInvitation("lab/p", "guest"))
+        lab.act(who, CancelInvitation("lab/p", "guest"))
         assert lab.project("lab/p") == P.model_copy(update={"invitations": ()})
-        assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
+        assert code(lab.act, "guest", AcceptInvitation("lab/p")) is Code.NOT_FOUND
 
 
 def test_who_was_switched_off_does_not_accept() -> None:
     lab = Lab()
     lab.put(person("guest", active=False))
-    assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.FORBIDDEN
-    assert code(lab.act, "lead", c.RenameProject("lab/p", "Goes on")) is None
+    assert code(lab.act, "guest", AcceptInvitation("lab/p")) is Code.FORBIDDEN
+    assert code(lab.act, "lead", RenameProject("lab/p", "Goes on")) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +157,7 @@ def test_who_was_switched_off_does_not_accept() -> None:
 def test_who_can_not_be_invited(usernames: tuple[str, ...], roles: tuple[Role, ...], refused: Code) -> None:
     lab = Lab()
     for who in ("lead", "root"):
-        assert code(lab.act, who, c.InviteToProject("lab/p", usernames, roles)) is refused
+        assert code(lab.act, who, InviteToProject("lab/p", usernames, roles)) is refused
     assert lab.project("lab/p") == P
 
 
@@ -195,10 +207,10 @@ def test_roles_that_only_manage_or_only_invite(monkeypatch: pytest.MonkeyPatch) 
     ):
         monkeypatch.setitem(permissions.GRANTS, COORDINATOR, frozenset({permission}))
         tried = (
-            c.RenameProject("lab/p", "x"),
-            c.InviteToProject("lab/p", ("nobody",), (DEVELOPER,)),
-            c.CancelInvitation("lab/p", "guest"),
-            c.ConnectWorkspace("owned", None),
+            RenameProject("lab/p", "x"),
+            InviteToProject("lab/p", ("nobody",), (DEVELOPER,)),
+            CancelInvitation("lab/p", "guest"),
+            ConnectWorkspace("owned", None),
         )
         found = [code(Lab().act, "lead", command) is None for command in tried]
         assert found == [rename, invite, take_back, disconnect], permission
@@ -206,14 +218,14 @@ def test_roles_that_only_manage_or_only_invite(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_member_by_other_means_has_nothing_left_to_accept() -> None:
     lab = Lab()
-    lab.act("lead", c.SetProjectMember("lab/p", "guest", (COORDINATOR,)))
+    lab.act("lead", SetProjectMember("lab/p", "guest", (COORDINATOR,)))
     assert lab.project("lab/p").invitations == ()
-    assert code(lab.act, "guest", c.AcceptInvitation("lab/p")) is Code.NOT_FOUND
+    assert code(lab.act, "guest", AcceptInvitation("lab/p")) is Code.NOT_FOUND
 
 
 def test_a_workspace_in_no_such_project() -> None:
-    assert code(Lab().act, "root", c.ConnectWorkspace("free", "lab/nowhere")) is Code.NOT_FOUND
-    assert code(Lab().act, "root", c.ConnectWorkspace("nowhere", "lab/p")) is Code.NOT_FOUND
+    assert code(Lab().act, "root", ConnectWorkspace("free", "lab/nowhere")) is Code.NOT_FOUND
+    assert code(Lab().act, "root", ConnectWorkspace("nowhere", "lab/p")) is Code.NOT_FOUND
     assert code(Lab().push, "root", workspace("free", None), workspace("free", "lab/nowhere")) is Code.INVALID
     both = workspace("owned", None).model_copy(update={"archived": True})
     assert code(Lab().push, "lead", workspace("owned", "lab/p"), both) is Code.FORBIDDEN
@@ -221,26 +233,26 @@ def test_a_workspace_in_no_such_project() -> None:
 
 def test_a_registered_name_is_one_projects_only() -> None:
     registration = Registration(project_lead="Somebody")
-    assert code(Lab().act, "root", c.AddProject("lab/fresh", "p", registration)) is Code.CONFLICT
-    assert code(Lab().act, "root", c.AddProject("lab/fresh", " ", registration)) is Code.INVALID
-    assert code(Lab().act, "root", c.AddProject("lab/fresh", "Fresh", registration)) is None
-    assert code(Lab().act, "root", c.AddProject("lab/fresh", "P")) is None  # the command line's may share one
-    assert code(Lab().act, "lead", c.RenameProject("lab/p", "q")) is Code.CONFLICT
-    assert code(Lab().act, "lead", c.RenameProject("lab/p", "p")) is None
-    assert code(Lab().act, "lead", c.RenameProject("lab/p", "")) is Code.INVALID
-    assert code(Lab().act, "lead", c.RenameProject("lab/p", "two\nlines")) is Code.INVALID
+    assert code(Lab().act, "root", AddProject("lab/fresh", "p", registration)) is Code.CONFLICT
+    assert code(Lab().act, "root", AddProject("lab/fresh", " ", registration)) is Code.INVALID
+    assert code(Lab().act, "root", AddProject("lab/fresh", "Fresh", registration)) is None
+    assert code(Lab().act, "root", AddProject("lab/fresh", "P")) is None  # the command line's may share one
+    assert code(Lab().act, "lead", RenameProject("lab/p", "q")) is Code.CONFLICT
+    assert code(Lab().act, "lead", RenameProject("lab/p", "p")) is None
+    assert code(Lab().act, "lead", RenameProject("lab/p", "")) is Code.INVALID
+    assert code(Lab().act, "lead", RenameProject("lab/p", "two\nlines")) is Code.INVALID
 
 
 @pytest.mark.parametrize(
     ("command", "document"),
     [
-        (c.AddOrg("new"), None),
-        (c.AddProject("lab/new-project"), Project(slug="new-project", name="x", org="lab")),
-        (c.AddProject("lab/settings"), Project(slug="settings", name="x", org="lab")),
-        (c.AddWorkspace("invitations", "s", "main"), workspace("invitations", None)),
+        (AddOrg("new"), None),
+        (AddProject("lab/new-project"), Project(slug="new-project", name="x", org="lab")),
+        (AddProject("lab/settings"), Project(slug="settings", name="x", org="lab")),
+        (AddWorkspace("invitations", "s", "main"), workspace("invitations", None)),
     ],
 )
-def test_nothing_stands_where_a_page_does(command: c.Command, document: Any) -> None:
+def test_nothing_stands_where_a_page_does(command: Command, document: Any) -> None:
     assert code(Lab().act, "root", command) is Code.INVALID
     if document is not None:
         assert code(Lab().push, "root", None, document) is Code.INVALID

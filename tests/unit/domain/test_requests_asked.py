@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.domain import commands as c
 from jobserver.domain.base.state import Change
-from jobserver.domain.documents import JobRequest, PipelineAction, StoredPipeline
-from jobserver.domain.job_requests.requests import expand
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import CancelJobs, JobRequest, RequestJobs
+from jobserver.domain.pipeline.graph import closure
+from jobserver.domain.plan import Command
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory
 from tests.unit.domain.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
@@ -71,7 +72,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
 )
 def test_a_long_list_of_actions_is_counted(state: Memory, actions: tuple[str, ...], said: str) -> None:
     assert state.do(ALICE, asked(*actions)).subject == f"alice requested {said} on trends"
-    cancelled = state.do(ALICE, c.CancelJobs(ID, "tpp", actions)).subject
+    cancelled = state.do(ALICE, CancelJobs(ID, "tpp", actions)).subject
     expected = {"4 actions": "generate, analyse, plot"}.get(said, said)
     assert cancelled == f"alice cancelled {expected} on trends"
 
@@ -106,7 +107,7 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
         (asked(backend="none"), Code.INVALID, "backend: there is no backend 'none'"),
         (asked(backend="old"), Code.CONFLICT, "backend: backend old is not active"),
         (
-            c.RequestJobs("trends", "tpp", (), "0" * 40, PIPELINE),
+            RequestJobs("trends", "tpp", (), "0" * 40, PIPELINE),
             Code.INVALID,
             "requested_actions: name at least one action",
         ),
@@ -122,10 +123,10 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
             Code.INVALID,
             "database_name: backend tpp has full, slice, not 'other'",
         ),
-        (c.RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' does not match"),
+        (RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' does not match"),
     ],
 )
-def test_what_may_not_be_asked_for(state: Memory, command: c.Command, code: Code, message: str) -> None:
+def test_what_may_not_be_asked_for(state: Memory, command: Command, code: Code, message: str) -> None:
     error = refused(state, ALICE, command)
     assert (error.code, str(error)[: len(message)]) == (code, message)
 
@@ -149,7 +150,7 @@ def test_what_may_not_be_asked_for(state: Memory, command: c.Command, code: Code
     ],
 )
 def test_actions_and_what_they_need(needs: dict[str, list[str]], actions: list[str], expected: list[str]) -> None:
-    assert expand(actions, {name: PipelineAction(needs=tuple(of), run="x") for name, of in needs.items()}) == expected
+    assert closure(actions, {name: PipelineAction(needs=tuple(of), run="x") for name, of in needs.items()}) == expected
 
 
 @given(st.integers(1, 8).flatmap(lambda n: st.lists(st.sets(st.integers(0, n - 1)), min_size=n, max_size=n)))
@@ -158,7 +159,7 @@ def test_each_action_comes_after_what_it_needs(graph: list[set[int]]) -> None:
     needs = {f"a{at}": [f"a{to}" for to in sorted(some) if to < at] for at, some in enumerate(graph)}
     pipeline = {name: PipelineAction(needs=tuple(of), run="x") for name, of in needs.items()}
     last = f"a{len(graph) - 1}"
-    order = expand([last], pipeline)
+    order = closure([last], pipeline)
     reached, waiting = set[str](), [last]
     while waiting:
         name = waiting.pop()

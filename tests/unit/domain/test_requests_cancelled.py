@@ -2,9 +2,11 @@
 
 import pytest
 
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.documents import JobRequest, PipelineAction, User
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import CancelJobs, JobRequest, RequestJobs
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import ChangeWorkspace
 from jobserver.errors import Code
 from tests.memory import ID, Memory, job
 from tests.unit.domain.requesting import ALICE, PIPELINE, ask, prepared, refused, report, stored
@@ -30,7 +32,7 @@ def test_cancelling_before_the_runner_saw_it(
 ) -> None:
     """`run_all` stands for all that it would have run: a runner compares job by job."""
     ask(state)
-    changes = state.do(ALICE, c.CancelJobs(ID, "tpp", actions))
+    changes = state.do(ALICE, CancelJobs(ID, "tpp", actions))
     assert stored(state).cancelled_actions == cancelled
     assert (changes.branch, changes.event, changes.result) == (
         "backends/tpp",
@@ -39,14 +41,14 @@ def test_cancelling_before_the_runner_saw_it(
     )
     assert changes.subject == f"alice cancelled {', '.join(cancelled)} on trends"
     assert changes.trailers == (("Job-Request", ID), ("Workspace", "trends"))
-    again = state.do(ALICE, c.CancelJobs(ID, "tpp", actions))
+    again = state.do(ALICE, CancelJobs(ID, "tpp", actions))
     assert (bool(again), again.event, again.result) == (False, "job-request.cancelled", {"identifier": ID})
 
 
 def test_many_cancelled_actions_are_counted(state: Memory) -> None:
     pipeline = {f"a{n}": PipelineAction(run="x") for n in range(4)}
-    state.do(ALICE, c.RequestJobs("trends", "tpp", tuple(pipeline), "0" * 40, pipeline))
-    assert state.do(ALICE, c.CancelJobs(ID, "tpp")).subject == "alice cancelled 4 actions on trends"
+    state.do(ALICE, RequestJobs("trends", "tpp", tuple(pipeline), "0" * 40, pipeline))
+    assert state.do(ALICE, CancelJobs(ID, "tpp")).subject == "alice cancelled 4 actions on trends"
 
 
 def test_what_is_finished_is_left_alone(state: Memory) -> None:
@@ -58,16 +60,16 @@ def test_what_is_finished_is_left_alone(state: Memory) -> None:
         job("c", "running", action="analyse"),
         job("d", "failed", action="plot"),
     )
-    state.do(ALICE, c.CancelJobs(ID, "tpp"))
+    state.do(ALICE, CancelJobs(ID, "tpp"))
     assert stored(state).cancelled_actions == ("analyse",)  # it was run again, and that is not finished
-    assert not state.do(ALICE, c.CancelJobs(ID, "tpp", ("plot", "generate")))
+    assert not state.do(ALICE, CancelJobs(ID, "tpp", ("plot", "generate")))
 
 
 def test_what_the_runner_added_can_be_cancelled(state: Memory) -> None:
     ask(state, "generate")
     report(state, job("a"), job("b", action="extra"))
-    state.do(ALICE, c.CancelJobs(ID, "tpp", ("extra",)))
-    state.do(ALICE, c.CancelJobs(ID, "tpp"))
+    state.do(ALICE, CancelJobs(ID, "tpp", ("extra",)))
+    state.do(ALICE, CancelJobs(ID, "tpp"))
     assert stored(state).cancelled_actions == ("extra", "generate")
 
 
@@ -76,17 +78,17 @@ def test_what_a_runner_calls_a_job_never_spoils_the_request(state: Memory, actio
     """The name of a job is any text; a cancel once wrote it where only names of actions can be read."""
     ask(state, "generate")
     report(state, job("a"), job("b", action=action))
-    state.do(ALICE, c.CancelJobs(ID, "tpp"))
+    state.do(ALICE, CancelJobs(ID, "tpp"))
     assert stored(state).cancelled_actions == ("generate",)
     JobRequest.model_validate(stored(state).model_dump())
-    assert refused(state, ALICE, c.CancelJobs(ID, "tpp", (action,))).code is Code.INVALID
+    assert refused(state, ALICE, CancelJobs(ID, "tpp", (action,))).code is Code.INVALID
 
 
 def test_a_job_called_run_all_stands_for_the_whole_request(state: Memory) -> None:
     pipeline = {"generate": PIPELINE["generate"]}
-    state.do(ALICE, c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
+    state.do(ALICE, RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
     report(state, job("a", action="run_all"))
-    state.do(ALICE, c.CancelJobs(ID, "tpp", ("run_all",)))
+    state.do(ALICE, CancelJobs(ID, "tpp", ("run_all",)))
     assert stored(state).cancelled_actions == ("generate",)
 
 
@@ -94,7 +96,7 @@ def test_a_finished_request_is_left_alone(state: Memory) -> None:
     ask(state, "generate")
     report(state, job("a", "succeeded"))
     for actions in ((), ("generate",)):
-        changes = state.do(ALICE, c.CancelJobs(ID, "tpp", actions))
+        changes = state.do(ALICE, CancelJobs(ID, "tpp", actions))
         assert (bool(changes), changes.result) == (False, {"identifier": ID})
 
 
@@ -102,15 +104,15 @@ def test_what_is_so_already_may_not_be_asked_for_by_everybody(state: Memory) -> 
     """Found: a cancel with nothing left to cancel, or an archiving twice, was taken from people without the right."""
     state.put(User(username="eve"))
     ask(state, "generate")
-    state.do(ALICE, c.CancelJobs(ID, "tpp"))
-    error = refused(state, Actor(ActorKind.USER, "eve"), c.CancelJobs(ID, "tpp"))
+    state.do(ALICE, CancelJobs(ID, "tpp"))
+    error = refused(state, Actor(ActorKind.USER, "eve"), CancelJobs(ID, "tpp"))
     assert (error.code, str(error)) == (Code.FORBIDDEN, f"eve may not update the job-request {ID}")
-    error = refused(state, Actor(ActorKind.USER, "eve"), c.ChangeWorkspace("past", archived=True))
+    error = refused(state, Actor(ActorKind.USER, "eve"), ChangeWorkspace("past", archived=True))
     assert (error.code, str(error)) == (Code.FORBIDDEN, "eve may not update the workspace past")
 
 
 def test_what_can_not_be_cancelled(state: Memory) -> None:
-    assert str(refused(state, ALICE, c.CancelJobs(ID, "tpp"))) == f"there is no job request '{ID}'"
+    assert str(refused(state, ALICE, CancelJobs(ID, "tpp"))) == f"there is no job request '{ID}'"
     ask(state, "analyse")
-    error = refused(state, ALICE, c.CancelJobs(ID, "tpp", ("plot", "generate", "run_all")))
+    error = refused(state, ALICE, CancelJobs(ID, "tpp", ("plot", "generate", "run_all")))
     assert (error.code, str(error)) == (Code.INVALID, "actions: not part of this job request: plot, run_all")

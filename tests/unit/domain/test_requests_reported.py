@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import SERVER
 from jobserver.domain.base.state import Move
-from jobserver.domain.documents import MAX_MESSAGE_BYTES, Job
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.jobs import MAX_MESSAGE_BYTES, FailJob, Job, UpdateJobs
+from jobserver.domain.job_requests.requests import ArchiveFinished
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory, job
 from tests.unit.domain.requesting import (
@@ -41,14 +41,14 @@ def test_a_report_says_what_it_changed(state: Memory) -> None:
     ask(state)
     ask(state, "generate", new_id=OTHER)
     given = ((ID, job("a", "running")), (OTHER, job("b")), (ID, job("c", action="plot")))
-    changes = state.do(TPP, c.UpdateJobs("tpp", given))
+    changes = state.do(TPP, UpdateJobs("tpp", given))
     assert (changes.event, changes.branch) == ("jobs.updated", "backends/tpp")
     assert changes.subject == "tpp reported generate running, plot pending, generate pending"
     assert changes.trailers == (("Job-Request", ID), ("Job-Request", OTHER), ("Workspace", "trends"))
     assert changes.result == {"ignored": []}
     assert jobs(state) == {"a": given[0][1], "c": given[2][1]}
     assert jobs(state, Place(Area.ACTIVE, NOW.date(), OTHER)) == {"b": given[1][1]}
-    again = state.do(TPP, c.UpdateJobs("tpp", given))
+    again = state.do(TPP, UpdateJobs("tpp", given))
     assert (bool(again), again.trailers) == (False, ())
 
 
@@ -64,8 +64,8 @@ def test_only_what_changed_is_in_it(state: Memory) -> None:
     ask(state)
     ask(state, new_id=OTHER)
     first, second = job("a"), job("b")
-    state.do(TPP, c.UpdateJobs("tpp", ((ID, first), (OTHER, second))))
-    changes = state.do(TPP, c.UpdateJobs("tpp", ((ID, first), (OTHER, job("b", "running", 1)))))
+    state.do(TPP, UpdateJobs("tpp", ((ID, first), (OTHER, second))))
+    changes = state.do(TPP, UpdateJobs("tpp", ((ID, first), (OTHER, job("b", "running", 1)))))
     assert changes.trailers == (("Job-Request", OTHER), ("Workspace", "trends"))
     assert [change.path for change in changes.changes] == [Place(Area.ACTIVE, NOW.date(), OTHER).job("b")]
 
@@ -76,7 +76,7 @@ def test_what_is_not_this_backends_is_ignored_and_named(state: Memory) -> None:
     state.broken.add(Place(Area.ACTIVE, NOW.date(), OTHER).request)
     unknown = ["x", THIRD, OTHER, "../" + ID]
     given = [(name, job(f"j{at}")) for at, name in enumerate([*unknown, "x"])]
-    changes = state.do(TPP, c.UpdateJobs("tpp", (*given, (ID, job("a")))))
+    changes = state.do(TPP, UpdateJobs("tpp", (*given, (ID, job("a")))))
     assert changes.result == {"ignored": unknown}
     assert changes.trailers == (("Job-Request", ID), ("Workspace", "trends"))
     assert list(jobs(state)) == ["a"]
@@ -157,11 +157,11 @@ def test_a_job_belongs_to_one_request(state: Memory) -> None:
     ask(state)
     ask(state, new_id=OTHER)
     report(state, job("a"))
-    error = refused(state, TPP, c.UpdateJobs("tpp", ((OTHER, job("a")),)))
+    error = refused(state, TPP, UpdateJobs("tpp", ((OTHER, job("a")),)))
     assert (error.code, error.message.endswith(f"job a belongs to job request {ID}")) == (Code.INVALID, True)
-    error = refused(state, TPP, c.UpdateJobs("tpp", ((ID, job("b")), (OTHER, job("b")))))
+    error = refused(state, TPP, UpdateJobs("tpp", ((ID, job("b")), (OTHER, job("b")))))
     assert str(error) == "identifier: job b is reported under two job requests"
-    error = refused(state, TPP, c.UpdateJobs("tpp", (("x", job("b")), ("y", job("b")))))
+    error = refused(state, TPP, UpdateJobs("tpp", (("x", job("b")), ("y", job("b")))))
     assert error.code is Code.INVALID
 
 
@@ -170,7 +170,7 @@ def test_a_request_does_not_come_back_with_a_job_that_another_one_has_now(state:
     report(state, job("a", "succeeded", 1))
     ask(state, new_id=OTHER)
     state.put_job(Place(Area.ACTIVE, NOW.date(), OTHER), job("a"))
-    error = refused(state, TPP, c.UpdateJobs("tpp", ((ID, job("a", "running", 2)),)))
+    error = refused(state, TPP, UpdateJobs("tpp", ((ID, job("a", "running", 2)),)))
     assert error.message.endswith(f"job a belongs to job request {OTHER}")
 
 
@@ -285,7 +285,7 @@ def test_jobs_of_one_action_in_one_report_are_of_one_runner(state: Memory) -> No
 def test_a_job_that_was_marked_as_failed_is_no_other_runners(state: Memory) -> None:
     ask(state)
     report(state, made("a", 0, 1))
-    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=10))
+    state.do(ROOT, FailJob("a", ID, "tpp"), NOW.replace(minute=10))
     assert "twice" not in report(state, made("b", 5, 11)).result
 
 
@@ -296,7 +296,7 @@ def test_a_lost_job_is_marked_as_failed_until_its_runner_knows_better(state: Mem
     ask(state)
     report(state, job("a", "succeeded", 1), job("b", "running", 2, action="plot"))
     later = NOW.replace(minute=10)
-    changes = state.do(ROOT, c.FailJob("b", ID, "tpp"), later)
+    changes = state.do(ROOT, FailJob("b", ID, "tpp"), later)
     assert (changes.event, changes.branch) == ("jobs.updated", "backends/tpp")
     assert changes.subject == "root marked plot as failed"
     assert changes.trailers == (("Job-Request", ID), ("Workspace", "trends"))
@@ -320,7 +320,7 @@ def test_a_lost_job_is_marked_as_failed_until_its_runner_knows_better(state: Mem
 def test_one_lost_job_of_several_leaves_the_request_where_it_is(state: Memory) -> None:
     ask(state)
     report(state, job("a", "running"), job("b", "running"))
-    changes = state.do(ROOT, c.FailJob("b", ID, "tpp"))
+    changes = state.do(ROOT, FailJob("b", ID, "tpp"))
     assert (changes.moves, changes.changes[0].path) == ((), PLACE.job("b"))
 
 
@@ -330,7 +330,7 @@ def test_a_lost_job_ended_when_it_was_marked_whatever_its_runners_clock_says(
 ) -> None:
     ask(state)
     state.put_job(PLACE, job("a", "running", minute))  # as it was stored once
-    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=10))
+    state.do(ROOT, FailJob("a", ID, "tpp"), NOW.replace(minute=10))
     kept = jobs(state, GONE)["a"]
     assert kept.updated_at == kept.completed_at == NOW + timedelta(seconds=expected)
     assert report(state, job("a", "succeeded", 11), now=NOW.replace(minute=12))
@@ -340,7 +340,7 @@ def test_a_lost_job_ended_when_it_was_marked_whatever_its_runners_clock_says(
 def test_how_a_lost_job_ended_counts_though_its_runners_clock_is_behind(state: Memory) -> None:
     ask(state)
     report(state, job("a", "running", 1))
-    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW.replace(minute=30))
+    state.do(ROOT, FailJob("a", ID, "tpp"), NOW.replace(minute=30))
     assert report(state, job("a", "succeeded", 2))
     assert jobs(state, GONE)["a"].status == "succeeded"
 
@@ -349,18 +349,18 @@ def test_the_time_of_a_lost_job_is_never_before_its_runners(state: Memory) -> No
     ask(state)
     seconds = NOW + timedelta(seconds=3)
     state.put_job(PLACE, job("a", "running", updated_at=seconds))
-    state.do(ROOT, c.FailJob("a", ID, "tpp"), NOW)
+    state.do(ROOT, FailJob("a", ID, "tpp"), NOW)
     assert jobs(state, GONE)["a"].updated_at == seconds
 
 
 def test_what_can_not_be_marked(state: Memory) -> None:
-    assert str(refused(state, ROOT, c.FailJob("a", ID, "tpp"))) == "there is no job 'a'"
+    assert str(refused(state, ROOT, FailJob("a", ID, "tpp"))) == "there is no job 'a'"
     ask(state)
     report(state, job("a", "succeeded"), job("b", "running"))
-    assert refused(state, ROOT, c.FailJob("x", ID, "tpp")).code is Code.NOT_FOUND
-    error = refused(state, ROOT, c.FailJob("a", ID, "tpp"))
+    assert refused(state, ROOT, FailJob("x", ID, "tpp")).code is Code.NOT_FOUND
+    error = refused(state, ROOT, FailJob("a", ID, "tpp"))
     assert (error.code, str(error)) == (Code.CONFLICT, "job a has succeeded already")
-    assert refused(state, ALICE, c.FailJob("b", ID, "tpp")).code is Code.FORBIDDEN
+    assert refused(state, ALICE, FailJob("b", ID, "tpp")).code is Code.FORBIDDEN
 
 
 # What a push finished
@@ -375,10 +375,10 @@ def test_finished_requests_are_archived(state: Memory, count: int, said: str | N
     for at, identifier in enumerate(finished):
         ask(state, "generate", new_id=identifier)
         state.put_job(Place(Area.ACTIVE, NOW.date(), identifier), job(f"j{at}", "succeeded"))
-    changes = state.do(SERVER, c.ArchiveFinished("tpp"))
+    changes = state.do(SERVER, ArchiveFinished("tpp"))
     assert (changes.event, changes.branch, changes.changes) == ("job-requests.archived", "backends/tpp", ())
     assert changes.subject == f"jobserver archived {said or ', '.join(finished)}"
     assert changes.trailers == tuple(("Job-Request", identifier) for identifier in finished)
     assert {area(state, identifier) for identifier in finished} == {Area.ARCHIVE}
     assert {area(state), area(state, "6" * 16)} == {Area.ACTIVE}
-    assert not state.do(SERVER, c.ArchiveFinished("tpp"))
+    assert not state.do(SERVER, ArchiveFinished("tpp"))

@@ -1,7 +1,9 @@
 """Whose a token is, by what stands on main."""
 
+from jobserver.domain.backends import Backend
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.documents import Backend, Token, User
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import User
 from jobserver.index.directory import Directory
 from jobserver.index.sqlite.apply import Delta
 from tests.memory import NOW

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.documents import Backend
+from jobserver.domain.backends import Backend
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.presence import Presence
 from jobserver.web.pages.format import labels

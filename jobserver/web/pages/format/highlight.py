@@ -6,7 +6,7 @@ from itertools import islice
 
 from markupsafe import Markup, escape
 
-from jobserver.domain.documents import PipelineAction
+from jobserver.domain.job_requests.pipelines import PipelineAction
 
 _LINE = re.compile(r"(?P<lead>\s*(?:- )*)(?:(?P<key>[\w .\"'/-]+?)(?P<colon>:)(?=\s|$))?(?P<rest>.*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")

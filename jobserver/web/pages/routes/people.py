@@ -5,20 +5,16 @@ import secrets
 
 from bottle import HTTPResponse
 
-from jobserver.domain import commands as c
-from jobserver.domain.accounts import account_of
 from jobserver.domain.base.names import is_username
 from jobserver.domain.base.permissions import GLOBAL_ROLES, SERVER
-from jobserver.domain.documents import User
+from jobserver.domain.github_accounts import account_of
+from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, SetUserRoles, User, WelcomeUser
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import epoch, new_token
 from jobserver.web.clients import Limit
-from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import roles, text
-from jobserver.web.pages.redirects import local, redirect
-from jobserver.web.pages.site import Site
+from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +35,14 @@ class People:
 
     # Logging in
 
-    def login(self, context: PageContext) -> HTTPResponse:
-        if context.user is not None:
+    def login(self, look: Look) -> HTTPResponse:
+        if look.user is not None:
             return redirect(local(text("next") or "/"))
-        reply = self._site.page(context, "login.html", title="Log in", has_github=self._identity is not None)
+        reply = self._site.page(look, "login.html", title="Log in", has_github=self._identity is not None)
         self._services.sessions.remember(reply, "next", local(text("next") or "/"))
         return reply
 
-    def to_github(self, context: PageContext) -> HTTPResponse:
+    def to_github(self, look: Look) -> HTTPResponse:
         if self._identity is None:
             raise not_found("logging in with GitHub is not set up here: ask an administrator for a log-in link")
         self._slow_down()
@@ -55,7 +51,7 @@ class People:
         self._services.sessions.remember(reply, "state", state)
         return reply
 
-    def from_github(self, context: PageContext) -> HTTPResponse:
+    def from_github(self, look: Look) -> HTTPResponse:
         state = self._services.sessions.recall("state")
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._services.client())
@@ -77,7 +73,7 @@ class People:
         if known is None and not is_username(person.login):
             raise invalid(f"GitHub's name {person.login!r} can't be used here")
         name = "".join(filter(str.isprintable, person.name))[:200]  # people put anything into it
-        command = c.WelcomeUser(person.login, person.github_id, name)
+        command = WelcomeUser(person.login, person.github_id, name)
         username = self._services.gate.submit(SERVER, command, "github").changes.result["username"]
         if known is None:
             self._keep_email(username, person.email)
@@ -100,16 +96,16 @@ class People:
             private.set_email(username, "")
             _log.warning("the address that GitHub has of %s can't be used: %s", username, error)
 
-    def link(self, context: PageContext, token: str) -> HTTPResponse:
+    def link(self, look: Look, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
         self._slow_down()
         owner = self._services.sessions.link_owner(token)
         if owner is None:
             self._limit.failed(self._services.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
-        return self._site.page(context, "login_link.html", title="Log in", owner=owner.username)
+        return self._site.page(look, "login_link.html", title="Log in", owner=owner.username)
 
-    def use_link(self, context: PageContext, token: str) -> HTTPResponse:
+    def use_link(self, look: Look, token: str) -> HTTPResponse:
         self._slow_down()
         owner = self._services.sessions.use_link(token)
         user = self._services.index.directory().user(owner.username) if owner else None
@@ -123,9 +119,9 @@ class People:
         self._services.sessions.begin(reply, user.username, epoch(user), github_id)
         return reply
 
-    def logout(self, context: PageContext) -> HTTPResponse:
+    def logout(self, look: Look) -> HTTPResponse:
         reply = redirect("/login/")
-        self._services.sessions.end(reply, context.session)
+        self._services.sessions.end(reply, look.session)
         return reply
 
     def _slow_down(self) -> None:
@@ -134,10 +130,10 @@ class People:
 
     # One's own
 
-    def settings(self, context: PageContext, shown: str = "") -> HTTPResponse:
-        username = context.actor.name
+    def settings(self, look: Look, shown: str = "") -> HTTPResponse:
+        username = look.actor.name
         return self._site.page(
-            context,
+            look,
             "settings.html",
             title="Settings",
             email=self._services.private.email(username),
@@ -145,48 +141,48 @@ class People:
             shown=shown,
         )
 
-    def save(self, context: PageContext) -> HTTPResponse:
-        username, what = context.actor.name, text("what")
+    def save(self, look: Look) -> HTTPResponse:
+        username, what = look.actor.name, text("what")
         if what == "email":
             address = text("email")
             self._services.private.set_email(username, check_email(address) if address else "")
         elif what == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
-            self._services.gate.submit(context.actor, c.AddUserToken(username, label, digest), "web")
-            return self.settings(self._site.context(), shown=secret)
+            self._services.gate.submit(look.actor, AddUserToken(username, label, digest), "web")
+            return self.settings(self._site.look(), shown=secret)
         elif what == "revoke":
-            self._services.gate.submit(context.actor, c.RevokeUserToken(username, text("label", 200)), "web")
+            self._services.gate.submit(look.actor, RevokeUserToken(username, text("label", 200)), "web")
         else:
             raise invalid("expected email, new-token or revoke", "what")
         return redirect("/settings/")
 
     # Everybody's
 
-    def users(self, context: PageContext) -> HTTPResponse:
-        context.check_admin()
-        return self._site.page(context, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
+    def users(self, look: Look) -> HTTPResponse:
+        _admins_only(look)
+        return self._site.page(look, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
 
-    def add_user(self, context: PageContext) -> HTTPResponse:
-        command = c.AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
-        self._services.gate.submit(context.actor, command, "web")
+    def add_user(self, look: Look) -> HTTPResponse:
+        command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
+        self._services.gate.submit(look.actor, command, "web")
         self._services.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
         return redirect("/users/")
 
-    def user(self, context: PageContext, username: str) -> HTTPResponse:
-        context.check_admin()
-        user = context.directory.user(username)
+    def user(self, look: Look, username: str) -> HTTPResponse:
+        _admins_only(look)
+        user = look.directory.user(username)
         if user is None:
             raise not_found(f"there is no user {username!r}")
-        return self._site.page(context, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
+        return self._site.page(look, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
-    def save_user(self, context: PageContext, username: str) -> HTTPResponse:
+    def save_user(self, look: Look, username: str) -> HTTPResponse:
         if text("what") == "seen":
-            context.check_admin()
+            _admins_only(look)
             self._services.private.set_notice(username, "")
             return redirect(f"/users/{username}/")
-        command = c.SetUserRoles(username, roles(), bool(text("active")))
-        self._services.gate.submit(context.actor, command, "web")
+        command = SetUserRoles(username, roles(), bool(text("active")))
+        self._services.gate.submit(look.actor, command, "web")
         return redirect(f"/users/{username}/")
 
 
@@ -195,3 +191,8 @@ def _number(name: str) -> int | None:
     if value and not (value.isascii() and value.isdecimal()):
         raise invalid("expected a whole number, as GitHub numbers people", name)
     return int(value) if value else None
+
+
+def _admins_only(look: Look) -> None:
+    if not look.is_admin:
+        raise forbidden("this page is for SuperUsers")

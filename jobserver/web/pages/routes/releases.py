@@ -9,8 +9,8 @@ from urllib.parse import quote
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import SEE_RELEASES
-from jobserver.domain.documents import Workspace
 from jobserver.domain.releases import is_release_id
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import ReleaseService as Service
 from jobserver.store.release_files import StoredRelease

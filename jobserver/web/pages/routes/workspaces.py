@@ -6,24 +6,21 @@ from urllib.parse import urlencode
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.domain import commands as c
-from jobserver.domain.base import names
-from jobserver.domain.base.names import Kind
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
-from jobserver.domain.documents import PipelineAction, Workspace
-from jobserver.domain.pipeline.reader import RUN_ALL
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
-from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels
 from jobserver.web.pages.format.graph import counts, grouped, picture
-from jobserver.web.pages.forms import idempotency_key, text, texts
-from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
-from jobserver.web.pages.site import Site
+from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
 from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.preview import Preview, would_run
 
@@ -34,13 +31,13 @@ _LONG_URL = 8000
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
 
-def _check_maker(context: PageContext) -> None:
+def _check_maker(look: Look) -> None:
     """Which studies and branches there are is told to who may make a workspace of them, also where pages are public.
 
     Raises `Error`.
     """
-    actor = context.actor
-    if not context.can_add_workspaces:
+    actor = look.actor
+    if not look.makes_workspaces:
         raise forbidden(f"{actor.name} may make no workspace: it needs a role that may run jobs, somewhere")
 
 
@@ -58,21 +55,19 @@ class Workspaces:
 
     # Making one
 
-    def new(
-        self, context: PageContext, error: Error | None = None, branches: Sequence[str] = (), said: str = ""
-    ) -> HTTPResponse:
+    def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
         """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
-        _check_maker(context)
+        _check_maker(look)
         offered = self._services.studies.repositories()
-        projects = [name for name in context.directory.projects if context.may(Permission.RUN_JOB, name)]
+        projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
-        databases = sorted({db for backend in context.directory.backends.values() for db in backend.databases})
+        databases = sorted({db for backend in look.directory.backends.values() for db in backend.databases})
         return self._site.page(
-            context,
+            look,
             "new_workspace.html",
             400 if error else 200,
             title="New workspace",
-            repos=_with_used(context, offered),
+            repos=_with_used(look, offered),
             offered=offered,
             org=self._services.studies.github_org,
             projects=projects,
@@ -83,35 +78,35 @@ class Workspaces:
             error=error,
         )
 
-    def create(self, context: PageContext) -> HTTPResponse:
-        _check_maker(context)
+    def create(self, look: Look) -> HTTPResponse:
+        _check_maker(look)
         if text("what") == "branches":  # the picker's way without JavaScript
-            return self.new(context, None, *self._branches(text("repo", 500)))
+            return self.new(look, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
         try:
             repo = self._services.studies.check_repo(text("repo", 500))
             branch = text("branch", 255) or "main"
             self._services.studies.resolve(repo, branch)
-            command = c.AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
-            self._services.gate.submit(context.actor, command, "web")
+            command = AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
+            self._services.gate.submit(look.actor, command, "web")
         except Error as error:
             if error.code not in _MENDED_HERE:
                 raise
-            return self.new(context, error)
+            return self.new(look, error)
         return redirect(f"/{name}/")
 
-    def branches(self, context: PageContext) -> HTTPResponse:
+    def branches(self, look: Look) -> HTTPResponse:
         """For the branch picker."""
-        _check_maker(context)
+        _check_maker(look)
         found, said = self._branches(text("repo", 500))
         return self._json({"branches": found, "said": said})
 
-    def repositories(self, context: PageContext) -> HTTPResponse:
+    def repositories(self, look: Look) -> HTTPResponse:
         """For the repository picker: what its page could not wait for."""
-        _check_maker(context)
+        _check_maker(look)
         offered = self._services.studies.repositories(wait=_LIST_SECONDS)
-        values = {"repos": _with_used(context, offered), "offered": offered, "org": self._services.studies.github_org}
-        said = self._site.render.text("offered.html", {**values, "now": context.now}).strip()
+        values = {"repos": _with_used(look, offered), "offered": offered, "org": self._services.studies.github_org}
+        said = self._site.render.text("offered.html", {**values, "now": look.now}).strip()
         return self._json({"repositories": values["repos"], "said": said})
 
     def _json(self, data: object) -> HTTPResponse:
@@ -128,24 +123,24 @@ class Workspaces:
 
     # One
 
-    def _find(self, context: PageContext, name: str) -> Workspace:
-        found = context.directory.workspace(name)
+    def _find(self, look: Look, name: str) -> Workspace:
+        found = look.directory.workspace(name)
         if found is None:
             raise not_found(f"there is no workspace {name!r}, and no other page at this address")
         return found
 
-    def show(self, context: PageContext, name: str, error: Error | None = None) -> HTTPResponse:
-        workspace = self._find(context, name)
+    def show(self, look: Look, name: str, error: Error | None = None) -> HTTPResponse:
+        workspace = self._find(look, name)
         at = text("at", 64)
         if at:
-            commit = audit_tab.commit_at(self._services.repo, names.MAIN, at)
-            was = self._services.repo.writer.read(names.MAIN, lambda state: state.own_workspace(name), commit=commit)
+            commit = audit_tab.commit_at(self._services.repo, layout.MAIN, at)
+            was = self._services.repo.writer.read(layout.MAIN, lambda state: state.own_workspace(name), commit=commit)
             if was is None:
                 raise not_found(f"there was no workspace {name!r} at {at}")
             workspace = was
         study, problem = self._study(workspace)
         slugs = self._services.visible.slugs()
-        backends = [context.directory.backends[slug] for slug in slugs if context.directory.backends[slug].active]
+        backends = [look.directory.backends[slug] for slug in slugs if look.directory.backends[slug].active]
         with self._services.index.view() as sql:
             recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
             backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
@@ -156,7 +151,7 @@ class Workspaces:
         wanted = texts("actions") or texts("requested_actions")
         chosen = dict.fromkeys(action for action in wanted if action in actions or (actions and action == RUN_ALL))
         return self._site.page(
-            context,
+            look,
             "workspace.html",
             400 if error else 200,
             title=name,
@@ -177,9 +172,9 @@ class Workspaces:
             picture=picture(needs, statuses),
             counts=counts(needs, statuses),
             groups=grouped(needs, statuses),
-            can_run=not at and not workspace.archived and context.may(Permission.RUN_JOB, workspace.project),
-            can_switch=not at and context.may(Permission.RUN_JOB, workspace.project),
-            has_releases=has_tab(self._services, context, workspace),
+            can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
+            can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
+            has_releases=has_tab(self._services, look, workspace),
             chosen=chosen,
             preview=self._preview(name, list(chosen), study, backend) if study and chosen else None,
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -217,14 +212,14 @@ class Workspaces:
         except Error as error:
             return None, list(error.faults) or [Fault(str(error))]
 
-    def ask(self, context: PageContext, name: str) -> HTTPResponse:
-        workspace = self._find(context, name)
+    def ask(self, look: Look, name: str) -> HTTPResponse:
+        workspace = self._find(look, name)
         if text("what") == "preview":
             kept = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
-            return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(context, name)
+            return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(look, name)
         try:
             written = self._services.requests.request_jobs(
-                context.actor,
+                look.actor,
                 workspace.name,
                 tuple(texts("requested_actions")),
                 text("backend", 64),
@@ -232,44 +227,44 @@ class Workspaces:
                 force_run_dependencies=bool(text("force_run_dependencies")),
                 will_notify=bool(text("will_notify")),
                 database_name=text("database_name", 64) or None,
-                key=idempotency_key(context.actor),
+                key=once(look.actor),
             )
         except Error as error:
             if error.code not in _MENDED_HERE:
                 raise
-            return self.show(context, name, error)
+            return self.show(look, name, error)
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
-    def switch(self, context: PageContext, name: str) -> HTTPResponse:
-        self._find(context, name)
+    def switch(self, look: Look, name: str) -> HTTPResponse:
+        self._find(look, name)
         what, on = text("what"), bool(text("on"))
         commands = {
-            "archived": c.ChangeWorkspace(name, archived=on),
-            "notify": c.ChangeWorkspace(name, should_notify=on),
+            "archived": ChangeWorkspace(name, archived=on),
+            "notify": ChangeWorkspace(name, should_notify=on),
         }
         if what not in commands:
             raise invalid("expected archived or notify", "what")
         command = commands[what]
-        self._services.gate.submit(context.actor, command, "web")
+        self._services.gate.submit(look.actor, command, "web")
         return redirect(f"/{name}/")
 
-    def audit(self, context: PageContext, name: str) -> HTTPResponse:
-        workspace = self._find(context, name)
-        paths = [names.main_path(Kind.WORKSPACE, name)]
-        found = audit_tab.entries(self._services.repo, names.MAIN, paths)
+    def audit(self, look: Look, name: str) -> HTTPResponse:
+        workspace = self._find(look, name)
+        paths = [layout.main_path(Kind.WORKSPACE, name)]
+        found = audit_tab.entries(self._services.repo, layout.MAIN, paths)
         return self._site.page(
-            context,
+            look,
             "audit_workspace.html",
             title=f"Audit of {name}",
             workspace=workspace,
             entries=found,
-            has_releases=has_tab(self._services, context, workspace),
+            has_releases=has_tab(self._services, look, workspace),
         )
 
 
-def _with_used(context: PageContext, offered: Repositories) -> list[str]:
+def _with_used(look: Look, offered: Repositories) -> list[str]:
     """What there is to choose from, and what workspaces use though nobody offers it; by name."""
-    known = [*(one.repo for one in context.directory.workspaces.values()), *offered.names]
+    known = [*(one.repo for one in look.directory.workspaces.values()), *offered.names]
     names = {name.lower() if name.startswith("https:") else name: name for name in known}  # GitHub's have no case
     return [names[key] for key in sorted(names)]
 

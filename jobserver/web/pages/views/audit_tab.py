@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobserver.audit.receipts import PushRecord, pushed_commits, read_audit_record
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid
 from jobserver.store.git.cat_file import PipedObjects, tip_at
 from jobserver.store.git.command import commit_of, git
@@ -73,7 +73,7 @@ def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dic
     # What a .gitattributes on main says of diffs does not count: newer gits would read it (`attr.tree`).
     listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, "--end-of-options", tip, "--", *paths)
     diffs = {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
-    if tip != _ref(names.MAIN):  # where no document has a token, and a pipeline may name an image by its digest
+    if tip != _ref(layout.MAIN):  # where no document has a token, and a pipeline may name an image by its digest
         return diffs
     return {sha: _DIGEST.sub("(a digest)", diff) for sha, diff in diffs.items()}
 
@@ -99,7 +99,7 @@ def _pushed(
     objects: PipedObjects, repo: StateRepo, branch: str, known: dict[str, keys.Signer]
 ) -> dict[str, PushRecord]:
     try:
-        audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", _ref(names.AUDIT)).split()
+        audit = git(repo.path, "rev-list", "--reverse", "--grep=^Event: push.received", _ref(layout.AUDIT)).split()
         line = git(repo.path, "rev-list", "--reverse", _ref(branch)).split()
         receipts = (commit for commit in map(objects.commit, audit) if not keys.signature_fault(commit, known))
         record = read_audit_record(objects, receipts)
@@ -110,7 +110,7 @@ def _pushed(
 
 def _lines(diff: str) -> list[str]:
     parts = _FILES.split(diff)  # a pipeline last: it is long, and the rest says what happened
-    parts.sort(key=lambda part: names.PIPELINE_FILE in part.partition("\n")[0])
+    parts.sort(key=lambda part: layout.PIPELINE_FILE in part.partition("\n")[0])
     data = "".join(parts).encode(errors="surrogateescape")
     text = data[:_DIFF_BYTES].decode("utf-8", "replace")
     kept = [line for line in text.splitlines() if not line.startswith(("diff ", "index ", "new file", "deleted file"))]

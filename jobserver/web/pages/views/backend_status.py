@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jobserver.domain.documents import Backend
+from jobserver.domain.backends import Backend
 from jobserver.index.directory import Directory
 from jobserver.service.presence import BackendContact
 from jobserver.web.pages.format import labels

@@ -1,7 +1,7 @@
 """A request as git had it at another time, in the shapes that the pages have from the index. Pure."""
 
-from jobserver.domain.documents import Job
 from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.index import items
 from jobserver.index.queries.pages import JobRow, Row
 from jobserver.service.writes.job_requests import RequestWithJobs

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobserver.domain.documents import PipelineAction
-from jobserver.domain.job_requests.requests import expand
-from jobserver.domain.pipeline.reader import RUN_ALL
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.pipeline.graph import RUN_ALL, closure
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ def would_run(
     """What is asked for by name runs; what that needs, and what run_all stands for, unless it is in ``succeeded``
     (the backend may have lost its outputs since: then it runs, too) or ``is_forced``."""
     requested, done = set(asked_for), set(succeeded)
-    order = expand([action for action in asked_for if action in pipeline or action == RUN_ALL], pipeline)
+    order = closure([action for action in asked_for if action in pipeline or action == RUN_ALL], pipeline)
     runs = {action for action in order if action in requested or action not in done or is_forced}
     reached = {action for action in requested if action != RUN_ALL}
     reached.update(pipeline if RUN_ALL in requested else ())

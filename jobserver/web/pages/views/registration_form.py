@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobserver.domain.documents import checked
+from jobserver.domain.base.validation import checked
 from jobserver.domain.registration import Registration
 from jobserver.service.accounts.private_store import Contact
-from jobserver.web.pages.forms import text
+from jobserver.web.pages.site import text
 
 MAX_RESEARCHERS = 100
 LINES = {

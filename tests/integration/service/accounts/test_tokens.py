@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import DeactivateBackend, RotateBackendToken
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
+from jobserver.domain.users import AddUserToken, DisableUser, EnableUser, RevokeUserToken, WelcomeUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.service.accounts.tokens import Auth, epoch, new_token, token_digest
@@ -63,11 +64,11 @@ def test_tokens_are_long_random_and_kept_as_digests_only() -> None:
 
 def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> None:
     secret, digest = new_token()
-    site.do(ADMIN, c.AddUserToken("alice", "laptop", digest))
+    site.do(ADMIN, AddUserToken("alice", "laptop", digest))
     assert auth.token_holder(token_digest(secret)) == ALICE
     assert auth.token_holder("a" * 64) == TPP
-    site.do(ADMIN, c.RevokeUserToken("alice", "laptop"))
-    site.do(ADMIN, c.RotateBackendToken("tpp", "b" * 64))
+    site.do(ADMIN, RevokeUserToken("alice", "laptop"))
+    site.do(ADMIN, RotateBackendToken("tpp", "b" * 64))
     for ended in (digest, "a" * 64, ""):
         with pytest.raises(Error) as caught:
             auth.token_holder(ended)
@@ -76,12 +77,12 @@ def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> Non
 
 
 def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
-    site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
+    site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
     assert auth.session_user("alice", since) == ALICE
     assert auth.session_user("stranger") is None
-    site.do(ADMIN, c.DisableUser("alice"))
-    site.do(ADMIN, c.DeactivateBackend("tpp"))
+    site.do(ADMIN, DisableUser("alice"))
+    site.do(ADMIN, DeactivateBackend("tpp"))
     assert auth.session_user("alice", since) is None
     for digest in ("c" * 64, "a" * 64):
         with pytest.raises(Error, match="Invalid token"):
@@ -91,8 +92,8 @@ def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
 
 def test_a_session_ends_for_good_when_its_person_is_switched_off(site: Site, auth: Auth) -> None:
     since = since_of(site, "alice")
-    site.do(ADMIN, c.DisableUser("alice"))
-    site.do(ADMIN, c.EnableUser("alice"))
+    site.do(ADMIN, DisableUser("alice"))
+    site.do(ADMIN, EnableUser("alice"))
     assert auth.session_user("alice", since) is None
     assert auth.session_user("alice", "") is None
     assert auth.session_user("alice", since_of(site, "alice")) == ALICE
@@ -103,8 +104,8 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
     gone: set[int | None] = set()
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
     auth = Auth(index, lambda number, waits: number in gone)
-    site.do(SERVER, c.WelcomeUser("alice", 7))
-    site.do(ADMIN, c.AddUserToken("alice", "laptop", "c" * 64))
+    site.do(SERVER, WelcomeUser("alice", 7))
+    site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
     assert (
         auth.token_holder("c" * 64)

@@ -6,9 +6,10 @@ import pytest
 
 from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Actor
-from jobserver.domain.commands import Command
+from jobserver.domain.job_requests.requests import ArchiveFinished
+from jobserver.domain.plan import Command
+from jobserver.domain.record import RecordCheckpoint
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
@@ -23,7 +24,7 @@ class Counted(Gate):
     asked = 0
 
     def submit(self, actor: Actor, command: Command, via: str, key: object = None) -> WriteResult:
-        self.asked += isinstance(command, c.ArchiveFinished)
+        self.asked += isinstance(command, ArchiveFinished)
         return super().submit(actor, command, via)
 
 
@@ -68,7 +69,7 @@ def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> Non
     site.ask()
     other = Archiver(site.repo, site.gate)
     assert other.checkpoint()
-    assert not site.do(SERVER, c.RecordCheckpoint(early, after)).changed
+    assert not site.do(SERVER, RecordCheckpoint(early, after)).changed
     site.ask()
     assert other.checkpoint()
     assert not other.checkpoint()

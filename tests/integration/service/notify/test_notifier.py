@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import SERVER, Role
-from jobserver.domain.documents import Invitation
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.members import Invitation
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProject, RenameProject
+from jobserver.domain.users import AddUser, WelcomeUser
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
@@ -53,7 +56,7 @@ def link(project: str, invitation: Invitation) -> str:
 
 
 def ask(site: Site, is_told: bool = True) -> str:
-    command = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE, will_notify=is_told)
+    command = RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE, will_notify=is_told)
     return str(site.do(ALICE, command).changes.result["identifier"])
 
 
@@ -88,8 +91,8 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
     private.set_email("admin", "admin@example.org")
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     notifier.send_due()
-    site.do(SERVER, c.WelcomeUser("Bob", 7))
-    site.do(SERVER, c.WelcomeUser("dora", 8))  # who was nobody before
+    site.do(SERVER, WelcomeUser("Bob", 7))
+    site.do(SERVER, WelcomeUser("dora", 8))  # who was nobody before
     notifier.send_due()
     notifier.send_due()
     (mail,) = sent.mails
@@ -232,17 +235,17 @@ def test_settings_say_how() -> None:
 
 def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
     roles = (Role.PROJECT_DEVELOPER, Role.PROJECT_COORDINATOR)
-    site.do(ADMIN, c.AddOrg("lab"))
-    site.do(ADMIN, c.AddProject("lab/p", "Heart"))
-    site.do(ADMIN, c.AddUser("carol"))
-    site.do(ADMIN, c.InviteToProject("lab/p", ("carol",), roles))
+    site.do(ADMIN, AddOrg("lab"))
+    site.do(ADMIN, AddProject("lab/p", "Heart"))
+    site.do(ADMIN, AddUser("carol"))
+    site.do(ADMIN, InviteToProject("lab/p", ("carol",), roles))
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     notifier.send_due()
     private.set_email("bob", "bob@example.org")
     private.set_email("carol", "carol@example.org")
-    site.do(ADMIN, c.InviteToProject("lab/p", ("bob", "alice"), roles))
-    site.do(ADMIN, c.CancelInvitation("lab/p", "alice"))
+    site.do(ADMIN, InviteToProject("lab/p", ("bob", "alice"), roles))
+    site.do(ADMIN, CancelInvitation("lab/p", "alice"))
     sent.fails = 1
     notifier.send_due()
     assert not sent.mails
@@ -254,24 +257,24 @@ def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
     assert (mail.to, mail.subject) == ("bob@example.org", "Invitation to Heart")
     assert "admin invites you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
     assert "https://jobs.example/invitations/lab/p:bob/" in mail.body
-    site.do(ADMIN, c.RenameProject("lab/p", "Lungs"))
+    site.do(ADMIN, RenameProject("lab/p", "Lungs"))
     notifier.send_due()
     assert len(sent.mails) == 1
-    site.do(ADMIN, c.CancelInvitation("lab/p", "bob"))
-    site.do(ADMIN, c.InviteToProject("lab/p", ("bob",), roles))
+    site.do(ADMIN, CancelInvitation("lab/p", "bob"))
+    site.do(ADMIN, InviteToProject("lab/p", ("bob",), roles))
     notifier.send_due()
     assert sent.mails[1].subject == "Invitation to Lungs"  # another invitation
     notifier.close()
 
 
 def test_the_first_change_after_the_first_start_is_told(site: Site, private: PrivateStore) -> None:
-    site.do(ADMIN, c.AddOrg("lab"))
-    site.do(ADMIN, c.AddProject("lab/p", "Heart"))
+    site.do(ADMIN, AddOrg("lab"))
+    site.do(ADMIN, AddProject("lab/p", "Heart"))
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     notifier.start()
     until(lambda: private.notified("main") is not None, 4)  # and not when it next looks by itself
-    site.do(ADMIN, c.InviteToProject("lab/p", ("alice",), (Role.PROJECT_DEVELOPER,)))
+    site.do(ADMIN, InviteToProject("lab/p", ("alice",), (Role.PROJECT_DEVELOPER,)))
     notifier.close()
     (mail,) = sent.mails
     assert mail.subject == "Invitation to Heart"

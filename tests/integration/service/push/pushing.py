@@ -5,9 +5,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobserver.domain.base import names
+from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor
-from jobserver.domain.documents import Job, JobRequest
+from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.service.push.receiver import GitPush, PushedRef, Receiver
 from jobserver.store.yaml import codec
 from tests.site import Site
@@ -30,7 +31,7 @@ class Push:
     def __post_init__(self) -> None:
         self.folder = self.site.path.parent / "quarantine"
         self.folder.mkdir(exist_ok=True)
-        slug = names.branch_backend(self.branch)
+        slug = layout.branch_backend(self.branch)
         self.email = self.email or (f"{slug}@backends.jobs.example" if slug else "x@example.org")
         self.old = self.tip = self.tip or self.site.git("rev-parse", self.branch).strip()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.job_requests.requests import ArchiveFinished
+from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import WriteBudget
 from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
@@ -93,7 +94,7 @@ def test_a_runners_push(site: Site) -> None:
     push.commit((f"{folder_of(site, one)}/jobs/j.yaml", text(job("j", "succeeded", 2))))
     push.send(TPP)
     push.land()
-    site.do(Actor(ActorKind.SERVER, "jobserver"), c.ArchiveFinished("tpp"))
+    site.do(Actor(ActorKind.SERVER, "jobserver"), ArchiveFinished("tpp"))
     assert folder_of(site, one).startswith("archive/")
     assert verify(site.path).problems == []
 
@@ -122,7 +123,7 @@ def test_a_runners_push(site: Site) -> None:
 def test_what_may_not_be_pushed_at_all(
     site: Site, actor: Actor, update: tuple[str, str, str], code: Code, message: str
 ) -> None:
-    site.do(ADMIN, c.AddUser("auditor", roles=(Role.AUDITOR,)))
+    site.do(ADMIN, AddUser("auditor", roles=(Role.AUDITOR,)))
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
     known = {"tip": push.old, "new": push.tip}

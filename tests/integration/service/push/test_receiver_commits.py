@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import DeactivateBackend
 from jobserver.domain.base.permissions import Actor, Role
+from jobserver.domain.users import AddUser
 from jobserver.errors import MAX_FAULTS, Code, Error
 from jobserver.service.push import receiver
 from tests.integration.service.push.pushing import BAD, EVE, Push, folder_of, text
@@ -205,7 +206,7 @@ def test_a_branch_that_is_ahead_can_be_pushed_to(site: Site) -> None:
     """A server's clock was wrong once: nobody had to wait until its time had come."""
     now = site.now
     site.now += timedelta(hours=2)
-    site.do(ADMIN, c.AddUser("dora"))
+    site.do(ADMIN, AddUser("dora"))
     ahead = site.now
     site.now = now
     push = Push(site, "main")
@@ -275,7 +276,7 @@ def test_a_runner_reports_jobs_and_nothing_else(site: Site) -> None:
 
 def test_a_backend_that_was_switched_off_pushes_nothing(site: Site) -> None:
     identifier = site.ask("generate")
-    site.do(ADMIN, c.DeactivateBackend("tpp"))
+    site.do(ADMIN, DeactivateBackend("tpp"))
     push = Push(site, "backends/tpp")
     push.commit((f"{folder_of(site, identifier)}/jobs/j.yaml", text(job("j", "running", 1))))
     assert refused(push, TPP) == ["it: tpp is not an active backend"]

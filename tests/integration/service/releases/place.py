@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.releases import EVENT
+from jobserver.domain.users import AddUser
 from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.store.release_files import ReleaseStore
 from tests.site import ADMIN, TPP, Site
@@ -18,7 +18,7 @@ class Place(Site):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.root = folder / "releases"
-        self.do(ADMIN, c.AddUser("jane", roles=(Role.OUTPUT_CHECKER,)))
+        self.do(ADMIN, AddUser("jane", roles=(Role.OUTPUT_CHECKER,)))
         self.releases = self.process()
 
     def process(self) -> ReleaseService:

@@ -4,12 +4,12 @@ import pytest
 
 from jobserver.audit.release_check import _recorded
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
 from jobserver.domain.admit import Admitted
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import User
-from jobserver.domain.releases import EVENT, Release
+from jobserver.domain.releases import EVENT, RecordRelease, Release
+from jobserver.domain.users import User
 from jobserver.errors import Code, Error
 from jobserver.store import release_files
 from jobserver.store.read.snapshot import Snapshot
@@ -83,23 +83,23 @@ def release(**more: object) -> Release:
 
 @pytest.mark.parametrize("actor", [ADMIN, ALICE, SERVER, Actor(TPP.kind, "emis")])
 def test_only_the_backend_itself_releases(place: Place, actor: Actor) -> None:
-    place.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    place.do(ADMIN, AddBackend("emis", "b" * 64))
     with pytest.raises(Error) as refused:
-        place.do(actor, c.RecordRelease("tpp", release()))
+        place.do(actor, RecordRelease("tpp", release()))
     assert refused.value.code is Code.FORBIDDEN
     assert place.recorded() == 0
 
 
 def test_a_workspace_that_is_not_there(place: Place) -> None:
     with pytest.raises(Error, match="there is no workspace 'other'"):
-        place.do(TPP, c.RecordRelease("tpp", release(workspace="other")))
+        place.do(TPP, RecordRelease("tpp", release(workspace="other")))
 
 
 def test_who_let_it_out_has_the_right_to_since_policy_2(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was recorded by the rules before stays legal."""
     for user in ("eve", "alice", "bob"):
         with pytest.raises(Error, match=f"{user} is no active user who may release files of trends") as refused:
-            place.do(TPP, c.RecordRelease("tpp", release(user=user)))
+            place.do(TPP, RecordRelease("tpp", release(user=user)))
         assert refused.value.code is Code.FORBIDDEN
 
     def decide(state: Snapshot) -> tuple[Admitted, dict[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import DeactivateBackend
 from jobserver.errors import Code, Error
 from jobserver.service.releases.upload import Upload
 from tests.integration.service.releases.place import ID, WHOLE, Place
@@ -57,7 +57,7 @@ def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: 
     """Longer ago than idempotency keys are kept; and its backend was switched off since."""
     killed(place, monkeypatch, RECORDING, after=True)
     place.now = place.now.replace(year=place.now.year + 1)
-    place.do(ADMIN, c.DeactivateBackend("tpp"))
+    place.do(ADMIN, DeactivateBackend("tpp"))
     place.process().settle_interrupted()
     assert place.stored() == WHOLE
     assert place.recorded() == 1
@@ -65,7 +65,7 @@ def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: 
 
 def test_what_may_not_be_recorded_any_more_is_thrown_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(place, monkeypatch, RECORDING, after=False)
-    place.do(ADMIN, c.DeactivateBackend("tpp"))
+    place.do(ADMIN, DeactivateBackend("tpp"))
     place.process().settle_interrupted()
     assert place.stored() == []
     assert place.recorded() == 0

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from jobserver.audit.log import LogFilter, log
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.releases import EVENT
 from jobserver.errors import Code, Error
@@ -71,7 +71,7 @@ def test_an_id_that_is_none_is_never_a_path(place: Place) -> None:
 
 def test_another_backend_has_its_own(place: Place) -> None:
     """What a second backend is told must not depend on what the first one released."""
-    place.do(ADMIN, c.AddBackend("emis", "b" * 64))
+    place.do(ADMIN, AddBackend("emis", "b" * 64))
     place.take()
     assert place.take(actor=Actor(TPP.kind, "emis"))[1]
     assert [kept.backend for kept in place.releases.store.of_workspace("trends", ["emis", "tpp"])] == ["emis", "tpp"]

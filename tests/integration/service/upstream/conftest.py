@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Role
+from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.workspaces import AddWorkspace
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine, copy
 from tests.site import ADMIN, ALICE
@@ -24,10 +26,10 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def unverified(tmp_path: Path, host: Host) -> Iterator[list[Machine]]:
     """Two servers, for tests that leave something for `audit verify` to name."""
     first = Machine(tmp_path / "servers", host, 0)
-    first.gate.submit(SERVER, c.EnsureAdmin("admin"), "test")
-    first.gate.submit(ADMIN, c.AddBackend("tpp", "a" * 64, databases=("full",)), "test")
-    first.gate.submit(ADMIN, c.AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
-    first.gate.submit(ALICE, c.AddWorkspace("trends", "study", "main"), "test")
+    first.gate.submit(SERVER, EnsureAdmin("admin"), "test")
+    first.gate.submit(ADMIN, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
+    first.gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
+    first.gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "test")
     second = Machine(tmp_path / "servers", host, 1)
     yield [first, second]
     for machine in (first, second):

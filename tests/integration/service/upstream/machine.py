@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.upstream.relay import relay
 from jobserver.service.upstream.sync import Hosted
@@ -45,10 +46,10 @@ class Machine:
         return datetime.now(UTC) + self.late
 
     def add(self, username: str) -> WriteResult:
-        return self.gate.submit(ADMIN, c.AddUser(username), "test")
+        return self.gate.submit(ADMIN, AddUser(username), "test")
 
     def ask(self, backend: str = "tpp", workspace: str = "trends", key: Key | None = None) -> WriteResult:
-        return self.gate.submit(ALICE, c.RequestJobs(workspace, backend, ("run_all",), "0" * 40, PIPELINE), "test", key)
+        return self.gate.submit(ALICE, RequestJobs(workspace, backend, ("run_all",), "0" * 40, PIPELINE), "test", key)
 
     def refresh(self) -> None:
         with self.repo.writer.locked():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.requests import CancelJobs
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error
 from jobserver.service.push.receiver import GitPush, PushedRef
 from jobserver.service.upstream.sync import Hosted
@@ -53,7 +54,7 @@ def test_servers_that_share_a_branch_see_who_wrote_it_and_look_before_they_push(
 
 def test_a_refusal_is_of_what_is_there_now(machines: list[Machine]) -> None:
     first, second = machines
-    first.gate.submit(ALICE, c.AddWorkspace("fresh", "study", "main"), "test")
+    first.gate.submit(ALICE, AddWorkspace("fresh", "study", "main"), "test")
     assert second.ask(workspace="fresh").changed  # it did not know of it
     first.add("dave")
     with pytest.raises(Error) as refused:
@@ -167,7 +168,7 @@ def test_a_slow_host_is_pushed_to_rarely_and_cancels_do_not_wait(
         written = slow.ask()
         request = written.changes.result["identifier"]
         before = host.pushes
-        cancelled = slow.gate.submit(ALICE, c.CancelJobs(request, "tpp", ()), "test")
+        cancelled = slow.gate.submit(ALICE, CancelJobs(request, "tpp", ()), "test")
         assert host.pushes == before + 1
         assert host.tip("backends/tpp") == cancelled.commit
     finally:

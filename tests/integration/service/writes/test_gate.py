@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.backends import AddBackend, DeactivateBackend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.plan import Command
+from jobserver.domain.users import AddUser, DisableUser
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error
 from jobserver.service.budgets import WriteBudget
 from jobserver.service.writes.gate import Gate
@@ -59,15 +64,15 @@ def test_a_commit_is_charged_by_what_it_adds_and_a_repeated_one_not_at_all(site:
     site.gate.budget = WriteBudget(people=2, stored_mib=1)
     key = Key.of(ADMIN, "POST", "/", "once", b"")
     for _ in range(5):
-        done = site.gate.submit(ADMIN, c.AddUser("eve"), "test", key)
+        done = site.gate.submit(ADMIN, AddUser("eve"), "test", key)
     assert done.commit == site.git("rev-parse", "main").strip()
     for _ in range(5):
         with pytest.raises(Error, match="eve"):
-            site.gate.submit(ADMIN, c.AddUser("eve"), "test")
-    written = site.gate.submit(ADMIN, c.AddUser("dan"), "test")
+            site.gate.submit(ADMIN, AddUser("eve"), "test")
+    written = site.gate.submit(ADMIN, AddUser("dan"), "test")
     assert 500 < written.size < 5000
     with pytest.raises(Error, match="user/admin has used up the 2 writes") as refused:
-        site.gate.submit(ADMIN, c.AddUser("fay"), "test")
+        site.gate.submit(ADMIN, AddUser("fay"), "test")
     assert refused.value.code is Code.TOO_MANY
     assert site.git("rev-parse", "main").strip() == written.commit
     site.ask()
@@ -125,11 +130,11 @@ def test_cancelling(site: Site, before_the_runner_saw_it: bool) -> None:
     identifier = site.ask()
     if not before_the_runner_saw_it:
         site.report((identifier, job("j1", "succeeded", 1)), (identifier, job("j2", "running", 1, "analyse")))
-    assert site.do(ALICE, c.CancelJobs(identifier, "tpp")).changed
+    assert site.do(ALICE, CancelJobs(identifier, "tpp")).changed
     text = site.git("show", f"backends/tpp:active/2026-11-24/{identifier}/request.yaml")
     expected = "- generate\n- analyse\n" if before_the_runner_saw_it else "- analyse\n"
     assert f"cancelled_actions:\n{expected}force_run" in text
-    assert not site.do(ALICE, c.CancelJobs(identifier, "tpp")).changed
+    assert not site.do(ALICE, CancelJobs(identifier, "tpp")).changed
 
 
 def test_a_message_over_8_kib_is_cut(site: Site) -> None:
@@ -142,27 +147,27 @@ def test_a_message_over_8_kib_is_cut(site: Site) -> None:
 @pytest.mark.parametrize(
     ("actor", "command", "code"),
     [
-        (Actor(ActorKind.USER, "bob"), c.AddWorkspace("w", "study", "main"), Code.FORBIDDEN),
-        (Actor(ActorKind.USER, "nobody"), c.AddOrg("o"), Code.FORBIDDEN),
-        (ALICE, c.AddBackend("emis", "b" * 64), Code.FORBIDDEN),
-        (ALICE, c.AddWorkspace("jobs", "study", "main"), Code.INVALID),
-        (ALICE, c.AddWorkspace("trends", "study", "main"), Code.CONFLICT),
-        (ALICE, c.AddWorkspace("Bad Name", "study", "main"), Code.INVALID),
-        (ALICE, c.AddWorkspace("w", "study", "main", project="o/none"), Code.INVALID),
-        (ADMIN, c.AddUser("carol", roles=(Role.PROJECT_DEVELOPER,)), Code.INVALID),
-        (ALICE, c.RequestJobs("none", "tpp", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
-        (ALICE, c.RequestJobs("trends", "none", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
-        (ALICE, c.RequestJobs("trends", "tpp", ("nope",), "0" * 40, PIPELINE), Code.INVALID),
-        (ALICE, c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE, database_name="x"), Code.INVALID),
+        (Actor(ActorKind.USER, "bob"), AddWorkspace("w", "study", "main"), Code.FORBIDDEN),
+        (Actor(ActorKind.USER, "nobody"), AddOrg("o"), Code.FORBIDDEN),
+        (ALICE, AddBackend("emis", "b" * 64), Code.FORBIDDEN),
+        (ALICE, AddWorkspace("jobs", "study", "main"), Code.INVALID),
+        (ALICE, AddWorkspace("trends", "study", "main"), Code.CONFLICT),
+        (ALICE, AddWorkspace("Bad Name", "study", "main"), Code.INVALID),
+        (ALICE, AddWorkspace("w", "study", "main", project="o/none"), Code.INVALID),
+        (ADMIN, AddUser("carol", roles=(Role.PROJECT_DEVELOPER,)), Code.INVALID),
+        (ALICE, RequestJobs("none", "tpp", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
+        (ALICE, RequestJobs("trends", "none", ("a",), "0" * 40, PIPELINE), Code.NOT_FOUND),
+        (ALICE, RequestJobs("trends", "tpp", ("nope",), "0" * 40, PIPELINE), Code.INVALID),
+        (ALICE, RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE, database_name="x"), Code.INVALID),
         (
             Actor(ActorKind.USER, "bob"),
-            c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE),
+            RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE),
             Code.FORBIDDEN,
         ),
-        (ALICE, c.CancelJobs("2222222222222222", "tpp"), Code.NOT_FOUND),
+        (ALICE, CancelJobs("2222222222222222", "tpp"), Code.NOT_FOUND),
     ],
 )
-def test_refusals_change_nothing(site: Site, actor: Actor, command: c.Command, code: Code) -> None:
+def test_refusals_change_nothing(site: Site, actor: Actor, command: Command, code: Code) -> None:
     site.ask()
     before = site.git("for-each-ref")
     with pytest.raises(Error) as caught:
@@ -173,10 +178,10 @@ def test_refusals_change_nothing(site: Site, actor: Actor, command: c.Command, c
 
 def test_a_disabled_user_and_an_inactive_backend_may_nothing(site: Site) -> None:
     identifier = site.ask()
-    site.do(ADMIN, c.DisableUser("alice"))
+    site.do(ADMIN, DisableUser("alice"))
     with pytest.raises(Error, match="not an active user"):
-        site.do(ALICE, c.CancelJobs(identifier, "tpp"))
-    site.do(ADMIN, c.DeactivateBackend("tpp"))
+        site.do(ALICE, CancelJobs(identifier, "tpp"))
+    site.do(ADMIN, DeactivateBackend("tpp"))
     with pytest.raises(Error, match="not an active backend"):
         site.report((identifier, job("j1", "running", 1)))
 
@@ -197,7 +202,7 @@ def test_many_threads_each_land_once_beside_a_second_process(site: Site, tmp_pat
 
     def work(gate: Gate) -> None:
         for _ in range(10):
-            command = c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
+            command = RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
             found.append(gate.submit(ALICE, command, "test").changes.result["identifier"])
 
     threads = [threading.Thread(target=work, args=(gates[at % 2],)) for at in range(12)]
@@ -217,7 +222,7 @@ def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: S
     site.git("update-ref", "-d", "refs/heads/backends/tpp")
     repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)  # the next process
     gate = Gate(repo, site.clock, Seeded(2))
-    command = c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
+    command = RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
     identifier = gate.submit(ALICE, command, "test").changes.result["identifier"]
     gate.close()
     repo.close()
@@ -303,7 +308,7 @@ def test_a_backend_that_can_be_none_is_no_path(site: Site, slug: str) -> None:
     """Found by odd input: the name of a backend's branch became a path before it was looked at."""
     before = site.git("for-each-ref")
     with pytest.raises(Error) as refused:
-        site.do(ALICE, c.RequestJobs("trends", slug, ("generate",), "0" * 40, PIPELINE))
+        site.do(ALICE, RequestJobs("trends", slug, ("generate",), "0" * 40, PIPELINE))
     assert refused.value.code in (Code.NOT_FOUND, Code.INVALID)
     assert site.git("for-each-ref") == before
 
@@ -334,7 +339,7 @@ def test_a_rerun_brings_no_second_copy_of_the_pipeline(site: Site, monkeypatch: 
     site.ask()
     site.ask("generate")
     assert sum(b"python g.py" in data for data in added) == 1
-    site.do(ALICE, c.RequestJobs("trends", "tpp", ("other",), "1" * 40, {"other": PIPELINE["generate"]}))
+    site.do(ALICE, RequestJobs("trends", "tpp", ("other",), "1" * 40, {"other": PIPELINE["generate"]}))
     assert sum(b"python g.py" in data for data in added) == 2
     shas = {row.split()[2] for row in site.git("ls-tree", "-r", "backends/tpp").splitlines() if "pipeline.yaml" in row}
     assert len(shas) == 2

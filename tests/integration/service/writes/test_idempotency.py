@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.jobs import UpdateJobs
+from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.errors import Code, Error
 from jobserver.service.writes import idempotency
 from jobserver.service.writes.gate import Gate
@@ -14,7 +15,7 @@ from jobserver.store.repo import StateRepo
 from tests.integration.service.push.pushing import Push
 from tests.site import ADMIN, ALICE, PIPELINE, TEMPLATES, TPP, Seeded, Site, job
 
-ASK = c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
+ASK = RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE)
 
 
 def key(name: str = "once", body: bytes = b"{}") -> Key:
@@ -51,31 +52,31 @@ def test_the_same_again_is_answered_as_it_was(site: Site) -> None:
 
 def test_a_key_of_what_changed_nothing_is_a_key_too(site: Site) -> None:
     identifier = site.ask("generate")
-    report = c.UpdateJobs("tpp", ((identifier, job("a", "running", 1)),))
+    report = UpdateJobs("tpp", ((identifier, job("a", "running", 1)),))
     site.gate.submit(TPP, report, "http")
     first = site.gate.submit(TPP, report, "http", key())
     assert not first.changed
     site.report((identifier, job("a", "running", 2)))
     assert site.gate.submit(TPP, report, "http", key()).commit == first.commit
-    newer = c.UpdateJobs("tpp", ((identifier, job("a", "succeeded", 3)),))
+    newer = UpdateJobs("tpp", ((identifier, job("a", "succeeded", 3)),))
     with pytest.raises(Error, match="was used with another body"):
         site.gate.submit(TPP, newer, "http", key(body=b"[]"))
-    done = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
-    again = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
+    done = site.gate.submit(ALICE, CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
+    again = site.gate.submit(ALICE, CancelJobs(identifier, "tpp", ("generate",)), "http", key("c"))
     assert (again.commit, again.changes.result) == (done.commit, {"identifier": identifier})
-    idle = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
+    idle = site.gate.submit(ALICE, CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
     assert not idle.changed
-    again = site.gate.submit(ALICE, c.CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
+    again = site.gate.submit(ALICE, CancelJobs(identifier, "tpp", ("generate",)), "http", key("d"))
     assert (again.commit, again.changes.result) == (idle.commit, {"identifier": identifier})
 
 
 def test_what_changed_nothing_is_forgotten_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "_MOST", 2)
     for name in ("a", "b", "c"):
-        assert not site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key(name)).changed
-    assert not site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key("a", body=b"[]")).changed
+        assert not site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key(name)).changed
+    assert not site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key("a", body=b"[]")).changed
     with pytest.raises(Error, match="another body"):
-        site.gate.submit(TPP, c.UpdateJobs("tpp", ()), "http", key("c", body=b"[]"))
+        site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key("c", body=b"[]"))
 
 
 def test_another_server_finds_it_too(site: Site) -> None:
@@ -89,11 +90,11 @@ def test_another_server_finds_it_too(site: Site) -> None:
 
 def test_a_report_again_names_what_it_named_in_vain(site: Site) -> None:
     identifier = site.ask("generate")
-    report = c.UpdateJobs("tpp", ((identifier, job("a", "running", 1)), ("unknown", job("b", "running", 1))))
+    report = UpdateJobs("tpp", ((identifier, job("a", "running", 1)), ("unknown", job("b", "running", 1))))
     first = site.gate.submit(TPP, report, "http", key())
     again = site.gate.submit(TPP, report, "http", key())
     assert (again.commit, again.changes.result["ignored"]) == (first.commit, ["unknown"])
-    both = c.UpdateJobs("tpp", ((identifier, job("c", "running", 1)), ("unknown", job("c", "running", 1))))
+    both = UpdateJobs("tpp", ((identifier, job("c", "running", 1)), ("unknown", job("c", "running", 1))))
     assert site.gate.submit(TPP, both, "http", key()).commit == first.commit  # whatever it would say now
 
 

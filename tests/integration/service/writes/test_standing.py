@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.audit.verify import verify
-from jobserver.domain import commands as c
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.service import health
@@ -48,7 +49,7 @@ def another(site: Site) -> Iterator[Gate]:
 
 
 def ask(gate: Gate) -> str:
-    command = c.RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
+    command = RequestJobs("trends", "tpp", ("run_all",), "0" * 40, PIPELINE)
     return gate.submit(ALICE, command, "test").commit
 
 
@@ -61,7 +62,7 @@ def refused(site: Site, gate: Gate, branch: str) -> str:
     """With what; nothing is written."""
     before = site.git("for-each-ref")
     with pytest.raises(Error) as error:
-        gate.submit(ADMIN, c.AddUser("zed"), "test") if branch == "main" else ask(gate)
+        gate.submit(ADMIN, AddUser("zed"), "test") if branch == "main" else ask(gate)
     assert error.value.code is Code.UNAVAILABLE
     assert site.git("for-each-ref") == before
     return str(error.value)
@@ -77,7 +78,7 @@ def test_nothing_is_built_on_a_commit_that_nobody_signed(site: Site, branch: str
         assert for_all in refused(site, gate, branch)
     put(site, branch, good)  # as the message and docs/operations.md have it
     ask(site.gate)
-    site.do(ADMIN, c.AddUser("zed"))
+    site.do(ADMIN, AddUser("zed"))
     assert verify(site.path).problems == []
 
 
@@ -88,7 +89,7 @@ def test_no_push_is_taken_on_top_of_it_and_no_checkpoint_vouches_for_it(site: Si
     push.commit(("x", None))
     with pytest.raises(Error, match="which no server made or judged"):
         push.send(ADMIN)
-    site.do(ADMIN, c.AddUser("zed"))
+    site.do(ADMIN, AddUser("zed"))
     follow_up = Archiver(site.repo, site.gate)
     assert follow_up.checkpoint()
     assert follow_up.strayed == ["backends/tpp"]
@@ -118,11 +119,11 @@ def test_keys_that_an_unsigned_commit_names_sign_nothing(site: Site) -> None:
 
 @pytest.mark.parametrize("branch", ["audit", "backends/tpp", "main"])
 def test_a_branch_that_is_gone_is_not_made_anew(site: Site, branch: str) -> None:
-    site.do(ADMIN, c.AddUser("yan"))
+    site.do(ADMIN, AddUser("yan"))
     site.git("update-ref", "-d", f"refs/heads/{branch}")
     with pytest.raises(Error, match="is gone"):
         if branch == "main":
-            site.do(ADMIN, c.AddUser("zed"))
+            site.do(ADMIN, AddUser("zed"))
         elif branch == "audit":
             Archiver(site.repo, site.gate).checkpoint()
         else:
@@ -145,13 +146,13 @@ def test_all_that_others_do_by_the_rules_is_built_on(site: Site) -> None:
         for number in range(3):
             ask(gate)
             ask(site.gate)
-            gate.submit(ADMIN, c.AddUser(f"u{number}"), "test")
+            gate.submit(ADMIN, AddUser(f"u{number}"), "test")
             push = Push(site, "main")
             push.commit((f"users/v{number}.yaml", EVE.replace("eve", f"v{number}")), at=site.clock().isoformat())
             push.commit((f"users/w{number}.yaml", EVE.replace("eve", f"w{number}")), at=site.clock().isoformat())
             push.send(ADMIN)
             push.land()
-            site.do(ADMIN, c.AddUser(f"x{number}"))
+            site.do(ADMIN, AddUser(f"x{number}"))
     with another(site) as gate:
         ask(gate)
     folder = folder_of(site, site.ask())
@@ -188,7 +189,7 @@ def test_a_key_revoked_for_earlier_leaves_branches_that_are_written(site: Site) 
     """What the stolen key signed since counts no more, and yet the new one goes on from there."""
     stolen_at = site.now
     ask(site.gate)
-    site.do(ADMIN, c.AddUser("zed"))
+    site.do(ADMIN, AddUser("zed"))
     with another(site) as gate:
         rotate(gate._repo, site.clock(), gate._repo.writer.keys.current().fingerprint, stolen_at, ADMIN)
         ask(gate)
@@ -201,7 +202,7 @@ def test_the_branches_that_a_process_left_are_not_looked_at(site: Site, monkeypa
     ask(site.gate)
     monkeypatch.setattr(BranchGuard, "_problem", lambda *_: pytest.fail("looked at"))
     ask(site.gate)
-    site.do(ADMIN, c.AddUser("zed"))
+    site.do(ADMIN, AddUser("zed"))
     ask(site.gate)
     site.repo.writer._forget()
     ask(site.gate)
@@ -246,7 +247,7 @@ def test_a_branch_of_another_name_stops_nothing_whatever_it_is_of(site: Site, wh
     (site.path / "refs" / "heads" / "evil").write_text(f"{sha}\n")
     rotate(site.repo, site.clock(), by=ADMIN)
     key = Key.of(ALICE, "POST", "/", "k", b"")
-    site.gate.submit(ADMIN, c.AddUser("zed"), "test", key)
+    site.gate.submit(ADMIN, AddUser("zed"), "test", key)
     assert guard_branches(site.repo).inspect() == {}
     assert guard_branches(site.repo).idle == ["refs/heads/evil"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.documents import User, Workspace
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error
 from jobserver.store.git import revision_files, trees
 from jobserver.store.git.cat_file import PipedObjects, branches, commits_between, first_parent_log

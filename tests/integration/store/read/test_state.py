@@ -8,23 +8,18 @@ from typing import TypeAlias
 
 import pytest
 
-from jobserver.domain.base.names import AUDIT, CHECKPOINT_PATH, MAIN, RECEIPT_PATH, Area, Kind, Place, main_path
+from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import AUDIT, CHECKPOINT_PATH, MAIN, RECEIPT_PATH, Area, Kind, Place, main_path
 from jobserver.domain.base.state import State, Stored
-from jobserver.domain.documents import (
-    AnyDocument,
-    Backend,
-    Checkpoint,
-    JobRequest,
-    Member,
-    Org,
-    PipelineAction,
-    Project,
-    Receipt,
-    RequestedWorkspace,
-    StoredPipeline,
-    User,
-    Workspace,
-)
+from jobserver.domain.documents import AnyDocument
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest, RequestedWorkspace
+from jobserver.domain.members import Member
+from jobserver.domain.orgs import Org
+from jobserver.domain.projects import Project
+from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head, Snapshot

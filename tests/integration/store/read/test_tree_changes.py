@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.base.names import Area, Place
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.state import Move
 from jobserver.errors import invalid
 from jobserver.store.read.tree_changes import TreeChanges, read_changes

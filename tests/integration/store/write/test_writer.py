@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain.admit import Admitted
-from jobserver.domain.base.names import Kind
+from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.documents import Token, User
+from jobserver.domain.orgs import AddOrg
+from jobserver.domain.projects import AddProject, SetProjectMember
+from jobserver.domain.tokens import Token
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.upstream import Moves, RefConflict
 from jobserver.store.write.submission import RefUpdate, WriteResult
-from tests.site import ADMIN, ALICE, PIPELINE, START, Site, c
+from tests.site import ADMIN, ALICE, PIPELINE, START, Site
 
 Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
 
@@ -233,8 +237,8 @@ def test_a_new_branch_begins_with_its_first_commit(site: Site) -> None:
 
 def test_a_branch_is_read_as_it_is(site: Site) -> None:
     identifier = site.ask("generate")
-    site.do(ADMIN, c.AddOrg("datalab"))
-    site.do(ADMIN, c.AddProject("datalab/trends"))
+    site.do(ADMIN, AddOrg("datalab"))
+    site.do(ADMIN, AddProject("datalab/trends"))
 
     def look(state: Snapshot) -> None:
         assert [one.slug for one in state.backends()] == ["tpp"]
@@ -286,10 +290,10 @@ def test_requests_whose_day_is_not_in_their_name(site: Site, tmp_path: Path) -> 
 
 
 def test_who_refers_to_whom(site: Site) -> None:
-    site.do(ADMIN, c.AddOrg("datalab"))
-    site.do(ADMIN, c.AddProject("datalab/trends"))
-    site.do(ADMIN, c.SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))
-    site.do(ALICE, c.AddWorkspace("grouped", "study", "main", project="datalab/trends"))
+    site.do(ADMIN, AddOrg("datalab"))
+    site.do(ADMIN, AddProject("datalab/trends"))
+    site.do(ADMIN, SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))
+    site.do(ALICE, AddWorkspace("grouped", "study", "main", project="datalab/trends"))
     broken = dict.fromkeys(("workspaces/broken.yaml", "projects/datalab/broken.yaml"), b"version: [\n")
     site.repo.writer.commit_files("main", broken, "x", "x", START)
 

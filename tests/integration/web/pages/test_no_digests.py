@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain import commands as c
-from jobserver.domain.documents import Backend, User
+from jobserver.domain.backends import Backend, RotateBackendToken
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.users import AddUserToken, RevokeUserToken, User
 from jobserver.errors import Error
 from jobserver.store.yaml import codec
 from jobserver.web.pages.views import audit_tab
@@ -19,9 +21,9 @@ HEX = re.compile(r"[0-9A-Fa-f]{64}")
 def test_no_diff_shows_a_digest(tmp_path: Path, path: str) -> None:
     site = Site(tmp_path)
     try:
-        site.do(ADMIN, c.RotateBackendToken("tpp", "b" * 64, keep_old=True))
-        site.do(ALICE, c.AddUserToken("alice", "laptop", "c" * 64))
-        site.do(ALICE, c.RevokeUserToken("alice", "laptop"))
+        site.do(ADMIN, RotateBackendToken("tpp", "b" * 64, keep_old=True))
+        site.do(ALICE, AddUserToken("alice", "laptop", "c" * 64))
+        site.do(ALICE, RevokeUserToken("alice", "laptop"))
         shown = "\n".join(line for one in audit_tab.entries(site.repo, "main", [path]) for line in one.diff)
     finally:
         site.gate.close()
@@ -35,8 +37,8 @@ def test_an_image_in_a_pipeline_is_shown_with_its_digest(tmp_path: Path) -> None
     site = Site(tmp_path)
     digest = "d" * 64
     try:
-        pipeline = {"generate": c.PipelineAction(run=f"python@sha256:{digest} x.py")}
-        site.do(ALICE, c.RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
+        pipeline = {"generate": PipelineAction(run=f"python@sha256:{digest} x.py")}
+        site.do(ALICE, RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
         found = audit_tab.entries(site.repo, "backends/tpp", ["active"])
     finally:
         site.gate.close()

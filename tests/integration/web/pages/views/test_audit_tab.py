@@ -1,6 +1,6 @@
 """The audit tab reads the branch, and nothing else of its name; and believes what the server signed."""
 
-from jobserver.domain import commands as c
+from jobserver.domain.users import AddUser
 from jobserver.web.pages.views.audit_tab import commit_at, entries
 from tests.integration.audit.tampering import commit
 from tests.integration.service.push.pushing import EVE, Push
@@ -10,7 +10,7 @@ PATHS = ["users/zed.yaml"]
 
 
 def test_a_tag_and_a_file_of_a_branchs_name_are_not_it(site: Site) -> None:
-    tip = site.do(ADMIN, c.AddUser("zed")).commit
+    tip = site.do(ADMIN, AddUser("zed")).commit
     forged = commit(site, "main", "main~1", message="x\n\nActor: user/alice")
     site.git("update-ref", "refs/tags/main", forged)
     (site.path / "main").write_text(forged + "\n")

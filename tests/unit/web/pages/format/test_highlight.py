@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jobserver.domain.documents import PipelineAction
+from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.web.pages.format import highlight
 
 REPO, SHA = "https://github.com/org/study", "a" * 40

@@ -3,8 +3,9 @@
 import random
 from datetime import UTC, datetime
 
-from jobserver.domain.documents import PipelineAction
-from jobserver.domain.pipeline.reader import RUN_ALL, Action, Pipeline
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.pipeline.reader import Action, Pipeline
 from jobserver.runner import plan
 from jobserver.runner.model import Request
 from jobserver.web.pages.views.preview import would_run

@@ -1,17 +1,21 @@
-"""Whose account somebody from GitHub has: by GitHub's number, which stays theirs, and not by a name, which they may
-give up and another may take.
+"""Which account belongs to a person who logs in from GitHub: the one that is bound to GitHub's number for them.
+
+The number stays theirs. Their name on GitHub does not: they can give it up, and another person can take it.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.documents import User
 from jobserver.errors import Error, forbidden
+
+if TYPE_CHECKING:
+    from jobserver.domain.users import User
 
 _NAMED = 3  # administrators that are named to who is not let in
 
 
-def account_of(users: Iterable[User], github_id: int, login: str) -> User | None:
+def account_of(users: "Iterable[User]", github_id: int, login: str) -> "User | None":
     """The account that is bound to this number, whatever it is called now; or else the one of that name that is bound
     to none. None: there is neither. GitHub takes names that differ by case only for one.
 
@@ -30,6 +34,6 @@ def account_of(users: Iterable[User], github_id: int, login: str) -> User | None
     return named[0]
 
 
-def _refused(why: str, users: Iterable[User]) -> Error:
+def _refused(why: str, users: "Iterable[User]") -> Error:
     admins = sorted(one.username for one in users if one.active and Role.SUPER_USER in one.roles)
     return forbidden(f"{why}, so nobody was logged in: ask {', '.join(admins[:_NAMED]) or 'an administrator'}")

@@ -1,0 +1,158 @@
+"""The layout of a state repository: its branches, and which document is at which path of each.
+
+docs/contract.md, section 1 as code. A path that `parse_path` does not know holds no document, on any branch.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+
+from jobserver.domain.base import names
+
+MAIN = "main"
+AUDIT = "audit"
+_BACKENDS = "backends/"
+PIPELINE_FILE = "/pipeline.yaml"
+
+
+class Kind(StrEnum):
+    BACKEND = "backend"
+    USER = "user"
+    ORG = "org"
+    PROJECT = "project"
+    WORKSPACE = "workspace"
+    REQUEST = "job-request"
+    PIPELINE = "pipeline"
+    JOB = "job"
+    RECEIPT = "receipt"
+    CHECKPOINT = "checkpoint"
+
+
+class Area(StrEnum):
+    ACTIVE = "active"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job request's folder stands on its backend's branch."""
+
+    area: Area
+    day: date
+    identifier: str
+
+    @property
+    def folder(self) -> str:
+        if self.area is Area.ACTIVE:
+            return f"active/{self.day.isoformat()}/{self.identifier}"
+        return f"archive/{self.day.isoformat().replace('-', '/')}/{self.identifier}"
+
+    @property
+    def request(self) -> str:
+        return f"{self.folder}/request.yaml"
+
+    @property
+    def pipeline(self) -> str:
+        return self.folder + PIPELINE_FILE
+
+    def job(self, identifier: str) -> str:
+        return f"{self.folder}/jobs/{identifier}.yaml"
+
+    def moved(self, area: Area) -> "Place":
+        return Place(area, self.day, self.identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class DocPath:
+    """What a path says about its document. ``name`` is ``org/project`` for projects, the job's id for jobs."""
+
+    kind: Kind
+    name: str
+    place: Place | None = None
+
+
+def backend_branch(slug: str) -> str:
+    return _BACKENDS + slug
+
+
+def branch_backend(branch: str) -> str | None:
+    """The backend whose branch this is, or None."""
+    slug = branch.removeprefix(_BACKENDS)
+    return slug if slug != branch and names.is_slug(slug) else None
+
+
+def is_branch(branch: str) -> bool:
+    """Whether a state repository has branches of this name."""
+    return branch in (MAIN, AUDIT) or branch_backend(branch) is not None
+
+
+def main_path(kind: Kind, name: str) -> str:
+    return f"{kind.value}s/{name}.yaml"
+
+
+_MAIN_PATHS = tuple(
+    (kind, re.compile(rf"{kind.value}s/({pattern})\.yaml"))
+    for kind, pattern in (
+        (Kind.WORKSPACE, names.WORKSPACE),
+        (Kind.USER, names.USERNAME),
+        (Kind.PROJECT, names.PROJECT),
+        (Kind.BACKEND, names.SLUG),
+        (Kind.ORG, names.SLUG),
+    )
+)
+RECEIPT_PATH, CHECKPOINT_PATH = "receipt.yaml", "checkpoint.yaml"
+_AUDIT_PATHS = {
+    RECEIPT_PATH: DocPath(Kind.RECEIPT, "receipt"),
+    CHECKPOINT_PATH: DocPath(Kind.CHECKPOINT, "checkpoint"),
+}
+_BACKEND_PATH = re.compile(
+    r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"
+    rf"/({names.REQUEST_ID})/(?:(request|pipeline)\.yaml|jobs/({names.JOB_ID})\.yaml)"
+)
+
+
+_MAIN_LAYOUT = {
+    "workspaces": f"workspaces/<name>.yaml, the name {names.WORDS[names.WORKSPACE]}",
+    "users": f"users/<username>.yaml, the username {names.WORDS[names.USERNAME]}",
+    "projects": f"projects/<org>/<project>.yaml, both {names.WORDS[names.SLUG]}",
+    "backends": f"backends/<slug>.yaml, the slug {names.WORDS[names.SLUG]}",
+    "orgs": f"orgs/<slug>.yaml, the slug {names.WORDS[names.SLUG]}",
+}
+
+
+def misplaced(branch: str, path: str) -> str:
+    """The message for a path that can hold no document, with the expected path where one can be guessed."""
+    message = f"no document may stand here on {branch}"
+    stem, _, ending = path.rpartition(".")
+    if ending.lower() not in ("yaml", "yml"):
+        return message
+    if parse_path(branch, f"{stem}.yaml") is not None:
+        return f"{message}: its name must end in .yaml"
+    expected = _MAIN_LAYOUT.get(path.partition("/")[0]) if branch == MAIN else None
+    return f"{message}: expected {expected}" if expected else message
+
+
+@lru_cache(maxsize=16384)  # each path of a change is parsed several times, and the same jobs change again and again
+def parse_path(branch: str, path: str) -> DocPath | None:
+    """Which document ``path`` of ``branch`` holds, or None if it can hold none."""
+    if branch == MAIN:
+        for kind, pattern in _MAIN_PATHS:
+            if match := pattern.fullmatch(path):
+                return DocPath(kind, match[1])
+        return None
+    if branch == AUDIT:
+        return _AUDIT_PATHS.get(path)
+    match = _BACKEND_PATH.fullmatch(path) if branch_backend(branch) else None
+    if not match:
+        return None
+    active, y1, m1, d1, _, y2, m2, d2, identifier, file, job = match.groups()
+    try:
+        day = date(int(y1 or y2), int(m1 or m2), int(d1 or d2))
+    except ValueError:
+        return None
+    place = Place(Area.ACTIVE if active else Area.ARCHIVE, day, identifier)
+    if job:
+        return DocPath(Kind.JOB, job, place)
+    return DocPath(Kind.PIPELINE if file == "pipeline" else Kind.REQUEST, identifier, place)

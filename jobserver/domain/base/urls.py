@@ -1,0 +1,24 @@
+"""Which hosts and URLs may be named in settings, in documents and by git."""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+_HOST = re.compile(r"[^\W_](?:[\w.-]*\w)?\.?")
+
+
+def is_host(text: str) -> bool:
+    """Whether a URL may name this host: a name of the Internet's or of the machine's network, or an IP address."""
+    try:
+        return bool(_HOST.fullmatch(text) or ip_address(text))
+    except ValueError:
+        return False
+
+
+def url_parts(text: str) -> SplitResult | None:
+    """None for what can be no URL: its port is none, or brackets are left open."""
+    try:
+        parts = urlsplit(text)
+        return None if parts.port == 0 else parts
+    except ValueError:
+        return None

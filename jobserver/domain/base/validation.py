@@ -1,0 +1,48 @@
+"""Documents from values that somebody sent or wrote, and pydantic's faults in words that help to correct them."""
+
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from jobserver.domain.base.values import Document, mismatch
+from jobserver.errors import Error, Fault, invalid
+
+D = TypeVar("D", bound=Document)
+
+MISSING = "required, and missing"
+_LIMITS = {
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "string_too_short": "expected at least {min_length} character",
+    "too_short": "expected at least {min_length}",
+}
+
+
+def checked(model: type[D], values: dict[str, Any]) -> D:
+    """A document from values. Raises `Error` (invalid) with a fault for each field that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise invalid_values(error) from None
+
+
+def invalid_values(error: ValidationError) -> Error:
+    """An `Error` (invalid) with pydantic's faults."""
+    faults = [Fault(reason(fault), key=".".join(map(str, fault["loc"]))) for fault in error.errors(include_url=False)]
+    return invalid(str(faults[0]), faults=faults)
+
+
+def reason(fault: Any) -> str:
+    """The message of one of pydantic's faults, in words for the person who edits the document."""
+    if fault["type"] == "missing":
+        return MISSING
+    if fault["loc"][-1:] == ("sha256",):  # the value may be the token itself: never repeat it
+        return "expected the SHA-256 of a token, 64 hex digits"
+    if fault["type"] == "string_pattern_mismatch":
+        return mismatch(fault["ctx"]["pattern"], fault["input"])
+    if (limit := _LIMITS.get(fault["type"])) is not None:
+        return limit.format(**fault["ctx"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "too_long" and isinstance(fault["input"], str):
+        message = f"at most {fault['ctx']['max_length']} characters are allowed"
+    return message[0].lower() + message[1:]

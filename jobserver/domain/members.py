@@ -1,0 +1,92 @@
+"""Members of organisations and projects, and invitations to projects, which make members of those who accept."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from jobserver.domain.base.permissions import Role
+from jobserver.domain.base.rules import Problem, Proposal
+from jobserver.domain.base.values import Document, RoleName, Time, Username
+
+if TYPE_CHECKING:
+    from jobserver.domain.projects import Project
+
+
+class Member(Document):
+    username: Username
+    roles: tuple[RoleName, ...] = Field(default=(), strict=False)
+
+
+class Invitation(Document):
+    """Of a user who is not a member yet. Ends when the user accepts or declines it, or somebody cancels it."""
+
+    username: Username
+    roles: tuple[RoleName, ...] = Field(min_length=1, strict=False)
+    invited_by: Username
+    created_at: Time
+
+
+def member_problems(members: Iterable[Member], allowed: frozenset[Role], proposal: Proposal) -> list[Problem]:
+    """Roles that members cannot have here, and members who are not users."""
+    members = tuple(members)
+    problems = role_problems(((member.username, member.roles) for member in members), allowed)
+    unknown = [member.username for member in members if proposal.user(member.username) is None]
+    return problems + [("members", f"there is no user {username!r}") for username in unknown]
+
+
+def role_problems(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[Problem]:
+    """Roles that these people, as (username, roles), cannot have here."""
+    return [
+        ("roles", f"{role} is not for {username} here, expected one of: {', '.join(sorted(allowed))}")
+        for username, roles in given
+        for role in roles
+        if role not in allowed
+    ]
+
+
+def invitation_of(project: "Project", username: str) -> Invitation | None:
+    return next((invitation for invitation in project.invitations if invitation.username == username), None)
+
+
+def added_invitations(before: "Project | None", after: "Project") -> list[Invitation]:
+    known = before.invitations if before is not None else ()
+    return [invitation for invitation in after.invitations if invitation not in known]
+
+
+def without_invitation(project: "Project", username: str) -> "Project":
+    """``project`` after this person's invitation was declined or cancelled."""
+    kept = tuple(invitation for invitation in project.invitations if invitation.username != username)
+    return project.model_copy(update={"invitations": kept})
+
+
+def with_member(project: "Project", username: str, roles: tuple[Role, ...]) -> "Project":
+    """``project`` with exactly these roles of this person, who is no member without any."""
+    members = [member for member in project.members if member.username != username]
+    if roles:
+        members.append(Member(username=username, roles=roles))
+    return project.model_copy(update={"members": tuple(sorted(members, key=lambda member: member.username))})
+
+
+def with_accepted(project: "Project", username: str) -> "Project | None":
+    """``project`` after this person accepted their invitation; None if there is no invitation."""
+    invitation = invitation_of(project, username)
+    if invitation is None:
+        return None
+    return with_member(without_invitation(project, username), username, invitation.roles)
+
+
+def invitation_problems(before: "Project | None", after: "Project", proposal: Proposal) -> list[Problem]:
+    problems = []
+    usernames = [invitation.username for invitation in after.invitations]
+    members = {member.username for member in after.members}
+    for username in sorted(set(usernames)):
+        if usernames.count(username) > 1:
+            problems.append(("invitations", f"{username} is invited twice"))
+        if username in members:
+            problems.append(("invitations", f"{username} is a member already"))
+    for invitation in added_invitations(before, after):
+        user = proposal.user(invitation.username)
+        if user is None or not user.active:
+            problems.append(("invitations", f"there is no active user {invitation.username!r}"))
+    return problems

@@ -1,0 +1,51 @@
+"""Organisations: each has projects, and members whose roles count in all of these. Only administrators change them."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pydantic import Field
+
+from jobserver.domain.base.layout import DocPath, Kind
+from jobserver.domain.base.permissions import ORG_ROLES, Actor
+from jobserver.domain.base.planning import require_absent, require_free_url, write_document
+from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.state import Change, Changes, State
+from jobserver.domain.base.values import Document, Line, Slug, Version
+from jobserver.domain.members import Member, member_problems
+
+
+class Org(Document):
+    version: Version = 1
+    slug: Slug
+    name: Line
+    members: tuple[Member, ...] = Field(default=(), strict=False)
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        return {"slug": path.name}
+
+    def refers_to(self, kind: Kind, name: str) -> bool:
+        return kind is Kind.USER and any(member.username == name for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class AddOrg:
+    slug: str
+    name: str = ""
+
+
+Command: TypeAlias = AddOrg
+
+
+def plan(state: State, command: Command, actor: Actor) -> Changes:
+    require_free_url(Kind.ORG, command.slug)
+    require_absent(state.org(command.slug), Kind.ORG, command.slug)
+    after = Org(slug=command.slug, name=command.name or command.slug)
+    return write_document(Kind.ORG, command.slug, None, after, "org.created", f"{actor.name} added org {command.slug}")
+
+
+def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+    _, after = change.of(Org)
+    return member_problems(after.members, ORG_ROLES, proposal) if after is not None else []
+
+
+RULES = Rules(problems=_problems)

@@ -1,0 +1,260 @@
+"""Users: people with an account. The roles in their document count everywhere; projects and orgs give further ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, TypeAlias, assert_never
+
+from pydantic import Field
+
+from jobserver.domain.base.layout import DocPath, Kind, main_path
+from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, Role
+from jobserver.domain.base.planning import require, require_absent, write_document
+from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version
+from jobserver.domain.github_accounts import account_of
+from jobserver.domain.members import role_problems
+from jobserver.domain.tokens import Token
+from jobserver.errors import Fault, conflict, invalid, not_found
+
+_NEW = timedelta(minutes=1)  # a document as young as this was made by the command that is judged
+
+
+class User(Document):
+    """``github_id`` is the number of the person's account on GitHub, known since they logged in from there.
+
+    Sessions that began under another ``sessions_since`` are over.
+    """
+
+    version: Version = 1
+    username: Username
+    github_id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    name: Line = ""
+    roles: tuple[RoleName, ...] = Field(default=(), strict=False)
+    active: bool = True
+    sessions_since: Time | None = None
+    tokens: tuple[Token, ...] = Field(default=(), strict=False)
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "sessions_since"})
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        return {"username": path.name}
+
+
+@dataclass(frozen=True, slots=True)
+class AddUser:
+    """Without a ``github_id``, the person with this name on GitHub can log in."""
+
+    username: str
+    name: str = ""
+    roles: tuple[Role, ...] = ()
+    github_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureAdmin:
+    """Makes this person a SuperUser, unless they are one or are disabled.
+
+    ``recovers``: if there is no other active SuperUser, a disabled person becomes one again, without their old tokens.
+    """
+
+    username: str
+    recovers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeUser:
+    """Somebody logged in from GitHub: makes an account for them, or binds the account with their name to them.
+
+    Changes nothing for an account that is bound or disabled. The result's ``username`` is the account's.
+    """
+
+    username: str
+    github_id: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserRoles:
+    username: str
+    roles: tuple[Role, ...]
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AddUserToken:
+    username: str
+    label: str
+    token_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeUserToken:
+    username: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisableUser:
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableUser:
+    """The roles and tokens that the person had when they were disabled count again."""
+
+    username: str
+
+
+_Update: TypeAlias = SetUserRoles | AddUserToken | RevokeUserToken | DisableUser | EnableUser
+Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | _Update
+
+
+def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
+    name = command.username
+    match command:
+        case AddUser():
+            require_absent(state.user(name), Kind.USER, name)
+            after = _new_user(now, username=name, github_id=command.github_id, name=command.name, roles=command.roles)
+            return write_document(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
+        case WelcomeUser():
+            return _welcome(state, command, now)
+        case EnsureAdmin():
+            return _ensure_admin(state, command, now)
+        case _:
+            return _update(require(state.user(name), Kind.USER, name), command, actor, now)
+
+
+def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Changes:
+    name = user.username
+    update: dict[str, object]
+    match command:
+        case SetUserRoles(_, roles, active):
+            update, event = {"roles": roles, "active": active}, "user.updated"
+            if active and not user.active:
+                update["sessions_since"] = now
+            action = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
+        case AddUserToken(_, label, sha256):
+            if any(token.label == label for token in user.tokens):
+                raise conflict(f"{name} has a token with the label {label!r} already")
+            if not user.active:
+                raise conflict(f"{name} is disabled: a token of theirs would not work")
+            token = Token(sha256=sha256, label=label, created_at=now)
+            update, event = {"tokens": (*user.tokens, token)}, "user.token-created"
+            action = f"made a token of {name}"
+        case RevokeUserToken(_, label):
+            kept = tuple(token for token in user.tokens if token.label != label)
+            if len(kept) == len(user.tokens):
+                raise not_found(f"{name} has no token with the label {label!r}")
+            update, event, action = {"tokens": kept}, "user.token-revoked", f"revoked a token of {name}"
+        case EnableUser():
+            update = {"active": True, "sessions_since": user.sessions_since if user.active else now}
+            event, action = "user.enabled", f"enabled user {name}"
+        case DisableUser():
+            update, event, action = {"active": False}, "user.disabled", f"disabled user {name}"
+        case _:
+            assert_never(command)
+    after = user.model_copy(update=update)
+    return write_document(Kind.USER, name, user, after, event, f"{actor.name} {action}")
+
+
+def _new_user(now: datetime, **values: object) -> User:
+    """Sessions of a deleted account with the same name do not count for the new one."""
+    return User.model_validate({**values, "sessions_since": now})
+
+
+def _welcome(state: State, command: WelcomeUser, now: datetime) -> Changes:
+    login, github_id = command.username, command.github_id
+    before = account_of(state.users(), github_id, login)
+    event, subject = "user.created", f"{login} logged in for the first time"
+    if before is None:
+        require_absent(state.user(login), Kind.USER, login)  # one that cannot be read
+        after = _new_user(now, username=login, github_id=github_id, name=command.name)
+    elif before.active:
+        after = before.model_copy(update={"github_id": github_id})
+        event = "user.bound"
+        subject = f"{before.username} logged in from GitHub, and is its account {github_id} from now on"
+    else:
+        after = before
+    changes = write_document(Kind.USER, after.username, before, after, event, subject)
+    return replace(changes, result={"username": after.username})
+
+
+def _ensure_admin(state: State, command: EnsureAdmin, now: datetime) -> Changes:
+    name, subject = command.username, f"ADMIN_USERS makes {command.username} a SuperUser"
+    before = state.user(name)
+    if before is None:
+        for other in state.users():
+            if other.username.lower() == name.lower():
+                raise invalid(f"there is the account {other.username!r}: spell {name!r} like that", "ADMIN_USERS")
+    user = before or _new_user(now, username=name)
+    if not user.active:
+        # Somebody disabled them on purpose. The settings undo that only if no SuperUser is left who could.
+        others = any(other.active and Role.SUPER_USER in other.roles for other in state.users())
+        if others or not command.recovers:
+            return write_document(Kind.USER, name, user, user, "user.updated", subject)
+        user = user.model_copy(update={"active": True, "tokens": (), "sessions_since": now})
+        subject = f"{subject} again: there was none"
+    roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
+    after = user.model_copy(update={"roles": roles})
+    return write_document(Kind.USER, name, before, after, "user.updated" if before else "user.created", subject)
+
+
+def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+    before, after = change.of(User)
+    if after is None:
+        return []
+    problems = role_problems([(after.username, after.roles)], GLOBAL_ROLES)
+    if after.github_id is not None and (before is None or before.github_id != after.github_id):
+        users = [*proposal.unchanged_users(), *proposal.changed(User)]
+        others = [user for user in users if user.github_id == after.github_id and user.username != after.username]
+        problems += [("github_id", f"{after.github_id} is {user.username}'s already") for user in others]
+    if proposal.policy >= 2:
+        problems += _session_problems(before, after, proposal.now)
+    return problems
+
+
+def _session_problems(before: User | None, after: User, now: datetime | None) -> list[Problem]:
+    """Old sessions must not work for a user who is enabled again, or deleted and added again."""
+    if before is None:
+        if after.sessions_since is None or now is None or now - after.sessions_since <= _NEW:
+            return []
+        return [("sessions_since", "the sessions of an account that is new begin now: leave this out")]
+    if before.active or not after.active or after.sessions_since not in (None, before.sessions_since):
+        return []
+    message = "who is switched on again needs another time than before, such as now: their old sessions are over"
+    return [("sessions_since", message)]
+
+
+def duplicate_usernames(proposal: Proposal) -> Iterator[Fault]:
+    """A fault for each new user whose name differs from another's only in upper and lower case."""
+    added = [change.after for change in proposal.changes.changes if change.before is None]
+    new = [user.username for user in added if isinstance(user, User)]
+    if not new:
+        return
+    taken = {user.username.lower(): user.username for user in proposal.unchanged_users()}
+    for username in new:
+        other = taken.setdefault(username.lower(), username)
+        if other != username:
+            message = f"there is {other!r} already: names differ by more than upper and lower case"
+            yield Fault(message, main_path(Kind.USER, username), key="username")
+
+
+def _may_update(rights: Rights, change: Change) -> bool:
+    """People change their own name, and their own tokens."""
+    before, after = change.updated(User)
+    return rights.is_user(before.username) and changed_keys(before, after) <= {"tokens", "name"}
+
+
+def _limits(rights: Rights, change: Change) -> None:
+    """A SuperUser cannot stop being one, so that there is always one left."""
+    before, after = change.of(User)
+    if before is None or before.username != rights.actor.name or Role.SUPER_USER not in before.roles:
+        return
+    resigns = after is None or not after.active or Role.SUPER_USER not in after.roles
+    rights.need(not resigns, "stop being a SuperUser by themselves: another SuperUser can do that")
+
+
+RULES = Rules(problems=_problems, update=_may_update, limits=_limits, by_server=True)

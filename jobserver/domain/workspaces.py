@@ -1,0 +1,148 @@
+"""Workspaces: a study's repository and branch, on which people run jobs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias, assert_never
+
+from jobserver.domain.base.layout import DocPath, Kind
+from jobserver.domain.base.permissions import Actor, Permission
+from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
+from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.values import (
+    Database,
+    Document,
+    Line,
+    ProjectName,
+    Repo,
+    Time,
+    Username,
+    Version,
+    WorkspaceName,
+)
+
+
+class Workspace(Document):
+    version: Version = 1
+    name: WorkspaceName
+    project: ProjectName | None = None
+    repo: Repo
+    branch: Line
+    db: Database
+    created_by: Username
+    created_at: Time
+    archived: bool = False
+    should_notify: bool = False
+
+    def path_keys(self, path: DocPath) -> dict[str, object]:
+        return {"name": path.name}
+
+    def refers_to(self, kind: Kind, name: str) -> bool:
+        return (kind, name) in ((Kind.USER, self.created_by), (Kind.PROJECT, self.project))
+
+
+@dataclass(frozen=True, slots=True)
+class AddWorkspace:
+    name: str
+    repo: str
+    branch: str
+    db: str = "full"
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWorkspace:
+    """None leaves a switch as it is."""
+
+    name: str
+    archived: bool | None = None
+    should_notify: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectWorkspace:
+    """Moves a workspace to a project (``org/slug``), or with None out of its project."""
+
+    name: str
+    project: str | None
+
+
+Command: TypeAlias = AddWorkspace | ChangeWorkspace | ConnectWorkspace
+
+
+def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
+    name = command.name
+    before = state.workspace(name)
+    if isinstance(command, AddWorkspace):
+        require_free_url(Kind.WORKSPACE, name)
+        require_absent(before, Kind.WORKSPACE, name)
+        after = Workspace(
+            name=name,
+            project=command.project,
+            repo=command.repo,
+            branch=command.branch,
+            db=command.db,
+            created_by=actor.name,
+            created_at=now,
+        )
+        event, action = "workspace.created", f"added workspace {name}"
+    else:
+        before, event = require(before, Kind.WORKSPACE, name), "workspace.updated"
+        match command:
+            case ChangeWorkspace():
+                after, action = _switched(before, command)
+            case ConnectWorkspace():
+                after, action = _connected(state, before, command.project)
+            case _:
+                assert_never(command)
+    subject = f"{actor.name} {action}"
+    return write_document(Kind.WORKSPACE, name, before, after, event, subject, (("Workspace", name),))
+
+
+def _switched(before: Workspace, command: ChangeWorkspace) -> tuple[Workspace, str]:
+    wanted = {"archived": command.archived, "should_notify": command.should_notify}
+    switches = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
+    verbs = {
+        ("archived", True): "archived",
+        ("archived", False): "took out of the archive",
+        ("should_notify", True): "switched notifications on for",
+        ("should_notify", False): "switched notifications off for",
+    }
+    verb = " and ".join(verbs[switch] for switch in switches.items())
+    return before.model_copy(update=switches), f"{verb} workspace {before.name}"
+
+
+def _connected(state: State, before: Workspace, project: str | None) -> tuple[Workspace, str]:
+    if project is not None:
+        require(state.project(project), Kind.PROJECT, project)
+        action = f"connected workspace {before.name} to {project}"
+    else:
+        action = f"disconnected workspace {before.name} from {before.project}"
+    return before.model_copy(update={"project": project}), action
+
+
+def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+    _, after = change.of(Workspace)
+    if after is None or after.project is None or proposal.project(after.project) is not None:
+        return []
+    return [("project", f"there is no project {after.project!r}")]
+
+
+def _may_create(rights: Rights, change: Change) -> bool:
+    after = change.created(Workspace)
+    return rights.is_user(after.created_by) and rights.may(Permission.RUN_JOB, after.project)
+
+
+def _may_update(rights: Rights, change: Change) -> bool:
+    before, after = change.updated(Workspace)
+    changed = changed_keys(before, after)
+    may_run_jobs = rights.may(Permission.RUN_JOB, before.project)
+    if changed == {"project"}:
+        projects = [project for project in (before.project, after.project) if project is not None]
+        manages = all(rights.may(Permission.MANAGE_PROJECT_WORKSPACES, project) for project in projects)
+        return manages and (rights.is_user(before.created_by) or may_run_jobs or after.project is None)
+    return changed <= {"archived", "should_notify"} and may_run_jobs
+
+
+RULES = Rules(problems=_problems, create=_may_create, update=_may_update)
