@@ -104,7 +104,7 @@ def batch(place: Place, promise: Promise) -> None:
             for thread in threads:
                 thread.start()
             ends = monotonic() + 1  # a fault may have ended the first one
-            while len(repo.writer._queue) < len(threads) - 1 and monotonic() < ends:
+            while len(repo.writer.queue) < len(threads) - 1 and monotonic() < ends:
                 threading.Event().wait(0.001)
         for thread in threads:
             if thread.ident is not None:
@@ -176,7 +176,7 @@ def index(place: Place, promise: Promise) -> None:
     """The index is made and follows a write."""
     with place.open() as (repo, gate):
         follower = Index(place.path, repo.writer.refs, place.folder / "state.index.sqlite3")
-        repo.writer.listen(follower.note, follower.moved)
+        repo.writer.listen(follower.announce, follower.refs_moved)
         promise(gate.submit(ALICE, ask(700), "test").commit)
         follower.refresh()
         follower.close()

@@ -156,7 +156,7 @@ def test_nothing_lands_without_the_main_it_was_judged_on(
         for number, thread in enumerate(threads):
             thread.start()
             ends = time.monotonic() + 10
-            while len(writer._queue) < number and time.monotonic() < ends:  # the first one leads, and waits
+            while len(writer.queue) < number and time.monotonic() < ends:  # the first one leads, and waits
                 time.sleep(0.001)
             time.sleep(0.05)
     for thread in threads:

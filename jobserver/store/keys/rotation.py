@@ -73,7 +73,7 @@ def rotate(
         said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
         files = {SIGNERS: "".join(lines).encode()}
         trailers = [("Retired", ended), *([("Via", via)] if via else [])]
-        writer.commit_files(layout.MAIN, files, said, event, moment, trailers, current, by)
+        writer.commit_files(layout.MAIN, files, said, event, moment, trailers=trailers, key=current, actor=by)
         _settle(repo, moment)
         return new.fingerprint
 
@@ -197,7 +197,9 @@ def _tell(repo: StateRepo, branch: str, now: datetime, key: SigningKey | None = 
     moment = max(now, _time(repo, branch))
     said = "jobserver changed its keys"
     try:
-        repo.writer.commit_files(branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers, key)
+        repo.writer.commit_files(
+            branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers=trailers, key=key
+        )
     except Error as error:
         _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
 

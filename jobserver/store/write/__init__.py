@@ -1,9 +1,12 @@
 """The one writer of a repository.
 
-    submission      what the writer takes and gives
-    writer          what waits becomes one batch: one pack, one move of each ref
+    submission      what callers hand to the writer, and what the writer hands back
+    queue           collects submissions into batches; one thread serves each batch
+    batch           one attempt at a batch: decides each submission and builds its commit
     commit_builder  the commits of a batch, built in memory
-    compactor       joins the small packs of batches, beside the writer
+    landing         makes a batch durable and moves its branches
+    writer          ties these together: one batch at a time, repeated where it makes sense
+    compactor       joins the small packs of batches in the background
 
 May import errors, domain and the store's git, yaml, keys and read.
 """

@@ -1,4 +1,4 @@
-"""The commits of one batch, built in memory on the heads they were judged on; `writer` makes them durable."""
+"""Builds the commits of one batch in memory, each on the head that its change was decided on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Head, follow_owners
 from jobserver.store.yaml import codec
 
-# What becomes of the entries of a folder: a blob or tree to put there, None to remove, or edits below.
+# What happens to the entries of a folder: a blob or tree to put there, None to remove it, or edits inside it.
 Edits: TypeAlias = "dict[bytes, trees.TreeEntry | Edits | None]"
-_FEW = 16  # edits of one tree that are spliced in, however small it is
-_ENTRIES_AN_EDIT = 64  # about as many are parsed in the time that one splice takes
-_ENTRY_BYTES = 43  # of a folder with a request's id
+_MIN_EDITS_TO_REBUILD = 16  # fewer edits of one tree are spliced in, however small the tree is
+_ENTRIES_PER_SPLICE = 64  # parsing so many entries takes about as long as one splice
+_ENTRY_BYTES = 43  # of a folder whose name is a request's id
 
 
 @dataclass(frozen=True, slots=True)
 class CommitIdentity:
-    """Who signs, and the host of BASE_URL that all names get their addresses from; ``server``: which of several."""
+    """Who signs commits. ``host``: of BASE_URL, for the email addresses of authors. ``server``: this server's name, if
+    there are several."""
 
     host: str
     key: SigningKey
@@ -48,19 +49,19 @@ class CommitIdentity:
 
 
 class CommitBuilder:
-    """One batch: a pack that grows, heads that advance."""
+    """The pack of one batch. Each commit moves its head on."""
 
     def __init__(self, objects: Objects, identity: CommitIdentity) -> None:
         self.pack = Pack()
         self._objects, self._identity = objects, identity
 
     def commit(self, head: Head, admitted: Admitted, trailers: Mapping[str, str]) -> str:
-        """Stages one commit on ``head``, which moves on to it. Returns its id.
+        """Adds a commit on ``head``, which moves on to it. Returns the commit's id.
 
-        Raises `Error` (conflict) if ``head`` is not what was judged.
+        Raises `Error` (conflict) if the change was not decided on ``head``.
         """
         if admitted.tip != head.tip:
-            raise conflict("the branch has moved since this was judged")
+            raise conflict("the branch has moved since the decision")
         root = self._edit(head.root, self._edits(head, admitted))
         lines = [f"{key}: {_line(value)}" for key, value in self._trailers(admitted, trailers)]
         message = "\n".join([_line(admitted.changes.subject), "", *lines, ""])
@@ -69,40 +70,41 @@ class CommitBuilder:
         assert head.tip is not None
         return head.tip
 
-    def put(
+    def commit_files(
         self,
         head: Head,
         files: Mapping[str, bytes],
         subject: str,
         event: str,
         now: datetime,
+        *,
         trailers: Sequence[tuple[str, str]] = (),
         actor: Actor = SERVER,
     ) -> None:
-        """Stages files that are no documents: those that explain a branch, and the keys that sign it."""
+        """Adds a commit of files that are not documents: a branch's README, or the keys that may sign."""
         edits: Edits = {}
         for path, data in files.items():
             _put(edits, path, trees.TreeEntry(trees.FILE, b"", self.pack.add(packs.BLOB, data)))
         root = self._edit(head.root, edits)
         assert root is not None
-        more = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
-        message = f"{subject}\n\nEvent: {event}\nActor: {actor}\nBranch: {head.branch}\n{more}Policy: {POLICY}\n"
+        extra = "".join(f"{key}: {value}\n" for key, value in (*trailers, *self._identity.trailers))
+        message = f"{subject}\n\nEvent: {event}\nActor: {actor}\nBranch: {head.branch}\n{extra}Policy: {POLICY}\n"
         self._commit(head, root, message, self._identity.author(actor), now)
 
-    def _trailers(self, admitted: Admitted, more: Mapping[str, str]) -> list[tuple[str, str]]:
+    def _trailers(self, admitted: Admitted, extra: Mapping[str, str]) -> list[tuple[str, str]]:
         changes = admitted.changes
         return [
             ("Event", changes.event),
             ("Actor", str(admitted.actor)),
             ("Branch", changes.branch),
             *changes.trailers,
-            *more.items(),
+            *extra.items(),
             *self._identity.trailers,
             ("Policy", str(POLICY)),
         ]
 
     def _commit(self, head: Head, root: bytes, message: str, author: bytes, now: datetime) -> None:
-        # Times never go back on a branch, whatever the clock does: git's walks rely on it.
+        # git's walks rely on times that never go back on a branch, whatever the clock does.
         time = max(int(now.timestamp()), head.time)
         parent = b"parent %s\n" % head.tip.encode() if head.tip else b""
         top = b"tree %s\n%sauthor %s %d +0000\ncommitter %s %d +0000\n" % (
@@ -135,16 +137,16 @@ class CommitBuilder:
         return edits
 
     def _blob(self, path: str, document: AnyDocument) -> bytes:
-        data = _written(path, document)
+        data = _canonical(path, document)
         if isinstance(document, StoredPipeline):
-            # Known to this writer, so on a branch, or in this pack: what failed to land is forgotten.
+            # A cached pipeline is on a branch or in this pack: the writer forgets what fails to land.
             blob = packs.object_id(packs.BLOB, data)
             if self._objects.known(blob) is not None:
                 return blob
         return self.pack.add(packs.BLOB, data)
 
     def _folder(self, head: Head, path: str) -> Edits:
-        """The folder's entries as edits, so that further edits fall into the moved folder."""
+        """The folder's entries as edits, so that further edits apply to the moved folder."""
         sha = head.root
         for name in path.encode().split(b"/"):
             assert sha is not None
@@ -161,11 +163,11 @@ class CommitBuilder:
         return result
 
     def _edit(self, sha: bytes | None, edits: Edits) -> bytes | None:
-        """The id of the tree after ``edits``; None if nothing is left in it. Adds no tree that nobody will point at."""
+        """The id of the tree after ``edits``; None if the tree is empty then. Adds no tree that nothing points at."""
         old = raw = self._objects.tree(sha) if sha else b""
         spot = trees.Spot(0, 0, None)
         insert = b""
-        if len(edits) > _FEW and len(edits) * _ENTRIES_AN_EDIT > len(raw) // _ENTRY_BYTES:
+        if len(edits) > _MIN_EDITS_TO_REBUILD and len(edits) * _ENTRIES_PER_SPLICE > len(raw) // _ENTRY_BYTES:
             raw, edits = self._rebuilt(raw, edits), {}
         for name, edit in edits.items():
             mode = edit.mode if isinstance(edit, trees.TreeEntry) else trees.FOLDER
@@ -189,24 +191,24 @@ class CommitBuilder:
         return self._remember(new, raw, sha)
 
     def _rebuilt(self, raw: bytes, edits: Edits) -> bytes:
-        """The tree after many edits: to search and splice it for each would be the square of them."""
-        found = {entry.name: entry for entry in trees.entries(raw)}
+        """The tree after many edits. Splicing them in one by one would take quadratic time."""
+        rebuilt = {entry.name: entry for entry in trees.entries(raw)}
         for name, edit in edits.items():
-            entry = found.pop(name, None)
+            entry = rebuilt.pop(name, None)
             if isinstance(edit, dict):
                 below = self._edit(entry.sha if entry else None, edit)
                 edit = trees.TreeEntry(trees.FOLDER, name, below) if below is not None else None
             if edit is not None:
-                found[name] = trees.TreeEntry(edit.mode, name, edit.sha)
-        return b"".join(map(trees.encode, sorted(found.values(), key=trees.order)))
+                rebuilt[name] = trees.TreeEntry(edit.mode, name, edit.sha)
+        return b"".join(map(trees.encode, sorted(rebuilt.values(), key=trees.order)))
 
     def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
         self._objects.remember_tree(sha, raw, instead_of)
         return sha
 
 
-def _written(path: str, document: AnyDocument) -> bytes:
-    """Its canonical YAML, if that could be read again. Raises `Error` (invalid) if it is too large."""
+def _canonical(path: str, document: AnyDocument) -> bytes:
+    """The document's canonical YAML. Raises `Error` (invalid) if it is too large to be read again."""
     data = codec.write(document)
     if len(data) > (limit := document.max_bytes):
         fault = Fault(f"{len(data)} bytes as YAML, at most {limit} are allowed", path)
@@ -215,7 +217,7 @@ def _written(path: str, document: AnyDocument) -> bytes:
 
 
 def _line(text: str) -> str:
-    """One line of a commit message: what an action is called must not be able to add trailers."""
+    """One line of a commit message: a name with a newline must not be able to add trailers."""
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -223,6 +225,6 @@ def _put(edits: Edits, path: str, entry: "trees.TreeEntry | Edits | None") -> No
     *folders, name = path.encode().split(b"/")
     for folder in folders:
         below = edits.setdefault(folder, {})
-        assert isinstance(below, dict), path  # nothing of ours puts a file below what it takes away
+        assert isinstance(below, dict), path  # no change puts a file below one that it removes
         edits = below
     edits[name] = entry

@@ -1,8 +1,8 @@
-"""Joins the small packs of batches into larger ones, beside the writer, so that no commit waits for it.
+"""Joins the small packs of batches into larger ones, in the background.
 
-Each batch leaves a pack of its own; git and all readers slow down with their number. Safe at any time: packs never
-change, the joined one is durable before the small ones go, and maintenance, which also takes packs away, has its turn
-by the same lock file.
+Each batch writes a pack of its own, and git and all readers slow down with the number of packs. Joining is safe at any
+time: packs never change, the joined pack is durable before the small ones are deleted, and maintenance, which also
+deletes packs, takes turns with it by a lock file.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from jobserver.store.git import packs
 
-_AT = 100  # packs
+_PACKS_TO_JOIN = 100
 
 
 @contextlib.contextmanager
 def maintaining(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock file of whatever takes packs away; yields False if another has it and ``wait`` is not set."""
+    """Holds the lock file of everything that deletes packs; yields False if it is held elsewhere and not ``wait``."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -31,7 +31,7 @@ def maintaining(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 class Compactor:
-    """``folder`` is ``objects/pack``. The thread is started when there is first something to do."""
+    """``folder`` is ``objects/pack``. The thread starts when there is first something to do."""
 
     def __init__(self, folder: Path, lock: Path) -> None:
         self._folder, self._lock = folder, lock
@@ -41,11 +41,11 @@ class Compactor:
         self._thread: threading.Thread | None = None
 
     def add(self, stem: Path) -> None:
-        """One more small pack, whose objects a ref has now. Called by one thread at a time."""
+        """Adds a small pack that is complete. Called by one thread at a time."""
         self._small.append(stem)
-        if len(self._small) >= _AT:
+        if len(self._small) >= _PACKS_TO_JOIN:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="joiner", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="compactor", daemon=True)
                 self._thread.start()
             self._ready.set()
 
@@ -62,17 +62,17 @@ class Compactor:
             if self._closing:
                 return
             stems, self._small = self._small, []
-            with contextlib.suppress(OSError, ValueError), maintaining(self._lock, wait=False) as ours:
-                if ours:
+            with contextlib.suppress(OSError, ValueError), maintaining(self._lock, wait=False) as is_locked:
+                if is_locked:
                     join(stems, self._folder)
 
 
 def join(stems: list[Path], folder: Path) -> None:
-    """Makes one pack of these and takes them away. Raises OSError or ValueError with all of them still there."""
+    """Joins the packs into one and deletes them. Raises OSError or ValueError with all of them still there."""
     joined = packs.join(stems, folder)
     if joined is not None:
         for stem in stems:
             if stem != joined:
-                # The index first: git must not look for a pack that is gone.
+                # The index goes first: git must not look for a pack that is gone.
                 for suffix in (".idx", ".pack"):
                     stem.with_suffix(suffix).unlink(missing_ok=True)

@@ -1,21 +1,27 @@
-"""What the writer takes and gives: a submission, what was written of it, and one branch's part of a batch."""
+"""What callers hand to the writer, and what the writer hands back."""
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from jobserver.domain.admit import Admitted
 from jobserver.domain.base.state import Changes
+from jobserver.errors import unavailable
+from jobserver.store.fs import disk_error
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Snapshot
+from jobserver.store.upstream import RefConflict
+
+Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
+"""Decides on a snapshot; returns what to commit, and further trailers. Runs again if the branch moves meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """``commit`` is durable; where nothing had to change (``changed`` is False), it is the tip that says so already.
+    """A durable ``commit``. If nothing had to change (``changed`` is False), ``commit`` is the branch's tip.
 
-    ``size``: bytes by which it made the repository grow.
+    ``size``: bytes by which the commit makes the repository grow.
     """
 
     branch: str
@@ -23,6 +29,60 @@ class WriteResult:
     changed: bool
     changes: Changes
     size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The submission failed for good; ``error`` is what its caller gets."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another process moved the branch after the decision, so the writer decides again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFailure:
+    """The disk refused the batch, so the writer tries each submission alone."""
+
+    error: OSError
+
+
+Outcome: TypeAlias = WriteResult | Refused | Conflict | DiskFailure
+
+
+def failure(error: Exception) -> Outcome:
+    """The outcome of a submission whose branch did not move because of ``error``."""
+    if isinstance(error, RefConflict):
+        return Conflict()
+    return DiskFailure(error) if isinstance(error, OSError) else Refused(error)
+
+
+def result(branch: str, outcome: Outcome | None) -> WriteResult:
+    """The result of a submission to ``branch``. Raises its error: `Error`, or whatever a bug raised."""
+    match outcome:
+        case WriteResult():
+            return outcome
+        case Conflict():
+            raise unavailable("other processes keep moving this branch; try again", branch)
+        case DiskFailure(error):
+            raise disk_error(error)
+        case Refused(error):
+            raise error
+    raise AssertionError("the batch ended without an outcome")
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """One submission in the writer's queue. ``outcome``: how the last attempt at it ended."""
+
+    branch: str
+    decide: Decide
+    wake: threading.Lock = field(default_factory=threading.Lock)
+    outcome: Outcome | None = None
+    is_leader: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,38 +96,16 @@ class RefUpdate:
 
 
 class TipCheck(Protocol):
-    """Whether the writer may build on what stands on a branch."""
+    """Decides whether the writer may build on the tip of a branch."""
 
     def check(self, branch: str, tip: str | None, is_told: bool = True, objects: Objects | None = None) -> None:
-        """Raises `Error` (unavailable) for what no server made or judged, and for a branch that is gone (None).
+        """Raises `Error` (unavailable) if no server made or judged ``tip``, or if the branch is gone (None).
 
-        Not ``is_told``: of a change of keys, which is about to be told it; the keys count that it knows. ``objects``:
-        what to read with, if the caller is about to read the same.
+        ``is_told``: False for a commit that tells the branch of new keys; then the keys that the branch knows count.
+        ``objects``: what to read with, if the caller is about to read the same objects.
         """
 
     def mark_good(self, branch: str, tip: str) -> None:
-        """This process moved the branch there: it need not be looked at."""
+        """Records that this process moved the branch to ``tip``, so that ``tip`` needs no check."""
 
     def close(self) -> None: ...
-
-
-Decide = Callable[[Snapshot], tuple[Admitted, Mapping[str, str]]]
-"""Judges on a snapshot; returns what to commit and further trailers. Runs again if the branch moved meanwhile."""
-
-
-@dataclass(slots=True)
-class Submission:
-    """One submission in the writer's queue, and what became of it."""
-
-    branch: str
-    decide: Decide
-    wake: threading.Lock = field(default_factory=threading.Lock)
-    written: WriteResult | None = None
-    error: BaseException | None = None
-    leads: bool = False
-
-    def outcome(self) -> WriteResult:
-        if self.error is not None:
-            raise self.error
-        assert self.written is not None
-        return self.written

@@ -1,7 +1,7 @@
-"""The one writer of a repository: what waits becomes one batch, one pack, one move of each ref; then all are answered.
+"""The one writer of a repository: submissions become one batch, one pack and one move of each branch; then all get
+their answers.
 
-Threads queue; the first to come leads, the others sleep until they are served or lead the next batch. No timer: a lone
-command goes at once, and while it syncs the next ones gather. Processes take turns by a lock file held for the batch.
+Processes take turns by a lock file that is held for each batch.
 """
 
 import contextlib
@@ -17,41 +17,65 @@ from typing import TypeVar
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
-from jobserver.errors import Code, Error, unavailable
-from jobserver.store.fs import disk_error, disk_errors
+from jobserver.errors import Code, Error
+from jobserver.store.fs import disk_errors
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.upstream import Authority, Moves, RefConflict
+from jobserver.store.upstream import Authority
+from jobserver.store.write.batch import Batch
 from jobserver.store.write.commit_builder import CommitBuilder, CommitIdentity
 from jobserver.store.write.compactor import Compactor
-from jobserver.store.write.submission import Decide, RefUpdate, Submission, TipCheck, WriteResult
+from jobserver.store.write.landing import Lander
+from jobserver.store.write.queue import SubmissionQueue
+from jobserver.store.write.submission import (
+    Conflict,
+    Decide,
+    DiskFailure,
+    Outcome,
+    RefUpdate,
+    Refused,
+    Submission,
+    TipCheck,
+    WriteResult,
+    failure,
+    result,
+)
 
 T = TypeVar("T")
-_TRIES = 5
+_MAX_RETRIES = 5  # after conflicts
 _log = logging.getLogger(__name__)
 
 
 class Writer:
+    """Thread-safe. ``authority`` and ``tip_check`` are set before the first write, if there are any."""
+
     def __init__(self, repository: Path, host: str, keys: KeyFile) -> None:
         self.refs = Refs(repository)
-        self._packs = repository / "objects" / "pack"
+        self.keys = keys
+        self.queue = SubmissionQueue(self._pace, self._serve)
+        self.authority: Authority | None = None  # who has the last word on branches, if not this repository
+        self.tip_check: TipCheck | None = None
+        self.tries: Counter[int] = Counter()  # number of retries after conflicts -> batches that wrote something
+        self._host = host
         self._lock_path = repository / "jobserver.lock"
-        self._host, self.keys = host, keys
         self._objects = Objects(repository)
+        self._heads: dict[str, Head] = {}
+        self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
+        self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.mark_good)
+        self._last: dict[str, str] = {}
         self._reader = Objects(repository)
         self._reading = threading.Lock()
-        self._heads: dict[str, Head] = {}
-        self._compactor = Compactor(self._packs, repository / "jobserver.maintenance")
-        self._listeners: list[tuple[Callable[[RefUpdate], None], Callable[[], None]]] = []
-        self._guard = threading.Lock()
-        self._queue: list[Submission] = []
-        self._led = False
-        self._last: dict[str, str] = {}
-        self.tries: Counter[int] = Counter()  # of batches that wrote something, by how often they lost a branch
-        self.authority: Authority | None = None  # set before the first write, if it is not this repository
-        self.tip_check: TipCheck | None = None  # likewise: what may be built on
+
+    def close(self) -> None:
+        self._compactor.close()
+        if self.tip_check is not None:
+            self.tip_check.close()
+        self._forget()
+        self._reader.close()
+
+    # Tips
 
     def check(self, branch: str, tip: str | None) -> None:
         """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `TipCheck`. For any thread."""
@@ -64,82 +88,46 @@ class Writer:
             self.tip_check.check(branch, tip, is_told, self._objects)
 
     def mark_good(self, branch: str, tip: str) -> None:
-        """The branch was moved there by this process, or as it found right."""
+        """Records that this process moved the branch to ``tip``, or checked ``tip`` itself."""
         if self.tip_check is not None:
             self.tip_check.mark_good(branch, tip)
 
     def last_written(self, branch: str) -> str | None:
-        """The tip that this process last moved the branch to."""
+        """The tip that a batch of this process last moved the branch to."""
         return self._last.get(branch)
 
-    def close(self) -> None:
-        self._compactor.close()
-        if self.tip_check is not None:
-            self.tip_check.close()
-        self._forget()
-        self._reader.close()
+    def listen(self, announce: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
+        """Calls ``announce`` before a batch moves a branch, so that whoever sees the new tip can know what it brought.
+        If the move fails, nobody ever sees that tip. Calls ``landed`` after each batch.
 
-    def listen(self, landing: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
-        """Has this process's moves of refs told: ``landing`` before one, so that whoever sees the new tip can know
-        what it brought (should the move fail, nobody ever sees that tip), ``landed`` after.
-
-        Called in the writer's turn: they must return at once.
+        Both run in the writer's turn, and must return at once.
         """
-        self._listeners.append((landing, landed))
+        self._lander.listen(announce, landed)
 
-    def submit(self, branch: str, decide: Decide, is_urgent: bool = False) -> WriteResult:
-        """Commits what ``decide`` admits on ``branch``; returns once that is durable.
-
-        ``is_urgent``: does not wait for a slow authority's next turn. Raises what ``decide`` raises, and `Error`
-        (unavailable) if the disk refuses or others hold the branch.
-        """
-        submission = Submission(branch, decide)
-        submission.wake.acquire()
-        with self._guard:
-            self._queue.append(submission)
-            lead, self._led = not self._led, True
-        if is_urgent and self.authority is not None:
-            self.authority.hurry()
-        if not lead:
-            submission.wake.acquire()
-            if not submission.leads:
-                return submission.outcome()
-        self._lead()
-        return submission.outcome()
-
-    def _lead(self) -> None:
-        if self.authority is not None:
-            try:
-                self.authority.pace(self._waiting)
-            except Exception:  # noqa: BLE001 - it is about fairness only, and others wait for this thread
-                _log.exception("the next batch does not wait for its turn")
-        with self._guard:
-            batch, self._queue = self._queue, []
-        try:
-            self._serve(batch)
-        finally:
-            with self._guard:
-                if self._queue:
-                    self._queue[0].leads = True
-                    self._queue[0].wake.release()
-                else:
-                    self._led = False
-            for submission in batch[1:]:  # the first is the leader itself
-                submission.wake.release()
-
-    def _waiting(self) -> set[str]:
-        with self._guard:
-            return {submission.branch for submission in self._queue}
+    # Reading and writing
 
     def read(self, branch: str, read: Callable[[Snapshot], T], commit: str | None = None) -> T:
-        """What ``read`` finds on the branch as it is now, or was at ``commit``: for what is asked rarely."""
+        """What ``read`` returns for the branch as it is now, or was at ``commit``. For rare questions."""
         with self._reading:
             head = Head.read(branch, commit or self.refs.tip(branch), self._reader)
             main = Head.read(layout.MAIN, self.refs.tip(layout.MAIN), self._reader)
             return read(Snapshot(self._reader, head, main))
 
+    def submit(self, branch: str, decide: Decide, is_urgent: bool = False) -> WriteResult:
+        """Commits what ``decide`` admits on ``branch``; returns once that is durable.
+
+        ``is_urgent``: does not wait for the next turn of a slow authority. Raises what ``decide`` raises, and `Error`
+        (unavailable) if the disk refuses or other processes keep moving the branch.
+        """
+        submission = Submission(branch, decide)
+        self.queue.add(submission)
+        if is_urgent and self.authority is not None:
+            self.authority.hurry()
+        self.queue.wait(submission)
+        return result(branch, submission.outcome)
+
     def create_branch(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
-        """Makes the branch with these files, durably; False if it is there already."""
+        """Creates the branch with these files, durably; False if the branch exists."""
         with disk_errors(), self.locked():
             if self.authority is not None:
                 self.authority.refresh()
@@ -156,40 +144,31 @@ class Writer:
         subject: str,
         event: str,
         now: datetime,
+        *,
         trailers: Sequence[tuple[str, str]] = (),
         key: SigningKey | None = None,
         actor: Actor = SERVER,
     ) -> None:
-        """Commits files that are no documents, in a turn that the caller holds (`locked`). Raises `Error`."""
+        """Commits files that are not documents, in a turn that the caller holds (`locked`). Raises `Error`."""
         self._forget()
         old = self.refs.tip(branch)
         if old is not None:
             self._check(branch, old, is_told=branch == layout.MAIN)
         head = Head.read(branch, old, self._objects)
-        staging = CommitBuilder(self._objects, self._identity(key))
+        builder = CommitBuilder(self._objects, self._identity(key))
         try:
-            staging.put(head, files, subject, event, now, trailers, actor)
-            stem = staging.pack.save(self._packs)
-            assert head.tip is not None
-            try:
-                failed = self._publish({branch: (old, head.tip)}).get(branch)
-                if failed is None and not self.refs.move(branch, old, head.tip):
-                    failed = RefConflict()
-                elif failed is None:
-                    self.mark_good(branch, head.tip)
-            finally:
-                with contextlib.suppress(OSError):
-                    stem.with_suffix(".keep").unlink()
-        except OSError as error:
-            raise disk_error(error) from None
+            with disk_errors():
+                builder.commit_files(head, files, subject, event, now, trailers=trailers, actor=actor)
+                assert head.tip is not None
+                landing = self._lander.land(builder.pack, {branch: (old, head.tip)}, self.authority)
         finally:
             self._forget()
-        if failed is not None:
-            raise _as_error(failed, branch)
+        for error in (landing.failures | landing.behind).values():
+            result(branch, failure(error))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """The turn of this process; maintenance takes it too."""
+        """Holds this process's turn; maintenance takes a turn too."""
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -197,62 +176,82 @@ class Writer:
         finally:
             os.close(descriptor)
 
-    def _identity(self, key: SigningKey | None = None) -> CommitIdentity:
-        server = self.authority.server if self.authority is not None else ""
-        return CommitIdentity(self._host, key or self.keys.current(), server)
+    # Batches
 
-    def _forget(self) -> None:
-        """After any surprise: a cache that may be wrong once committed trees without their documents."""
-        self._objects.forget()
-        self._heads.clear()
+    def _pace(self) -> None:
+        if self.authority is not None:
+            try:
+                self.authority.pace(self.queue.branches)
+            except Exception:  # noqa: BLE001 - pacing is only about fairness, and other threads wait for this one
+                _log.exception("pacing failed; the next batch goes at once")
 
     def _serve(self, batch: list[Submission]) -> None:
+        """Gives each submission of the batch its outcome."""
         try:
             with self.locked():
                 if self.authority is not None:
                     self.authority.permit()
                 self._attempt(batch)
-                for submission in batch:  # one by one, so that one bad command fails alone
-                    if isinstance(submission.error, OSError):
-                        self._attempt_again([submission])
+                for submission in _with_outcome(batch, DiskFailure):  # one by one, so that one bad command fails alone
+                    self._attempt([submission])
                 if self.authority is not None:
-                    self._doubt(batch, self.authority)
-                tries = 0
-                while (lost := [one for one in batch if isinstance(one.error, RefConflict)]) and tries < _TRIES:
-                    tries += 1
-                    if self.authority is not None:
-                        self.authority.await_turn({submission.branch for submission in lost})
-                    self._attempt_again(lost)
-                self.tries[tries] += any(submission.written and submission.written.changed for submission in batch)
+                    self._retry_doubtful(batch, self.authority)
+                retries = self._retry_conflicts(batch)
+                self.tries[retries] += any(_has_written(submission.outcome) for submission in batch)
         except BaseException as error:
             self._forget()
             for submission in batch:
-                if isinstance(submission.error, RefConflict) or (
-                    submission.written is None and submission.error is None
-                ):
-                    submission.error = error
+                if submission.outcome is None or isinstance(submission.outcome, Conflict):
+                    submission.outcome = Refused(error)
             if not isinstance(error, Exception):
                 raise
-        for submission in batch:
-            if isinstance(submission.error, OSError | RefConflict):
-                submission.error = _as_error(submission.error, submission.branch)
 
-    def _doubt(self, batch: list[Submission], authority: Authority) -> None:
-        """A refusal may be of a state that is over, there: nothing was pushed that would have shown it."""
-        doubtful = [
-            submission
-            for submission in batch
-            if (isinstance(submission.error, Error) and submission.error.code is not Code.UNAVAILABLE)
-            or (submission.written is not None and not submission.written.changed and submission.written.changes.result)
-        ]
-        with contextlib.suppress(Error):  # then that is what can be said
+    def _retry_doubtful(self, batch: list[Submission], authority: Authority) -> None:
+        """Decides again what was not pushed, if the branches upstream have moved: nothing has shown yet whether those
+        decisions were made on the current state."""
+        doubtful = [submission for submission in batch if _is_doubtful(submission.outcome)]
+        with contextlib.suppress(Error):  # if upstream can't be reached, the outcomes stay
             if doubtful and authority.refresh():
-                self._attempt_again(doubtful)
+                self._attempt(doubtful)
 
-    def _attempt_again(self, submissions: list[Submission]) -> None:
+    def _retry_conflicts(self, batch: list[Submission]) -> int:
+        """How often the writer decided again because other processes moved a branch."""
+        retries = 0
+        while (lost := _with_outcome(batch, Conflict)) and retries < _MAX_RETRIES:
+            retries += 1
+            if self.authority is not None:
+                self.authority.await_turn({submission.branch for submission in lost})
+            self._attempt(lost)
+        return retries
+
+    def _attempt(self, submissions: list[Submission]) -> None:
+        """Decides the submissions, lands what they change, and gives each its outcome."""
         for submission in submissions:
-            submission.error = submission.written = None
-        self._attempt(submissions)
+            submission.outcome = None
+        batch = Batch(self._objects, self._identity(), self._head)
+        for submission in submissions:
+            batch.add(submission)
+        batch.finish(self._land(batch))
+        if batch.has_bug:
+            self._forget()
+
+    def _land(self, batch: Batch) -> dict[str, Exception]:
+        """Why branches of the batch did not move."""
+        moves = batch.moves
+        if not moves:
+            return {}
+        try:
+            landing = self._lander.land_batch(batch.builder.pack, moves, self.authority, batch.changes)
+        except OSError as error:
+            self._forget()
+            return dict.fromkeys(moves, error)
+        for branch, problem in landing.behind.items():
+            _log.warning("%s is at %s upstream, and not here yet: %s", branch, moves[branch][1], problem)
+        if landing.failures or landing.behind:
+            self._forget()
+        for branch in moves.keys() - landing.failures.keys() - landing.behind.keys():
+            self._last[branch] = moves[branch][1]
+        return landing.failures
 
     def _head(self, branch: str) -> Head:
         tip = self.refs.tip(branch)
@@ -263,112 +262,26 @@ class Writer:
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 
-    def _attempt(self, batch: list[Submission]) -> None:
-        staging = CommitBuilder(self._objects, self._identity())
-        heads = {layout.MAIN: self._head(layout.MAIN)}
-        before: dict[str, str | None] = {}
-        staged: list[tuple[Submission, WriteResult]] = []
-        surprised = False
-        for submission in batch:
-            try:
-                branch = submission.branch
-                if branch not in heads:
-                    heads[branch] = self._head(branch)
-                head = heads[branch]
-                tip, size = head.tip, staging.pack.size
-                admitted, trailers = submission.decide(Snapshot(self._objects, head, heads[layout.MAIN]))
-                changed = bool(admitted.changes)
-                if changed:
-                    before.setdefault(branch, tip)
-                    # What was read on main is part of the decision: whoever replays it needs to know which main.
-                    read = {"Main": main} if branch != layout.MAIN and (main := heads[layout.MAIN].tip) else {}
-                    staging.commit(head, admitted, {**trailers, **read})
-                assert head.tip is not None
-                grown = staging.pack.size - size
-                staged.append((submission, WriteResult(branch, head.tip, changed, admitted.changes, grown)))
-            except Error as error:
-                submission.error = error
-            except Exception as error:  # noqa: BLE001 - a bug in one command must not fail the others
-                submission.error = error
-                surprised = True
-        self._land(staging, heads, before, staged)
-        if surprised:
-            self._forget()
+    def _identity(self, key: SigningKey | None = None) -> CommitIdentity:
+        server = self.authority.server if self.authority is not None else ""
+        return CommitIdentity(self._host, key or self.keys.current(), server)
 
-    def _land(
-        self,
-        staging: CommitBuilder,
-        heads: dict[str, Head],
-        before: dict[str, str | None],
-        staged: list[tuple[Submission, WriteResult]],
-    ) -> None:
-        failed: dict[str, Exception] = {}
-        if before:
-            stem = None
-            moves = {branch: (old, str(heads[branch].tip)) for branch, old in before.items()}
-            try:
-                stem = staging.pack.save(self._packs)
-                failed.update(self._publish(moves))
-                # What was judged on a main that is in this batch may not land without it.
-                for branch in sorted(moves, key=lambda branch: branch != layout.MAIN):
-                    if layout.MAIN in failed:
-                        failed.setdefault(branch, RefConflict())
-                    if branch not in failed and (problem := self._move(branch, *moves[branch], staged)):
-                        failed[branch] = problem
-            except OSError as error:
-                failed = dict.fromkeys(before, error)
-            finally:
-                if stem is not None:
-                    with contextlib.suppress(OSError):
-                        stem.with_suffix(".keep").unlink()
-                    self._compactor.add(stem)
-        if failed:
-            self._forget()
-        if before:
-            for _, landed in self._listeners:
-                landed()
-        for submission, written in staged:
-            if written.branch in failed:
-                submission.error = failed[written.branch]
-            else:
-                submission.written = written
-
-    def _publish(self, moves: Moves) -> Mapping[str, Exception]:
-        return {} if self.authority is None else self.authority.publish(moves)
-
-    def _move(
-        self, branch: str, old: str | None, new: str, staged: list[tuple[Submission, WriteResult]]
-    ) -> Exception | None:
-        """Why the branch was not moved here, if that matters."""
-        problem: Exception | None = None
-        try:
-            self._tell(branch, old, new, staged)
-            if self.refs.move(branch, old, new):
-                self._last[branch] = new
-                self.mark_good(branch, new)
-            else:
-                problem = RefConflict()
-        except (OSError, Error) as error:
-            problem = error
-        if problem is not None and self.authority is not None:
-            _log.warning("%s is at %s there, and not here yet: %s", branch, new, problem)
-            self._forget()
-            return None
-        return problem
-
-    def _tell(self, branch: str, old: str | None, new: str, staged: list[tuple[Submission, WriteResult]]) -> None:
-        if old is not None:
-            changes = tuple(one.changes for _, one in staged if one.branch == branch and one.changed)
-            for landing, _ in self._listeners:
-                landing(RefUpdate(branch, old, new, changes))
+    def _forget(self) -> None:
+        """Empties the caches after any surprise: a wrong cache once committed trees without their documents."""
+        self._objects.forget()
+        self._heads.clear()
 
 
-def _as_error(error: Exception, branch: str) -> Exception:
-    """As whoever submitted it is told."""
-    if isinstance(error, OSError):
-        return disk_error(error)
-    return (
-        unavailable("the branch is being moved by others; try again", branch)
-        if isinstance(error, RefConflict)
-        else error
-    )
+def _with_outcome(batch: list[Submission], kind: type[Conflict | DiskFailure]) -> list[Submission]:
+    return [submission for submission in batch if isinstance(submission.outcome, kind)]
+
+
+def _has_written(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, WriteResult) and outcome.changed
+
+
+def _is_doubtful(outcome: Outcome | None) -> bool:
+    """Whether it depends on a state that nothing was pushed on: a refusal, or a result without a change."""
+    if isinstance(outcome, Refused):
+        return isinstance(outcome.error, Error) and outcome.error.code is not Code.UNAVAILABLE
+    return isinstance(outcome, WriteResult) and not outcome.changed and bool(outcome.changes.result)

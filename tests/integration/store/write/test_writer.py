@@ -60,21 +60,21 @@ def together(site: Site, *work: tuple[str, Decide]) -> list[WriteResult | Except
 
     threads = [threading.Thread(target=submit, args=(number, *one)) for number, one in enumerate(work)]
     pause = threading.Event()
-    lead = writer._lead
+    before_batch = writer.queue.before_batch
 
     def when_all_wait() -> None:
-        while len(writer._queue) < len(threads):
+        while len(writer.queue) < len(threads):
             pause.wait(0.001)
-        lead()
+        before_batch()
 
-    writer._lead = when_all_wait  # type: ignore[method-assign]
+    writer.queue.before_batch = when_all_wait
     for number, thread in enumerate(threads):
         thread.start()
-        while len(writer._queue) < number + 1 and thread.is_alive() and number + 1 < len(threads):
+        while len(writer.queue) < number + 1 and thread.is_alive() and number + 1 < len(threads):
             pause.wait(0.001)
     for thread in threads:
         thread.join()
-    writer._lead = lead  # type: ignore[method-assign]
+    writer.queue.before_batch = before_batch
     return [results[number] for number in range(len(work))]
 
 
@@ -99,7 +99,7 @@ def test_what_was_judged_on_another_tip_is_not_committed(site: Site) -> None:
         admitted, more = stale(state)
         return Admitted("0" * 40, admitted.changes, SERVER, START), more
 
-    with pytest.raises(Error, match="the branch has moved since this was judged"):
+    with pytest.raises(Error, match="the branch has moved since the decision"):
         site.repo.writer.submit("main", late)
 
 
@@ -126,10 +126,10 @@ def test_a_lost_branch_is_decided_again(site: Site, monkeypatch: pytest.MonkeyPa
 def test_a_branch_that_others_hold_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = site.repo.writer
     monkeypatch.setattr(writer.refs, "move", lambda *args: False)
-    with pytest.raises(Error, match="the branch is being moved by others; try again") as refused:
+    with pytest.raises(Error, match="other processes keep moving this branch; try again") as refused:
         writer.submit("main", adds("dora"))
     assert refused.value.code is Code.UNAVAILABLE
-    with pytest.raises(Error, match="the branch is being moved by others; try again"):
+    with pytest.raises(Error, match="other processes keep moving this branch; try again"):
         writer.commit_files("main", {"README.md": b""}, "x", "x", START)
 
 

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def joining(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compactor]:
-    monkeypatch.setattr(compactor, "_AT", 3)
+    monkeypatch.setattr(compactor, "_PACKS_TO_JOIN", 3)
     made = Compactor(folder, folder / "lock")
     yield made
     made.close()
