@@ -180,8 +180,10 @@ def user_token(name_: str, label: str, username: str | None) -> None:
 @click.argument("name_", metavar="USERNAME")
 def user_login_link(name_: str) -> None:
     """Print a URL that logs a person in, once, within 15 minutes."""
+    from jobserver.cli.login_link import login_path
+
     settings = Settings.from_env()
-    click.echo(f"{settings.base_url}/login/link/{bootstrap.login_token(settings, name_)}/")
+    click.echo(settings.base_url + login_path(settings, name_))
 
 
 @user.command("revoke-token")

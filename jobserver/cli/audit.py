@@ -6,21 +6,22 @@ from pathlib import Path
 
 import click
 
-from jobserver import bootstrap
 from jobserver.audit.log import LogFilter
 from jobserver.audit.log import log as entries
 from jobserver.audit.verify import Verdict
 from jobserver.audit.verify import verify as judge
+from jobserver.cli.admin import connected
 from jobserver.cli.output import say
 from jobserver.cli.progress import counting
-from jobserver.config import RepositorySettings, Settings
+from jobserver.config import RepositorySettings
 from jobserver.errors import invalid
 from jobserver.service import copies
+from jobserver.service.background.archiver import Archiver
 from jobserver.store.keys import signers as known_keys
 
 
 class Moment(click.ParamType[datetime]):
-    """``2026-11-24`` or ``2026-11-24T09:30:00Z``; without a zone it is UTC."""
+    """``2026-11-24`` or ``2026-11-24T09:30:00Z``; UTC if it names no zone."""
 
     name = "TIME"
 
@@ -28,22 +29,31 @@ class Moment(click.ParamType[datetime]):
         try:
             moment = datetime.fromisoformat(str(value))
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):  # the year 1 of another zone is before all of UTC
-            self.fail(f"{value!r} is no time such as 2026-11-24 or 2026-11-24T09:30:00Z", param, ctx)
+        except (ValueError, OverflowError):  # the year 1 in another zone can't be expressed in UTC
+            self.fail(f"expected a time such as 2026-11-24 or 2026-11-24T09:30:00Z, found {value!r}", param, ctx)
 
 
 repository = click.option(
     "--repo",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A state repository or a clone of it; by default STATE_REPO. Nothing else is needed.",
+    help="A state repository or a clone of one. [default: STATE_REPO]",
 )
 
 from_ = click.option(
     "--from",
     "source",
     metavar="URL",
-    help="The state repository: a path, ssh://..., or https://x:TOKEN@.../state.git. By default STATE_REPO.",
+    help="The state repository: a path, ssh://... or https://x:TOKEN@.../state.git. [default: STATE_REPO]",
 )
+
+
+signers_ = click.option(
+    "--signers",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The server's keys, as `key export` printed them. [default: the keys that main begins with]",
+)
+
+FAST = "Hash only the objects that are read, not every stored copy of every object."
 
 
 def path_of(repo: Path | None) -> Path:
@@ -52,23 +62,21 @@ def path_of(repo: Path | None) -> Path:
 
 @click.group()
 def audit() -> None:
-    """The record: who did what when, and whether it was changed."""
+    """Read the record, and check that nobody changed it."""
 
 
 @audit.command("log")
 @repository
-@click.option("--backend", default="")
-@click.option("--workspace", default="")
-@click.option("--request", default="", metavar="ID")
-@click.option("--actor", default="", help="alice, user/alice or backend/tpp.")
-@click.option("--event", default="", help="job-request.created, or all of a kind: job-request.")
-@click.option("--since", type=Moment())
-@click.option("--until", type=Moment())
-@click.option("--limit", type=click.IntRange(min=1))
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
-@click.option(
-    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
-)
+@click.option("--backend", default="", metavar="SLUG", help="Only this backend.")
+@click.option("--workspace", default="", metavar="NAME", help="Only this workspace.")
+@click.option("--request", default="", metavar="ID", help="Only this job request.")
+@click.option("--actor", default="", help="Only this actor: alice, user/alice or backend/tpp.")
+@click.option("--event", default="", help="Only this event or kind of event: job-request.created, job-request.")
+@click.option("--since", type=Moment(), help="Only from this time on.")
+@click.option("--until", type=Moment(), help="Only up to this time.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@signers_
 def log(
     repo: Path | None,
     backend: str,
@@ -82,7 +90,10 @@ def log(
     as_json: bool,
     signers: Path | None,
 ) -> None:
-    """Who did what when, newest first. What none of the servers' keys signed is nobody's."""
+    """List who did what and when, newest first.
+
+    A commit counts as somebody's only if one of the server's keys signed it, or a receipt covers it.
+    """
     wanted = LogFilter(backend, workspace, request, actor, event, since, until)
     trusted = known_keys.read(text_of(signers)).values() if signers is not None else None
     for number, entry in enumerate(entries(path_of(repo), wanted, trusted)):
@@ -91,29 +102,30 @@ def log(
         if as_json:
             click.echo(json.dumps(entry.as_dict()))
         else:
-            who = entry.actor or "nobody that the record names"
-            say(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.commit[:10]}  {entry.branch}  {who}  {entry.subject}")
+            actor = entry.actor or "unknown (not signed)"
+            say(f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.commit[:10]}  {entry.branch}  {actor}  {entry.subject}")
 
 
 @audit.command()
 @repository
-@click.option("--since", default="", metavar="REV", help="Only what came after this commit.")
-@click.option(
-    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
-)
-@click.option("--witness", type=click.Path(path_type=Path, exists=True), help="A copy that somebody fetched before.")
+@click.option("--since", default="", metavar="REV", help="Check only the commits after this one.")
+@signers_
+@click.option("--witness", type=click.Path(path_type=Path, exists=True), help="Also compare with this earlier copy.")
 @click.option(
     "--releases",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="RELEASE_STORAGE or a copy: also compare every file in it with the record.",
+    help="Also compare every file in RELEASE_STORAGE, or in a copy of it, with the record.",
 )
-@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+@click.option("--fast", is_flag=True, help=FAST)
 def verify(
     repo: Path | None, since: str, signers: Path | None, witness: Path | None, releases: Path | None, fast: bool
 ) -> None:
-    """Check every commit: signature or receipt, line, change, trailers, checkpoints. One line for each fault."""
+    """Check every commit, and print a line for each fault.
+
+    Checks its signature or receipt, its parent, its change, its trailers, and all checkpoints.
+    """
     if signers is None:
-        click.echo("the keys are those that main begins with: --signers believes none that it could name", err=True)
+        click.echo("trusting the keys that main begins with; use --signers to trust keys from elsewhere", err=True)
     text = text_of(signers) if signers is not None else None
     with counting("commits") as progress:
         verdict = judge(
@@ -129,12 +141,12 @@ def verify(
 
 
 def report(verdict: Verdict, fast: bool = False) -> None:
-    """Ends the command with exit code 1 if there are faults."""
+    """Prints the faults. Ends the command with exit code 1 if there are any."""
     for key, commit in verdict.followed.items():
-        click.echo(f"followed the keys of --signers to {key}, which came with commit {commit[:10]} of main", err=True)
+        click.echo(f"also trusting {key}: commit {commit[:10]} of main adds it, signed by a key of --signers", err=True)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
-    left = " (--fast: objects that were not read were not hashed)" if fast else ""
+    left = " (--fast: only objects that were read were hashed)" if fast else ""
     if verdict.problems:
         click.echo(f"{verdict.commits} commits, {len(verdict.problems)} faults{left}", err=True)
         raise click.exceptions.Exit(1)
@@ -144,18 +156,16 @@ def report(verdict: Verdict, fast: bool = False) -> None:
 @audit.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 @from_
-@click.option(
-    "--signers", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The keys, from elsewhere."
-)
-@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+@signers_
+@click.option("--fast", is_flag=True, help=FAST)
 def witness(folder: Path, source: str | None, signers: Path | None, fast: bool) -> None:
-    """Bring the record to the copy in DIR, and check what is new.
+    """Copy the new commits to the clone in DIR, and check them.
 
-    Run it again from time to time. A branch that went back, was rewritten or is gone ends it with 1, and the copy stays
-    as it was; so does any fault that `audit verify` finds.
+    Run this regularly, on another machine. If a branch was rewritten, went back or is missing, the clone stays as it is
+    and the exit code is 1. The exit code is also 1 if `audit verify` finds a fault.
     """
     moved = copies.update_copy(source or str(path_of(None)), folder)
-    click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
+    click.echo(f"new commits: {', '.join(moved) or 'none'}", err=True)
     text = text_of(signers) if signers is not None else None
     with counting("commits") as progress:
         verdict = copies.verify_copy(folder, text, fast=fast, progress=progress)
@@ -166,18 +176,17 @@ def text_of(signers: Path) -> str:
     try:
         return signers.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise invalid(
-            f"expected keys as in allowed_signers, and {signers} can't be read: {error}", "--signers"
-        ) from None
+        raise invalid(f"{signers} can't be read: {error}", "--signers") from None
 
 
 @audit.command()
 def checkpoint() -> None:
-    """Record, signed, where every branch stands now."""
-    settings = Settings.from_env()
-    written, strayed = bootstrap.checkpoint(settings)
-    for branch in strayed:
-        click.echo(f"{branch} is not as a server left it: `jobserver audit verify` says more", err=True)
-    click.echo("recorded" if written else "nothing has moved", err=True)
-    if strayed:
+    """Record the tips of all branches in a signed commit."""
+    with connected() as app:
+        archiver = Archiver(app.repo, app.gate)
+        written = archiver.checkpoint()
+    for branch in archiver.strayed:
+        click.echo(f"{branch} was changed, but not by a server: run `jobserver audit verify`", err=True)
+    click.echo("recorded" if written else "nothing to record: no branch has moved", err=True)
+    if archiver.strayed:
         raise click.exceptions.Exit(1)

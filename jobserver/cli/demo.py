@@ -21,6 +21,7 @@ import click
 import httpx
 
 from jobserver import bootstrap
+from jobserver.cli.login_link import login_path
 from jobserver.cli.output import say
 from jobserver.config import Settings
 from jobserver.domain.backends import AddBackend, RotateBackendToken
@@ -70,7 +71,7 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
         click.echo(git(settings.state_repo, "log", "--graph", "--format=%h %an: %s", f"backends/{_BACKEND}").rstrip())
         if once:
             raise click.exceptions.Exit(0 if succeeded else 1)
-        link = f"{url}/login/link/{bootstrap.login_token(settings, _PERSON)}/"
+        link = url + login_path(settings, _PERSON)
         _stay(link, url, folder, backend_token, person_token)
 
 

@@ -1,6 +1,7 @@
-"""Runs a command and turns what went wrong into an exit code and one clear line.
+"""Runs a command, and turns errors into an exit code and a line on stderr.
 
-0 done; 1 refused or failed; 2 usage; 3 a bug, whose traceback goes to a file that the line names.
+Exit codes: 0 for success, 1 if the command was refused or failed, 2 for wrong usage, 3 for a bug, whose traceback is
+saved in a file that the line names.
 """
 
 import importlib
@@ -8,14 +9,14 @@ import os
 import sys
 import tempfile
 import traceback
-from pathlib import Path
 
 import click
 
 from jobserver import __version__
-from jobserver.errors import Error, printable
+from jobserver.cli.output import show_error, warn
+from jobserver.errors import Error
 
-# Where each command is. Only the one that is asked for is imported: the server's parts alone take half a second.
+# The module of each command. Only one of them is imported: the server's parts alone take half a second.
 COMMANDS = {
     "admin": ("init", "backend", "user", "workspace"),
     "projects": ("org", "project"),
@@ -39,20 +40,20 @@ class _Commands(click.Group):
         if cmd_name not in _MODULES:
             return None
         module = importlib.import_module(f"jobserver.cli.{_MODULES[cmd_name]}")
-        found: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return found
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    """Jobs for secure environments, recorded as signed commits in a git repository."""
+    """Request jobs in secure environments. Every change is a signed commit in a git repository."""
 
 
 def main() -> None:
-    os.umask(os.umask(0o077) | 0o002)  # whatever it was, nobody but us writes the record
+    os.umask(os.umask(0o077) | 0o002)  # nobody else may write the repository
     try:
-        # A command that ends by click's Exit has its code returned here, as does --help (0).
+        # click returns the code of a command that raised Exit, and 0 for --help.
         code = cli(prog_name="jobserver", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
@@ -61,12 +62,10 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except Error as error:
-        lines = list(error.faults) if len(error.faults) > 1 else [error]
-        for line in lines:
-            click.echo(f"jobserver: {printable(str(line))}", err=True)
+        show_error(error)
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the last resort, so that no traceback reaches a user
+    except Exception as error:  # noqa: BLE001 - users must never see a traceback
         with tempfile.NamedTemporaryFile("w", prefix="jobserver-", suffix=".traceback", delete=False) as file:
             traceback.print_exc(file=file)
-        click.echo(f"jobserver: a bug, {type(error).__name__}; its traceback is in {Path(file.name)}", err=True)
+        warn(f"a bug in jobserver ({type(error).__name__}). The traceback is in {file.name}")
         sys.exit(3)

@@ -1,4 +1,4 @@
-"""The commands of operators: of the index, maintain, backup, sendtestemail. None of them changes the record."""
+"""The commands of operators: index, maintain, backup and sendtestemail. None of them changes the record."""
 
 import json
 import sys
@@ -8,10 +8,14 @@ import click
 
 from jobserver import bootstrap
 from jobserver.cli.admin import connected
-from jobserver.cli.audit import from_, report
+from jobserver.cli.audit import FAST, from_, report
 from jobserver.cli.progress import counting, reading
 from jobserver.config import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
+from jobserver.index.sqlite.build import rebuild as rebuild_index
+from jobserver.index.sqlite.schema import usable
+from jobserver.index.sqlite.status import branch_statuses
+from jobserver.index.sqlite.verify import differences
 from jobserver.service import copies
 from jobserver.service.accounts.private_store import check_email
 from jobserver.store import proxies
@@ -19,22 +23,23 @@ from jobserver.store import proxies
 
 @click.group()
 def index() -> None:
-    """The index: derived from the branches, and disposable."""
+    """Rebuild, inspect or verify the index, which is derived from the branches."""
 
 
 @index.command()
 def rebuild() -> None:
-    """Make the index anew. A running server goes on with the old one until it is restarted."""
-    with reading() as progress:
-        count = bootstrap.rebuild_index(Settings.from_env(), progress)
-    click.echo(f"the index is new, of {count} backends' branches", err=True)
+    """Rebuild the index. A running server keeps the old one until you restart it."""
+    with connected() as app, reading() as progress:
+        count = rebuild_index(app.settings.state_repo, app.repo.writer.refs, app.settings.index, progress)
+    click.echo(f"rebuilt the index of {count} branches of backends", err=True)
 
 
 @index.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def status(as_json: bool) -> None:
-    """For each backend's branch: its tip, the index's tip, and what the index holds."""
-    rows = bootstrap.index_status(Settings.from_env())
+    """Show each backend's branch: its tip, whether the index is up to date, and how much is in it."""
+    with connected() as app:
+        rows = branch_statuses(app.repo.writer.refs, app.settings.index)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
         return
@@ -47,27 +52,30 @@ def status(as_json: bool) -> None:
 
 @index.command("verify")
 def verify_() -> None:
-    """Compare every row with the branches. One line for each difference."""
-    with reading() as progress:
-        found = bootstrap.verify_index(Settings.from_env(), progress)
-    for line in found:
-        click.echo(printable(line), err=True)
-    if found:
-        click.echo("`jobserver index rebuild` makes it anew; a running server takes that at its next start", err=True)
+    """Compare the index with the branches. Prints a line for each difference."""
+    with connected() as app, reading() as progress:
+        path = app.settings.index
+        if not usable(path):
+            raise invalid("no index of this version is here: run `jobserver index rebuild`", str(path))
+        problems = differences(app.settings.state_repo, path, progress)
+    for problem in problems:
+        click.echo(printable(problem), err=True)
+    if problems:
+        click.echo("run `jobserver index rebuild`, then restart the server", err=True)
         raise click.exceptions.Exit(1)
-    click.echo("the index is as the branches are", err=True)
+    click.echo("the index matches the branches", err=True)
 
 
 @click.command("judge-push", hidden=True)
 def judge_push() -> None:
-    """For the repository's pre-receive hook, where no server runs."""
+    """Answer the pre-receive hook of the repository while no server runs."""
     answer = bootstrap.judge_push(Path.cwd(), sys.stdin.buffer.read())
     click.echo(json.dumps(answer))
 
 
 @click.command()
 def maintain() -> None:
-    """Repack, pack refs, write the commit-graph; safe beside a running server."""
+    """Repack the repository, pack its refs and write the commit-graph. A server may run meanwhile."""
     with connected() as app:
         app.repo.maintain()
     click.echo("done", err=True)
@@ -76,23 +84,25 @@ def maintain() -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 @from_
-@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Copy the signing key to there, too.")
-@click.option("--fast", is_flag=True, help="Hash only the objects that are read, not every copy of all.")
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Also copy the signing key, to this file.")
+@click.option("--fast", is_flag=True, help=FAST)
 def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> None:
-    """Bring all that is new to the backup in DIR, and check it.
+    """Copy everything new to the backup in DIR, and check the backup.
 
-    The record goes to DIR/state.git, as `audit witness` does it: a history that was rewritten is refused, and ends the
-    command with 1. Without --from, the private store and the released files come too.
+    The record goes to DIR/state.git. If a branch was rewritten, went back or is missing, the backup stays as it is and
+    the exit code is 1, as with `audit witness`. Without --from, the private store and the released files are copied
+    too.
     """
     if source is not None and key is not None:
-        raise click.UsageError("--key is for this machine's key: with --from, it has to come another way")
+        raise click.UsageError("--key copies the key of this machine, so it can't be used with --from")
     settings = Settings.from_env() if source is None else None
     copy, releases = folder / "state.git", folder / "releases"
     moved = copies.update_copy(source or str(RepositorySettings.from_env().state_repo), copy)
-    click.echo(f"{', '.join(moved) or 'nothing'} moved", err=True)
+    click.echo(f"new commits: {', '.join(moved) or 'none'}", err=True)
     if settings is None:
         click.echo(
-            "the key, the private store and the released files are not in it: they need a backup there", err=True
+            "the backup does not hold the key, the private store and the released files: back them up on the server",
+            err=True,
         )
     else:
         copies.copy_private(settings.private_store, folder / "private.sqlite3")
@@ -101,7 +111,7 @@ def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> No
         if key is not None:
             copies.copy_key(settings.signing_key, key, folder)
         else:
-            click.echo(f"the key is not in it: keep a copy of {settings.signing_key} elsewhere (--key)", err=True)
+            click.echo(f"the backup does not hold the key: copy {settings.signing_key} elsewhere (--key)", err=True)
     with counting("commits") as progress:
         verdict = copies.verify_copy(
             copy, fast=fast, releases=releases if releases.is_dir() else None, progress=progress
@@ -112,7 +122,7 @@ def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> No
 @click.command()
 @click.argument("address")
 def sendtestemail(address: str) -> None:
-    """Send one email, to see whether EMAIL_BACKEND works."""
+    """Send a test email to ADDRESS, to check that EMAIL_BACKEND works."""
     from jobserver import serving
     from jobserver.service.notify.mail import Mail
 
@@ -120,7 +130,7 @@ def sendtestemail(address: str) -> None:
     proxies.check()
     mailer = serving.make_mailer(settings)
     if mailer is None:
-        raise invalid("is not set: no email is sent", "EMAIL_BACKEND")
+        raise invalid("is not set, so no email can be sent", "EMAIL_BACKEND")
     body = f"This is a test. {settings.base_url} can send email.\n"
     mailer.send(Mail(check_email(address), "A test from jobserver", body))
-    click.echo(f"handed over to {settings.email_backend}", err=True)
+    click.echo(f"sent by {settings.email_backend}", err=True)

@@ -1,24 +1,26 @@
-"""The commands around STATE_REMOTE: what this server knows of the hosted repository, and commits that came past all."""
+"""The commands about STATE_REMOTE: the state of the hosted repository, and commits made on the host itself."""
 
 import json
 
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import acting, connected
+from jobserver.cli.admin import acting, actor_of, connected
 from jobserver.cli.output import say
-from jobserver.config import Settings
+from jobserver.errors import invalid
+from jobserver.service.push.receiver import Receiver
+from jobserver.service.upstream import adoption
 
 
 @click.group()
 def remote() -> None:
-    """The hosted repository that is the authority (STATE_REMOTE)."""
+    """Inspect the hosted repository that several servers share (STATE_REMOTE)."""
 
 
 @remote.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Whether it can be reached, and which branches are frozen."""
+    """Show whether the hosted repository can be reached, and which branches are frozen."""
     with connected() as app:
         hosted = app.hosted
     problem = hosted.status.problem if hosted is not None else "STATE_REMOTE is not set"
@@ -27,16 +29,21 @@ def status(as_json: bool) -> None:
         click.echo(json.dumps({"problem": problem, "frozen": frozen}))
         return
     say(problem or "it can be reached")
-    for branch, why in frozen.items():
-        say(f"{branch} is frozen: the hosted repository {why}")
+    for branch, reason in frozen.items():
+        say(f"{branch} is frozen: the hosted repository {reason}")
 
 
 @remote.command()
 @click.argument("branch")
 @acting
 def adopt(branch: str, username: str | None) -> None:
-    """Take commits that stand on a frozen BRANCH as if you had pushed them, if they are such as could be pushed."""
+    """Accept the commits on a frozen BRANCH as if you had pushed them.
+
+    Works only if you could have pushed them to a server.
+    """
     with connected() as app:
-        by = username or bootstrap.local_actor(Settings.from_env()).name
-        old, new = bootstrap.adopt(app, by, branch)
+        if app.hosted is None:
+            raise invalid("is not set, so there are no commits to adopt", "STATE_REMOTE")
+        receiver = Receiver(app.repo, app.gate, bootstrap.now)
+        old, new = adoption.adopt(app.hosted, receiver, branch, actor_of(app, username))
     click.echo(f"{branch} went from {old[:10]} to {new[:10]}")

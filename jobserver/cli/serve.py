@@ -91,7 +91,7 @@ def _load(settings: Settings, bound: socket.socket, ours: int, theirs: int, fare
         os.read(ours, 1)  # returns when the other end is closed, also by a kill -9
         server.index.end_waits()
         server.pushes.close()
-        server.follow_up.close()
+        server.archiver.close()
         os.close(farewell[1])
         stop()
         if os.getppid() != parent:  # nobody will tell us to stop, and a new server may be waiting for the port

@@ -207,7 +207,7 @@ def test_keys_change_hands(run: Run, settings: dict[str, str]) -> None:
     kept.write_text(run("key", "export", "--signers", f"{key}.signers").stdout)
     run("audit", "verify", "--signers", str(kept))
     fifth = last_line(run("key", "rotate", "--as", "boss"))
-    assert f"followed the keys of --signers to {fifth}" in run("audit", "verify", "--signers", str(kept)).stderr
+    assert f"also trusting {fifth}" in run("audit", "verify", "--signers", str(kept)).stderr
     run("init")  # a start knows it, too
 
 
@@ -220,7 +220,7 @@ def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:
         said = run("init").stderr
         assert (
             said
-            == "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/\n"
+            == "ADMIN_USERS: boss is disabled and stays disabled. A SuperUser can enable them at http://jobs.example/users/boss/\n"
         )
     assert "boss is not an active user" in run("org", "add", "lab", "--as", "boss", code=1).stderr
 

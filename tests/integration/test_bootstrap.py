@@ -14,6 +14,8 @@ from jobserver.config import Settings
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.users import AddUser, AddUserToken, DisableUser
 from jobserver.errors import Error
+from jobserver.service.accounts.admins import ensure_admins
+from jobserver.service.writes.key_change import change_key
 from jobserver.store.keys import rotation
 from jobserver.store.keys.signing import SigningKey
 from tests.site import ADMIN
@@ -46,7 +48,10 @@ class Place:
         return self.app.repo.writer.keys.current().fingerprint
 
     def change_key(self, revoked: str = "", at: datetime | None = None) -> str:
-        return bootstrap.change_key(self.app, ADMIN, "test", revoked, at, self.clock)
+        return change_key(self.app.repo, self.app.gate, self.clock, ADMIN, "test", revoked, at)
+
+    def ensure_admins(self) -> None:
+        ensure_admins(self.app.repo, self.app.gate, self.settings.admin_users, self.settings.base_url)
 
     def problems(self, signers: str | None = None) -> list[str]:
         return [str(problem) for problem in verify(self.settings.state_repo, signers=signers).problems]
@@ -101,7 +106,6 @@ def test_every_start_looks_at_the_key(place: Place) -> None:
         lambda: bootstrap.connect(place.settings),
         lambda: bootstrap.create(place.settings),
         lambda: bootstrap.judge_push(place.settings.state_repo, json.dumps({"updates": []}).encode()),
-        lambda: bootstrap.checkpoint(place.settings),
     ):
         with pytest.raises(Error, match=re.escape(f"holds {other}, which is no key of this repository")):
             begin()
@@ -112,7 +116,7 @@ def test_a_lost_key_is_revoked_by_its_successor(place: Place) -> None:
     lost = place.fingerprint()
     other = other_key(place)
     app = bootstrap.connect(place.settings, checks_key=False)
-    assert bootstrap.change_key(app, ADMIN, "test", lost, clock=place.clock) == other
+    assert change_key(app.repo, app.gate, place.clock, ADMIN, "test", lost) == other
     app.close()
     bootstrap.connect(place.settings).close()
     place.add("eve")
@@ -143,21 +147,21 @@ def test_an_interrupted_rotation_is_completed_before_the_key_is_looked_at(
 def test_admins_who_were_disabled(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.app.gate.submit(ADMIN, AddUserToken("boss", "old", "a" * 64), "test")
     place.app.gate.submit(ADMIN, DisableUser("boss"), "test")
-    bootstrap.ensure_admins(place.app)
+    place.ensure_admins()
     look = place.app.repo.writer.read
     assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
     assert caplog.messages == [
-        "ADMIN_USERS: boss is disabled and stays so: a SuperUser can undo that at http://jobs.example/users/boss/"
+        "ADMIN_USERS: boss is disabled and stays disabled. A SuperUser can enable them at http://jobs.example/users/boss/"
     ]
     caplog.clear()
     place.app.gate.submit(SERVER, AddUserToken("admin", "old", "b" * 64), "test")
     place.app.gate.submit(SERVER, DisableUser("admin"), "test")
-    bootstrap.ensure_admins(place.app)
+    place.ensure_admins()
     admin = look("main", lambda state: state.user("admin"))
     assert admin is not None
     assert (admin.active, admin.roles, admin.tokens) == (True, (Role.SUPER_USER,), ())
     assert not look("main", lambda state: state.user("boss")).active  # type: ignore[union-attr]
-    assert caplog.messages[0] == "ADMIN_USERS: nobody was an active SuperUser: admin is one again, without old tokens"
+    assert caplog.messages[0] == "ADMIN_USERS: no SuperUser was active, so admin is enabled again, without old tokens"
     assert "boss is disabled" in caplog.messages[1]
     assert place.problems() == []
 

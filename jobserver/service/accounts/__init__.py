@@ -1,5 +1,6 @@
 """Who people and backends are, and whether what they show still counts.
 
+admins         ADMIN_USERS become SuperUsers at each start
 tokens         a token's digest, looked up in main as it is now
 github         who somebody is, by GitHub's log-in
 membership     whether they are still in the organisation

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from jobserver import bootstrap, serving
+from jobserver.cli.login_link import login_path
 from jobserver.config import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.plan import Command
@@ -43,7 +44,7 @@ class Place:
         return browser.get("/login/github/callback/", params=back)
 
     def by_link(self, browser: httpx.Client, who: str) -> None:
-        link = f"/login/link/{bootstrap.login_token(self.server.app.settings, who)}/"
+        link = login_path(self.server.app.settings, who)
         assert browser.post(link, data={"form": Browser.token(browser.get(link))}).status_code == 303
 
     def do(self, command: Command) -> None:
@@ -189,7 +190,7 @@ def test_whoever_takes_the_organisations_name_lets_nobody_in(place: Place) -> No
 def test_links_end_with_the_sessions(place: Place) -> None:
     """A link that was made before somebody was switched off is none after they are switched on again."""
     place.do(AddUser("dora"))
-    link = f"/login/link/{bootstrap.login_token(place.server.app.settings, 'dora')}/"
+    link = login_path(place.server.app.settings, "dora")
     with place.browser() as browser:
         assert browser.get(link).status_code == 200
         place.do(DisableUser("dora"))

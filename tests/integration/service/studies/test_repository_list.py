@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from jobserver import bootstrap, serving
+from jobserver.cli.login_link import login_path
 from jobserver.config import Settings
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.registry import StudyRegistry
@@ -110,7 +111,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
         github_org="org",
     )
     bootstrap.create(settings).close()
-    link = f"/login/link/{bootstrap.login_token(settings, 'root')}/"
+    link = login_path(settings, "root")
     running = serving.serve(settings)
     try:
         transport = httpx.WSGITransport(app=running.wsgi)

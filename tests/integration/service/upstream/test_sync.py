@@ -178,7 +178,7 @@ def test_a_slow_host_is_pushed_to_rarely_and_cancels_do_not_wait(
 def test_an_empty_host_is_not_taken_for_the_truth(machines: list[Machine], host: Host, tmp_path: Path) -> None:
     moved = host.path.rename(tmp_path / "elsewhere.git")
     git(tmp_path, "init", "-q", "--bare", str(host.path))
-    with pytest.raises(Error, match="is empty, and this repository is not"):
+    with pytest.raises(Error, match="is empty, but this repository is not"):
         machines[0].refresh()
     with pytest.raises(Error, match="nothing was written"):
         machines[0].ask()
