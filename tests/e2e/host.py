@@ -38,7 +38,7 @@ class Host:
         self.looks = 0
         self._servers = [_Server(self, number) for number in range(clients)]
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def url(self, client: int = 0) -> str:
         at = f"{self.credentials}@" if self.credentials else ""

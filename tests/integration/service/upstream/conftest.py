@@ -1,5 +1,6 @@
 """One hosted repository, by a real `git http-backend`, and two servers."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,17 +23,29 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host.close()
 
 
-@pytest.fixture
-def unverified(tmp_path: Path, host: Host) -> Iterator[list[Machine]]:
-    """Two servers, for tests that leave something for `audit verify` to name."""
-    first = Machine(tmp_path / "servers", host, 0)
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repositories of a host and of two servers, to copy: to make them takes as long as most tests."""
+    folder = tmp_path_factory.mktemp("founded")
+    host = Host(folder / "host", 2, "servers:a-secret")
+    first = Machine(folder / "servers", host, 0)
     first.gate.submit(SERVER, EnsureAdmin("admin"), "test")
     first.gate.submit(ADMIN, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
     first.gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "test")
     first.gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "test")
-    second = Machine(tmp_path / "servers", host, 1)
-    yield [first, second]
-    for machine in (first, second):
+    second = Machine(folder / "servers", host, 1)
+    for part in (first, second, host):
+        part.close()
+    return folder
+
+
+@pytest.fixture
+def unverified(tmp_path: Path, founded: Path, host: Host) -> Iterator[list[Machine]]:
+    """Two servers, for tests that leave something for `audit verify` to name."""
+    shutil.copytree(founded, tmp_path, dirs_exist_ok=True)
+    machines = [Machine(tmp_path / "servers", host, number) for number in (0, 1)]
+    yield machines
+    for machine in machines:
         machine.close()
 
 

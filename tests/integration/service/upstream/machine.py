@@ -37,7 +37,11 @@ class Machine:
             with repo.writer.locked():
                 hosted.refresh()
 
-        self.repo = StateRepo.create(self.path, folder / "key", "jobs.example", TEMPLATES, self.clock(), join)
+        if self.path.exists():
+            self.repo = StateRepo(self.path, folder / "key", "jobs.example", TEMPLATES)
+            join(self.repo)
+        else:
+            self.repo = StateRepo.create(self.path, folder / "key", "jobs.example", TEMPLATES, self.clock(), join)
         self.hosted = self.joined[0]
         self.gate = Gate(self.repo, self.clock, Seeded(number))
         self.receiver = Receiver(self.repo, self.gate, self.clock, relay=partial(relay, self.hosted))
