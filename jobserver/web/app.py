@@ -17,7 +17,8 @@ from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.routes.backends import Backends
-from jobserver.web.pages.routes.home import Work
+from jobserver.web.pages.routes.event_log import EventLog
+from jobserver.web.pages.routes.home import Home
 from jobserver.web.pages.routes.invitations import InvitationLinks, Invitations
 from jobserver.web.pages.routes.job_requests import JobRequests as JobRequestPages
 from jobserver.web.pages.routes.jobs import Jobs as JobPages
@@ -42,7 +43,7 @@ def make_app(services: Services) -> Bottle:
     for endpoint in (*_api(services, callers, metrics), *_operations(services, callers, metrics)):
         endpoints.add(endpoint)
     app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers).call)
-    endpoints.page = _add_pages(app, services, metrics).nowhere
+    endpoints.page = _add_pages(app, services, metrics).not_found
     return app
 
 
@@ -89,7 +90,8 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     live = LivePages(site)
     metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
     People(site)
-    Work(site)
+    Home(site)
+    EventLog(site)
     JobPages(site, JobRequestPages(site))
     Backends(site)
     Orgs(site)

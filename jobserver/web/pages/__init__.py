@@ -1,1 +1,13 @@
-"""The pages: what people see. Each reads the index only; each write goes through the gate, as everybody's do."""
+"""The web pages. A page reads the index; what a person changes on it goes through the gate, as every write does.
+
+assets     static files, under names that change with their content
+context    who requests a page, and what they may do
+forms      reads forms and queries, and refuses forged forms
+redirects  redirects within the site, and to the log-in page
+render     templates as HTTP answers
+sessions   who is logged in
+site       adds pages to the application, and shows errors as pages
+routes/    the pages by their addresses
+views/     what pages show, prepared for a template
+format/    values as text and pictures
+"""

@@ -1,132 +1,44 @@
-"""What people open first: the front page and the event log, of everything or of one workspace."""
+"""The front page: the latest requests, a person's own workspaces and requests, and the backends."""
 
-from collections import Counter
-from collections.abc import Container, Sequence
-from urllib.parse import urlencode
+from collections.abc import Sequence
 
-from bottle import HTTPResponse, request
+from bottle import HTTPResponse
 
-from jobserver.errors import Fault, invalid, not_found
+from jobserver.domain.workspaces import Workspace
 from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Cube, Filter
-from jobserver.web.pages.format import labels
-from jobserver.web.pages.routes.releases import has_tab
-from jobserver.web.pages.site import Look, Site, redirect, text
-
-_PAGE = 25
-_KEYS = ("q", "status", "backend", "workspace", "username")
-_FILTERS = (*_KEYS, "before")
+from jobserver.index.queries.pages import Filter
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.site import Site
 
 
-class Work:
+class Home:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        self._cube: tuple[tuple[str, ...], Cube] = ((), Cube([]))
-        site.add("/", self.home)
-        site.add("/jobs/", self.log, filters=_FILTERS)
-        site.add("/job-requests/", lambda look: redirect("/jobs/", 301))
-        site.add("/<workspace>/logs/", self.log, filters=[name for name in _FILTERS if name != "workspace"])
+        site.add("/", self.show)
 
-    def home(self, look: Look) -> HTTPResponse:
+    def show(self, context: PageContext) -> HTTPResponse:
         slugs = self._services.visible.slugs()
-        username = look.user.username if look.user else ""
+        username = context.user.username if context.user else ""
         with self._services.index.view() as sql:
             latest = pages.requests(sql, Filter(), slugs, 10)[:10]
-            mine = pages.running(sql, slugs, username) if username else []
+            unfinished = pages.running(sql, slugs, username) if username else []
             recent = pages.requests(sql, Filter(username=username), slugs, 20) if username else []
             queues = {slug: pages.queue(sql, slug) for slug in slugs}
-        used = {name: at for at, name in enumerate(dict.fromkeys(row.workspace for row in recent))}
-        workspaces = [one for one in look.directory.workspaces.values() if not one.archived]
-        own = [one for one in workspaces if one.created_by == username or one.name in used]
-        own.sort(key=lambda one: (used.get(one.name, len(used)), one.name))  # used last first
+        workspaces = [workspace for workspace in context.directory.workspaces.values() if not workspace.archived]
         return self._site.page(
-            look,
+            context,
             "home.html",
             title="Home",
             latest=latest,
-            mine=mine[::-1],
-            own=own,
+            unfinished=unfinished[::-1],
+            own=_own(workspaces, username, [row.workspace for row in recent]),
             workspaces=workspaces,
             queues=queues,
         )
 
-    # The event log
 
-    def log(self, look: Look, workspace: str = "") -> HTTPResponse:
-        """``workspace``: the log of this one only, among its own pages."""
-        slugs = self._services.visible.slugs()
-        known = look.directory.workspace(workspace)
-        if workspace and known is None:
-            raise not_found(f"there is no workspace {workspace!r}")
-        chosen = Filter(
-            text("status", 64),
-            text("backend", 64),
-            workspace or text("workspace", 128),
-            text("username", 64),
-            text("q", 100),
-            _before(text("before")),
-        )
-        with self._services.index.view() as sql:
-            tips = self._services.index.tips()
-            if self._cube[0] != tips:
-                self._cube = tips, pages.cube(sql)
-            self._check(look, chosen, slugs)
-            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
-                return redirect(f"/{found[0].value}s/{found[1]}/")
-            rows = pages.requests(sql, chosen, slugs, _PAGE)
-        counts = self._cube[1].counts(chosen, slugs)
-        older = f"{rows[_PAGE - 1].created_at}.{rows[_PAGE - 1].identifier}" if len(rows) > _PAGE else ""
-        facets = [
-            (key, name, getattr(chosen, key), counts[key])
-            for key, name in (("status", "Status"), ("backend", "Backend"), ("workspace", "Workspace"),
-                              ("username", "Person"))
-            if not (workspace and key == "workspace")
-        ]  # fmt: skip
-        return self._site.page(
-            look,
-            "log.html",
-            title=f"Event log of {workspace}" if workspace else "Event log",
-            workspace=known,
-            has_releases=has_tab(self._services, look, known),
-            address=f"/{workspace}/logs/" if workspace else "/jobs/",
-            rows=rows[:_PAGE],
-            chosen=chosen,
-            facets=facets,
-            total=_matching(chosen, counts["status"]),
-            older=older,
-            url=_url,
-        )
-
-    def _check(self, look: Look, chosen: Filter, slugs: Sequence[str]) -> None:
-        """Raises `Error` (invalid) for a filter that names nothing: neither what there is, nor what there was."""
-        directory = look.directory
-        known: dict[str, tuple[str, Container[str]]] = {
-            "status": (chosen.status, labels.STATUS),
-            "backend": (chosen.backend, slugs),
-            "workspace": (chosen.workspace, directory.workspaces),
-            "username": (chosen.username, directory.users),
-        }
-        faults = [
-            Fault(f"there is no {name} {value!r}", key=name)
-            for name, (value, there) in known.items()
-            if value and value not in there and not self._cube[1].has(name, value, slugs)
-        ]
-        if faults:
-            raise invalid(str(faults[0]), faults=faults)
-
-
-def _matching(chosen: Filter, by_status: Counter[str]) -> int:
-    """How many requests the filters leave: each count is of all filters but its own."""
-    return by_status[chosen.status] if chosen.status else by_status.total()
-
-
-def _before(value: str) -> tuple[int, str] | None:
-    at, _, identifier = value.partition(".")
-    return (int(at), identifier) if at.isascii() and at.isdecimal() and len(at) < 19 and identifier else None
-
-
-def _url(address: str, **changes: str) -> str:
-    """This view with some of its filters changed."""
-    kept = {key: request.query.getunicode(key) for key in _KEYS}
-    wanted = {key: value for key, value in {**kept, **changes}.items() if value}
-    return f"{address}?{urlencode(wanted)}" if wanted else address
+def _own(workspaces: Sequence[Workspace], username: str, recent: Sequence[str]) -> list[Workspace]:
+    """Those that the person created or has used lately; the last used first. ``recent``: names, newest first."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(recent))}
+    own = [workspace for workspace in workspaces if workspace.created_by == username or workspace.name in places]
+    return sorted(own, key=lambda workspace: (places.get(workspace.name, len(places)), workspace.name))

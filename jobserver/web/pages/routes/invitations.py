@@ -8,7 +8,10 @@ from jobserver.domain.plan import Command
 from jobserver.domain.projects import AcceptInvitation, CancelInvitation
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.store.yaml.canonical import text_of
-from jobserver.web.pages.site import Look, Site, once, redirect, text
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.forms import idempotency_key, text
+from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.site import Site
 
 _OVER = "this invitation was accepted, declined or taken back"
 
@@ -39,28 +42,28 @@ class Invitations:
         site.add("/invitations/", self.listed, self.answer)
         site.add("/invitations/<token>/", self.linked)
 
-    def listed(self, look: Look) -> HTTPResponse:
-        _ = look.actor  # also where pages are public
-        return self._site.page(look, "invitations.html", title="Invitations", invited=look.invitations)
+    def listed(self, context: PageContext) -> HTTPResponse:
+        _ = context.actor  # also where pages are public
+        return self._site.page(context, "invitations.html", title="Invitations", invited=context.invitations)
 
-    def linked(self, look: Look, token: str) -> HTTPResponse:
+    def linked(self, context: PageContext, token: str) -> HTTPResponse:
         """Only shows what to accept: mail scanners open links."""
         found = self._links.read(token)
-        username = look.actor.name
+        username = context.actor.name
         if found is None:
             raise not_found("this is no link to an invitation: is it complete?")
         name, invitee, made = found
         if invitee != username:
             raise forbidden(f"this invitation is for {invitee}, and you are logged in as {username}")
-        project = look.directory.project(name)
+        project = context.directory.project(name)
         invitation = invitation_of(project, username) if project is not None else None
         if project is None or invitation is None or text_of(invitation.created_at) != made:
             raise not_found(_OVER)
         invited = [(name, project, invitation)]
-        return self._site.page(look, "invitations.html", title=f"Invitation to {project.name}", invited=invited)
+        return self._site.page(context, "invitations.html", title=f"Invitation to {project.name}", invited=invited)
 
-    def answer(self, look: Look) -> HTTPResponse:
-        name, what, username = text("project", 200), text("what"), look.actor.name
+    def answer(self, context: PageContext) -> HTTPResponse:
+        name, what, username = text("project", 200), text("what"), context.actor.name
         commands: dict[str, Command] = {
             "accept": AcceptInvitation(name),
             "decline": CancelInvitation(name, username),
@@ -68,9 +71,9 @@ class Invitations:
         if what not in commands:
             raise invalid("expected accept or decline", "what")
         try:
-            self._services.gate.submit(look.actor, commands[what], "web", once(look.actor))
+            self._services.gate.submit(context.actor, commands[what], "web", idempotency_key(context.actor))
         except Error as error:
-            project = look.directory.project(name)
+            project = context.directory.project(name)
             if error.code is not Code.NOT_FOUND or project is None:
                 raise
             raise not_found(_OVER) from None

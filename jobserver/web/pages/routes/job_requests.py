@@ -18,9 +18,12 @@ from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries import forecast, pages
 from jobserver.index.queries.pages import JobRow, Row
 from jobserver.service.writes.job_requests import RequestWithJobs
+from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.format.graph import counts, picture, place_of
-from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
+from jobserver.web.pages.forms import idempotency_key, text, texts
+from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, estimate
 from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.preview import would_run
@@ -46,13 +49,13 @@ class JobRequests:
         site.add("/job-requests/<identifier>/rerun/", post=self.rerun)
         site.add("/job-requests/<identifier>/audit/", self.audit)
 
-    def show(self, look: Look, identifier: str) -> HTTPResponse:
+    def show(self, context: PageContext, identifier: str) -> HTTPResponse:
         at = text("at", 64)
         row, jobs, found = self.find(identifier, at)
         document, pipeline = found.document, found.pipeline.actions
         order = {action: number for number, action in enumerate(pipeline)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
-        now = labels.micros(look.now)
+        now = labels.micros(context.now)
         problem = next((job for job in jobs if job.action == _ERROR), None)
         with self._services.index.view() as sql:
             actions = [job.action for job in jobs if job.action in pipeline]
@@ -68,14 +71,14 @@ class JobRequests:
             ahead = forecast.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
             before = pages.previous(sql, row, [row.backend])
             succeeded = pages.previous_success(sql, row, [row.backend])
-        backend = look.directory.backends.get(row.backend)
+        backend = context.directory.backends.get(row.backend)
         seen = self._services.live.contacts().get(row.backend)
         listed, others = _listed(jobs)
         bars = estimate.timeline(listed, *estimate.stretch(jobs, row.created_at, now), now) if not problem else []
         still_open = open_actions(row, jobs)
         cancelled = set(row.cancelled)
         return self._site.page(
-            look,
+            context,
             "request.html",
             title=f"{', '.join(row.actions[:3])} on {row.workspace}",
             row=row,
@@ -100,8 +103,8 @@ class JobRequests:
             succeeded=succeeded if succeeded and before and succeeded.identifier != before.identifier else None,
             problem=problem,
             open_actions=set(still_open),
-            can_cancel=not at and may_cancel(look, document) and bool(still_open),
-            can_rerun=not at and look.may(Permission.RUN_JOB, document.project),
+            can_cancel=not at and may_cancel(context, document) and bool(still_open),
+            can_rerun=not at and context.may(Permission.RUN_JOB, document.project),
             cancelling={job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
             scripts=self._scripts(document, {one.job.action: pipeline.get(one.job.action) for one in bars}),
             yaml=highlight.yaml(highlight.recorded(pipeline), document.workspace.repo, document.sha),
@@ -163,12 +166,12 @@ class JobRequests:
             row, jobs = as_rows(row, seen)
         return row, jobs, Found(seen.stored.request, pipeline)
 
-    def cancel(self, look: Look, identifier: str) -> HTTPResponse:
+    def cancel(self, context: PageContext, identifier: str) -> HTTPResponse:
         self.find(identifier)
-        self._services.requests.cancel(look.actor, identifier, tuple(texts("actions")), "web")
+        self._services.requests.cancel(context.actor, identifier, tuple(texts("actions")), "web")
         return redirect(f"/job-requests/{identifier}/")
 
-    def rerun(self, look: Look, identifier: str) -> HTTPResponse:
+    def rerun(self, context: PageContext, identifier: str) -> HTTPResponse:
         """Again at the branch's newest commit: all that was asked for, or what failed."""
         row, jobs, found = self.find(identifier)
         document = found.document
@@ -179,7 +182,7 @@ class JobRequests:
         if not actions:
             raise invalid("nothing has failed", "what")
         written = self._services.requests.request_jobs(
-            look.actor,
+            context.actor,
             row.workspace,
             actions,
             row.backend,
@@ -187,18 +190,18 @@ class JobRequests:
             force_run_dependencies=document.force_run_dependencies and text("what") != "failed",
             will_notify=document.will_notify,
             database_name=document.database_name,
-            key=once(look.actor),
+            key=idempotency_key(context.actor),
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
-    def audit(self, look: Look, identifier: str) -> HTTPResponse:
+    def audit(self, context: PageContext, identifier: str) -> HTTPResponse:
         row, _, asked = self.find(identifier)
         document = asked.document
         day = document.created_at.date()
         folders = [Place(area, day, identifier).folder for area in Area]
         ends = labels.moment(row.updated_at) if row.completed_at else None
         found = audit_tab.entries(self._services.repo, backend_branch(row.backend), folders, document.created_at, ends)
-        return self._site.page(look, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
+        return self._site.page(context, "audit_request.html", title=f"Audit of {identifier}", row=row, entries=found)
 
 
 def _listed(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRow]]]]:
@@ -210,9 +213,9 @@ def _listed(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobR
     return ordered[:_MOST_JOBS], [(status, list(some)) for status, some in groups]
 
 
-def may_cancel(look: Look, document: JobRequest) -> bool:
-    own = look.user is not None and document.created_by == look.user.username
-    return own or look.may(Permission.CANCEL_JOB, document.project)
+def may_cancel(context: PageContext, document: JobRequest) -> bool:
+    own = context.user is not None and document.created_by == context.user.username
+    return own or context.may(Permission.CANCEL_JOB, document.project)
 
 
 def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:

@@ -8,9 +8,11 @@ from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import JobRow, Row
+from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version
+from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.job_requests import JobRequests, is_cancelling, may_cancel, open_actions
-from jobserver.web.pages.site import Look, Site, redirect
+from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
 
 _STALE_MICROS = 30 * 60 * 1_000_000
@@ -24,7 +26,7 @@ class Jobs:
             site.add(path, self.show, self.mark_failed)
             site.add(f"{path}audit/", self.audit)
 
-    def show(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+    def show(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         if not request:
             with self._services.index.view() as sql:
                 slugs = self._services.visible.slugs()
@@ -38,15 +40,15 @@ class Jobs:
         asked = self._requests.find(row.identifier)[2]
         document = asked.document
         is_open = job.status not in lifecycle.FINISHED
-        heard = job.updated_at if job.updated_at is not None else labels.micros(look.now)
-        backend = look.directory.backends.get(row.backend)
+        heard = job.updated_at if job.updated_at is not None else labels.micros(context.now)
+        backend = context.directory.backends.get(row.backend)
         action = asked.pipeline.actions.get(job.action)
         made = {one.action: one for one in jobs}
         needs = action.needs if action else ()
         with self._services.index.view() as sql:
             before = {need: pages.success_before(sql, row, need) for need in needs if need not in made}
         return self._site.page(
-            look,
+            context,
             "job.html",
             title=f"{job.action} on {row.workspace}",
             job=job,
@@ -55,8 +57,8 @@ class Jobs:
             run=highlight.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             parent=backend.parent_directory if backend else "",
             is_open=is_open,
-            is_stale=is_open and labels.micros(look.now) - heard > _STALE_MICROS,
-            can_cancel=may_cancel(look, document) and job.action in open_actions(row, jobs),
+            is_stale=is_open and labels.micros(context.now) - heard > _STALE_MICROS,
+            can_cancel=may_cancel(context, document) and job.action in open_actions(row, jobs),
             is_cancelling=is_cancelling(row, job),
             version=page_version.of_request(row, jobs),
         )
@@ -75,15 +77,17 @@ class Jobs:
             raise not_found(f"there is no job {identifier!r}")
         return found[0], *whole
 
-    def mark_failed(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+    def mark_failed(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
-        self._services.gate.submit(look.actor, FailJob(identifier, job.request, row.backend), "web")
+        self._services.gate.submit(context.actor, FailJob(identifier, job.request, row.backend), "web")
         return redirect(labels.job_url(job))
 
-    def audit(self, look: Look, identifier: str, request: str = "") -> HTTPResponse:
+    def audit(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
         document = self._requests.find(row.identifier)[2].document
         paths = [Place(area, document.created_at.date(), row.identifier).job(identifier) for area in Area]
         ends = labels.moment(row.updated_at) if row.completed_at else None
         found = audit_tab.entries(self._services.repo, backend_branch(row.backend), paths, document.created_at, ends)
-        return self._site.page(look, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found)
+        return self._site.page(
+            context, "audit_job.html", title=f"Audit of {job.action}", job=job, row=row, entries=found
+        )

@@ -12,9 +12,11 @@ from time import monotonic
 from bottle import HTTPResponse, request
 
 from jobserver.index.queries import pages
+from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
+from jobserver.web.pages.forms import text
 from jobserver.web.pages.sessions import Session
-from jobserver.web.pages.site import Look, Site, text
+from jobserver.web.pages.site import Site
 from jobserver.web.server.stream import CAN_STREAM, STREAM
 
 _PING_SECONDS = 25
@@ -97,9 +99,9 @@ class Live:
             for page in self._open:
                 page.wake()
 
-    def stream(self, look: Look) -> HTTPResponse:
-        who = str(look.actor) if look.user is not None else self._services.client()
-        page = _Page(self, text("topic", 100) or "all", who, look.session)
+    def stream(self, context: PageContext) -> HTTPResponse:
+        who = str(context.actor) if context.user is not None else self._services.client()
+        page = _Page(self, text("topic", 100) or "all", who, context.session)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         with self._guard:
             if len(self._open) >= _MAX_OPEN:

@@ -8,8 +8,11 @@ from bottle import HTTPResponse
 from jobserver.domain.base import names
 from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.projects import AddProject, Project
-from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.web.pages.site import Look, Site, once, redirect, text
+from jobserver.errors import Code, Error, invalid, not_found
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.forms import idempotency_key, text
+from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import registration_form
 from jobserver.web.pages.views.registration_form import Answers
 
@@ -26,70 +29,72 @@ class Orgs:
         site.add("/orgs/<org>/", self.show)
         site.add("/orgs/<org>/new-project/", self.new_project, self.register)
 
-    def listed(self, look: Look) -> HTTPResponse:
-        projects: dict[str, list[tuple[str, Project]]] = {slug: [] for slug in look.directory.orgs}
-        for name, project in look.directory.projects.items():
+    def listed(self, context: PageContext) -> HTTPResponse:
+        projects: dict[str, list[tuple[str, Project]]] = {slug: [] for slug in context.directory.orgs}
+        for name, project in context.directory.projects.items():
             projects.setdefault(project.org, []).append((name, project))
-        return self._site.page(look, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(look))
-
-    def new(self, look: Look, error: Error | None = None) -> HTTPResponse:
-        _admins_only(look)
-        wanted = {key: text(key, 200) for key in ("name", "slug")}
         return self._site.page(
-            look, "new_org.html", 400 if error else 200, title="New organisation", wanted=wanted, error=error
+            context, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(context)
         )
 
-    def add(self, look: Look) -> HTTPResponse:
-        _admins_only(look)
+    def new(self, context: PageContext, error: Error | None = None) -> HTTPResponse:
+        context.check_admin()
+        wanted = {key: text(key, 200) for key in ("name", "slug")}
+        return self._site.page(
+            context, "new_org.html", 400 if error else 200, title="New organisation", wanted=wanted, error=error
+        )
+
+    def add(self, context: PageContext) -> HTTPResponse:
+        context.check_admin()
         name = text("name", 1000)
         slug = text("slug", 100) or names.slug_of(name)
         try:
             if not slug:
                 raise invalid("an organisation needs a name", "name")
-            self._services.gate.submit(look.actor, AddOrg(slug, name), "web", once(look.actor))
+            self._services.gate.submit(context.actor, AddOrg(slug, name), "web", idempotency_key(context.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):
                 raise
-            return self.new(look, error)
+            return self.new(context, error)
         return redirect(f"/orgs/{slug}/")
 
-    def _find(self, look: Look, org: str) -> Org:
-        found = look.directory.org(org)
+    def _find(self, context: PageContext, org: str) -> Org:
+        found = context.directory.org(org)
         if found is None:
             raise not_found(f"there is no organisation {org!r}")
         return found
 
-    def show(self, look: Look, org: str) -> HTTPResponse:
-        found = self._find(look, org)
-        projects = {name: one for name, one in look.directory.projects.items() if one.org == org}
+    def show(self, context: PageContext, org: str) -> HTTPResponse:
+        found = self._find(context, org)
+        projects = {name: one for name, one in context.directory.projects.items() if one.org == org}
         return self._site.page(
-            look, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(look)
+            context, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(context)
         )
 
     # Registering a project
 
     def new_project(
-        self, look: Look, org: str, answers: Answers | None = None, error: Error | None = None
+        self, context: PageContext, org: str, answers: Answers | None = None, error: Error | None = None
     ) -> HTTPResponse:
-        _admins_only(look)
+        context.check_admin()
         return self._site.page(
-            look,
+            context,
             "new_project.html",
             400 if error else 200,
             title="Register a project",
-            org=self._find(look, org),
+            org=self._find(context, org),
             answers=answers or Answers(),
             lines=registration_form.LINES,
             texts=registration_form.TEXTS,
             error=error,
         )
 
-    def register(self, look: Look, org: str) -> HTTPResponse:
-        _admins_only(look)
-        self._find(look, org)
+    def register(self, context: PageContext, org: str) -> HTTPResponse:
+        context.check_admin()
+        self._find(context, org)
         answers = registration_form.read()
         if text("what") == "another":
-            return self.new_project(look, org, registration_form.with_another_row(answers))
+            return self.new_project(context, org, registration_form.with_another_row(answers))
         name = answers.get("name")
         slug = answers.get("slug") or names.slug_of(name)
         project = f"{org}/{slug}"
@@ -98,11 +103,11 @@ class Orgs:
                 raise invalid("a project needs a name", "name")
             contact = answers.contact.checked()
             command = AddProject(project, name, answers.registration())
-            self._services.gate.submit(look.actor, command, "web", once(look.actor))
+            self._services.gate.submit(context.actor, command, "web", idempotency_key(context.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):
                 raise
-            return self.new_project(look, org, answers, error)
+            return self.new_project(context, org, answers, error)
         try:
             self._services.private.set_project_contact(project, contact)
         except Error as error:
@@ -111,11 +116,6 @@ class Orgs:
         return redirect(f"/orgs/{project}/")
 
 
-def _workspaces(look: Look) -> Counter[str | None]:
+def _workspaces(context: PageContext) -> Counter[str | None]:
     """How many workspaces a project has that are in use."""
-    return Counter(one.project for one in look.directory.workspaces.values() if not one.archived)
-
-
-def _admins_only(look: Look) -> None:
-    if not look.is_admin:
-        raise forbidden("this page is for SuperUsers")
+    return Counter(one.project for one in context.directory.workspaces.values() if not one.archived)

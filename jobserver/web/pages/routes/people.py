@@ -14,7 +14,10 @@ from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import epoch, new_token
 from jobserver.web.clients import Limit
-from jobserver.web.pages.site import Look, Site, local, redirect, roles, text
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.forms import roles, text
+from jobserver.web.pages.redirects import local, redirect
+from jobserver.web.pages.site import Site
 
 _log = logging.getLogger(__name__)
 
@@ -35,14 +38,14 @@ class People:
 
     # Logging in
 
-    def login(self, look: Look) -> HTTPResponse:
-        if look.user is not None:
+    def login(self, context: PageContext) -> HTTPResponse:
+        if context.user is not None:
             return redirect(local(text("next") or "/"))
-        reply = self._site.page(look, "login.html", title="Log in", has_github=self._identity is not None)
+        reply = self._site.page(context, "login.html", title="Log in", has_github=self._identity is not None)
         self._services.sessions.remember(reply, "next", local(text("next") or "/"))
         return reply
 
-    def to_github(self, look: Look) -> HTTPResponse:
+    def to_github(self, context: PageContext) -> HTTPResponse:
         if self._identity is None:
             raise not_found("logging in with GitHub is not set up here: ask an administrator for a log-in link")
         self._slow_down()
@@ -51,7 +54,7 @@ class People:
         self._services.sessions.remember(reply, "state", state)
         return reply
 
-    def from_github(self, look: Look) -> HTTPResponse:
+    def from_github(self, context: PageContext) -> HTTPResponse:
         state = self._services.sessions.recall("state")
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._services.client())
@@ -96,16 +99,16 @@ class People:
             private.set_email(username, "")
             _log.warning("the address that GitHub has of %s can't be used: %s", username, error)
 
-    def link(self, look: Look, token: str) -> HTTPResponse:
+    def link(self, context: PageContext, token: str) -> HTTPResponse:
         """Only shows a button: mail scanners open links."""
         self._slow_down()
         owner = self._services.sessions.link_owner(token)
         if owner is None:
             self._limit.failed(self._services.client())
             raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
-        return self._site.page(look, "login_link.html", title="Log in", owner=owner.username)
+        return self._site.page(context, "login_link.html", title="Log in", owner=owner.username)
 
-    def use_link(self, look: Look, token: str) -> HTTPResponse:
+    def use_link(self, context: PageContext, token: str) -> HTTPResponse:
         self._slow_down()
         owner = self._services.sessions.use_link(token)
         user = self._services.index.directory().user(owner.username) if owner else None
@@ -119,9 +122,9 @@ class People:
         self._services.sessions.begin(reply, user.username, epoch(user), github_id)
         return reply
 
-    def logout(self, look: Look) -> HTTPResponse:
+    def logout(self, context: PageContext) -> HTTPResponse:
         reply = redirect("/login/")
-        self._services.sessions.end(reply, look.session)
+        self._services.sessions.end(reply, context.session)
         return reply
 
     def _slow_down(self) -> None:
@@ -130,10 +133,10 @@ class People:
 
     # One's own
 
-    def settings(self, look: Look, shown: str = "") -> HTTPResponse:
-        username = look.actor.name
+    def settings(self, context: PageContext, shown: str = "") -> HTTPResponse:
+        username = context.actor.name
         return self._site.page(
-            look,
+            context,
             "settings.html",
             title="Settings",
             email=self._services.private.email(username),
@@ -141,48 +144,48 @@ class People:
             shown=shown,
         )
 
-    def save(self, look: Look) -> HTTPResponse:
-        username, what = look.actor.name, text("what")
+    def save(self, context: PageContext) -> HTTPResponse:
+        username, what = context.actor.name, text("what")
         if what == "email":
             address = text("email")
             self._services.private.set_email(username, check_email(address) if address else "")
         elif what == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
-            self._services.gate.submit(look.actor, AddUserToken(username, label, digest), "web")
-            return self.settings(self._site.look(), shown=secret)
+            self._services.gate.submit(context.actor, AddUserToken(username, label, digest), "web")
+            return self.settings(self._site.context(), shown=secret)
         elif what == "revoke":
-            self._services.gate.submit(look.actor, RevokeUserToken(username, text("label", 200)), "web")
+            self._services.gate.submit(context.actor, RevokeUserToken(username, text("label", 200)), "web")
         else:
             raise invalid("expected email, new-token or revoke", "what")
         return redirect("/settings/")
 
     # Everybody's
 
-    def users(self, look: Look) -> HTTPResponse:
-        _admins_only(look)
-        return self._site.page(look, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
+    def users(self, context: PageContext) -> HTTPResponse:
+        context.check_admin()
+        return self._site.page(context, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
 
-    def add_user(self, look: Look) -> HTTPResponse:
+    def add_user(self, context: PageContext) -> HTTPResponse:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
-        self._services.gate.submit(look.actor, command, "web")
+        self._services.gate.submit(context.actor, command, "web")
         self._services.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
         return redirect("/users/")
 
-    def user(self, look: Look, username: str) -> HTTPResponse:
-        _admins_only(look)
-        user = look.directory.user(username)
+    def user(self, context: PageContext, username: str) -> HTTPResponse:
+        context.check_admin()
+        user = context.directory.user(username)
         if user is None:
             raise not_found(f"there is no user {username!r}")
-        return self._site.page(look, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
+        return self._site.page(context, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
-    def save_user(self, look: Look, username: str) -> HTTPResponse:
+    def save_user(self, context: PageContext, username: str) -> HTTPResponse:
         if text("what") == "seen":
-            _admins_only(look)
+            context.check_admin()
             self._services.private.set_notice(username, "")
             return redirect(f"/users/{username}/")
         command = SetUserRoles(username, roles(), bool(text("active")))
-        self._services.gate.submit(look.actor, command, "web")
+        self._services.gate.submit(context.actor, command, "web")
         return redirect(f"/users/{username}/")
 
 
@@ -191,8 +194,3 @@ def _number(name: str) -> int | None:
     if value and not (value.isascii() and value.isdecimal()):
         raise invalid("expected a whole number, as GitHub numbers people", name)
     return int(value) if value else None
-
-
-def _admins_only(look: Look) -> None:
-    if not look.is_admin:
-        raise forbidden("this page is for SuperUsers")

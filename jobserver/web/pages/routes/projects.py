@@ -15,7 +15,10 @@ from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter
 from jobserver.service.accounts.private_store import Contact
-from jobserver.web.pages.site import Look, Site, once, redirect, roles, text
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.forms import idempotency_key, roles, text
+from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, registration_form
 
 _MANAGING = (
@@ -34,16 +37,16 @@ class Projects:
         site.add("/orgs/<org>/<project>/audit/", self.audit)
         site.add("/orgs/<org>/<project>/<workspace>/", self.workspace)
 
-    def _find(self, look: Look, org: str, project: str) -> tuple[str, Project]:
+    def _find(self, context: PageContext, org: str, project: str) -> tuple[str, Project]:
         name = f"{org}/{project}"
-        found = look.directory.project(name)
+        found = context.directory.project(name)
         if found is None:
             raise not_found(f"there is no project {name!r}")
         return name, found
 
-    def show(self, look: Look, org: str, project: str) -> HTTPResponse:
-        name, found = self._find(look, org, project)
-        workspaces = _workspaces(look, name)
+    def show(self, context: PageContext, org: str, project: str) -> HTTPResponse:
+        name, found = self._find(context, org, project)
+        workspaces = _workspaces(context, name)
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
             latest = {
@@ -52,88 +55,88 @@ class Projects:
                 if (rows := pages.requests(sql, Filter(workspace=one.name), slugs, 1))
             }
         return self._site.page(
-            look,
+            context,
             "project.html",
             title=found.name,
             project=found,
             name=name,
             workspaces=workspaces,
             latest=latest,
-            can_manage=_manages(look, name),
-            can_add=look.may(Permission.RUN_JOB, name),
-            can_look_into=_looks_into(look, name, found),
-            invitation=invitation_of(found, look.user.username) if look.user else None,
+            can_manage=_manages(context, name),
+            can_add=context.may(Permission.RUN_JOB, name),
+            can_look_into=_looks_into(context, name, found),
+            invitation=invitation_of(found, context.user.username) if context.user else None,
             short={"project_lead": "Led by", **registration_form.LINES},
             long=registration_form.TEXTS,
         )
 
-    def workspace(self, look: Look, org: str, project: str, workspace: str) -> HTTPResponse:
+    def workspace(self, context: PageContext, org: str, project: str, workspace: str) -> HTTPResponse:
         """job-server's address of a workspace that is in a project."""
-        name, _ = self._find(look, org, project)
-        found = look.directory.workspace(workspace)
+        name, _ = self._find(context, org, project)
+        found = context.directory.workspace(workspace)
         if found is None or found.project != name:
             raise not_found(f"there is no workspace {workspace!r} in the project {name}")
         return redirect(f"/{workspace}/", 302)
 
-    def audit(self, look: Look, org: str, project: str) -> HTTPResponse:
-        name, found = self._find(look, org, project)
-        if not _looks_into(look, name, found):
+    def audit(self, context: PageContext, org: str, project: str) -> HTTPResponse:
+        name, found = self._find(context, org, project)
+        if not _looks_into(context, name, found):
             raise forbidden("this page is for members of the project, and for those who review it")
         entries = audit_tab.entries(self._services.repo, layout.MAIN, [layout.main_path(Kind.PROJECT, name)])
         return self._site.page(
-            look,
+            context,
             "audit_project.html",
             title=f"Audit: project {name}",
             project=found,
             name=name,
-            can_manage=_manages(look, name),
+            can_manage=_manages(context, name),
             entries=entries,
         )
 
     # Settings
 
-    def settings(self, look: Look, org: str, project: str, error: Error | None = None) -> HTTPResponse:
-        name, found = self._find(look, org, project)
-        if not _manages(look, name):
-            _ = look.actor
+    def settings(self, context: PageContext, org: str, project: str, error: Error | None = None) -> HTTPResponse:
+        name, found = self._find(context, org, project)
+        if not _manages(context, name):
+            _ = context.actor
             raise forbidden(f"the settings of {name} are for its coordinators")
         taken = {member.username for member in found.members} | {one.username for one in found.invitations}
         return self._site.page(
-            look,
+            context,
             "project_settings.html",
             400 if error else 200,
             title=f"Settings: {found.name}",
             project=found,
             name=name,
-            can_manage=look.may(Permission.MANAGE_PROJECT_MEMBERS, name),
-            can_invite=look.may(Permission.INVITE_PROJECT_MEMBERS, name),
-            can_connect=look.may(Permission.MANAGE_PROJECT_WORKSPACES, name),
-            people=[one for one in look.directory.users.values() if one.active and one.username not in taken],
-            workspaces=_workspaces(look, name),
-            free=_free(look),
-            contact=self._services.private.project_contact(name) if look.is_admin else None,
+            can_manage=context.may(Permission.MANAGE_PROJECT_MEMBERS, name),
+            can_invite=context.may(Permission.INVITE_PROJECT_MEMBERS, name),
+            can_connect=context.may(Permission.MANAGE_PROJECT_WORKSPACES, name),
+            people=[one for one in context.directory.users.values() if one.active and one.username not in taken],
+            workspaces=_workspaces(context, name),
+            free=_free(context),
+            contact=self._services.private.project_contact(name) if context.is_admin else None,
             is_contact_lost=bool(text("contact-lost")),
             roles=sorted(PROJECT_ROLES),
             wanted=text("username", 2000),
             error=error,
         )
 
-    def change(self, look: Look, org: str, project: str) -> HTTPResponse:
-        name, _ = self._find(look, org, project)
+    def change(self, context: PageContext, org: str, project: str) -> HTTPResponse:
+        name, _ = self._find(context, org, project)
         try:
             if text("what") == "contact":
-                self._keep_contact(look, name)
+                self._keep_contact(context, name)
             else:
-                self._services.gate.submit(look.actor, _command(name), "web", once(look.actor))
+                self._services.gate.submit(context.actor, _command(name), "web", idempotency_key(context.actor))
         except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(look, name):
+            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(context, name):
                 raise
-            return self.settings(self._site.look(), org, project, error)
-        still = _manages(self._site.look(), name)  # whoever took their own rights away is not refused for it
+            return self.settings(self._site.context(), org, project, error)
+        still = _manages(self._site.context(), name)  # whoever took their own rights away is not refused for it
         return redirect(f"/orgs/{name}/settings/" if still else f"/orgs/{name}/")
 
-    def _keep_contact(self, look: Look, name: str) -> None:
-        if not look.is_admin:
+    def _keep_contact(self, context: PageContext, name: str) -> None:
+        if not context.is_admin:
             raise forbidden("contact details are for SuperUsers")
         self._services.private.set_project_contact(name, Contact(text("email", 300), text("telephone", 100)))
 
@@ -160,25 +163,25 @@ def _command(name: str) -> Command:
     raise invalid("expected rename, member, remove, invite, cancel, connect, disconnect or contact", "what")
 
 
-def _workspaces(look: Look, project: str) -> list[Workspace]:
-    return [one for one in look.directory.workspaces.values() if one.project == project]
+def _workspaces(context: PageContext, project: str) -> list[Workspace]:
+    return [one for one in context.directory.workspaces.values() if one.project == project]
 
 
-def _free(look: Look) -> list[Workspace]:
+def _free(context: PageContext) -> list[Workspace]:
     """Workspaces in no project that this person may put into one."""
-    everybodys = look.may(Permission.RUN_JOB)
-    free = [one for one in look.directory.workspaces.values() if one.project is None]
-    return [one for one in free if everybodys or (look.user is not None and one.created_by == look.user.username)]
+    everybodys = context.may(Permission.RUN_JOB)
+    free = [one for one in context.directory.workspaces.values() if one.project is None]
+    return [one for one in free if everybodys or (context.user is not None and one.created_by == context.user.username)]
 
 
-def _manages(look: Look, project: str) -> bool:
-    return any(look.may(permission, project) for permission in _MANAGING)
+def _manages(context: PageContext, project: str) -> bool:
+    return any(context.may(permission, project) for permission in _MANAGING)
 
 
-def _looks_into(look: Look, name: str, project: Project) -> bool:
+def _looks_into(context: PageContext, name: str, project: Project) -> bool:
     """Whether the registration and the history are shown: they name people."""
-    if look.user is None:
+    if context.user is None:
         return False
-    is_member = any(member.username == look.user.username for member in project.members)
-    reviews = look.may(Permission.REVIEW_PROJECT, name) or look.may(Permission.READ_ALL, name)
-    return is_member or reviews or _manages(look, name)
+    is_member = any(member.username == context.user.username for member in project.members)
+    reviews = context.may(Permission.REVIEW_PROJECT, name) or context.may(Permission.READ_ALL, name)
+    return is_member or reviews or _manages(context, name)

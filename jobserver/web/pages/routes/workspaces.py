@@ -17,10 +17,13 @@ from jobserver.index.queries import pages
 from jobserver.index.queries.pages import Filter, JobRow, Row
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
+from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels
 from jobserver.web.pages.format.graph import counts, grouped, picture
+from jobserver.web.pages.forms import idempotency_key, text, texts
+from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
-from jobserver.web.pages.site import Look, Site, once, redirect, text, texts
+from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.preview import Preview, would_run
 
@@ -31,13 +34,13 @@ _LONG_URL = 8000
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
 
 
-def _check_maker(look: Look) -> None:
+def _check_maker(context: PageContext) -> None:
     """Which studies and branches there are is told to who may make a workspace of them, also where pages are public.
 
     Raises `Error`.
     """
-    actor = look.actor
-    if not look.makes_workspaces:
+    actor = context.actor
+    if not context.can_add_workspaces:
         raise forbidden(f"{actor.name} may make no workspace: it needs a role that may run jobs, somewhere")
 
 
@@ -55,19 +58,21 @@ class Workspaces:
 
     # Making one
 
-    def new(self, look: Look, error: Error | None = None, branches: Sequence[str] = (), said: str = "") -> HTTPResponse:
+    def new(
+        self, context: PageContext, error: Error | None = None, branches: Sequence[str] = (), said: str = ""
+    ) -> HTTPResponse:
         """``branches``, and what is ``said`` of them: of the repository that was typed, where they were asked for."""
-        _check_maker(look)
+        _check_maker(context)
         offered = self._services.studies.repositories()
-        projects = [name for name in look.directory.projects if look.may(Permission.RUN_JOB, name)]
+        projects = [name for name in context.directory.projects if context.may(Permission.RUN_JOB, name)]
         wanted = {key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")}
-        databases = sorted({db for backend in look.directory.backends.values() for db in backend.databases})
+        databases = sorted({db for backend in context.directory.backends.values() for db in backend.databases})
         return self._site.page(
-            look,
+            context,
             "new_workspace.html",
             400 if error else 200,
             title="New workspace",
-            repos=_with_used(look, offered),
+            repos=_with_used(context, offered),
             offered=offered,
             org=self._services.studies.github_org,
             projects=projects,
@@ -78,35 +83,35 @@ class Workspaces:
             error=error,
         )
 
-    def create(self, look: Look) -> HTTPResponse:
-        _check_maker(look)
+    def create(self, context: PageContext) -> HTTPResponse:
+        _check_maker(context)
         if text("what") == "branches":  # the picker's way without JavaScript
-            return self.new(look, None, *self._branches(text("repo", 500)))
+            return self.new(context, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
         try:
             repo = self._services.studies.check_repo(text("repo", 500))
             branch = text("branch", 255) or "main"
             self._services.studies.resolve(repo, branch)
             command = AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
-            self._services.gate.submit(look.actor, command, "web")
+            self._services.gate.submit(context.actor, command, "web")
         except Error as error:
             if error.code not in _MENDED_HERE:
                 raise
-            return self.new(look, error)
+            return self.new(context, error)
         return redirect(f"/{name}/")
 
-    def branches(self, look: Look) -> HTTPResponse:
+    def branches(self, context: PageContext) -> HTTPResponse:
         """For the branch picker."""
-        _check_maker(look)
+        _check_maker(context)
         found, said = self._branches(text("repo", 500))
         return self._json({"branches": found, "said": said})
 
-    def repositories(self, look: Look) -> HTTPResponse:
+    def repositories(self, context: PageContext) -> HTTPResponse:
         """For the repository picker: what its page could not wait for."""
-        _check_maker(look)
+        _check_maker(context)
         offered = self._services.studies.repositories(wait=_LIST_SECONDS)
-        values = {"repos": _with_used(look, offered), "offered": offered, "org": self._services.studies.github_org}
-        said = self._site.render.text("offered.html", {**values, "now": look.now}).strip()
+        values = {"repos": _with_used(context, offered), "offered": offered, "org": self._services.studies.github_org}
+        said = self._site.render.text("offered.html", {**values, "now": context.now}).strip()
         return self._json({"repositories": values["repos"], "said": said})
 
     def _json(self, data: object) -> HTTPResponse:
@@ -123,14 +128,14 @@ class Workspaces:
 
     # One
 
-    def _find(self, look: Look, name: str) -> Workspace:
-        found = look.directory.workspace(name)
+    def _find(self, context: PageContext, name: str) -> Workspace:
+        found = context.directory.workspace(name)
         if found is None:
             raise not_found(f"there is no workspace {name!r}, and no other page at this address")
         return found
 
-    def show(self, look: Look, name: str, error: Error | None = None) -> HTTPResponse:
-        workspace = self._find(look, name)
+    def show(self, context: PageContext, name: str, error: Error | None = None) -> HTTPResponse:
+        workspace = self._find(context, name)
         at = text("at", 64)
         if at:
             commit = audit_tab.commit_at(self._services.repo, layout.MAIN, at)
@@ -140,7 +145,7 @@ class Workspaces:
             workspace = was
         study, problem = self._study(workspace)
         slugs = self._services.visible.slugs()
-        backends = [look.directory.backends[slug] for slug in slugs if look.directory.backends[slug].active]
+        backends = [context.directory.backends[slug] for slug in slugs if context.directory.backends[slug].active]
         with self._services.index.view() as sql:
             recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
             backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
@@ -151,7 +156,7 @@ class Workspaces:
         wanted = texts("actions") or texts("requested_actions")
         chosen = dict.fromkeys(action for action in wanted if action in actions or (actions and action == RUN_ALL))
         return self._site.page(
-            look,
+            context,
             "workspace.html",
             400 if error else 200,
             title=name,
@@ -172,9 +177,9 @@ class Workspaces:
             picture=picture(needs, statuses),
             counts=counts(needs, statuses),
             groups=grouped(needs, statuses),
-            can_run=not at and not workspace.archived and look.may(Permission.RUN_JOB, workspace.project),
-            can_switch=not at and look.may(Permission.RUN_JOB, workspace.project),
-            has_releases=has_tab(self._services, look, workspace),
+            can_run=not at and not workspace.archived and context.may(Permission.RUN_JOB, workspace.project),
+            can_switch=not at and context.may(Permission.RUN_JOB, workspace.project),
+            has_releases=has_tab(self._services, context, workspace),
             chosen=chosen,
             preview=self._preview(name, list(chosen), study, backend) if study and chosen else None,
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -212,14 +217,14 @@ class Workspaces:
         except Error as error:
             return None, list(error.faults) or [Fault(str(error))]
 
-    def ask(self, look: Look, name: str) -> HTTPResponse:
-        workspace = self._find(look, name)
+    def ask(self, context: PageContext, name: str) -> HTTPResponse:
+        workspace = self._find(context, name)
         if text("what") == "preview":
             kept = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
-            return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(look, name)
+            return redirect(f"/{name}/?{kept}#would-run") if len(kept) < _LONG_URL else self.show(context, name)
         try:
             written = self._services.requests.request_jobs(
-                look.actor,
+                context.actor,
                 workspace.name,
                 tuple(texts("requested_actions")),
                 text("backend", 64),
@@ -227,16 +232,16 @@ class Workspaces:
                 force_run_dependencies=bool(text("force_run_dependencies")),
                 will_notify=bool(text("will_notify")),
                 database_name=text("database_name", 64) or None,
-                key=once(look.actor),
+                key=idempotency_key(context.actor),
             )
         except Error as error:
             if error.code not in _MENDED_HERE:
                 raise
-            return self.show(look, name, error)
+            return self.show(context, name, error)
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
-    def switch(self, look: Look, name: str) -> HTTPResponse:
-        self._find(look, name)
+    def switch(self, context: PageContext, name: str) -> HTTPResponse:
+        self._find(context, name)
         what, on = text("what"), bool(text("on"))
         commands = {
             "archived": ChangeWorkspace(name, archived=on),
@@ -245,26 +250,26 @@ class Workspaces:
         if what not in commands:
             raise invalid("expected archived or notify", "what")
         command = commands[what]
-        self._services.gate.submit(look.actor, command, "web")
+        self._services.gate.submit(context.actor, command, "web")
         return redirect(f"/{name}/")
 
-    def audit(self, look: Look, name: str) -> HTTPResponse:
-        workspace = self._find(look, name)
+    def audit(self, context: PageContext, name: str) -> HTTPResponse:
+        workspace = self._find(context, name)
         paths = [layout.main_path(Kind.WORKSPACE, name)]
         found = audit_tab.entries(self._services.repo, layout.MAIN, paths)
         return self._site.page(
-            look,
+            context,
             "audit_workspace.html",
             title=f"Audit of {name}",
             workspace=workspace,
             entries=found,
-            has_releases=has_tab(self._services, look, workspace),
+            has_releases=has_tab(self._services, context, workspace),
         )
 
 
-def _with_used(look: Look, offered: Repositories) -> list[str]:
+def _with_used(context: PageContext, offered: Repositories) -> list[str]:
     """What there is to choose from, and what workspaces use though nobody offers it; by name."""
-    known = [*(one.repo for one in look.directory.workspaces.values()), *offered.names]
+    known = [*(one.repo for one in context.directory.workspaces.values()), *offered.names]
     names = {name.lower() if name.startswith("https:") else name: name for name in known}  # GitHub's have no case
     return [names[key] for key in sorted(names)]
 

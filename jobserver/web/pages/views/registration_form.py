@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from jobserver.domain.base.validation import checked
 from jobserver.domain.registration import Registration
 from jobserver.service.accounts.private_store import Contact
-from jobserver.web.pages.site import text
+from jobserver.web.pages.forms import text
 
 MAX_RESEARCHERS = 100
 LINES = {
