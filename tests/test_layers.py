@@ -79,7 +79,7 @@ def fault(room: str, name: str) -> str | None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports(path: Path) -> None:
+def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
     assert not [found for name in imports(path) if (found := fault(room_of(path), name))]
 
 

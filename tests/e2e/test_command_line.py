@@ -66,7 +66,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_first_day(run: Run, settings: dict[str, str]) -> None:
+def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None:
     run("init")
     token = last_line(run("backend", "add", "tpp", "--database", "full", "--parent-directory", "/srv/high"))
     assert len(token) == 40
@@ -168,7 +168,7 @@ def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
     assert "ADMIN_USERS: expected user names" in stderr
 
 
-def test_keys_change_hands(run: Run, settings: dict[str, str]) -> None:
+def test_keys_are_rotated_and_revoked_by_superusers_only(run: Run, settings: dict[str, str]) -> None:
     run("init")
     first = SigningKey.load(Path(settings["STATE_REPO"] + ".key"), "jobserver").fingerprint
     run("user", "add", "alice")

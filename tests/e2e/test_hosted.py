@@ -211,7 +211,7 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
     site.check_record()
 
 
-def test_there_and_back(tmp_path: Path, host: Host) -> None:
+def test_an_installation_moves_to_a_hosted_repository_and_back(tmp_path: Path, host: Host) -> None:
     """docs/scale.md, "Setting it up": an installation moves to a hosted repository, and back to its own disk."""
     site = Site(tmp_path / "site")
     site.start()

@@ -87,7 +87,7 @@ def codes(site: Site, identifier: str) -> dict[str, str]:
     return {job["action"]: job["status_code"] for job in seen(site, identifier)["jobs"]}
 
 
-def test_success_failure_and_what_depended_on_it(runner: RunnerProcess) -> None:
+def test_each_job_ends_with_its_status_code(runner: RunnerProcess) -> None:
     identifier = ask(runner, "first", "after", "image")
     done = runner.once()
     assert done.returncode == 1, done.stderr  # not all succeeded
@@ -105,7 +105,7 @@ def test_success_failure_and_what_depended_on_it(runner: RunnerProcess) -> None:
     assert codes(runner.site, again) == {"first": "succeeded"}
 
 
-def test_cancelled_before_it_was_seen_and_while_it_ran(runner: RunnerProcess) -> None:
+def test_a_request_is_cancelled_before_it_was_seen_and_while_it_runs(runner: RunnerProcess) -> None:
     before = ask(runner, "first")
     runner.site.run("cancel", before)
     runner.start()
@@ -117,7 +117,7 @@ def test_cancelled_before_it_was_seen_and_while_it_ran(runner: RunnerProcess) ->
     assert runner.end() == 0
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was(runner: RunnerProcess) -> None:
+def test_a_killed_runner_goes_on_where_it_was(runner: RunnerProcess) -> None:
     identifier = ask(runner, "slow")
     runner.start()
     until(lambda: codes(runner.site, identifier).get("slow") == "executing", 60)
@@ -165,13 +165,13 @@ def test_without_a_server_a_runner_says_so_and_goes_on_trying(runner: RunnerProc
     assert "Traceback" not in runner.log.read_text()
 
 
-def test_nothing_to_do(runner: RunnerProcess) -> None:
+def test_a_runner_without_requests_ends_well(runner: RunnerProcess) -> None:
     done = runner.once()
     assert done.returncode == 0, done.stderr
     assert "0 succeeded, 0 failed" in done.stderr
 
 
-def test_two_runners_in_one_folder(runner: RunnerProcess) -> None:
+def test_a_second_runner_in_one_folder_is_refused(runner: RunnerProcess) -> None:
     ask(runner, "slow")
     runner.start()
     until(lambda: (runner.root / "lock").exists())

@@ -163,7 +163,7 @@ def test_a_request_that_nobody_asked_for() -> None:
     assert [one.kind for one in record.wrong] == [Wrong.EARLY]
 
 
-def test_what_was_counted() -> None:
+def test_the_tables_count_calls_reads_and_violations() -> None:
     record = told()
     listed(record, 7, 8)
     record.failed(record.begin("list", now=8))

@@ -31,7 +31,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **changes: str) -> Settings:
     return Settings.from_env()
 
 
-def test_good_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_get_their_types_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8")
     assert settings.admin_users == ("root", "alice")
     assert settings.base_url == "https://jobs.example.org"
@@ -129,7 +129,9 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("BASE_URL", "https://example.org/a'b", "expected a path of letters"),
     ],
 )
-def test_malformed_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str) -> None:
+def test_a_malformed_setting_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("no database")
     PrivateStore(tmp_path / "private").close()

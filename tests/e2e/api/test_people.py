@@ -60,7 +60,7 @@ def test_a_bad_field_is_named_and_nothing_is_written(site: Site, alice: Client, 
     assert site.count() == before
 
 
-def test_who_may_ask(site: Site, alice: Client, tpp: Client) -> None:
+def test_members_of_the_project_may_request_jobs(site: Site, alice: Client, tpp: Client) -> None:
     assert tpp.post(ASK, json=BODY).status_code == 403
     assert alice.post("/api/v2/workspaces/nowhere/job-requests/", json=BODY).status_code == 404
     with site.client("bob") as bob, site.client("root") as root:
@@ -95,7 +95,7 @@ def test_a_cancel_of_nonsense_is_400(site: Site, alice: Client, body: Any) -> No
     assert alice.post(cancel_url(site.ask("analyse")), json=body).status_code == 400
 
 
-def test_who_may_cancel(site: Site, alice: Client, tpp: Client) -> None:
+def test_those_who_may_request_jobs_may_cancel_them(site: Site, alice: Client, tpp: Client) -> None:
     identifier = site.ask()
     assert tpp.post(cancel_url(identifier)).status_code == 403
     assert alice.post(cancel_url("2222222222222222")).status_code == 404

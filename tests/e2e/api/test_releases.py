@@ -54,7 +54,7 @@ def test_strangers_do_not_learn_which_workspaces_there_are(site: Site) -> None:
         ({"Authorization": "nonsense"}, "Invalid token"),
     ],
 )
-def test_then_the_token(site: Site, headers: dict[str, str], detail: str) -> None:
+def test_a_release_needs_a_backends_token(site: Site, headers: dict[str, str], detail: str) -> None:
     answer = httpx.put(f"{site.url}{URL}", headers=headers)
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
@@ -97,16 +97,16 @@ def test_a_new_line_in_the_user_is_none_to_http(site: Site) -> None:
     assert site.git("log", "--format=%H", "--grep=Policy: 9", "backends/tpp") == ""
 
 
-def test_then_the_data(tpp: Client) -> None:
+def test_a_release_without_data_is_refused(tpp: Client) -> None:
     answer = tpp.put(URL, headers=JANE)
     assert (answer.status_code, answer.json()) == (400, {"detail": "No data uploaded"})
 
 
-def test_too_much_data(tpp: Client) -> None:
+def test_a_release_that_is_too_large_is_refused(tpp: Client) -> None:
     assert tpp.put(URL, headers=JANE, content=b" " * (10 * 1024 * 1024 + 1)).status_code == 413
 
 
-def test_then_the_zip(site: Site, tpp: Client) -> None:
+def test_a_release_whose_zip_is_malformed_is_refused(site: Site, tpp: Client) -> None:
     before = site.count()
     for url, body, words in (
         (URL, b"no zip", "no zip that can be read"),
@@ -163,14 +163,14 @@ def test_a_user_beyond_ascii_is_refused_clearly(site: Site, tpp: Client) -> None
     assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
 
 
-def test_other_methods(site: Site, tpp: Client) -> None:
+def test_a_release_is_uploaded_by_put_only(site: Site, tpp: Client) -> None:
     for method in ("GET", "POST", "DELETE"):
         answer = tpp.request(method, URL)
         assert (answer.status_code, answer.headers["Allow"]) == (405, "PUT")
     assert tpp.put(f"{URL}/", headers=HEADERS, content=zipped(GOOD)).status_code == 404
 
 
-def test_chunks(tpp: Client) -> None:
+def test_a_release_may_come_in_chunks(tpp: Client) -> None:
     made = files(5)
     url = f"/api/v2/workspaces/plain/releases/{md5_of(made)}"
     body = zipped(made)
@@ -184,7 +184,7 @@ def test_a_report_does_not_wake_the_list(tpp: Client) -> None:
     assert tpp.get("/api/v2/job-requests/", headers={"If-None-Match": etag}).status_code == 304
 
 
-def test_two_at_once(site: Site) -> None:
+def test_a_release_that_is_uploaded_twice_at_once_is_recorded_once(site: Site) -> None:
     made, found = files(7), []
     start = threading.Barrier(4)
 
@@ -224,7 +224,7 @@ def own(tmp_path: Path) -> Iterator[Site]:
         made.stop()
 
 
-def test_without_storage(own: Site) -> None:
+def test_without_release_storage_uploads_are_refused(own: Site) -> None:
     """Strangers learn nothing of it."""
     del own.env["RELEASE_STORAGE"]
     own.start()
@@ -237,7 +237,7 @@ def test_without_storage(own: Site) -> None:
 
 
 @pytest.mark.parametrize("where", ["state.git/releases", "no/such/folder", "file"])
-def test_storage_that_can_not_be(own: Site, where: str) -> None:
+def test_a_release_storage_that_can_not_be_used_stops_the_start(own: Site, where: str) -> None:
     (own.folder / "file").touch()
     done = own.command("serve", "--port", str(own.port), RELEASE_STORAGE=str(own.folder / where))
     assert done.returncode == 1
@@ -245,7 +245,7 @@ def test_storage_that_can_not_be(own: Site, where: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_killed_at_any_time(own: Site) -> None:
+def test_an_upload_that_was_answered_outlives_a_killed_server(own: Site) -> None:
     """Whatever got an answer is there; what did not is there whole, or not at all; then it can be sent again."""
     acknowledged: dict[int, str] = {}
     for number in range(4):

@@ -23,7 +23,7 @@ def status(site: Site, identifier: str) -> str:
     return found
 
 
-def test_a_day(tmp_path: Path) -> None:
+def test_a_day_of_an_admin_two_runners_and_an_auditor(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.start()
     url = f"http://root:{site.tokens['root']}@127.0.0.1:{site.port}/state.git"

@@ -28,7 +28,7 @@ def check(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return zygote.command(["check", *arguments], bare(), clone)
 
 
-def test_a_sound_copy(clone: Path) -> None:
+def test_a_sound_copy_has_no_faults(clone: Path) -> None:
     done = check(clone)
     assert done.returncode == 0, done.stderr
     assert "no fault" in done.stderr
@@ -74,7 +74,7 @@ def test_an_org_and_its_project_may_come_together(site: Site, clone: Path) -> No
     git(clone, "push", "-q")
 
 
-def test_files_by_name(clone: Path) -> None:
+def test_only_the_named_files_are_checked(clone: Path) -> None:
     (clone / "users" / "bob.yaml").write_text("version: 2\n")
     done = check(clone, "users/bob.yaml")
     assert done.returncode == 1

@@ -12,7 +12,7 @@ from tests.e2e.git.clone import Clone, active, run
 from tests.e2e.harness import Site
 
 
-def test_who_sees_what(site: Site, tmp_path: Path) -> None:
+def test_a_backend_sees_its_own_branch_and_auditors_see_all(site: Site, tmp_path: Path) -> None:
     def refs(who: str) -> set[str]:
         url = f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git"
         done = run(tmp_path, "ls-remote", url)

@@ -21,12 +21,12 @@ def refused(site: Site, clone: Clone, words: str) -> str:
     return done.stderr
 
 
-def test_deep_folders(site: Site, tpp: Clone) -> None:
+def test_folders_nested_too_deep_are_refused(site: Site, tpp: Clone) -> None:
     tpp.commit(**{"/".join(["a"] * 40) + "/x.yaml": "x"})
     refused(site, tpp, "nested deeper than 16")
 
 
-def test_names_with_control_characters(site: Site, tpp: Clone) -> None:
+def test_a_control_character_in_a_name_is_not_printed(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     tpp.commit(**{f"{folder}/jobs/a\nb\x1b[31m.yaml": document("x")})

@@ -105,7 +105,7 @@ def test_every_commit_and_every_fault_is_named(site: Site, tpp: Clone) -> None:
     assert second[:10] not in done.stderr.replace(f"-> {second[:10]}", "")
 
 
-def test_modes_merges_tags_deletions_and_other_branches(site: Site, tpp: Clone) -> None:
+def test_a_backend_pushes_plain_files_in_a_line_to_its_branch_only(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     start = tpp.git("rev-parse", "HEAD")
@@ -151,7 +151,7 @@ def test_modes_merges_tags_deletions_and_other_branches(site: Site, tpp: Clone) 
     refused("is no descendant of", "--force", "HEAD:backends/tpp")
 
 
-def test_forged_trailers_and_times(site: Site, tpp: Clone) -> None:
+def test_forged_trailers_and_times_of_tomorrow_are_refused(site: Site, tpp: Clone) -> None:
     for message in ("x\n\nEvent: jobs.updated\nActor: user/root", f"x\n\nIdempotency-Key: {'0' * 32} {'0' * 32}"):
         tpp.commit(message)
         done = tpp.push()

@@ -57,7 +57,7 @@ def document(site: Site, project: str = "datalab/trends") -> str:
     return site.git("show", f"main:projects/{project}.yaml")
 
 
-def test_registering_a_project(site: Site, people: dict[str, Browser]) -> None:
+def test_a_project_is_registered_with_its_answers(site: Site, people: dict[str, Browser]) -> None:
     root = people["root"]
     made = root.submit("/orgs/new/", name="Épi Lab")
     assert made.headers["Location"] == "/orgs/epi-lab/"
@@ -197,7 +197,7 @@ def test_an_old_link_accepts_no_later_invitation(site: Site, people: dict[str, B
     assert "lead invited you" in people["carol"].get("/invitations/").text
 
 
-def test_declining(site: Site, people: dict[str, Browser]) -> None:
+def test_an_invitation_is_declined_by_its_user_only(site: Site, people: dict[str, Browser]) -> None:
     invite(people["lead"])
     assert answer(people["bob"], "decline").status_code == 404
     assert answer(people["carol"], "decline").headers["Location"] == "/invitations/"

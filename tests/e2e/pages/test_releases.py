@@ -119,7 +119,7 @@ def test_a_file_that_was_exchanged_for_a_link_is_not_followed(site: Site, tmp_pa
     assert "root:" not in answer.text
 
 
-def test_without_storage(tmp_path: Path) -> None:
+def test_without_release_storage_there_are_no_release_pages(tmp_path: Path) -> None:
     made = Site(tmp_path / "site")
     del made.env["RELEASE_STORAGE"]
     made.start()

@@ -21,7 +21,7 @@ def test_forms_of_others_and_old_ones_are_refused(site: Site, alice: Browser) ->
     assert alice.post("/plain/", data=fields).status_code == 303
 
 
-def test_sessions_end(site: Site) -> None:
+def test_a_session_ends_by_logging_out_and_a_forged_one_is_none(site: Site) -> None:
     with Browser(site, "carol") as carol:
         cookie = carol.cookies["jobserver-session"]
         assert carol.get("/").status_code == 200

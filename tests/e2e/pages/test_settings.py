@@ -40,7 +40,7 @@ def test_wrong_input_is_said_on_the_page_and_kept(site: Site, alice: Browser) ->
     assert alice.get("/workspaces/new/branches/?repo=study").json()["branches"] == ["feature/slashes", "main"]
 
 
-def test_settings(site: Site, alice: Browser) -> None:
+def test_a_person_sets_an_email_address_and_makes_a_token(site: Site, alice: Browser) -> None:
     assert alice.submit("/settings/", what="email", email="alice@example.org").status_code == 303
     assert "alice@example.org" in alice.get("/settings/").text
     assert "alice@example.org" not in site.git("log", "--all", "-p")
@@ -87,7 +87,7 @@ def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
     calls.close()
 
 
-def test_monitors(site: Site, root: Browser) -> None:
+def test_a_monitor_reads_a_backends_status(site: Site, root: Browser) -> None:
     assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
     site.run("backend", "add", "brief", "--database", "full")
     page = httpx.get(f"{site.url}/status/brief/")

@@ -42,7 +42,7 @@ def test_a_branch_that_is_gone_and_one_that_was_rewritten_are_told_once(site: Si
     assert len([line for line in found if "rolled back, forked or swapped" in line]) == 1
 
 
-def test_what_is_checkpointed(site: Site) -> None:
+def test_a_checkpoint_names_every_branch_once_one_of_them_moved(site: Site) -> None:
     descent = CheckpointLineage(site.repo)
     assert descent.tips() == {}  # nothing new
     site.ask()

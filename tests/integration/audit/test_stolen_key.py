@@ -61,7 +61,7 @@ def test_keys_are_changed_by_superusers_on_main(site: Site, who: str, branch: st
     assert f"{branch} {sha[:10]}: {expected}" in problems(site)
 
 
-def test_times_go_back(site: Site) -> None:
+def test_a_commit_that_is_older_than_the_one_before_it_is_named(site: Site) -> None:
     stolen(site, "main", "Event: keys.rotated", "Actor: server/jobserver", "Branch: main", time=1_700_000_000)
     assert "is older than the commit before it" in problems(site)
 

@@ -44,7 +44,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.repo.close()
 
 
-def test_an_honest_history(site: Site, tmp_path: Path) -> None:
+def test_an_honest_history_verifies_in_place_and_in_a_clone(site: Site, tmp_path: Path) -> None:
     verdict = verify(site.path)
     assert verdict.problems == []
     assert verdict.commits == int(site.git("rev-list", "--count", "--all"))
@@ -75,7 +75,7 @@ def test_a_changed_message_breaks_its_signature(site: Site) -> None:
     assert "its signature is of something else" in problems(site)
 
 
-def test_another_key(site: Site, tmp_path: Path) -> None:
+def test_a_commit_that_another_key_signed_is_named(site: Site, tmp_path: Path) -> None:
     site.key.unlink()
     SigningKey.create(site.key, "jobserver")
     site.do(ADMIN, AddUser("eve"))
@@ -154,7 +154,7 @@ def test_rules_of_another_policy_are_not_guessed(site: Site, monkeypatch: pytest
     assert "says Policy: 99, whose rules are not known here" in problems(site)
 
 
-def test_since(site: Site) -> None:
+def test_since_a_commit_only_what_came_after_it_is_judged(site: Site) -> None:
     start = site.git("rev-parse", "audit").strip()
     site.ask()
     assert verify(site.path, since=start).commits == 1

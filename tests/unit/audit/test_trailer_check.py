@@ -96,7 +96,7 @@ ONE = (ID,)
         ("keys.rotated", [], {"others": ("allowed_signers",)}),
     ],
 )
-def test_what_agrees(event: str, changes: list[Change], more: dict[str, Any]) -> None:
+def test_trailers_that_say_what_changed_agree(event: str, changes: list[Change], more: dict[str, Any]) -> None:
     assert told(event, *changes, **more) == []
 
 

@@ -100,7 +100,7 @@ RUNNING, DONE = job("a", "running"), job("a", "succeeded", 1)
         ),
     ],
 )
-def test_a_backends_branch(state: Memory, changes: Changes, expected: list[str]) -> None:
+def test_a_change_of_a_backends_branch_has_these_faults(state: Memory, changes: Changes, expected: list[str]) -> None:
     assert faults(state, changes) == expected
 
 
@@ -203,7 +203,7 @@ BACK = PLACE.job("a")
         (tpp((BACK, DONE, None), (BESIDE.job("a"), None, RUNNING), moves=(Move(GONE, Area.ACTIVE),)), []),
     ],
 )
-def test_a_busy_branch(busy: Memory, changes: Changes, expected: list[str]) -> None:
+def test_a_change_of_a_running_request_has_these_faults(busy: Memory, changes: Changes, expected: list[str]) -> None:
     assert faults(busy, changes) == expected
 
 

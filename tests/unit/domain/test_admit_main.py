@@ -112,7 +112,7 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
         ),
     ],
 )
-def test_main(state: Memory, changes: Changes, expected: list[str]) -> None:
+def test_a_change_of_main_has_these_faults(state: Memory, changes: Changes, expected: list[str]) -> None:
     assert faults(state, changes) == expected
 
 

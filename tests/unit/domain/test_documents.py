@@ -108,7 +108,7 @@ def deep(levels: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", GOOD, ids=lambda model: model.__name__)
-def test_what_is_least(model: type[Document]) -> None:
+def test_optional_fields_have_defaults_and_others_are_required(model: type[Document]) -> None:
     given = {key: value for key, value in GOOD[model].items() if key not in LEFT_OUT[model]}
     document = checked(model, given)
     assert {key: getattr(document, key) for key in model.model_fields if key not in given} == LEFT_OUT[model]
@@ -232,7 +232,7 @@ def test_times_are_kept_in_utc() -> None:
     assert kept.tzinfo is UTC
 
 
-def test_sizes() -> None:
+def test_documents_have_largest_sizes() -> None:
     assert (Backend.max_bytes, JobRequest.max_bytes, MAX_MESSAGE_BYTES) == (65_536, 8_388_608, 8_192)
 
 
@@ -269,7 +269,7 @@ def test_a_long_message_that_is_no_unicode_can_be_cut_too() -> None:
     assert len(cut_message("\ud800" * MAX_MESSAGE_BYTES * 2).encode()) == MAX_MESSAGE_BYTES
 
 
-def test_same() -> None:
+def test_documents_are_the_same_if_all_their_fields_are() -> None:
     one, other = job(), job()
     assert same(one, other)
     assert same(one, one)

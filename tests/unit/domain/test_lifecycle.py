@@ -48,7 +48,9 @@ def job(status: str, at: int | None = 0, started: int | None = None, completed: 
         (("running", 2), ("pending", 2), True),
     ],
 )
-def test_what_replaces_what(stored: tuple[str, int | None], reported: tuple[str, int | None], expected: bool) -> None:
+def test_a_report_replaces_an_older_one(
+    stored: tuple[str, int | None], reported: tuple[str, int | None], expected: bool
+) -> None:
     assert lifecycle.takes(job(*stored), job(*reported)) is expected
 
 
@@ -63,11 +65,11 @@ def test_what_replaces_what(stored: tuple[str, int | None], reported: tuple[str,
         (["pending", "succeeded"], "running"),
     ],
 )
-def test_a_requests_status(statuses: list[str], expected: str) -> None:
+def test_a_requests_status_follows_from_its_jobs(statuses: list[str], expected: str) -> None:
     assert lifecycle.request_status(statuses) == expected
 
 
-def test_times() -> None:
+def test_a_request_runs_from_its_first_start_to_its_last_end() -> None:
     jobs = [job("succeeded", 5, 1, 3), job("failed", 6, 2, 6), job("failed", 6)]
     assert lifecycle.started_at(jobs) == START + timedelta(minutes=1)
     assert lifecycle.completed_at(jobs) == START + timedelta(minutes=6)
@@ -164,7 +166,7 @@ def test_finished_is_what_no_job_can_change(statuses: list[str]) -> None:
     assert done is (lifecycle.request_status(statuses) in lifecycle.FINISHED)
 
 
-def test_the_newest_time() -> None:
+def test_the_newest_update_is_that_of_any_job() -> None:
     assert lifecycle.newest([]) is None
     assert lifecycle.newest([job("running", None)]) is None
     assert lifecycle.newest([job("running", 3), job("running", None), job("running", 5)]) == START + timedelta(

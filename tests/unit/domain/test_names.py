@@ -85,7 +85,7 @@ def test_paths_that_hold_none(branch: str, path: str) -> None:
         ("", False, None),
     ],
 )
-def test_branches(branch: str, is_one: bool, slug: str | None) -> None:
+def test_a_branch_is_told_by_its_name(branch: str, is_one: bool, slug: str | None) -> None:
     assert layout.is_branch(branch) is is_one
     assert layout.branch_backend(branch) == slug
     if slug is not None:

@@ -316,7 +316,7 @@ def test_each_role_is_given_in_one_place() -> None:
     assert sorted([*PROJECT_ROLES, *ORG_ROLES, *GLOBAL_ROLES]) == sorted(Role)
 
 
-def test_rights_add_up() -> None:
+def test_the_permissions_of_all_roles_add_up() -> None:
     assert granted() == frozenset()
     assert granted((), (Role.AUDITOR,)) == {Permission.READ_ALL}
     assert granted((Role.AUDITOR, Role.OUTPUT_CHECKER), (Role.OUTPUT_PUBLISHER,)) == {

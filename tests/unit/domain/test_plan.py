@@ -249,7 +249,7 @@ def test_who_is_no_member_any_more_and_who_is_one_anew(state: Memory) -> None:
 
 
 @pytest.mark.parametrize(("project", "db"), [(None, "full"), ("lab/p", "slice")])
-def test_a_new_workspace(state: Memory, project: str | None, db: str) -> None:
+def test_a_new_workspace_is_one_document(state: Memory, project: str | None, db: str) -> None:
     changes = planned(state, AddWorkspace("fresh", "study", "main", db, project))
     assert changes.changes[0].path == "workspaces/fresh.yaml"
     assert changes.changes[0].before is None
@@ -276,7 +276,7 @@ def test_a_new_workspace(state: Memory, project: str | None, db: str) -> None:
         (False, True, {"should_notify": True}, "root switched notifications on for workspace trends"),
     ],
 )
-def test_a_workspaces_switches(
+def test_a_change_of_a_workspace_is_named_in_its_subject(
     state: Memory, archived: bool | None, notify: bool | None, expected: dict[str, bool], subject: str | None
 ) -> None:
     changes = planned(state, ChangeWorkspace("trends", archived, notify))

@@ -134,7 +134,9 @@ def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
         (ChangeWorkspace("none"), Code.NOT_FOUND, "there is no workspace 'none'"),
     ],
 )
-def test_refusals(state: Memory, command: Command, code: Code, message: str) -> None:
+def test_a_command_that_can_not_be_planned_is_refused(
+    state: Memory, command: Command, code: Code, message: str
+) -> None:
     with pytest.raises(Error) as caught:
         planned(state, command)
     assert caught.value.code is code

@@ -40,12 +40,12 @@ def test_the_digest_is_what_coreutils_say() -> None:
 
 
 @pytest.mark.parametrize("text", ["jane", "Jané Doe", "x" * 200])
-def test_a_user(text: str) -> None:
+def test_a_user_of_a_release_may_be_any_line_of_text(text: str) -> None:
     assert is_user(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "x" * 201, "jane\nActor: user/root", "a\tb", "a\u2028b", "a\x85b"])
-def test_no_user(text: str) -> None:
+def test_a_user_of_a_release_is_one_line_of_limited_length(text: str) -> None:
     assert not is_user(text)
 
 
@@ -73,7 +73,7 @@ def test_a_path_that_is_no_text() -> None:
     assert path_fault("a\udcff.csv") == "has characters that can't be printed, or none at all"
 
 
-def test_clashes() -> None:
+def test_paths_clash_where_file_systems_fold_case() -> None:
     assert not clashes(["a", "b/a", "b/c", "B2"])
     assert clashes(["Straße", "STRASSE"])
     assert clashes(["a/b", "A/c"])

@@ -25,7 +25,7 @@ from jobserver.runner.study import source
         ("echo hello", ["echo", "hello"]),
     ],
 )
-def test_command_lines(run: str, expected: list[str]) -> None:
+def test_a_run_line_becomes_the_local_command(run: str, expected: list[str]) -> None:
     assert command_line(run) == expected
 
 
@@ -100,7 +100,7 @@ def test_a_command_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pa
         raise AssertionError("the child still runs")
 
 
-def test_stopping(tmp_path: Path) -> None:
+def test_a_stopped_runner_stops_its_job(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     assert run(tmp_path, "sleep", "60", stop=stop).why == "stopped"  # type: ignore[attr-defined]

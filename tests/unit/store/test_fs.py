@@ -23,7 +23,7 @@ def test_what_a_disk_refuses_is_said_plainly(number: int, filename: str | None, 
     assert (refused.value.code, str(refused.value)) == (Code.UNAVAILABLE, said)
 
 
-def test_nothing_to_say() -> None:
+def test_a_disk_that_works_raises_nothing() -> None:
     with disk_errors():
         pass
 

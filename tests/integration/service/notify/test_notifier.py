@@ -223,7 +223,7 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
         gun.send(Mail("a@example.org", "x", "Hello"))
 
 
-def test_settings_say_how() -> None:
+def test_settings_choose_how_mail_is_sent() -> None:
     assert mailer("", "", "a@b.org", "") is None
     assert isinstance(mailer("django.core.mail.backends.console.EmailBackend", "", "a@b.org", ""), Console)
     assert isinstance(mailer("mailgun", "k", "a@b.org", "https://x"), Mailgun)

@@ -42,7 +42,7 @@ def ask(receiver: Receiver, question: Any) -> dict[str, Any]:
     return answer_hook(receiver, data, LOCAL)  # type: ignore[arg-type]
 
 
-def test_a_verdict() -> None:
+def test_the_hook_gets_the_receivers_verdict() -> None:
     receiver = Receiver()
     assert ask(receiver, ASKED) == {"ok": True, "lines": ["recorded"]}
     assert ask(receiver, {**ASKED, "quarantine": "", "actor": ""})["ok"]

@@ -83,7 +83,7 @@ def test_what_a_push_tells_of_clocks_and_of_two_runners_is_noticed(site: Site) -
     assert (told[1][0], 20 < told[1][1] < 31, told[1][2]) == ("tpp", True, [identifier])
 
 
-def test_a_runners_push(site: Site) -> None:
+def test_a_runner_pushes_jobs_of_several_requests(site: Site) -> None:
     one, two = site.ask("generate"), site.ask("generate")
     site.report((two, job("old", "running", 1)))
     push = Push(site, "backends/tpp")

@@ -77,7 +77,7 @@ def test_every_fault_of_every_commit_is_told_and_very_many_are_counted(site: Sit
     assert (len(told), told[-1]) == (MAX_FAULTS + 1, "and 5 more")
 
 
-def test_judging_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judging_stops_after_enough_faults_or_too_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commits there are: once there is enough to say, or when it takes too long."""
     push = Push(site, "main")
     first = push.commit(*((f"users/{at}", "x") for at in range(MAX_FAULTS + 1)))

@@ -19,7 +19,7 @@ from tests.site import ADMIN, TEMPLATES, TPP
 from tests.zips import GOOD, MANIFEST, zipped
 
 
-def test_a_release(place: Place) -> None:
+def test_a_release_is_stored_and_recorded_once(place: Place) -> None:
     commit, is_new = place.take()
     assert is_new
     assert commit == place.git("rev-parse", "backends/tpp").strip()

@@ -160,7 +160,7 @@ def test_the_token_is_sent_only_if_there_is_one(server: FakeGitHub, repo: FakeRe
     assert server.tokens == {"token abc"}
 
 
-def test_a_missing_repository(studies: StudyRegistry, server: FakeGitHub) -> None:
+def test_a_missing_repository_is_not_found(studies: StudyRegistry, server: FakeGitHub) -> None:
     gone = "https://github.com/org/gone"
     asks: list[Ask] = [
         lambda s: s.branches(gone),
@@ -172,7 +172,7 @@ def test_a_missing_repository(studies: StudyRegistry, server: FakeGitHub) -> Non
         assert (error.code, error.message) == (Code.NOT_FOUND, f"Missing repository: {gone!r}")
 
 
-def test_a_missing_branch(studies: StudyRegistry, repo: FakeRepo) -> None:
+def test_the_beginning_of_a_branchs_name_is_not_found(studies: StudyRegistry, repo: FakeRepo) -> None:
     repo.commit("feature/a", {})
     error = refusal(lambda: studies.project(REPO, "feature"))
     assert (error.code, error.message) == (Code.NOT_FOUND, "Missing branch: 'feature'")
@@ -185,7 +185,7 @@ def test_a_branch_that_can_not_be_asks_nobody(studies: StudyRegistry, server: Fa
     assert server.seen == []
 
 
-def test_an_empty_repository(studies: StudyRegistry, repo: FakeRepo) -> None:
+def test_an_empty_repository_has_no_branches(studies: StudyRegistry, repo: FakeRepo) -> None:
     assert studies.branches(REPO) == []
     assert refusal(lambda: studies.resolve(REPO, "main")).message == "Missing branch: 'main'"
 
@@ -305,7 +305,7 @@ def test_what_is_gone_is_not_answered_from_memory(server: FakeGitHub, repo: Fake
     assert refusal(lambda: studies.project(REPO, "main")).message == f"Missing repository: {REPO!r}"
 
 
-def test_nobody_listens(clock: Clock) -> None:
+def test_github_that_does_not_answer_is_unavailable(clock: Clock) -> None:
     with socket.socket() as bound:  # bound and not listening: refused
         bound.bind(("127.0.0.1", 0))
         studies = studies_at(f"http://127.0.0.1:{bound.getsockname()[1]}", clock)

@@ -208,12 +208,12 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN.keys())
-def test_written_by_hand(text: str) -> None:
+def test_project_files_written_by_hand_get_the_runners_verdict(text: str) -> None:
     ours, theirs, said = verdicts(text)
     assert ours == theirs, said
 
 
-def test_more_than_a_thousand_actions() -> None:
+def test_more_than_a_thousand_actions_are_judged_alike() -> None:
     study = sound()
     for number in range(1100):
         outputs = {"highly_sensitive": {"a": f"output/{number}.rds"}}

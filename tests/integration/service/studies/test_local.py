@@ -78,7 +78,7 @@ def test_work_that_is_not_committed_does_not_count(studies: StudyRegistry, repo:
     assert studies.project("team/study", "main").source == PROJECT
 
 
-def test_bare_and_packed(studies: StudyRegistry, repo: Path, home: Path) -> None:
+def test_a_bare_repository_with_packed_refs_is_read(studies: StudyRegistry, repo: Path, home: Path) -> None:
     sha = commit(repo)
     git(home, "clone", "-q", "--bare", str(repo), "bare.git")
     git(home / "bare.git", "gc", "-q")
@@ -124,7 +124,7 @@ def test_no_folder_for_local_studies(repo: Path) -> None:
     assert "STUDY_REPOS" in error.message
 
 
-def test_what_is_missing(studies: StudyRegistry, repo: Path, home: Path) -> None:
+def test_a_missing_repository_branch_or_file_is_named(studies: StudyRegistry, repo: Path, home: Path) -> None:
     (home / "plain").mkdir()
     for name in ("gone", "plain"):
         error = refusal(studies, name)
@@ -153,7 +153,9 @@ def test_a_tag_is_no_branch(studies: StudyRegistry, repo: Path) -> None:
         ("#" * (MAX_PROJECT_BYTES + 1), 0, "at most 8388608"),
     ],
 )
-def test_faults_have_lines(studies: StudyRegistry, repo: Path, text: str, line: int, message: str) -> None:
+def test_a_fault_in_project_yaml_has_its_line(
+    studies: StudyRegistry, repo: Path, text: str, line: int, message: str
+) -> None:
     commit(repo, text)
     error = refusal(studies, "team/study")
     assert error.code is Code.INVALID

@@ -126,7 +126,7 @@ def test_interleaved_unknown_and_absent_jobs(site: Site) -> None:
 
 
 @pytest.mark.parametrize("before_the_runner_saw_it", [True, False])
-def test_cancelling(site: Site, before_the_runner_saw_it: bool) -> None:
+def test_cancelling_names_the_actions_that_have_not_finished(site: Site, before_the_runner_saw_it: bool) -> None:
     identifier = site.ask()
     if not before_the_runner_saw_it:
         site.report((identifier, job("j1", "succeeded", 1)), (identifier, job("j2", "running", 1, "analyse")))

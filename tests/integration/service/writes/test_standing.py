@@ -265,7 +265,7 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
         assert blob in standing.problems()["objects"]
 
 
-def test_health_names_it(site: Site, tmp_path: Path) -> None:
+def test_health_names_a_commit_that_nothing_is_built_on(site: Site, tmp_path: Path) -> None:
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index")
     try:
         assert health.check_health(site.repo, index).problems == []

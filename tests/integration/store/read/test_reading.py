@@ -151,7 +151,7 @@ def test_files_that_come_go_and_become_folders(repository: Repository) -> None:
     assert [one.path for one in diff(repository.objects, None, repository.tree({"z": b""}))] == ["z"]
 
 
-def test_folders_without_end(repository: Repository) -> None:
+def test_folders_nested_too_deep_are_refused(repository: Repository) -> None:
     deep = repository.tree({"/".join("a" * 17): b""})
     with pytest.raises(Error, match="nested deeper than 16"):
         list(diff(repository.objects, None, deep))

@@ -73,7 +73,7 @@ def test_one_that_only_moved_changed_nothing(repository: Repository) -> None:
     assert (found.changes.moves, found.changes.changes, found.faults) == (MOVE, (), [])
 
 
-def test_and_back_again(repository: Repository) -> None:
+def test_a_request_travels_back_whole(repository: Repository) -> None:
     archived: dict[str, bytes | tuple[bytes, bytes]] = {f"{ARCHIVE}/request.yaml": REQUEST}
     active: dict[str, bytes | tuple[bytes, bytes]] = {f"{ACTIVE}/request.yaml": REQUEST}
     before, after = repository.tree(archived), repository.tree(active)

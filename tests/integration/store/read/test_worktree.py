@@ -46,7 +46,7 @@ def test_where_a_working_copy_is(clone: Path, tmp_path: Path) -> None:
     assert branch_of(clone) == "backends/tpp"
 
 
-def test_a_sound_one(clone: Path) -> None:
+def test_a_sound_working_copy_has_no_faults(clone: Path) -> None:
     count, found = check_worktree(clone, "main")
     assert (count, found) == (len(git(clone, "ls-files").splitlines()), [])
 
@@ -133,7 +133,7 @@ def test_one_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> No
     assert told.startswith(f"{sha} users/bob.yaml:")
 
 
-def test_comments_are_noted(clone: Path) -> None:
+def test_comments_are_noted_and_are_no_fault(clone: Path) -> None:
     user = clone / "users" / "bob.yaml"
     user.write_text("# who is it?\n" + user.read_text())
     notes: list[Fault] = []

@@ -44,7 +44,7 @@ from tests.unit.domain.pipeline.files import faults, read
         ("actions:\n  a: {run: x}\n  <<: 3", (3, "actions.<<", "`<<` merges mappings only")),
     ],
 )
-def test_one_fault(text: str, expected: tuple[int, str, str]) -> None:
+def test_a_fault_has_its_line_key_and_message(text: str, expected: tuple[int, str, str]) -> None:
     [(line, key, message)] = faults(text)
     assert (line, key) == expected[:2]
     assert message.startswith(expected[2])
@@ -77,7 +77,7 @@ def test_every_fault_is_told_and_counted() -> None:
         ({"x": "b, a", "b": "c", "c": "b", "a": "x"}, [(3, "b -> c -> b"), (2, "x -> a -> x")]),
     ],
 )
-def test_cycles_are_named(needs: dict[str, str], cycles: list[tuple[int, str]]) -> None:
+def test_actions_that_need_each_other_are_named(needs: dict[str, str], cycles: list[tuple[int, str]]) -> None:
     text = "actions:\n" + "".join(f"  {name}: {{run: x, needs: [{n}]}}\n" for name, n in needs.items())
     told = [(line, message.removeprefix("actions need each other: ")) for line, _, message in faults(text)]
     assert told == cycles

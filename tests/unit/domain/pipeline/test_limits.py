@@ -16,7 +16,7 @@ def test_a_long_number_is_judged_without_backtracking() -> None:
     assert message == f"900001 bytes; at most {reader.MAX_RUN_BYTES} are allowed"
 
 
-def test_sizes() -> None:
+def test_names_and_commands_have_largest_sizes() -> None:
     assert (reader.MAX_ACTIONS, reader.MAX_RUN_BYTES, reader.MAX_TOTAL_BYTES) == (20_000, 16_384, 8_388_608)
     long_name = "a" * 128
     assert read(f"actions: {{{long_name}: {{run: {'x' * reader.MAX_RUN_BYTES}}}}}").unknown([long_name]) == ()

@@ -10,7 +10,7 @@ from jobserver.errors import Code, Error
 from tests.unit.domain.pipeline.files import REAL, read
 
 
-def test_a_real_file() -> None:
+def test_a_real_project_yaml_is_read() -> None:
     found = read(REAL)
     assert list(found.actions) == ["generate_cohort", "describe", "plot.v2"]
     assert found.actions["describe"].run == "python:latest python analysis/describe.py --rows 10"
@@ -88,7 +88,7 @@ def test_closure_and_unknown_actions() -> None:
     assert caught.value.code is Code.INVALID
 
 
-def test_documents() -> None:
+def test_a_pipeline_is_stored_with_its_needs_and_commands() -> None:
     found = read(REAL)
     document = found.as_document()
     assert document["describe"] == {

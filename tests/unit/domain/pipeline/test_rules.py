@@ -118,7 +118,7 @@ def test_the_same_command_twice() -> None:
     assert faults(text) == [(12, "actions.b.run", "'a' runs the same already")]
 
 
-def test_without_outputs() -> None:
+def test_version_5_needs_outputs() -> None:
     text = "version: '5.0'\nactions:\n  a:\n    run: python:v2 a.py\n"
     assert faults(text) == [(3, "actions.a.outputs", "there is no `outputs`")]
     for none in ("{}", "{highly_sensitive: }"):

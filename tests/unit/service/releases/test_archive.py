@@ -14,7 +14,7 @@ from tests.zips import GOOD, bent, link, md5_of, special, with_flags, with_size,
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_good_zip(method: int) -> None:
+def test_a_zip_is_read_with_its_files_and_sizes(method: int) -> None:
     archive = read(zipped(GOOD, method), md5_of(GOOD))
     assert [file.path for file in archive.files] == sorted(GOOD)
     assert {path: b"".join(archive.contents(path)) for path in GOOD} == GOOD
@@ -33,7 +33,7 @@ def test_a_good_zip(method: int) -> None:
     ],
     ids=lambda files: list(files)[-1],
 )
-def test_other_good_ones(files: dict[str, bytes]) -> None:
+def test_a_zip_may_hold_any_well_named_files(files: dict[str, bytes]) -> None:
     assert {file.path for file in read(zipped(files), md5_of(files)).files} == set(files)
 
 

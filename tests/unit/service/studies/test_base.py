@@ -62,7 +62,7 @@ def test_a_study_is_read_with_its_text() -> None:
     assert study.pipeline.closure(["run_all"]) == ("a",)
 
 
-def test_the_largest_file() -> None:
+def test_project_yaml_has_a_largest_size() -> None:
     start = b"actions: {a: {run: x}} #"
     fits = start + b"x" * (MAX_PROJECT_BYTES - len(start))
     assert len(read_study(SHA, fits).source) == MAX_PROJECT_BYTES

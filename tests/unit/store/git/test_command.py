@@ -27,14 +27,14 @@ def test_a_git_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         check_git()
 
 
-def test_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_git_is_told_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Error, match="git is missing") as refused:
         program()
     assert refused.value.code is Code.UNAVAILABLE
 
 
-def test_what_git_says(tmp_path: Path) -> None:
+def test_a_failed_git_command_is_told_in_gits_words(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     assert git(tmp_path, "rev-parse", "--git-dir") == ".git\n"
     with pytest.raises(Error, match="git rev-parse: fatal: "):

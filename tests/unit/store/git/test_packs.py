@@ -64,7 +64,7 @@ def test_a_delta_replaces_a_part(start: int, end: int, insert: bytes) -> None:
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 5000), st.binary(max_size=127))
-def test_any_delta_does(size: int, one: int, other: int, insert: bytes) -> None:
+def test_a_delta_applied_is_the_spliced_text(size: int, one: int, other: int, insert: bytes) -> None:
     base = BASE[:size]
     start, end = sorted((min(one, size), min(other, size)))
     assert applied(splice_delta(size, start, end, insert), base) == base[:start] + insert + base[end:]

@@ -29,7 +29,7 @@ def test_aliases_where_they_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("source", [b"", b"# only this\n"])
-def test_nothing(source: bytes) -> None:
+def test_a_file_without_a_document_has_no_nodes(source: bytes) -> None:
     assert read_nodes(source) is None
 
 
@@ -49,7 +49,7 @@ def test_nothing(source: bytes) -> None:
         (b"a: \x07\n", True, "f"),
     ],
 )
-def test_what_is_refused(source: bytes, aliases: bool, fault: str) -> None:
+def test_yaml_that_is_not_plain_is_refused_with_its_line(source: bytes, aliases: bool, fault: str) -> None:
     with pytest.raises(Error) as refused:
         read_nodes(source, "f", aliases=aliases)
     (found,) = refused.value.faults
@@ -75,7 +75,7 @@ def test_what_is_refused(source: bytes, aliases: bool, fault: str) -> None:
         ("'a # b': c\n", False),
     ],
 )
-def test_comments(text: str, has_any: bool) -> None:
+def test_comments_are_told_from_text(text: str, has_any: bool) -> None:
     assert has_comments(text.encode()) == has_any
 
 

@@ -58,7 +58,7 @@ def test_what_git_is_not_told_of() -> None:
         said(FIRST, then=b"0031have " + b"3" * 39 + b"\n"),
     ],
 )
-def test_what_nobody_should(body: bytes) -> None:
+def test_a_malformed_fetch_request_is_refused(body: bytes) -> None:
     with pytest.raises(Error) as caught:
         Fetch(body)
     assert caught.value.code is Code.INVALID

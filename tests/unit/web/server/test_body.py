@@ -38,7 +38,7 @@ def read(sent: Sent, size: int | None, most: int = MOST) -> bytes | None:
 
 @pytest.mark.parametrize("parts", [[], [b"abc"], [b"ab", b"c" * 5000, b"", b"d"]])
 @pytest.mark.parametrize("is_sized", [True, False])
-def test_a_whole_body(parts: list[bytes], is_sized: bool) -> None:
+def test_a_body_that_comes_in_parts_is_read_whole(parts: list[bytes], is_sized: bool) -> None:
     whole = b"".join(parts)
     assert read(Sent(parts), len(whole) if is_sized else None) == whole
 

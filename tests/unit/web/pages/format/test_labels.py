@@ -32,7 +32,7 @@ def test_an_unknown_code_says_nothing() -> None:
     [(0, "just now"), (59, "59 seconds ago"), (60, "1 minute ago"), (7199, "1 hour ago"), (-180, "in 3 minutes"),
      (86400 * 3, "3 days ago")],
 )  # fmt: skip
-def test_times_are_relative(seconds: int, said: str) -> None:
+def test_a_time_is_told_as_how_long_ago_it_was(seconds: int, said: str) -> None:
     assert labels.ago(NOW - timedelta(seconds=seconds), NOW) == said
 
 

@@ -36,7 +36,7 @@ def test_what_only_a_kept_action_needed_does_not_run() -> None:
     assert preview("d", succeeded="c") == ("d", "a", "bc")
 
 
-def test_the_runner_agrees() -> None:
+def test_the_preview_shows_what_the_runner_would_run() -> None:
     chance = random.Random(4)
     pipeline = Pipeline({name: Action(needs, f"x {name}") for name, needs in NEEDS.items()})
     for _ in range(500):
