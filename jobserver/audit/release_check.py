@@ -10,7 +10,7 @@ from jobserver.domain.releases import EVENT, Release, read_trailers
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
-from jobserver.store.release_files import altered, read
+from jobserver.store.release_record import file_faults, read_release
 
 
 def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[Problem]:
@@ -52,9 +52,9 @@ def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
 def _faults(folder: Path, release: Release) -> list[str]:
     what = f"release {release.identifier} of {release.workspace}"
     try:
-        kept = read(folder)
+        kept = read_release(folder)
     except (Error, OSError):
         return [f"records {what}, whose files are gone, or are not as they were uploaded"]
     if kept.release != release:
         return [f"records {what}, and release.json says something else"]
-    return [f"records {what}: {message}" for message in altered(folder, kept)]
+    return [f"records {what}: {message}" for message in file_faults(folder, kept)]

@@ -16,9 +16,8 @@ from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import Progress, Verdict, verify
 from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.store.fs import disk_errors
+from jobserver.store.fs import disk_errors, sync_folder
 from jobserver.store.git.command import commit_of, git, is_ancestor
-from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.remote import Remote
 from jobserver.store.init import check_place

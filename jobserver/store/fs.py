@@ -1,10 +1,10 @@
-"""What the disk refuses, said plainly, and what a file is."""
+"""Files: durable writes, the disk's errors in plain words, and what a file is."""
 
 import contextlib
 import errno
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobserver.errors import Error, invalid, unavailable
@@ -13,7 +13,51 @@ _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(
+    path: Path, parts: Iterable[bytes], mode: int = 0o600, flags: int = os.O_TRUNC, chmod: int | None = None
+) -> None:
+    """Writes the file and syncs its bytes; `sync_folder` makes its name durable. Never follows a link.
+
+    ``flags``: os.O_EXCL to refuse a file that exists. ``chmod``: the mode of the file once it is written. After
+    an OSError, part of the file may be there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
+    try:
+        for part in parts:
+            write_all(descriptor, part)
+        if chmod is not None:
+            os.fchmod(descriptor, chmod)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Writes the file whole or not at all, durably. The file never has wider permissions than ``mode``."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)  # left by a process with this id that was killed
+    write_durably(partial, [data], flags=os.O_EXCL, chmod=mode)
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
 def disk_error(error: OSError) -> Error:
+    """Says in plain words what the disk refused: `Error` (unavailable)."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     where = str(error.filename) if error.filename is not None else ""
     return unavailable("the disk is full" if full else f"the disk refused: {error.strerror}", where)
@@ -21,7 +65,7 @@ def disk_error(error: OSError) -> Error:
 
 @contextlib.contextmanager
 def disk_errors() -> Iterator[None]:
-    """Raises an OSError from within as an `Error` (unavailable)."""
+    """Turns an OSError of its block into an `Error` (unavailable)."""
     try:
         yield
     except OSError as error:
@@ -29,12 +73,12 @@ def disk_errors() -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Why, in a word or two that hold nothing of what was worked on, as the texts of libraries may: for users."""
+    """The cause of an error, for users: a few words without any of the data, which texts of libraries may contain."""
     return str(getattr(error, "strerror", None) or getattr(error, "sqlite_errorname", None) or type(error).__name__)
 
 
 def user_name(uid: int) -> str:
-    """As the machine knows this user; its number, in a container say, where the machine does not."""
+    """The user's name on this machine; the number if the machine does not know it, as in a container."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -42,27 +86,25 @@ def user_name(uid: int) -> str:
 
 
 def home(path: Path) -> Path:
-    """With a `~` at its beginning replaced, which a shell leaves alone in `--root=~/x`. Raises `Error` (invalid)."""
+    """The path with a leading `~` replaced, which shells leave alone in `--root=~/x`. Raises `Error` (invalid)."""
     try:
         return path.expanduser()
     except RuntimeError:
-        raise invalid("is no home that this machine knows", str(path)) from None
+        raise invalid("this machine does not know this home folder", str(path)) from None
 
 
 def check_owner(path: Path) -> None:
-    """Raises `Error` (invalid) where ``path`` is another user's: what is written there, they could not read."""
+    """Raises `Error` (invalid) if ``path`` belongs to another user, who could not read what we write there."""
     owner, we = path.stat().st_uid, os.geteuid()
     if owner != we:
-        whose, ours = user_name(owner), user_name(we)
-        raise invalid(
-            f"belongs to the user {whose}, who alone may write there, and this is {ours}: run it as {whose}", str(path)
-        )
+        name = user_name(owner)
+        raise invalid(f"belongs to the user {name}, and this is {user_name(we)}: run the command as {name}", str(path))
 
 
 def application_of(path: Path) -> int | None:
-    """The application id in the SQLite file at ``path``; None if that is not there, or was never written to.
+    """The application id in the SQLite file at ``path``; None if the file does not exist, or is empty.
 
-    Raises `Error` (invalid) if it is no such file. Format: sqlite.org/fileformat.html, "The Database Header".
+    Raises `Error` (invalid) for any other file. Format: sqlite.org/fileformat.html, "The Database Header".
     """
     try:
         with path.open("rb") as file:
@@ -74,5 +116,5 @@ def application_of(path: Path) -> int | None:
     if not header.strip(b"\0"):
         return None
     if not header.startswith(_SQLITE):
-        raise invalid(f"expected a database of SQLite, or a file that is not there yet, and {path} is another file")
+        raise invalid(f"expected an SQLite database or a new file: {path} is another kind of file")
     return int.from_bytes(header[68:72])

@@ -1,19 +1,19 @@
-"""git's hooks in the state repository, and what they need to know to judge a push where no server runs."""
+"""Installs git's pre-receive hook in the state repository, with the settings to judge a push without a server."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 
-from jobserver.store.fs import disk_errors
-from jobserver.store.git.packs import sync_folder
+from jobserver.store.fs import disk_errors, replace_durably
 
 _SETTINGS = "jobserver.json"
-_HOOK = "#!/bin/sh\n# Written by jobserver, at each start: every push is judged, also a local one.\nexec {command}\n"
+_HOOK = (
+    "#!/bin/sh\n# jobserver writes this file at each start: it judges all pushes, also local ones.\nexec {command}\n"
+)
 
 
 def install(repository: Path, command: list[str], settings: dict[str, str]) -> None:
-    """Writes `pre-receive` and the settings, each whole or not at all; leaves them alone if they say so already.
+    """Writes `pre-receive` and the settings, each whole or not at all; leaves files alone that are up to date.
 
     Raises `Error` (unavailable) if the disk refuses.
     """
@@ -25,20 +25,12 @@ def install(repository: Path, command: list[str], settings: dict[str, str]) -> N
 
 
 def settings(repository: Path) -> dict[str, str]:
-    """What `install` was given. Raises OSError or ValueError."""
-    found: dict[str, str] = json.loads((repository / _SETTINGS).read_text())
-    return found
+    """The settings that `install` wrote. Raises OSError or ValueError."""
+    loaded: dict[str, str] = json.loads((repository / _SETTINGS).read_text())
+    return loaded
 
 
 def _write(path: Path, text: str, mode: int) -> None:
     if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
         return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)  # of a process with this id that was killed
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-        file.write(text)
-        file.flush()
-        os.fchmod(file.fileno(), mode)  # never wider than this, also while it is written: it may hold a password
-        os.fsync(file.fileno())  # an empty hook would let everything in
-    beside.replace(path)
-    sync_folder(path.parent)
+    replace_durably(path, text.encode(), mode)  # an empty hook would let every push in

@@ -1,6 +1,6 @@
 """The proxies that the environment names (https_proxy, http_proxy, all_proxy, no_proxy, in small or capital letters).
 
-HTTP clients and git read them by themselves, each in its own way: here is what is the same for all of them.
+HTTP clients and git read these variables themselves, each in its own way. This module holds what all of them share.
 """
 
 import os
@@ -16,15 +16,17 @@ _OURS = ("http", "https", "all")
 
 
 def check() -> None:
-    """Raises `Error` (invalid) that names every proxy setting that can't be used."""
+    """Raises `Error` (invalid) that lists every proxy setting that can't be used."""
     known = getproxies_environment()
-    found = {f"{kind}_PROXY".upper(): proxy for kind, proxy in known.items() if kind in _OURS}
+    settings = {f"{kind}_PROXY".upper(): proxy for kind, proxy in known.items() if kind in _OURS}
     expected = "expected the URL of a proxy, such as http://proxy.example.org:3128 or socks5h://localhost:1080"
-    faults = [Fault(expected, key=name) for name, proxy in found.items() if not _can_be_used(proxy)]
+    faults = [Fault(expected, key=name) for name, proxy in settings.items() if not _can_be_used(proxy)]
     unread = [part for part in map(str.strip, known.get("no", "").split(",")) if part and not _can_be_read(part)]
     if unread:
-        whom = "expected names and addresses such as localhost, .example.org, ::1 or 10.0.0.0/8, separated by commas"
-        faults.append(Fault(f"{whom}; found {', '.join(unread)}", key="NO_PROXY"))
+        expected = (
+            "expected names and addresses such as localhost, .example.org, ::1 or 10.0.0.0/8, separated by commas"
+        )
+        faults.append(Fault(f"{expected}; found {', '.join(unread)}", key="NO_PROXY"))
     if faults:
         raise invalid("; ".join(map(str, faults)), "the environment", faults)
 
@@ -35,7 +37,7 @@ def _can_be_used(proxy: str) -> bool:
 
 
 def _can_be_read(part: str) -> bool:
-    """By all: some HTTP clients take what they can't read for an error of their caller."""
+    """Whether every client can read it: some HTTP clients raise an error otherwise."""
     try:
         ip_address(part)
     except ValueError:
@@ -44,17 +46,17 @@ def _can_be_read(part: str) -> bool:
 
 
 def variables() -> dict[str, str]:
-    """As git understands them, which knows no HTTP_PROXY in capital letters."""
+    """The variables as git understands them, which ignores HTTP_PROXY in capital letters."""
     return {f"{kind}_proxy": proxy for kind, proxy in getproxies_environment().items() if kind in (*_OURS, "no")}
 
 
 def proxy_of(url: str) -> str:
-    """The proxy that this URL is asked for by, without the credentials for it, to be shown; empty: none."""
+    """The proxy for requests to this URL, without its credentials, for display; empty if there is none."""
     return whole_proxy_of(url).rpartition("@")[2].rpartition("://")[2]
 
 
 def whole_proxy_of(url: str) -> str:
-    """The same as it was set."""
+    """The proxy for requests to this URL as it was set; empty if there is none."""
     parts, known = urlsplit(url), getproxies_environment()
     proxy = known.get(parts.scheme) or known.get("all", "")
     if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
@@ -63,6 +65,6 @@ def whole_proxy_of(url: str) -> str:
 
 
 def none_for(host: str) -> dict[str, str]:
-    """What a process needs in its environment to ask ``host`` itself, beside those that it is to ask itself already."""
+    """The environment variables that make a process reach ``host`` without a proxy, beside the hosts in no_proxy."""
     known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (known, host))))

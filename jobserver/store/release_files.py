@@ -1,82 +1,52 @@
-"""Releases on the disk, beside the repository: each whole and durable under its final name, or not there at all.
+"""Releases on the disk, beside the repository. Each is whole and durable under its final name, or not there at all.
 
-``<workspace>/<backend>/<id>/`` holds `release.json` (what it is, with every file's size and SHA-256), `commit` (the one
-that records it) and `files/`. One is made in ``.incoming/``, synced from the files upwards with `release.json` as the
-last, and renamed when the record has it. A folder in ``.incoming`` is its maker's for as long as that holds its lock;
-what a killed process left there can be finished or thrown away by anybody (`leftovers`).
+A release's folder is ``<workspace>/<backend>/<id>/``; `release_record` describes what is in it. The store fills the
+folder in ``.incoming/``, syncs the files first and `release.json` last, and renames the folder once a commit records
+the release. The process that fills a folder in ``.incoming`` locks it; after that process was killed, any other may
+finish or delete the folder (`leftovers`).
 """
 
 import contextlib
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import BinaryIO
 
-from pydantic import Field, ValidationError
-
-from jobserver.domain.base import names
-from jobserver.domain.base.values import Document, Slug, Time, named
-from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.store.fs import disk_error
-from jobserver.store.git.packs import sync_folder, write_all
+from jobserver.store.fs import disk_error, sync_folder, write_durably
+from jobserver.store.release_record import (
+    COMMIT,
+    FILES,
+    RECORD,
+    StoredRelease,
+    file_faults,
+    read_release,
+    record_bytes,
+)
 
 _log = logging.getLogger(__name__)
 _INCOMING = ".incoming"
-_RECORD, _COMMIT, _FILES = "release.json", "commit", "files"
-_CHUNK = 1024 * 1024
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 
 Contents = Callable[[str], Iterable[bytes]]
-"""The bytes of the file of this path, in parts."""
-
-
-class _FileRecord(Document):
-    path: str
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, named(names.DIGEST)]
-
-
-class _Record(Document):
-    """`release.json`."""
-
-    backend: Slug
-    received_at: Time
-    release: Release
-    files: tuple[_FileRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRelease:
-    """One release. ``commit`` records it; empty while none does."""
-
-    backend: str
-    received_at: Time
-    release: Release
-    files: tuple[ReleaseFile, ...]
-    commit: str = ""
-
-    def has(self, path: str) -> bool:
-        return any(file.path == path for file in self.files)
+"""The bytes of the file at a path, in parts."""
 
 
 class StagedRelease:
-    """A release that nobody sees yet: durable, and this process's."""
+    """A release that is durable, locked by this process, and not visible yet."""
 
     def __init__(self, root: Path, folder: Path, kept: StoredRelease) -> None:
         self._root, self._folder, self.kept = root, folder, kept
 
     def publish(self, commit: str) -> bool:
-        """Gives it its name, durably; False if there is one of that name. Raises OSError."""
-        _write(self._folder / _COMMIT, [commit.encode() + b"\n"])
+        """Gives the release its final name, durably; False if the name is taken. Raises OSError."""
+        write_durably(self._folder / COMMIT, [commit.encode() + b"\n"])
         sync_folder(self._folder)
         release = self.kept.release
         above = self._root
@@ -97,15 +67,15 @@ class StagedRelease:
         _discard(self._folder)
 
     def is_whole(self) -> bool:
-        """Whether the files are what they are said to be."""
-        return not altered(self._folder, self.kept)
+        """Whether the files are as the record says."""
+        return not file_faults(self._folder, self.kept)
 
 
 class ReleaseStore:
     """Thread-safe; several processes may share a folder."""
 
     def __init__(self, root: Path) -> None:
-        """Makes the folder if it is missing. Raises `Error` (invalid) if that can't be written."""
+        """Makes the folder if it is missing. Raises `Error` (invalid) if it is not writable."""
         self.root = root
         self._incoming = root / _INCOMING
         try:
@@ -115,48 +85,48 @@ class ReleaseStore:
             with lock:
                 folder.rmdir()
         except OSError as error:
-            raise invalid(f"expected a folder that can be written: {error.strerror}", "RELEASE_STORAGE") from None
+            raise invalid(f"expected a writable folder: {error.strerror}", "RELEASE_STORAGE") from None
 
     def find(self, workspace: str, backend: str, identifier: str) -> StoredRelease | None:
-        """Raises `Error` (unavailable) if it is there and can't be read."""
+        """Raises `Error` (unavailable) if the release exists and can't be read."""
         folder = self.root / workspace / backend / identifier
-        with _told():
-            return read(folder) if folder.is_dir() else None
+        with _disk_errors():
+            return read_release(folder) if folder.is_dir() else None
 
     def confirm(self, kept: StoredRelease) -> None:
-        """Returns once its name would survive a power cut: somebody may have given it a moment ago."""
-        with _told():
+        """Returns once the release's name would survive a power cut: another process may have just published it."""
+        with _disk_errors():
             sync_folder(self.root / kept.release.workspace / kept.backend)
 
     def of_workspace(self, workspace: str, backends: Sequence[str]) -> list[StoredRelease]:
-        """Newest first; those that can't be read are left out, and logged."""
-        found = []
+        """Newest first; releases that can't be read are left out, and logged."""
+        releases = []
         for backend in backends:
-            folder = self.root / workspace / backend
-            with _told():
-                folders = sorted(folder.iterdir()) if folder.is_dir() else []
-            for one in folders:
+            parent = self.root / workspace / backend
+            with _disk_errors():
+                folders = sorted(parent.iterdir()) if parent.is_dir() else []
+            for folder in folders:
                 try:
-                    found.append(read(one))
+                    releases.append(read_release(folder))
                 except (OSError, Error) as error:
-                    _log.warning("the release %s can't be read: %s", one, error)
-        return sorted(found, key=lambda kept: (kept.received_at, kept.release.identifier), reverse=True)
+                    _log.warning("the release %s can't be read: %s", folder, error)
+        return sorted(releases, key=lambda stored: (stored.received_at, stored.release.identifier), reverse=True)
 
     def open(self, kept: StoredRelease, path: str) -> BinaryIO:
-        """One of its files, with its path as ``name``. Raises `Error` (not_found, unavailable)."""
-        if not kept.has(path):
-            raise not_found(f"there is no file {path!r} in this release")
-        folder = self.root / kept.release.workspace / kept.backend / kept.release.identifier / _FILES
-        with _told():
+        """Opens one of the release's files. Raises `Error` (not_found, unavailable)."""
+        if not kept.has_file(path):
+            raise not_found(f"this release has no file {path!r}")
+        folder = self.root / kept.release.workspace / kept.backend / kept.release.identifier / FILES
+        with _disk_errors():
             return open(folder / path, "rb", opener=_open)
 
     @contextlib.contextmanager
     def staged(self, kept: StoredRelease, contents: Contents) -> Iterator[StagedRelease]:
-        """Writes it where nobody sees it. What is left of it when an exception ends this is for `leftovers`.
+        """Writes the release where it is not visible. After an exception in the block, `leftovers` finds it.
 
-        Raises `Error` (unavailable), with nothing left, if the disk refuses.
+        Raises `Error` (unavailable) with nothing left if the disk refuses.
         """
-        with _told():
+        with _disk_errors():
             folder, lock = self._claim()
             with lock:
                 try:
@@ -167,24 +137,24 @@ class ReleaseStore:
                 yield StagedRelease(self.root, folder, kept)
 
     def leftovers(self) -> Iterator[StagedRelease]:
-        """What killed processes left and is complete; the rest is thrown away. Raises `Error` (unavailable)."""
-        with _told():
+        """The complete releases that killed processes left; deletes the others. Raises `Error` (unavailable)."""
+        with _disk_errors():
             for folder, lock in self._abandoned():
                 with lock:
                     try:
-                        kept = read(folder)
+                        kept = read_release(folder)
                     except (FileNotFoundError, Error):
                         _discard(folder)
                     else:
                         yield StagedRelease(self.root, folder, kept)
 
     def _claim(self) -> "tuple[Path, _Lock]":
-        """A new folder in ``.incoming``, and the lock that says that it is in use."""
+        """A new folder in ``.incoming``, and its lock."""
         while True:
             folder = self._incoming / secrets.token_hex(16)
             folder.mkdir(mode=0o700)
             lock = _Lock(folder)
-            if lock.holds() and folder.is_dir():  # or else somebody has just taken it for abandoned
+            if lock.holds() and folder.is_dir():  # or else another process has just taken it for abandoned
                 return folder, lock
             lock.close()
 
@@ -201,7 +171,7 @@ class ReleaseStore:
 
 
 class _Lock:
-    """`flock` on a folder: it ends with the process, however that ends."""
+    """`flock` on a folder: the lock ends with the process, however that ends."""
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -224,8 +194,8 @@ class _Lock:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What the disk refuses, without the machine's paths: whoever asked is a client."""
+def _disk_errors() -> Iterator[None]:
+    """Turns an OSError into an `Error` (unavailable) without the machine's paths, which are not for clients."""
     try:
         yield
     except OSError as error:
@@ -233,31 +203,31 @@ def _told() -> Iterator[None]:
 
 
 def _open(path: str, flags: int) -> int:
-    """Nothing but a file. Raises `Error` (unavailable)."""
+    """Opens regular files only. Raises `Error` (unavailable)."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise unavailable("is no file", "RELEASE_STORAGE")
+        raise unavailable("is not a regular file", "RELEASE_STORAGE")
     return descriptor
 
 
 def _make(folder: Path) -> None:
-    """One folder, durably; also if it is there already, for whoever made it may not have come that far."""
+    """Makes one folder durable. It may exist already, and not be durable yet."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     sync_folder(folder.parent)
 
 
 def _discard(folder: Path) -> None:
-    """Without its record it is nothing any more, also where the rest can't be removed just now."""
+    """Deletes the record first: without it the folder is incomplete, even if the rest can't be deleted now."""
     with contextlib.suppress(OSError):
-        (folder / _RECORD).unlink(missing_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
         sync_folder(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(folder: Path, kept: StoredRelease, contents: Contents) -> None:
-    root = folder / _FILES
+    root = folder / FILES
     root.mkdir(mode=0o700)
     made = {root}
     for file in kept.files:
@@ -267,62 +237,10 @@ def _fill(folder: Path, kept: StoredRelease, contents: Contents) -> None:
             if above not in made:
                 above.mkdir(mode=0o700)
                 made.add(above)
-        _write(root / file.path, contents(file.path))
-    for one in made:
-        sync_folder(one)
+        write_durably(root / file.path, contents(file.path))
+    for made_folder in made:
+        sync_folder(made_folder)
     sync_folder(folder)
-    files = tuple(_FileRecord(path=file.path, size=file.size, sha256=file.sha256) for file in kept.files)
-    record = _Record(backend=kept.backend, received_at=kept.received_at, release=kept.release, files=files)
-    _write(folder / _RECORD, [record.model_dump_json(indent=1).encode() + b"\n"])
+    write_durably(folder / RECORD, [record_bytes(kept)])
     sync_folder(folder)
     sync_folder(folder.parent)
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        for part in parts:
-            write_all(descriptor, part)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read(folder: Path) -> StoredRelease:
-    """The release in a folder of its own.
-
-    Raises FileNotFoundError without a record, `Error` (unavailable) for one that was tampered with.
-    """
-    try:
-        record = _Record.model_validate_json((folder / _RECORD).read_bytes())
-    except ValidationError:
-        raise unavailable(f"{_RECORD} can't be read", folder.name) from None
-    files = tuple(ReleaseFile(file.path, file.size, file.sha256) for file in record.files)
-    if any(path_fault(file.path) for file in files) or digest(files) != record.release.sha256:
-        raise unavailable(f"{_RECORD} does not agree with itself", folder.name)
-    commit = folder / _COMMIT
-    said = commit.read_bytes()[:40].decode("ascii", "replace") if commit.is_file() else ""
-    return StoredRelease(record.backend, record.received_at, record.release, files, said)
-
-
-def altered(folder: Path, kept: StoredRelease) -> list[str]:
-    """What is wrong with the files of the release in ``folder``, in words."""
-    root = folder / _FILES
-    found = []
-    for file in kept.files:
-        try:
-            if _sha256(root / file.path) != file.sha256:
-                found.append(f"{file.path} is not what was uploaded")
-        except OSError as error:
-            found.append(f"{file.path} can't be read: {error.strerror}")
-    known = {file.path for file in kept.files}
-    there = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if not path.is_dir()]
-    return found + [f"{path} was not uploaded" for path in there if path not in known]
-
-
-def _sha256(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            hasher.update(part)
-    return hasher.hexdigest()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from jobserver.domain.base import layout
 from jobserver.errors import invalid, unavailable
-from jobserver.store.fs import check_owner, disk_errors
+from jobserver.store.fs import check_owner, disk_errors, sync_folder
 from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
-from jobserver.store.git.packs import sync_folder
 from jobserver.store.git.refs import Refs
 from jobserver.store.init import check_place
 from jobserver.store.keys.signing import KeyFile, SigningKey

@@ -1,4 +1,4 @@
-"""Who has the last word on where the branches are, if it is not this repository: what the writer asks of it."""
+"""The authority over branches, where that is another repository than this one: what the writer asks of it."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -6,42 +6,42 @@ from typing import Protocol
 from jobserver.errors import Code, Error
 
 Moves = Mapping[str, tuple[str | None, str]]
-"""Branch -> (the tip that it has to have, None: there must be no such branch; the tip that it gets)."""
+"""Branch -> (its tip before, None if the branch must not exist; its tip after)."""
 
 
 class RefConflict(Exception):
-    """Somebody else moved the branch between our look and our move: decide again, on what is there now."""
+    """Another process moved the branch after the decision: decide again, on the current tip."""
 
 
 class Unconfirmed(Error):
-    """It may have been done, and may not: whoever asked has to look for it before they ask again."""
+    """The write may have happened or not: the caller has to look for it before trying again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.UNAVAILABLE, message)
 
 
 class Authority(Protocol):
-    """All but `pace` and `hurry` are called in the writer's turn.
+    """All methods but `pace` and `hurry` are called in the writer's turn.
 
-    ``server``: what the commits made here name as theirs, so that other servers know who wrote a branch.
+    ``server``: the name of this server in its commits, so that other servers know who wrote a branch.
     """
 
     server: str
 
     def pace(self, waiting: Callable[[], Collection[str]]) -> None:
-        """Returns when the next batch may go; what comes meanwhile joins it. ``waiting``: the branches it writes."""
+        """Returns when the next batch may go; later submissions join it. ``waiting``: the branches that it writes."""
 
     def hurry(self) -> None:
-        """Something waits that can't: ends a `pace`."""
+        """Ends a `pace`, because an urgent submission waits."""
 
     def permit(self) -> None:
         """Raises `Error` (unavailable) if nothing may be written now."""
 
     def publish(self, moves: Moves) -> Mapping[str, Exception]:
-        """Makes these moves; those that were not made, each with why: `RefConflict`, or `Error` where nobody knows."""
+        """Makes these moves. Returns those that failed: `RefConflict`, or `Error` if the result is not known."""
 
     def await_turn(self, branches: Collection[str]) -> None:
-        """After a move was `RefConflict`: returns when the next may be made. Raises `Error` (unavailable)."""
+        """After a `RefConflict`: returns when the next move may be made. Raises `Error` (unavailable)."""
 
     def refresh(self) -> bool:
-        """Brings the branches here to where they are there; whether any moved. Raises `Error` (unavailable)."""
+        """Moves the branches here to where they are there; True if any moved. Raises `Error` (unavailable)."""

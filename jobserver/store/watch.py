@@ -1,4 +1,4 @@
-"""Tells when somebody else moved a ref: another server, a push, an administrator with plain git."""
+"""Watches for refs that another process moved: another server, a push, or an administrator with plain git."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -22,10 +22,10 @@ class _Moved(FileSystemEventHandler):
 
 
 class Watch:
-    """Calls ``callback`` from a thread of its own after refs moved: git renames a lock file over the ref.
+    """Calls ``callback`` from its own thread after a ref moved, which git does by renaming a lock file over the ref.
 
-    Only a hint, which may be late, doubled or (on a network file system) missing: look at the refs themselves. Where
-    the kernel can't tell (all inotify instances or watches are in use), the files are looked at every second.
+    The call is a hint only: it may be late, doubled or, on a network file system, missing. If the kernel can't watch
+    the files (all inotify instances or watches are in use), the files are read every second.
     """
 
     def __init__(self, repository: Path, callback: Callable[[], None]) -> None:
@@ -33,8 +33,8 @@ class Watch:
         try:
             self._observer = self._started(Observer(), [FileMovedEvent])
         except OSError as error:
-            _log.warning("refs are looked at every second, since the kernel can't tell of them: %s", error.strerror)
-            self._observer = self._started(PollingObserver(timeout=_LOOK_SECONDS), None)
+            _log.warning("polling refs every second, because the kernel can't watch them: %s", error.strerror)
+            self._observer = self._started(PollingObserver(timeout=_POLL_SECONDS), None)
 
     def _started(self, observer: BaseObserver, events: list[type[FileSystemEvent]] | None) -> BaseObserver:
         observer.schedule(self._handler, self._heads, recursive=True, event_filter=events)

@@ -41,7 +41,7 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
             case b"t" | b"c":
                 ReceivedPack(pack(entry(TREE if kind == b"t" else COMMIT, rest)))
             case b"d":
-                ReceivedPack(pack(entry(REF_DELTA, rest, ID))).give(ID, b"blob", BASE)
+                ReceivedPack(pack(entry(REF_DELTA, rest, ID))).supply_base(ID, b"blob", BASE)
             case _:
                 raw = bytearray(pack(entry(BLOB, BASE), entry(REF_DELTA, DELTA, ID)))
                 place = int.from_bytes(at, "big") % len(raw)

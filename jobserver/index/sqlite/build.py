@@ -18,8 +18,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Fault, unavailable
 from jobserver.index.sqlite import rows, schema
-from jobserver.store.fs import reason
-from jobserver.store.git.packs import sync_folder
+from jobserver.store.fs import reason, sync_folder
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.revision_files import tree_files
 from jobserver.store.read.validate import read_document

@@ -20,7 +20,8 @@ from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
-from jobserver.store.release_files import ReleaseStore, StagedRelease, StoredRelease
+from jobserver.store.release_files import ReleaseStore, StagedRelease
+from jobserver.store.release_record import StoredRelease
 from jobserver.store.repo import StateRepo
 from jobserver.store.upstream import Unconfirmed
 

@@ -1,8 +1,8 @@
-"""Locks of git (and ours, which are the same files) that a killed process left behind; nobody else would remove them.
+"""Removes lock files and partial files that killed processes left behind.
 
-A lock is stale if no git process is at work in the repository: each has it as its working directory, as /proc says,
-also one that is suspended. Callers hold the writer's turn, so no process of ours is at work either. Where there is no
-/proc, nothing is ever taken for stale. Format: git's lockfile API, ``<file>.lock``.
+A lock is stale if no git process runs in the repository. Each git process has the repository as its working directory,
+as /proc shows, also while it is suspended. Callers hold the writer's turn, so none of our processes holds a lock.
+Without /proc no lock ever counts as stale. Format: git's lockfile API, ``<file>.lock``.
 """
 
 import contextlib
@@ -17,23 +17,23 @@ from jobserver.store.git.packs import SHARED_KEEP
 
 _log = logging.getLogger(__name__)
 _PROC = Path("/proc")
-_YOUNG_SECONDS = 1.0  # whoever made it may be neither git nor us
+_YOUNG_SECONDS = 1.0  # its maker may be neither git nor jobserver
 _LITTER_SECONDS = 3600.0
 
 
 def clear(repository: Path, locks: Iterable[Path]) -> bool:
-    """Removes those of the locks that are stale; whether all of them are gone.
+    """Removes the stale ones of the locks; True if all of the locks are gone.
 
-    They are looked at before the processes are: one that is taken afterwards is another file.
+    Reads the locks before the processes, so that a lock taken afterwards is another file.
     """
-    found = {path: state for path in locks if (state := _state(path)) is not None}
-    young = [path for path, state in found.items() if time.time() - state.st_mtime < _YOUNG_SECONDS]
-    if young or (found and _in_use(repository)):
+    present = {path: state for path in locks if (state := _state(path)) is not None}
+    young = [path for path, state in present.items() if time.time() - state.st_mtime < _YOUNG_SECONDS]
+    if young or (present and _in_use(repository)):
         return False
-    for path, state in found.items():
+    for path, state in present.items():
         now = _state(path)
         if now is not None and (now.st_ino, now.st_mtime_ns) == (state.st_ino, state.st_mtime_ns):
-            _log.warning("%s was left behind by a process that was killed; removed", path)
+            _log.warning("removed %s, which a killed process left behind", path)
             path.unlink(missing_ok=True)
     return True
 
@@ -47,19 +47,19 @@ def clear_all(repository: Path) -> bool:
 
 
 def sweep(packs: Path) -> None:
-    """Takes away what interrupted batches left beside the packs: marks that hold maintenance off, parts of files; and
-    what pushes unpacked whose git was killed: 64 MiB each at most.
+    """Removes what interrupted batches left beside the packs: ``.keep`` files and partial files; and the quarantine
+    folders of pushes whose git was killed, of 64 MiB each at most.
     """
     shared = packs / SHARED_KEEP
     with contextlib.suppress(FileNotFoundError):
-        ours = shared.stat().st_ino
+        inode = shared.stat().st_ino
         for keep in packs.glob("pack-*.keep"):
-            if keep.stat().st_ino == ours:
+            if keep.stat().st_ino == inode:
                 keep.unlink()
     for litter in packs.glob("tmp_*"):
         if _is_old(litter):
             litter.unlink(missing_ok=True)
-    for pattern in ("tmp_objdir-*", "incoming-*"):  # git's quarantines; the latter until 2.34
+    for pattern in ("tmp_objdir-*", "incoming-*"):  # git's quarantines; the latter until git 2.34
         for quarantine in packs.parent.glob(pattern):
             if _is_old(quarantine):
                 shutil.rmtree(quarantine, ignore_errors=True)
@@ -78,7 +78,7 @@ def _state(path: Path) -> os.stat_result | None:
 
 
 def _in_use(repository: Path) -> bool:
-    """Whether a git process works there, or one that can't be looked at might."""
+    """Whether a git process runs in the repository, or a process that we may not inspect might."""
     if not (_PROC / "self" / "cwd").exists():
         return True
     place = repository.resolve()
@@ -88,7 +88,7 @@ def _in_use(repository: Path) -> bool:
         try:
             if not (process / "comm").read_text().startswith("git"):
                 continue
-            # One that has ended and waits for its parent has no working directory any more.
+            # A process that has ended and waits for its parent has no working directory.
             where = (process / "cwd").readlink()
         except (FileNotFoundError, ProcessLookupError):
             continue

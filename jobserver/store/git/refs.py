@@ -1,7 +1,7 @@
-"""Branch tips: read as they are on disk now, moved by compare-and-swap, durably. Format: gitrepository-layout(5).
+"""Reads branch tips as they are on disk now, and moves them by compare-and-swap, durably.
 
-Takes git's own locks (``<ref>.lock``), so git beside us either waits or is refused. Why not dulwich's: it does not
-fsync the folder, and answers a lost race in a way that is easily taken for success.
+Format: gitrepository-layout(5). Takes git's own locks (``<ref>.lock``), so a git process beside us waits or fails. Why
+not dulwich: it does not fsync the folder, and it reports a lost race in a way that is easily taken for success.
 """
 
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from jobserver.domain.base import layout
 from jobserver.errors import unavailable
+from jobserver.store.fs import sync_folder, write_all
 from jobserver.store.git import locks
-from jobserver.store.git.packs import sync_folder, write_all
 from jobserver.store.upstream import Unconfirmed
 
 _HEX = re.compile(rb"[0-9a-f]{40}\n?").fullmatch
@@ -26,8 +26,8 @@ class Refs:
         self._synced: dict[str, str] = {}
 
     def tip(self, branch: str) -> str | None:
-        """The commit id (40 hex) that the branch is at, or None if there is no such branch."""
-        for _ in range(2):  # pack-refs may move it from loose to packed between our two looks
+        """The commit id (40 hex) of the branch, or None if there is no such branch."""
+        for _ in range(2):  # pack-refs may move it from loose to packed between the two reads
             try:
                 data = (self._heads / branch).read_bytes()
                 if _HEX(data):
@@ -39,7 +39,7 @@ class Refs:
         return None
 
     def durable_tip(self, branch: str) -> str | None:
-        """As `tip`, once that would survive a power cut: somebody may have renamed it into place a moment ago."""
+        """As `tip`, once the tip would survive a power cut: another process may have just renamed it into place."""
         tip = self.tip(branch)
         if tip is not None and self._synced.get(branch) != tip:
             folder = (self._heads / branch).parent
@@ -57,46 +57,46 @@ class Refs:
         return {line[41:].removeprefix(prefix): line[:40] for line in lines if line[41:].startswith(prefix)}
 
     def branches(self) -> dict[str, str]:
-        """Every branch of a state repository with its tip; of others nothing is known, they may be of anything."""
-        found = self._packed()
+        """Every branch of a state repository with its tip. Other branches are left out."""
+        tips = self._packed()
         for path in self._heads.rglob("*"):
             name = path.relative_to(self._heads).as_posix()
             if path.is_file() and not name.endswith(".lock") and (tip := self.tip(name)):
-                found[name] = tip
-        return {branch: tip for branch, tip in sorted(found.items()) if layout.is_branch(branch)}
+                tips[name] = tip
+        return {branch: tip for branch, tip in sorted(tips.items()) if layout.is_branch(branch)}
 
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.
 
-        False: the tip is not ``old``, and nothing was changed. Raises OSError with nothing changed if the disk
-        refuses, and `Error` (unavailable) if another process holds the branch's lock, or if the disk did not confirm
-        a move that readers see already: then trying again could do it twice.
+        False: the tip is not ``old``, and nothing changed. Raises OSError with nothing changed if the disk refuses,
+        `Error` (unavailable) if another process holds the branch's lock, and `Unconfirmed` if the disk did not confirm
+        a move that readers can see already; a second try could then do it twice.
 
-        The caller has the writer's turn.
+        The caller holds the writer's turn.
         """
         path = self._heads / branch
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock")
         descriptor = self._lock(lock)
-        ours = True
+        is_locked = True
         try:
             if self.tip(branch) != old:
                 return False
             write_all(descriptor, new.encode() + b"\n")
             os.fsync(descriptor)
             lock.rename(path)
-            ours = False
+            is_locked = False
             try:
                 sync_folder(path.parent)
                 if old is None:
                     sync_folder(self._heads)
             except OSError as error:
-                raise Unconfirmed(f"the disk did not confirm it ({error.strerror})") from None
+                raise Unconfirmed(f"the disk did not confirm the write ({error.strerror})") from None
             self._synced[branch] = new
             return True
         finally:
             os.close(descriptor)
-            if ours:  # once renamed, a lock of this name would be somebody else's
+            if is_locked:  # once renamed, a lock of this name would be another process's
                 lock.unlink(missing_ok=True)
 
     def _lock(self, lock: Path) -> int:
@@ -108,5 +108,5 @@ class Refs:
                 if time.monotonic() > until:
                     if locks.clear(self._root, [lock]):
                         continue
-                    raise unavailable("another process holds the lock of this branch", lock.name) from None
+                    raise unavailable("another process holds the lock of this branch; try again", lock.name) from None
                 time.sleep(0.005)

@@ -15,8 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.record import check_key_change
 from jobserver.errors import Error, conflict, invalid, not_found
-from jobserver.store.fs import disk_errors
-from jobserver.store.git.packs import sync_folder
+from jobserver.store.fs import disk_errors, sync_folder
 from jobserver.store.keys.key_walk import KeyWalk, follow
 from jobserver.store.keys.signers import Signer, read
 from jobserver.store.keys.signing import SigningKey, fingerprint_of, signers_time

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jobserver.errors import invalid
-from jobserver.store.fs import reason
-from jobserver.store.git.packs import sync_folder
+from jobserver.store.fs import reason, sync_folder
 
 _NAMESPACE = b"git"
 

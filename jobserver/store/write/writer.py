@@ -202,7 +202,7 @@ class Writer:
             self._forget()
             for submission in batch:
                 if submission.outcome is None or isinstance(submission.outcome, Conflict):
-                    submission.outcome = Refused(error)
+                    submission.outcome = failure(error) if isinstance(error, Exception) else Refused(error)
             if not isinstance(error, Exception):
                 raise
 

@@ -85,13 +85,13 @@ def _problem(repo: StateRepo, tip: str, push: _Push) -> str:
             if not own:
                 return "it has deltas of what is neither in it nor was ever on this branch"
             for base in own:
-                sent.give(base, *objects.typed(base))
+                sent.supply_base(base, *objects.typed(base))
     if not sent.is_whole:
         return "it has deltas of nothing"
-    named = sent.named | {bytes.fromhex(push.new)}
-    if history.without(named - sent.brought):
+    named = sent.referenced | {bytes.fromhex(push.new)}
+    if history.without(named - sent.contained):
         return "it names what is neither in it nor was ever on this branch"
-    if sent.brought - named:
+    if sent.contained - named:
         return "it brings what nothing of it names, which would be kept for ever"
     return ""
 

@@ -210,7 +210,7 @@ def test_the_auditor_finds_all_of_them(site: Site, tpp: Client) -> None:
     stored.write_bytes(b"9")
     done = site.command("audit", "verify", "--releases", str(site.folder / "releases"))
     assert done.returncode == 1
-    assert "output/n.csv is not what was uploaded" in done.stderr
+    assert "output/n.csv differs from the uploaded file" in done.stderr
 
 
 # The server

@@ -114,7 +114,7 @@ def test_what_a_backend_has_is_not_looked_up_elsewhere(site: Site, tpp: Clone, s
                 data += part[1:]
             else:
                 told.append(part)
-        return told, ReceivedPack(data).brought if data else set()
+        return told, ReceivedPack(data).contained if data else set()
 
     nothing = fetched("1" * 40, first=f"shallow {old}\n")
     assert nothing[1]

@@ -82,7 +82,7 @@ def test_an_older_state_of_its_own_may_come_back(site: Site, tpp: Clone) -> None
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "no pack", "lying count"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "expected a pack of version 2", "lying count"])
 def test_packs_that_are_cut_off_or_damaged(site: Site, tpp: Clone, damage: str) -> None:
     tip = tpp.git("rev-parse", "HEAD")
     commit = f"tree {tpp.git('rev-parse', 'HEAD^{tree}')}\nparent {tip}".encode()
@@ -93,7 +93,7 @@ def test_packs_that_are_cut_off_or_damaged(site: Site, tpp: Clone, damage: str) 
         "cut": good[:-25],
         "flipped": good[:20] + bytes([good[20] ^ 0xFF]) + good[21:],
         "empty": pack([]),
-        "no pack": b"hello",
+        "expected a pack of version 2": b"hello",
         "lying count": good[:8] + struct.pack(">I", 1000) + good[12:],
     }[damage]
     said = post(site, tip, sha, data)

@@ -9,10 +9,10 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from jobserver.store.git import packs
+from jobserver.store import fs
 
 _WORLD = Path(os.environ["TORTURE_WORLD"])
-_write_all = packs.write_all
+_write_all = fs.write_all
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -22,7 +22,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     _write_all(descriptor, data)
 
 
-packs.write_all = write_all  # before anybody else takes it from there
+fs.write_all = write_all  # before anybody else takes it from there
 
 from jobserver import bootstrap  # noqa: E402
 

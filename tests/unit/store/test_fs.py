@@ -34,7 +34,7 @@ def test_whose_database_a_file_is(tmp_path: Path) -> None:
     file.write_bytes(bytes(100))
     assert application_of(file) is None
     file.write_bytes(b"a letter to somebody")
-    with pytest.raises(Error, match="expected a database of SQLite"):
+    with pytest.raises(Error, match="expected an SQLite database"):
         application_of(file)
     with pytest.raises(Error, match="can't be read: Is a directory"):
         application_of(tmp_path)

@@ -33,6 +33,6 @@ def test_refs_are_looked_at_where_the_kernel_can_not_tell(
         raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(InotifyObserver, "start", refuse)
-    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_POLL_SECONDS", 0.01)
     test_a_ref_that_git_moves_is_told(tmp_path)
-    assert "refs are looked at every second" in caplog.text
+    assert "polling refs every second" in caplog.text

@@ -13,7 +13,7 @@ from jobserver.domain.releases import is_release_id
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import ReleaseService as Service
-from jobserver.store.release_files import StoredRelease
+from jobserver.store.release_record import StoredRelease
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.site import Site

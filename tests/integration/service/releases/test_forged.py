@@ -25,7 +25,7 @@ def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
     table.write_bytes(b"age,count\n40,8\n")
     (folder / "files" / "more.csv").write_bytes(b"1")
     found = "\n".join(place.problems())
-    assert f"records release {ID} of trends: output/table.csv is not what was uploaded" in found
+    assert f"records release {ID} of trends: output/table.csv differs from the uploaded file" in found
     assert "more.csv was not uploaded" in found
     table.unlink()
     assert any("output/table.csv can't be read" in one for one in place.problems())
@@ -34,7 +34,7 @@ def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
     assert any("release.json says something else" in one for one in place.problems())
     record.write_text(record.read_text().replace("table.csv", "../../../../etc/passwd"))
     assert any("are not as they were uploaded" in one for one in place.problems())
-    with pytest.raises(Error, match="does not agree with itself"):
+    with pytest.raises(Error, match="contradicts itself"):
         place.releases.store.find("trends", "tpp", ID)
     folder.rename(folder.with_name("b" * 32))
     found = "\n".join(place.problems())
@@ -50,7 +50,7 @@ def test_what_somebody_spoilt_is_left_out_or_told(place: Place, monkeypatch: pyt
     file = place.root / "trends" / "tpp" / ID / "files" / path
     file.unlink()
     file.mkdir()
-    with pytest.raises(Error, match="is no file") as caught:
+    with pytest.raises(Error, match="is not a regular file") as caught:
         store.open(kept, path)
     assert caught.value.code is Code.UNAVAILABLE
     (place.root / "trends" / "tpp" / ID / "release.json").write_bytes(b"{}")

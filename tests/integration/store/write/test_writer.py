@@ -142,6 +142,13 @@ def test_a_full_disk_is_said_plainly(site: Site, monkeypatch: pytest.MonkeyPatch
         writer.commit_files("main", {"README.md": b""}, "x", "x", START)
 
 
+def test_a_lock_file_that_the_disk_refuses_is_said_plainly(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = site.repo.writer
+    monkeypatch.setattr("fcntl.flock", no_space)
+    with pytest.raises(Error, match="the disk is full"):
+        writer.submit("main", adds("dora"))
+
+
 def test_nothing_lands_on_a_main_that_was_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = site.repo.writer
     move, moved = writer.refs.move, []

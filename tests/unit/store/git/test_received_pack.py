@@ -45,7 +45,7 @@ MINE = b"mine" + BASE
 
 
 def test_what_a_pack_brings_and_what_it_waits_for() -> None:
-    assert (ReceivedPack(pack()).brought, ReceivedPack(pack()).is_whole) == (set(), True)
+    assert (ReceivedPack(pack()).contained, ReceivedPack(pack()).is_whole) == (set(), True)
     both = {ID, object_id(BLOB, MINE)}
     first = entry(BLOB, BASE)
     for parts in (
@@ -54,11 +54,11 @@ def test_what_a_pack_brings_and_what_it_waits_for() -> None:
         (entry(REF_DELTA, DELTA, ID), first),
     ):
         found = ReceivedPack(pack(*parts))
-        assert (found.brought, found.bases, found.is_whole) == (both, set(), True)
+        assert (found.contained, found.bases, found.is_whole) == (both, set(), True)
     thin = ReceivedPack(pack(entry(REF_DELTA, DELTA, ID)))
-    assert (thin.brought, thin.bases, thin.is_whole) == (set(), {ID}, False)
-    thin.give(ID, b"blob", BASE)
-    assert (thin.brought, thin.bases, thin.is_whole) == ({object_id(BLOB, MINE)}, set(), True)
+    assert (thin.contained, thin.bases, thin.is_whole) == (set(), {ID}, False)
+    thin.supply_base(ID, b"blob", BASE)
+    assert (thin.contained, thin.bases, thin.is_whole) == ({object_id(BLOB, MINE)}, set(), True)
 
 
 def test_chains_of_deltas_by_id() -> None:
@@ -72,8 +72,8 @@ def test_chains_of_deltas_by_id() -> None:
     for order in (chain, chain[::-1]):
         found = ReceivedPack(pack(*order))
         assert object_id(BLOB, texts[0]) in found.bases
-        found.give(object_id(BLOB, texts[0]), b"blob", texts[0])
-        assert found.brought == {object_id(BLOB, text) for text in texts[1:]}
+        found.supply_base(object_id(BLOB, texts[0]), b"blob", texts[0])
+        assert found.contained == {object_id(BLOB, text) for text in texts[1:]}
         assert found.is_whole
 
 
@@ -81,19 +81,19 @@ def test_what_commits_and_folders_name() -> None:
     one, two, three, four = (bytes([at]) * 20 for at in range(1, 5))
     tree = b"100644 a\0" + one + b"40000 b\0" + two + b"160000 submodule\0" + three
     commit = b"tree %s\nparent %s\nauthor x\n\ntree %s\n" % (one.hex().encode(), two.hex().upper().encode(), b"9" * 40)
-    assert ReceivedPack(pack(entry(TREE, tree))).named == {one, two, three}
-    assert ReceivedPack(pack(entry(COMMIT, commit))).named == {one, two}
+    assert ReceivedPack(pack(entry(TREE, tree))).referenced == {one, two, three}
+    assert ReceivedPack(pack(entry(COMMIT, commit))).referenced == {one, two}
     thin = ReceivedPack(
         pack(entry(REF_DELTA, splice_delta(len(tree), 0, 0, b"40000 c\0" + four), object_id(TREE, tree)))
     )
-    thin.give(object_id(TREE, tree), b"tree", tree)
-    assert thin.named == {one, two, three, four}
+    thin.supply_base(object_id(TREE, tree), b"tree", tree)
+    assert thin.referenced == {one, two, three, four}
 
 
 def test_objects_of_any_size() -> None:
     data = hashlib.shake_256(b"x").digest(3 * 1024 * 1024 + 1)
     large = [entry(BLOB, data, level=0), entry(BLOB, bytes(5_000_000)), entry(BLOB, b"")]
-    assert ReceivedPack(pack(*large)).brought == {object_id(BLOB, one) for one in (data, bytes(5_000_000), b"")}
+    assert ReceivedPack(pack(*large)).contained == {object_id(BLOB, one) for one in (data, bytes(5_000_000), b"")}
 
 
 def test_packs_that_git_makes(tmp_path: Path) -> None:
@@ -119,29 +119,29 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
         found = ReceivedPack(packed(*options))
         assert found.bases == ({base} if "--thin" in options else set()), options
         for one in found.bases:
-            found.give(one, b"blob", (git(tmp_path, "show", old) + "\n").encode())
-        assert (found.brought, found.named, found.is_whole) == (ids, named, True)
+            found.supply_base(one, b"blob", (git(tmp_path, "show", old) + "\n").encode())
+        assert (found.contained, found.referenced, found.is_whole) == (ids, named, True)
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "no pack"),
-        (b"PACK", "no pack"),
-        (b"PACK" + struct.pack(">II", 3, 0) + bytes(20), "no pack: expected one of version 2"),
-        (pack(entry(BLOB, b"x"))[:-1], "does not end after its last object"),
-        (pack(entry(BLOB, b"x")) + b"x", "does not end after its last object"),
-        (pack(entry(BLOB, b"x"), count=0), "does not end after its last object"),
+        (b"", "expected a pack of version 2"),
+        (b"PACK", "expected a pack of version 2"),
+        (b"PACK" + struct.pack(">II", 3, 0) + bytes(20), "expected a pack of version 2"),
+        (pack(entry(BLOB, b"x"))[:-1], "continues after its last object"),
+        (pack(entry(BLOB, b"x")) + b"x", "continues after its last object"),
+        (pack(entry(BLOB, b"x"), count=0), "continues after its last object"),
         (pack(entry(BLOB, b"x"), count=2), "kind|can't be unpacked|cut off|too large|another size"),
-        (pack(entry(BLOB, b"x"))[:13], "cut off"),
-        (pack(head(REF_DELTA, 1) + b"short")[:-20], "cut off"),
+        (pack(entry(BLOB, b"x"))[:13], "ends in the middle"),
+        (pack(head(REF_DELTA, 1) + b"short")[:-20], "ends in the middle"),
         (pack(entry(0, b"x")), "an object of kind 0"),
         (pack(entry(5, b"x")), "an object of kind 5"),
         (pack(entry(BLOB, b"xy", size=1)), "another size than it says"),
         (pack(entry(BLOB, b"x", size=2)), "another size than it says"),
         (pack(entry(BLOB, bytes(9_000_000), size=1)), "another size than it says"),
         (pack(head(BLOB, 1) + b"no zlib stream"), "can't be unpacked"),
-        (pack(b"\xff" * 30), "cut off, or too large"),
+        (pack(b"\xff" * 30), "cut off or too large"),
         (pack(entry(BLOB, b"", size=received_pack.MAX_OBJECT + 1)), "an object of 8388609 bytes; at most 8388608"),
         (pack(entry(TREE, bytes(received_pack.MAX_TREE + 1))), "a tree of 4194305 bytes; at most 4194304 are allowed"),
         (
@@ -150,7 +150,7 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
         ),
         (pack(count=received_pack.MAX_OBJECTS + 1), "100001 objects; at most 100000"),
         (pack(entry(4, b"tag")), "an object of kind 4"),
-        (pack(entry(TREE, b"no tree")), "a folder that can't be read"),
+        (pack(entry(TREE, b"no tree")), "a tree that can't be read"),
     ],
 )
 def test_what_is_no_pack_or_too_much(data: bytes, reason: str) -> None:
@@ -176,15 +176,15 @@ def test_deltas_that_fit_nothing(delta: bytes) -> None:
     assert len(BASE) == 950
     for data in (pack(entry(BLOB, BASE), entry(REF_DELTA, delta, ID)), pack(entry(REF_DELTA, delta, ID))):
         with pytest.raises(Error, match="does not fit") as caught:
-            ReceivedPack(data).give(ID, b"blob", BASE)
+            ReceivedPack(data).supply_base(ID, b"blob", BASE)
         assert caught.value.code is Code.INVALID
 
 
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
     [
-        ("MAX_UNPACKED", 4000, "its objects are more than 4000 bytes: push fewer commits at a time"),
-        ("MAX_DELTAS", 20, "its deltas are more than 20 bytes: push fewer commits at a time"),
+        ("MAX_UNPACKED", 4000, "the objects have more than 4000 bytes together: push fewer commits at a time"),
+        ("MAX_DELTAS", 20, "the deltas have more than 20 bytes together: push fewer commits at a time"),
         ("MAX_OBJECT", 952, "an object of 954 bytes; at most 952 are allowed"),
     ],
 )
@@ -198,7 +198,7 @@ def test_deltas_that_make_too_much(monkeypatch: pytest.MonkeyPatch, limit: str, 
 def test_folders_that_name_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(received_pack, "MAX_NAMED", 2)
     tree = b"".join(b"100644 %d\0" % at + bytes([at]) * 20 for at in range(3))
-    with pytest.raises(Error, match="its folders name more than 2 things"):
+    with pytest.raises(Error, match="the trees name more than 2 objects"):
         ReceivedPack(pack(entry(TREE, tree)))
 
 
@@ -215,8 +215,8 @@ def test_any_damage_is_told_or_changes_nothing(data: st.DataObject) -> None:
     try:
         found = ReceivedPack(bytes(good))
         for base in found.bases:
-            found.give(base, b"blob", BASE)
+            found.supply_base(base, b"blob", BASE)
     except Error as error:
         assert error.code is Code.INVALID
     else:
-        assert all(len(one) == 20 for one in found.brought | found.named)
+        assert all(len(one) == 20 for one in found.contained | found.referenced)
