@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import Area, Place
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest, RequestedWorkspace
@@ -80,7 +81,7 @@ def _stream(branch: str, requests: int, active: list[str]) -> Iterator[bytes]:
     """Documents are written once and then filled in: a hundred thousand times the codec would take minutes."""
     chance = random.Random(1)
     when = datetime(2001, 1, 1, 1, 1, 1, 1, tzinfo=UTC)
-    stamp = codec.canonical.text_of(when).encode()
+    stamp = timestamp(when).encode()
     request_text = codec.write(request("2" * 16, when))
     pipeline_text = codec.write(StoredPipeline(actions=PIPELINE))
     job_texts = [codec.write(job("J", action, when)) for action in ACTIONS]
@@ -94,7 +95,7 @@ def _stream(branch: str, requests: int, active: list[str]) -> Iterator[bytes]:
         identifier = identifiers.request_id(identifiers.micros(created), chance.getrandbits(27))
         is_active = number >= requests
         place = Place(Area.ACTIVE if is_active else Area.ARCHIVE, created.date(), identifier)
-        time_text = codec.canonical.text_of(created).encode()
+        time_text = timestamp(created).encode()
         yield _file(place.request, request_text.replace(b"2" * 16, identifier.encode()).replace(stamp, time_text))
         yield _file(place.pipeline, pipeline_text)
         if is_active:

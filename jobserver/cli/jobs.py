@@ -12,13 +12,13 @@ from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
 from jobserver.config import RepositorySettings
 from jobserver.domain.base import layout
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Error, Fault, invalid, printable
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
-from jobserver.store.yaml.canonical import text_of
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
         "backend": request.backend,
         "workspace": request.workspace.name,
         "created_by": request.created_by,
-        "created_at": text_of(request.created_at),
+        "created_at": timestamp(request.created_at),
         "status": lifecycle.request_status([job.status for job in jobs]),
         "requested_actions": list(request.requested_actions),
         "cancelled_actions": list(request.cancelled_actions),

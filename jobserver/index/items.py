@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
-from jobserver.store.yaml.canonical import text_of
 
 _WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")
 _JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
@@ -18,7 +18,7 @@ _JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 
 def time_text(moment: datetime | None) -> str | None:
     """``2026-11-23T20:15:04.123456Z``, or None."""
-    return None if moment is None else text_of(moment)
+    return None if moment is None else timestamp(moment)
 
 
 def request_item(request: JobRequest) -> dict[str, Any]:

@@ -1,31 +1,27 @@
 """What the runner is told (`Request`) and what it tells (`Job`), with their shapes on the wire and on disk.
 
-May import errors and domain names. Pure: the time is passed in.
+Pure: the time is passed in.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobserver.domain.base import names
+from jobserver.domain.base.values import timestamp
+from jobserver.domain.job_requests.jobs import cut_message
 from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import invalid
 
-MAX_MESSAGE_BYTES = 8 * 1024  # the server cuts there
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _SHA = re.compile(names.SHA)
 
 
-def iso(moment: datetime) -> str:
-    """``2026-11-23T20:15:04.123456Z``, always with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _iso_or_none(moment: datetime | None) -> str | None:
-    return None if moment is None else iso(moment)
+def _timestamp_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
 
 
 def _time(text: str | None) -> datetime | None:
@@ -130,7 +126,7 @@ class Job:
             self,
             status=status,
             status_code=code,
-            status_message=cut(message),
+            status_message=cut_message(message.encode(errors="replace").decode(), "the runner"),
             updated_at=moment,
             started_at=started,
             completed_at=completed,
@@ -145,10 +141,10 @@ class Job:
             "status": self.status,
             "status_code": self.status_code,
             "status_message": self.status_message,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "started_at": _iso_or_none(self.started_at),
-            "completed_at": _iso_or_none(self.completed_at),
+            "created_at": timestamp(self.created_at),
+            "updated_at": timestamp(self.updated_at),
+            "started_at": _timestamp_or_none(self.started_at),
+            "completed_at": _timestamp_or_none(self.completed_at),
             "run_command": self.run_command,
             "trace_context": {},
             "metrics": {},
@@ -170,15 +166,6 @@ class Job:
             _time(data["completed_at"]),
             data["run_command"],
         )
-
-
-def cut(message: str) -> str:
-    """At most 8 KiB of UTF-8."""
-    data = message.encode("utf-8", "replace")
-    if len(data) <= MAX_MESSAGE_BYTES:
-        return data.decode()
-    mark = " [cut]"
-    return data[: MAX_MESSAGE_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 def _strings(values: list[Any]) -> bool:

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
+from jobserver.domain.base.values import timestamp
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.store.yaml.canonical import text_of
 
 _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024
@@ -137,6 +137,6 @@ def _time(text: object) -> str | None:
     """As UTC; None for what is no time that there is."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        return text_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) if moment else None
+        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) if moment else None
     except (ValueError, OverflowError):
         return None

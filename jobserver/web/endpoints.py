@@ -10,7 +10,7 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
-from jobserver.store.yaml import canonical
+from jobserver.domain.base.values import timestamp
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.errors import guarded, handler_of
@@ -50,7 +50,7 @@ class Endpoints:
             as_of = self._hosted.status.seen_at if self._hosted is not None else None
             reply = self._answer(endpoint, parts)
             if as_of is not None:
-                reply.set_header("X-State-As-Of", canonical.text_of(as_of))
+                reply.set_header("X-State-As-Of", timestamp(as_of))
             self._metrics.observe(endpoint.path, request.method, reply.status_code, time.perf_counter() - started)
             return reply
 

@@ -39,6 +39,13 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
+def timestamp(moment: datetime) -> str:
+    """``2026-11-23T20:15:04.123456Z``, of a time with a zone: the form of every time in documents and answers."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
 def clean(text: str) -> str:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError("not Unicode text (a lone surrogate)")

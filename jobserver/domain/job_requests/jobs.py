@@ -17,7 +17,6 @@ from jobserver.domain.job_requests import lifecycle
 from jobserver.errors import Error, conflict, invalid, not_found
 
 MAX_MESSAGE_BYTES = 8 * 1024
-_CUT = " [cut by the server at 8 KiB]"
 
 
 class Job(Document):
@@ -73,12 +72,13 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             assert_never(command)
 
 
-def cut_message(text: str) -> str:
+def cut_message(text: str, cut_by: str = "the server") -> str:
     """A runner's text, cut to what a document may hold: a text that is too long must not stop its report."""
     data = text.encode(errors="replace")
     if len(data) <= MAX_MESSAGE_BYTES:
         return text
-    return data[: MAX_MESSAGE_BYTES - len(_CUT)].decode(errors="ignore") + _CUT
+    mark = f" [cut by {cut_by} at 8 KiB]"
+    return data[: MAX_MESSAGE_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from jobserver.runner.model import iso
+from jobserver.domain.base.values import timestamp
 
 _MOST = 50  # requests that the Flags name
 
@@ -39,7 +39,7 @@ def flags(now: datetime, refused: Iterable[str] = (), since: str = "") -> str:
     """The header Flags: what the 2025 runner tells of itself with every call (this one can't be paused and has no
     database), and the ids of requests that are left alone as nobody vouches for them (or the branch), ``since`` when.
     """
-    moment = iso(now)
+    moment = timestamp(now)
     off = {"v": None, "ts": None}
     said = " ".join(list(refused)[:_MOST])
     return json.dumps(

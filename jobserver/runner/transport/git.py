@@ -22,11 +22,12 @@ from urllib.parse import urlsplit
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.validation import checked
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
-from jobserver.runner.model import Request, iso
+from jobserver.runner.model import Request
 from jobserver.runner.transport.base import flags
 from jobserver.runner.transport.vouched import Vouched, line, objects
 from jobserver.store.git.command import environment_to_others, run
@@ -196,7 +197,7 @@ class GitTransport:
 
     def _tell_refused(self) -> None:
         """With the Flags of the next call, which is now where that is news."""
-        told, self._refused_at = self._refused_at, (self._refused_at or iso(self._now())) if self.refused else ""
+        told, self._refused_at = self._refused_at, (self._refused_at or timestamp(self._now())) if self.refused else ""
         if self._token and bool(told) != bool(self._refused_at):
             self._ask("ls-remote", "--quiet", self._url, f"refs/heads/{self._branch}")
 

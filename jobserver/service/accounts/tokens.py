@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Callable
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.users import User
 from jobserver.errors import Error, forbidden, unauthenticated
 from jobserver.index.index import Index
-from jobserver.store.yaml.canonical import text_of
 
 
 def token_digest(secret: str) -> str:
@@ -27,7 +27,7 @@ def new_token() -> tuple[str, str]:
 
 def epoch(user: User) -> str:
     """What a session of this person has to say to count: it changes when they are switched on again."""
-    return text_of(user.sessions_since) if user.sessions_since is not None else ""
+    return timestamp(user.sessions_since) if user.sessions_since is not None else ""
 
 
 HasLeft = Callable[[int | None, bool], bool]

@@ -10,9 +10,11 @@ for something else, otherwise as a JSON string, which is YAML too.
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeAlias
+
+from jobserver.domain.base.values import timestamp
 
 Value: TypeAlias = Any  # None, bool, int, float, str, datetime, and lists and mappings of them
 
@@ -32,13 +34,6 @@ class Unusual(Exception):
 
 def is_float(text: str) -> bool:
     return _FLOAT(text) is not None
-
-
-def text_of(moment: datetime) -> str:
-    """``2026-11-23T20:15:04.123456Z``, of an aware time."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _text(text: str) -> str:
@@ -66,7 +61,7 @@ def _scalar(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return text_of(value)
+        return timestamp(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
@@ -111,7 +106,7 @@ def _sequence(value: list[Value] | tuple[Value, ...], indent: str, lines: list[s
 
 _SIMPLE: dict[type, Callable[[Any], str]] = {
     str: _text,
-    datetime: text_of,
+    datetime: timestamp,
     type(None): lambda _: "null",
     bool: lambda value: "true" if value else "false",
     int: str,

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from jobserver.domain.job_requests.jobs import cut_message
 from jobserver.domain.pipeline.reader import Pipeline, parse
 from jobserver.errors import Error
 from jobserver.runner import plan
-from jobserver.runner.model import Job, Request, cut
+from jobserver.runner.model import Job, Request
 from jobserver.store.yaml.nodes import read_nodes
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -156,7 +157,7 @@ def test_requests_that_a_runner_does_not_touch(change: dict[str, Any], words: st
 
 
 def test_a_long_message_is_cut_between_characters() -> None:
-    message = cut("é" * 8192)
+    message = cut_message("é" * 8192, "the runner")
     assert len(message.encode()) <= 8192
-    assert message.endswith("[cut]")
-    assert cut("short") == "short"
+    assert message.endswith("[cut by the runner at 8 KiB]")
+    assert cut_message("short", "the runner") == "short"

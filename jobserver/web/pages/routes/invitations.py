@@ -3,11 +3,11 @@
 from bottle import HTTPResponse
 from itsdangerous import BadData, URLSafeSerializer
 
+from jobserver.domain.base.values import timestamp
 from jobserver.domain.members import Invitation, invitation_of
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AcceptInvitation, CancelInvitation
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.store.yaml.canonical import text_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, text
 from jobserver.web.pages.redirects import redirect
@@ -24,7 +24,7 @@ class InvitationLinks:
         self._links = URLSafeSerializer(secret, salt="jobserver invitation")
 
     def url(self, project: str, invitation: Invitation) -> str:
-        token = self._links.dumps([project, invitation.username, text_of(invitation.created_at)])
+        token = self._links.dumps([project, invitation.username, timestamp(invitation.created_at)])
         return f"{self._base_url}/invitations/{token}/"
 
     def read(self, token: str) -> tuple[str, str, str] | None:
@@ -57,7 +57,7 @@ class Invitations:
             raise forbidden(f"this invitation is for {invitee}, and you are logged in as {username}")
         project = context.directory.project(name)
         invitation = invitation_of(project, username) if project is not None else None
-        if project is None or invitation is None or text_of(invitation.created_at) != made:
+        if project is None or invitation is None or timestamp(invitation.created_at) != made:
             raise not_found(_OVER)
         invited = [(name, project, invitation)]
         return self._site.page(context, "invitations.html", title=f"Invitation to {project.name}", invited=invited)

@@ -14,6 +14,7 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_of
 from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.pipeline.graph import select
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries import forecast, pages
 from jobserver.index.queries.pages import JobRow, Row
@@ -26,7 +27,6 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, estimate
 from jobserver.web.pages.views.historical_rows import as_rows
-from jobserver.web.pages.views.preview import would_run
 
 _ERROR = "__error__"  # the action under which a runner reports a request that it could not begin
 _WAITS = 20
@@ -62,7 +62,7 @@ class JobRequests:
             if not jobs:
                 done = [action for action, job in pages.latest(sql, row.workspace, [row.backend]).items()
                         if job.status == "succeeded"]  # fmt: skip
-                preview = would_run(document.requested_actions, pipeline, done, document.force_run_dependencies)
+                preview = select(document.requested_actions, pipeline, done, document.force_run_dependencies)
                 actions = sorted(preview.runs, key=lambda action: order[action])
             shown = set(actions)
             needs = {action: [one for one in pipeline[action].needs if one in shown] for action in actions}

@@ -10,7 +10,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests.pipelines import PipelineAction
-from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.queries import pages
@@ -25,7 +25,6 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
-from jobserver.web.pages.views.preview import Preview, would_run
 
 _MOST_BRANCHES = 2000
 _LIST_SECONDS = 8.0
@@ -187,7 +186,7 @@ class Workspaces:
             run_all=RUN_ALL,
         )
 
-    def _preview(self, name: str, chosen: list[str], study: Study, backend: str) -> Preview:
+    def _preview(self, name: str, chosen: list[str], study: Study, backend: str) -> Selection:
         with self._services.index.view() as sql:
             jobs = pages.latest(sql, name, [backend])
         pipeline = {
@@ -195,7 +194,7 @@ class Workspaces:
             for action, one in study.pipeline.actions.items()
         }
         done = [action for action, job in jobs.items() if job.status == "succeeded"]
-        return would_run(chosen, pipeline, done, bool(text("force_run_dependencies")))
+        return select(chosen, pipeline, done, bool(text("force_run_dependencies")))
 
     @staticmethod
     def _backend(slugs: Sequence[str]) -> str:

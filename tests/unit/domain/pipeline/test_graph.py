@@ -1,14 +1,13 @@
-"""What a page says would run is what the runner runs."""
+"""Which actions a request runs: the page that shows it before, and the runner, agree."""
 
 import random
 from datetime import UTC, datetime
 
 from jobserver.domain.job_requests.pipelines import PipelineAction
-from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.pipeline.graph import RUN_ALL, select
 from jobserver.domain.pipeline.reader import Action, Pipeline
 from jobserver.runner import plan
 from jobserver.runner.model import Request
-from jobserver.web.pages.views.preview import would_run
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("a", "c"), "e": ()}
@@ -16,7 +15,7 @@ NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("a
 
 def preview(*requested: str, succeeded: str = "", is_forced: bool = False) -> tuple[str, str, str]:
     pipeline = {name: PipelineAction(needs=needs, run=f"x {name}") for name, needs in NEEDS.items()}
-    found = would_run(requested, pipeline, set(succeeded), is_forced)
+    found = select(requested, pipeline, set(succeeded), is_forced)
     return "".join(found.chosen), "".join(found.needed), "".join(found.kept)
 
 
