@@ -1,5 +1,13 @@
-"""The record as its reader sees it: who did what when, and whether it was changed. Reads only.
+"""The record as an auditor reads it: who did what, and whether the record was changed. Reads only.
 
-May import errors, domain and store; needs nothing but the repository and the public keys, so that an auditor can run
-it on a clone. A floor of its own beside the index, because it must not believe what the index says.
+log               `audit log`, and the audit tabs of the pages
+verify            `audit verify`: the whole record
+replay            decides each commit of a range again
+trailer_check     whether a commit does what its trailers say
+receipts          the receipts and checkpoints on `audit`
+checkpoint        which tips may be in a checkpoint
+repository_check  refs and objects that hide part of the history
+release_check     released files against the record
+
+May import errors, domain and store. Needs only a repository and the public keys, and never uses the index.
 """

@@ -1,1 +1,20 @@
-"""The command line: parse, call, print. May import everything; nothing imports it."""
+"""The command line: parse, call, print.
+
+main        runs a command, and turns errors into exit codes
+admin       init, backend, user, workspace
+projects    org, project
+jobs        request, cancel, status, check
+audit       audit log, verify, witness, checkpoint
+keys        key list, export, rotate, revoke
+operate     index, maintain, backup, sendtestemail
+remote      remote status, adopt
+serve       the server
+run         the runner
+demo        everything in one folder
+hook        git's pre-receive hook
+login_link  login links
+output      text and errors on a terminal
+progress    progress bars
+
+May import everything. Nothing imports it.
+"""

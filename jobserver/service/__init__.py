@@ -1,5 +1,18 @@
-"""What the server does beside deciding and storing: the gate, authentication, studies, notifications.
+"""Use cases, and everything that talks to other systems.
 
-May import errors, domain, store, index, audit and runner; never web, which is one of its front ends.
-A floor of its own because it is the lowest one that talks to other systems.
+writes/      the gate: the one entrance for writes
+push/        decides on pushes
+upstream/    several servers on one hosted repository
+accounts/    tokens, GitHub logins, the private store
+studies/     the code of workspaces, on GitHub or on this machine
+releases/    files that backends release
+notify/      email
+background/  what the server does by itself
+budgets      how much one caller may use
+presence     when each backend was last seen, and its flags
+health       whether the server can read and write state
+copies       witnesses and backups
+sentry       reports errors
+
+May import errors, domain, store, index, audit and runner.
 """

@@ -1,5 +1,18 @@
-"""The state repository: the only owner of git (dulwich and the system's git), YAML and file watching.
+"""The state repository. The only owner of git, YAML and file watching, and the only place that decides durability.
 
-May import `jobserver.domain` and `jobserver.errors`. A floor of its own because everything above it must be able
-to forget that the record is a git repository, and because durability is decided here and nowhere else.
+repo           the repository as a whole: create, open, maintain
+read/          a branch as decisions see it, and other people's commits
+write/         the one writer
+git/           git: objects, packs, refs, and the one place that starts git
+yaml/          documents as YAML
+keys/          the keys that sign
+release_files  released files on the disk, outside the repository
+upstream       what the writer needs from a hosted repository
+hooks          git's hooks in the repository
+init           where a repository may be created
+watch          notices refs that other processes moved
+fs             durable files
+proxies        proxies from the environment
+
+May import errors and domain.
 """

@@ -1,4 +1,19 @@
-"""HTTP: parse, call a service, answer. May import everything below; owns bottle, and holds no rules of its own.
+"""HTTP: read a call, use a service, answer. Owns bottle and holds no rules, so no decision depends on how a caller asked.
 
-A floor of its own so that no decision can depend on how it was asked for.
+app             every URL in one place
+services        what every handler may use
+endpoints       calls the handlers of the API
+authentication  who is the caller
+clients         the caller's address, and how often it may guess tokens
+http            bodies, JSON answers and conditional requests
+errors          the one map from errors to HTTP statuses
+operations      /health-check/, /metrics and openapi.json
+metrics         the numbers of /metrics
+webhooks        /hooks/state/, for the host of STATE_REMOTE
+api/            the HTTP API v2
+pages/          the web pages
+git/            git over HTTP
+server/         the event loop in front of the handlers
+
+May import everything but the commands and the wiring.
 """

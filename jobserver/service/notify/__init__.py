@@ -1,5 +1,9 @@
-"""Email: who asked is told when a job request is finished, who is invited to a project that they are. Derived from the
-branches, sent in the background.
+"""Email about finished job requests, invitations and first logins, derived from the branches.
 
-Knows nothing of the gate: a command never waits for an email, and a lost one changes no record.
+notifier     finds out what to send, and sends it in the background
+invitation   who was invited, and the text
+first_login  which accounts were bound to GitHub, and the text
+mail         the ways to send: console and Mailgun
+
+Does not know the gate: a command never waits for an email, and a lost email changes no record.
 """

@@ -1,4 +1,5 @@
-"""Releases: zips of files that backends let out, looked through, stored and recorded.
+"""Releases: zips of files that backends let out, checked, stored and recorded.
 
-A room within `service`, because the zip reader is for hostile bytes and knows nothing of the rest.
+upload   takes a release: check, store, record, publish
+archive  reads a zip that may be hostile
 """

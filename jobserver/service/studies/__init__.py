@@ -1,5 +1,11 @@
-"""Where the code of workspaces lives: GitHub, or local git repositories; one interface for both.
+"""The code of workspaces: on GitHub or in local git repositories, with one interface for both.
 
-`choose.Studies` is what others use; `base` has the values that it answers with. GitHub's client is imported
-by `github`, dulwich by `local`, and nobody else here.
+registry         finds the source of a repository; what the rest of the server uses
+base             what a source answers
+github           studies on GitHub; the only module that imports its client
+local            studies in a folder on this machine
+enclosed         opens a local repository only if nothing in it leads outside its folder
+cached_source    remembers answers
+deadline         stops waiting for slow calls
+repository_list  the repositories that a new workspace offers
 """

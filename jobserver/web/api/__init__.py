@@ -1,1 +1,11 @@
-"""HTTP API v2: job requests for runners, and for people with scripts (docs/contract.md, section 4)."""
+"""The HTTP API v2, for runners and for people's scripts (docs/contract.md, section 4).
+
+job_requests  list, show, create and cancel job requests; the runners' polls
+jobs          a runner's report
+storable      alters values in a report that can't be stored
+people        a user's roles, and the statuses of a workspace
+releases      upload of released files
+common        what the endpoints share
+fields        reads the fields of a JSON object
+openapi       openapi.json
+"""
