@@ -1,4 +1,4 @@
-"""HTTP: read a call, use a service, answer. Owns bottle and holds no rules, so no decision depends on how a caller asked.
+"""HTTP: read a call, use a service, answer. Owns bottle; holds no rules, which are the domain's.
 
 app             every URL in one place
 services        what every handler may use
