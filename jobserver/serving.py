@@ -11,7 +11,7 @@ from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, now, release_store
 from jobserver.config import Settings
 from jobserver.index.index import Index
-from jobserver.index.queries.api import has_unmoved
+from jobserver.index.queries.requests import has_unarchived
 from jobserver.index.sqlite.build import Progress
 from jobserver.service.accounts.admins import ensure_admins
 from jobserver.service.accounts.github import GitHubLogin
@@ -205,7 +205,7 @@ def make_mailer(settings: Settings) -> Mailer | None:
 
 def _has_unmoved(index: Index, branch: str) -> bool:
     with index.view() as sql:
-        return has_unmoved(sql, branch)
+        return has_unarchived(sql, branch)
 
 
 def _report_errors(settings: Settings) -> None:

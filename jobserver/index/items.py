@@ -3,7 +3,7 @@
 An item carries the keys that the runners of 2021 and of 2025 need, both; kept ready, because a poll must cost nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,18 +59,13 @@ def job_item(job: Job) -> dict[str, Any]:
 def detail(item: dict[str, Any], jobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The item with its jobs (items, oldest first) and what follows from them."""
     ordered = sorted(jobs, key=lambda job: (job["created_at"], job["identifier"]))
-    statuses = [job["status"] for job in ordered]
-    done = bool(statuses) and all(status in lifecycle.FINISHED for status in statuses)
+    of_jobs = lifecycle.summarise(  # times are texts of one form, so that their order is that of time
+        [(job["status"], job["started_at"], job["completed_at"], job["updated_at"]) for job in ordered]
+    )
     return {
         **item,
-        "status": lifecycle.request_status(statuses),
-        "started_at": _extreme(min, (job["started_at"] for job in ordered)),
-        "completed_at": _extreme(max, (job["completed_at"] for job in ordered)) if done else None,
+        "status": of_jobs.status,
+        "started_at": of_jobs.started_at,
+        "completed_at": of_jobs.completed_at,
         "jobs": ordered,
     }
-
-
-def _extreme(choose: Any, times: Iterable[str | None]) -> str | None:
-    """Of texts of equal form, so that text order is time order."""
-    found: str | None = choose((time for time in times if time), default=None)
-    return found

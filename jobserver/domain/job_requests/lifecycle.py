@@ -6,8 +6,9 @@ Facts: job-server 2021 (how a request's status follows from its jobs) and docs/c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from jobserver.domain.base.values import same
 
@@ -124,24 +125,36 @@ def request_status(statuses: Collection[str]) -> str:
     return "failed" if distinct <= FINISHED else "running"
 
 
-def started_at(jobs: Sequence[Job]) -> datetime | None:
-    return min((job.started_at for job in jobs if job.started_at), default=None)
+T = TypeVar("T", int, str, datetime)
 
 
-def completed_at(jobs: Sequence[Job]) -> datetime | None:
-    """The latest, once all are finished."""
-    if not finished(jobs):
-        return None
-    return max((job.completed_at for job in jobs if job.completed_at), default=None)
+@dataclass(frozen=True, slots=True)
+class Summary(Generic[T]):
+    """What follows for a request from its jobs. Times are of the type that the jobs' times have."""
+
+    status: str
+    is_finished: bool
+    jobs: int
+    succeeded: int
+    started_at: T | None
+    completed_at: T | None
+    updated_at: T | None
 
 
-def runtime(jobs: Sequence[Job]) -> timedelta:
-    """Summed over the finished jobs."""
-    return sum(
-        (
-            job.completed_at - job.started_at
-            for job in jobs
-            if job.status in FINISHED and job.completed_at and job.started_at
-        ),
-        timedelta(),
+def summarise(jobs: Sequence[tuple[str, T | None, T | None, T | None]]) -> Summary[T]:
+    """From (status, started_at, completed_at, updated_at) of each job: started with the first job, completed with the
+    last one, once all are finished."""
+    statuses = [job[0] for job in jobs]
+    is_finished = bool(statuses) and FINISHED.issuperset(statuses)
+    started = [moment for _, moment, _, _ in jobs if moment is not None]
+    completed = [moment for _, _, moment, _ in jobs if moment is not None]
+    updated = [moment for _, _, _, moment in jobs if moment is not None]
+    return Summary(
+        request_status(statuses),
+        is_finished,
+        len(statuses),
+        statuses.count("succeeded"),
+        min(started, default=None),
+        max(completed, default=None) if is_finished else None,
+        max(updated, default=None),
     )

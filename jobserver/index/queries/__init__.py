@@ -1,6 +1,9 @@
 """What is read from the index, each within one view.
 
-api       for answers of the API
-pages     for pages
-forecast  what past runs say of what is to come
+requests  lists of job requests, one of them, the queue of a backend
+jobs      jobs of a job request, the latest job of each action
+search    job requests by text
+counts    numbers of job requests, for the filters of the event log
+forecast  durations and waits of the past, from which pages estimate the future
+branches  the numbers by which rows name their branches
 """

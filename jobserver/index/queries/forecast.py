@@ -1,6 +1,6 @@
-"""What the past says of what is to come: how long actions took, how long requests waited, and who stands before whom.
+"""Durations and waits of past job requests, from which pages estimate when a request starts and ends.
 
-Times are microseconds. Each reads within one view, and looks back a bounded way.
+Times are microseconds. Each query looks back a bounded way.
 """
 
 import sqlite3
@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 import orjson
 
-from jobserver.index.queries.pages import LOOK_BACK, Row, branch_numbers
+from jobserver.index.queries.branches import LOOK_BACK, branch_numbers
+from jobserver.index.queries.requests import JobRequestRow
 
 # One statement for all actions: there may be thousands.
 _DURATIONS = """
 SELECT value, (
-    SELECT group_concat(took) FROM (
-        SELECT completed_at - started_at AS took FROM (
+    SELECT group_concat(duration) FROM (
+        SELECT completed_at - started_at AS duration FROM (
             SELECT status, started_at, completed_at FROM jobs
             WHERE branch = ?1 AND workspace = ?2 AND action = value ORDER BY created_at DESC LIMIT 40
         ) WHERE status = 'succeeded' AND completed_at >= started_at LIMIT 10
@@ -24,16 +25,16 @@ SELECT value, (
 
 
 def durations(sql: sqlite3.Connection, backend: str, workspace: str, actions: Iterable[str]) -> dict[str, list[int]]:
-    """action -> how long its last successes took, microseconds, newest first, at most 10."""
-    found: dict[str, list[int]] = {}
+    """action -> durations of its last successes, newest first, at most 10."""
+    by_action: dict[str, list[int]] = {}
     for number in branch_numbers(sql, [backend]):
         rows = sql.execute(_DURATIONS, (number, workspace, orjson.dumps(list(actions)).decode()))
-        found |= {action: [int(took) for took in said.split(",")] for action, said in rows if said}
-    return found
+        by_action |= {action: [int(text) for text in texts.split(",")] for action, texts in rows if texts}
+    return by_action
 
 
 def waits(sql: sqlite3.Connection, backend: str, most: int) -> list[int]:
-    """How long the last requests on a backend waited for their first job to start, microseconds, newest first."""
+    """How long the last ``most`` requests on a backend waited for their first job to start, newest first."""
     numbers = branch_numbers(sql, [backend])
     if not numbers:
         return []
@@ -46,11 +47,11 @@ def waits(sql: sqlite3.Connection, backend: str, most: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def ahead(sql: sqlite3.Connection, row: Row) -> int:
-    """How many requests on its backend are not finished and were asked for before it."""
+def ahead(sql: sqlite3.Connection, row: JobRequestRow) -> int:
+    """The number of requests on the same backend that are not finished and were requested earlier."""
     numbers = branch_numbers(sql, [row.backend])
-    found = sql.execute(
+    (count,) = sql.execute(
         "SELECT count(*) FROM requests WHERE branch = ? AND active AND (created_at, identifier) < (?, ?)",
         (*numbers, row.created_at, row.identifier),
     ).fetchone()
-    return int(found[0])
+    return int(count)

@@ -132,18 +132,6 @@ ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace = excluded.wor
     created_at = excluded.created_at, updated_at = excluded.updated_at, started_at = excluded.started_at,
     completed_at = excluded.completed_at, more = excluded.more
 """
-# The same as `rows.summary`, which rebuilds use; a test holds the two together.
-_SUMMARISE = f"""
-UPDATE requests SET ({rows.SUMMARY_COLUMNS}) = (
-    SELECT requests.area = 'active' AND (count(*) = 0 OR count(*) > total(status IN ('failed', 'succeeded'))),
-        CASE count(*) WHEN 0 THEN 'unknown' WHEN total(status = 'pending') THEN 'pending'
-            WHEN total(status IN ('failed', 'succeeded')) THEN iif(total(status = 'failed'), 'failed', 'succeeded')
-            ELSE 'running' END,
-        count(*), count(*) FILTER (WHERE status = 'succeeded'), min(started_at),
-        CASE WHEN count(*) = total(status IN ('failed', 'succeeded')) THEN max(completed_at) END, max(updated_at)
-    FROM jobs WHERE jobs.branch = requests.branch AND jobs.request = requests.identifier
-) WHERE branch = ?1 AND identifier IN (SELECT value FROM json_each(?2))
-"""
 
 
 def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
@@ -155,4 +143,4 @@ def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -
 
 def _summarise(sql: sqlite3.Connection, branch: int, identifiers: Iterable[str]) -> None:
     """What follows from the jobs."""
-    sql.execute(_SUMMARISE, (branch, orjson.dumps(list(identifiers)).decode()))
+    sql.execute(rows.SUMMARISE, (branch, orjson.dumps(list(identifiers)).decode()))

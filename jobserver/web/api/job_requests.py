@@ -14,7 +14,7 @@ from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
-from jobserver.index.queries import api
+from jobserver.index.queries.requests import RequestItem, find_item
 from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, person
@@ -92,11 +92,11 @@ class JobRequests:
     def one(self, actor: Actor, identifier: str) -> HTTPResponse:
         return http.answer(detail(*self._find(actor, identifier)))
 
-    def _find(self, actor: Actor, identifier: str) -> api.Found:
+    def _find(self, actor: Actor, identifier: str) -> RequestItem:
         """Raises `Error` (not_found), also for what this server or this token does not show."""
         slugs = (actor.name,) if actor.kind is ActorKind.BACKEND else self._visible.slugs()
         with self._index.view() as sql:
-            found = api.find_request(sql, identifier, slugs)
+            found = find_item(sql, identifier, slugs)
         if found is None and self._index.problem:
             # On a full disk the rows may lag behind; what was acknowledged is in git.
             seen = self._requests.find(identifier)

@@ -15,7 +15,8 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.domain.job_requests.lifecycle import STATUSES
 from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
-from jobserver.index.queries import api
+from jobserver.index.queries.jobs import job_owners
+from jobserver.index.queries.requests import has_request
 from jobserver.web import http
 from jobserver.web.api import storable
 from jobserver.web.api.common import Keys
@@ -83,9 +84,9 @@ class Jobs:
         with self._index.peek() as sql:
             known: dict[str, str] = {}
             for at in range(0, len(names), _AT_ONCE):
-                known |= api.job_owners(sql, branch, names[at : at + _AT_ONCE])
+                known |= job_owners(sql, branch, names[at : at + _AT_ONCE])
             for job, owner in known.items():
-                if owner != claimed[job] and api.has_request(sql, branch, claimed[job]):
+                if owner != claimed[job] and has_request(sql, branch, claimed[job]):
                     raise invalid(f"job {job} belongs to job request {owner}", "identifier")
 
 

@@ -5,7 +5,8 @@ from bottle import HTTPResponse
 from jobserver.domain.base.permissions import Actor, granted
 from jobserver.domain.members import Member
 from jobserver.errors import not_found
-from jobserver.index.queries import api, pages
+from jobserver.index.queries.jobs import latest_jobs
+from jobserver.index.queries.requests import RequestFilter, list_requests
 from jobserver.web import http
 from jobserver.web.services import Services
 
@@ -52,8 +53,9 @@ class People:
         slugs, is_named = self._visible.chosen(actor)
         with self._index.view() as sql:
             if not is_named:
-                slugs = [row.backend for row in pages.requests(sql, pages.Filter(workspace=name), slugs, 1)[:1]]
-            return http.answer(api.latest_statuses(sql, name, slugs))
+                slugs = [row.backend for row in list_requests(sql, RequestFilter(workspace=name), slugs, 1)[:1]]
+            latest = latest_jobs(sql, name, slugs)
+            return http.answer({action: job.status for action, job in sorted(latest.items())})
 
 
 def _in(members: tuple[Member, ...], username: str) -> bool:

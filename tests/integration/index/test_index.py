@@ -15,7 +15,8 @@ from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.index.items import detail
-from jobserver.index.queries import api
+from jobserver.index.queries.jobs import latest_jobs
+from jobserver.index.queries.requests import find_item
 from jobserver.index.sqlite import schema
 from jobserver.index.sqlite.build import build, rebuild
 from jobserver.store.git.objects import Objects
@@ -143,8 +144,10 @@ def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
     assert [key[1] for key, _ in index.listing(["tpp"]).items] == [identifier]
     site.report((identifier, job("j1", "running", 1)))
     with index.view() as sql:
-        found = api.find_request(sql, identifier, ["tpp"])
-        assert api.latest_statuses(sql, "trends", ["tpp"]) == {"generate": "running"}
+        found = find_item(sql, identifier, ["tpp"])
+        assert {action: job.status for action, job in latest_jobs(sql, "trends", ["tpp"]).items()} == {
+            "generate": "running"
+        }
     assert found is not None
     assert detail(*found)["status"] == "running"
 
@@ -304,4 +307,4 @@ def test_no_reader_gets_older_rows_because_another_process_writes_for_long(
     other.execute("ROLLBACK")
     other.close()
     with index.view() as sql:
-        assert api.find_request(sql, identifier, ["tpp"]) is not None
+        assert find_item(sql, identifier, ["tpp"]) is not None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
-from jobserver.index.queries.pages import JobRow
+from jobserver.index.queries.jobs import JobRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from jobserver.index.queries.pages import JobRow, Row
+from jobserver.index.queries.jobs import JobRow
+from jobserver.index.queries.requests import JobRequestRow
 
 
 def of_tips(tips: Sequence[str]) -> str:
@@ -11,7 +12,7 @@ def of_tips(tips: Sequence[str]) -> str:
     return _digest(" ".join(tips))
 
 
-def of_request(row: Row, jobs: Sequence[JobRow]) -> str:
+def of_request(row: JobRequestRow, jobs: Sequence[JobRow]) -> str:
     jobs = sorted(jobs, key=lambda job: job.identifier)  # pages show them in other orders
     said = [f"{job.identifier} {job.status} {job.status_code} {job.updated_at}" for job in jobs]
     return _digest("\n".join([row.identifier, row.status, *row.cancelled, *said]))

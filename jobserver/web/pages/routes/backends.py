@@ -15,7 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.plan import Command
 from jobserver.errors import invalid, not_found
-from jobserver.index.queries import pages
+from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text
@@ -37,7 +37,7 @@ class Backends:
     def status(self, context: PageContext) -> HTTPResponse:
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
-            queues = {slug: pages.queue(sql, slug) for slug in slugs}
+            queues = {slug: queue(sql, slug) for slug in slugs}
         strips = {slug: self._services.live.hours_by_day(slug) for slug in slugs}
         return self._site.page(context, "status.html", title="Status", slugs=slugs, queues=queues, strips=strips)
 

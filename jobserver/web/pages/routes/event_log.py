@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 from bottle import HTTPResponse, request
 
 from jobserver.errors import Fault, invalid, not_found
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Cube, Filter
+from jobserver.index.queries.counts import RequestCounts, count_requests
+from jobserver.index.queries.requests import RequestFilter, list_requests
+from jobserver.index.queries.search import resolve_identifier
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import labels
 from jobserver.web.pages.forms import text
@@ -24,7 +25,7 @@ _FILTERS = (*_KEYS, "before")
 class EventLog:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        self._cube: tuple[tuple[str, ...], Cube] = ((), Cube([]))
+        self._cube: tuple[tuple[str, ...], RequestCounts] = ((), RequestCounts([]))
         site.add("/jobs/", self.show, filters=_FILTERS)
         site.add("/job-requests/", lambda context: redirect("/jobs/", 301))
         site.add("/<workspace>/logs/", self.show, filters=[name for name in _FILTERS if name != "workspace"])
@@ -35,7 +36,7 @@ class EventLog:
         known = context.directory.workspace(workspace)
         if workspace and known is None:
             raise not_found(f"there is no workspace {workspace!r}")
-        chosen = Filter(
+        chosen = RequestFilter(
             text("status", 64),
             text("backend", 64),
             workspace or text("workspace", 128),
@@ -46,12 +47,12 @@ class EventLog:
         with self._services.index.view() as sql:
             tips = self._services.index.tips()
             if self._cube[0] != tips:
-                self._cube = tips, pages.cube(sql)
+                self._cube = tips, count_requests(sql)
             self._check(context, chosen, slugs)
-            if chosen.query and (found := pages.resolve(sql, chosen.query, slugs)) is not None:
+            if chosen.query and (found := resolve_identifier(sql, chosen.query, slugs)) is not None:
                 return redirect(f"/{found[0].value}s/{found[1]}/")
-            rows = pages.requests(sql, chosen, slugs, _PAGE)
-        counts = self._cube[1].counts(chosen, slugs)
+            rows = list_requests(sql, chosen, slugs, _PAGE)
+        counts = self._cube[1].by_field(chosen, slugs)
         older = f"{rows[_PAGE - 1].created_at}.{rows[_PAGE - 1].identifier}" if len(rows) > _PAGE else ""
         facets = [
             (key, name, getattr(chosen, key), counts[key])
@@ -74,7 +75,7 @@ class EventLog:
             url=_url,
         )
 
-    def _check(self, context: PageContext, chosen: Filter, slugs: Sequence[str]) -> None:
+    def _check(self, context: PageContext, chosen: RequestFilter, slugs: Sequence[str]) -> None:
         """Raises `Error` (invalid) for a filter that names nothing: neither what there is, nor what there was."""
         directory = context.directory
         known: dict[str, tuple[str, Container[str]]] = {
@@ -92,7 +93,7 @@ class EventLog:
             raise invalid(str(faults[0]), faults=faults)
 
 
-def _matching(chosen: Filter, by_status: Counter[str]) -> int:
+def _matching(chosen: RequestFilter, by_status: Counter[str]) -> int:
     """How many requests the filters leave: each count is of all filters but its own."""
     return by_status[chosen.status] if chosen.status else by_status.total()
 

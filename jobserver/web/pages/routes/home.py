@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from bottle import HTTPResponse
 
 from jobserver.domain.workspaces import Workspace
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Filter
+from jobserver.index.queries.requests import RequestFilter, active_requests, list_requests, queue
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.site import Site
 
@@ -20,10 +19,10 @@ class Home:
         slugs = self._services.visible.slugs()
         username = context.user.username if context.user else ""
         with self._services.index.view() as sql:
-            latest = pages.requests(sql, Filter(), slugs, 10)[:10]
-            unfinished = pages.running(sql, slugs, username) if username else []
-            recent = pages.requests(sql, Filter(username=username), slugs, 20) if username else []
-            queues = {slug: pages.queue(sql, slug) for slug in slugs}
+            latest = list_requests(sql, RequestFilter(), slugs, 10)[:10]
+            unfinished = active_requests(sql, slugs, username) if username else []
+            recent = list_requests(sql, RequestFilter(username=username), slugs, 20) if username else []
+            queues = {slug: queue(sql, slug) for slug in slugs}
         workspaces = [workspace for workspace in context.directory.workspaces.values() if not workspace.archived]
         return self._site.page(
             context,

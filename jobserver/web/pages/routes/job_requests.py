@@ -16,8 +16,9 @@ from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeli
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.pipeline.graph import select
 from jobserver.errors import Error, invalid, not_found
-from jobserver.index.queries import forecast, pages
-from jobserver.index.queries.pages import JobRow, Row
+from jobserver.index.queries import forecast
+from jobserver.index.queries.jobs import JobRow, latest_jobs
+from jobserver.index.queries.requests import JobRequestRow, find_request, previous_request, previous_success
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version
@@ -60,7 +61,7 @@ class JobRequests:
         with self._services.index.view() as sql:
             actions = [job.action for job in jobs if job.action in pipeline]
             if not jobs:
-                done = [action for action, job in pages.latest(sql, row.workspace, [row.backend]).items()
+                done = [action for action, job in latest_jobs(sql, row.workspace, [row.backend]).items()
                         if job.status == "succeeded"]  # fmt: skip
                 preview = select(document.requested_actions, pipeline, done, document.force_run_dependencies)
                 actions = sorted(preview.runs, key=lambda action: order[action])
@@ -69,8 +70,8 @@ class JobRequests:
             is_over = at or row.completed_at is not None
             expected = estimate.Estimate() if is_over else self._expected(sql, row, jobs, needs, now)
             ahead = forecast.ahead(sql, row) if not at and row.started_at is None and not is_over else 0
-            before = pages.previous(sql, row, [row.backend])
-            succeeded = pages.previous_success(sql, row, [row.backend])
+            before = previous_request(sql, row, [row.backend])
+            succeeded = previous_success(sql, row, [row.backend])
         backend = context.directory.backends.get(row.backend)
         seen = self._services.live.contacts().get(row.backend)
         listed, others = _listed(jobs)
@@ -115,7 +116,7 @@ class JobRequests:
 
     @staticmethod
     def _expected(
-        sql: sqlite3.Connection, row: Row, jobs: list[JobRow], needs: dict[str, list[str]], now: int
+        sql: sqlite3.Connection, row: JobRequestRow, jobs: list[JobRow], needs: dict[str, list[str]], now: int
     ) -> estimate.Estimate:
         waits = forecast.waits(sql, row.backend, _WAITS) if row.started_at is None else []
         starts = estimate.begin(row.created_at, now, waits, row.backend)
@@ -137,11 +138,11 @@ class JobRequests:
             found[name] = [(path, url) for path, url in links if url]
         return found
 
-    def find(self, identifier: str, at: str = "") -> tuple[Row, list[JobRow], Found]:
+    def find(self, identifier: str, at: str = "") -> tuple[JobRequestRow, list[JobRow], Found]:
         """As it is, or was at a commit or time. Raises `Error` (not_found, invalid)."""
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
-            found = pages.request(sql, identifier, slugs) if identifiers.is_request_id(identifier) else None
+            found = find_request(sql, identifier, slugs) if identifiers.is_request_id(identifier) else None
         if found is None:
             raise not_found(f"there is no job request {identifier!r}")
         row, jobs = found
@@ -218,7 +219,7 @@ def may_cancel(context: PageContext, document: JobRequest) -> bool:
     return own or context.may(Permission.CANCEL_JOB, document.project)
 
 
-def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:
+def open_actions(row: JobRequestRow, jobs: list[JobRow]) -> list[str]:
     """What can still be cancelled; before the runner has made jobs, all that was asked for."""
     cancelled = set(row.cancelled)
     if not jobs:
@@ -226,5 +227,5 @@ def open_actions(row: Row, jobs: list[JobRow]) -> list[str]:
     return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in cancelled]
 
 
-def is_cancelling(row: Row, job: JobRow) -> bool:
+def is_cancelling(row: JobRequestRow, job: JobRow) -> bool:
     return job.status not in lifecycle.FINISHED and job.action in row.cancelled

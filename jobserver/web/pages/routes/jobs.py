@@ -6,8 +6,9 @@ from jobserver.domain.base.layout import Area, Place, backend_branch
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import JobRow, Row
+from jobserver.index.queries.jobs import JobRow, last_success_before, requests_with_job
+from jobserver.index.queries.requests import JobRequestRow, find_request
+from jobserver.index.queries.search import resolve_identifier
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version
 from jobserver.web.pages.redirects import redirect
@@ -30,8 +31,8 @@ class Jobs:
         if not request:
             with self._services.index.view() as sql:
                 slugs = self._services.visible.slugs()
-                owners = pages.requests_with(sql, identifier, slugs)
-                meant = pages.resolve(sql, identifier, slugs) if not owners else None
+                owners = requests_with_job(sql, identifier, slugs)
+                meant = resolve_identifier(sql, identifier, slugs) if not owners else None
             if len(owners) > 1:
                 return redirect(f"/jobs/?q={identifier}")
             if meant is not None:
@@ -46,7 +47,11 @@ class Jobs:
         made = {one.action: one for one in jobs}
         needs = action.needs if action else ()
         with self._services.index.view() as sql:
-            before = {need: pages.success_before(sql, row, need) for need in needs if need not in made}
+            before = {
+                need: last_success_before(sql, row.backend, row.workspace, need, row.created_at)
+                for need in needs
+                if need not in made
+            }
         return self._site.page(
             context,
             "job.html",
@@ -63,15 +68,15 @@ class Jobs:
             version=page_version.of_request(row, jobs),
         )
 
-    def _find(self, identifier: str, request: str) -> tuple[JobRow, Row, list[JobRow]]:
+    def _find(self, identifier: str, request: str) -> tuple[JobRow, JobRequestRow, list[JobRow]]:
         """The job, its request, and all jobs of that; without a request, the only one. Raises `Error` (not_found,
         conflict)."""
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
-            owners = [request] if request else pages.requests_with(sql, identifier, slugs)
+            owners = [request] if request else requests_with_job(sql, identifier, slugs)
             if len(owners) > 1:
                 raise conflict(f"several jobs are called {identifier!r}: open it from its job request")
-            whole = pages.request(sql, owners[0], slugs) if owners else None
+            whole = find_request(sql, owners[0], slugs) if owners else None
         found = [job for job in whole[1] if job.identifier == identifier] if whole else []
         if not found or whole is None:
             raise not_found(f"there is no job {identifier!r}")

@@ -11,7 +11,7 @@ from time import monotonic
 
 from bottle import HTTPResponse, request
 
-from jobserver.index.queries import pages
+from jobserver.index.queries.requests import find_request
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.forms import text
@@ -155,6 +155,6 @@ class Live:
         kind, _, name = topic.partition("/")
         if kind == "request":
             with self._index.view() as sql:
-                found = pages.request(sql, name, self._services.visible.slugs())
+                found = find_request(sql, name, self._services.visible.slugs())
             return page_version.of_request(*found) if found else ""
         return page_version.of_tips(self._index.tips())

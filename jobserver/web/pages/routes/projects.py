@@ -12,8 +12,7 @@ from jobserver.domain.plan import Command
 from jobserver.domain.projects import CancelInvitation, InviteToProject, Project, RenameProject, SetProjectMember
 from jobserver.domain.workspaces import ConnectWorkspace, Workspace
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Filter
+from jobserver.index.queries.requests import RequestFilter, list_requests
 from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, roles, text
@@ -52,7 +51,7 @@ class Projects:
             latest = {
                 one.name: rows[0]
                 for one in workspaces
-                if (rows := pages.requests(sql, Filter(workspace=one.name), slugs, 1))
+                if (rows := list_requests(sql, RequestFilter(workspace=one.name), slugs, 1))
             }
         return self._site.page(
             context,

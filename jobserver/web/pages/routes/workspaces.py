@@ -13,8 +13,8 @@ from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Filter, JobRow, Row
+from jobserver.index.queries.jobs import JobRow, latest_jobs
+from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_requests
 from jobserver.service.studies.base import Study
 from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages.context import PageContext
@@ -146,9 +146,9 @@ class Workspaces:
         slugs = self._services.visible.slugs()
         backends = [context.directory.backends[slug] for slug in slugs if context.directory.backends[slug].active]
         with self._services.index.view() as sql:
-            recent = pages.requests(sql, Filter(workspace=name), slugs, 5)[:5]
+            recent = list_requests(sql, RequestFilter(workspace=name), slugs, 5)[:5]
             backend = self._backend(slugs) or self._usual(recent, [one.slug for one in backends])
-            latest = pages.latest(sql, name, [backend])  # what has run on another one says nothing of this one
+            latest = latest_jobs(sql, name, [backend])  # what has run on another one says nothing of this one
         actions = study.pipeline.actions if study else {}
         needs = {action: one.needs for action, one in actions.items()}
         statuses = {action: _status(latest, action) for action in needs}
@@ -188,7 +188,7 @@ class Workspaces:
 
     def _preview(self, name: str, chosen: list[str], study: Study, backend: str) -> Selection:
         with self._services.index.view() as sql:
-            jobs = pages.latest(sql, name, [backend])
+            jobs = latest_jobs(sql, name, [backend])
         pipeline = {
             action: PipelineAction(needs=tuple(one.needs), run=one.run)
             for action, one in study.pipeline.actions.items()
@@ -204,7 +204,7 @@ class Workspaces:
             raise invalid(f"there is no backend {chosen!r}", "backend")
         return chosen
 
-    def _usual(self, recent: list[Row], slugs: list[str]) -> str:
+    def _usual(self, recent: list[JobRequestRow], slugs: list[str]) -> str:
         """The backend that was used last here; or else one that somebody runs."""
         seen = self._services.live.contacts()
         used = [row.backend for row in recent if row.backend in slugs]

@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from statistics import median
 
 from jobserver.domain.job_requests import lifecycle
-from jobserver.index.queries.pages import JobRow
+from jobserver.index.queries.jobs import JobRow
 
 _SECOND = 1_000_000
 

@@ -1,31 +1,33 @@
 """A request as git had it at another time, in the shapes that the pages have from the index. Pure."""
 
+from dataclasses import replace
+
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.index import items
-from jobserver.index.queries.pages import JobRow, Row
+from jobserver.index.queries.jobs import JobRow
+from jobserver.index.queries.requests import JobRequestRow
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.format import labels
 
 
-def as_rows(row: Row, seen: RequestWithJobs) -> tuple[Row, list[JobRow]]:
+def as_rows(row: JobRequestRow, seen: RequestWithJobs) -> tuple[JobRequestRow, list[JobRow]]:
     """What git says of another time, in the shapes of the index."""
     request_ = seen.stored.request
     ordered = sorted(seen.jobs, key=lambda one: (one.created_at, one.identifier))
     jobs = [_as_row(request_.identifier, job) for job in ordered]
-    status = lifecycle.request_status([job.status for job in jobs])
-    ends = [job.completed_at for job in jobs]
-    starts = [job.started_at for job in jobs if job.started_at]
-    done = lifecycle.finished(seen.jobs)
-    return (
-        Row(
-            row.identifier, row.backend, row.workspace, row.project, row.created_by, row.created_at, status, len(jobs),
-            sum(job.status == "succeeded" for job in jobs), min(starts, default=None),
-            max((end for end in ends if end), default=None) if done else None, None,
-            row.actions, request_.cancelled_actions, row.sha,
-        ),
-        jobs,
-    )  # fmt: skip
+    of_jobs = lifecycle.summarise([(job.status, job.started_at, job.completed_at, job.updated_at) for job in jobs])
+    then = replace(
+        row,
+        status=of_jobs.status,
+        jobs=of_jobs.jobs,
+        succeeded=of_jobs.succeeded,
+        started_at=of_jobs.started_at,
+        completed_at=of_jobs.completed_at,
+        updated_at=None,
+        cancelled=request_.cancelled_actions,
+    )
+    return then, jobs
 
 
 def _as_row(request_: str, job: Job) -> JobRow:

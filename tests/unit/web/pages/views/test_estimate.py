@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jobserver.index.queries.pages import JobRow
+from jobserver.index.queries.jobs import JobRow
 from jobserver.web.pages.views import estimate
 
 S = 1_000_000

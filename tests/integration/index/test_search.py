@@ -6,8 +6,9 @@ from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.index.index import Index
-from jobserver.index.queries import pages
-from jobserver.index.queries.pages import Filter
+from jobserver.index.queries.jobs import latest_jobs
+from jobserver.index.queries.requests import RequestFilter, list_requests
+from jobserver.index.queries.search import resolve_identifier
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 
@@ -43,8 +44,8 @@ def test_an_identifier_or_its_beginning_means_one_thing_or_nothing(site: Site, t
                 "\x00\x00\x00\x00": None,
                 "%%%%": None,
             }.items():
-                assert pages.resolve(sql, text, ["tpp"]) == meant, text
-            assert pages.resolve(sql, one, []) is None
+                assert resolve_identifier(sql, text, ["tpp"]) == meant, text
+            assert resolve_identifier(sql, one, []) is None
     finally:
         index.close()
 
@@ -59,7 +60,7 @@ def test_a_search_finds_an_action_among_thousands(site: Site, tmp_path: Path) ->
 
     def found(query: str, workspace: str = "") -> list[str]:
         with index.view() as sql:
-            rows = pages.requests(sql, Filter(query=query, workspace=workspace), ["tpp"], 25)
+            rows = list_requests(sql, RequestFilter(query=query, workspace=workspace), ["tpp"], 25)
         return [row.identifier for row in rows]
 
     try:
@@ -71,7 +72,7 @@ def test_a_search_finds_an_action_among_thousands(site: Site, tmp_path: Path) ->
         index.refresh()
         assert (found("final"), found("renamed")) == ([], [last])
         with index.view() as sql:
-            assert sorted(pages.latest(sql, "trends", ["tpp"]))[:2] == ["renamed", "step_0000"]
-            assert "zz_Final" not in pages.latest(sql, "trends", ["tpp"])
+            assert sorted(latest_jobs(sql, "trends", ["tpp"]))[:2] == ["renamed", "step_0000"]
+            assert "zz_Final" not in latest_jobs(sql, "trends", ["tpp"])
     finally:
         index.close()

@@ -1,0 +1,124 @@
+"""Jobs."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from jobserver.index.items import time_text
+from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = (
+    "identifier, request, action, status, status_code, status_message, created_at, updated_at, started_at,"
+    " completed_at, more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """Times are microseconds since 1970. ``more``: fields that only some runners send."""
+
+    identifier: str
+    request: str
+    action: str
+    status: str
+    status_code: str
+    status_message: str
+    created_at: int
+    updated_at: int | None
+    started_at: int | None
+    completed_at: int | None
+    more: dict[str, Any]
+
+    def as_item(self) -> dict[str, Any]:
+        """As the API has it."""
+        return {
+            "identifier": self.identifier,
+            "action": self.action,
+            "status": self.status,
+            "status_code": self.status_code,
+            "status_message": self.status_message,
+            "created_at": _text(self.created_at),
+            "updated_at": _text(self.updated_at),
+            "started_at": _text(self.started_at),
+            "completed_at": _text(self.completed_at),
+            **self.more,
+        }
+
+
+def _text(micros: int | None) -> str | None:
+    return None if micros is None else time_text(_EPOCH + timedelta(microseconds=micros))
+
+
+def _job(row: Sequence[Any]) -> JobRow:
+    fields = [*row[:10], orjson.loads(row[10]) if row[10] else {}]
+    return JobRow(*fields)
+
+
+def jobs_of_request(sql: sqlite3.Connection, branch: int, request: str) -> list[JobRow]:
+    """In the order in which they were created."""
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE branch=? AND request=? ORDER BY created_at, identifier", (branch, request)
+    )
+    return [_job(row) for row in rows]
+
+
+def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> dict[str, str]:
+    """The job request of each of these jobs that the branch has, its archive included."""
+    return dict(
+        sql.execute(
+            "SELECT identifier, request FROM jobs WHERE branch = (SELECT id FROM branches WHERE name=?)"
+            f" AND identifier IN ({marks(jobs)})",
+            (branch, *jobs),
+        )
+    )
+
+
+def requests_with_job(sql: sqlite3.Connection, job: str, backends: Collection[str]) -> list[str]:
+    """Ids of at most two job requests that have a job of this id: each backend's runner names its own jobs."""
+    numbers = branch_numbers(sql, backends)
+    rows = sql.execute(
+        f"SELECT DISTINCT request FROM jobs WHERE identifier = ? AND branch IN ({marks(numbers)}) LIMIT 2",
+        (job, *numbers),
+    )
+    return [row[0] for row in rows]
+
+
+def last_success_before(
+    sql: sqlite3.Connection, backend: str, workspace: str, action: str, before: int
+) -> JobRow | None:
+    """The newest success of an action among its last jobs that were created before ``before``."""
+    for number in branch_numbers(sql, [backend]):
+        row = sql.execute(
+            f"SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at < ?"
+            f" ORDER BY created_at DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded' LIMIT 1",
+            (number, workspace, action, before),
+        ).fetchone()
+        if row is not None:
+            return _job(row)
+    return None
+
+
+# One statement for all actions, of which there may be thousands: each costs one step in an index.
+_LATEST = f"""
+SELECT {", ".join(f"jobs.{name.strip()}" for name in _COLUMNS.split(","))} FROM actions
+JOIN jobs ON (jobs.branch, jobs.request, jobs.identifier) = (
+    SELECT branch, request, identifier FROM jobs WHERE branch = ?1 AND workspace = ?2 AND action = actions.action
+    ORDER BY created_at DESC, status DESC LIMIT 1
+) WHERE actions.branch = ?1 AND actions.workspace = ?2
+"""
+
+
+def latest_jobs(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, JobRow]:
+    """action -> its job that was created last, over all job requests of the workspace on these backends."""
+    latest: dict[str, JobRow] = {}
+    for number in branch_numbers(sql, backends):
+        for row in sql.execute(_LATEST, (number, workspace)):
+            job, known = _job(row), latest.get(row[2])
+            if known is None or (known.created_at, known.status) < (job.created_at, job.status):
+                latest[job.action] = job
+    return latest

@@ -1,0 +1,191 @@
+"""Job requests. Times are microseconds since 1970."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from jobserver.domain.base.layout import branch_backend
+from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
+from jobserver.index.queries.jobs import JobRow, jobs_of_request
+from jobserver.index.queries.search import search_requests
+
+_COLUMNS = (
+    "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
+    " started_at, completed_at, updated_at, item, branch"
+)
+RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A job request and its jobs, as the API has them."""
+_FROM = f"SELECT {_COLUMNS} FROM requests JOIN branches ON id = branch"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequestRow:
+    """A job request in a list. ``jobs`` and ``succeeded`` are numbers of jobs."""
+
+    identifier: str
+    backend: str
+    workspace: str
+    project: str | None
+    created_by: str
+    created_at: int
+    status: str
+    jobs: int
+    succeeded: int
+    started_at: int | None
+    completed_at: int | None
+    updated_at: int | None
+    actions: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """An empty field matches everything. ``before``: (created_at, identifier) of the last row of the page before."""
+
+    status: str = ""
+    backend: str = ""
+    workspace: str = ""
+    username: str = ""
+    query: str = ""
+    before: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits on a backend. ``acknowledged``: requests that the runner has made jobs of."""
+
+    active: int = 0
+    acknowledged: int = 0
+    running: int = 0
+    oldest_waiting: int | None = None
+
+
+def _row(values: Sequence[Any]) -> JobRequestRow:
+    item = orjson.loads(values[12])
+    fields = [values[0], branch_backend(values[1]), *values[2:12]]
+    fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"]]
+    return JobRequestRow(*fields)
+
+
+def list_requests(
+    sql: sqlite3.Connection, chosen: RequestFilter, backends: Collection[str], limit: int
+) -> list[JobRequestRow]:
+    """Newest first. One more than ``limit`` if there are more."""
+    shown = [chosen.backend] if chosen.backend else list(backends)
+    numbers = branch_numbers(sql, [slug for slug in shown if slug in backends])
+    if not numbers:
+        return []
+    where, values = [f"branch IN ({marks(numbers)})"], list[Any](numbers)
+    for column, value in (
+        ("status", chosen.status),
+        ("workspace", chosen.workspace),
+        ("created_by", chosen.username),
+    ):
+        if value:
+            where.append(f"{column} = ?")
+            values.append(value)
+    if chosen.before is not None:
+        where.append("(requests.created_at, requests.identifier) < (?, ?)")
+        values += chosen.before
+    if chosen.query:
+        newest = chosen.before[0] if chosen.before else 1 << 62
+        identifiers = search_requests(sql, chosen.query, chosen.workspace, newest, numbers, limit)
+        where.append(f"requests.identifier IN ({marks(identifiers)})")
+        values += identifiers
+    order = "INDEXED BY requests_created" if len(where) == 1 + (chosen.before is not None) else ""
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM requests {order} JOIN branches ON id = branch WHERE {' AND '.join(where)}"
+        " ORDER BY requests.created_at DESC, requests.identifier DESC LIMIT ?",
+        (*values, limit + 1),
+    )
+    return [_row(row) for row in rows]
+
+
+def active_requests(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[JobRequestRow]:
+    """Those that a runner has to look at, oldest first; of one person, or of everybody."""
+    numbers = branch_numbers(sql, backends)
+    extra = " AND created_by = ?" if username else ""
+    rows = sql.execute(
+        f"{_FROM} WHERE branch IN ({marks(numbers)}) AND active{extra}"
+        " ORDER BY requests.created_at, requests.identifier",
+        (*numbers, *([username] if username else [])),
+    )
+    return [_row(row) for row in rows]
+
+
+def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> Sequence[Any] | None:
+    numbers = branch_numbers(sql, backends)
+    row: Sequence[Any] | None = sql.execute(
+        f"{_FROM} WHERE requests.identifier = ? AND branch IN ({marks(numbers)})", (identifier, *numbers)
+    ).fetchone()
+    return row
+
+
+def find_request(
+    sql: sqlite3.Connection, identifier: str, backends: Collection[str]
+) -> tuple[JobRequestRow, list[JobRow]] | None:
+    """A job request with its jobs, in the order in which they were created."""
+    row = _find(sql, identifier, backends)
+    return None if row is None else (_row(row), jobs_of_request(sql, row[13], identifier))
+
+
+def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> RequestItem | None:
+    row = _find(sql, identifier, backends)
+    if row is None:
+        return None
+    return orjson.loads(row[12]), [job.as_item() for job in jobs_of_request(sql, row[13], identifier)]
+
+
+def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
+    row = sql.execute(
+        "SELECT 1 FROM requests WHERE identifier=? AND branch = (SELECT id FROM branches WHERE name=?)",
+        (identifier, branch),
+    )
+    return row.fetchone() is not None
+
+
+def has_unarchived(sql: sqlite3.Connection, branch: str) -> bool:
+    """Whether a push finished a job request that is still in ``active/``."""
+    row = sql.execute(
+        "SELECT 1 FROM requests WHERE branch = (SELECT id FROM branches WHERE name=?)"
+        " AND area = 'active' AND NOT active LIMIT 1",
+        (branch,),
+    )
+    return row.fetchone() is not None
+
+
+def previous_request(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:
+    """The request on the same workspace before this one."""
+    chosen = RequestFilter(workspace=row.workspace, before=(row.created_at, row.identifier))
+    rows = list_requests(sql, chosen, backends, 1)
+    return rows[0] if rows else None
+
+
+def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:
+    """The newest request on the same workspace before this one that succeeded, among the last `LOOK_BACK`."""
+    numbers = branch_numbers(sql, backends)
+    match = sql.execute(
+        "SELECT identifier, branch FROM (SELECT identifier, branch, status FROM requests"
+        " WHERE workspace = ? AND (created_at, identifier) < (?, ?)"
+        f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded'"
+        f" AND branch IN ({marks(numbers)}) LIMIT 1",
+        (row.workspace, row.created_at, row.identifier, *numbers),
+    ).fetchone()
+    success = _find(sql, match[0], backends) if match else None
+    return _row(success) if success else None
+
+
+def queue(sql: sqlite3.Connection, backend: str) -> Queue:
+    numbers = branch_numbers(sql, [backend])
+    if not numbers:
+        return Queue()
+    row = sql.execute(
+        "SELECT count(*), total(jobs > 0), total(status = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
+        " FROM requests WHERE branch = ? AND active",
+        numbers,
+    ).fetchone()
+    return Queue(row[0], int(row[1]), int(row[2]), row[3])
