@@ -4,7 +4,9 @@ import atexit
 import functools
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -179,6 +181,24 @@ class Site:
         assert self.server.wait(30) == 0
         self.server = None
         assert "Traceback" not in self.log(), self.log()
+
+    def processes(self) -> list[int]:
+        """The process that was started, and the one that serves."""
+        assert self.server is not None
+        pid = self.server.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def kill(self) -> None:
+        """At once, and until both are gone: their locks end with them."""
+        assert self.server is not None
+        watched = {pid: os.pidfd_open(pid) for pid in self.processes()}
+        for pid in watched:
+            os.kill(pid, signal.SIGKILL)
+        for descriptor in watched.values():
+            assert select.select([descriptor], [], [], 30)[0]
+            os.close(descriptor)
+        self.server.wait()
+        self.server = None
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text()

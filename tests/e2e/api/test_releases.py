@@ -1,7 +1,5 @@
 """PUT .../releases/<hash>, in job-server's order of checks: of all that is wrong, the first is answered."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,16 +267,10 @@ def test_an_upload_that_was_answered_outlives_a_killed_server(own: Site) -> None
             thread.start()
         enough = len(acknowledged) + 5 + 4 * number
         until(lambda enough=enough: len(acknowledged) > enough)  # type: ignore[misc]
-        assert own.server is not None
-        pid = own.server.pid
-        serving = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, serving)):
-            os.kill(one, signal.SIGKILL)
-        own.server.wait()
+        own.kill()
         killed.set()
         for thread in threads:
             thread.join()
-        own.server = None
     own.start()
     root = own.folder / "releases"
     assert list((root / ".incoming").iterdir()) == []

@@ -18,14 +18,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     yield made
     if made.server is not None:
-        made.server.kill()
-        made.server.wait()
-
-
-def family(pid: int) -> list[int]:
-    """The process and those that it started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
+        made.kill()
 
 
 def the_server(pids: list[int], number: int) -> None:
@@ -65,7 +58,7 @@ def test_a_write_that_is_under_way_is_answered(
         thread = threading.Thread(target=ask)
         thread.start()
         until(lambda: len(waiting_for(site.repo / "jobserver.lock")) > 0)
-        tell(family(site.server.pid), number)
+        tell(site.processes(), number)
         until(lambda: not list(site.repo.glob("jobserver-*.sock")))  # it has begun to stop
     thread.join()
     assert site.server.wait(30) == 0

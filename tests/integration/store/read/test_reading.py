@@ -101,7 +101,7 @@ def test_every_file_of_a_revision(repository: Repository) -> None:
 
 
 def test_a_reader_may_stop_early(repository: Repository) -> None:
-    sha = repository.commit({f"a{number}": bytes(3000) for number in range(2500)})
+    sha = repository.commit({f"a{number}": bytes(100_000) for number in range(80)})
     files = revision_files.tree_files(repository.path, sha)
     assert next(files)[0] == "a0"
     files.close()  # type: ignore[attr-defined]
