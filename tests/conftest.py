@@ -1,4 +1,4 @@
-"""For all tests: where their files are, and no limits of time.
+"""For all tests: where their files are, no limits of time, and a small state repository.
 
 How fast the machine is, and what else it does meanwhile, is nothing that a property may fail for.
 """
@@ -6,9 +6,13 @@ How fast the machine is, and what else it does meanwhile, is nothing that a prop
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.site import Site
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3  # a run leaves some 200 MB
@@ -19,3 +23,10 @@ settings.load_profile("no-hurry")
 # A test that waits for a disk proves nothing more: what is durable after a power loss, tests/faults shows.
 if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ["TMPDIR"], tempfile.tempdir = str(_MEMORY), None
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()

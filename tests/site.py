@@ -49,6 +49,10 @@ class Site:
         self.do(ADMIN, AddUser("bob"))
         self.do(ALICE, AddWorkspace("trends", "study", "main"))
 
+    def close(self) -> None:
+        self.gate.close()
+        self.repo.close()
+
     def clock(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from jobserver.store.git import locks, packs
 from tests import samples
 from tests.faults.crash import sound
 from tests.site import ADMIN, ALICE, PIPELINE, Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -34,12 +34,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as made:
-        yield made
-
-
 def slow(stack: ExitStack, site: Site, path: str, more: str, size: int = 200_000) -> socket.socket:
     """A large body, of which a little comes."""
     lines = f"Host: x\r\n{more}Content-Length: {size}\r\nContent-Type: application/x-www-form-urlencoded"

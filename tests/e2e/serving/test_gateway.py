@@ -21,12 +21,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as made:
-        yield made
-
-
 def answer(made: socket.socket) -> tuple[int, bytes]:
     """(status, body) of one answer that has a length."""
     said = b""

@@ -5,7 +5,6 @@ import resource
 import select
 import socket
 import struct
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,12 +16,6 @@ from tests.e2e.pages.browser import Browser
 from tests.zips import MANIFEST, md5_of, zipped
 
 
-@pytest.fixture
-def connections() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
 def works(alice: Client) -> None:
     assert alice.get("/api/v2/job-requests/").status_code == 200
 
@@ -30,18 +23,18 @@ def works(alice: Client) -> None:
 HALF = b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\nX-Slow: "
 
 
-def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, connections: ExitStack) -> None:
+def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, stack: ExitStack) -> None:
     most = min(1500, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
     for number in range(most):
-        connect(connections, site, b"" if number % 2 else HALF)
+        connect(stack, site, b"" if number % 2 else HALF)
     works(alice)
 
 
-def test_ten_thousand_idle_connections(tmp_path: Path, connections: ExitStack) -> None:
+def test_ten_thousand_idle_connections(tmp_path: Path, stack: ExitStack) -> None:
     """Or as many as the limit of open files lets this process and the server have."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))  # the server inherits it
+    stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     most = min(10_000, limits[1] - 500)
     if most < 6000:
         pytest.skip(f"only {limits[1]} files may be open here: ulimit -Hn")
@@ -49,7 +42,7 @@ def test_ten_thousand_idle_connections(tmp_path: Path, connections: ExitStack) -
     site.start()
     try:
         for number in range(most):
-            connect(connections, site, b"" if number % 2 else HALF)
+            connect(stack, site, b"" if number % 2 else HALF)
         with site.client("alice") as alice, site.client("tpp") as tpp, ThreadPoolExecutor(1) as beside:
             etag = tpp.get("/api/v2/job-requests/").headers["ETag"]
             poll = beside.submit(tpp.get, "/api/v2/job-requests/", headers={"If-None-Match": etag, "Prefer": "wait=40"})
@@ -58,7 +51,7 @@ def test_ten_thousand_idle_connections(tmp_path: Path, connections: ExitStack) -
             assert identifier in poll.result(60).text
         assert len(open_files(site)) > most
     finally:
-        connections.close()
+        stack.close()
         site.stop()
 
 
@@ -69,9 +62,7 @@ def open_files(site: Site) -> list[Path]:
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
-def test_strangers_with_slow_forms_stop_only_each_other(
-    site: Site, alice: Client, connections: ExitStack, size: int
-) -> None:
+def test_strangers_with_slow_forms_stop_only_each_other(site: Site, alice: Client, stack: ExitStack, size: int) -> None:
     """Found: the body of a form was read in a thread, whoever sends it; enough of them were all threads.
 
     Now all wait on the event loop, and of large ones few of each address are let in.
@@ -80,7 +71,7 @@ def test_strangers_with_slow_forms_stop_only_each_other(
         b"POST /login/link/x/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: %d\r\n\r\nform=" % size
     )
-    slow = [connect(connections, site, form) for _ in range(40)]
+    slow = [connect(stack, site, form) for _ in range(40)]
     works(alice)
     if size > 64 * 1024:
         until(lambda: any(one.recv(12).startswith(b"HTTP/1.1 429") for one in select.select(slow, [], [], 0)[0]))
@@ -91,9 +82,9 @@ def test_strangers_with_slow_forms_stop_only_each_other(
         one.close()
 
 
-def test_oversized_headers_are_refused(site: Site, alice: Client, connections: ExitStack) -> None:
+def test_oversized_headers_are_refused(site: Site, alice: Client, stack: ExitStack) -> None:
     for head in (b"X-Large: " + b"x" * 2_000_000, b"".join(b"X-%d: y\r\n" % n for n in range(20_000))):
-        made = connections.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+        made = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
         made.settimeout(10)
         try:
             made.sendall(b"GET /api/v2/job-requests/ HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
@@ -104,12 +95,12 @@ def test_oversized_headers_are_refused(site: Site, alice: Client, connections: E
         works(alice)
 
 
-def test_a_body_that_claims_more_than_it_may_is_refused_unread(site: Site, tpp: Client, connections: ExitStack) -> None:
+def test_a_body_that_claims_more_than_it_may_is_refused_unread(site: Site, tpp: Client, stack: ExitStack) -> None:
     head = (
         b"POST /api/v2/jobs/ HTTP/1.1\r\nHost: x\r\nAuthorization: " + site.tokens["tpp"].encode()
         + b"\r\nContent-Length: 99999999999\r\n\r\n"
     )  # fmt: skip
-    made = connect(connections, site, head)
+    made = connect(stack, site, head)
     made.settimeout(20)
     assert made.recv(100).startswith(b"HTTP/1.1 413")
     works(tpp)
@@ -152,19 +143,19 @@ def test_pkt_lines_that_are_none(site: Site, service: str, who: str, lines: byte
     ]
 
 
-def test_slow_readers_of_a_file_cost_no_memory(site: Site, alice: Client, connections: ExitStack) -> None:
+def test_slow_readers_of_a_file_cost_no_memory(site: Site, alice: Client, stack: ExitStack) -> None:
     """Found beside slow senders: all of a download was in memory until its reader had taken it."""
     files = {"large.txt": b"x" * 20_000_000, MANIFEST: b"{}"}
     url = f"/plain/releases/{md5_of(files)}"
     with site.client("tpp") as tpp:
         answer = tpp.put(f"/api/v2/workspaces{url}", content=zipped(files), headers={"Backend-User": "jane"})
         assert answer.status_code == 201
-    browser = connections.enter_context(Browser(site, "root"))
+    browser = stack.enter_context(Browser(site, "root"))
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     ask = f"GET {url}/tpp/large.txt HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
     before = memory(site)
     for _ in range(30):
-        slow = connections.enter_context(socket.socket())
+        slow = stack.enter_context(socket.socket())
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", site.port))
         slow.sendall(ask)

@@ -16,5 +16,4 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.do(ADMIN, AddBackend("emis", "b" * 64))
     checkpoint(made)
     yield made
-    made.gate.close()
-    made.repo.close()
+    made.close()

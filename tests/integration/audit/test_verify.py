@@ -40,8 +40,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.report((first, job("a", "succeeded", 4)))
     checkpoint(made)
     yield made
-    made.gate.close()
-    made.repo.close()
+    made.close()
 
 
 def test_an_honest_history_verifies_in_place_and_in_a_clone(site: Site, tmp_path: Path) -> None:

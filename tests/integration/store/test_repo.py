@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,14 +21,6 @@ from jobserver.store.keys.rotation import check_key, ended_at, is_current, rotat
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.repo import StateRepo
 from tests.site import ADMIN, ALICE, START, TEMPLATES, TPP, Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 def create(path: Path) -> StateRepo:

@@ -2,22 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from jobserver.service.background.maintenance import Maintenance
 from tests.e2e.harness import until
 from tests.site import Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 def test_it_is_due_after_an_hour(site: Site) -> None:

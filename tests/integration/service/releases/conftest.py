@@ -12,5 +12,4 @@ from tests.integration.service.releases.place import Place
 def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
-    made.gate.close()
-    made.repo.close()
+    made.close()

@@ -32,8 +32,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.report((made.ask(), job("a", "running", 1)))
     Archiver(made.repo, made.gate).checkpoint()
     yield made
-    made.gate.close()
-    made.repo.close()
+    made.close()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A working copy judged before it is pushed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,6 @@ from jobserver.errors import Error, Fault
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
 from tests.e2e.harness import git
 from tests.site import Site
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.gate.close()
-    made.repo.close()
 
 
 @pytest.fixture

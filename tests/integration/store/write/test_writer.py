@@ -33,8 +33,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield made
     made.repo.writer.authority = None
     made.git("fsck", "--full", "--strict")
-    made.gate.close()
-    made.repo.close()
+    made.close()
 
 
 def adds(username: str, branch: str = "main", **more: object) -> Decide:
