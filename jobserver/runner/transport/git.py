@@ -29,7 +29,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
 from jobserver.runner.model import Request
 from jobserver.runner.transport.base import flags
-from jobserver.runner.transport.vouched import Vouched, line, objects
+from jobserver.runner.transport.signed_requests import Vouched, line, objects
 from jobserver.store.git.command import environment_to_others, run
 from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.yaml import codec
