@@ -1,4 +1,4 @@
-"""What a runner has to be told. Read from nowhere: the command line fills it in."""
+"""The options of a runner, which the command line fills in."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,12 +7,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
-    """Times in seconds, sizes in bytes. ``root`` holds all that the runner writes, and is one runner's only.
+    """Times are in seconds, sizes in bytes.
 
-    ``study_repos`` is the folder that a workspace's repo may be a path inside of; None: https URLs only.
-    ``signer``: the server's key, ``SHA256:...``, that requests by git must be signed with.
-    ``once``: take what there is, run it to its end, report, return; a server that does not answer is then given up
-    after ``attempts``. ``interval`` is the pause between polls of a server that does not hold them.
+    root         the folder for everything that the runner writes; only one runner may use it
+    study_repos  the folder with local studies; None: only https URLs
+    once         run the requests that are there, report them, return
+    signer       the server's key (``SHA256:...``) that must have signed requests that come by git
+    wait         how long the server may hold a poll
+    interval     the pause between polls if the server does not hold them
+    attempts     with ``once``: how often to try to reach the server
+    kill_grace   between SIGTERM and SIGKILL
     """
 
     backend: str

@@ -1,11 +1,11 @@
-"""One job's work: a folder with the study and what the job needs, its command, its outputs. NO SANDBOX.
+"""Runs one job: makes its folder with the study and the outputs it needs, runs its command, keeps its outputs.
 
-Imports the standard library and this package's process and state. Layout under the runner's root:
+NOT A SANDBOX. The folders under the runner's root:
 
     work/<request>/study                       the study at the request's commit
-    work/<request>/<job>/                      where that job's command runs; thrown away after it
-    workspaces/<name>/outputs/                 what succeeded actions made, shared by the workspace's requests
-    workspaces/<name>/metadata/<action>.log    what the last run of an action said
+    work/<request>/<job>/                      where the job's command runs; removed afterwards
+    workspaces/<name>/outputs/                 outputs of successful actions, shared by the workspace's requests
+    workspaces/<name>/metadata/<action>.log    the log of the action's last run
 """
 
 import fnmatch
@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error, invalid
-from jobserver.runner.process import MARK, Ended, run_command
+from jobserver.runner.process import MARK, ProcessResult, run_command
 from jobserver.runner.state import StateFolder, Success
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -30,7 +30,7 @@ _PYTHON_IMAGE = re.compile(r"python:[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``database`` is not here: this runner has none."""
+    """One job to run. Has no ``database``, because this runner has none."""
 
     request: str
     job: str
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended, as it will be reported; ``stopped`` if it was asked to, and why is for who asked to say."""
+    """How a job ended, as it will be reported. If it was ``stopped``, the loop says why instead."""
 
     status: str
     code: str
@@ -60,9 +60,9 @@ class Limits:
 
 
 def command_line(run: str) -> list[str]:
-    """What to start for an action's ``run``: no shell, no container.
+    """The command for an action's ``run``, without a shell or a container.
 
-    ``python`` is this runner's own interpreter; the image name in ``python:latest python x.py`` is dropped. Raises
+    ``python`` means this runner's own interpreter, and the image in ``python:latest python x.py`` is left out. Raises
     `Error` (invalid) for other images, which this runner can't run.
     """
     try:
@@ -72,7 +72,7 @@ def command_line(run: str) -> list[str]:
     if words and _PYTHON_IMAGE.fullmatch(words[0]):
         words = words[1:]
     elif words and _IMAGE.fullmatch(words[0]):
-        raise invalid(f"this runner has no containers, so it can't run {words[0]}; only python:<version> is understood")
+        raise invalid(f"this runner has no containers, so it can't run {words[0]}: use python:<version>")
     if not words:
         raise invalid("the command is empty")
     if words[0] in ("python", "python3"):
@@ -97,28 +97,28 @@ class Executor:
         return self.root / "workspaces" / workspace / "metadata" / f"{action}.log"
 
     def succeeded(self, workspace: str) -> set[str]:
-        """Actions whose last success still has all its outputs."""
+        """The actions that succeeded and still have all their outputs."""
         folder = self.outputs(workspace)
         successes = self.state.successes(workspace).items()
-        return {action for action, one in successes if all((folder / path).is_file() for path in one.outputs)}
+        return {action for action, last in successes if all((folder / path).is_file() for path in last.outputs)}
 
     def forget(self, request: str) -> None:
         shutil.rmtree(self.root / "work" / request, ignore_errors=True)
 
     def run(self, task: Task, stop: threading.Event) -> Outcome:
-        """Runs the job to its end. Outputs are published only if it succeeded."""
+        """Runs the job to its end. Keeps its outputs only if it succeeded."""
         folder = self.root / "work" / task.request / task.job
         try:
             command = command_line(task.action.run)
             self._prepare(folder, task)
             before = _listing(folder)
-            ended = self._command(command, folder, task, stop)
-            if ended.why == "stopped":
+            result = self._command(command, folder, task, stop)
+            if result.reason == "stopped":
                 return Outcome("failed", "internal_error", "Stopped", stopped=True)
-            if ended.why == "timeout":
-                return Outcome("failed", "job_error", f"Killed: it took longer than {self.limits.timeout:g} s")
-            if ended.code != 0:
-                return Outcome("failed", "nonzero_exit", _exit(ended.code))
+            if result.reason == "timeout":
+                return Outcome("failed", "job_error", f"Killed because it took longer than {self.limits.timeout:g} s")
+            if result.code != 0:
+                return Outcome("failed", "nonzero_exit", _exit(result.code))
             outputs, unmatched = collect(folder, task.action, before)
             if unmatched:
                 return Outcome("failed", "unmatched_patterns", f"No outputs match: {', '.join(unmatched)}")
@@ -127,7 +127,7 @@ class Executor:
         except Error as error:
             return Outcome("failed", "job_error", str(error))
         except FileNotFoundError as error:
-            return Outcome("failed", "job_error", f"there is no {error.filename}")
+            return Outcome("failed", "job_error", f"{error.filename} does not exist")
         except OSError as error:
             return Outcome("failed", "internal_error", f"{error.strerror}: {error.filename}")
         finally:
@@ -142,7 +142,7 @@ class Executor:
                 for path in successes[need].outputs if need in successes else ():
                     _copy(self.outputs(task.workspace) / path, folder, path)
 
-    def _command(self, command: list[str], folder: Path, task: Task, stop: threading.Event) -> Ended:
+    def _command(self, command: list[str], folder: Path, task: Task, stop: threading.Event) -> ProcessResult:
         log = self.log(task.workspace, task.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         env = {
@@ -165,13 +165,13 @@ class Executor:
         )
 
     def _publish(self, folder: Path, task: Task, outputs: Iterable[str]) -> None:
-        """The files, then the record that they are there: a kill between the two makes the action run again."""
+        """Writes the files before the record of them: after a kill between the two, the action runs again."""
         target = self.outputs(task.workspace)
         with self._publishing:
             successes = self.state.successes(task.workspace)
             kept = tuple(sorted(outputs))
             old = successes.pop(task.name, None)
-            others = {path for one in successes.values() for path in one.outputs}
+            others = {path for success in successes.values() for path in success.outputs}
             for path in kept:
                 _copy(folder / path, target, path)
             successes[task.name] = Success(task.job, task.sha, kept)
@@ -181,30 +181,30 @@ class Executor:
 
 
 def collect(folder: Path, action: Action, before: Mapping[str, tuple[int, int]]) -> tuple[set[str], list[str]]:
-    """(paths of the outputs, patterns that match nothing). Without declared outputs: every new or changed file.
+    """Returns (paths of the outputs, patterns without a match). Without declared outputs: every new or changed file.
 
-    Links are left out, so that no output is a way to another place. Raises `Error` (invalid) for a pattern that
-    leaves the folder.
+    Leaves out links, so that no output leads to another place. Raises `Error` (invalid) for a pattern that leads out
+    of the folder.
     """
     now = _listing(folder)
     patterns = [pattern for files in action.outputs.values() for pattern in files.values()]
     if not patterns:
-        return {path for path, seen in now.items() if before.get(path) != seen and not _private(path)}, []
+        return {path for path, stamp in now.items() if before.get(path) != stamp and not _private(path)}, []
     outputs: set[str] = set()
     unmatched = []
     for pattern in patterns:
         pure = PurePosixPath(pattern)
         if pure.is_absolute() or ".." in pure.parts:
             raise invalid(f"an output's pattern must stay inside the study: {pattern}")
-        found = {path for path in now if _matches(path, pure)}
-        outputs |= found
-        if not found:
+        matches = {path for path in now if _matches(path, pure)}
+        outputs |= matches
+        if not matches:
             unmatched.append(pattern)
     return outputs, unmatched
 
 
 def _matches(path: str, pattern: PurePosixPath) -> bool:
-    """Part by part, so that ``*`` does not cross a folder."""
+    """Compares part by part, so that ``*`` does not match a slash."""
     parts = PurePosixPath(path).parts
     return len(parts) == len(pattern.parts) and all(map(fnmatch.fnmatchcase, parts, pattern.parts))
 
@@ -214,7 +214,7 @@ def _private(path: str) -> bool:
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
-    """Regular files by their path inside ``folder``, with what changes when they are written."""
+    """Regular files by their path inside ``folder`` -> (time, inode), which change when the file is written."""
     files = {}
     for path in folder.rglob("*"):  # does not enter linked folders
         if path.is_file() and not path.is_symlink():
@@ -224,16 +224,16 @@ def _listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _copy(source: Path, folder: Path, path: str) -> None:
-    """To ``path`` inside ``folder``, whole or not at all, for those who read it meanwhile.
+    """Copies to ``path`` inside ``folder``. Other threads see the whole file or none.
 
-    Raises `Error` (invalid) where a link of the study leads elsewhere.
+    Raises `Error` (invalid) if a link in the study leads out of the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder
     for part in PurePosixPath(path).parts[:-1]:
         target /= part
         if target.is_symlink():
-            raise invalid(f"{path} can't be put there: the study has a link at {target.relative_to(folder)}")
+            raise invalid(f"{path} can't be written: the study has a link at {target.relative_to(folder)}")
         target.mkdir(exist_ok=True)
     target = folder / path
     beside = target.with_name(f".{target.name}.partial")

@@ -1,4 +1,4 @@
-"""The thread that asks the server what there is to do, and tells the loop. Imports errors and its transport's shape."""
+"""The thread that asks the server for job requests, and sends them to the loop."""
 
 import logging
 import threading
@@ -17,15 +17,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """All active job requests, as the server's items."""
+class RequestsListed:
+    """All active job requests, as items of the server's list."""
 
     items: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """There is no point in going on."""
+class FetchFailed:
+    """The server refuses this runner for good."""
 
     error: Error
 
@@ -35,23 +35,23 @@ def new_backoff(config: RunnerConfig) -> Backoff:
 
 
 class Fetcher:
-    """Calls ``tell`` with each new list, in the order in which the server gave them, until ``halt`` is set.
+    """Calls ``send`` with each new list, in the server's order, until ``halt`` is set.
 
-    A refusal before the first list is final (a wrong token, a wrong URL). Later ones are retried: jobs are running, and
-    a token may be mended on the server.
+    A refusal before the first list is final: the token or the URL is wrong. Later refusals are retried, because jobs
+    are running and an admin may restore the token.
     """
 
     def __init__(
         self,
         transport: Transport,
         config: RunnerConfig,
-        tell: Callable[[Listed | Failed], None],
+        send: Callable[[RequestsListed | FetchFailed], None],
         halt: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.transport = transport
         self.config = config
-        self.tell = tell
+        self.send = send
         self.halt = halt
         self.clock = clock
         self.backoff = new_backoff(config)
@@ -61,18 +61,18 @@ class Fetcher:
         self._thread.start()
 
     def join(self, patience: float = 2.0) -> None:
-        """A held poll can't be broken off: after ``patience`` seconds it is left to end by itself."""
+        """Waits up to ``patience`` seconds: a poll that the server holds can't be interrupted, and ends by itself."""
         if self._thread.ident is not None:
             self._thread.join(patience)
 
-    def first(self, stop: threading.Event) -> Listed | None:
-        """The list as it is now; None if ``stop`` was set first.
+    def first(self, stop: threading.Event) -> RequestsListed | None:
+        """The list as it is now. None if ``stop`` was set first.
 
-        Raises `Error` once the server has not answered ``config.attempts`` times.
+        Raises `Error` after ``config.attempts`` failures, or at once if the server refuses.
         """
         while not stop.is_set():
             try:
-                return Listed(self.transport.fetch(0) or [])
+                return RequestsListed(self.transport.fetch(0) or [])
             except Error as error:
                 if error.code is not Code.UNAVAILABLE or self.backoff.failures + 1 >= self.config.attempts:
                     raise
@@ -87,27 +87,27 @@ class Fetcher:
                 items = self.transport.fetch(self.config.wait)
             except Error as error:
                 if known is None and error.code is not Code.UNAVAILABLE:
-                    self.tell(Failed(_plain(error)))
+                    self.send(FetchFailed(_explained(error)))
                     return
                 self._pause(error, self.halt)
                 continue
             self.backoff.worked()
-            # One that answers at once although nothing is new does not hold polls.
-            held = self.clock() - asked >= min(1.0, self.config.wait)
+            # A server that answers at once without news does not hold polls.
+            is_held = self.clock() - asked >= min(1.0, self.config.wait)
             is_news = items is not None and items != known
             if items is not None:
                 known = items
-                self.tell(Listed(items))
-            if not is_news and not held:
+                self.send(RequestsListed(items))
+            if not is_news and not is_held:
                 self.halt.wait(self.config.interval)
 
     def _pause(self, error: Error, stop: threading.Event) -> None:
         pause = self.backoff.failed()
-        _log.warning("%s; again in %.1f s", _plain(error), pause)
+        _log.warning("%s; trying again in %.1f s", _explained(error), pause)
         stop.wait(pause)
 
 
-def _plain(error: Error) -> Error:
+def _explained(error: Error) -> Error:
     if error.code not in _BAD_TOKEN:
         return error
     return Error(error.code, f"the server refuses this runner's token (JOB_SERVER_TOKEN): {error.message}", error.where)

@@ -1,7 +1,7 @@
-"""The runner's loop: one thread that decides and writes state, others that fetch, check out and run, and tell it.
+"""The runner's loop: one thread decides and writes the state; others fetch, check out and run jobs, and send it events.
 
-Every change is on disk before it is acted on or reported, so the runner can be killed anywhere; a request is
-forgotten when the server has accepted its end and does not list it any more.
+Every change is on disk before the runner acts on it or reports it, so the runner can be killed at any point. A request
+is removed once the server has accepted its end and no longer lists it.
 """
 
 import logging
@@ -17,27 +17,27 @@ from jobserver.errors import Error, unavailable
 from jobserver.runner import plan
 from jobserver.runner.config import RunnerConfig
 from jobserver.runner.execute import Executor, Limits, Outcome, Task
-from jobserver.runner.fetch import Failed, Fetcher, Listed, new_backoff
-from jobserver.runner.model import Job, Request
+from jobserver.runner.fetch import Fetcher, FetchFailed, RequestsListed, new_backoff
+from jobserver.runner.model import RunnerJob, RunnerRequest
 from jobserver.runner.process import kill_marked
 from jobserver.runner.report import Reporter
-from jobserver.runner.state import Record, StateFolder
-from jobserver.runner.study import Studies
-from jobserver.runner.tasks import Ended, Expanded, Work
+from jobserver.runner.state import RequestRecord, StateFolder
+from jobserver.runner.study import StudyCheckouts
+from jobserver.runner.tasks import JobEnded, RequestPlanned, TaskRunner
 from jobserver.runner.transport.base import Transport
 from jobserver.runner.transport.git import GitTransport
 from jobserver.runner.transport.http import HttpTransport
 
 _CHECKOUTS = 2  # at a time
-_LOOK = 0.5  # seconds between looks at `stop`
+_POLL = 0.5  # seconds between checks of `stop`
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Jobs that ended while the runner ran, and whether the server has accepted all that there was to say.
+    """How many jobs ended in this run, and whether the server has accepted all reports.
 
-    ``refused``: how many requests were left alone at the end, because nobody vouches for them.
+    ``refused``: how many requests were not run at the end, because no key of the server signed them.
     """
 
     succeeded: int = 0
@@ -46,14 +46,14 @@ class Summary:
     refused: int = 0
 
 
-Event = Listed | Failed | Expanded | Ended
+Event = RequestsListed | FetchFailed | RequestPlanned | JobEnded
 
 
 def run(config: RunnerConfig, transport: Transport | None = None, stop: threading.Event | None = None) -> Summary:
-    """Runs until ``stop`` is set, or, with ``config.once``, until all that there is has run.
+    """Runs until ``stop`` is set, or, with ``config.once``, until all requests have run.
 
-    Raises `Error`: conflict if another runner works in the same folder, unauthenticated or forbidden if the token is
-    refused at the start, unavailable if the disk refuses (or, with ``once``, the server never answered).
+    Raises `Error`: conflict if another runner uses the same folder, unauthenticated or forbidden if the server refuses
+    the token at the start, unavailable for an error of the disk or, with ``once``, if the server never answered.
     """
     return Runner(config, transport, stop).run()
 
@@ -69,7 +69,7 @@ def _transport(config: RunnerConfig, now: Callable[[], datetime]) -> Transport:
 
 
 class Runner:
-    """One run of it. ``now`` gives the time that jobs carry."""
+    """One run of the runner. ``now`` returns the time for jobs."""
 
     def __init__(
         self,
@@ -87,17 +87,17 @@ class Runner:
         self.executor = Executor(config.root, self.state, limits)
         self.reporter = Reporter(self.transport, new_backoff(config), config.longest_pause)
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, RequestRecord] = {}
         self.expanding: set[str] = set()
         self.running: dict[str, threading.Event] = {}  # job id -> ends it
-        self.halt = threading.Event()  # ends everything that other threads do
-        studies = Studies(config.study_repos, config.root.resolve() / "work", config.checkout_timeout)
-        self.work = Work(studies, self.executor, now, self.events.put, self.halt)
+        self.halt = threading.Event()  # ends the work of all other threads
+        checkouts = StudyCheckouts(config.study_repos, config.root.resolve() / "work", config.checkout_timeout)
+        self.tasks = TaskRunner(checkouts, self.executor, now, self.events.put, self.halt)
         self.done = {"succeeded": 0, "failed": 0}
 
     def run(self) -> Summary:
         _log.warning(
-            "runner for backend %s: for trying things out; it is no sandbox, and runs what studies say as this user",
+            "runner for backend %s: not a sandbox, it runs the commands of studies as this user",
             self.config.backend,
         )
         fetcher = Fetcher(self.transport, self.config, self.events.put, self.halt)
@@ -111,7 +111,7 @@ class Runner:
                     try:
                         if self.config.once:
                             if (listed := fetcher.first(self.stop)) is None:
-                                raise unavailable("stopped before the server had answered")
+                                raise unavailable("the runner was stopped before the server answered")
                             self._handle(listed)
                         else:
                             fetcher.start()
@@ -129,17 +129,17 @@ class Runner:
             self.reporter.send(self._unreported(), self._accept)
             if self.config.once and self._idle():
                 return
-            for event in self._wait(min(_LOOK, self.reporter.pause())):
+            for event in self._wait(min(_POLL, self.reporter.pause())):
                 self._handle(event)
 
     def _idle(self) -> bool:
-        """Nothing left to do, or, of telling the server, nothing that it is likely to take."""
+        """Whether all jobs have finished, and are reported or likely never to be."""
         if not all(record.finished for record in self.records.values()):
             return False
         return not self._unreported() or self.reporter.failures >= self.config.attempts
 
     def _wait(self, seconds: float) -> Iterator[Event]:
-        """What happened, waiting for the first of it."""
+        """The events that have arrived. Waits for the first one."""
         try:
             yield self.events.get(timeout=seconds)
             while True:
@@ -147,53 +147,53 @@ class Runner:
         except queue.Empty:
             return
 
-    # What happened
+    # Events
 
     def _handle(self, event: Event) -> None:
         match event:
-            case Failed(error):
+            case FetchFailed(error):
                 raise error
-            case Listed(items):
+            case RequestsListed(items):
                 self._listed(items)
-            case Expanded(identifier, planned):
+            case RequestPlanned(identifier, planned):
                 self.expanding.discard(identifier)
                 record = self.records[identifier]
                 self._save(replace(record, actions=planned.actions).with_jobs(planned.jobs))
-            case Ended(identifier, job, outcome):
+            case JobEnded(identifier, job, outcome):
                 del self.running[job.identifier]
                 self._ended(self.records[identifier], job, outcome)
 
     def _listed(self, items: list[Any]) -> None:
-        seen = set()
+        listed = set()
         for item in items:
             try:
-                request = Request.from_item(item)
+                request = RunnerRequest.from_item(item)
             except Error as error:
-                _log.error("a job request is left alone: %s", error)
+                _log.error("ignoring a job request: %s", error)
                 continue
             if request.backend != self.config.backend:
-                _log.error("job request %s is left alone: it is backend %s's", request.identifier, request.backend)
+                _log.error("ignoring job request %s: it is for backend %s", request.identifier, request.backend)
                 continue
-            seen.add(request.identifier)
-            self._met(request)
+            listed.add(request.identifier)
+            self._add(request)
         for identifier, record in list(self.records.items()):
-            if identifier not in seen and record.finished and record.accepted:
+            if identifier not in listed and record.finished and record.accepted:
                 self.state.forget(identifier)
                 self.executor.forget(identifier)
                 del self.records[identifier]
 
-    def _met(self, request: Request) -> None:
+    def _add(self, request: RunnerRequest) -> None:
         record = self.records.get(request.identifier)
         if record is None:
             _log.info("job request %s: %s", request.identifier, ", ".join(request.requested_actions))
-            self._save(Record(request))
+            self._save(RequestRecord(request))
         elif request.cancelled_actions != record.request.cancelled_actions:
-            # Of all that a request says, only this ever changes.
+            # No other field of a request ever changes.
             self._save(replace(record, request=replace(record.request, cancelled_actions=request.cancelled_actions)))
         elif record.finished and record.accepted:
-            self._save(replace(record, accepted=False))  # the server does not have it after all: tell it again
+            self._save(replace(record, accepted=False))  # the server does not have the jobs after all
 
-    def _ended(self, record: Record, job: Job, outcome: Outcome) -> None:
+    def _ended(self, record: RequestRecord, job: RunnerJob, outcome: Outcome) -> None:
         state = (outcome.status, outcome.code, outcome.message)
         if outcome.stopped:
             state = plan.REBOOTED if self.halt.is_set() else plan.CANCELLED
@@ -201,7 +201,7 @@ class Runner:
         _log.info("job %s (%s): %s, %s", ended.identifier, ended.action, ended.status, ended.status_message)
         self._save(record.with_job(ended))
 
-    # What follows from it
+    # Decisions
 
     def _advance(self) -> None:
         for record in list(self.records.values()):
@@ -218,7 +218,7 @@ class Runner:
                     self._start(self.records[record.request.identifier], job)
 
     def _is_busy(self, workspace: str, action: str) -> bool:
-        """Whether that action runs in that workspace for another request: their outputs would mix."""
+        """Whether the action runs in the workspace for another request. Their outputs would mix."""
         return any(
             job.action == action and job.status == "running"
             for record in self.records.values()
@@ -226,7 +226,7 @@ class Runner:
             for job in record.jobs
         )
 
-    def _start(self, record: Record, job: Job) -> None:
+    def _start(self, record: RequestRecord, job: RunnerJob) -> None:
         started = job.moved("running", "executing", "Executing", self.now())
         self._save(record.with_job(started))
         stop = threading.Event()
@@ -234,17 +234,17 @@ class Runner:
         request = record.request
         action = record.actions[job.action]
         task = Task(request.identifier, job.identifier, request.workspace, request.sha, job.action, action)
-        self._workers.submit(self.work.run, request, started, task, stop)
+        self._workers.submit(self.tasks.run, request, started, task, stop)
 
-    def _expand(self, record: Record) -> None:
+    def _expand(self, record: RequestRecord) -> None:
         identifier = record.request.identifier
         if identifier not in self.expanding:
             self.expanding.add(identifier)
-            self._checkouts.submit(self.work.expand, record.request)
+            self._checkouts.submit(self.tasks.expand, record.request)
 
-    # What is kept
+    # State
 
-    def _save(self, record: Record) -> None:
+    def _save(self, record: RequestRecord) -> None:
         old = self.records.get(record.request.identifier)
         if record == old:
             return
@@ -255,33 +255,33 @@ class Runner:
             if job.finished and job.identifier not in before:
                 self.done[job.status] += 1
 
-    def _unreported(self) -> list[Record]:
+    def _unreported(self) -> list[RequestRecord]:
         return [record for record in self.records.values() if record.jobs and not record.accepted]
 
-    def _accept(self, record: Record) -> None:
+    def _accept(self, record: RequestRecord) -> None:
         self._save(replace(record, accepted=True))
 
-    # Beginning and end
+    # Start and stop
 
     def _recover(self) -> None:
-        """Before anything runs, what a killed runner left behind is ended: no job ever runs twice at a time."""
+        """Ends the processes that a killed runner left, so that no job runs twice at the same time."""
         self.records = self.state.load()
         for record in list(self.records.values()):
             kill_marked(f"{record.request.identifier}.checkout")
             for job in record.jobs:
                 if job.status == "running" and (killed := kill_marked(job.identifier)):
-                    _log.warning("job %s: killed %d processes of an earlier run", job.identifier, killed)
+                    _log.warning("job %s: killed %d processes that an earlier run left", job.identifier, killed)
             self._save(record.with_jobs(plan.rebooted(record.jobs, self.now())))
 
     def _wind_down(self) -> None:
-        """Ends what runs; it will run again. One try at telling the server: what it does not take is told next time."""
+        """Stops the running jobs, which will run again. Tries once to report them; otherwise the next start does."""
         self.halt.set()
         for stop in self.running.values():
             stop.set()
         self._workers.shutdown()
         self._checkouts.shutdown()
         for event in self._wait(0):
-            if isinstance(event, Ended | Expanded):
+            if isinstance(event, JobEnded | RequestPlanned):
                 self._handle(event)
         if not self.config.once:
             self.reporter.send(self._unreported(), self._accept, last=True)

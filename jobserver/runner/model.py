@@ -1,7 +1,4 @@
-"""What the runner is told (`Request`) and what it tells (`Job`), with their shapes on the wire and on disk.
-
-Pure: the time is passed in.
-"""
+"""The runner's job requests and jobs, and their form in HTTP and on disk (docs/contract.md). Pure."""
 
 import re
 from collections.abc import Mapping
@@ -29,8 +26,8 @@ def _time(text: str | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A job request, as far as a runner needs it. ``repo`` is an https URL or a path inside STUDY_REPOS."""
+class RunnerRequest:
+    """The part of a job request that a runner needs. ``repo`` is an https URL or a path inside STUDY_REPOS."""
 
     identifier: str
     backend: str
@@ -43,10 +40,10 @@ class Request:
     force_run_dependencies: bool = False
 
     @classmethod
-    def from_item(cls, item: Any) -> "Request":
-        """From an item of the server's list. Raises `Error` (invalid) naming what is missing or unusable.
+    def from_item(cls, item: Any) -> "RunnerRequest":
+        """From an item of the server's list. Raises `Error` (invalid) if a field is missing or unusable.
 
-        The identifier and the workspace's name become names of folders here, so they are not taken on trust.
+        Checks the identifier and the workspace's name, because they become names of folders.
         """
         match item:
             case {
@@ -58,16 +55,16 @@ class Request:
             } if _strings(requested) and requested:
                 pass
             case _:
-                raise invalid("a job request lacks a field, or has one of another type", _named(item))
+                raise invalid("a field is missing or has the wrong type", _named(item))
         cancelled = item.get("cancelled_actions", [])
         if not _IDENTIFIER.fullmatch(identifier):
-            raise invalid("its identifier can't be used", _named(item))
+            raise invalid("the identifier has characters that are not allowed", _named(item))
         if not _WORKSPACE.fullmatch(workspace):
-            raise invalid(f"its workspace's name can't be used: {workspace!r}", identifier)
+            raise invalid(f"the workspace's name has characters that are not allowed: {workspace!r}", identifier)
         if not _SHA.fullmatch(sha):
-            raise invalid(f"its sha is no commit id: {sha!r}", identifier)
+            raise invalid(f"sha is not a commit id: {sha!r}", identifier)
         if not isinstance(cancelled, list) or not _strings(cancelled):
-            raise invalid("cancelled_actions is no list of names", identifier)
+            raise invalid("cancelled_actions is not a list of names", identifier)
         return cls(
             identifier,
             backend,
@@ -94,8 +91,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One action of one request, as it is reported."""
+class RunnerJob:
+    """One action of a request, as it is reported."""
 
     identifier: str
     action: str
@@ -112,8 +109,8 @@ class Job:
     def finished(self) -> bool:
         return self.status in FINISHED
 
-    def moved(self, status: str, code: str, message: str, now: datetime) -> "Job":
-        """This job in another state. ``updated_at`` grows whatever the clock does: the server skips old news."""
+    def moved(self, status: str, code: str, message: str, now: datetime) -> "RunnerJob":
+        """This job in another state. ``updated_at`` always grows, because the server ignores older reports."""
         moment = max(now, self.updated_at + timedelta(microseconds=1))
         started, completed = self.started_at, None
         if status == "pending":
@@ -133,7 +130,7 @@ class Job:
         )
 
     def as_payload(self, request: str) -> dict[str, Any]:
-        """An element of what is posted to ``/api/v2/jobs/``."""
+        """An element of the list that is posted to ``/api/v2/jobs/``."""
         return {
             "job_request_id": request,
             "identifier": self.identifier,
@@ -152,8 +149,8 @@ class Job:
         }
 
     @classmethod
-    def from_payload(cls, data: Mapping[str, Any]) -> "Job":
-        """The inverse of `as_payload`; raises KeyError, TypeError or ValueError for anything else."""
+    def from_payload(cls, data: Mapping[str, Any]) -> "RunnerJob":
+        """The inverse of `as_payload`. Raises KeyError, TypeError or ValueError for anything else."""
         return cls(
             data["identifier"],
             data["action"],

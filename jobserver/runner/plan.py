@@ -1,6 +1,7 @@
-"""What is to be done, decided and nothing else: which jobs a request means, which may start, which must end.
+"""Decides which jobs a request has, which of them may start, and which must end.
 
-Pure: jobs and the time go in, jobs come out. Facts: docs/contract.md, and what the 2021 and 2025 runners did.
+Pure: takes jobs and the time, returns jobs. The states are those of docs/contract.md and of OpenSAFELY's runners of
+2021 and 2025.
 """
 
 import base64
@@ -9,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain.pipeline.graph import RUN_ALL
+from jobserver.domain.pipeline.graph import RUN_ALL, select
 from jobserver.domain.pipeline.reader import Action, Pipeline
-from jobserver.runner.model import Job, Request
+from jobserver.runner.model import RunnerJob, RunnerRequest
 
 ERROR_ACTION = "__error__"
 CANCELLED = ("failed", "cancelled_by_user", "Cancelled by user")
@@ -19,121 +20,110 @@ CREATED = ("pending", "created", "Created")
 WAITING_FOR_NEEDS = ("pending", "waiting_on_dependencies", "Waiting on dependencies")
 WAITING_FOR_WORKER = ("pending", "waiting_on_workers", "Waiting on available workers")
 NOTHING_TO_DO = ("succeeded", "succeeded", "Nothing to do: all actions have succeeded already")
-REBOOTED = ("pending", "waiting_on_reboot", "The runner stopped while this ran; it will run again")
+REBOOTED = ("pending", "waiting_on_reboot", "The runner stopped while this was running. It will run again")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The jobs of a request, each after what it needs, and the actions that they run."""
+    """The jobs of a request, each after the jobs it needs, and the actions that they run."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[RunnerJob, ...]
     actions: Mapping[str, Action]
 
 
 def job_id(request: str, action: str) -> str:
-    """The same job gets the same id, whoever asks and however often."""
+    """The same for the same request and action, so that a runner that lost its folder reports the same jobs."""
     digest = hashlib.sha1(f"{request}\n{action}".encode(), usedforsecurity=False).digest()
     return base64.b32encode(digest[:10]).decode().lower()
 
 
-def new_job(request: Request, action: str, now: datetime, command: str | None = None) -> Job:
-    return Job(
-        job_id(request.identifier, action),
-        action,
-        *CREATED,
-        created_at=now,
-        updated_at=now,
-        run_command=command,
-    )
+def new_job(request: RunnerRequest, action: str, now: datetime, command: str | None = None) -> RunnerJob:
+    identifier = job_id(request.identifier, action)
+    return RunnerJob(identifier, action, *CREATED, created_at=now, updated_at=now, run_command=command)
 
 
-def cancels_all(request: Request) -> bool:
-    """Whether nothing of it is wanted any more: known without its pipeline, so without a checkout."""
-    cancelled = set(request.cancelled_actions)
-    return cancelled.issuperset(request.requested_actions)
+def cancels_all(request: RunnerRequest) -> bool:
+    """Whether every requested action is cancelled. Needs no pipeline, and so no checkout."""
+    return set(request.cancelled_actions).issuperset(request.requested_actions)
 
 
-def cancelled_at_once(request: Request, now: datetime) -> Plan:
-    """For a request that was cancelled before anybody looked at it."""
+def cancelled_at_once(request: RunnerRequest, now: datetime) -> Plan:
+    """For a request that was cancelled before the runner read its pipeline."""
     actions = dict.fromkeys(request.requested_actions)
     return Plan(tuple(new_job(request, action, now).moved(*CANCELLED, now) for action in actions), {})
 
 
-def failed_to_begin(request: Request, code: str, message: str, now: datetime) -> Plan:
-    """One job that says what is wrong with the request. ``code``: job_error, or internal_error where it is ours."""
+def failed_to_begin(request: RunnerRequest, code: str, message: str, now: datetime) -> Plan:
+    """One job that says why the request can't run.
+
+    ``code``: job_error if the request or its study is wrong, internal_error if the runner or the network is.
+    """
     return Plan((new_job(request, ERROR_ACTION, now).moved("failed", code, message, now),), {})
 
 
-def expand(request: Request, pipeline: Pipeline, succeeded: Collection[str], now: datetime) -> Plan:
-    """Its jobs. What was asked for by name always runs; what that needs, and what run_all stands for, runs unless
-    it is among ``succeeded`` (in this workspace, outputs still there) or the request forces it.
+def expand(request: RunnerRequest, pipeline: Pipeline, succeeded: Collection[str], now: datetime) -> Plan:
+    """The jobs of a request, see `select`. ``succeeded``: actions whose outputs are still in this workspace.
 
     Raises `Error` (invalid) that names the actions that do not exist.
     """
-    order = pipeline.closure(request.requested_actions)
-    wanted = set(request.requested_actions)
-    chosen = {a for a in order if a in wanted or a not in succeeded or request.force_run_dependencies}
-    # A need runs for what needs it: of what is left out, nothing that only it needed has to run.
-    reached: set[str] = set(wanted)
-    reached.update(pipeline.actions if RUN_ALL in wanted else ())
-    for action in reversed(order):
-        if action in reached and action in chosen:
-            reached.update(pipeline.actions[action].needs)
-    names = [action for action in order if action in reached and action in chosen]
-    if not names:
-        # What was cancelled before anybody looked at it was not done, whether or not it succeeded some other time.
-        is_cancelled_whole = {*order} - {RUN_ALL} <= {*request.cancelled_actions}
-        state = CANCELLED if is_cancelled_whole else NOTHING_TO_DO
+    closure = pipeline.closure(request.requested_actions)
+    selection = select(request.requested_actions, pipeline.actions, succeeded, request.force_run_dependencies)
+    if not selection.runs:
+        # A request that was cancelled before the runner read it was not done, even if its actions succeeded earlier.
+        state = CANCELLED if set(closure) <= set(request.cancelled_actions) else NOTHING_TO_DO
         return Plan((new_job(request, request.requested_actions[0], now).moved(*state, now),), {})
-    jobs = tuple(new_job(request, name, now, pipeline.actions[name].run) for name in names)
-    return Plan(jobs, {name: pipeline.actions[name] for name in names})
+    actions = {name: pipeline.actions[name] for name in selection.runs}
+    return Plan(tuple(new_job(request, name, now, action.run) for name, action in actions.items()), actions)
 
 
-def settle(jobs: Sequence[Job], needs: Mapping[str, Sequence[str]], request: Request, now: datetime) -> tuple[Job, ...]:
-    """The jobs, each pending one in the state that follows from the cancels and from the jobs that it needs.
+def settle(
+    jobs: Sequence[RunnerJob], needs: Mapping[str, Sequence[str]], request: RunnerRequest, now: datetime
+) -> tuple[RunnerJob, ...]:
+    """The jobs, with each pending one in the state that follows from cancels and from the jobs it needs.
 
-    ``jobs`` stand after what they need. A need without a job here was satisfied before.
+    ``jobs`` are in an order where each follows the jobs it needs. A need without a job had succeeded before.
     """
-    after: dict[str, Job] = {}
+    settled: dict[str, RunnerJob] = {}
     for job in jobs:
         state = None
         if job.status == "pending":
-            state = _pending_state(job, [after[need] for need in needs.get(job.action, ()) if need in after], request)
+            needed = [settled[need] for need in needs.get(job.action, ()) if need in settled]
+            state = _pending_state(job, needed, request)
         if state is not None and state[1] != job.status_code:
             job = job.moved(*state, now)
-        after[job.action] = job
-    return tuple(after.values())
+        settled[job.action] = job
+    return tuple(settled.values())
 
 
-def _pending_state(job: Job, needed: Sequence[Job], request: Request) -> tuple[str, str, str] | None:
+def _pending_state(job: RunnerJob, needed: Sequence[RunnerJob], request: RunnerRequest) -> tuple[str, str, str] | None:
     if is_cancelled(job, request):
         return CANCELLED
     failed = [need.action for need in needed if need.status == "failed"]
     if failed:
-        return ("failed", "dependency_failed", f"Not run: {', '.join(failed)} failed")
+        return ("failed", "dependency_failed", f"Not run because {', '.join(failed)} failed")
     if any(need.status != "succeeded" for need in needed):
         return WAITING_FOR_NEEDS
     return None if job.status_code == REBOOTED[1] else WAITING_FOR_WORKER
 
 
-def is_cancelled(job: Job, request: Request) -> bool:
-    whole = RUN_ALL in request.cancelled_actions and RUN_ALL in request.requested_actions
-    return whole or job.action in request.cancelled_actions
+def is_cancelled(job: RunnerJob, request: RunnerRequest) -> bool:
+    is_whole = RUN_ALL in request.cancelled_actions and RUN_ALL in request.requested_actions
+    return is_whole or job.action in request.cancelled_actions
 
 
-def ready(jobs: Sequence[Job]) -> tuple[Job, ...]:
-    """Of settled jobs, those that only wait for a free worker."""
+def ready(jobs: Sequence[RunnerJob]) -> tuple[RunnerJob, ...]:
+    """The settled jobs that wait only for a free worker."""
     return tuple(job for job in jobs if job.status_code in (WAITING_FOR_WORKER[1], REBOOTED[1]))
 
 
-def to_kill(jobs: Sequence[Job], request: Request) -> tuple[Job, ...]:
+def to_kill(jobs: Sequence[RunnerJob], request: RunnerRequest) -> tuple[RunnerJob, ...]:
     return tuple(job for job in jobs if job.status == "running" and is_cancelled(job, request))
 
 
-def finished(jobs: Sequence[Job]) -> bool:
+def finished(jobs: Sequence[RunnerJob]) -> bool:
     return bool(jobs) and all(job.finished for job in jobs)
 
 
-def rebooted(jobs: Sequence[Job], now: datetime) -> tuple[Job, ...]:
-    """After the runner itself stopped: what ran then will run again."""
+def rebooted(jobs: Sequence[RunnerJob], now: datetime) -> tuple[RunnerJob, ...]:
+    """For the start of a runner: the jobs that were running when it stopped will run again."""
     return tuple(job.moved(*REBOOTED, now) if job.status == "running" else job for job in jobs)

@@ -1,9 +1,9 @@
-"""What the runner knows, on disk: it survives a kill at any moment. Imports errors and this package's shapes.
+"""The runner's state on disk, which survives a kill at any moment.
 
-    requests/<id>.json       a request, its jobs, and whether the server has accepted what they say
-    workspaces/<name>.json   which actions succeeded there, and the files that each made
+    requests/<id>.json       a request, its jobs, and whether the server has accepted them
+    workspaces/<name>.json   which actions succeeded there, and the outputs of each
 
-Each file is written beside its place, synced, and renamed into it, so what is read is always some whole version.
+Each file is written under another name, synced and renamed, so a reader always gets a whole version.
 """
 
 import fcntl
@@ -19,17 +19,17 @@ from typing import Any
 from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error, conflict, invalid, unavailable
 from jobserver.runner import plan
-from jobserver.runner.model import Job, Request
+from jobserver.runner.model import RunnerJob, RunnerRequest
 
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A request and how far it has come. No jobs: it was not expanded yet. ``accepted``: the server has these jobs."""
+class RequestRecord:
+    """A request and its jobs. No jobs: they are not planned yet. ``accepted``: the server has these jobs."""
 
-    request: Request
-    jobs: tuple[Job, ...] = ()
+    request: RunnerRequest
+    jobs: tuple[RunnerJob, ...] = ()
     actions: Mapping[str, Action] = field(default_factory=dict)
     accepted: bool = True
 
@@ -37,10 +37,10 @@ class Record:
     def finished(self) -> bool:
         return plan.finished(self.jobs)
 
-    def with_jobs(self, jobs: tuple[Job, ...]) -> "Record":
+    def with_jobs(self, jobs: tuple[RunnerJob, ...]) -> "RequestRecord":
         return self if jobs == self.jobs else replace(self, jobs=jobs, accepted=False)
 
-    def with_job(self, job: Job) -> "Record":
+    def with_job(self, job: RunnerJob) -> "RequestRecord":
         return self.with_jobs(tuple(job if old.identifier == job.identifier else old for old in self.jobs))
 
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -60,7 +60,7 @@ class Success:
 
 
 class StateFolder:
-    """The files of one runner. Raises `Error`: unavailable if the disk refuses, invalid for a file it can't read."""
+    """The files of one runner. Raises `Error`: unavailable for an error of the disk, invalid for an unreadable file."""
 
     def __init__(self, root: Path) -> None:
         self.requests = root / "requests"
@@ -68,15 +68,15 @@ class StateFolder:
         self._lock = root / "lock"
         with _disk(root):
             if not root.exists():
-                root.mkdir(parents=True, mode=0o700)  # studies' outputs are for whom the backend's rules name
+                root.mkdir(parents=True, mode=0o700)  # outputs are private
             for folder in (self.requests, self.workspaces):
                 folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self, patience: float = 2.0) -> Iterator[None]:
-        """Held while a runner works here. Raises `Error` (conflict) if another one does after ``patience`` seconds.
+        """Held while a runner works here. Raises `Error` (conflict) if another runner still does after ``patience``.
 
-        Patience, because a process that a killed runner was just starting holds it until it has begun.
+        It waits because a process that a killed runner was starting holds the lock for a moment.
         """
         with _disk(self._lock):
             file = self._lock.open("a")
@@ -88,12 +88,12 @@ class StateFolder:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= ends:
-                        raise conflict("another runner works in this folder", str(self._lock.parent)) from None
+                        raise conflict("another runner is using this folder", str(self._lock.parent)) from None
                     time.sleep(0.05)
             yield
 
-    def load(self) -> dict[str, Record]:
-        """All requests, oldest first. What a crash left half written is removed."""
+    def load(self) -> dict[str, RequestRecord]:
+        """All requests, oldest first. Removes files that a crash left unfinished."""
         records = {}
         with _disk(self.requests):
             for path in sorted(self.requests.iterdir()):
@@ -103,7 +103,7 @@ class StateFolder:
                     records[path.stem] = _record(path)
         return records
 
-    def save(self, record: Record) -> None:
+    def save(self, record: RequestRecord) -> None:
         """Durable once this returns."""
         data = {
             "version": _VERSION,
@@ -125,22 +125,25 @@ class StateFolder:
                 return {}
             with _readable(path) as data:
                 return {
-                    action: Success(one["job"], one["sha"], tuple(one["outputs"]))
-                    for action, one in data["actions"].items()
+                    action: Success(success["job"], success["sha"], tuple(success["outputs"]))
+                    for action, success in data["actions"].items()
                 }
 
     def save_successes(self, workspace: str, successes: Mapping[str, Success]) -> None:
-        actions = {a: {"job": s.job, "sha": s.sha, "outputs": list(s.outputs)} for a, s in successes.items()}
+        actions = {
+            action: {"job": success.job, "sha": success.sha, "outputs": list(success.outputs)}
+            for action, success in successes.items()
+        }
         self._write(self.workspaces / f"{workspace}.json", {"version": _VERSION, "actions": actions})
 
     def _write(self, path: Path, data: Mapping[str, Any]) -> None:
         with _disk(path):
-            beside = path.with_suffix(".tmp")
-            with beside.open("w", encoding="utf-8") as file:
+            new = path.with_suffix(".tmp")
+            with new.open("w", encoding="utf-8") as file:
                 json.dump(data, file, ensure_ascii=True, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            new.replace(path)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -148,11 +151,11 @@ class StateFolder:
                 os.close(folder)
 
 
-def _record(path: Path) -> Record:
+def _record(path: Path) -> RequestRecord:
     with _readable(path) as data:
-        return Record(
-            Request.from_item(data["request"]),
-            tuple(Job.from_payload(job) for job in data["jobs"]),
+        return RequestRecord(
+            RunnerRequest.from_item(data["request"]),
+            tuple(RunnerJob.from_payload(job) for job in data["jobs"]),
             {name: _to_action(action) for name, action in data["actions"].items()},
             data["accepted"],
         )
@@ -169,7 +172,7 @@ def _to_action(data: Mapping[str, Any]) -> Action:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[Any]:
-    """The file's JSON. A file that is not ours is an error: guessing would run jobs twice."""
+    """The file's JSON. An unknown version is an error, because a wrong guess would run jobs twice."""
     try:
         data = json.loads(path.read_bytes())
         if data["version"] != _VERSION:
@@ -177,7 +180,7 @@ def _readable(path: Path) -> Iterator[Any]:
         yield data
     except (ValueError, KeyError, TypeError, AttributeError, Error) as error:
         raise invalid(
-            f"not written by this version of the runner ({error}); move it away to go on", str(path)
+            f"was not written by this version of the runner ({error}): move the file away to continue", str(path)
         ) from error
 
 
@@ -186,4 +189,6 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unavailable(f"the runner's state can't be kept: {error.strerror}", str(error.filename or path)) from error
+        raise unavailable(
+            f"the runner's state can't be saved: {error.strerror}", str(error.filename or path)
+        ) from error

@@ -1,7 +1,6 @@
-"""A study's files at one commit, in a folder, by way of the system's git.
+"""Checks out a study's files at a commit, with the system's git, and reads its project.yaml.
 
-Imports errors, and the pipeline and YAML readers for project.yaml. Nothing of the repository is trusted: no hooks,
-no `ext::` transport, no submodules, no questions at a terminal.
+The repository is not trusted: no hooks, no `ext::` transport, no submodules, no prompts.
 """
 
 import json
@@ -27,29 +26,29 @@ _SAFE = (("core.hooksPath", "/dev/null"),)
 
 
 def source(repo: str, study_repos: Path | None) -> str:
-    """What git fetches from: an https URL, or the absolute path of a repository inside ``study_repos``.
+    """Where git fetches from: an https URL, or the absolute path of a repository inside ``study_repos``.
 
-    Raises `Error` (invalid) for anything else, whatever git might make of it.
+    Raises `Error` (invalid) for anything else, even if git would accept it.
     """
     if repo.startswith("-"):
-        raise invalid(f"{repo!r} is no repository: it starts with '-'")
+        raise invalid(f"{repo!r} is not a repository: it starts with '-'")
     if _HTTPS.fullmatch(repo):
         return repo
     if "://" in repo or "::" in repo or "\0" in repo:
-        raise invalid(f"{repo!r} is no repository that can be used: expected https://...")
+        raise invalid(f"{repo!r} can't be used as a repository: expected https://...")
     if study_repos is None:
-        raise invalid(f"{repo!r} is no https URL, and this runner has no folder of local studies (STUDY_REPOS)")
+        raise invalid(f"{repo!r} is not an https URL, and this runner has no folder of local studies (STUDY_REPOS)")
     base = study_repos.resolve()
     path = (base / repo).resolve()
     if path == base or not path.is_relative_to(base):
         raise invalid(f"{repo!r} is outside this runner's folder of local studies")
     if not path.is_dir():
-        raise not_found(f"there is no repository {repo!r} in this runner's folder of local studies")
+        raise not_found(f"repository {repo!r} does not exist in this runner's folder of local studies")
     return str(path)
 
 
-class Studies:
-    """Checks studies out. ``scratch`` is a folder for what is not finished yet, on the same disk as the targets."""
+class StudyCheckouts:
+    """Checks studies out. ``scratch`` is a folder for unfinished checkouts, on the same disk as the targets."""
 
     def __init__(self, study_repos: Path | None, scratch: Path, timeout: float = 600.0) -> None:
         self.study_repos = study_repos
@@ -57,22 +56,22 @@ class Studies:
         self.timeout = timeout
 
     def checkout(self, repo: str, branch: str, sha: str, target: Path, stop: threading.Event) -> None:
-        """The files at ``sha`` in ``target``, without git's own; nothing to do if it is there: it appears whole or not.
+        """Puts the files at ``sha`` into ``target``, without .git. Does nothing if the folder exists: it is complete.
 
-        Raises `Error`: invalid or not_found where the request is wrong, unavailable where it may work later.
+        Raises `Error`: invalid or not_found if the request is wrong, unavailable if it may work later.
         """
         if target.is_dir():
             return
-        fetched = source(repo, self.study_repos)
+        url = source(repo, self.study_repos)
         work = self.scratch / f"{target.parent.name}.checkout"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         try:
             git = _Git(work, self.scratch / f"{work.name}.log", stop, self.timeout)
             git("init", "--quiet", "--template=")
-            if git.tries("fetch", "--quiet", "--no-tags", "--depth", "1", "--", fetched, sha) is not None:
-                # A server may refuse to hand out what is no branch's tip.
-                git("fetch", "--quiet", "--no-tags", "--", fetched, f"+refs/heads/{branch}:refs/heads/fetched")
+            if git.tries("fetch", "--quiet", "--no-tags", "--depth", "1", "--", url, sha) is not None:
+                # A server may serve only the tips of branches.
+                git("fetch", "--quiet", "--no-tags", "--", url, f"+refs/heads/{branch}:refs/heads/fetched")
             if git.tries("cat-file", "-e", f"{sha}^{{commit}}") is not None:
                 raise not_found(f"commit {sha} is not in {repo}, branch {branch}")
             git("checkout", "--quiet", "--force", "--detach", sha)
@@ -85,7 +84,7 @@ class Studies:
 
 
 class _Git:
-    """git in one folder, with nothing of the repository's choice taking effect."""
+    """git in one folder, without the configuration that the repository brings."""
 
     def __init__(self, folder: Path, log: Path, stop: threading.Event, timeout: float) -> None:
         self.folder = folder
@@ -100,9 +99,9 @@ class _Git:
             raise unavailable(f"git {arguments[0]} failed: {problem}")
 
     def tries(self, *arguments: str) -> str | None:
-        """None, or what git said when it failed. Raises `Error` (unavailable) if it could not be run to its end."""
+        """None, or git's message if it failed. Raises `Error` (unavailable) if it could not finish."""
         try:
-            ended = run_command(
+            result = run_command(
                 [program(), *arguments],
                 cwd=self.folder,
                 env=self.env,
@@ -112,18 +111,18 @@ class _Git:
                 timeout=self.timeout,
                 grace=2.0,
             )
-            said = " ".join(self.log.read_text("utf-8", "replace").split())
+            message = " ".join(self.log.read_text("utf-8", "replace").split())
         except OSError as error:
             raise unavailable(f"git can't be run: {error}") from error
-        if ended.why == "timeout":
+        if result.reason == "timeout":
             raise unavailable(f"git {arguments[0]} took longer than {self.timeout:g} s")
-        if ended.why == "stopped":
+        if result.reason == "stopped":
             raise unavailable("the runner was stopped")
-        return None if ended.code == 0 else said or f"exit code {ended.code}"
+        return None if result.code == 0 else message or f"exit code {result.code}"
 
 
 def read_pipeline(study: Path) -> Pipeline:
-    """From the study's project.yaml. Raises `Error` (invalid, not_found) with the line of what is wrong."""
+    """Reads the study's project.yaml. Raises `Error` (invalid, not_found) that names the line."""
     path = study / PROJECT_FILE
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise invalid("expected a file", PROJECT_FILE)
@@ -136,11 +135,11 @@ def read_pipeline(study: Path) -> Pipeline:
         raise not_found("Could not find project.yaml") from None
     except OSError as error:
         raise _unreadable(error) from error
-    return replace(pipeline, actions={name: _configured(name, one) for name, one in pipeline.actions.items()})
+    return replace(pipeline, actions={name: _configured(name, action) for name, action in pipeline.actions.items()})
 
 
 def _configured(name: str, action: Action) -> Action:
-    """With its ``config`` as an option of its command: ``--config`` and JSON, as OpenSAFELY's runner hands it on."""
+    """With its ``config`` added to the command as ``--config`` and JSON, as OpenSAFELY's runner does."""
     if action.config is None or not action.config.entries:
         return action
     where = f"{PROJECT_FILE}: actions.{name}.config"

@@ -178,5 +178,5 @@ def test_a_second_runner_in_one_folder_is_refused(runner: RunnerProcess) -> None
     until(lambda: any((runner.root / "requests").glob("*.json")))
     second = runner.once()
     assert second.returncode == 1
-    assert "another runner works in this folder" in second.stderr
+    assert "another runner is using this folder" in second.stderr
     assert runner.end() == 0

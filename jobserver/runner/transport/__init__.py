@@ -1,7 +1,8 @@
-"""How the runner and its server talk.
+"""How the runner talks to its server.
 
-base     the protocol, as the loop sees it
-http     by the HTTP API
-git      by fetch and push of the backend's branch
+base             the protocol, as the loop sees it
+http             by the HTTP API
+git              by fetches and pushes of the backend's branch
+clone            the runner's own repository for that
 vouched  which requests a key of the server's vouches for
 """

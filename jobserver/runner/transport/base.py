@@ -1,4 +1,4 @@
-"""How a runner and its server talk, as the loop sees it. Kept small, so that git can stand where HTTP stands."""
+"""The protocol between a runner and its server, as the loop sees it: small, so that both HTTP and git fit."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,47 +7,47 @@ from typing import Any, Protocol
 
 from jobserver.domain.base.values import timestamp
 
-_MOST = 50  # requests that the Flags name
+_MAX_REFUSED = 50  # requests that the Flags name
 
 
 class Transport(Protocol):
-    """Errors are `jobserver.errors.Error`, told apart by their code: unavailable: try again; unauthenticated or
-    forbidden: the token is no good; anything else: the server refused this very thing, and says why.
-    `fetch` and `report` may be called at the same time, from two threads.
+    """Raises `Error`: unavailable to try again, unauthenticated or forbidden if the token is wrong, anything else if
+    the server refused the call. Two threads may call `fetch` and `report` at the same time.
 
-    ``refused``: request id -> why it is left alone, of the last list; or branch -> why all of it is.
+    ``refused``: request id -> why it is not run, for the last list; or branch -> why none of it is.
     """
 
     refused: Mapping[str, str]
 
     def fetch(self, wait: float) -> list[Any] | None:
-        """All active job requests, items as in docs/contract.md; None if they are what the last call returned.
+        """All active job requests, as items of docs/contract.md. None if nothing has changed since the last call.
 
-        Holds for up to ``wait`` seconds while there is nothing new.
+        Waits up to ``wait`` seconds for a change.
         """
 
     def report(self, jobs: Sequence[dict[str, Any]]) -> Sequence[str]:
-        """Sends jobs (`Job.as_payload`), all of each request in it. Returns once they are durable.
+        """Reports jobs (`RunnerJob.as_payload`), with all jobs of each request. Returns once they are durable.
 
-        The answer: ids of requests that the server does not know as this backend's.
+        Returns the ids of requests that the server does not have for this backend.
         """
 
     def close(self) -> None: ...
 
 
 def flags(now: datetime, refused: Iterable[str] = (), since: str = "") -> str:
-    """The header Flags: what the 2025 runner tells of itself with every call (this one can't be paused and has no
-    database), and the ids of requests that are left alone as nobody vouches for them (or the branch), ``since`` when.
+    """The header Flags: what the 2025 runner reports with every call. This runner can't be paused and has no database.
+
+    Also names the requests (or the branch) that are not run because the server did not sign them, ``since`` when.
     """
     moment = timestamp(now)
     off = {"v": None, "ts": None}
-    said = " ".join(list(refused)[:_MOST])
+    names = " ".join(list(refused)[:_MAX_REFUSED])
     return json.dumps(
         {
             "last-seen-at": {"v": moment, "ts": moment},
             "paused": off,
             "mode": off,
             "manual-db-maintenance": off,
-            "refusing": {"v": said, "ts": since} if said else off,
+            "refusing": {"v": names, "ts": since} if names else off,
         }
     )

@@ -1,24 +1,19 @@
-"""The runner's side of git: it fetches its backend's branch, and pushes what its jobs are.
+"""The transport by git: fetches the backend's branch, and pushes jobs to it.
 
-Nothing that the other side says is taken on trust: a request counts only if the commit that brought it is signed by
-the server's key (`--signer`, see `vouched`), and a branch that is no line, or does not descend from what was seen
-before, is refused, so that each runner is a witness. Imports errors, the store's readers of commits and documents, and
-the system's git.
+Does not trust the other side. A request counts only if the server's key (`--signer`) signed the commit that brought it
+(`signed_requests`). A branch with a merge, or one that does not descend from what was seen before, is refused, so each
+runner is a witness of its branch.
 
-``url`` may also be a path: a bare repository that is fed by `git bundle` files (docs/runner-operator.md).
+``url`` may also be the path of a bare repository that `git bundle` files update (docs/runner-operator.md).
 """
 
-import base64
 import logging
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.validation import checked
@@ -27,32 +22,20 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Code, Error, conflict, invalid, unavailable
-from jobserver.runner.model import Request
+from jobserver.runner.model import RunnerRequest
 from jobserver.runner.transport.base import flags
-from jobserver.runner.transport.signed_requests import Vouched, line, objects
-from jobserver.store.git.command import environment_to_others, run
-from jobserver.store.read.tree_changes import Commit, parse_commit
+from jobserver.runner.transport.clone import SEEN, WITNESS, RunnerClone
+from jobserver.runner.transport.signed_requests import SignedRequests, blobs_of, line_of
+from jobserver.store.read.tree_changes import parse_commit
 from jobserver.store.yaml import codec
 
-_SEEN, _INCOMING, _WITNESS = "refs/jobserver/seen", "refs/jobserver/incoming", "refs/jobserver/witness"
 _TRIES = 5
-_SECONDS = 300
-_UNKNOWN, _NOT_ITS = "it is nobody's, or no longer", "it may not read or write this branch"
-_DENIED = {
-    "Authentication failed": _UNKNOWN,
-    "could not read Username": _UNKNOWN,
-    "returned error: 401": _UNKNOWN,
-    "returned error: 403": _NOT_ITS,
-}
+_REFUSED = "jobserver: refused: "
 _log = logging.getLogger(__name__)
 
 
 class GitTransport:
-    """See `jobserver.runner.transport.base.Transport`. ``root`` is the runner's folder.
-
-    ``interval``: seconds between fetches.
-    ``signer``: the fingerprint of the server's key, ``SHA256:...``; empty: requests are not verified.
-    """
+    """See `jobserver.runner.transport.base.Transport`."""
 
     def __init__(
         self,
@@ -64,31 +47,26 @@ class GitTransport:
         signer: str = "",
         interval: float = 5.0,
     ) -> None:
-        is_http = url.startswith(("http://", "https://"))
-        self._url = f"{url.rstrip('/').removesuffix('/state.git')}/state.git" if is_http else str(Path(url).absolute())
-        host = urlsplit(url).hostname if is_http else None
-        domain = f"backends.{host}" if host else "backends"
-        self._who = f"{backend} <{backend}@{domain}>"
-        self._backend, self._branch = backend, layout.backend_branch(backend)
-        self._now, self._signer, self._interval = now, signer, interval
-        self._folder = root.resolve() / "state.git"
+        """``root``: the runner's folder. ``interval``: seconds between fetches.
+
+        ``signer``: the fingerprint of the server's key, ``SHA256:...``; empty: requests are not verified.
+        """
+        self._backend, self._now, self._signer, self._interval = backend, now, signer, interval
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._listed: list[Any] | None = None
-        self._at = ""  # the tip that the list is of
+        self._listed_tip = ""
         self._blobs: dict[str, bytes] = {}
         self.refused: Mapping[str, str] = {}
-        self._refused_at = ""
-        self._token = token if is_http else ""
+        self._refused_since = ""
         if not signer:
-            _log.warning("no --signer: nothing says that requests come from the server")
-        if not is_http and not (Path(url) / "HEAD").is_file():
-            raise invalid(f"expected http(s)://... or the path of a bare repository, and got {url!r}", "--url")
-        if not (self._folder / "HEAD").exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._git("init", "--quiet", "--bare", "--template=", ".")
-            self._git("config", "gc.auto", "0")
-        self._vouched = Vouched(self._run, self._folder, self._branch, signer, self._deepen) if signer else None
+            _log.warning("no --signer: anybody who can write to the branch can request jobs")
+        self._clone = RunnerClone(url, token, backend, root.resolve() / "state.git", self._flags)
+        self._branch = self._clone.branch
+        self._signed: SignedRequests | None = None
+        if signer:
+            clone = self._clone
+            self._signed = SignedRequests(clone.run, clone.folder, clone.branch, signer, clone.deepen)
 
     def close(self) -> None:
         self._stop.set()
@@ -100,13 +78,13 @@ class GitTransport:
                 try:
                     tip = self._fetch()
                 except Error as error:
-                    if error.code is Code.CONFLICT:  # nothing of the branch is run
+                    if error.code is Code.CONFLICT:  # no request of the branch is run
                         self.refused = {self._branch: error.message}
-                        self._tell_refused()
+                        self._report_refused()
                     raise
-                items = self._listed if tip == self._at else self._items(tip)
-                self._at = tip
-                self._tell_refused()
+                items = self._listed if tip == self._listed_tip else self._items(tip)
+                self._listed_tip = tip
+                self._report_refused()
             if items != self._listed:
                 self._listed = items
                 return items
@@ -121,114 +99,91 @@ class GitTransport:
                 new, ignored = self._commit(tip, jobs)
                 if new is None or self._push(tip, new):
                     return ignored
-        raise unavailable("the branch moved again and again while this was pushed", self._branch)
+        raise unavailable("could not push, because the branch kept moving", self._branch)
 
-    # What is there
+    # Fetching
 
     def _fetch(self) -> str:
-        """The branch's tip, which is now known here. Raises `Error` (conflict) if it was rewritten."""
-        known = self._tip(_SEEN)
-        depth = () if known else ("--depth=1",)
-        self._git(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth,
-            self._url, f"+refs/heads/{self._branch}:{_INCOMING}",
-        )  # fmt: skip
-        tip = self._tip(_INCOMING)
-        assert tip is not None
+        """Fetches and checks the branch; returns its tip. Raises `Error` (conflict) if it was rewritten."""
+        known = self._clone.tip(SEEN)
+        tip = self._clone.fetch(is_first=known is None)
         if tip != known:
-            witness = (self._vouched and self._vouched.at) or self._tip(_WITNESS) or known
-            if witness and self._ask("merge-base", "--is-ancestor", witness, tip) is None:
+            witness = (self._signed and self._signed.signed_tip) or self._clone.tip(WITNESS) or known
+            if witness and not self._clone.descends(tip, witness):
                 raise conflict(
-                    f"the branch does not descend from {witness}, which this runner saw: it was rewritten, "
-                    "and nothing of it is run. If that is right, remove the runner's folder",
+                    f"the branch was rewritten: it does not descend from {witness}, which this runner has seen, so no"
+                    " request is run. If the change is right, remove the runner's folder",
                     self._branch,
                 )
-            line(self._run, tip, witness or "")
-            self._look(tip, self._active(tip))
-            self._git("update-ref", _SEEN, tip)
-            # What is insisted on: the runner's own commits may be rebased on the way, the server's not.
-            if signed := self._vouched.at if self._vouched else tip:
-                self._git("update-ref", _WITNESS, signed)
+            line_of(self._clone.run, tip, witness or "")
+            self._verify(tip, self._clone.active_files(tip))
+            self._clone.mark(SEEN, tip)
+            # The runner's own commits may be rebased on the way to the server; the server's must stay.
+            if signed := self._signed.signed_tip if self._signed else tip:
+                self._clone.mark(WITNESS, signed)
         return tip
 
-    def _look(self, tip: str, files: Mapping[str, str]) -> None:
-        if self._vouched is not None:
-            self._vouched.look(tip, {path: blob for path, blob in files.items() if path.endswith("/request.yaml")})
-
-    def _deepen(self, commits: int) -> None:
-        self._git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--deepen={commits}", self._url,
-                  f"refs/heads/{self._branch}")  # fmt: skip
+    def _verify(self, tip: str, files: Mapping[str, str]) -> None:
+        if self._signed is not None:
+            self._signed.update(tip, {path: blob for path, blob in files.items() if path.endswith("/request.yaml")})
 
     def _items(self, tip: str) -> list[Any]:
-        files = self._active(tip)
+        """The active requests at ``tip`` as items of the server's list. Updates ``refused``."""
+        files = self._clone.active_files(tip)
         self._read(files.values())
-        self._look(tip, files)
+        self._verify(tip, files)
         items = []
         refused: dict[str, str] = {}
         for path, blob in files.items():
-            where = layout.parse_path(self._branch, path)
-            if where is None or where.kind is not layout.Kind.REQUEST:
+            if not _is_request(self._branch, path):
                 continue
             try:
-                request = codec.read(JobRequest, self._blob(blob), path)
+                request = codec.read(JobRequest, self._blobs[blob], path)
                 folder = path.removesuffix("request.yaml")
-                jobs = [codec.read(Job, self._blob(sha), name) for name, sha in _jobs(files, folder).items()]
+                jobs = [codec.read(Job, self._blobs[sha], name) for name, sha in _jobs(files, folder).items()]
             except Error as error:
-                _log.error("%s is left alone: %s", path, error)
+                _log.error("ignoring %s: %s", path, error)
                 continue
             if jobs and all(job.status in FINISHED for job in jobs):
                 continue
-            if problem := self._doubt(path, blob):
+            if problem := self._signature_problem(path, blob):
                 refused[request.identifier] = problem
                 if request.identifier not in self.refused:
-                    _log.error("%s is left alone: %s", path, problem)
+                    _log.error("ignoring %s: %s", path, problem)
                 continue
             items.append(_item(request))
         self.refused = refused
         return items
 
-    def _doubt(self, path: str, blob: str) -> str:
-        """Why nobody vouches for this very request.yaml; empty if the server does."""
-        found = self._vouched.view if self._vouched is not None else None
-        if found is None or found.requests.get(path) == blob:
+    def _signature_problem(self, path: str, blob: str) -> str:
+        """Why the server did not sign this request.yaml; empty if it did."""
+        findings = self._signed.findings if self._signed is not None else None
+        if findings is None or findings.requests.get(path) == blob:
             return ""
-        commit, reason = found.doubts.get(path, ("", "is not to be found"))
+        commit, reason = findings.doubts.get(path, ("", "is missing"))
         return f"commit {commit[:10] or 'that brought it'} {reason}, by what --signer {self._signer} leads to"
 
-    def _tell_refused(self) -> None:
-        """With the Flags of the next call, which is now where that is news."""
-        told, self._refused_at = self._refused_at, (self._refused_at or timestamp(self._now())) if self.refused else ""
-        if self._token and bool(told) != bool(self._refused_at):
-            self._ask("ls-remote", "--quiet", self._url, f"refs/heads/{self._branch}")
+    def _flags(self) -> str:
+        return flags(self._now(), self.refused, self._refused_since)
 
-    def _active(self, tip: str) -> dict[str, str]:
-        """path -> blob of everything in active/ but pipelines: this runner reads the study's own."""
-        said = self._git("ls-tree", "-r", "-z", "--full-tree", tip, "active/")
-        rows = (row.partition("\t") for row in said.split("\0") if row)
-        files = {path: head.split(" ")[2] for head, _, path in rows}
-        return {path: blob for path, blob in files.items() if not path.endswith(layout.PIPELINE_FILE)}
-
-    def _commit_of(self, sha: str) -> Commit:
-        return parse_commit(sha, self._run("cat-file", "commit", sha))
-
-    def _blob(self, sha: str) -> bytes:
-        return self._blobs[sha]
+    def _report_refused(self) -> None:
+        """The flags go with the next call; if they have changed, makes one now."""
+        before = self._refused_since
+        self._refused_since = (before or timestamp(self._now())) if self.refused else ""
+        if bool(before) != bool(self._refused_since):
+            self._clone.send_flags()
 
     def _read(self, shas: Iterable[str]) -> None:
-        """Has these blobs at hand, and no others."""
+        """Keeps the contents of these blobs, and drops all others."""
         wanted = set(shas)
         kept = {sha: data for sha, data in self._blobs.items() if sha in wanted}
-        self._blobs = kept | objects(self._run, sorted(wanted - kept.keys()))
+        self._blobs = kept | blobs_of(self._clone.run, sorted(wanted - kept.keys()))
 
-    def _tip(self, ref: str) -> str | None:
-        found = self._ask("rev-parse", "--verify", "--quiet", ref)
-        return found.strip() if found else None
-
-    # What is told
+    # Reporting
 
     def _commit(self, tip: str, jobs: Sequence[dict[str, Any]]) -> tuple[str | None, list[str]]:
-        """(a commit on ``tip`` that says this, None if ``tip`` does already; ids of requests that are not active)."""
-        files = self._active(tip)
+        """(a commit on ``tip`` with these jobs, None if ``tip`` has them; ids of requests that are not active)."""
+        files = self._clone.active_files(tip)
         self._read(files.values())
         folders = {
             where.name: path.removesuffix("request.yaml")
@@ -251,95 +206,40 @@ class GitTransport:
             edits += [
                 (path, data)
                 for path, data in documents.items()
-                if path not in stored or self._blob(stored[path]) != data
+                if path not in stored or self._blobs[stored[path]] != data
             ]
         if not edits:
             return None, list(ignored)
-        return self._import(tip, edits), list(ignored)
-
-    def _import(self, tip: str, edits: Sequence[tuple[str, bytes | None]]) -> str:
-        """By fast-import, which does not read the archive's folders to change one in active/."""
-        when = max(int(self._now().timestamp()), self._commit_of(tip).time)
-        message = f"{self._backend} reported {len(edits)} job{'s' if len(edits) > 1 else ''}\n".encode()
-        parts = [
-            f"commit {_INCOMING}\ncommitter {self._who} {when} +0000\ndata {len(message)}\n".encode(),
-            message,
-            f"from {tip}\n".encode(),
-        ]
-        for path, data in edits:
-            if data is None:
-                parts.append(f"D {path}\n".encode())
-            else:
-                parts += [f"M 100644 inline {path}\ndata {len(data)}\n".encode(), data, b"\n"]
-        self._run("fast-import", "--quiet", "--force", stdin=b"".join(parts))
-        new = self._tip(_INCOMING)
-        assert new is not None
-        return new
+        time_of_tip = parse_commit(tip, self._clone.run("cat-file", "commit", tip)).time
+        subject = f"{self._backend} reported {len(edits)} job{'s' if len(edits) > 1 else ''}"
+        return self._clone.commit(tip, edits, subject, max(int(self._now().timestamp()), time_of_tip)), list(ignored)
 
     def _push(self, tip: str, new: str) -> bool:
-        """False if the branch has moved meanwhile. What the server says is only for people: where the branch stands
-        afterwards is what counts."""
-        with self._failing() as failed:
-            self._git("push", "--quiet", self._url, f"{new}:refs/heads/{self._branch}")
-        if not failed:
-            self._git("update-ref", _SEEN, new)
-            return True
-        now = self._fetch()
-        if self._ask("merge-base", "--is-ancestor", new, now) is not None:
-            return True
-        if now != tip:
-            return False
-        said = [line for line in failed[0].message.splitlines() if "jobserver: refused: " in line]
-        if said:
-            raise invalid("; ".join(line.partition("jobserver: refused: ")[2].strip() for line in said))
-        raise failed[0]
+        """False if the branch has moved. After an error only the branch tells whether the push landed.
 
-    @contextmanager
-    def _failing(self) -> Iterator[list[Error]]:
-        failed: list[Error] = []
+        Raises `Error`: invalid with the server's reasons if it refused, or else git's error.
+        """
         try:
-            yield failed
+            self._clone.push(new)
         except Error as error:
             if error.code in (Code.UNAUTHENTICATED, Code.FORBIDDEN):
                 raise
-            failed.append(error)
-
-    # git
-
-    def _git(self, *arguments: str) -> str:
-        return self._run(*arguments).decode("utf-8", "surrogateescape")
-
-    def _ask(self, *arguments: str) -> str | None:
-        """None where git says no."""
-        try:
-            return self._git(*arguments)
-        except Error:
-            return None
-
-    def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        try:
-            variables = _environment(self._token, flags(self._now(), self.refused, self._refused_at))
-            done = run(arguments, variables, repository=self._folder, input=stdin, timeout=_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise unavailable(f"git {arguments[0]} can't be run: {error}") from None
-        if done.returncode == 0:
-            return done.stdout
-        said = done.stderr.decode("utf-8", "replace").strip()
-        for words, reason in _DENIED.items():
-            if words in said:
-                raise Error(Code.UNAUTHENTICATED, reason, self._url)
-        raise unavailable(f"git {arguments[0]} failed: {said or done.returncode}")
+            now = self._fetch()
+            if self._clone.descends(now, new):
+                return True
+            if now != tip:
+                return False
+            reasons = [line.partition(_REFUSED)[2].strip() for line in error.message.splitlines() if _REFUSED in line]
+            if reasons:
+                raise invalid("; ".join(reasons)) from None
+            raise
+        self._clone.mark(SEEN, new)
+        return True
 
 
-def _environment(token: str, flags: str) -> dict[str, str]:
-    """Nobody is asked anything, no one else's settings count, and the token stands in no argument list."""
-    basic = base64.b64encode(f"runner:{token}".encode()).decode()
-    own = [
-        ("credential.helper", ""),
-        ("http.extraHeader", f"Authorization: Basic {basic}"),
-        ("http.extraHeader", f"Flags: {flags}"),
-    ]
-    return environment_to_others(own if token else ())
+def _is_request(branch: str, path: str) -> bool:
+    where = layout.parse_path(branch, path)
+    return where is not None and where.kind is layout.Kind.REQUEST
 
 
 def _jobs(files: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -348,21 +248,19 @@ def _jobs(files: Mapping[str, str], folder: str) -> dict[str, str]:
 
 
 def _item(request: JobRequest) -> dict[str, Any]:
-    """As `Request.from_item` reads it."""
+    """As `RunnerRequest.from_item` reads it."""
     workspace = request.workspace
-    return {
-        **Request(
-            request.identifier,
-            request.backend,
-            workspace.name,
-            workspace.repo,
-            workspace.branch,
-            request.sha,
-            request.requested_actions,
-            request.cancelled_actions,
-            request.force_run_dependencies,
-        ).as_item()
-    }
+    return RunnerRequest(
+        request.identifier,
+        request.backend,
+        workspace.name,
+        workspace.repo,
+        workspace.branch,
+        request.sha,
+        request.requested_actions,
+        request.cancelled_actions,
+        request.force_run_dependencies,
+    ).as_item()
 
 
 def _document(payload: Mapping[str, Any]) -> Job:

@@ -1,4 +1,4 @@
-"""The runner's side of the HTTP API: two calls. Imports httpx, and the errors that its answers become."""
+"""The transport by HTTP: one call lists job requests, another reports jobs (docs/contract.md)."""
 
 import json
 import logging
@@ -13,14 +13,14 @@ from jobserver.runner.transport.base import flags
 from jobserver.store.proxies import proxy_of
 
 MAX_WAIT = 50.0
-_PATIENCE = 20.0  # for an answer, on top of the wait that was asked for
-_SAID = ("clock", "skipped", "altered", "repaired")  # of a report that was taken, and not quite as it was sent
+_TIMEOUT = 20.0  # seconds for an answer, on top of the requested wait
+_NOTES = ("clock", "skipped", "altered", "repaired")  # how an accepted report differs from what was sent
 _log = logging.getLogger(__name__)
 _TRANSIENT = frozenset({408, 425, 429})
 
 
 class HttpTransport:
-    """See `jobserver.runner.transport.base.Transport`. Remembers the list's ETag, for as long as it lives."""
+    """See `jobserver.runner.transport.base.Transport`. Keeps the list's ETag in memory."""
 
     def __init__(
         self, url: str, token: str, now: Callable[[], datetime], transport: httpx.BaseTransport | None = None
@@ -34,11 +34,11 @@ class HttpTransport:
             self._client = httpx.Client(
                 base_url=url.rstrip("/"),
                 headers={"Authorization": token},
-                timeout=httpx.Timeout(_PATIENCE, connect=10.0),
+                timeout=httpx.Timeout(_TIMEOUT, connect=10.0),
                 transport=transport,
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise invalid("expected a URL such as https://jobs.example.org, and a token of ASCII") from error
+            raise invalid("expected a URL such as https://jobs.example.org, and a token of ASCII characters") from error
 
     def fetch(self, wait: float) -> list[Any] | None:
         headers = {}
@@ -46,13 +46,13 @@ class HttpTransport:
             headers["If-None-Match"] = self._etag
             if wait > 0:
                 headers["Prefer"] = f"wait={int(min(wait, MAX_WAIT))}"
-        timeout = httpx.Timeout(_PATIENCE + wait, connect=10.0)
+        timeout = httpx.Timeout(_TIMEOUT + wait, connect=10.0)
         answer = self._call("GET", "/api/v2/job-requests/", headers=headers, timeout=timeout)
         if answer.status_code == 304:
             return None
         body = _body(answer)
         if not isinstance(body, dict) or not isinstance(body.get("results"), list):
-            raise unavailable("the server's list of job requests has another shape than expected")
+            raise unavailable("the server's list of job requests is not as expected")
         self._etag = answer.headers.get("ETag", "")
         results: list[Any] = body["results"]
         return results
@@ -61,9 +61,9 @@ class HttpTransport:
         answer = self._call("POST", "/api/v2/jobs/", json=list(jobs))
         body = _body(answer)
         body = body if isinstance(body, dict) else {}
-        for key in _SAID:
-            if said := body.get(key):
-                _log.warning("the server says: %s: %.500s", key, said)
+        for key in _NOTES:
+            if note := body.get(key):
+                _log.warning("the server says: %s: %.500s", key, note)
         ignored = body.get("ignored", [])
         return [identifier for identifier in ignored if isinstance(identifier, str)]
 
@@ -77,13 +77,13 @@ class HttpTransport:
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise invalid(f"{error}; expected a URL such as https://jobs.example.org", "the server's URL") from error
         except httpx.ProxyError as error:
-            raise unavailable(f"the proxy did not let this through: {error}", self._proxy) from error
+            raise unavailable(f"the proxy refused: {error}", self._proxy) from error
         except httpx.HTTPError as error:
             raise unavailable(f"no answer: {error or type(error).__name__}", str(self._client.base_url)) from error
         if answer.status_code in (200, 201) or (method == "GET" and answer.status_code == 304):
             return answer
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
-        if answer.status_code == 407 or (self._proxy and not is_json):  # the server's refusals are JSON
+        if answer.status_code == 407 or (self._proxy and not is_json):  # the server itself answers with JSON
             raise unavailable(f"the proxy answered {answer.status_code}: {_reason(answer)}", self._proxy)
         raise _refusal(answer)
 
@@ -92,7 +92,7 @@ def _body(answer: httpx.Response) -> Any:
     try:
         return answer.json()
     except ValueError as error:
-        raise unavailable("the server's answer is no JSON", str(answer.url)) from error
+        raise unavailable("the server's answer is not JSON", str(answer.url)) from error
 
 
 def _refusal(answer: httpx.Response) -> Error:
@@ -106,7 +106,7 @@ def _refusal(answer: httpx.Response) -> Error:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """The server's own words, on one line, and not too many of them."""
+    """The server's message, on one line and cut."""
     try:
         body = answer.json()
     except ValueError:

@@ -9,7 +9,7 @@ from jobserver.domain.job_requests.jobs import cut_message
 from jobserver.domain.pipeline.reader import Pipeline, parse
 from jobserver.errors import Error
 from jobserver.runner import plan
-from jobserver.runner.model import Job, Request
+from jobserver.runner.model import RunnerJob, RunnerRequest
 from jobserver.store.yaml.nodes import read_nodes
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -28,8 +28,8 @@ def pipeline() -> Pipeline:
     return parse(read_nodes(STUDY, "project.yaml", aliases=True), "project.yaml")
 
 
-def request(*actions: str, cancelled: tuple[str, ...] = (), force: bool = False) -> Request:
-    return Request("i" * 16, "tpp", "w", "study", "main", "0" * 40, actions, cancelled, force)
+def request(*actions: str, cancelled: tuple[str, ...] = (), force: bool = False) -> RunnerRequest:
+    return RunnerRequest("i" * 16, "tpp", "w", "study", "main", "0" * 40, actions, cancelled, force)
 
 
 def actions(planned: plan.Plan) -> list[str]:
@@ -102,7 +102,7 @@ def test_settling_follows_needs_and_cancels(pipeline: Pipeline) -> None:
     failed = tuple(job.moved("failed", "nonzero_exit", "", NOW) if job.action == "a" else job for job in jobs)
     after = plan.settle(failed, needs, wanted, NOW)
     assert codes(after)["b"] == codes(after)["c"] == "dependency_failed"
-    assert next(job for job in after if job.action == "b").status_message == "Not run: a failed"
+    assert next(job for job in after if job.action == "b").status_message == "Not run because a failed"
 
     running = tuple(job.moved("running", "executing", "", NOW) if job.action == "d" else job for job in jobs)
     cancelling = request("run_all", cancelled=("d", "a"))
@@ -135,9 +135,9 @@ def test_news_is_newer_whatever_the_clock_does() -> None:
 
 def test_jobs_and_requests_survive_their_own_form() -> None:
     job = plan.new_job(request("a"), "a", NOW, "python a.py").moved("running", "executing", "x", NOW)
-    assert Job.from_payload(job.as_payload("i" * 16)) == job
+    assert RunnerJob.from_payload(job.as_payload("i" * 16)) == job
     wanted = request("a", cancelled=("a",), force=True)
-    assert Request.from_item(wanted.as_item()) == wanted
+    assert RunnerRequest.from_item(wanted.as_item()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_jobs_and_requests_survive_their_own_form() -> None:
 )
 def test_requests_that_a_runner_does_not_touch(change: dict[str, Any], words: str) -> None:
     with pytest.raises(Error, match=words):
-        Request.from_item({**request("a").as_item(), **change})
+        RunnerRequest.from_item({**request("a").as_item(), **change})
 
 
 def test_a_long_message_is_cut_between_characters() -> None:

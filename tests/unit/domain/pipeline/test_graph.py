@@ -7,7 +7,7 @@ from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.pipeline.graph import RUN_ALL, select
 from jobserver.domain.pipeline.reader import Action, Pipeline
 from jobserver.runner import plan
-from jobserver.runner.model import Request
+from jobserver.runner.model import RunnerRequest
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 NEEDS: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("a", "c"), "e": ()}
@@ -42,7 +42,7 @@ def test_the_preview_shows_what_the_runner_would_run() -> None:
         requested = tuple(chance.sample(sorted(NEEDS), chance.randint(1, 4)))
         succeeded = "".join(chance.sample("abcde", chance.randint(0, 5)))
         is_forced = chance.random() < 0.3
-        request = Request("x", "tpp", "w", "r", "main", "0" * 40, requested, (), is_forced)
+        request = RunnerRequest("x", "tpp", "w", "r", "main", "0" * 40, requested, (), is_forced)
         jobs = {job.action for job in plan.expand(request, pipeline, set(succeeded), NOW).jobs if not job.finished}
         chosen, needed, _ = preview(*requested, succeeded=succeeded, is_forced=is_forced)
         assert set(chosen + needed) == jobs, (requested, succeeded, is_forced)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.runner.study import Studies
+from jobserver.runner.study import StudyCheckouts
 from jobserver.store.git.command import environment, environment_of_user, environment_to_others, git, run
 
 PACKAGE = Path(__file__).parents[4] / "jobserver"
@@ -136,7 +136,7 @@ def test_a_studys_files_are_those_of_its_commit_whatever_the_operator_set(surrou
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     target = tmp_path / "out" / "code"
-    Studies(study.parent, scratch).checkout("study", "main", sha, target, threading.Event())
+    StudyCheckouts(study.parent, scratch).checkout("study", "main", sha, target, threading.Event())
     assert (target / "model.py").read_bytes() == b"print(1)\nprint(2)\n"
 
 
