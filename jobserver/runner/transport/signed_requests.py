@@ -75,7 +75,7 @@ class SignedRequests:
         self._tip = tip
 
     def _begin(self, tip: str, wanted: Mapping[str, str]) -> bool:
-        """Reads all commits that are here. False if a wanted request, or the key that signed it, may be in an older one."""
+        """Reads all commits here. False if a wanted request, or the key that signed it, may be in an older one."""
         self._known = self._nothing(self._predecessors(tip))
         oldest = line_of(self._run, tip)[0]
         if oldest not in self._shallow():

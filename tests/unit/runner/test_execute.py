@@ -76,7 +76,7 @@ def run(tmp_path: Path, *command: str, stop: threading.Event | None = None, time
 
 def test_a_log_is_cut_at_its_limit(tmp_path: Path) -> None:
     ended = run(tmp_path, sys.executable, "-c", "print('x' * 1000)")
-    assert (ended.code, ended.why) == (0, "itself")  # type: ignore[attr-defined]
+    assert (ended.code, ended.reason) == (0, "exited")  # type: ignore[attr-defined]
     text = (tmp_path / "log").read_text()
     assert text.startswith("x" * 100 + "\n[the log ends here")
 
@@ -85,7 +85,7 @@ def test_a_command_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pa
     script = "trap '' TERM; sleep 60 & echo $! > child; while true; do sleep 0.1; done"
     started = time.monotonic()
     ended = run(tmp_path, "sh", "-c", script, timeout=0.5)
-    assert ended.why == "timeout"  # type: ignore[attr-defined]
+    assert ended.reason == "timeout"  # type: ignore[attr-defined]
     assert time.monotonic() - started < 10
     child = int((tmp_path / "child").read_text())
     for _ in range(100):
@@ -103,7 +103,7 @@ def test_a_command_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pa
 def test_a_stopped_runner_stops_its_job(tmp_path: Path) -> None:
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
-    assert run(tmp_path, "sleep", "60", stop=stop).why == "stopped"  # type: ignore[attr-defined]
+    assert run(tmp_path, "sleep", "60", stop=stop).reason == "stopped"  # type: ignore[attr-defined]
 
 
 def test_what_a_killed_runner_left_is_found_by_its_mark(tmp_path: Path) -> None:

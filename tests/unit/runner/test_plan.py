@@ -146,8 +146,8 @@ def test_jobs_and_requests_survive_their_own_form() -> None:
         ({"identifier": "../../etc"}, "identifier"),
         ({"workspace": {"name": "../x", "repo": "s", "branch": "b"}}, "workspace"),
         ({"sha": "main"}, "sha"),
-        ({"requested_actions": []}, "lacks a field"),
-        ({"requested_actions": [1]}, "lacks a field"),
+        ({"requested_actions": []}, "a field is missing"),
+        ({"requested_actions": [1]}, "a field is missing"),
         ({"cancelled_actions": "a"}, "cancelled_actions"),
     ],
 )

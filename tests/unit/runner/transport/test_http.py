@@ -100,5 +100,5 @@ def test_a_tunnel_that_a_proxy_refuses_is_not_the_servers_refusal(monkeypatch: p
     def answer(request: httpx.Request) -> httpx.Response:
         raise httpx.ProxyError("403 Forbidden")
 
-    with pytest.raises(Error, match=r"proxy\.example:3128: the proxy did not let this through: 403 Forbidden"):
+    with pytest.raises(Error, match=r"proxy\.example:3128: the proxy refused: 403 Forbidden"):
         transport(answer).fetch(0)
