@@ -1,5 +1,24 @@
-"""The rules, pure: what a document is, what may follow what, who may do what, and what a change means.
+"""The rules of jobserver: which documents exist, what each command changes, and who may change what.
 
-May import the standard library, pydantic and `jobserver.errors`; no clock, no randomness, no input or output,
-so that every decision can be replayed years later by `audit verify`.
+plan             what a command would change
+admit            whether changes are sound, and whether the actor may make them
+documents        every kind of document, with its model
+backends         the secure environments that run jobs
+users            people with an account
+github_accounts  which account belongs to a person from GitHub
+tokens           how users and backends prove who they are
+orgs             organisations
+projects         projects of an organisation
+members          members of organisations and projects, and invitations
+registration     the form that registers a project
+workspaces       a study's repository and branch
+job_requests/    requests, their jobs and their pipelines
+releases         files that a backend lets out
+record           receipts of pushes, checkpoints, and changes of the signing keys
+pipeline/        what project.yaml says, and what is wrong with it
+base/            what every noun is built on
+
+The file of a noun holds its documents, its commands, what each command changes (`plan`), and its rules and rights
+(`RULES`). It may import the standard library, pydantic and `jobserver.errors`, but no clock, no randomness, and nothing
+that reads or writes, so that `audit verify` can repeat every decision years later.
 """

@@ -31,11 +31,23 @@ PACKAGE = "jobserver/domain"
 TESTS = "tests/unit/domain"
 SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
 FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
-    "integrity": "admit",
+    "backends": "plan",
+    "github_accounts": "users",
+    "identifiers": "names",
+    "layout": "names",
+    "members": "projects",
+    "orgs": "projects",
     "output_rules": "rules",
-    "plan_requests": "requests",
+    "planning": "plan",
+    "registration": "projects",
+    "reserved": "names",
+    "rights": "permissions",
     "state": "requests",
-    "commands": "requests",
+    "tokens": "admit",
+    "urls": "names",
+    "validation": "documents",
+    "values": "documents",
+    "workspaces": "plan",
 }
 _OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider")
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {

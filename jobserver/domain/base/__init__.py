@@ -1,11 +1,16 @@
-"""What every noun of the domain is built on: names, paths, values, permissions, and the state that a decision sees.
+"""What every noun of the domain is built on. Imports none of the nouns while the program runs.
 
-names           which names are allowed, and how a fault of one reads
-values          the values that documents are made of, and their common base
-permissions     roles, permissions and actors
-state           what a decision may read, and the changes that it may propose
-planning        helpers that the plans of several nouns share
+names           which names are allowed
+layout          branches, and which document is at which path
+identifiers     identifiers of job requests
+reserved        names that the server's own pages have
+urls            which hosts and URLs are allowed
+values          the values of documents, and their common base
+validation      documents from values, and faults in plain words
 yaml_positions  YAML as it was written, each node with its line
-
-Imports nothing else of the domain while the program runs.
+permissions     roles, permissions and actors
+state           what a decision reads, and the changes that it proposes
+rights          what one actor may do
+rules           what each noun tells `admit` about its documents
+planning        helpers for the plans of nouns
 """

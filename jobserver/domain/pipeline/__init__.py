@@ -1,6 +1,7 @@
-"""A study's pipeline: what project.yaml says, and what is wrong with it. Pure.
+"""A study's pipeline: what project.yaml says, and what is wrong with it. Imports `domain.base` only.
 
 reader        the structure, whose faults are faults everywhere
-rules         what the runners that read the file will not take
+rules         what OpenSAFELY's runners refuse
 output_rules  which outputs an action may name
+graph         what an action needs, which actions a request runs, and which need each other
 """

@@ -9,7 +9,7 @@ from jobserver.domain.users import User
 from jobserver.domain.workspaces import ChangeWorkspace
 from jobserver.errors import Code
 from tests.memory import ID, Memory, job
-from tests.unit.domain.requesting import ALICE, PIPELINE, ask, prepared, refused, report, stored
+from tests.unit.domain.job_requests.requesting import ALICE, PIPELINE, ask, prepared, refused, report, stored
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from jobserver.domain.pipeline.graph import closure
 from jobserver.domain.plan import Command
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory
-from tests.unit.domain.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
+from tests.unit.domain.job_requests.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from jobserver.domain.job_requests.jobs import MAX_MESSAGE_BYTES, FailJob, Job, 
 from jobserver.domain.job_requests.requests import ArchiveFinished
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory, job
-from tests.unit.domain.requesting import (
+from tests.unit.domain.job_requests.requesting import (
     ALICE,
     GONE,
     OTHER,
