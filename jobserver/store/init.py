@@ -50,7 +50,7 @@ def _found(path: Path) -> str:
 
 def _foreign_beginning(path: Path, branch: str) -> str:
     """The commit that this branch begins with, in words, if it is not the one that opens a branch of ours."""
-    firsts = _ask(path, "log", "--max-parents=0", f"--format={_FIRST}", f"refs/heads/{branch}").splitlines()
+    firsts = _ask(path, "log", "--max-parents=0", f"--format={_FIRST}", f"refs/heads/{branch}", "--").splitlines()
     for first in firsts:
         sha, event, of, subject = first.split("\t", 3)
         if (event, of) != ("branch.opened", branch) or len(firsts) > 1:

@@ -2,14 +2,16 @@
 
 import hashlib
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from jobserver.audit.verify import verify
 from jobserver.errors import Error
+from jobserver.store.repo import StateRepo
 from tests.integration.audit.tampering import checkpoint, commit, move, plant, problems, unpack
-from tests.site import Site, job
+from tests.site import TEMPLATES, Site, job
 
 
 @pytest.fixture
@@ -49,11 +51,10 @@ def test_what_is_read_is_what_its_id_says(site: Site, failed: str) -> None:
     blob = site.git("rev-parse", f"backends/tpp:{failed.rpartition('/jobs/')[0]}/request.yaml").strip()
     data = site.git("cat-file", "blob", blob).encode()
     unpack(site)
-    site.repo.writer._forget()
-    site.repo.writer._reader.forget()
     plant(site, blob, data.replace(b"alice", b"mallo"))
-    with pytest.raises(Error, match="is another object"):
-        site.repo.writer.read("backends/tpp", lambda state: state.find(identifier))
+    repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
+    with closing(repo), pytest.raises(Error, match="is another object"):
+        repo.writer.read("backends/tpp", lambda state: state.find(identifier))
 
 
 def test_replace_refs_neither_help_nor_pass(site: Site) -> None:

@@ -283,11 +283,12 @@ def test_what_a_host_says_of_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_bare_repository_that_does_not_say_so_is_no_working_copy(site: Site, tmp_path: Path) -> None:
-    assert not init._is_of_working_copy(site.path)
+    init.check_place(site.path)
     site.git("config", "--unset", "core.bare")
-    assert not init._is_of_working_copy(site.path)
+    init.check_place(site.path)
     subprocess.run(["git", "init", "-q", tmp_path / "copy"], check=True)
-    assert init._is_of_working_copy(tmp_path / "copy" / ".git")
+    with pytest.raises(Error, match="is the repository of a working copy"):
+        init.check_place(tmp_path / "copy" / ".git")
 
 
 def test_only_the_repositorys_owner_may_open_or_complete_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,12 +36,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def another(site: Site) -> Iterator[Gate]:
+def another(site: Site) -> Iterator[tuple[StateRepo, Gate]]:
     """Another process on this machine: a second server, or a command."""
     repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
     gate = Gate(repo, site.clock, Seeded(2))
     try:
-        yield gate
+        yield repo, gate
     finally:
         gate.close()
         repo.close()
@@ -73,7 +73,7 @@ def test_nothing_is_built_on_a_commit_that_nobody_signed(site: Site, branch: str
     put(site, branch, bad := commit(site, branch, branch))
     for_all = f"{branch}: has {bad[:10]}, which no server made or judged"
     assert for_all in refused(site, site.gate, branch)
-    with another(site) as gate:
+    with another(site) as (_, gate):
         assert for_all in refused(site, gate, branch)
     put(site, branch, good)  # as the message and docs/operations.md have it
     ask(site.gate)
@@ -99,7 +99,7 @@ def test_no_push_is_taken_on_top_of_it_and_no_checkpoint_vouches_for_it(site: Si
 def test_nothing_is_built_on_a_branch_that_went_back(site: Site, branch: str) -> None:
     put(site, branch, f"{branch}~1")
     assert branch in refused(site, site.gate, branch)
-    with another(site) as gate:  # which knows it by the last checkpoint
+    with another(site) as (_, gate):  # which knows it by the last checkpoint
         assert branch in refused(site, gate, branch)
 
 
@@ -134,14 +134,14 @@ def test_a_branch_that_is_gone_is_not_made_anew(site: Site, branch: str) -> None
         with pytest.raises(Error, match="is gone"):
             site.repo.check_branches()
     else:
-        with another(site) as gate, pytest.raises(Error, match="is gone"):
+        with another(site) as (_, gate), pytest.raises(Error, match="is gone"):
             ask(gate)
     assert branch not in site.repo.writer.refs.branches()
 
 
 def test_all_that_others_do_by_the_rules_is_built_on(site: Site) -> None:
     """Another process, pushes with their receipts, and more of each on top of the other."""
-    with another(site) as gate:
+    with another(site) as (_, gate):
         for number in range(3):
             ask(gate)
             ask(site.gate)
@@ -152,7 +152,7 @@ def test_all_that_others_do_by_the_rules_is_built_on(site: Site) -> None:
             push.send(ADMIN)
             push.land()
             site.do(ADMIN, AddUser(f"x{number}"))
-    with another(site) as gate:
+    with another(site) as (_, gate):
         ask(gate)
     folder = folder_of(site, site.ask())
     push = Push(site, "backends/tpp")
@@ -172,14 +172,13 @@ def test_a_push_without_its_receipt_is_not(site: Site) -> None:
 
 
 def test_keys_that_another_process_changed(site: Site) -> None:
-    with another(site) as gate:
-        repo = gate._repo
+    with another(site) as (repo, gate):
         rotate(repo, site.clock(), by=ADMIN)
         ask(gate)
         ask(site.gate)
         rotate(repo, site.clock(), repo.writer.keys.current().fingerprint, by=ADMIN)
         ask(site.gate)
-    with another(site) as gate:
+    with another(site) as (_, gate):
         ask(gate)
     assert verify(site.path).problems == []
 
@@ -189,11 +188,11 @@ def test_a_key_revoked_for_earlier_leaves_branches_that_are_written(site: Site) 
     stolen_at = site.now
     ask(site.gate)
     site.do(ADMIN, AddUser("zed"))
-    with another(site) as gate:
-        rotate(gate._repo, site.clock(), gate._repo.writer.keys.current().fingerprint, stolen_at, ADMIN)
+    with another(site) as (repo, gate):
+        rotate(repo, site.clock(), repo.writer.keys.current().fingerprint, stolen_at, ADMIN)
         ask(gate)
     ask(site.gate)
-    with another(site) as gate:
+    with another(site) as (_, gate):
         ask(gate)
 
 
@@ -216,10 +215,10 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     ask(site.gate)
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
     site.git("update-ref", "refs/tags/v1", "main")
-    with another(site) as gate:
+    with another(site) as (repo, gate):
         ask(gate)
-        found = guard_branches(gate._repo).inspect()
-        assert guard_branches(gate._repo).idle == ["refs/tags/v1"]
+        found = guard_branches(repo).inspect()
+        assert guard_branches(repo).idle == ["refs/tags/v1"]
     assert bad[:10] in found["backends/tpp"]
     assert "in place of another object" in found[replaced]
     assert len(found) == 2
@@ -229,8 +228,8 @@ def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.Monkey
     """`/health-check/` said until the next start that nothing is written, while it was."""
     put(site, "backends/tpp", commit(site, "backends/tpp", "backends/tpp"))
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
-    with another(site) as gate:
-        standing = guard_branches(gate._repo)
+    with another(site) as (repo, _):
+        standing = guard_branches(repo)
         assert set(standing.inspect()) == {"backends/tpp", replaced}
         put(site, "backends/tpp", "backends/tpp~1")
         site.git("update-ref", "-d", replaced)
@@ -256,10 +255,10 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     unpack(site)
     blob = site.git("rev-parse", f"backends/tpp:{folder}/request.yaml").strip()
     plant(site, blob, b"version: 1\n")
-    with another(site) as gate:
-        standing = guard_branches(gate._repo)
+    with another(site) as (repo, gate):
+        standing = guard_branches(repo)
         assert blob in standing.inspect()["objects"]
-        Archiver(gate._repo, gate).checkpoint()  # which does not have it forgotten
+        Archiver(repo, gate).checkpoint()  # which does not have it forgotten
         standing._again = 0.0
         assert blob in standing.problems()["objects"]
 
