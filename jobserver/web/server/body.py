@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 from time import monotonic
 
-from granian._granian import RSGIHTTPProtocol as HTTPProtocol
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
+from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 BODY_SECONDS = 30.0
 """Between two parts of a body."""

@@ -16,9 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from granian._granian import RSGIHTTPProtocol as HTTPProtocol
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
-from granian.rsgi import Scope
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
 from jobserver.web.server.body import BODY_SECONDS, Incoming
 from jobserver.web.server.environ import File, body_size, environ_of, with_body
