@@ -27,13 +27,13 @@ class _OnOurSocket(Server):
     bound: socket.socket
 
     def _init_shared_socket(self) -> None:
-        holder: Any = SocketHolder(self.bound.fileno(), False, BACKLOG)  # type: ignore[call-arg]
+        holder: Any = SocketHolder(self.bound.detach(), False, BACKLOG)  # type: ignore[call-arg]
         self._ssp, self._shd = None, holder
 
 
 class HttpServer:
     def __init__(self, gateway: Gateway, bound: socket.socket) -> None:
-        """``bound`` listens already."""
+        """``bound`` listens already; the server takes it over."""
         self._loop = asyncio.new_event_loop()
         self._server = _OnOurSocket(
             gateway,
@@ -50,7 +50,10 @@ class HttpServer:
     def run(self) -> None:
         """Serves until `stop`, and answers the calls that are then in progress."""
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._server.serve())
+        try:
+            self._loop.run_until_complete(self._server.serve())
+        finally:
+            self._loop.close()
 
     def stop(self) -> None:
         """From any thread, also before `run`."""
