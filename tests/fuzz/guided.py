@@ -25,7 +25,7 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     from jobserver.store.git.received_pack import ReceivedPack
     from jobserver.store.read.tree_changes import parse_commit
     from jobserver.store.yaml import canonical
-    from jobserver.web.git import fetch_request
+    from jobserver.web.git import fetch_request, pkt_line
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline
     from tests.unit.store.git.test_received_pack import BASE, BLOB, COMMIT, DELTA, ID, REF_DELTA, TREE, entry, pack
 
@@ -55,9 +55,9 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         assert found == set(trees.entries(data)), data
 
     def asked(data: bytes) -> None:
-        fetch = fetch_request.Fetch(fetch_request.plain(data, ""))
+        fetch = fetch_request.Fetch(pkt_line.decoded(data, ""))
         assert fetch_request.Fetch(fetch.without(fetch.commits)).commits <= set(fetch.wants)
-        fetch_request.plain(data, "gzip")
+        pkt_line.decoded(data, "gzip")
 
     return {
         "documents": (lambda data: [check_document(kind, data) for kind in KINDS], documents),

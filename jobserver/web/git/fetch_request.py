@@ -1,99 +1,63 @@
-"""What a fetch wants, or a push moves, read from its request before git sees it.
+"""What a backend's fetch wants and has, read before git sees the request.
 
-pkt-lines up to the first flush (gitprotocol-pack(5)), perhaps gzipped.
+A v0 request: lines of ``want``, ``shallow`` and ``deepen``, a flush, then lines of ``have`` and ``done``
+(gitprotocol-pack(5), "Packfile Negotiation").
 """
 
 import re
-import zlib
 
 from jobserver.errors import invalid
-from jobserver.web.http import MAX_BODY
+from jobserver.web.git.pkt_line import FLUSH, lines, packet, read_line
 
-_MAX_WANTS = 16  # each may cost a process; a backend is shown one ref
+_MAX_WANTS = 16  # each may cost a process, and a backend is shown one ref
 _WANT = re.compile(rb"want ([0-9a-f]{40})(?:[ \n].*)?", re.DOTALL)
-_NAMED = re.compile(rb"(?:have|shallow) ([0-9a-f]{40})\n?")
+_COMMIT = re.compile(rb"(?:have|shallow) ([0-9a-f]{40})\n?")
 _DEEPEN = re.compile(rb"deepen(?:-since)? \d{1,19}\n?")
-_LENGTH = re.compile(rb"[0-9a-f]{4}")
-
-
-def packet(data: bytes) -> bytes:
-    return b"%04x%s" % (len(data) + 4, data)
-
-
-def plain(body: bytes, encoding: str) -> bytes:
-    """The body as git wrote it. Raises `Error` (invalid) if that is no gzip, or more than `MAX_BODY`."""
-    if encoding.lower() not in ("gzip", "x-gzip"):
-        return body
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        data = stream.decompress(body, MAX_BODY)
-    except zlib.error:
-        raise invalid("the body can't be read: expected gzip, as its Content-Encoding says") from None
-    if not stream.eof:
-        raise invalid(f"the body is cut off, or more than {MAX_BODY} bytes")
-    return data
-
-
-def lines(data: bytes) -> tuple[list[bytes], int]:
-    """(the lines before the first flush, where that ends). Raises `Error` (invalid) for what no git client says."""
-    found = []
-    at = 0
-    while data[at : at + 4] != b"0000":
-        line, at = _line(data, at)
-        found.append(line)
-    return found, at + 4
-
-
-def _line(data: bytes, at: int) -> tuple[bytes, int]:
-    """(the line that begins at ``at``, where the next one does)."""
-    length = data[at : at + 4]
-    size = int(length, 16) if _LENGTH.fullmatch(length) else 0
-    line = data[at + 4 : at + size]
-    if size < 5 or len(line) != size - 4:
-        raise invalid("expected pkt-lines that end in a flush, as git sends them")
-    return line, at + size
 
 
 class Fetch:
-    """A v0 fetch of commits by a client that may have some. Raises `Error` (invalid) for what no git client says.
-
-    ``wants`` and ``commits``: ids in hex, of what it wants, and of all that it names; ``wants`` each once.
-    """
+    """``wants``: the commits to fetch, each once. ``commits``: these, and those that the client says it has. In hex."""
 
     def __init__(self, data: bytes) -> None:
-        asked, end = lines(data)
-        self._asked, self._said = asked, _rest(data[end:])
-        wanted = [found[1].decode() for line in asked if (found := _WANT.fullmatch(line))]
-        self.wants = list(dict.fromkeys(wanted))
-        named = [found[1].decode() for line in (*asked, *self._said) if (found := _NAMED.fullmatch(line))]
-        self.commits = {*wanted, *named}
+        """Raises `Error` (invalid) for a request that git's client does not send."""
+        self._wanted, end = lines(data)
+        self._had = _had(data[end:])
+        wants = [match[1].decode() for line in self._wanted if (match := _WANT.fullmatch(line))]
+        self.wants = list(dict.fromkeys(wants))
+        named = [match[1].decode() for line in (*self._wanted, *self._had) if (match := _COMMIT.fullmatch(line))]
+        self.commits = {*wants, *named}
         if len(self.wants) > _MAX_WANTS:
             raise invalid(f"more than {_MAX_WANTS} wants: expected the tip of the one branch that is listed")
-        for line in asked:
-            if not (_WANT.fullmatch(line) or _NAMED.fullmatch(line) or _DEEPEN.fullmatch(line)):
-                raise invalid("expected `want`, `shallow`, `deepen` or `deepen-since`, as git's fetch says them")
+        for line in self._wanted:
+            if not (_WANT.fullmatch(line) or _COMMIT.fullmatch(line) or _DEEPEN.fullmatch(line)):
+                raise invalid("expected `want`, `shallow`, `deepen` or `deepen-since`, as git's fetch sends them")
 
     def without(self, commits: set[str]) -> bytes:
-        """The same, but for what it says of these."""
+        """The request without the lines that say that the client has these."""
 
-        def kept(said: list[bytes]) -> bytes:
-            strange = {line for line in said if (found := _NAMED.fullmatch(line)) and found[1].decode() in commits}
-            return b"".join(packet(line) if line else b"0000" for line in said if line not in strange)
+        def encoded(request: list[bytes]) -> bytes:
+            kept = [line for line in request if not _is_one_of(line, commits)]
+            return b"".join(packet(line) if line else FLUSH for line in kept)
 
-        return kept(self._asked) + b"0000" + kept(self._said)
+        return encoded(self._wanted) + FLUSH + encoded(self._had)
 
 
-def _rest(data: bytes) -> list[bytes]:
-    """Lines of `have` and `done`; "" for a flush."""
-    found: list[bytes] = []
-    at = 0
-    while at < len(data):
-        if data[at : at + 4] == b"0000":
-            found.append(b"")
-            at += 4
+def _is_one_of(line: bytes, commits: set[str]) -> bool:
+    match = _COMMIT.fullmatch(line)
+    return match is not None and match[1].decode() in commits
+
+
+def _had(data: bytes) -> list[bytes]:
+    """The lines of `have` and `done`; "" for a flush."""
+    result: list[bytes] = []
+    offset = 0
+    while offset < len(data):
+        if data[offset : offset + 4] == FLUSH:
+            result.append(b"")
+            offset += 4
             continue
-        line, at = _line(data, at)
-        if not _NAMED.fullmatch(line) and line.rstrip(b"\n") != b"done":
+        line, offset = read_line(data, offset)
+        if not _COMMIT.fullmatch(line) and line.rstrip(b"\n") != b"done":
             raise invalid("expected `have` and 40 hex digits, or `done`")
-        found.append(line)
-    return found
+        result.append(line)
+    return result

@@ -39,7 +39,7 @@ def committed(clone: Clone, mode: str, sha: str, path: str) -> str:
     return clone.git("commit-tree", sha, "-p", "HEAD", "-m", "x")
 
 
-FOREIGN = "unpack it names what is neither in it nor was ever on this branch\n"
+FOREIGN = "unpack it names objects that are neither in it nor in this branch's history\n"
 
 
 def test_what_is_of_another_backend_by_its_id(site: Site, tpp: Clone, secret: str) -> None:
@@ -82,7 +82,7 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     for base in (theirs, bytes([17]) * 20):
         for wrong in (delta, splice_delta(len(text) + 1, 0, 0, b"x")):  # also one that git could not unpack
             said = send(site, tpp, sha, (7, base, wrong))
-            assert "unpack it has deltas of what is neither in it nor was ever on this branch\n" in said, said
+            assert "unpack it has deltas of objects that are neither in it nor in this branch's history\n" in said, said
             assert "ng refs/heads/backends/tpp refused\n" in said
     assert site.git("rev-parse", "backends/tpp") == tpp.git("rev-parse", "HEAD")
     assert run(site.repo, "cat-file", "-e", blob).returncode != 0

@@ -49,7 +49,7 @@ def test_what_nothing_names_is_not_stored(site: Site, tpp: Clone) -> None:
         kind = tpp.git("cat-file", "-t", one.split(" ")[0])
         data = subprocess.run(["git", "-C", tpp.folder, "cat-file", kind, one.split(" ")[0]], capture_output=True)
         objects.append(({"commit": 1, "tree": 2, "blob": 3}[kind], data.stdout))
-    assert "it brings what nothing of it names" in post(site, before, sha, pack(objects))
+    assert "it has objects that none of its commits needs" in post(site, before, sha, pack(objects))
     assert f"{sha[:10]} is recorded" in post(site, before, sha, pack(objects[1:]))
 
 

@@ -5,7 +5,8 @@ import gzip
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.web.git.fetch_request import MAX_BODY, Fetch, lines, packet, plain
+from jobserver.web.git.fetch_request import Fetch
+from jobserver.web.git.pkt_line import MAX_BODY, decoded, lines, packet
 
 ONE, TWO = "1" * 40, "2" * 40
 
@@ -70,9 +71,9 @@ def test_lines_up_to_the_first_flush() -> None:
 
 
 def test_a_body_may_be_gzipped_and_no_bomb() -> None:
-    assert plain(b"0000", "") == b"0000"
-    assert plain(gzip.compress(b"0000"), "gzip") == plain(gzip.compress(b"0000"), "X-GZIP") == b"0000"
+    assert decoded(b"0000", "") == b"0000"
+    assert decoded(gzip.compress(b"0000"), "gzip") == decoded(gzip.compress(b"0000"), "X-GZIP") == b"0000"
     for body in (b"0000", gzip.compress(b"0000")[:-1], gzip.compress(b"0" * (MAX_BODY + 1))):
         with pytest.raises(Error) as caught:
-            plain(body, "gzip")
+            decoded(body, "gzip")
         assert caught.value.code is Code.INVALID
