@@ -1,9 +1,10 @@
-"""Between the web server and the application: bodies in, streams out, and the path that all is mounted at.
+"""Between granian and the application: bodies in, streams out, and the path of BASE_URL.
 
-gateway  the WSGI application behind an event loop
-body     one request's body, as it comes in
-bodies   how many large bodies may be on their way, of one caller and of strangers
-environ  the WSGI environ that handlers get
-mount    a BASE_URL with a path
-stream   what application and gateway agree on beyond WSGI
+http_server  granian, embedded in this process
+gateway      the WSGI application behind an event loop
+body         reads one request's body
+bodies       limits the large bodies that callers send at once
+environ      the WSGI environ of a request
+mount        a BASE_URL with a path
+stream       what handlers and the gateway agree on beyond WSGI
 """

@@ -1,4 +1,4 @@
-"""A request's body as it comes in on the event loop (RSGI 1.5 as granian has it): whole, cut off, or not wanted."""
+"""A request's body, read on the event loop as it arrives (RSGI 1.5): whole, cut off, or discarded."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,8 @@ from time import monotonic
 from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 BODY_SECONDS = 30.0
-"""Between two parts of a body."""
-_SLOWEST = 2000.0  # bytes a second that have to come once these seconds are over: half of what a modem did
+"""The longest pause between two parts of a body."""
+_SLOWEST = 2000.0  # bytes a second that a body needs after that: half the speed of a modem
 _DISCARD_SECONDS, _PAUSE_SECONDS = 10.0, 2.0
 
 
@@ -19,12 +19,12 @@ class Incoming:
         self._parts = aiter(protocol)
 
     async def read(self, size: int | None, most: int) -> bytes | None:
-        """The body, which is of ``size`` bytes where that is known; of one that is over ``most``, what shows that.
+        """The body, or the first bytes of a body over ``most`` bytes. None if the client disconnected.
 
-        None: the client went. Raises TimeoutError for one that sends too slowly. Of a body without a size nobody is
-        told whether it ended or the client went; what may come in that way (JSON, packs, zips) shows its own end.
+        ``size`` is None if the head does not give it. Then a body that was cut off looks like a whole one; JSON, packs
+        and zips show that themselves. Raises TimeoutError if the client sends too slowly.
         """
-        found: list[bytes] = []
+        parts: list[bytes] = []
         came, waited = 0, 0.0
         while came <= most:
             began = monotonic()
@@ -32,14 +32,14 @@ class Incoming:
                 async with asyncio.timeout(max(0.0, min(BODY_SECONDS, BODY_SECONDS + came / _SLOWEST - waited))):
                     part = bytes(await anext(self._parts))
             except (StopAsyncIteration, ProtocolClosed):
-                return b"".join(found) if size is None or came == size else None
+                return b"".join(parts) if size is None or came == size else None
             waited += monotonic() - began
             came += len(part)
-            found.append(part)
-        return b"".join(found)
+            parts.append(part)
+        return b"".join(parts)
 
     async def discard(self) -> None:
-        """Reads on for a while what nobody wants: most clients listen only when they have sent it all."""
+        """Reads and drops the rest for a while: most clients read an answer only when they have sent everything."""
         ends = monotonic() + _DISCARD_SECONDS
         with contextlib.suppress(StopAsyncIteration, ProtocolClosed, TimeoutError):
             while (left := ends - monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""A request's head, as the event loop has it (RSGI), for a WSGI application (PEP 3333)."""
+"""The WSGI environ (PEP 3333) of a request's head (RSGI's scope)."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from jobserver.web.server.stream import CAN_STREAM, UNREADABLE
 
 
 class File:
-    """``wsgi.file_wrapper`` (PEP 3333), of a file that was opened by its path."""
+    """``wsgi.file_wrapper`` (PEP 3333), for a file that was opened by its path."""
 
     def __init__(self, file: BinaryIO, size: int = 0) -> None:
         self.path, self.close = str(file.name), file.close
@@ -33,10 +33,10 @@ _log = logging.getLogger(__name__)
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """A request's head as PEP 3333 has it, without a body.
+    """The environ without a body.
 
-    A header that is not ASCII is `UNREADABLE`: granian does not hand it out. One with an underscore is left out:
-    `X_Forwarded_For` would pass for `X-Forwarded-For`, which a proxy takes care of.
+    A header that is not ASCII becomes `UNREADABLE`, because granian does not pass its value on. Headers with an
+    underscore are left out: `X_Forwarded_For` would look like `X-Forwarded-For`, which only a proxy may set.
     """
     client, _, port = scope.client.rpartition(":")
     server, _, server_port = scope.server.rpartition(":")
@@ -54,12 +54,12 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.errors": _Errors(),
         "wsgi.input": io.BytesIO(),
     }
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in scope.headers.items():
-        found[name] = f"{found[name]}{'; ' if name == 'cookie' else ','}{value}" if name in found else value
+        headers[name] = f"{headers[name]}{'; ' if name == 'cookie' else ','}{value}" if name in headers else value
     for name in scope.headers.keys():  # noqa: SIM118 - not a dict
-        found.setdefault(name, UNREADABLE)
-    for name, value in found.items():
+        headers.setdefault(name, UNREADABLE)
+    for name, value in headers.items():
         if "_" not in name:
             key = name.upper().replace("-", "_")
             environ[key if key in _UNPREFIXED else f"HTTP_{key}"] = value
@@ -67,7 +67,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
 
 
 class _Errors(io.TextIOBase):
-    """``wsgi.errors``: to the log."""
+    """``wsgi.errors``, which writes to the log."""
 
     def write(self, text: str) -> int:
         if text.strip():
@@ -76,7 +76,7 @@ class _Errors(io.TextIOBase):
 
 
 def body_size(environ: dict[str, Any]) -> int | None:
-    """Of the body; None where the head does not say. How it was cut up is granian's to know, and nobody's after it."""
+    """The body's size in bytes; None if the head does not give it. Drops Transfer-Encoding, which granian decoded."""
     if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
         return None
     length = environ.get("CONTENT_LENGTH", "")

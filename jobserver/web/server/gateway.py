@@ -1,10 +1,9 @@
-"""The WSGI application behind an event loop: handlers run in threads, what only waits holds none.
+"""A WSGI application behind an event loop: handlers run in threads, and calls that only wait hold none.
 
-A page that listens (`Stream`) costs a coroutine and its connection. Every body is read here too: a small one before a
-thread is asked for, any other once the application has said whose it is and that it is wanted (`Later`). Files are read
-as fast as the client takes them; what is sent in parts otherwise, granian keeps in memory until then. Under another
-WSGI server the same application works, with a thread for each of these. Interfaces: PEP 3333, and RSGI 1.5 as granian
-has it.
+An open page (`Stream`) costs a coroutine and its connection. Bodies are read on the loop: a small one before the
+handler runs, any other when the handler has identified the caller and asked for it (`Later`). Files are sent as fast as
+the client takes them; granian keeps other answers in memory until they are sent. Another WSGI server can run the same
+application, with a thread for each of these. Interfaces: PEP 3333, and RSGI 1.5 (granian's docs/spec/RSGI.md).
 """
 
 import asyncio
@@ -26,65 +25,65 @@ T = TypeVar("T")
 Headers = list[tuple[str, str]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_SMALL = 64 * 1024  # bytes of a body that is read before anybody knows whose it is
-_EARLY = 1024  # of these at once
-_KEPT = 16  # threads, whatever happens
-_STREAMED = {"content-length", "transfer-encoding", "connection"}  # what a stream's head has none of
+_SMALL = 64 * 1024  # bytes: a body up to this is read before the caller is known
+_EARLY = 1024  # such bodies at once
+_KEPT = 16  # threads that never end
+_STREAMED = {"content-length", "transfer-encoding", "connection"}  # headers that a stream does not have
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the event loop is to send."""
+    """An answer for the event loop to send."""
 
     status: int
     headers: Headers
     body: bytes | Stream
 
 
-_Found: TypeAlias = _Answer | Later | None
+_Result: TypeAlias = _Answer | Later | None
 
 
 class Gateway:
-    """An RSGI application. At most ``threads`` requests are handled at once, further ones wait for their turn.
+    """An RSGI application. It handles at most ``threads`` requests at once; others wait.
 
-    ``ping_seconds``: how often a stream is asked for something to send although nothing woke it.
+    Every ``ping_seconds`` it asks each stream for something to send, even if nothing woke the stream.
     """
 
     def __init__(self, wsgi: Wsgi, threads: int, ping_seconds: float = 25.0) -> None:
         self._wsgi, self._ping = wsgi, ping_seconds
         self._threads = _Threads(threads)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._early = 0  # small bodies that are being read
+        self._early = 0  # small bodies that it is reading
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         loop = self._loop or asyncio.get_running_loop()
-        found = await self._run(loop, scope, protocol)  # its frame, and all of the request, ends before we listen
-        if found is not None:
-            if isinstance(found.body, bytes):
-                protocol.response_bytes(found.status, found.headers, found.body)
+        result = await self._run(loop, scope, protocol)  # frees all of the request before a stream begins
+        if result is not None:
+            if isinstance(result.body, bytes):
+                protocol.response_bytes(result.status, result.headers, result.body)
             else:
-                await self._follow(loop, protocol, found, found.body)
+                await self._follow(loop, protocol, result, result.body)
 
     async def _run(self, loop: asyncio.AbstractEventLoop, scope: Scope, protocol: HTTPProtocol) -> _Answer | None:
         environ = environ_of(scope)
         size = body_size(environ)
         try:
             if size == 0:
-                return await self._answered(loop, environ, protocol)
+                return await self._with_body(loop, environ, protocol)
             if size is not None and size <= _SMALL and self._early < _EARLY:
                 data = await self._small(protocol)
                 if len(data) < size:
-                    return None  # the client has gone
-                return await self._answered(loop, with_body(environ, data), protocol)
-            return await self._asked(loop, environ, protocol, size)
+                    return None  # the client disconnected
+                return await self._with_body(loop, with_body(environ, data), protocol)
+            return await self._with_late_body(loop, environ, protocol, size)
         except TimeoutError:
-            protocol.response_str(408, [("connection", "close")], "the body came too slowly\n")
+            protocol.response_str(408, [("connection", "close")], "the request body arrived too slowly\n")
         except ProtocolClosed:
-            pass  # the client has gone
+            pass  # the client disconnected
         return None
 
     async def _small(self, protocol: HTTPProtocol) -> bytes:
@@ -95,39 +94,41 @@ class Gateway:
         finally:
             self._early -= 1
 
-    async def _asked(
+    async def _with_late_body(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol, size: int | None
     ) -> _Answer | None:
-        """With a body that the application is asked about before it is read."""
-        found = await self._handled(loop, {**environ, LATER: True}, protocol)
-        if isinstance(found, Later):
+        """Runs the handler without the body, reads the body if the handler asks for it, and runs the handler again."""
+        result = await self._in_thread(loop, {**environ, LATER: True}, protocol)
+        if isinstance(result, Later):
             try:
                 body = Incoming(protocol)
-                data = await body.read(size, found.most)
+                data = await body.read(size, result.most)
                 if data is None:
                     return None
-                if len(data) > found.most:
+                if len(data) > result.most:
                     await body.discard()
                 given = with_body(environ, data) | ({UNSIZED: True} if size is None else {})
-                return await self._answered(loop, given, protocol)
+                return await self._with_body(loop, given, protocol)
             finally:
-                found.ended()
-        if found is not None and environ.get("HTTP_EXPECT", "").lower() != "100-continue":  # they wait for our word
+                result.ended()
+        if (
+            result is not None and environ.get("HTTP_EXPECT", "").lower() != "100-continue"
+        ):  # else the client has not sent it
             await Incoming(protocol).discard()
-        return found
+        return result
 
-    async def _answered(
+    async def _with_body(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
     ) -> _Answer | None:
-        """With all of its body."""
-        found = await self._handled(loop, environ, protocol)
-        assert not isinstance(found, Later)
-        return found
+        """Runs the handler with the whole body."""
+        result = await self._in_thread(loop, environ, protocol)
+        assert not isinstance(result, Later)
+        return result
 
-    async def _handled(
+    async def _in_thread(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
-    ) -> _Found:
-        done: asyncio.Future[_Found] = loop.create_future()
+    ) -> _Result:
+        done: asyncio.Future[_Result] = loop.create_future()
         self._threads.run(lambda: self._handle(loop, environ, protocol, done))
         return await done
 
@@ -136,28 +137,28 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         environ: dict[str, Any],
         protocol: HTTPProtocol,
-        done: "asyncio.Future[_Found]",
+        done: "asyncio.Future[_Result]",
     ) -> None:
-        """In a thread: the answer goes from here, so that it does not wait for the event loop."""
-        found: _Found = None
+        """Runs in a thread, and sends the answer from there, so that it does not wait for the event loop."""
+        result: _Result = None
         try:
-            found = self._answer(loop, environ, protocol)
+            result = self._answer(loop, environ, protocol)
         except Later as later:
-            found = later
+            result = later
         except ProtocolClosed:
-            pass  # the client has gone
-        except Exception:  # noqa: BLE001 - the event loop waits for us
+            pass  # the client disconnected
+        except Exception:  # noqa: BLE001 - the event loop waits for ``done``
             _log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        loop.call_soon_threadsafe(_set, done, found)
+        loop.call_soon_threadsafe(_set, done, result)
 
     def _answer(
         self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
     ) -> _Answer | None:
         status, headers = 500, []
 
-        def start(said: str, given: Headers, _: Any = None) -> None:
+        def start(line: str, given: Headers, _: Any = None) -> None:
             nonlocal status, headers
-            status, headers = int(said[:3]), given
+            status, headers = int(line[:3]), given
 
         body = self._wsgi(environ, start)
         stream: Stream | None = environ.get(STREAM)
@@ -200,18 +201,20 @@ class Gateway:
                 ping.cancel()
                 woken.clear()
         except ProtocolClosed:
-            pass  # the page has gone
+            pass  # the page was closed
         finally:
             stream.close()
 
 
 class _Threads:
-    """Up to ``most`` threads, made when they are needed. Those that a rush left idle end after ``idle_seconds``, the
-    others with the process, whatever they do then."""
+    """Starts up to ``most`` threads on demand. Threads over `_KEPT` end after ``idle_seconds`` without a task.
+
+    They are daemons: they end with the process, whatever they do then.
+    """
 
     def __init__(self, most: int, idle_seconds: float = 5.0) -> None:
         self._most, self._idle_seconds = most, idle_seconds
-        self._count, self._idle = 0, 0  # idle: less the tasks that wait
+        self._count, self._idle = 0, 0  # idle: minus the tasks that wait
         self._guard = threading.Lock()
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
@@ -232,19 +235,19 @@ class _Threads:
                 task = self._tasks.get(timeout=self._idle_seconds)
             except queue.Empty:
                 with self._guard:
-                    if self._idle > 0 and self._count > _KEPT:  # else a task is on its way to us
+                    if self._idle > 0 and self._count > _KEPT:  # else a task is on its way to this thread
                         self._idle -= 1
                         self._count -= 1
                         return
                 continue
             task()
-            del task  # and the request with it
+            del task  # frees the request
             with self._guard:
                 self._idle += 1
 
 
 def _wait(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
-    """In a thread: what the event loop waits for."""
+    """From a thread: the result of what the event loop awaits."""
 
     async def waited() -> T:
         return await awaitable

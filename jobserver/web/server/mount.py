@@ -1,7 +1,7 @@
-"""The application at the path of BASE_URL, where that has one: WSGI's SCRIPT_NAME (PEP 3333).
+"""Serves the application at the path of BASE_URL (SCRIPT_NAME, PEP 3333).
 
-Handlers and templates know the paths below it only. What sends a browser somewhere puts it in front: redirects
-(`placed`), cookies, and every link of a page (`links_placed`), so that no handler or template can forget it.
+Handlers and templates use paths without it. This module adds it to everything that leads a browser somewhere: redirects
+(`placed`), cookies, and the links of a page (`links_placed`). So no handler or template can forget it.
 """
 
 import re
@@ -13,12 +13,12 @@ from bottle import request
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# In a page these can only be a template's: in all other text a quotation mark is escaped.
+# Only templates can contain these: a quotation mark in any other text is escaped.
 _LINK = re.compile(rb'( (?:href|action|formaction|src|data-more|data-root)=")/(?!/)')
 
 
 def mounted(app: Wsgi, base_url: str) -> Wsgi:
-    """``app`` at the path of ``base_url``; itself where there is none. A proxy in front passes the path on whole."""
+    """``app`` at the path of ``base_url``, or ``app`` itself if there is none. A proxy must pass on the whole path."""
     prefix = urlsplit(base_url).path.rstrip("/")
     return _Mount(app, prefix, base_url) if prefix else app
 
@@ -31,21 +31,21 @@ class _Mount:
         path = environ.get("PATH_INFO", "")
         if path.startswith(f"{self._prefix}/"):
             return self._app(environ | {"SCRIPT_NAME": self._prefix, "PATH_INFO": path[len(self._prefix) :]}, start)
-        status, more = ("404 Not Found", [])
+        status, more = "404 Not Found", []
         if path == self._prefix:
             status, more = "308 Permanent Redirect", [("Location", f"{self._prefix}/")]
-        body = f"this server is at {self._base_url}/ only\n".encode()
+        body = f"not found: this server is at {self._base_url}/\n".encode()
         start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *more])
         return [body]
 
 
 def placed(where: str) -> str:
-    """A path of ours as a browser has to see it; another URL stays."""
+    """A path of this server, as a browser has to see it; any other URL unchanged."""
     return f"{_prefix()}{where}" if where.startswith("/") else where
 
 
 def links_placed(page: bytes) -> bytes:
-    """A page whose links to ours are as a browser has to see them."""
+    """The page with each link to a path of this server as a browser has to see it."""
     prefix = _prefix()
     return _LINK.sub(rb"\g<1>" + prefix.encode() + b"/", page) if prefix else page
 

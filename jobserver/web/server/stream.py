@@ -1,22 +1,23 @@
-"""What the application and the server it runs in (`gateway`) agree on beyond WSGI."""
+"""What handlers and the `gateway` agree on beyond WSGI: bodies on request, and streams."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 CAN_STREAM, STREAM = "jobserver.can_stream", "jobserver.stream"
-"""In the environ: that a handler may leave a `Stream` instead of a body, and where."""
+"""In the environ: whether a handler may put a `Stream` there instead of returning a body, and the key for it."""
 LATER = "jobserver.later"
-"""In the environ: that the body is still with its sender, and is asked for by raising `Later`."""
+"""In the environ: the body was not read yet. A handler that wants it raises `Later`."""
 UNSIZED = "jobserver.unsized"
-"""In the environ: that the head did not say how long the body is, so that a sender who went looks like its end."""
+"""In the environ: the head does not give the body's size, so a body that was cut off looks like a whole one."""
 UNREADABLE = "\xff"
-"""For a header that the loop was not given: neither ASCII nor UTF-8, so that nobody takes it as a value."""
+"""The value of a header that granian did not pass on: neither ASCII nor UTF-8, so that it equals no real value."""
 
 
 class Later(BaseException):
-    """The request is to be handled again once its body has come, of which at most ``most`` bytes are wanted.
+    """A handler's request for at most ``most`` bytes of the body; then the gateway runs the handler again.
 
-    ``ended`` is called once, when that is over. No `Exception`: it goes through what turns those into answers.
+    The gateway calls ``ended`` once, when this is over. Not an `Exception`: code that turns those into answers lets
+    this pass.
     """
 
     def __init__(self, most: int, ended: Callable[[], None]) -> None:
@@ -25,13 +26,13 @@ class Later(BaseException):
 
 
 class Stream(Protocol):
-    """A body without an end of its own, which the server sends without a thread."""
+    """A body without an end, which the gateway sends without a thread."""
 
     def tell(self, wake: Callable[[], None]) -> None:
-        """Has ``wake`` called, from any thread, whenever there is something new."""
+        """Has ``wake`` called, from any thread, when there is something new."""
 
     def take(self) -> bytes | None:
-        """What to send now; None: it is over. Called on the event loop: it must return at once."""
+        """The next bytes to send; None at the end. Runs on the event loop, so it must return at once."""
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """The client disconnected."""
