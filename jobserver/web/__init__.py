@@ -1,13 +1,14 @@
-"""HTTP: read a call, use a service, answer. Owns bottle; holds no rules, which are the domain's.
+"""HTTP: read a call, use a service, answer. Owns bottle and granian; holds no rules, which are the domain's.
 
 app             every URL in one place
 services        what every handler may use
 endpoints       calls the handlers of the API
 authentication  who is the caller
+visibility      the backends that this server shows
 clients         the caller's address, and how often it may guess tokens
 http            bodies, JSON answers and conditional requests
 errors          the one map from errors to HTTP statuses
-operations      /health-check/, /metrics and openapi.json
+operations      /health-check/ and /metrics
 metrics         the numbers of /metrics
 webhooks        /hooks/state/, for the host of STATE_REMOTE
 api/            the HTTP API v2

@@ -1,13 +1,13 @@
-"""The WSGI application: every URL that there is, in one place."""
+"""The WSGI application, with every URL in one place."""
 
 from bottle import Bottle
 
 from jobserver.web.api.common import Keys
-from jobserver.web.api.job_requests import JobRequests
-from jobserver.web.api.jobs import Jobs
+from jobserver.web.api.job_requests import JobRequestsApi
+from jobserver.web.api.jobs import JobsApi
 from jobserver.web.api.openapi import describe
-from jobserver.web.api.people import People as ApiPeople
-from jobserver.web.api.releases import Releases as ApiReleases
+from jobserver.web.api.people import PeopleApi
+from jobserver.web.api.releases import ReleasesApi
 from jobserver.web.authentication import Callers
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.git.smart_http import StateGit
@@ -49,26 +49,30 @@ def make_app(services: Services) -> Bottle:
 
 def _metrics(services: Services) -> Metrics:
     metrics, index = Metrics(), services.index
-    metrics.gauge("active_job_requests", "Not finished", lambda: len(index.listing(services.visible.slugs()).items))
-    metrics.gauge("unreadable_documents", "Named on /health-check/", lambda: sum(1 for _ in index.faults()))
-    metrics.gauge("bodies", "Large bodies on their way", lambda: services.budgets.bodies.count)
+    metrics.gauge(
+        "active_job_requests",
+        "Job requests that are not finished",
+        lambda: len(index.listing(services.visible.slugs()).items),
+    )
+    metrics.gauge("unreadable_documents", "Documents that /health-check/ lists", lambda: sum(1 for _ in index.faults()))
+    metrics.gauge("bodies", "Large bodies that callers are sending", lambda: services.budgets.bodies.count)
     return metrics
 
 
 def _api(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:
     keys = Keys(services.gate.ledger)
-    job_requests = JobRequests(services, callers, keys, metrics)
-    jobs, people, releases = Jobs(services, keys), ApiPeople(services), ApiReleases(services)
+    job_requests = JobRequestsApi(services, callers, keys, metrics)
+    jobs, people, releases = JobsApi(services, keys), PeopleApi(services), ReleasesApi(services)
     description = describe(services.options.base_url)
     api = "/api/v2"
     return [
-        Endpoint(f"{api}/job-requests/", {"GET": job_requests.listed}, filters=("backend", "limit", "offset")),
-        Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.one}),
+        Endpoint(f"{api}/job-requests/", {"GET": job_requests.list_active}, filters=("backend", "limit", "offset")),
+        Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
         Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}, filters=("backend",)),
-        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.ask}),
+        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.create}),
         Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
     ]
@@ -88,7 +92,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
     site = Site(app, services, Renderer(assets, services.is_https), metrics)
     live = LivePages(site)
-    metrics.gauge("open_pages", "Pages that follow what changes", lambda: live.count)
+    metrics.gauge("open_pages", "Open pages that follow changes", lambda: live.count)
     People(site)
     Home(site)
     EventLog(site)

@@ -1,7 +1,7 @@
-"""Who calls the API or git: a token, or a person's session. Wrong tokens from one address are slowed down.
+"""Who calls the API or git: by a token, or by a person's session.
 
-While an address is slowed down, only tokens that were right from there before still work: so a stranger behind the
-same proxy locks nobody out, and whoever guesses learns nothing.
+An address that sends many wrong tokens is refused for a while, except with tokens that it has used before. So a
+stranger behind the same proxy locks nobody out, and guessing reveals nothing.
 """
 
 import threading
@@ -30,7 +30,7 @@ class Callers:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def of_api(self) -> Actor:
-        """Raises `Error`: unauthenticated, too_many, or forbidden for a form of another site, or who has left."""
+        """Raises `Error`: unauthenticated, too_many, or forbidden for another site's form or a person who left."""
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             self._check_origin()
@@ -38,7 +38,7 @@ class Callers:
         return self._by_token(self._auth.token_of(header), http.header("Flags"))
 
     def again(self) -> Actor:
-        """Who the caller of `of_api` is now, before an answer goes out that was held back. Raises as that does."""
+        """The caller of `of_api`, checked again before a held answer goes out. Raises as `of_api`."""
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             return actor
@@ -49,21 +49,21 @@ class Callers:
         return Actor(ActorKind.USER, session.username) if session is not None else None
 
     def of_git(self, password: str) -> Actor:
-        """Raises as `of_api`."""
+        """The caller with this token as the password. Raises as `of_api`."""
         return self._by_token(password, http.header("Flags"))
 
     def _by_token(self, token: str, flags: str | None) -> Actor:
-        who = self._services.client()
+        client = self._services.client()
         digest = token_digest(token)
-        place = who, digest
-        seconds = self._limit.wait(who)
+        place = client, digest
+        seconds = self._limit.wait(client)
         if seconds and place not in self._known:
-            raise too_many(f"too many invalid tokens from {who}", seconds)
+            raise too_many(f"Too many invalid tokens from {client}", seconds)
         try:
             actor = self._auth.token_holder(digest)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:
-                self._limit.failed(who)
+                self._limit.failed(client)
             raise
         if place not in self._known:
             with self._guard:
@@ -77,13 +77,13 @@ class Callers:
         return _known(actor)
 
     def _check_origin(self) -> None:
-        """A browser sends cookies along with what other sites make it ask for; then it says from where."""
+        """A browser sends our cookies even with another site's form, but says where the form came from."""
         if request.method in ("GET", "HEAD"):
             return
         if http.header("Sec-Fetch-Site") != "same-origin" and http.header("Origin") not in http.origins(
             self._services.options.base_url
         ):
-            raise forbidden("with a session this has to come from a page of ours; elsewhere use a token")
+            raise forbidden("With a session, this works only from a page of this site. Use a token instead")
 
 
 def _known(actor: Actor) -> Actor:

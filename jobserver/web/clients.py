@@ -1,4 +1,4 @@
-"""Who is calling, as an address; and how often they may guess. Behind a proxy only a trusted one's word counts."""
+"""The address of a caller, and a limit on how often it may guess. Only trusted proxies may name another address."""
 
 import ipaddress
 import threading
@@ -15,46 +15,46 @@ _REMEMBERED = 10_000  # addresses
 
 
 def address(trusted: Sequence[Network]) -> str:
-    """The client's address: the last in X-Forwarded-For that no trusted proxy has, or the connection's own."""
-    found = str(request.environ.get("REMOTE_ADDR") or "unknown")
+    """The last address in X-Forwarded-For that is not a trusted proxy's, or else the connection's own."""
+    client = str(request.environ.get("REMOTE_ADDR") or "unknown")
     for claimed in reversed((http.header("X-Forwarded-For") or "").split(",")):
-        if not _is_trusted(found, trusted) or not claimed.strip():
+        if not _is_trusted(client, trusted) or not claimed.strip():
             break
-        found = claimed.strip()[:64]
-    return found
+        client = claimed.strip()[:64]
+    return client
 
 
 def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
     try:
-        one = ipaddress.ip_address(text)
+        ip = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return any(one in network for network in trusted)
+    return any(ip in network for network in trusted)
 
 
 class Limit:
-    """At most ``most`` failures within ``seconds`` from one address. Thread-safe; forgotten when the process ends."""
+    """At most ``most`` failures within ``seconds`` from one address. Thread-safe. Kept in memory only."""
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._most, self._seconds, self._clock = most, seconds, clock
         self._guard = threading.Lock()
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, who: str) -> int:
-        """Seconds until this address may try again; 0: now."""
+    def wait(self, client: str) -> int:
+        """Seconds until this address may try again; 0 if it may now."""
         with self._guard:
-            found = self._failures.get(who)
-            if found is None:
+            failures = self._failures.get(client)
+            if failures is None:
                 return 0
             now = self._clock()
-            while found and found[0] <= now - self._seconds:
-                found.popleft()
-            return int(found[0] + self._seconds - now) + 1 if len(found) >= self._most else 0
+            while failures and failures[0] <= now - self._seconds:
+                failures.popleft()
+            return int(failures[0] + self._seconds - now) + 1 if len(failures) >= self._most else 0
 
-    def failed(self, who: str) -> None:
+    def failed(self, client: str) -> None:
         with self._guard:
-            found = self._failures.setdefault(who, deque(maxlen=self._most))
-            found.append(self._clock())
-            self._failures.move_to_end(who)
+            failures = self._failures.setdefault(client, deque(maxlen=self._most))
+            failures.append(self._clock())
+            self._failures.move_to_end(client)
             if len(self._failures) > _REMEMBERED:
                 self._failures.popitem(last=False)

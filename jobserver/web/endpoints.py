@@ -1,4 +1,4 @@
-"""Endpoints on bottle: authenticate, then look at the method, then call; every error becomes its answer.
+"""The API's URLs on bottle: authenticate, then check the method, then call the handler.
 
 In this order, because a runner with a wrong token must hear about the token (403), whatever else is wrong.
 """
@@ -18,14 +18,14 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.services import Services
 
 Handler = Callable[..., HTTPResponse]
-"""Takes the actor (None on open endpoints) and the URL's parts by name."""
+"""Takes the caller (None on open endpoints), and the parts of the URL by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` in bottle's form, ``/api/v2/jobs/``; ``is_open``: nobody has to say who they are.
+    """``path`` is a route of bottle, such as ``/api/v2/jobs/``. An open endpoint needs no token.
 
-    ``filters``: the query parameters that GET takes; there is no refusal for others where it is open.
+    ``filters`` are the query parameters that GET takes. An open endpoint ignores others.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Endpoints:
 
     def __init__(self, app: Bottle, services: Services, callers: Callers, metrics: Metrics) -> None:
         self._app, self._hosted, self._callers, self._metrics = app, services.hosted, callers, metrics
-        self.page: Callable[[int], HTTPResponse] | None = None  # what people get at a URL that nobody has
+        self.page: Callable[[int], HTTPResponse] | None = None  # for unknown URLs, in browsers
         app.default_error_handler = self._unexpected
         app.catchall = True
         app.add_hook("after_request", _harden)
@@ -59,10 +59,10 @@ class Endpoints:
             self._app.route(endpoint.path.removesuffix("/"), "ANY", http.slash)
 
     def _unexpected(self, error: HTTPError) -> HTTPResponse | bytes:
-        """What bottle refuses by itself: unknown URLs, and those that are no UTF-8."""
+        """For errors of bottle itself: unknown URLs, and URLs that are not UTF-8."""
         if self.page is not None and "text/html" in (http.header("Accept") or ""):
             return self.page(error.status_code)
-        reasons: dict[int, Any] = {404: "there is nothing at this URL", 400: "this URL can't be read"}
+        reasons: dict[int, Any] = {404: "Not found", 400: "The URL is not UTF-8"}
         reply = http.answer({"detail": reasons.get(error.status_code, error.body)})
         error.set_header("Content-Type", "application/json")
         body: bytes = reply.body
@@ -80,7 +80,7 @@ class Endpoints:
 
 
 def _harden() -> None:
-    """What every answer has that does not say otherwise: nothing of it is a page that may do anything."""
+    """Headers of every answer that does not set its own: a browser must not run or frame it."""
     headers = response.headers
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.setdefault("X-Content-Type-Options", "nosniff")

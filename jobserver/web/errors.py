@@ -48,16 +48,16 @@ def guarded(handle: Callable[[], HTTPResponse], refused: Callable[[Error, int], 
     except Error as error:
         return refused(error, status_of(error))
     except TooLarge as error:
-        return refused(invalid(f"the request body is too large: the limit is {error.limit} bytes"), 413)
+        return refused(invalid(f"The request body is too large: the limit is {error.limit} bytes"), 413)
     except WrongMethod as error:
         reply = refused(invalid(f"{request.method} is not allowed here"), 405)
         reply.set_header("Allow", error.allowed)
         return reply
     except HTTPError as error:  # bottle raises this for a malformed form
-        return refused(invalid("the form can't be read"), error.status_code)
+        return refused(invalid("The form can't be read"), error.status_code)
     except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a client
         _log.exception("%s %s", request.method, request.path)
-        return refused(unavailable("a bug in the server, which has been logged"), 500)
+        return refused(unavailable("The server has a bug, and has logged it"), 500)
 
 
 def handler_of(handlers: Mapping[str, T | None]) -> T:

@@ -1,4 +1,4 @@
-"""What every endpoint shares: bodies read within limits, JSON answers, conditional requests, and one map of errors."""
+"""What every endpoint shares: bodies within limits, JSON answers, conditional requests."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from jobserver.web.server.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
 CALLER, TURN = "jobserver.caller", "jobserver.turn"
-"""In the environ: who calls, once that is known; and what counts their body (`bodies`)."""
+"""In the environ: the caller, when it is known; and the function that counts a large body (`bodies`)."""
 MAX_WAIT = 50
 MAX_VALUES = 1_000_000
 _TEXT = re.compile(rb'"[^"]*"')
@@ -24,13 +24,13 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
-    """JSON; ``data`` may be bytes that are JSON already."""
+    """An answer of JSON; ``data`` may be JSON already, as bytes."""
     body = data if isinstance(data, bytes) else orjson.dumps(data)
     return HTTPResponse(body, status, {"Content-Type": "application/json", **(headers or {})})
 
 
 def written(data: Any, commit: str, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:
-    """The answer to a write, which is durable in ``commit``."""
+    """The answer to a write, which ``commit`` records."""
     return answer(data, status, {"X-Commit": commit, **(headers or {})})
 
 
@@ -57,19 +57,19 @@ def _fields(error: Error) -> dict[str, list[str]]:
 
 
 def check_filters(known: Collection[str]) -> None:
-    """Raises `Error` (invalid) for each query parameter that is none of these: to leave it out would show too much."""
+    """Raises `Error` (invalid) for each unknown query parameter: to ignore a filter would show too much."""
     unknown = [name.encode("latin-1").decode(errors="replace")[:100] for name in request.query if name not in known]
     if unknown:
-        reason = f"unknown filter, expected one of: {', '.join(known)}" if known else "unknown: this has no filters"
+        reason = f"unknown filter, expected one of: {', '.join(known)}" if known else "unknown filter, expected none"
         faults = [Fault(reason, key=name) for name in unknown]
         raise invalid(str(faults[0]), faults=faults)
 
 
 def read_body(most: int = MAX_BODY) -> bytes:
-    """The request's body; asked for when it is clear who calls, and that it is wanted.
+    """The request's body. Handlers call this when they know the caller, and want the body.
 
-    Raises `TooLarge` over ``most`` bytes, however it is sent; `Error` (invalid) for half of one, or too_many for one
-    caller's; and `Later` where the server in front of us is to read it first.
+    Raises `TooLarge` over ``most`` bytes; `Error`: invalid if the body is cut off, too_many if the caller already
+    sends several; and `Later` if the gateway has to read it first.
     """
     environ, length = request.environ, request.content_length
     if length > most:
@@ -77,7 +77,7 @@ def read_body(most: int = MAX_BODY) -> bytes:
     if environ.get(LATER):
         raise Later(most, environ[TURN]())
     if environ.get(UNSIZED) and not length:
-        raise invalid("the body ended before it began")  # none at all would mean something else
+        raise invalid("The body is empty")  # it was cut off, and no body at all would mean something else
     if length < 0 and not environ.get("wsgi.input_terminated") and not request.chunked:
         return b""
     parts, size = [], 0
@@ -87,34 +87,34 @@ def read_body(most: int = MAX_BODY) -> bytes:
         if size > most:
             raise TooLarge(most)
     if size < length:
-        raise invalid(f"the body ended after {size} of {length} bytes")
+        raise invalid(f"The body ended after {size} of {length} bytes")
     return b"".join(parts)
 
 
 def give(body: bytes) -> None:
-    """Has everybody after us read this, and not the body as it came."""
+    """Makes later readers of the request's body read this instead."""
     request.environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     for read in ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"):
         request.environ.pop(read, None)
 
 
 def read_json(body: bytes) -> Any:
-    """Raises `Error` (invalid) with the place where it stops being JSON, or for more values than a report can have."""
+    """Raises `Error` (invalid) with the line and column of the fault, or for too many values (`check_size`)."""
     check_size(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"the body is not JSON: see line {error.lineno}, column {error.colno}") from None
+        raise invalid(f"The body is not JSON: see line {error.lineno}, column {error.colno}") from None
 
 
 def check_size(body: bytes) -> None:
-    """Raises `Error` (invalid) for JSON of more values than a report can have: before it is read, as that is costly."""
+    """Raises `Error` (invalid) for more than MAX_VALUES values of JSON, before the costly reading of them."""
     if _values(body) > MAX_VALUES:
-        raise invalid(f"the JSON has more than {MAX_VALUES} values")
+        raise invalid(f"The JSON has more than {MAX_VALUES} values")
 
 
 def _values(body: bytes) -> int:
-    """At least as many as there are, to within names; each costs some hundred bytes when read, however short it is."""
+    """An upper bound of the number of values: even a short one costs some hundred bytes when it is read."""
     most = _separators(body)
     if most <= MAX_VALUES:
         return most
@@ -126,13 +126,13 @@ def _separators(body: bytes) -> int:
 
 
 def header(name: str) -> str | None:
-    """A request's header, as text (latin-1, as HTTP has it)."""
+    """A header of the request, decoded as latin-1."""
     value = request.environ.get("HTTP_" + name.upper().replace("-", "_"))
     return value if isinstance(value, str) else None
 
 
 def origins(base_url: str) -> set[str]:
-    """What a browser may say in Origin of a page of ours."""
+    """The values of Origin that a browser sends from a page of this server."""
     parts = urlsplit(base_url)
     return {
         f"{parts.scheme}://{parts.netloc}",
@@ -141,17 +141,17 @@ def origins(base_url: str) -> set[str]:
 
 
 def wait_seconds() -> int | None:
-    """N of ``Prefer: wait=N``, at most MAX_WAIT; None if it is not asked for (RFC 7240)."""
-    found = _WAIT.search(header("Prefer") or "")
-    return min(int(found[1]), MAX_WAIT) if found else None
+    """N of ``Prefer: wait=N`` (RFC 7240), at most MAX_WAIT; None without it."""
+    match = _WAIT.search(header("Prefer") or "")
+    return min(int(match[1]), MAX_WAIT) if match else None
 
 
 def unchanged(etag: str) -> bool:
-    """Whether If-None-Match has ``etag``; compared weakly, as RFC 9110 asks for it."""
+    """Whether If-None-Match has ``etag``, by weak comparison (RFC 9110)."""
     given = header("If-None-Match")
     if given is None:
         return False
-    return given.strip() == "*" or etag in (one.strip().removeprefix("W/") for one in given.split(","))
+    return given.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in given.split(","))
 
 
 def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
@@ -159,7 +159,7 @@ def not_modified(etag: str, headers: Mapping[str, str] | None = None) -> HTTPRes
 
 
 def slash(**_: str) -> HTTPResponse:
-    """To the same URL with its slash: 301 on GET, as job-server did; 308 on the rest, which keeps method and body."""
+    """Redirects to the same URL with a slash: 301 for GET, as job-server did, and 308, which keeps method and body."""
     path = quote(request.environ.get("PATH_INFO", "").encode("latin-1", "replace"), safe="/:@!$&'()*+,;=~-._")
     query = f"?{request.query_string}" if request.query_string else ""
     status = 301 if request.method in ("GET", "HEAD") else 308

@@ -1,4 +1,4 @@
-"""/metrics in Prometheus' text format: how many calls, how long they took, what is waiting, what can't be read."""
+"""/metrics in Prometheus' text format: how many calls, how long they took, and what waits or can't be read."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class Metrics:
-    """A registry of its own, so that several applications may live in one process."""
+    """Has its own registry, so that one process can hold several applications."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -30,11 +30,11 @@ class Metrics:
         self._held = Gauge("jobserver_held_polls", "Polls that wait for a change", registry=self._registry)
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A number that is asked for when somebody looks."""
+        """A number that is computed for each scrape."""
         Gauge(f"jobserver_{name}", text, registry=self._registry).set_function(value)
 
     def observe(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        # Children are kept here: looking them up by label costs more than counting does.
+        # Cached, because finding a counter by its labels costs more than counting.
         try:
             duration = self._seconds[endpoint, method]
             count = self._counts[endpoint, method, status]

@@ -1,4 +1,4 @@
-"""What operators' tools ask: /health-check/, /metrics, and the API's own description."""
+"""What operators' tools call: /health-check/ and /metrics."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -15,8 +15,8 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.services import Services
 
 _OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
-_NOT_YOURS = "metrics are for SuperUsers and Auditors"
-_SHOWN = 100  # unreadable documents; `jobserver check` names all
+_FORBIDDEN = "Metrics are for SuperUsers and Auditors"
+_SHOWN = 100  # unreadable documents; `jobserver check` lists all
 
 
 class Operations:
@@ -27,35 +27,35 @@ class Operations:
         self._may_be_local = _is_loopback(urlsplit(options.base_url).hostname or "") and not options.proxies
 
     def health(self, _: Actor | None) -> HTTPResponse:
-        """200 if state can be read and written, else 503; names what can't be read, which alone is no failure."""
-        found = check_health(self._services.repo, self._services.index, self._services.hosted)
+        """200 if state can be read and written, else 503. Lists unreadable documents, which alone are not a failure."""
+        health = check_health(self._services.repo, self._services.index, self._services.hosted)
         data = {
-            "status": "failing" if found.problems else "ok",
-            "problems": found.problems,
-            "unreadable": [{"branch": branch, "fault": str(fault)} for branch, fault in found.unreadable[:_SHOWN]],
-            "unreadable_count": len(found.unreadable),
-            # Rewritten behind the server's back: `jobserver audit verify` says more.
+            "status": "failing" if health.problems else "ok",
+            "problems": health.problems,
+            "unreadable": [{"branch": branch, "fault": str(fault)} for branch, fault in health.unreadable[:_SHOWN]],
+            "unreadable_count": len(health.unreadable),
+            # Branches that another program rewrote: `jobserver audit verify` gives details.
             "strayed": list(self._services.strayed()),
-            # Emails that were refused for good since the start, or are tried again.
+            # Emails that were refused since the start, or that the server tries again.
             "email": list(self._services.unsent()),
         }
-        return http.answer(data, 503 if found.problems else 200, {"Cache-Control": "no-store"})
+        return http.answer(data, 503 if health.problems else 200, {"Cache-Control": "no-store"})
 
     def metrics(self, _: Actor | None) -> HTTPResponse:
-        """For SuperUsers and Auditors; for this machine only where no proxy on it can be who calls."""
+        """For SuperUsers and Auditors, and for this machine, unless a proxy on it may be the caller."""
         if not (self._may_be_local and _is_direct()):
             actor = self._callers.of_api()
             directory = self._services.index.directory()
             user = directory.user(actor.name)
             if user is None or actor.kind is not ActorKind.USER:
-                raise forbidden(_NOT_YOURS)
+                raise forbidden(_FORBIDDEN)
             if not permissions_of(directory, user) & {Permission.ADMINISTER, Permission.READ_ALL}:
-                raise forbidden(_NOT_YOURS)
+                raise forbidden(_FORBIDDEN)
         return HTTPResponse(self._metrics.text(), 200, {"Content-Type": self._metrics.content_type})
 
 
 def _is_direct() -> bool:
-    """Whether the call came from this machine, and no proxy says that it speaks for somebody."""
+    """Whether the call came from this machine, and not through a proxy that names another client."""
     if any(http.header(name) is not None for name in _OF_PROXIES):
         return False
     return _is_loopback(request.environ.get("REMOTE_ADDR", ""))

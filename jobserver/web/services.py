@@ -19,9 +19,9 @@ from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import JobRequestService
 from jobserver.store.repo import StateRepo
-from jobserver.web.api.common import Visible
 from jobserver.web.clients import Network, address
 from jobserver.web.pages.sessions import Session, Sessions
+from jobserver.web.visibility import VisibleBackends
 
 
 class Identity(Protocol):
@@ -79,8 +79,8 @@ class Services:
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
 
     @cached_property
-    def visible(self) -> Visible:
-        return Visible(self.index, self.options.backends)
+    def visible(self) -> VisibleBackends:
+        return VisibleBackends(self.index, self.options.backends)
 
     @property
     def is_https(self) -> bool:

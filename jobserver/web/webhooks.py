@@ -1,4 +1,4 @@
-"""POST /hooks/state/: the host of STATE_REMOTE says that something was pushed. Only a hint to look, but a signed one.
+"""POST /hooks/state/: the host of STATE_REMOTE tells the server to fetch. Only a hint, but it has to be signed.
 
 Formats: GitHub's and Gitea's ``X-Hub-Signature-256: sha256=<HMAC of the body>``, and GitLab's ``X-Gitlab-Token``, which
 is the secret itself.
@@ -32,7 +32,7 @@ class Hooks:
         if token is not None and signature is None:
             is_genuine = hmac.compare_digest(token.encode("latin-1", "replace"), self._secret)
         if not is_genuine:
-            raise forbidden("not signed with STATE_REMOTE_WEBHOOK_SECRET")
+            raise forbidden("The call is not signed with STATE_REMOTE_WEBHOOK_SECRET")
         if self._hosted is not None:
             self._hosted.follower.hint()
         return HTTPResponse(b"", 204)

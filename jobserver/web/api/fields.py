@@ -1,4 +1,4 @@
-"""A JSON object's fields, taken one by one; what is wrong is gathered, so that one answer names all of it."""
+"""Reads the fields of a JSON object one by one, and collects the faults, so that one answer names all of them."""
 
 from typing import Any, TypeVar, overload
 
@@ -6,7 +6,7 @@ from jobserver.errors import Fault, invalid
 
 T = TypeVar("T")
 REQUIRED: Any = object()
-_UNKNOWN = 50  # fields that are named
+_UNKNOWN = 50  # unknown fields that an answer names
 
 
 class Fields:
@@ -18,7 +18,7 @@ class Fields:
         self._faults: list[Fault] = []
 
     def done(self) -> None:
-        """Raises `Error` (invalid) with every fault, also for fields that nobody asked for."""
+        """Raises `Error` (invalid) with every fault; fields that were not read are unknown ones."""
         unknown = [name for name in self._data if name not in self._taken]
         known = ", ".join(sorted(self._taken))
         shown = unknown[:_UNKNOWN]
@@ -63,17 +63,17 @@ class Fields:
         value = self._take(name, default)
         if value is REQUIRED or value is default:
             return []
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return self._fault(name, f"expected a list of texts, found {kind(value)}", [])
         if not empty and not value:
             return self._fault(name, "expected at least one", [])
         if len(value) > most:
-            return self._fault(name, f"{len(value)} entries, at most {most} are allowed", [])
+            return self._fault(name, f"{len(value)} entries, and the limit is {most}", [])
         return value
 
 
 def kind(value: Any) -> str:
-    """What a JSON value is, in JSON's words."""
+    """The type of a JSON value, in words."""
     names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
     if value == "":
         return "empty text"

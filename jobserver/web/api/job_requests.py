@@ -1,4 +1,4 @@
-"""Job requests: the runner's list with its waiting polls, one with its jobs, asking for one, cancelling."""
+"""Job requests: the runners' list with its held polls, one job request with its jobs, creating and cancelling."""
 
 import contextlib
 import threading
@@ -11,13 +11,13 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
-from jobserver.errors import invalid, not_found, unauthenticated
+from jobserver.errors import not_found, unauthenticated
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.requests import RequestItem, find_item
 from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
-from jobserver.web.api.common import Keys, person
+from jobserver.web.api.common import Keys, require_person
 from jobserver.web.api.fields import Fields
 from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
@@ -27,21 +27,21 @@ MAX_HELD = 256
 """Polls that wait at once, each in a thread; one more is answered immediately."""
 
 
-class JobRequests:
+class JobRequestsApi:
     def __init__(self, services: Services, callers: Callers, keys: Keys, metrics: Metrics) -> None:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
         self._base_url, self._callers = services.options.base_url, callers
         self._keys, self._metrics = keys, metrics
         self._slots, self._room = threading.Semaphore(MAX_HELD), services.budgets.polls
 
-    def listed(self, actor: Actor) -> HTTPResponse:
+    def list_active(self, actor: Actor) -> HTTPResponse:
         slugs, _ = self._visible.chosen(actor)
         limit, offset = _number("limit"), _number("offset") or 0
         listing = self._index.listing(slugs)
         body, tag = self._read(listing, limit, offset)
         headers: dict[str, str] = {}
         if (seconds := http.wait_seconds()) is not None and http.header("If-None-Match") is not None:
-            # With every thread holding a poll nobody else would be served: the excess is answered at once.
+            # If every thread held a poll, nobody else would be served: polls over the limit are answered at once.
             if not http.unchanged(tag):
                 headers["Preference-Applied"] = f"wait={seconds}"
             elif self._slots.acquire(blocking=False):
@@ -59,7 +59,7 @@ class JobRequests:
 
     @contextlib.contextmanager
     def _held(self, who: str) -> Iterator[None]:
-        """While a poll waits, for which a slot was taken."""
+        """While a poll waits; its slot is taken already."""
         with contextlib.ExitStack() as held:
             held.callback(self._slots.release)
             self._room.enter(who)
@@ -69,7 +69,7 @@ class JobRequests:
             yield
 
     def _read(self, listing: Listing, limit: int | None, offset: int) -> tuple[bytes, str]:
-        """(body, ETag) of the listing, or of a part of it."""
+        """(body, ETag) of the listing, or of one page of it."""
         if limit is None and not offset:
             return listing.body, listing.etag
         body = self._part(listing, limit, offset)
@@ -86,28 +86,28 @@ class JobRequests:
     def _page(self, limit: int, offset: int) -> str:
         kept = [(key, value) for key, value in request.query.allitems() if key not in ("limit", "offset")]
         more = [("limit", limit), *([("offset", offset)] if offset else [])]
-        query_ = urlencode([*kept, *more], encoding="latin-1")  # as WSGI's strings have the bytes that came
+        query_ = urlencode([*kept, *more], encoding="latin-1")  # WSGI's strings hold the bytes of the request
         return f"{self._base_url}/api/v2/job-requests/?{query_}"
 
-    def one(self, actor: Actor, identifier: str) -> HTTPResponse:
+    def show(self, actor: Actor, identifier: str) -> HTTPResponse:
         return http.answer(detail(*self._find(actor, identifier)))
 
     def _find(self, actor: Actor, identifier: str) -> RequestItem:
-        """Raises `Error` (not_found), also for what this server or this token does not show."""
+        """Raises `Error` (not_found), also if this server or this token does not show its backend."""
         slugs = (actor.name,) if actor.kind is ActorKind.BACKEND else self._visible.slugs()
         with self._index.view() as sql:
-            found = find_item(sql, identifier, slugs)
-        if found is None and self._index.problem:
-            # On a full disk the rows may lag behind; what was acknowledged is in git.
+            item = find_item(sql, identifier, slugs)
+        if item is None and self._index.problem:
+            # On a full disk, the rows may lag behind git, which has everything that was acknowledged.
             seen = self._requests.find(identifier)
             if seen.stored.request.backend in slugs:
-                found = request_item(seen.stored.request), [job_item(job) for job in seen.jobs]
-        if found is None:
-            raise not_found(f"there is no job request {identifier!r}")
-        return found
+                item = request_item(seen.stored.request), [job_item(job) for job in seen.jobs]
+        if item is None:
+            raise not_found(f"Job request {identifier} does not exist")
+        return item
 
-    def ask(self, actor: Actor, workspace: str) -> HTTPResponse:
-        person(actor)
+    def create(self, actor: Actor, workspace: str) -> HTTPResponse:
+        require_person(actor)
         body = http.read_body()
         key = self._keys.of(actor, body)
         fields = Fields(http.read_json(body))
@@ -117,8 +117,7 @@ class JobRequests:
         notify = fields.flag("will_notify", None)
         database = fields.text("database_name", None)
         fields.done()
-        if backend not in self._visible.slugs():
-            raise invalid(f"there is no backend {backend!r}", "backend")
+        self._visible.require(backend)
         written = self._requests.request_jobs(
             actor,
             workspace,
@@ -134,7 +133,7 @@ class JobRequests:
         return self._written(written, 201, {"Location": location})
 
     def cancel(self, actor: Actor, identifier: str) -> HTTPResponse:
-        person(actor)
+        require_person(actor)
         body = http.read_body()
         key = self._keys.of(actor, body)
         fields = Fields(http.read_json(body) if body else {})
@@ -144,7 +143,7 @@ class JobRequests:
         return self._written(self._requests.cancel(actor, identifier, tuple(actions), "http", key), 200, {})
 
     def _written(self, written: WriteResult, status: int, headers: dict[str, str]) -> HTTPResponse:
-        """Answers from the commit itself, so that the same answer can be given again."""
+        """An answer from the commit itself, so that a repeated call gets the same one."""
         seen = self._requests.read_written(written)
         item = detail(request_item(seen.stored.request), [job_item(job) for job in seen.jobs])
         if status == 201 and seen.warnings:
@@ -153,6 +152,6 @@ class JobRequests:
 
 
 def _number(name: str) -> int | None:
-    """A query parameter that is a number; nonsense counts as not given, as job-server had it."""
+    """A query parameter that is a number. A malformed one counts as not given, as in job-server."""
     value = request.query.get(name, "")
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) > 0 else None

@@ -1,4 +1,4 @@
-"""POST /api/v2/jobs/: a runner's report, in the form of either generation of runners (job-server 2021 and 2025)."""
+"""POST /api/v2/jobs/: a runner's report, in the format of the runners of 2021 or of 2025 (job-server's API)."""
 
 import contextlib
 import logging
@@ -11,15 +11,15 @@ from typing import Any
 from bottle import HTTPResponse
 
 from jobserver.domain.base.layout import backend_branch
-from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.domain.job_requests.lifecycle import STATUSES
-from jobserver.errors import MAX_FAULTS, Error, forbidden, invalid
+from jobserver.errors import MAX_FAULTS, Error, invalid
 from jobserver.index.queries.jobs import job_owners
 from jobserver.index.queries.requests import has_request
 from jobserver.web import http
 from jobserver.web.api import storable
-from jobserver.web.api.common import Keys
+from jobserver.web.api.common import Keys, require_backend
 from jobserver.web.api.fields import kind
 from jobserver.web.services import Services
 
@@ -27,20 +27,19 @@ _NOT_BLANK = ("job_request_id", "identifier", "status")
 _TEXTS = (*_NOT_BLANK, "action", "status_code", "status_message")
 _TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 _REQUIRED = (*_TEXTS, *_TIMES)
-_AT_ONCE = 500  # ids in one query
-_NAMED = 100  # jobs that an answer says of what was done to them, or that they were skipped
+_PER_QUERY = 500  # ids in one query
+_NAMED = 100  # jobs that an answer names as altered or skipped
 _log = logging.getLogger(__name__)
 _Problems = dict[str, list[str]]
 
 
-class Jobs:
+class JobsApi:
     def __init__(self, services: Services, keys: Keys) -> None:
         self._gate, self._index, self._live, self._keys = services.gate, services.index, services.live, keys
         self._skipped: dict[str, list[str]] = {}
 
     def report(self, actor: Actor) -> HTTPResponse:
-        if actor.kind is not ActorKind.BACKEND:
-            raise forbidden("this needs a backend's token, not a person's")
+        require_backend(actor)
         body = http.read_body()
         key = self._keys.of(actor, body)
         data, repaired = storable.read(body)
@@ -49,32 +48,36 @@ class Jobs:
         jobs, problems, altered = read_jobs(data)
         if any(problems):
             return http.answer(problems, 400)
-        with contextlib.suppress(sqlite3.Error):  # a report does not wait for an index that can't be read
+        with contextlib.suppress(sqlite3.Error):  # an unreadable index does not stop a report
             self._check_owners(actor.name, jobs)
         command = UpdateJobs(actor.name, tuple(jobs))
         written = self._gate.submit(actor, command, "http", key)
-        reply = {"status": "success", **self._told(actor.name, written.changes.result)}
+        reply = {"status": "success", **self._remarks(actor.name, written.changes.result)}
         if repaired:
             reply["repaired"] = repaired
         if altered:
             reply["altered"] = dict(islice(altered.items(), _NAMED))
         return http.written(reply, written.commit)
 
-    def _told(self, slug: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """What an answer says of what its report did not do as it asked; the log and /status/ say it too."""
+    def _remarks(self, slug: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """For the answer, the log and the status page: what the server did not record as the report has it."""
         skipped, ahead = result.get("skipped", []), result.get("ahead", timedelta())
         if skipped and skipped != self._skipped.get(slug):
             shown = ", ".join(skipped[:10])
-            _log.warning("backend %s: what is stored is newer, %d skipped: %s", slug, len(skipped), shown)
+            _log.warning(
+                "backend %s: skipped %d jobs, for which the server has newer reports: %s", slug, len(skipped), shown
+            )
         self._skipped[slug] = skipped
         self._live.record_report(slug, ahead, result.get("twice", ()))
-        told = {"ignored": result.get("ignored"), "skipped": skipped[:_NAMED]}
+        remarks = {"ignored": result.get("ignored"), "skipped": skipped[:_NAMED]}
         if ahead:
-            told["clock"] = f"{ahead.total_seconds():.0f} s ahead of the server's: times in the future count as now"
-        return {key: value for key, value in told.items() if value}
+            remarks["clock"] = (
+                f"{ahead.total_seconds():.0f} s ahead of the server's; times in the future were replaced by now"
+            )
+        return {key: value for key, value in remarks.items() if value}
 
     def _check_owners(self, slug: str, jobs: Sequence[tuple[str, Job]]) -> None:
-        """A job's id is one request's for ever; the writer's snapshot knows those of active requests only.
+        """Checks that no job's ID belongs to another request; the writer knows only the jobs of active requests.
 
         Raises `Error` (invalid).
         """
@@ -83,18 +86,17 @@ class Jobs:
         names = list(claimed)
         with self._index.peek() as sql:
             known: dict[str, str] = {}
-            for at in range(0, len(names), _AT_ONCE):
-                known |= job_owners(sql, branch, names[at : at + _AT_ONCE])
+            for start in range(0, len(names), _PER_QUERY):
+                known |= job_owners(sql, branch, names[start : start + _PER_QUERY])
             for job, owner in known.items():
                 if owner != claimed[job] and has_request(sql, branch, claimed[job]):
                     raise invalid(f"job {job} belongs to job request {owner}", "identifier")
 
 
 def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems], dict[str, storable.Done]]:
-    """((job request's id, job), ...); for each element, its fields that are wrong with the reasons; and by job, what
-    was done to the fields that can't be stored as they are.
+    """(pairs of a request's ID and a job; for each element, the reasons by wrong field; by job, the altered fields).
 
-    After MAX_FAULTS faults the rest is not looked at, and one more element says so.
+    Stops after MAX_FAULTS faults; then one more element says so.
     """
     jobs: list[tuple[str, Job]] = []
     altered: dict[str, storable.Done] = {}
@@ -102,10 +104,10 @@ def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problem
     count = 0
     for element in data:
         if count >= MAX_FAULTS:
-            problems.append({"non_field_errors": [f"the rest was not looked at: {count} faults so far"]})
+            problems.append({"non_field_errors": [f"the rest was not checked: {count} faults so far"]})
             break
-        found = _problems(element)
-        if not found:
+        faults = _problems(element)
+        if not faults:
             try:
                 job, done = _job(element)
                 jobs.append((element["job_request_id"], job))
@@ -113,33 +115,33 @@ def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problem
                     altered[job.identifier] = done
             except Error as error:
                 for fault in error.faults:
-                    found.setdefault(fault.key.partition(".")[0], []).append(fault.message)
-        problems.append(found)
-        count += len(found)
+                    faults.setdefault(fault.key.partition(".")[0], []).append(fault.message)
+        problems.append(faults)
+        count += len(faults)
     return jobs, problems, altered
 
 
 def _problems(element: Any) -> _Problems:
     if not isinstance(element, dict):
         return {"non_field_errors": [f"expected an object, found {kind(element)}"]}
-    found = {name: ["required"] for name in _REQUIRED if name not in element}
+    faults = {name: ["required"] for name in _REQUIRED if name not in element}
     for name in _TEXTS:
         if name in element:
             value = element[name]
             if not isinstance(value, str):
-                found[name] = [f"expected text, found {kind(value)}"]
+                faults[name] = [f"expected text, found {kind(value)}"]
             elif name in _NOT_BLANK and not value.strip():
-                found[name] = ["may not be blank"]
-    if not found.get("status") and element.get("status") not in STATUSES:
-        found["status"] = [f"expected one of: {', '.join(STATUSES)}"]
+                faults[name] = ["must not be blank"]
+    if not faults.get("status") and element.get("status") not in STATUSES:
+        faults["status"] = [f"expected one of: {', '.join(STATUSES)}"]
     for name in _TIMES:
         if name in element and _time(element[name]) is None and (name == "created_at" or element[name] is not None):
-            found[name] = ["expected a time like 2021-05-30T10:00:00.123456Z"]
-    return found
+            faults[name] = ["expected a time like 2021-05-30T10:00:00.123456Z"]
+    return faults
 
 
 def _time(value: Any) -> datetime | None:
-    """ISO 8601; without a zone it is UTC, which is what job-server took it for."""
+    """ISO 8601. UTC if it has no time zone, as in job-server."""
     if not isinstance(value, str) or not 16 <= len(value) <= 40:
         return None
     try:

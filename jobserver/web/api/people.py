@@ -1,4 +1,4 @@
-"""What others may know: a user's roles and permissions, and how a workspace's actions stand."""
+"""A user's roles and permissions, and the statuses of a workspace's actions."""
 
 from bottle import HTTPResponse
 
@@ -11,7 +11,7 @@ from jobserver.web import http
 from jobserver.web.services import Services
 
 
-class People:
+class PeopleApi:
     def __init__(self, services: Services) -> None:
         self._index, self._visible = services.index, services.visible
 
@@ -19,7 +19,7 @@ class People:
         directory = self._index.directory()
         user = directory.user(username)
         if user is None:
-            raise not_found(f"there is no user {username!r}")
+            raise not_found(f"User {username} does not exist")
         active = user.active
 
         def within(members: tuple[Member, ...]) -> tuple[list[str], list[str]]:
@@ -27,27 +27,26 @@ class People:
             return sorted(roles) if active else [], sorted(granted(roles)) if active else []
 
         orgs = [(slug, within(org.members)) for slug, org in directory.orgs.items() if _in(org.members, username)]
-        # Two organisations may have projects of one slug: both are listed.
+        # Two organisations may have projects with the same slug: the list has both.
         projects = [
             (project.slug, within(project.members))
             for project in directory.projects.values()
             if _in(project.members, username)
         ]
-        projects.sort(key=lambda found: found[0])
+        projects.sort(key=lambda project: project[0])
         return http.answer(
             {
                 kind: {
                     "global": sorted(granted(user.roles) if kind == "permissions" else user.roles) if active else [],
-                    "orgs": [{"slug": slug, kind: found[at]} for slug, found in orgs],
-                    "projects": [{"slug": slug, kind: found[at]} for slug, found in projects],
+                    "orgs": [{"slug": slug, kind: lists[number]} for slug, lists in orgs],
+                    "projects": [{"slug": slug, kind: lists[number]} for slug, lists in projects],
                 }
-                for at, kind in enumerate(("roles", "permissions"))
+                for number, kind in enumerate(("roles", "permissions"))
             }
         )
 
     def statuses(self, actor: Actor, name: str) -> HTTPResponse:
-        """The latest status of each action on one backend: the token's own, the one that is named, or the one that was
-        used last. What an action did on one says nothing of another."""
+        """The latest status of each action on one backend: the token's own, that of the query, or the last used one."""
         if self._index.directory().workspace(name) is None:
             return HTTPResponse(b"", 404)
         slugs, is_named = self._visible.chosen(actor)

@@ -1,29 +1,29 @@
-"""PUT /api/v2/workspaces/<name>/releases/<hash>: a zip of files that a backend let out.
+"""PUT /api/v2/workspaces/<name>/releases/<hash>: a zip of files that a backend releases.
 
-The token comes first, so that strangers don't learn which workspaces there are; the rest is in job-server's order.
+Checks the token first, so that strangers can't find out which workspaces exist, then the rest in job-server's order.
 """
 
 import contextlib
 
 from bottle import HTTPResponse
 
-from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.releases import is_user, may_release, no_releaser
 from jobserver.errors import forbidden, invalid, unavailable
 from jobserver.service.releases.upload import Upload
 from jobserver.web import http
+from jobserver.web.api.common import require_backend
 from jobserver.web.server.stream import UNREADABLE
 from jobserver.web.services import Services
 
 
-class Releases:
+class ReleasesApi:
     def __init__(self, services: Services) -> None:
         self._index, self._service = services.index, services.releases
         self._base_url = services.options.base_url
 
     def upload(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
-        if actor.kind is not ActorKind.BACKEND:
-            raise forbidden("this needs a backend's token, not a person's")
+        require_backend(actor)
         if self._index.directory().workspace(name) is None:
             return HTTPResponse(b"", 404)
         user = _user()
@@ -35,7 +35,7 @@ class Releases:
         if not body:
             raise invalid("No data uploaded")
         if self._service is None:
-            raise unavailable("this server stores no releases: RELEASE_STORAGE is not set")
+            raise unavailable("This server can't store releases: RELEASE_STORAGE is not set")
         kept, is_new = self._service.upload(actor, Upload(name, identifier, user, body), "http")
         headers = {
             "Location": f"{self._base_url}/{name}/releases/{kept.release.identifier}",
@@ -46,7 +46,7 @@ class Releases:
 
 
 def _user() -> str:
-    """Backend-User; many send UTF-8, though HTTP's headers are Latin-1. What the server could not hand on is nobody."""
+    """Backend-User. Many clients send UTF-8, though HTTP's headers are Latin-1. "" for an unreadable one."""
     value = (http.header("Backend-User") or "").strip()
     with contextlib.suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8").strip()

@@ -233,7 +233,7 @@ def test_an_unknown_url_is_404_in_json(site: Site) -> None:
     for path in ("/api/v2/nowhere/", "/a/b/c/d/e"):
         answer: Any = httpx.get(site.url + path)
         assert answer.status_code == 404
-        assert answer.json() == {"detail": "there is nothing at this URL"}
+        assert answer.json() == {"detail": "Not found"}
 
 
 def test_an_id_that_is_no_utf_8_is_nobody_s(site: Site, alice: Client) -> None:
@@ -241,4 +241,4 @@ def test_an_id_that_is_no_utf_8_is_nobody_s(site: Site, alice: Client) -> None:
     assert httpx.get(site.url + path).status_code == 403  # strangers learn nothing of ids
     answer = alice.get(path)
     assert answer.status_code == 404
-    assert "there is no job request" in answer.json()["detail"]
+    assert "does not exist" in answer.json()["detail"]

@@ -62,7 +62,7 @@ def test_a_person_releases_nothing(site: Site) -> None:
         with site.client(who) as client:
             answer = client.put(URL, content=zipped(GOOD), headers=HEADERS)
         assert answer.status_code == 403
-        assert answer.json() == {"detail": "this needs a backend's token, not a person's"}
+        assert answer.json() == {"detail": "This needs a backend's token, not a person's"}
 
 
 @pytest.mark.parametrize("value", [None, b"", b"x" * 201, b"a\tb", "a\u2028Actor: user/root".encode()])
@@ -231,7 +231,7 @@ def test_without_release_storage_uploads_are_refused(own: Site) -> None:
         assert tpp.put(URL, content=b"x").json() == {"detail": "Backend-User not valid"}
         answer = put(tpp, GOOD)
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "this server stores no releases: RELEASE_STORAGE is not set"}
+    assert answer.json() == {"detail": "This server can't store releases: RELEASE_STORAGE is not set"}
 
 
 @pytest.mark.parametrize("where", ["state.git/releases", "no/such/folder", "file"])

@@ -129,9 +129,9 @@ def test_a_large_body_of_wrong_jobs_has_a_small_answer(site: Site, tpp: Client) 
     answer = tpp.post(JOBS, content=b"[" + b",".join([b"{}"] * 100_000) + b"]")
     assert answer.status_code == 400
     assert len(answer.content) < 10_000
-    assert answer.json()[-1] == {"non_field_errors": ["the rest was not looked at: 100 faults so far"]}
+    assert answer.json()[-1] == {"non_field_errors": ["the rest was not checked: 100 faults so far"]}
     answer = tpp.post(JOBS, content=b"[" + b",".join([b"{}"] * 3_000_000) + b"]")
-    assert (answer.status_code, answer.json()) == (400, {"detail": "the JSON has more than 1000000 values"})
+    assert (answer.status_code, answer.json()) == (400, {"detail": "The JSON has more than 1000000 values"})
 
 
 def test_polls_of_one_caller_that_wait(site: Site, stack: ExitStack) -> None:

@@ -34,7 +34,7 @@ def test_a_report_is_looked_at_until_so_many_faults_are_found() -> None:
     jobs, problems, _ = read_jobs([{}] * 1000)
     assert not jobs
     assert len(problems) < 20
-    assert problems[-1] == {"non_field_errors": ["the rest was not looked at: 100 faults so far"]}
+    assert problems[-1] == {"non_field_errors": ["the rest was not checked: 100 faults so far"]}
 
 
 def test_unknown_fields_are_named_to_a_number() -> None:
