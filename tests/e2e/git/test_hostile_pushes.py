@@ -57,7 +57,7 @@ def test_one_branch_a_push_and_no_certificates(site: Site, tpp: Clone) -> None:
         line("push-cert\0report-status\n") + line(move) + line("push-cert-end\n"),
     ):
         answer = raw(site, said + b"0000" + pack([]))
-        assert (answer.status_code, "one branch is pushed at a time" in answer.text) == (400, True), answer.text
+        assert (answer.status_code, "push one branch at a time" in answer.text) == (400, True), answer.text
     assert site.git("count-objects", "-v") == before
     large = raw(site, line(f"{move}\0report-status") + b"0000" + pack([(3, bytes(9_000_000))]) + bytes(8_400_000))
     assert b"at most 8388608 are allowed" in large.content
