@@ -1,7 +1,7 @@
-"""`jobserver serve`: the HTTP server. One process with an event loop and threads, watched by this one.
+"""`jobserver serve`: the HTTP server. One process serves, with an event loop and threads; this one supervises it.
 
-Why granian, and why one process: docs/decisions. This process holds no state: it starts the serving one, stops it, and
-is what a service manager sees. It binds the port; that one listens there once it can answer.
+docs/decisions/0003 and 0016 say why. The supervisor has no state: it starts and stops the serving process, and is what
+a service manager sees. It binds the port; the serving process listens there when it can answer.
 """
 
 import errno
@@ -25,12 +25,12 @@ from jobserver.config import Settings, check_host
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.store import proxies
 
-_THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); made when they are needed
+_THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); started on demand
 _STOP_SECONDS = 15
-_ORPHAN_SECONDS = 0.5  # for what is being answered
-_PORT_SECONDS = 5.0  # for the serving process of a server that was killed to be gone
+_ORPHAN_SECONDS = 0.5  # for calls in progress, when the supervisor was killed
+_PORT_SECONDS = 5.0  # for the serving process of a killed server to end
 _SIGNALS = signal.SIGINT, signal.SIGTERM
-_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and podman make these
+_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and podman create these
 
 
 def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
@@ -40,17 +40,17 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     from jobserver.web.server.gateway import Gateway
     from jobserver.web.server.http_server import BACKLOG, HttpServer
 
-    # A terminal, `docker stop` and service managers signal every process at once. This one would then leave while it
-    # answers; its parent tells it when to stop.
+    # A terminal, `docker stop` and service managers signal every process at once. This one ignores that and stops in
+    # order, when the supervisor closes the lifeline.
     _handle_signals(lambda *_: None)
     parent = os.getppid()
     _raise_file_limit()
-    gc.set_threshold(20_000, 20, 50)  # few cycles are made here, and each search for them holds everybody up
+    gc.set_threshold(20_000, 20, 50)  # there are few cycles, and each search for them stops every thread
     with reading() as progress:
         server = serving.serve(settings, progress=progress)
     try:
-        bound.listen(BACKLOG)  # only now: a proxy must not send anybody here before
-    except OSError as error:  # another server came first, while this one was getting ready
+        bound.listen(BACKLOG)  # only now, so that a proxy sends no calls before
+    except OSError as error:  # another server took the port meanwhile
         raise _unusable(error, *bound.getsockname()[:2]) from None
     http = HttpServer(Gateway(server.wsgi, _THREADS), bound)
 
@@ -60,7 +60,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
         server.pushes.close()
         server.archiver.close()
         http.stop()
-        if os.getppid() != parent:  # nobody will kill us if we hang, and a new server may be waiting for the port
+        if os.getppid() != parent:  # no supervisor can end a hanging process, and a new server may wait for the port
             time.sleep(_ORPHAN_SECONDS)
             os._exit(1)
 
@@ -79,7 +79,7 @@ def _child(settings: Settings, bound: socket.socket, ours: int, theirs: int) -> 
 
 
 def _supervise(process: BaseProcess, ours: int, theirs: int) -> int:
-    """Runs the serving process, and has it stop when this one is told to. The exit code."""
+    """Runs the serving process until it ends or this one is told to stop. Returns the exit code."""
     is_stopping = threading.Event()
 
     def stop(*_: object) -> None:
@@ -105,12 +105,12 @@ def _handle_signals(handler: Callable[..., None]) -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket that nobody else can listen beside. Raises `Error` if the port is in use, and stays so."""
+    """A socket that no other server can share. Raises `Error` if the port stays in use."""
     ends = time.monotonic() + _PORT_SECONDS
     while True:
         try:
             with _socket(host, port) as probe:
-                probe.listen()  # a port can be bound while others do no more either
+                probe.listen()  # two sockets can be bound to a port while neither listens
             return _socket(host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > ends:
@@ -119,26 +119,26 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _socket(host: str, port: int) -> socket.socket:
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that were closed do not count
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        found.bind((host, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.bind((host, port))
     except BaseException:
-        found.close()
+        bound.close()
         raise
-    return found
+    return bound
 
 
 def _unusable(error: OSError, host: str, port: int) -> Error:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return unavailable(f"{where} is in use: stop what listens there, or choose another", "PORT")
+        return unavailable(f"{where} is in use: stop the program that listens there, or choose another port", "PORT")
     return invalid(f"can't listen at {where}: {error.strerror}", "HOST")
 
 
 def _raise_file_limit() -> None:
-    """Each connection is an open file, also an idle one."""
+    """Each connection is an open file, even an idle one."""
     from jobserver.web.server.http_server import MAX_CONNECTIONS
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -148,8 +148,8 @@ def _raise_file_limit() -> None:
 
 
 def unreachable(host: str) -> bool:
-    """Whether this is a container that nobody can reach at this address, whatever ports of it are published."""
-    return ipaddress.ip_address(host).is_loopback and any(one.exists() for one in _CONTAINER)
+    """Whether this is a container that nobody can reach at this address, even if its ports are published."""
+    return ipaddress.ip_address(host).is_loopback and any(path.exists() for path in _CONTAINER)
 
 
 @click.command()
@@ -164,14 +164,14 @@ def serve(host: str | None, port: int | None) -> None:
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"serving {settings.base_url} at http://{shown}:{port}", err=True)
     if unreachable(host):
-        click.echo(f"jobserver: HOST: nothing outside of this container gets to {host}: 0.0.0.0 is all of it", err=True)
+        click.echo(f"jobserver: HOST: nothing outside this container can reach {host}: use 0.0.0.0", err=True)
     ours, theirs = os.pipe()
     process = multiprocessing.get_context("fork").Process(target=_child, args=(settings, bound, ours, theirs))
     sys.exit(_supervise(process, ours, theirs))
 
 
 def _check(settings: Settings) -> None:
-    """What would stop the serving process is better said by this one."""
+    """Finds errors before the serving process starts, so that the supervisor reports them."""
     from jobserver import bootstrap
     from jobserver.service.accounts.private_store import PrivateStore
 

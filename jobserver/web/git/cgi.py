@@ -1,4 +1,4 @@
-"""One run of `git http-backend`: a request flows in, the answer out as it comes (CGI, RFC 3875)."""
+"""One run of `git http-backend`: the request goes in, and the answer comes out while git writes it (CGI, RFC 3875)."""
 
 import contextlib
 import subprocess
@@ -10,10 +10,10 @@ _CHUNK = 64 * 1024
 
 
 class Exchange:
-    """An iterable of the answer's parts; whoever has it calls `close` in the end."""
+    """An iterable of the answer's parts. Its owner has to call `close`."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", ended: Callable[[], None]) -> None:
-        """``ended`` is called once, when it is over."""
+        """Calls ``ended`` once, at the end."""
         self._process, self._ended = process, ended
         self._closed = False
         assert process.stdin is not None
@@ -23,7 +23,7 @@ class Exchange:
         self._feeder: threading.Thread | None = None
 
     def feed(self, body: bytes) -> None:
-        """The request's body."""
+        """Sends the request's body, in a thread if it does not fit into the pipe."""
         if len(body) <= _CHUNK:
             self._pump(body)  # fits into the pipe
         else:
@@ -31,12 +31,13 @@ class Exchange:
             self._feeder.start()
 
     def _pump(self, body: bytes) -> None:
-        with contextlib.suppress(OSError):  # git has heard enough
+        with contextlib.suppress(OSError):  # git may stop reading early
             self._stdin.write(body)
         with contextlib.suppress(OSError):
             self._stdin.close()
 
     def head(self) -> tuple[int, dict[str, str]]:
+        """(status, headers) of the answer."""
         status, headers = 200, {}
         while (line := self._stdout.readline().strip()) != b"":
             key, _, value = line.decode("latin-1").partition(":")
@@ -56,7 +57,7 @@ class Exchange:
             self.close()
 
     def close(self) -> None:
-        """Called by the server at the end, also where the client has gone."""
+        """Ends the process. The server calls this also if the client disconnected."""
         if self._closed:
             return
         self._closed = True
@@ -66,6 +67,6 @@ class Exchange:
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its child goes on: a push that is being judged ends well, or cleans up
+            self._process.kill()  # its child goes on: a push that is being checked finishes, or cleans up
             self._process.wait()
         self._ended()

@@ -33,7 +33,10 @@ def test_a_port_that_somebody_listens_on(
     monkeypatch.setattr(serve, "_PORT_SECONDS", 0.1)
     with taken(theirs, option) as (_, port), pytest.raises(Error) as refused:
         serve._bind(ours, port)
-    assert str(refused.value) == f"PORT: {shown}:{port} is in use: stop what listens there, or choose another"
+    assert (
+        str(refused.value)
+        == f"PORT: {shown}:{port} is in use: stop the program that listens there, or choose another port"
+    )
 
 
 def test_who_is_about_to_be_gone_is_waited_for() -> None:
@@ -71,7 +74,7 @@ def test_a_second_server_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert (
         done.stderr
-        == f"jobserver: PORT: 127.0.0.1:{first.port} is in use: stop what listens there, or choose another\n"
+        == f"jobserver: PORT: 127.0.0.1:{first.port} is in use: stop the program that listens there, or choose another port\n"
     )
     for host in ("localhost", "nonsense", "999.1.1.1"):
         assert "HOST: expected an IP address" in second.command("serve", "--host", host).stderr
