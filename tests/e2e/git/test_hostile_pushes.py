@@ -60,7 +60,7 @@ def test_one_branch_a_push_and_no_certificates(site: Site, tpp: Clone) -> None:
         assert (answer.status_code, "push one branch at a time" in answer.text) == (400, True), answer.text
     assert site.git("count-objects", "-v") == before
     large = raw(site, line(f"{move}\0report-status") + b"0000" + pack([(3, bytes(9_000_000))]) + bytes(8_400_000))
-    assert b"at most 8388608 are allowed" in large.content
+    assert b"the limit is 8388608" in large.content
 
 
 def test_each_backend_has_few_turns(site: Site, tpp: Clone) -> None:

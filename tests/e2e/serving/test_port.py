@@ -13,6 +13,9 @@ from jobserver.errors import Error
 from tests.e2e.harness import Site
 
 
+IN_USE = "is in use: stop the program that listens there, or choose another port"
+
+
 @contextlib.contextmanager
 def taken(host: str, option: int = socket.SO_REUSEADDR) -> Iterator[tuple[socket.socket, int]]:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as other:
@@ -72,10 +75,7 @@ def test_a_second_server_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     first.start()
     done = second.command("serve", "--port", str(first.port))
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"jobserver: PORT: 127.0.0.1:{first.port} is in use: stop the program that listens there, or choose another port\n"
-    )
+    assert done.stderr == f"jobserver: PORT: 127.0.0.1:{first.port} {IN_USE}\n"
     for host in ("localhost", "nonsense", "999.1.1.1"):
         assert "HOST: expected an IP address" in second.command("serve", "--host", host).stderr
     done = second.command("serve", "--port", "1", PRIVATE_STORE=str(tmp_path / "first" / "state.git.key"))
