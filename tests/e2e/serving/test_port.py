@@ -12,7 +12,6 @@ from jobserver.cli import serve
 from jobserver.errors import Error
 from tests.e2e.harness import Site
 
-
 IN_USE = "is in use: stop the program that listens there, or choose another port"
 
 
@@ -80,6 +79,6 @@ def test_a_second_server_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
         assert "HOST: expected an IP address" in second.command("serve", "--host", host).stderr
     done = second.command("serve", "--port", "1", PRIVATE_STORE=str(tmp_path / "first" / "state.git.key"))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "PRIVATE_STORE: expected a database" in done.stderr
+    assert "PRIVATE_STORE: expected an SQLite database" in done.stderr
     first.wait()
     first.stop()
