@@ -239,7 +239,7 @@ def test_a_release_storage_that_can_not_be_used_stops_the_start(own: Site, where
     (own.folder / "file").touch()
     done = own.command("serve", "--port", str(own.port), RELEASE_STORAGE=str(own.folder / where))
     assert done.returncode == 1
-    assert "RELEASE_STORAGE: expected a folder" in done.stderr
+    assert "RELEASE_STORAGE: expected a writable folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 
