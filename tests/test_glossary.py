@@ -65,7 +65,7 @@ def test_types_have_names_made_of_the_glossarys_words() -> None:
     """A new word gets a line in the glossary, or is a word of every program."""
     known = glossary_words() | set(PLAIN_WORDS.split())
     unknown = {name: sorted(words(name) - known) for name in public_types(*FOLDERS) - commands()}
-    assert {name: new for name, new in unknown.items() if new} == {}
+    assert {name: new for name, new in unknown.items() if new} == {}, "a new word needs a line in docs/glossary.md"
 
 
 def test_commands_are_a_verb_and_words_of_the_glossary() -> None:
