@@ -1,7 +1,7 @@
-"""The one error that every layer raises and every front end shows. Imports nothing of ours.
+"""The one error that every layer raises and every front end shows. Imports nothing of jobserver.
 
-A code says what kind of refusal it is; each front end maps the codes once (HTTP status, exit code). Faults
-list what was wrong with a document, one by one, for whoever has to mend it.
+The code says what kind of refusal the error is; each front end maps codes in one place (HTTP status, exit code). The
+faults list each thing that is wrong with a document.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_FAULTS = 100
-"""That one error names: enough to mend, and an answer that is never much larger than what it answers."""
+"""Faults in one error: enough to fix a document, and never an answer much larger than the request."""
 
-_SHOWN, _MOST_CHARS = 20, 128
+_MAX_NAMES, _MAX_CHARS = 20, 128
 
 
 class Code(StrEnum):
-    INVALID = "invalid"  # the input is wrong: mend it
-    CONFLICT = "conflict"  # the input was right for another state: read again
+    INVALID = "invalid"  # the input is wrong: fix it
+    CONFLICT = "conflict"  # the input was right for another state: read the current state
     NOT_FOUND = "not_found"
-    FORBIDDEN = "forbidden"  # known, and not allowed
-    UNAUTHENTICATED = "unauthenticated"  # not known
+    FORBIDDEN = "forbidden"  # the caller is known, and not allowed
+    UNAUTHENTICATED = "unauthenticated"  # the caller is not known
     UNAVAILABLE = "unavailable"  # not now: try again
-    TOO_MANY = "too_many"  # asked too often: try again later
+    TOO_MANY = "too_many"  # too many requests: try again later
 
 
 def printable(text: str) -> str:
-    """On one line, and without what would move a terminal's cursor: names and messages come from strangers."""
+    """The text on one line, without characters that move a terminal's cursor: strangers choose names and messages."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -33,7 +33,7 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one file. ``line`` counts from 1; 0 means the whole file."""
+    """One thing that is wrong with one file. ``line`` counts from 1; 0 is the whole file."""
 
     message: str
     path: str = ""
@@ -46,9 +46,9 @@ class Fault:
 
 
 class Error(Exception):
-    """A refusal with a code, one clear line, where it applies, and the single faults (MAX_FAULTS at most).
+    """A refusal: a code, one clear line, the place that it is about, and its faults (MAX_FAULTS at most).
 
-    ``seconds`` is after how long it makes sense to try again, where that is known.
+    ``seconds``: when to try again, if that is known.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class Error(Exception):
         self.code = code
         self.message = message
         self.where = where
-        self.faults = _named(faults)
+        self.faults = _limited(faults)
         self.seconds = seconds
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
-def _named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """Each once; where there are more than MAX_FAULTS, the last one says how many."""
+def _limited(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Each fault once. If there are more than MAX_FAULTS, the last one says how many more."""
     unique = tuple(dict.fromkeys(faults))
-    if len(unique) <= MAX_FAULTS + 1:  # the one may say already that there are more
+    if len(unique) <= MAX_FAULTS + 1:  # the last one may already say how many more
         return unique
     return (*unique[:MAX_FAULTS], Fault(f"and {len(unique) - MAX_FAULTS} more"))
 
@@ -102,7 +102,7 @@ def unavailable(message: str, where: str = "") -> Error:
 
 
 def some(names: Sequence[str], between: str = ", ") -> str:
-    """Of names that others chose as many as anybody reads, each cut; and how many more there are."""
-    shown = [name if len(name) <= _MOST_CHARS else f"{name[: _MOST_CHARS - 3]}..." for name in names[:_SHOWN]]
-    more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    """The first names, each cut to a readable length, and how many more there are, for names that callers choose."""
+    shown = [name if len(name) <= _MAX_CHARS else f"{name[: _MAX_CHARS - 3]}..." for name in names[:_MAX_NAMES]]
+    more = [f"and {len(names) - _MAX_NAMES} more"] if len(names) > _MAX_NAMES else []
     return between.join([*shown, *more])

@@ -1,6 +1,6 @@
-"""Where a state repository may be made: in a folder that is empty or not there, or that `init` began with before.
+"""Checks that a folder may become a state repository: it is empty, missing, or left by an interrupted `init`.
 
-Only looks. What was begun is told by what stands there: files of `git init`, and branches that begin as ours do.
+Changes nothing. An interrupted `init` leaves files of `git init`, and branches that begin as ours do.
 """
 
 import re
@@ -17,39 +17,39 @@ _FIRST = "%h%x09%(trailers:key=Event,valueonly,separator=%x2C)%x09%(trailers:key
 
 
 def check_place(path: Path) -> None:
-    """Raises `Error` (invalid) with what is there, if that is not ours."""
+    """Raises `Error` (invalid) if something else is there."""
     with disk_errors():
-        found = _found(path)
-    if found:
-        raise invalid(f"{found}; name a folder that is empty or does not exist", str(path))
+        problem = _problem(path)
+    if problem:
+        raise invalid(f"{problem}; name a folder that is empty or does not exist", str(path))
 
 
-def _found(path: Path) -> str:
+def _problem(path: Path) -> str:
     if not path.exists():
         return ""
-    held = {one.name for one in path.iterdir()} if path.is_dir() else {path.name}
+    held = {child.name for child in path.iterdir()} if path.is_dir() else {path.name}
     if not held:
         return ""
     head = path / "HEAD"
     if not head.is_file() or not _HEAD.fullmatch(head.read_bytes()):
-        return "holds something else"
+        return "contains something else"
     if not {"objects", "refs"} <= held:  # `git init` was interrupted
-        return "" if held <= _BY_GIT else "holds something else"
+        return "" if held <= _BY_GIT else "contains something else"
     if _is_of_working_copy(path):
-        return "is the repository of a working copy, and not a bare one"
+        return "is the repository of a working copy, not a bare one"
     refs = _ask(path, "for-each-ref", "--format=%(refname)").split()
     for ref in refs:
         branch = ref.removeprefix("refs/heads/")
-        # A host's refs of its own (pull requests) may have come with a clone of ours, but are nothing to begin with.
+        # A clone of ours may have a host's own refs (pull requests), but they alone are not a repository of ours.
         if not layout.is_branch(branch) and (ref != branch or f"refs/heads/{layout.MAIN}" not in refs):
-            return f"is a repository that jobserver did not make: it has {ref}"
+            return f"is a repository that jobserver did not create: it has {ref}"
         if layout.is_branch(branch) and (beginning := _foreign_beginning(path, branch)):
-            return f"is a repository that jobserver did not make: its branch {branch} begins with {beginning}"
+            return f"is a repository that jobserver did not create: its branch {branch} begins with {beginning}"
     return ""
 
 
 def _foreign_beginning(path: Path, branch: str) -> str:
-    """The commit that this branch begins with, in words, if it is not the one that opens a branch of ours."""
+    """The first commit of the branch, in words, if it does not open a branch of ours."""
     firsts = _ask(path, "log", "--max-parents=0", f"--format={_FIRST}", f"refs/heads/{branch}", "--").splitlines()
     for first in firsts:
         sha, event, of, subject = first.split("\t", 3)
@@ -61,10 +61,10 @@ def _foreign_beginning(path: Path, branch: str) -> str:
 def _is_of_working_copy(path: Path) -> bool:
     try:
         return _ask(path, "config", "--type=bool", "--get", "core.bare").strip() == "false"
-    except Error:  # it does not say
+    except Error:  # the setting is missing
         return False
 
 
 def _ask(path: Path, *arguments: str) -> str:
-    """Of the repository that is this very folder, not of one around it."""
+    """Runs git on this very folder, not on a repository around it."""
     return git(path, "--git-dir=.", *arguments)

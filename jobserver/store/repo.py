@@ -1,4 +1,4 @@
-"""The state repository as a whole: made, opened, maintained. Everything else of the store works inside one."""
+"""The state repository as a whole: creates, opens and maintains it."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.write.compactor import maintaining
 from jobserver.store.write.writer import Writer
 
-# git beside us must be as durable as we are, must not collect anything by itself, and must not rewrite history.
+# Other git processes must be as durable as we are, must not collect garbage, and must not rewrite history.
 _CONFIG = {
     "core.fsync": "all",
     "core.hooksPath": "hooks",
@@ -31,21 +31,21 @@ _CONFIG = {
     "receive.fsckObjects": "true",
     "transfer.unpackLimit": "1",
 }
-_MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance, and by its time when that was last done
+_MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance; its mtime is when maintenance last ended
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
-GONE = "the branch is gone, and nothing makes it anew: restore it from a copy (docs/operations.md)"
+GONE = "the branch is gone, and jobserver does not create it again: restore it from a copy (docs/operations.md)"
 IF_LOST = "or see docs/operations.md if it is lost"
 
 
 class StateRepo:
-    """An open state repository. ``templates`` holds ``main/`` and ``backend/``: a new branch's first files."""
+    """An open state repository. ``templates``: the folder of new branches' first files (``main/``, ``backend/``)."""
 
     def __init__(self, path: Path, key_path: Path, host: str, templates: Path) -> None:
-        # Without a HEAD git would look for a repository above this folder.
+        # Without a HEAD, git would search the folders above for a repository.
         parts = (path / "objects" / "pack", path / "refs")
         if not all(part.is_dir() for part in parts) or not (path / "HEAD").is_file():
-            raise invalid("not a git repository; `jobserver init` makes one", str(path))
+            raise invalid("is not a git repository: `jobserver init` creates one", str(path))
         check_owner(path)
         self.path = path
         self.writer = Writer(path, host, KeyFile(key_path, PRINCIPAL))
@@ -61,20 +61,22 @@ class StateRepo:
         now: datetime,
         join: Callable[["StateRepo"], None] = lambda repo: None,
     ) -> "StateRepo":
-        """Makes the repository with its ``main`` and its key. Raises `Error` (invalid) if something else is there.
+        """Creates the repository with its ``main`` and its key. Raises `Error` (invalid) if something else is there.
 
-        ``join`` sets the writer's authority, before anything is written. Done again after an interruption, it goes on
-        where it stopped.
+        ``join`` sets the writer's authority before anything is written. After an interruption, a second call continues
+        where the first one stopped.
         """
         check_place(path)
         if path.exists():
             check_owner(path)
         with disk_errors():
-            if Refs(path).tip(layout.MAIN) is not None and not key_path.exists():  # a new one would be none of its keys
-                raise invalid(f"{key_path} is not there: copy the key of {path} to there, {IF_LOST}", "SIGNING_KEY")
+            if (
+                Refs(path).tip(layout.MAIN) is not None and not key_path.exists()
+            ):  # a new key would not be one of the repository's
+                raise invalid(f"{key_path} does not exist: copy the key of {path} there, {IF_LOST}", "SIGNING_KEY")
             path.mkdir(parents=True, exist_ok=True)
             if not locks.clear_all(path):
-                raise unavailable("another git process is at work there; try again", str(path))
+                raise unavailable("another git process is running there; try again", str(path))
             git(path, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", ".")
             for name, value in _CONFIG.items():
                 git(path, "config", name, value)
@@ -96,9 +98,9 @@ class StateRepo:
         self.writer.close()
 
     def check_branches(self, *, is_new: bool = False) -> None:
-        """Raises `Error` (invalid) if main or audit was taken away: whoever made them anew would hide that.
+        """Raises `Error` (invalid) if main or audit is gone: creating them again would hide that.
 
-        ``is_new``: not for what `create` begins with, and what it left when it was interrupted.
+        ``is_new``: `create` calls this, so audit may be missing after an interruption.
         """
         tips = self.writer.refs.branches()
         if layout.MAIN not in tips:
@@ -109,19 +111,19 @@ class StateRepo:
             if not is_begun:
                 raise invalid(GONE, layout.AUDIT)
             if not is_new:
-                raise invalid("is half made: `jobserver init` completes it", str(self.path))
+                raise invalid("is incomplete: run `jobserver init` again", str(self.path))
 
     def create_branch(self, branch: str, template: str, now: datetime) -> bool:
-        """Makes ``branch`` with the files of its template and the server's public key; False if it is there."""
+        """Creates ``branch`` with its template's files and the server's public key; False if it exists."""
         files: Mapping[str, bytes] = {
-            found.relative_to(self._templates / template).as_posix(): found.read_bytes()
-            for found in sorted((self._templates / template).rglob("*"))
-            if found.is_file()
+            path.relative_to(self._templates / template).as_posix(): path.read_bytes()
+            for path in sorted((self._templates / template).rglob("*"))
+            if path.is_file()
         } | {"allowed_signers": self._signers()}
         return self.writer.create_branch(branch, files, f"jobserver opened {branch}", "branch.opened", now)
 
     def _signers(self) -> bytes:
-        """Those of main, which is the first to be told of a new key."""
+        """The ``allowed_signers`` of main, which is the first branch to get a new key."""
         known = None
         if self.writer.refs.tip(layout.MAIN) is not None:
             known = self.writer.read(layout.MAIN, lambda state: state.read_file(SIGNERS))
@@ -130,8 +132,8 @@ class StateRepo:
     def maintain(self) -> None:
         """Repacks, packs refs and writes the commit-graph, while writes go on.
 
-        What is not named by a ref yet is kept from a repack (`.keep`), and what is in a pack, is in the one that takes
-        its place. Only leftovers and refs need the writer's turn.
+        Packs whose commits no ref has yet have a ``.keep`` file, and a repack moves all objects of a pack before it
+        deletes the pack. So only removing leftovers and packing refs need the writer's turn.
         """
         mark = self.path / _MAINTENANCE
         with disk_errors(), maintaining(mark):
@@ -145,7 +147,7 @@ class StateRepo:
             os.utime(mark)
 
     def maintained_at(self) -> float:
-        """When that was last done, or else when the repository was made: seconds since 1970, by the disk's clock."""
+        """When maintenance last ended, or the repository was created: seconds since 1970, by the disk's clock."""
         mark = self.path / _MAINTENANCE
         return (mark if mark.exists() else self.path / "HEAD").stat().st_mtime
 
@@ -154,7 +156,7 @@ class StateRepo:
 
 
 def _sync_tree(folder: Path) -> None:
-    """What `git init` and `git config` wrote, and left to the disk's leisure."""
+    """Syncs what `git init` and `git config` wrote: they don't."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:

@@ -139,7 +139,7 @@ def test_init_refuses_a_folder_that_holds_something_else(run: Run, settings: dic
     folder = Path(settings["STATE_REPO"])
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
-    assert "holds something else" in run("init", code=1).stderr
+    assert "contains something else" in run("init", code=1).stderr
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 

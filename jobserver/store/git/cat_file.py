@@ -1,6 +1,6 @@
-"""Commits and objects by way of `git cat-file --batch`: for whoever reads a whole history, in order.
+"""Reads commits and objects through `git cat-file --batch`, for readers of a whole history.
 
-Two to three times as fast as unpacking deltas in Python, and it needs nothing but a repository, bare or not.
+Two to three times as fast as unpacking deltas in Python. Works on any repository, bare or not.
 """
 
 import subprocess
@@ -13,11 +13,11 @@ from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import Objects, check_id
 from jobserver.store.read.tree_changes import Commit, parse_commit
 
-_READ_AS_SECONDS = 100_000_000  # in 1973; less than that, git takes for a day or an hour
+_MIN_SECONDS = 100_000_000  # in 1973; git reads smaller numbers as a day or an hour
 
 
 class PipedObjects(Objects):
-    """One process that answers one question after the other; not for several threads."""
+    """Reads objects through one git process. Not thread-safe."""
 
     def __init__(self, repository: Path) -> None:
         super().__init__(repository)
@@ -35,7 +35,8 @@ class PipedObjects(Objects):
         return self.typed(sha)[1]
 
     def typed(self, sha: bytes) -> tuple[bytes, bytes]:
-        """(git's name of its kind, its bytes). KeyError: it is not there; `Error` (unavailable): something else is."""
+        """(git's name of the object's kind, its bytes). Raises KeyError if there is no such object, and `Error`
+        (unavailable) if the stored object has another id."""
         if self._process is None:
             self._process = start(
                 ["cat-file", "--batch"],
@@ -44,50 +45,52 @@ class PipedObjects(Objects):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        asked, answered = self._process.stdin, self._process.stdout
-        assert asked is not None
-        assert answered is not None
-        asked.write(sha.hex().encode() + b"\n")
-        asked.flush()
-        head = answered.readline().split()
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert answers is not None
+        requests.write(sha.hex().encode() + b"\n")
+        requests.flush()
+        head = answers.readline().split()
         if len(head) != 3:
             raise KeyError(sha.hex())
-        data = answered.read(int(head[2]))
-        answered.read(1)
+        data = answers.read(int(head[2]))
+        answers.read(1)
         check_id(sha, head[1], data)
         return head[1], data
 
     def commit(self, sha: str) -> Commit:
-        """Raises KeyError if it is not there, `Error` (invalid) if it is no commit."""
+        """Raises KeyError if there is no such object, `Error` (invalid) if it is not a commit."""
         return parse_commit(sha, self.raw(bytes.fromhex(sha)))
 
 
 def commits_between(repository: Path, revision: str, without: str = "") -> list[tuple[str, tuple[str, ...]]]:
-    """(commit, its parents) from the oldest to ``revision``; what ``without`` reaches is left out.
+    """(commit, its parents) from the oldest to ``revision``, without the history of ``without``.
 
-    Raises `Error` (unavailable) with git's own words.
+    Raises `Error` (unavailable) with git's message.
     """
     hidden = [f"^{without}"] if without else []
-    said = git(repository, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revision, *hidden)
-    rows = (line.split(" ") for line in said.splitlines())
+    listing = git(
+        repository, "rev-list", "--reverse", "--topo-order", "--parents", "--end-of-options", revision, *hidden
+    )
+    rows = (line.split(" ") for line in listing.splitlines())
     return [(row[0], tuple(row[1:])) for row in rows]
 
 
 def state_branches(repository: Path) -> dict[str, str]:
-    """As `branches`, of what has a main. Raises `Error` (invalid) where there is none."""
-    found = branches(repository)
-    if layout.MAIN not in found:
-        raise invalid("has no branch main: not a state repository, or a clone of one branch only", str(repository))
-    return found
+    """As `branches`. Raises `Error` (invalid) if there is no main."""
+    tips = branches(repository)
+    if layout.MAIN not in tips:
+        raise invalid("has no branch main: it is not a state repository, or a clone of one branch", str(repository))
+    return tips
 
 
 def first_parent_log(repository: Path, revision: str, *limits: str) -> Iterator[Commit]:
-    """The commits of a branch, streamed. ``limits``: options of git's rev-list.
+    """Streams the commits of a branch by first parents, newest first. ``limits``: options of git's rev-list.
 
-    Raises `Error` (unavailable) with git's own words.
+    Raises `Error` (unavailable) with git's message.
     """
-    asked = ["rev-list", "--first-parent", *limits, "--end-of-options", revision]
-    listing = start(asked, repository=repository, stdout=subprocess.PIPE)
+    arguments = ["rev-list", "--first-parent", *limits, "--end-of-options", revision]
+    listing = start(arguments, repository=repository, stdout=subprocess.PIPE)
     objects = PipedObjects(repository)
     try:
         assert listing.stdout is not None
@@ -103,36 +106,36 @@ def first_parent_log(repository: Path, revision: str, *limits: str) -> Iterator[
 
 
 def tip_at(repository: Path, branch: str, seconds: int) -> str | None:
-    """The commit where ``branch`` stood ``seconds`` after 1970; None if it had not begun.
+    """The tip of ``branch`` at a time (``seconds`` since 1970); None if the branch did not exist yet.
 
-    By the server's commits, whose times never go back. What was pushed onto one of them counts from the time that it
-    claims, if that is not before what it stands on.
+    Goes by the server's commits, whose times never go back. A pushed commit counts from the time that it claims, if
+    that is not before the commit under it.
     """
-    if seconds < _READ_AS_SECONDS:
+    if seconds < _MIN_SECONDS:
         return None
     pushed: list[Commit] = []
     for commit in first_parent_log(repository, branch, f"--before={seconds}"):
         if not commit.is_servers:
             pushed.append(commit)
             continue
-        at = commit.sha
+        tip = commit.sha
         for later in reversed(pushed):
-            if later.parents[:1] == (at,):
-                at = later.sha
-        return at
+            if later.parents[:1] == (tip,):
+                tip = later.sha
+        return tip
     return None
 
 
 def branches(repository: Path) -> dict[str, str]:
-    """Branch -> tip, of any repository: in a clone, the branches that it tracks count where it has none itself."""
+    """Branch -> tip. In a clone, the branches of its origin count first."""
     rows = git(repository, "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes/origin")
-    found: dict[str, str] = {}
+    tips: dict[str, str] = {}
     for row in rows.splitlines():
         sha, _, ref = row.partition(" ")
         if ref.startswith("refs/remotes/origin/"):
             name = ref.removeprefix("refs/remotes/origin/")
             if name != "HEAD":
-                found[name] = sha  # what the server said counts more than what somebody did here
+                tips[name] = sha  # the server's branch counts more than a local one
         else:
-            found.setdefault(ref.removeprefix("refs/heads/"), sha)
-    return dict(sorted(found.items()))
+            tips.setdefault(ref.removeprefix("refs/heads/"), sha)
+    return dict(sorted(tips.items()))

@@ -1,8 +1,9 @@
-"""The system's git: where it is, whether it is new enough, what it says, and the one place that starts it.
+"""Starts the system's git: the one place that does.
 
-It gets an environment of its own. What git(1) and git-config(1) let the environment and a person's settings change
-(another repository, another format, line ends, replaced objects, hooks) must not change what is recorded or run. What
-says how other machines are reached does count, where they are reached. A working copy is its user's, with all settings.
+git gets an environment of its own. Variables and personal settings that change how git works (another repository,
+another format, line ends, replaced objects, hooks; see git(1) and git-config(1)) must not change what we record or run.
+Settings for reaching other machines count, but only when git reaches one. In a working copy, all settings of its user
+count.
 """
 
 import os
@@ -17,10 +18,10 @@ from typing import Any
 from jobserver.errors import unavailable
 from jobserver.store import proxies
 
-_NICE = "5"  # a third of what others get where they want it all; less, and maintenance would not keep up with writes
-OLDEST_GIT = (2, 34)  # the first whose SSH signatures and geometric repacks we rely on
+_NICE = "5"  # about a third of the processor time of others; with less, maintenance would not keep up with writes
+OLDEST_GIT = (2, 34)  # the first one with SSH signatures and with geometric repacks that we rely on
 
-# Where programs, a person's keys and temporary files are.
+# Where to find programs, the user's keys and temporary files.
 _KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "GIT_EXEC_PATH")
 _TO_OTHERS = (
     *("SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_PROXY_COMMAND"),
@@ -29,37 +30,37 @@ _TO_OTHERS = (
 _SETTINGS_TO_OTHERS = re.compile(r"(?:credential|http|url|ssh)\.|core\.(?:sshcommand|gitproxy)$")
 _OF_A_REPOSITORY = ("local", "worktree")
 _OWN = {
-    "LC_ALL": "C",  # what git says is read by us, too
+    "LC_ALL": "C",  # we read git's messages
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": str(Path(__file__).with_name("gitconfig")),
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_DEFAULT_HASH": "sha1",
     "GIT_DEFAULT_REF_FORMAT": "files",
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": f"{os.devnull}/none",  # of one that can be read git says that it is old-fashioned
+    "GIT_GRAFT_FILE": f"{os.devnull}/none",  # git warns about any graft file that it can read
 }
 _SSH = ("core.sshCommand", "ssh -oBatchMode=yes -oConnectTimeout=10")
 _NOBODY_IS_ASKED = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": ""}
 
 
 def program() -> str:
-    """Where the system's git is. Raises `Error` (unavailable) if it is missing."""
-    found = shutil.which("git")
-    if found is None:
-        raise unavailable("git is missing: install it (2.34 or later)")
-    return found
+    """The path of the system's git. Raises `Error` (unavailable) if there is none."""
+    path = shutil.which("git")
+    if path is None:
+        raise unavailable("git is missing: install git 2.34 or later")
+    return path
 
 
 def environment(config: Iterable[tuple[str, str]] = (), **more: str) -> dict[str, str]:
-    """For a git that works in a repository here. ``config``: settings that win over the repository's."""
+    """The environment for git in a repository on this machine. ``config``: settings that override its own."""
     return _with(config, {**_taken(_KEPT), **_OWN, **_NOBODY_IS_ASKED, **more})
 
 
 def environment_to_others(config: Iterable[tuple[str, str]] = (), **more: str) -> dict[str, str]:
-    """As `environment`, for a git that speaks to another machine: by the proxies, keys, certificates and credentials
-    that the environment and the settings of whoever runs us name for that."""
+    """As `environment`, for git that reaches another machine: with the proxies, keys, certificates and credentials of
+    the environment and of the user's settings."""
     ways = _taken(_TO_OTHERS) | proxies.variables()
-    if "SSL_CERT_FILE" in os.environ:  # as all else here understands it, and not every git does
+    if "SSL_CERT_FILE" in os.environ:  # all other clients here read it, but not every git
         ways.setdefault("GIT_SSL_CAINFO", os.environ["SSL_CERT_FILE"])
     theirs = _settings_to_others(*(os.environ.get(name) for name in ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")))
     ssh = [] if "GIT_SSH" in ways else [_SSH]
@@ -67,8 +68,8 @@ def environment_to_others(config: Iterable[tuple[str, str]] = (), **more: str) -
 
 
 def environment_of_user(**more: str) -> dict[str, str]:
-    """For a git in a person's working copy, which is theirs with all their settings; but it is that one, whatever git
-    has told us of another."""
+    """The environment for git in a person's working copy: all their settings, but none of the variables by which a git
+    hook names another repository."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _is_setting(name)}
     return {**kept, "LC_ALL": "C", **more}
 
@@ -84,19 +85,19 @@ def _taken(names: Iterable[str]) -> dict[str, str]:
 def _with(config: Iterable[tuple[str, str]], variables: dict[str, str]) -> dict[str, str]:
     pairs = list(config)
     variables["GIT_CONFIG_COUNT"] = str(len(pairs))
-    for at, (key, value) in enumerate(pairs):
-        variables |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+    for number, (key, value) in enumerate(pairs):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return variables
 
 
 @lru_cache(maxsize=4)
 def _settings_to_others(*where: str | None) -> tuple[tuple[str, str], ...]:
-    """Those of this machine and person (``where``: whose, for the cache) that say how to reach other machines."""
+    """The settings of this machine and user for reaching other machines. ``where``: the cache's key."""
     done = run(["config", "--list", "-z", "--show-scope"], environment_of_user(GIT_CEILING_DIRECTORIES="/"), cwd="/")
     words = done.stdout.decode(errors="surrogateescape").split("\0")
     rows = zip(words[::2], words[1::2], strict=False)
-    found = [row.partition("\n") for scope, row in rows if scope not in _OF_A_REPOSITORY]
-    return tuple((key, value) for key, _, value in found if _SETTINGS_TO_OTHERS.match(key))
+    settings = [row.partition("\n") for scope, row in rows if scope not in _OF_A_REPOSITORY]
+    return tuple((key, value) for key, _, value in settings if _SETTINGS_TO_OTHERS.match(key))
 
 
 def run(
@@ -107,8 +108,8 @@ def run(
     before: Iterable[str] = (),
     **options: Any,
 ) -> "subprocess.CompletedProcess[bytes]":
-    """git to its end, its stdout and stderr kept; ``options`` are `subprocess.run`'s. ``variables``: by default those
-    of `environment`."""
+    """Runs git to its end and captures stdout and stderr. ``options``: of `subprocess.run`. ``variables``: the
+    environment, by default `environment()`."""
     command = _command(arguments, repository, before)
     return subprocess.run(command, env=_given(variables), capture_output=True, check=False, **options)
 
@@ -120,7 +121,7 @@ def start(
     repository: Path | None = None,
     **options: Any,
 ) -> "subprocess.Popen[bytes]":
-    """As `run`, under way; ``options`` are `subprocess.Popen`'s."""
+    """Starts git. ``options``: of `subprocess.Popen`; else as `run`."""
     return subprocess.Popen(_command(arguments, repository), env=_given(variables), **options)
 
 
@@ -135,16 +136,16 @@ def _given(variables: Mapping[str, str] | None) -> Mapping[str, str]:
 
 def check_git() -> None:
     """Raises `Error` (unavailable) if the system's git is missing or too old."""
-    said = run(["version"]).stdout.decode(errors="replace")
-    found = re.search(r"(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
-        raise unavailable(f"{said.strip() or 'git'} is too old: install 2.34 or later")
+    output = run(["version"]).stdout.decode(errors="replace")
+    version = re.search(r"(\d+)\.(\d+)", output)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST_GIT:
+        raise unavailable(f"{output.strip() or 'git'} is too old: install git 2.34 or later")
 
 
 def git(repository: Path, *arguments: str, gently: bool = False, variables: Mapping[str, str] | None = None) -> str:
-    """Runs the system's git on the repository; its stdout. Raises `Error` (unavailable) with git's own words.
+    """Runs git in the repository; returns its stdout. Raises `Error` (unavailable) with git's message.
 
-    ``gently``: it leaves the processors to others, where they want them.
+    ``gently``: with a low priority.
     """
     nice = shutil.which("nice") if gently else None
     done = run(arguments, variables, repository=repository, before=[nice, "-n", _NICE] if nice else [])
@@ -154,9 +155,9 @@ def git(repository: Path, *arguments: str, gently: bool = False, variables: Mapp
 
 
 def commit_of(repository: Path, name: str) -> str | None:
-    """The id of the commit that git knows by ``name`` (a branch, a tag, an id or its beginning); None if it is none."""
-    asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    done = run(asked, repository=repository)
+    """The id of the commit that git finds for ``name`` (a branch, a tag, an id or the start of one); None if none."""
+    arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+    done = run(arguments, repository=repository)
     return done.stdout.decode().strip() if done.returncode == 0 else None
 
 
@@ -165,10 +166,10 @@ def has_object(repository: Path, sha: str) -> bool:
 
 
 def is_ancestor(repository: Path, old: str, new: str) -> bool:
-    """Also False where git can't say: one of them may not be there."""
+    """Also False if git can't tell, because one of the commits is missing."""
     return run(["merge-base", "--is-ancestor", old, new], repository=repository).returncode == 0
 
 
-def fork_of(repository: Path, one: str, other: str) -> str | None:
-    """The last commit that both have; None if there is none."""
-    return run(["merge-base", one, other], repository=repository).stdout.decode().strip() or None
+def fork_of(repository: Path, first: str, second: str) -> str | None:
+    """The last commit that both histories share; None if there is none."""
+    return run(["merge-base", first, second], repository=repository).stdout.decode().strip() or None

@@ -1,4 +1,4 @@
-"""What differs between two trees, file by file; equal folders are not entered, so it costs what changed."""
+"""Lists the files that differ between two trees. Equal folders are skipped, so the cost is that of the changes."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from jobserver.errors import invalid
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 
-MAX_DEPTH = 16  # what we write has 6
+MAX_DEPTH = 16  # our own trees are 6 deep
 
 
 class Difference(NamedTuple):
-    """One file: ``old`` and ``new`` are blob ids (20 bytes), None where it is not there. ``mode`` is the new one's."""
+    """One file. ``old``, ``new``: blob ids (20 bytes), None if the file is not there. ``mode``: the new file's mode."""
 
     path: str
     old: bytes | None
@@ -23,10 +23,10 @@ class Difference(NamedTuple):
 def diff(
     objects: Objects, old: bytes | None, new: bytes | None, max_folders: int | None = None
 ) -> Iterator[Difference]:
-    """Files that differ between the trees ``old`` and ``new``; None is the empty tree.
+    """The files that differ between the trees ``old`` and ``new``; None is the empty tree.
 
-    Raises `Error` (invalid) for folders nested deeper than `MAX_DEPTH`, or more than ``max_folders`` that differ: a
-    few trees that name each other many times stand for more than anybody could look through.
+    Raises `Error` (invalid) for folders nested deeper than `MAX_DEPTH`, and for more than ``max_folders`` that differ:
+    a few trees that refer to each other many times would never end.
     """
     yield from _diff(objects, old, new, "", MAX_DEPTH, itertools.count(), max_folders)
 
@@ -47,17 +47,20 @@ def _diff(
     if next(entered) == max_folders:
         raise invalid(f"one commit changes more than {max_folders} folders")
     before, after = objects.entry_set(old), objects.entry_set(new)
-    gone = {entry.name: entry for entry in map(trees.TreeEntry._make, before - after)}
-    come = {entry.name: entry for entry in map(trees.TreeEntry._make, after - before)}
-    for name in sorted(gone.keys() | come.keys()):
-        was, now = gone.get(name), come.get(name)
+    removed = {entry.name: entry for entry in map(trees.TreeEntry._make, before - after)}
+    added = {entry.name: entry for entry in map(trees.TreeEntry._make, after - before)}
+    for name in sorted(removed.keys() | added.keys()):
+        was, now = removed.get(name), added.get(name)
         inner = path + name.decode(errors="surrogateescape")
         folders = [entry.sha if entry and entry.mode == trees.FOLDER else None for entry in (was, now)]
         if any(folders):
             yield from _diff(objects, folders[0], folders[1], inner + "/", depth - 1, entered, max_folders)
         files = [entry if entry and entry.mode != trees.FOLDER else None for entry in (was, now)]
         if files[0] != files[1]:
-            one, other = files
+            before_file, after_file = files
             yield Difference(
-                inner, one.sha if one else None, other.sha if other else None, other.mode if other else trees.FILE
+                inner,
+                before_file.sha if before_file else None,
+                after_file.sha if after_file else None,
+                after_file.mode if after_file else trees.FILE,
             )

@@ -1,6 +1,7 @@
-"""Objects by id for the writer: its own git reader and caches. Not shared between threads; the writer's lock guards it.
+"""Reads objects by id, with caches. Not thread-safe: each thread has its own reader, or guards it with a lock.
 
-A shared reader fails now and then while packs are replaced (measured: 1.4 to 2% of reads), so a miss reopens it once.
+A reader that several threads share fails now and then while packs are replaced (measured: 1.4 to 2% of reads). So a
+miss opens the repository again.
 """
 
 import hashlib
@@ -25,30 +26,30 @@ _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
 _DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
 _SETS, _SET_ENTRIES = 64, 500_000
-_DOCUMENTS = 10_000  # each is some objects more for the garbage collector to look through
-_ACTIONS = 50_000  # of all pipelines that are kept
+_DOCUMENTS = 10_000  # each is a few more objects for the garbage collector to visit
+_ACTIONS = 50_000  # of all cached pipelines together
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
-    """Raises `Error` (unavailable) unless that is the object's id: git looks where objects come in, and in fsck."""
-    found = hashlib.sha1(b"%s %d\0" % (kind, len(data)) + data, usedforsecurity=False).hexdigest()
-    if found != sha.hex():
-        raise unavailable(f"what stands under the id {sha.hex()} is another object, {found}", where)
+    """Raises `Error` (unavailable) unless ``sha`` is the object's id. git checks new objects only, and in fsck."""
+    actual = hashlib.sha1(b"%s %d\0" % (kind, len(data)) + data, usedforsecurity=False).hexdigest()
+    if actual != sha.hex():
+        raise unavailable(f"the object stored as {sha.hex()} is another object, {actual}", where)
 
 
 def _opened(path: str) -> Repo:
-    """Raises `Error` (unavailable) where the repository's own config makes it another kind of repository."""
+    """Raises `Error` (unavailable) if the config makes it another kind of repository than ours."""
     try:
         return Repo(path)
     except InvalidWorktreeConfiguration:
-        what = "core.worktree"
+        setting = "core.worktree"
     except (UnsupportedExtension, UnsupportedVersion):
-        what = "core.repositoryFormatVersion and extensions.*"
-    raise unavailable(f"its config has what no bare repository here has: {what}", path)
+        setting = "core.repositoryFormatVersion and extensions.*"
+    raise unavailable(f"the repository's config has {setting}, which no state repository has: remove it", path)
 
 
 class Objects:
-    """Reads raw trees, commits and documents; remembers those it saw. ``forget`` after any doubt."""
+    """Reads raw trees, commits and documents, and caches them. Call ``forget`` if the caches may be wrong."""
 
     def __init__(self, repository: Path) -> None:
         self._path = str(repository)
@@ -68,7 +69,7 @@ class Objects:
         for pack in repo.object_store._iter_cached_packs():
             try:
                 pack.close()
-            except BufferError:  # a traceback still holds a view of it; dulwich forgot that before it raised
+            except BufferError:  # a traceback still holds a view of the pack; the second call succeeds
                 pack.close()
         repo.close()
 
@@ -81,7 +82,7 @@ class Objects:
         self._size = self._entries = self._actions = 0
 
     def raw(self, sha: bytes) -> bytes:
-        """The object's bytes. Raises KeyError if it is not there, `Error` (unavailable) if it is damaged."""
+        """The object's bytes. Raises KeyError if there is no such object, `Error` (unavailable) if it is damaged."""
         for _ in range(2):
             with suppress(KeyError, OSError, Error, *_DAMAGED):
                 return self._read(sha)
@@ -89,15 +90,15 @@ class Objects:
         try:
             return self._read(sha)
         except _DAMAGED as error:
-            raise unavailable(f"The object {sha.hex()} can't be read: {reason(error)}") from error
+            raise unavailable(f"the object {sha.hex()} can't be read: {reason(error)}") from error
 
     def _read(self, sha: bytes) -> bytes:
         if self._repo is None:
             self._repo = _opened(self._path)
         kind, data = self._repo.object_store.get_raw(sha.hex().encode())  # type: ignore[arg-type]
-        found = bytes(data)
-        check_id(sha, _KINDS.get(kind, b""), found)
-        return found
+        raw = bytes(data)
+        check_id(sha, _KINDS.get(kind, b""), raw)
+        return raw
 
     def tree(self, sha: bytes) -> bytes:
         try:
@@ -107,7 +108,7 @@ class Objects:
             return self.remember_tree(sha, self.raw(sha))
 
     def entry_set(self, sha: bytes | None) -> frozenset[tuple[bytes, bytes, bytes]]:
-        """What the tree holds; nothing for None. The last ones are kept: what one commit made, the next one changes."""
+        """The tree's entries; none for None. The last trees are cached: the next commit changes what this one made."""
         if sha is None:
             return frozenset()
         known = self._sets.get(sha)
@@ -119,7 +120,7 @@ class Objects:
         return known
 
     def remember_tree(self, sha: bytes, data: bytes, instead_of: bytes | None = None) -> bytes:
-        """``instead_of``: the version that this one replaces, which nobody will ask for again."""
+        """``instead_of``: the tree that this one replaces, which is not needed again."""
         if instead_of is not None and (old := self._trees.pop(instead_of, None)) is not None:
             self._size -= len(old)
         if sha not in self._trees:
@@ -130,11 +131,11 @@ class Objects:
         return data
 
     def blob(self, sha: bytes) -> bytes:
-        """As `raw`; where objects come from strangers, this is where their size is looked at."""
+        """As `raw`. For objects from strangers, a subclass checks their size here."""
         return self.raw(sha)
 
     def known(self, sha: bytes) -> Document | None:
-        """The document of this blob, if it was read before."""
+        """The document of this blob, if it is cached."""
         return self._documents.get(sha) or self._pipelines.get(sha)
 
     def document(self, sha: bytes, model: type[D], path: str) -> D:

@@ -1,7 +1,7 @@
-"""A hosted repository as the authority: what git can ask of it, and nothing about what the answers mean.
+"""A hosted repository: reads its tips, fetches from it and pushes to it. Does not interpret the results.
 
-Each call is one `git` process with a time limit. What git says of a failure is for the log only: hosts word it as they
-like, and a lost answer says nothing of what was done. Who wants to know looks at the tips.
+Each call is one `git` process with a time limit. git's message after a failure is for the log only: hosts word it as
+they like, and a lost answer does not say whether the push was made. Callers read the tips to find out.
 """
 
 import base64
@@ -20,18 +20,18 @@ from jobserver.store.git.command import environment_to_others, start
 from jobserver.store.upstream import Moves
 
 _HEADS = "refs/heads/"
-_LOOK_SECONDS = 15.0
+_READ_SECONDS = 15.0
 _MOVE_SECONDS = 30.0
 _SCHEMES = ("https", "http", "ssh", "git", "file")
-_BY_SSH = re.compile(r"(?:[\w.-]+@)?([^@:/\s]+):(?!:|//)\S+")  # git@host:org/state, which is no URL
+_BY_SSH = re.compile(r"(?:[\w.-]+@)?([^@:/\s]+):(?!:|//)\S+")  # git@host:org/state, which is not a URL
 
 
 def check_url(text: str) -> str:
-    """A URL, or a path that is the same wherever a command is run. Raises `Error` (invalid)."""
+    """Returns a URL or an absolute path. Raises `Error` (invalid) for anything else."""
     if not _is_url(text) and not text.startswith("/"):
         raise invalid(
-            "expected the URL of a git repository, such as https://github.com/org/state, or the whole path of one on"
-            " this machine",
+            "expected the URL of a git repository, such as https://github.com/org/state, or the absolute path of one"
+            " on this machine",
             "STATE_REMOTE",
         )
     return text
@@ -49,10 +49,10 @@ def _is_url(text: str) -> bool:
 
 
 class Remote:
-    """``url`` may carry credentials (``https://user:token@host/...``): they are shown to nobody, also not in `ps`."""
+    """``url`` may contain credentials (``https://user:token@host/...``). They appear nowhere, also not in `ps`."""
 
     def __init__(self, repository: Path, url: str, patience: float = 1.0) -> None:
-        """``patience`` stretches all time limits. Raises `Error` (invalid) for a URL that is none."""
+        """``patience``: a factor on all time limits. Raises `Error` (invalid) for a malformed URL."""
         parts = urlsplit(check_url(url))
         self._repository, self._patience = repository, patience
         self._config = {"http.postBuffer": str(32 * 1024 * 1024), "protocol.version": "2", "gc.auto": "0"}
@@ -61,26 +61,26 @@ class Remote:
             place = parts.netloc.rpartition("@")[2]
             self.url = urlunsplit(parts._replace(netloc=place))
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            self._config["credential.helper"] = ""  # none but these
+            self._config["credential.helper"] = ""  # use only these credentials
             self._config[f"http.{parts.scheme}://{place}/.extraHeader"] = (
                 f"Authorization: Basic {base64.b64encode(pair).decode()}"
             )
 
     def tips(self) -> dict[str, str]:
-        """Branch -> tip, as they are now. Raises `Error` (unavailable)."""
-        said = self._git(["ls-remote", "--quiet", "--heads", self.url], _LOOK_SECONDS, anywhere=True)
-        rows = (line.split("\t", 1) for line in said.splitlines())
+        """Branch -> tip, as of now. Raises `Error` (unavailable)."""
+        listing = self._git(["ls-remote", "--quiet", "--heads", self.url], _READ_SECONDS, anywhere=True)
+        rows = (line.split("\t", 1) for line in listing.splitlines())
         return {row[1].removeprefix(_HEADS): row[0] for row in rows if len(row) == 2}
 
     def fetch(self, branches: Iterable[str]) -> None:
-        """Brings the objects of these branches; moves no ref here. Raises `Error` (unavailable)."""
+        """Fetches the objects of these branches; moves no ref here. Raises `Error` (unavailable)."""
         refs = [f"{_HEADS}{branch}" for branch in branches]
         self._git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.url, *refs], _MOVE_SECONDS)
 
     def push(self, moves: Moves, quarantine: Path | None = None) -> str:
-        """Asks the host for these moves; empty if it says that it made all of them. Anything else is for the log only.
+        """Pushes these moves. Returns an empty text if the host says that it made all of them, else a text for the log.
 
-        ``quarantine``: where objects are that the repository itself does not have yet.
+        ``quarantine``: the folder of objects that the repository itself does not have yet.
         """
         leases = [f"--force-with-lease={_HEADS}{branch}:{old or ''}" for branch, (old, _) in moves.items()]
         refs = [f"{new}:{_HEADS}{branch}" for branch, (_, new) in moves.items()]
@@ -93,7 +93,7 @@ class Remote:
         )
         try:
             self._git(["push", "--quiet", "--no-verify", *atomic, *leases, self.url, *refs], _MOVE_SECONDS, more)
-        except Exception as error:  # noqa: BLE001 - whatever it is: what was done is seen at the host
+        except Exception as error:  # noqa: BLE001 - callers look at the host to see what was done
             return str(error) or type(error).__name__
         return ""
 
@@ -107,7 +107,7 @@ class Remote:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # git's helpers have to end with it
+            start_new_session=True,  # so that git's helpers end with git
         )
         try:
             out, err = process.communicate(timeout=seconds * self._patience)
@@ -117,6 +117,6 @@ class Remote:
             process.communicate()
             raise unavailable(f"{self.url} did not answer within {seconds * self._patience:.0f} s") from None
         if process.returncode:
-            said = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-            raise unavailable(f"{self.url}: {' / '.join(said[-4:]) if said else f'git {command[0]} failed'}")
+            lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+            raise unavailable(f"{self.url}: {' / '.join(lines[-4:]) if lines else f'git {command[0]} failed'}")
         return out.decode(errors="surrogateescape")

@@ -1,7 +1,7 @@
-"""Raw git trees, found in and spliced without parsing them whole.
+"""Finds and replaces entries of raw git trees, without parsing the whole tree.
 
-A day's folder holds thousands of requests; parsing it for each commit would cost more than everything else. Its
-entries all have the same length (16-character ids), so the right one is found by bisection.
+A day's folder holds thousands of requests, and parsing it for each commit would cost more than everything else. Its
+entries all have the same length (16-character ids), so bisection finds the right one.
 Format: gitformat "tree": ``<octal mode> SP <name> NUL <20 bytes>``, sorted as if a folder's name ended in ``/``.
 """
 
@@ -20,7 +20,7 @@ class TreeEntry(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where ``entry`` stands in the raw tree, or, if it is None, where it would (start == end)."""
+    """The bytes of ``entry`` in the raw tree; if ``entry`` is None, the place to insert it (start == end)."""
 
     start: int
     end: int
@@ -28,35 +28,35 @@ class Spot(NamedTuple):
 
 
 def entries(raw: bytes) -> Iterator[TreeEntry]:
-    """Every entry, in the tree's order. Raises ValueError for bytes that are no tree."""
-    at, size = 0, len(raw)
-    while at < size:
-        space = raw.index(b" ", at)
+    """Every entry, in the tree's order. Raises ValueError for bytes that are not a tree."""
+    start, size = 0, len(raw)
+    while start < size:
+        space = raw.index(b" ", start)
         end = raw.index(b"\0", space) + 21
         if end > size:
             raise ValueError("cut off")
-        yield TreeEntry(raw[at:space], raw[space + 1 : end - 21], raw[end - 20 : end])
-        at = end
+        yield TreeEntry(raw[start:space], raw[space + 1 : end - 21], raw[end - 20 : end])
+        start = end
 
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 
 
 def entry_set(raw: bytes) -> frozenset[tuple[bytes, bytes, bytes]]:
-    """Every (mode, name, id): what two trees are compared by. Raises ValueError for bytes that are no tree."""
-    found = _ENTRY.findall(raw)
-    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(raw):
+    """Every (mode, name, id), to compare trees by. Raises ValueError for bytes that are not a tree."""
+    rows = _ENTRY.findall(raw)
+    if sum(len(mode) + len(name) for mode, name, _ in rows) + 22 * len(rows) != len(raw):
         raise ValueError("not a tree")
-    return frozenset(found)
+    return frozenset(rows)
 
 
 def order(entry: TreeEntry) -> bytes:
-    """What git sorts a tree's entries by."""
+    """The key by which git sorts a tree's entries."""
     return entry.name + b"/" if entry.mode == FOLDER else entry.name
 
 
 def _bisect(raw: bytes, name: bytes) -> Spot | None:
-    """The spot among folders of equally long names, or None if these are not such."""
+    """The spot in a tree of folders whose names have the same length; None for any other tree."""
     size = 27 + len(name)  # "40000 " + name + NUL + sha
     count, rest = divmod(len(raw), size)
     if rest or count < 16:
@@ -64,13 +64,13 @@ def _bisect(raw: bytes, name: bytes) -> Spot | None:
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        at = middle * size
-        if raw[at : at + 6] != b"40000 " or raw[at + size - 21] != 0 or 0 in raw[at + 6 : at + size - 21]:
+        start, end = middle * size, (middle + 1) * size
+        if raw[start : start + 6] != b"40000 " or raw[end - 21] != 0 or 0 in raw[start + 6 : end - 21]:
             return None
-        found = raw[at + 6 : at + size - 21]
-        if found == name:
-            return Spot(at, at + size, TreeEntry(FOLDER, name, raw[at + size - 20 : at + size]))
-        if found < name:
+        candidate = raw[start + 6 : end - 21]
+        if candidate == name:
+            return Spot(start, end, TreeEntry(FOLDER, name, raw[end - 20 : end]))
+        if candidate < name:
             low = middle + 1
         else:
             high = middle
@@ -78,27 +78,27 @@ def _bisect(raw: bytes, name: bytes) -> Spot | None:
 
 
 def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
-    """The entry called ``name``, of any mode, or the spot where one of this ``mode`` belongs."""
+    """The entry called ``name``, of any mode; or the place to insert one of this ``mode``."""
     if mode == FOLDER and (spot := _bisect(raw, name)) is not None:
         return spot
     if mode == FILE and len(name) > 8 and b" " not in name:
-        # Too long to stand inside a 20-byte id by chance, and the mode before it can't be part of another name.
+        # The name is too long to be in a 20-byte id by chance, and the mode before it can't be part of another name.
         pattern = b"100644 %s\0" % name
         start = raw.find(pattern)
         if start >= 0:
             end = start + len(pattern) + 20
             return Spot(start, end, TreeEntry(FILE, name, raw[end - 20 : end]))
     wanted = name + b"/" if mode == FOLDER else name
-    at = 0
+    start = 0
     spot = None
     for entry in entries(raw):
-        end = at + len(entry.mode) + len(entry.name) + 22
+        end = start + len(entry.mode) + len(entry.name) + 22
         if entry.name == name:
-            return Spot(at, end, entry)
+            return Spot(start, end, entry)
         if spot is None and order(entry) > wanted:
-            spot = Spot(at, at, None)
-        at = end
-    return spot or Spot(at, at, None)
+            spot = Spot(start, start, None)
+        start = end
+    return spot or Spot(start, start, None)
 
 
 def encode(entry: TreeEntry) -> bytes:

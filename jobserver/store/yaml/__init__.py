@@ -1,8 +1,8 @@
 """Documents as YAML: strict to read, one canonical form to write.
 
-    canonical  the emitter, and the reader of just that form
-    codec      a document to YAML and back
-    nodes      any YAML to nodes with lines, and nothing that YAML could do behind the reader's back
+    canonical  emits the canonical form, and reads exactly that form
+    codec      converts documents to YAML and back
+    nodes      parses any YAML to nodes with their lines, without YAML's implicit conversions
 
-Owns PyYAML. May import errors and domain.
+The only package that uses PyYAML. May import errors and domain.
 """

@@ -1,4 +1,4 @@
-"""Documents to canonical YAML and back; reading is strict and says every fault with its file, line and key."""
+"""Converts documents to canonical YAML and back. Reading is strict, and lists every fault with file, line and key."""
 
 import re
 import types
@@ -22,7 +22,7 @@ D = TypeVar("D", bound=Document)
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
-_WORD = 40  # of a key, to guess what it was meant to be
+_MAX_GUESSED = 40  # characters of a misspelt key
 _AS_IT_IS = frozenset({str, int, bool, datetime, type(None), float})
 
 
@@ -50,9 +50,9 @@ def write(document: Document) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a schema expects at one place: ``what`` is text, int, bool, time, any, list, map or model."""
+    """What a schema expects at one place. ``kind``: text, int, bool, time, any, list, map or model."""
 
-    what: str
+    kind: str
     optional: bool = False
     inner: "_Shape | None" = None
     model: type[BaseModel] | None = None
@@ -92,7 +92,7 @@ _EXPECTED = {
 
 
 class _Conversion:
-    """Nodes to the values that the schema expects; remembers the line of every place."""
+    """Converts nodes to the values that the schema expects; remembers the line of every place."""
 
     def __init__(self, path: str, faults: list[Fault]) -> None:
         self.path = path
@@ -107,12 +107,12 @@ class _Conversion:
 
     def value(self, node: Node, shape: _Shape, place: tuple[str | int, ...]) -> Any:
         self.lines[place] = node.line
-        if shape.what == "any":
+        if shape.kind == "any":
             return self.free(node, place)
         null = isinstance(node, Scalar) and node.plain and node.text in ("", "null", "~")
         if null and shape.optional:
             return None
-        match node, shape.what:
+        match node, shape.kind:
             case Mapping(entries, _), "model":
                 assert shape.model is not None
                 fields = shape.model.model_fields
@@ -123,32 +123,32 @@ class _Conversion:
                         continue
                     expected: Any = fields[key.text].annotation
                     result[key.text] = self.value(item, _shape(expected), (*place, key.text))
-                self.strange(place, [key for key in fields if key not in result], shape.model)
+                self.report_unknown(place, [key for key in fields if key not in result], shape.model)
                 return result
             case Mapping(entries, _), "map":
                 assert shape.inner is not None
                 return {key.text: self.value(item, shape.inner, (*place, key.text)) for key, item in entries}
             case Sequence(items, _), "list":
                 assert shape.inner is not None
-                return [self.value(item, shape.inner, (*place, at)) for at, item in enumerate(items)]
-            case Scalar(text, plain, _), ("text" | "int" | "bool" | "time") as what if not (null and plain):
-                if what == "text":
+                return [self.value(item, shape.inner, (*place, number)) for number, item in enumerate(items)]
+            case Scalar(text, plain, _), ("text" | "int" | "bool" | "time") as kind if not (null and plain):
+                if kind == "text":
                     return text
-                if (converted := _typed(text, what) if plain or what == "time" else None) is not None:
+                if (converted := _typed(text, kind) if plain or kind == "time" else None) is not None:
                     return converted
         shown = f"{node.text[:40]!r}" if isinstance(node, Scalar) else type(node).__name__.lower()
-        self.fault(f"expected {_EXPECTED[shape.what]}, found {'nothing' if null else shown}", node.line, place)
+        self.fault(f"expected {_EXPECTED[shape.kind]}, found {'nothing' if null else shown}", node.line, place)
         return None
 
-    def strange(self, place: tuple[str | int, ...], absent: list[str], model: type[BaseModel]) -> None:
-        """Faults of the keys that are not known; one that seems to be meant for a key that is missing is one fault."""
+    def report_unknown(self, place: tuple[str | int, ...], absent: list[str], model: type[BaseModel]) -> None:
+        """Adds the faults of unknown keys. A key that looks like a missing one is one fault, not two."""
         fields, unknown = model.model_fields, self.unknown.get(place, [])
         missing = [key for key in absent if fields[key].is_required() or key == "version"]
         for key in unknown:
             is_only = len(unknown) == len(missing) == 1
-            near = missing if is_only else get_close_matches(key.text[:_WORD], absent, 1)
+            near = missing if is_only else get_close_matches(key.text[:_MAX_GUESSED], absent, 1)
             if near:
-                absent = [one for one in absent if one != near[0]]
+                absent = [name for name in absent if name != near[0]]
                 self.faulty.append((*place, near[0]))
             meant = f"did you mean {near[0]}?" if near else f"expected one of: {', '.join(fields)}"
             self.fault(f"unknown key: {meant}", key.line, (*place, key.text))
@@ -162,20 +162,20 @@ class _Conversion:
             case Scalar(text, True, _):
                 if text in ("", "null", "~"):
                     return None
-                for what in ("bool", "int", "float"):
-                    if (value := _typed(text, what)) is not None:
+                for kind in ("bool", "int", "float"):
+                    if (value := _typed(text, kind)) is not None:
                         return value
         return node.text
 
 
-def _typed(text: str, what: str) -> Any:
+def _typed(text: str, kind: str) -> Any:
     """A scalar as bool, int, float or time; None if it is not one."""
-    if what == "bool":
+    if kind == "bool":
         return {"true": True, "false": False}.get(text)
     try:
-        if what == "time":
+        if kind == "time":
             return datetime.fromisoformat(text).astimezone(UTC) if _TIME.fullmatch(text) else None
-        if what == "int":
+        if kind == "int":
             digits = text.removeprefix("-")
             return int(text) if digits.isdecimal() and digits.isascii() and len(digits) < 20 else None
         return float(text) if canonical.is_float(text) else None
@@ -184,41 +184,43 @@ def _typed(text: str, what: str) -> Any:
 
 
 def _strict(model: type[D], data: bytes, path: str) -> D:
-    found: list[Fault] = []
+    faults: list[Fault] = []
     try:
-        node = read_nodes(data, path, found=found)
+        node = read_nodes(data, path, collected=faults)
     except Error as error:
-        raise _refusal([*found, *error.faults]) from None
+        raise _refusal([*faults, *error.faults]) from None
     if not isinstance(node, Mapping):
-        what = "nothing" if node is None else "something else"
-        raise _refusal([*found, Fault(f"expected a mapping, found {what}", path, 1)])
-    conversion = _Conversion(path, found)
+        actual = "nothing" if node is None else "something else"
+        raise _refusal([*faults, Fault(f"expected a mapping, found {actual}", path, 1)])
+    conversion = _Conversion(path, faults)
     value = conversion.value(node, _Shape("model", model=model), ())
     known = set(conversion.faulty)
-    if "version" not in value and ("version",) not in known:  # the model fills it in, for documents that are made here
+    if (
+        "version" not in value and ("version",) not in known
+    ):  # the model fills it in for documents that this server creates
         conversion.fault(MISSING, node.line, ("version",))
     try:
         document = model.model_validate(value)
-        if not found:
+        if not faults:
             return document
     except ValidationError as error:
-        for one in error.errors(include_url=False):
-            place = tuple(part for part in one["loc"] if part != "[key]")
+        for problem in error.errors(include_url=False):
+            place = tuple(part for part in problem["loc"] if part != "[key]")
             if any(place[:n] in known for n in range(len(place) + 1)):
-                continue  # its own fault is known
+                continue  # it has a fault already
             stands = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in conversion.lines)
-            conversion.fault(reason(one), conversion.lines[stands], place)
-    raise _refusal(found)
+            conversion.fault(reason(problem), conversion.lines[stands], place)
+    raise _refusal(faults)
 
 
-def _refusal(found: list[Fault]) -> Error:
-    # What is missing stands nowhere: it comes last, after what may have been meant for it.
-    faults = sorted(found, key=lambda fault: (fault.message == MISSING, fault.line))
+def _refusal(faults: list[Fault]) -> Error:
+    # Missing keys have no line. They come last, after the unknown keys that may be misspelt ones.
+    faults = sorted(faults, key=lambda fault: (fault.message == MISSING, fault.line))
     return invalid(str(faults[0]), faults=faults)
 
 
 def read(model: type[D], data: bytes, path: str = "") -> D:
-    """The document in ``data``. Raises `Error` (invalid) with every fault: file, line, key and what was expected."""
+    """The document in ``data``. Raises `Error` (invalid) with every fault: file, line, key and the expected value."""
     limit = model.max_bytes
     if len(data) > limit:
         fault = Fault(f"{len(data)} bytes, at most {limit} are allowed", path)

@@ -1,8 +1,8 @@
-"""Bytes of YAML to nodes with lines, and nothing that YAML could do behind the reader's back.
+"""Parses YAML to nodes with their lines.
 
-Refused always: what is not UTF-8, duplicate keys, tags, keys that are not scalars, a second document, nesting
-deeper than 32. Refused unless asked for: anchors and aliases. Scalars stay text: YAML's guesses (``no`` is False,
-``0123456`` is 42798) are not made here.
+Refuses text that is not UTF-8, duplicate keys, tags, keys that are not scalars, a second document, and nesting deeper
+than 32. Refuses anchors and aliases unless the caller allows them. Scalars stay text: YAML's implicit conversions
+(``no`` is False, ``0123456`` is 42798) do not happen here.
 """
 
 import re
@@ -17,16 +17,16 @@ from jobserver.errors import Error, Fault, invalid
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 32
 MAX_NODES = 1_000_000  # takes a second or two
-MAX_TAGS = 100  # libyaml compares each %TAG with all before it, and nobody else runs meanwhile
+MAX_TAGS = 100  # libyaml compares each %TAG with all before it, and holds the interpreter lock meanwhile
 _TAG = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%TAG")
 
 
 class _Builder:
-    def __init__(self, events: Iterator[Any], path: str, aliases: bool, found: list[Fault] | None) -> None:
+    def __init__(self, events: Iterator[Any], path: str, aliases: bool, collected: list[Fault] | None) -> None:
         self.events = events
         self.path = path
         self.aliases = aliases
-        self.found = found
+        self.collected = collected
         self.anchored: dict[str, Node] = {}
         self.count = 0
 
@@ -35,11 +35,11 @@ class _Builder:
         return invalid(str(fault), faults=[fault])
 
     def note(self, event: Any, message: str, key: str = "") -> None:
-        """A fault beside which reading can go on, if anybody wants to hear of more than one."""
+        """Records a fault after which reading can go on; raises it if the caller does not collect faults."""
         error = self.fault(event, message, key)
-        if self.found is None:
+        if self.collected is None:
             raise error
-        self.found += error.faults
+        self.collected += error.faults
 
     def node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
@@ -87,10 +87,12 @@ class _Builder:
         return Mapping(tuple(entries), line)
 
 
-def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: list[Fault] | None = None) -> Node | None:
-    """The one document in ``data``, or None if it holds none. Raises `Error` (invalid) with one fault and its line.
+def read_nodes(
+    data: bytes, path: str = "", *, aliases: bool = False, collected: list[Fault] | None = None
+) -> Node | None:
+    """The one document in ``data``, or None if there is none. Raises `Error` (invalid) with one fault and its line.
 
-    With ``found``, faults beside which reading can go on are put there: of a key that stands twice, the first counts.
+    ``collected`` gets the faults after which reading can go on; of a duplicate key, the first one counts.
     """
     try:
         text = data.decode("utf-8")
@@ -103,7 +105,7 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
     try:
         loader = _Loader(text)
         try:
-            return _only_document(_Builder(iter(loader.get_event, None), path, aliases, found))
+            return _only_document(_Builder(iter(loader.get_event, None), path, aliases, collected))
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -112,11 +114,11 @@ def read_nodes(data: bytes, path: str = "", *, aliases: bool = False, found: lis
 
 
 _NO_KEY = "could not find expected ':'"
-_INDENT = "its indent fits nothing above it, or a text with ': ' in it needs quotes"
+_INDENT = "its indent fits no line above it, or a text that contains ': ' needs quotes"
 _TAB = "a tab: indent with spaces"
-# What libyaml and PyYAML say, and what those who wrote the file can do about it.
+# What libyaml and PyYAML say -> what the author of the file can do about it.
 _PROBLEMS = {
-    _NO_KEY: "a key without ': ' behind it",
+    _NO_KEY: "a key without ': ' after it",
     "mapping values are not allowed": _INDENT,
     "expected key": _INDENT,
     "block end": _INDENT,
@@ -125,7 +127,7 @@ _PROBLEMS = {
     "',' or '}'": "a mapping in { } that does not end, or has no comma between two keys",
     "unexpected end of stream": "a text in quotes that does not end",
     "unexpected document": "a text in quotes that does not end",
-    "document start": "something stands behind the end of the document",
+    "document start": "something follows the end of the document",
     "characters are not allowed": "a control character",
     "tab character": _TAB,
     "unknown escape": "in double quotes a \\ begins an escape: write it twice, or use single quotes",
@@ -136,26 +138,28 @@ def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None))
     if problem == _NO_KEY:
-        mark = getattr(error, "context_mark", None) or mark  # where the key stands; the other is where it was missed
-    said = next((words for part, words in _PROBLEMS.items() if part in problem), "it can't be read here")
+        mark = (
+            getattr(error, "context_mark", None) or mark
+        )  # the line of the key; the other mark is where the parser noticed
+    message = next((words for part, words in _PROBLEMS.items() if part in problem), "it can't be read")
     if mark is not None and "cannot start any token" in problem:
         char = text[mark.index : mark.index + 1]
-        said = _TAB if char == "\t" else f"{char} can't begin a text: put it in quotes"
-    at = getattr(error, "position", None)  # of a character that may stand nowhere
-    line = mark.line if mark is not None else text.count("\n", 0, at) if isinstance(at, int) else -1
-    return Fault(f"not YAML: {said}", path, line + 1)
+        message = _TAB if char == "\t" else f"a text can't begin with {char}: put it in quotes"
+    position = getattr(error, "position", None)  # of a character that YAML does not allow
+    line = mark.line if mark is not None else text.count("\n", 0, position) if isinstance(position, int) else -1
+    return Fault(f"not YAML: {message}", path, line + 1)
 
 
 _COMMENT = re.compile(r"(?:\A|\s)#")
 
 
 def has_comments(data: bytes) -> bool:
-    """Whether there are comments in what `read_nodes` can read."""
+    """Whether YAML that `read_nodes` can read has comments."""
     text = data.decode()
     if _COMMENT.search(text) is None:
         return False
     loader: Any = _Loader(text)
-    at = 0
+    position = 0
     try:
         for event in iter(loader.get_event, None):
             if not isinstance(event, yaml.ScalarEvent):
@@ -164,10 +168,10 @@ def has_comments(data: bytes) -> bool:
             assert event.end_mark is not None
             begins, ends = event.start_mark.index, event.end_mark.index
             head = text[begins:ends].partition("\n")[0] if event.style in ("|", ">") else ""
-            if _COMMENT.search(text[at:begins]) or _COMMENT.search(head):
+            if _COMMENT.search(text[position:begins]) or _COMMENT.search(head):
                 return True
-            at = ends
-        return _COMMENT.search(text[at:]) is not None
+            position = ends
+        return _COMMENT.search(text[position:]) is not None
     finally:
         loader.dispose()
 
@@ -178,26 +182,26 @@ _AFTER_SPACE = re.compile(r"(?:\A|(?<=\s))#[^\n]*")
 def stray_tab(data: bytes) -> int:
     """The line of the first tab outside of quotes, block text and comments in what `read_nodes` can read; 0: none.
 
-    libyaml takes it there; other readers refuse it.
+    libyaml accepts such a tab; other parsers refuse it.
     """
     if b"\t" not in data:
         return 0
     text = data.decode()
     loader: Any = _Loader(text)
-    ours: list[str] = []
-    at = 0
+    kept: list[str] = []
+    position = 0
     try:
         for event in iter(loader.get_event, None):
             if isinstance(event, yaml.ScalarEvent) and event.style not in (None, ""):
                 assert event.start_mark is not None
                 assert event.end_mark is not None
-                ours.append(text[at : event.start_mark.index])
-                at = event.end_mark.index
-                ours.append("\n" * text.count("\n", event.start_mark.index, at))
+                kept.append(text[position : event.start_mark.index])
+                position = event.end_mark.index
+                kept.append("\n" * text.count("\n", event.start_mark.index, position))
     finally:
         loader.dispose()
-    ours.append(text[at:])
-    before, tab, _ = _AFTER_SPACE.sub("", "".join(ours)).partition("\t")
+    kept.append(text[position:])
+    before, tab, _ = _AFTER_SPACE.sub("", "".join(kept)).partition("\t")
     return before.count("\n") + 1 if tab else 0
 
 
@@ -214,28 +218,29 @@ def _only_document(builder: _Builder) -> Node | None:
     return node
 
 
-def value_of(node: Node, most: int) -> Any:
-    """What YAML means by a node: texts, numbers, booleans, None, lists and dicts; an alias counts each time.
+def value_of(node: Node, limit: int) -> Any:
+    """The node's value by YAML's rules: texts, numbers, booleans, None, lists and dicts.
 
-    Raises `Error` (invalid) for more than ``most`` values.
+    Raises `Error` (invalid) for more than ``limit`` values; an alias counts each time.
     """
-    left = most
+    left = limit
 
     def value(node: Node) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
-            raise invalid(f"more than {most} values, aliases followed")
+            raise invalid(f"more than {limit} values, after following aliases")
         if isinstance(node, Scalar):
             return yaml.load(node.text, _Loader) if node.plain else node.text
         if isinstance(node, Sequence):
             return [value(item) for item in node.items]
-        merged = [one for key, source in node.entries if key.plain and key.text == "<<" for one in _mappings(source)]
+        merged = [base for key, source in node.entries if key.plain and key.text == "<<" for base in _mappings(source)]
         own = {key.text: value(item) for key, item in node.entries if not (key.plain and key.text == "<<")}
-        return {key: item for one in reversed(merged) for key, item in value(one).items()} | own
+        return {key: item for base in reversed(merged) for key, item in value(base).items()} | own
 
     return value(node)
 
 
 def _mappings(node: Node) -> list[Mapping]:
-    return [one for one in (node.items if isinstance(node, Sequence) else [node]) if isinstance(one, Mapping)]
+    items = node.items if isinstance(node, Sequence) else [node]
+    return [item for item in items if isinstance(item, Mapping)]

@@ -223,16 +223,16 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
 
     real = site.repo.writer.commit_files
 
-    def put(branch: str, *arguments: object) -> None:
+    def commit_files(branch: str, *arguments: object, **options: object) -> None:
         if after == "key" or (after == "main" and branch != "main"):
             raise Cut
-        real(branch, *arguments)  # type: ignore[arg-type]
+        real(branch, *arguments, **options)  # type: ignore[arg-type]
 
     def replace(self: Path, target: Path) -> Path:
         raise Cut
 
     with monkeypatch.context() as patch, pytest.raises(Cut):
-        patch.setattr(site.repo.writer, "commit_files", put)
+        patch.setattr(site.repo.writer, "commit_files", commit_files)
         if after == "swap":
             patch.setattr(Path, "replace", replace)
         rotate(site.repo, site.clock())

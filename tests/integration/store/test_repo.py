@@ -28,12 +28,12 @@ def create(path: Path) -> StateRepo:
 
 
 def test_what_is_no_repository(tmp_path: Path) -> None:
-    with pytest.raises(Error, match="not a git repository; `jobserver init` makes one"):
+    with pytest.raises(Error, match="is not a git repository: `jobserver init` creates one"):
         StateRepo(tmp_path, tmp_path / "key", "jobs.example", TEMPLATES)
     (tmp_path / "thesis.tex").touch()
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(Error, match="holds something else"):
+        with pytest.raises(Error, match="contains something else"):
             create(path)
 
 
@@ -59,9 +59,9 @@ FOUNDED = "x\n\nEvent: branch.opened\nActor: server/jobserver\nBranch: {}\n"
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (bare, "is a repository that jobserver did not make: its branch main begins with "),
-        (lambda path: bare(path, "master"), "is a repository that jobserver did not make: it has refs/heads/master"),
-        (lambda path: bare(path, "audit"), "jobserver did not make: its branch audit begins with "),
+        (bare, "is a repository that jobserver did not create: its branch main begins with "),
+        (lambda path: bare(path, "master"), "is a repository that jobserver did not create: it has refs/heads/master"),
+        (lambda path: bare(path, "audit"), "jobserver did not create: its branch audit begins with "),
         (lambda path: bare(path, "main", FOUNDED.format("audit")), "its branch main begins with "),
         (lambda path: (bare(path, "x"), git(path, "branch", "-D", "x")), "it has refs/tags/v1"),
         (
@@ -69,10 +69,10 @@ FOUNDED = "x\n\nEvent: branch.opened\nActor: server/jobserver\nBranch: {}\n"
             "it has refs/heads/x",
         ),
         (lambda path: (bare(path), path.rename(path.with_name("y")), git(path.parent, "clone", "-q", "y", path.name)),
-         "holds something else"),
-        (lambda path: (path.mkdir(), (path / "HEAD").write_text("of a department")), "holds something else"),
+         "contains something else"),
+        (lambda path: (path.mkdir(), (path / "HEAD").write_text("of a department")), "contains something else"),
         (lambda path: (path.mkdir(), (path / "HEAD").write_text("ref: refs/heads/x"), (path / "a").touch()),
-         "holds something else"),
+         "contains something else"),
     ],
 )  # fmt: skip
 def test_what_others_made_is_left_alone(tmp_path: Path, make: Callable[[Path], object], found: str) -> None:
@@ -116,7 +116,7 @@ def test_what_was_begun_is_completed(tmp_path: Path, make: Callable[[Path], obje
 def test_a_repository_that_lost_its_key_gets_no_other_by_itself(tmp_path: Path) -> None:
     create(tmp_path / "state.git").close()
     (tmp_path / "key").unlink()
-    with pytest.raises(Error, match=f"SIGNING_KEY: {tmp_path / 'key'} is not there: copy the key"):
+    with pytest.raises(Error, match=f"SIGNING_KEY: {tmp_path / 'key'} does not exist: copy the key"):
         create(tmp_path / "state.git")
     assert not (tmp_path / "key").exists()
 
@@ -125,7 +125,7 @@ def test_a_git_at_work_there_is_not_disturbed(tmp_path: Path) -> None:
     path = tmp_path / "state.git"
     subprocess.run(["git", "init", "-q", "--bare", path], check=True)
     (path / "config.lock").touch()
-    with pytest.raises(Error, match="another git process is at work there") as refused:
+    with pytest.raises(Error, match="another git process is running there") as refused:
         create(path)
     assert refused.value.code is Code.UNAVAILABLE
     os.utime(path / "config.lock", (time.time() - 60, time.time() - 60))

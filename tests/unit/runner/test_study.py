@@ -41,6 +41,6 @@ def test_without_config_the_command_is_as_it_stands(tmp_path: Path, config: str)
 
 def test_a_config_that_stands_for_too_much_is_refused(tmp_path: Path) -> None:
     levels = "".join(f"      b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 10)}]\n" for n in range(1, 9))
-    with pytest.raises(Error, match="more than 10000 values, aliases followed") as refused:
+    with pytest.raises(Error, match="more than 10000 values, after following aliases") as refused:
         run_of(tmp_path, "    config:\n      b0: &b0 [1]\n" + levels)
     assert refused.value.where == "project.yaml: actions.match.config"

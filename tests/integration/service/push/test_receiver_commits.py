@@ -328,7 +328,7 @@ def test_a_runner_may_not_change_a_pipeline_nor_have_one_read(site: Site) -> Non
     push = Push(site, "backends/tpp")
     push.commit((path, "version: 1\nactions: [\n"))
     assert refused(push, TPP) == [f"{path}: a runner may change jobs/*.yaml of active job requests, and nothing else"]
-    assert refused(push, ADMIN)[0] == f"{path}:3: not YAML: it can't be read here"
+    assert refused(push, ADMIN)[0] == f"{path}:3: not YAML: it can't be read"
     push = Push(site, "backends/tpp")
     push.commit((path, "version: 1\nactions:\n  generate:\n    run: rm\n"))
     assert refused(push, ADMIN) == [f"{path}: what was asked for can't be changed, only cancelled"]

@@ -84,7 +84,7 @@ def test_a_damaged_object_is_named(repository: Repository) -> None:
     data = pack.read_bytes()
     pack.chmod(0o644)
     pack.write_bytes(data[:13] + bytes(len(data) - 33) + data[-20:])
-    with pytest.raises(Error, match=f"The object {sha} can't be read: ") as caught:
+    with pytest.raises(Error, match=f"the object {sha} can't be read: ") as caught:
         repository.objects.raw(bytes.fromhex(sha))
     assert caught.value.code is Code.UNAVAILABLE
 
@@ -381,6 +381,6 @@ def test_what_a_config_makes_another_kind_of_repository_is_said_and_is_no_bug(tm
     file = ("config", "--file", str(repo / "config"))
     git(tmp_path, *file, "core.repositoryFormatVersion", "1")
     git(tmp_path, *file, *setting.split("="))
-    with pytest.raises(Error, match=r"bare\.git: its config has what no bare repository here has: core\.") as caught:
+    with pytest.raises(Error, match=r"bare\.git: the repository's config has core\.") as caught:
         Objects(repo).raw(bytes(20))
     assert caught.value.code is Code.UNAVAILABLE

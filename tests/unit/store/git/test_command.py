@@ -23,7 +23,7 @@ def test_the_system_git_is_new_enough() -> None:
 @pytest.mark.parametrize("said", ["git version 2.33.9", "git version 1.99", "something", ""])
 def test_a_git_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     say(tmp_path, said, monkeypatch)
-    with pytest.raises(Error, match=f"^{said or 'git'} is too old: install 2.34 or later"):
+    with pytest.raises(Error, match=f"^{said or 'git'} is too old: install git 2.34 or later"):
         check_git()
 
 
