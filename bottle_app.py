@@ -4,7 +4,7 @@
 than there are waiting polls (web.api.job_requests.MAX_HELD).
 """
 
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.serving import serve
 
 app = serve(Settings.from_env()).wsgi

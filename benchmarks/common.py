@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.history import ACTIONS, PIPELINE, Made, make_history
 from jobserver import bootstrap
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.job_requests.requests import RequestJobs

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Error, invalid, unavailable

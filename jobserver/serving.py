@@ -9,7 +9,7 @@ from typing import Any
 
 from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, now, release_store
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.index.index import Index
 from jobserver.index.queries.requests import has_unarchived
 from jobserver.index.sqlite.build import Progress

@@ -9,7 +9,7 @@ import click
 
 from jobserver import bootstrap
 from jobserver.cli.output import say
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.backends import (
     ActivateBackend,
     AddBackend,

@@ -13,7 +13,7 @@ from jobserver.audit.verify import verify as judge
 from jobserver.cli.admin import connected
 from jobserver.cli.output import say
 from jobserver.cli.progress import counting
-from jobserver.config import RepositorySettings
+from jobserver.config.settings import RepositorySettings
 from jobserver.errors import invalid
 from jobserver.service import copies
 from jobserver.service.background.archiver import Archiver

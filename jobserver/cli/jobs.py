@@ -10,7 +10,7 @@ import click
 
 from jobserver.cli.admin import acting, actor_of, connected, via
 from jobserver.cli.output import say
-from jobserver.config import RepositorySettings
+from jobserver.config.settings import RepositorySettings
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle

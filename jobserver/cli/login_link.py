@@ -1,7 +1,7 @@
 """One-time links that log a person in."""
 
 from jobserver import bootstrap
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base import layout
 from jobserver.errors import not_found
 from jobserver.service.accounts.private_store import PrivateStore

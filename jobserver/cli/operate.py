@@ -10,7 +10,7 @@ from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.audit import FAST, from_, report
 from jobserver.cli.progress import counting, reading
-from jobserver.config import RepositorySettings, Settings
+from jobserver.config.settings import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.index.sqlite.build import rebuild as rebuild_index
 from jobserver.index.sqlite.schema import usable

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from jobserver.config import Settings, check_host
+from jobserver.config.settings import Settings, check_host
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.store import proxies
 

@@ -34,7 +34,7 @@ class Identity(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The settings that the web needs, as `jobserver.config` describes them."""
+    """The settings that the web needs, as `jobserver.config.settings` describes them."""
 
     base_url: str
     secret_key: str

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobserver import bootstrap
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from jobserver import bootstrap
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Actor, Role
 from jobserver.domain.job_requests.jobs import UpdateJobs

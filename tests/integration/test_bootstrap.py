@@ -10,7 +10,7 @@ import pytest
 
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.users import AddUser, AddUserToken, DisableUser
 from jobserver.errors import Error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.config import RepositorySettings, Settings
+from jobserver.config.settings import RepositorySettings, Settings
 from jobserver.errors import Error
 from jobserver.index.sqlite import schema
 from jobserver.service.accounts.private_store import PrivateStore

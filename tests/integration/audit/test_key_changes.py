@@ -8,7 +8,7 @@ import pytest
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.cli.keys import _followed
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects

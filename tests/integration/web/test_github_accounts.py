@@ -11,7 +11,7 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.cli.login_link import login_path
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.plan import Command
 from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, SetUserRoles

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from jobserver import bootstrap, serving
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.service.accounts.tokens import new_token

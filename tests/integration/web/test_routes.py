@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobserver import bootstrap, serving
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.domain.base import reserved
 from tests.browser.shown import NOTHING_TO_SEE, SHOWN
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobserver import bootstrap, serving
 from jobserver.cli.login_link import login_path
-from jobserver.config import Settings
+from jobserver.config.settings import Settings
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.registry import StudyRegistry
 
