@@ -1,7 +1,7 @@
-"""The WSGI entry point for any WSGI server: ``bottle_app:app``. Settings come from the environment and `.env`.
+"""The entry point for any WSGI server: ``bottle_app:app``. Reads settings from the environment and `.env`.
 
-`jobserver serve` is the tested way to serve it. Another server must run it as one process with threads, more of them
-than there are waiting polls (web.api.job_requests.MAX_HELD).
+`jobserver serve` is the tested way to run a server. Another WSGI server must run this as one process, with more threads
+than there are waiting polls (`web.api.job_requests.MAX_HELD`).
 """
 
 from jobserver.config.settings import Settings

@@ -53,7 +53,7 @@ def runner(
     """
     token = take_secret("JOB_SERVER_TOKEN")
     if not token and url.startswith(("http://", "https://")):
-        raise invalid("required, and not set: the backend's token", "JOB_SERVER_TOKEN")
+        raise invalid("required but not set: the token of the backend", "JOB_SERVER_TOKEN")
     if signer and not signer.startswith("SHA256:"):
         raise invalid(
             "expected a fingerprint such as `jobserver key list` prints on the server: SHA256:...", "--signer"

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import click
 
-from jobserver.config.settings import Settings, check_host
+from jobserver.config.checks import check_host
+from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.store import proxies
 

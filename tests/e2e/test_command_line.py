@@ -164,7 +164,7 @@ def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
     del settings["SECRET_KEY"]
     settings["ADMIN_USERS"] = " , "
     stderr = run("init", code=1).stderr
-    assert "SECRET_KEY: required, and not set" in stderr
+    assert "SECRET_KEY: required but not set" in stderr
     assert "ADMIN_USERS: expected user names" in stderr
 
 
