@@ -153,10 +153,11 @@ class ReleaseStore:
         while True:
             folder = self._incoming / secrets.token_hex(16)
             folder.mkdir(mode=0o700)
-            lock = _Lock(folder)
-            if lock.holds() and folder.is_dir():  # or else another process has just taken it for abandoned
-                return folder, lock
-            lock.close()
+            with contextlib.suppress(FileNotFoundError):  # another process has just taken it for abandoned
+                lock = _Lock(folder)
+                if lock.holds() and folder.is_dir():
+                    return folder, lock
+                lock.close()
 
     def _abandoned(self) -> "Iterator[tuple[Path, _Lock]]":
         for folder in sorted(self._incoming.iterdir()):

@@ -4,6 +4,7 @@ import os
 import time
 
 from jobserver.service.background.maintenance import Maintenance
+from jobserver.store.write import compactor
 from tests.e2e.harness import until
 from tests.site import Site
 
@@ -20,8 +21,9 @@ def test_it_is_due_after_an_hour(site: Site) -> None:
     assert not upkeep.is_due()
 
 
-def test_packs_that_nobody_joins_are_joined(site: Site) -> None:
+def test_packs_that_nobody_joins_are_joined(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of the command line leaves a pack, and ends before it could join any."""
+    monkeypatch.setattr(compactor, "_PACKS_TO_JOIN", 1000)
     repo = site.repo
     upkeep = Maintenance(repo, 0.01)
     for number in range(210):

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,24 @@ def test_another_backend_has_its_own(place: Place) -> None:
     assert place.take(actor=Actor(TPP.kind, "emis"))[1]
     assert [kept.backend for kept in place.releases.store.of_workspace("trends", ["emis", "tpp"])] == ["emis", "tpp"]
     assert place.problems() == []
+
+
+def test_a_new_folder_that_another_process_takes_for_abandoned_is_made_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by uploads in memory: between its making and its lock, the folder is nobody's."""
+    make, taken = Path.mkdir, list[Path]()
+
+    def make_and_lose(folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        make(folder, mode, parents, exist_ok)
+        if folder.parent.name == ".incoming" and not taken:
+            taken.append(folder)
+            folder.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", make_and_lose)
+    assert place.take()[1]
+    assert taken
+    assert place.stored() == WHOLE
 
 
 @pytest.mark.parametrize("count", [2, 6])
