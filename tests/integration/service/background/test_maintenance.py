@@ -3,6 +3,8 @@
 import os
 import time
 
+import pytest
+
 from jobserver.service.background.maintenance import Maintenance
 from jobserver.store.write import compactor
 from tests.e2e.harness import until
