@@ -65,7 +65,7 @@ class JobsApi:
         if skipped and skipped != self._skipped.get(slug):
             shown = ", ".join(skipped[:10])
             _log.warning(
-                "backend %s: skipped %d jobs, for which the server has newer reports: %s", slug, len(skipped), shown
+                "backend %s: the server has newer reports of %d jobs, and skipped these: %s", slug, len(skipped), shown
             )
         self._skipped[slug] = skipped
         self._live.record_report(slug, ahead, result.get("twice", ()))
