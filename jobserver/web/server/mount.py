@@ -34,7 +34,7 @@ class _Mount:
         status, more = "404 Not Found", []
         if path == self._prefix:
             status, more = "308 Permanent Redirect", [("Location", f"{self._prefix}/")]
-        body = f"not found: this server is at {self._base_url}/\n".encode()
+        body = f"Not found: this server is at {self._base_url}/\n".encode()
         start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *more])
         return [body]
 

@@ -137,7 +137,7 @@ def test_what_is_not_below_the_path_is_told_where_the_server_is(site: Site) -> N
     host = site.url.removesuffix(PATH)
     for path in ("/", "/status/", "/data/", "/data/jobs2/", "/api/v2/jobs/"):
         answer = httpx.get(f"{host}{path}")
-        assert (answer.status_code, answer.text) == (404, f"not found: this server is at {site.url}/\n")
+        assert (answer.status_code, answer.text) == (404, f"Not found: this server is at {site.url}/\n")
     assert httpx.get(f"{host}{PATH}").headers["Location"] == f"{PATH}/"
 
 
