@@ -51,6 +51,14 @@ class Machine:
         self.repo.close()
 
 
+def _fill(gate: Gate) -> None:
+    gate.submit(SERVER, EnsureAdmin("admin"), "x")
+    for slug in BACKENDS:
+        gate.submit(ADMIN, AddBackend(slug, token_digest(slug), databases=("full",)), "x")
+    gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "x")
+    gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "x")
+
+
 def run(
     seconds: float, clients: int, rest: float = 0, apart: bool = False, delay: float = 0, per_minute: float = 0,
     hosted: bool = True,
@@ -66,12 +74,7 @@ def run(
         for number in range(SERVERS if hosted else 1):
             machines.append(stack.enter_context(closing(Machine(folder, host, number, per_minute))))
             if number == 0:
-                gate = machines[0].gate
-                gate.submit(SERVER, EnsureAdmin("admin"), "x")
-                for slug in BACKENDS:
-                    gate.submit(ADMIN, AddBackend(slug, token_digest(slug), databases=("full",)), "x")
-                gate.submit(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)), "x")
-                gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "x")
+                _fill(machines[0].gate)
         for machine in machines:
             machine.repo.writer.tries.clear()
         if host is not None:

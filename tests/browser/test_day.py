@@ -8,6 +8,17 @@ from tests.e2e.harness import Site
 
 def test_a_first_day(site: Site, page: Page, look: str) -> None:
     name = f"heart-{look}"
+    logs_in(site, page, look)
+    makes_a_workspace(page, look, name)
+    runs_what_others_need_too(page, look)
+    watches_without_reloading(site, page, look)
+    runs_nothing_again_that_succeeded(page, name)
+    runs_a_failed_action_again(site, page, look)
+    cancels(site, page, name)
+    reads_the_record(page, look)
+
+
+def logs_in(site: Site, page: Page, look: str) -> None:
     page.goto(f"{site.url}/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     accessible(page)
@@ -18,7 +29,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{site.url}/")
 
-    # A workspace
+
+def makes_a_workspace(page: Page, look: str, name: str) -> None:
     page.get_by_role("button", name="New workspace").click()
     page.get_by_label("Name").fill(name)
     page.get_by_label("Repository").fill("heart-study")
@@ -30,7 +42,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     accessible(page)
 
-    # Choosing says what else would run
+
+def runs_what_others_need_too(page: Page, look: str) -> None:
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
     expect(page.locator("#would-run")).to_contain_text("5 jobs would run on tpp")
@@ -38,7 +51,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     shoot(page, look, "workspace-choose")
     page.get_by_role("button", name="Run the chosen actions").click()
 
-    # Watching it without reloading
+
+def watches_without_reloading(site: Site, page: Page, look: str) -> None:
     page.wait_for_url(f"{site.url}/job-requests/*/")
     page.evaluate("window.stayed = true")
     expect(page.locator(".head .badge.running")).to_be_visible()
@@ -50,7 +64,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     accessible(page)
     shoot(page, look, "request-succeeded")
 
-    # What has succeeded does not run again, and the page says so
+
+def runs_nothing_again_that_succeeded(page: Page, name: str) -> None:
     page.get_by_role("link", name=name).first.click()
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
@@ -60,7 +75,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     page.get_by_role("checkbox", name="Force:").uncheck()
     page.get_by_role("checkbox", name="report").uncheck()
 
-    # A failure, and running it again
+
+def runs_a_failed_action_again(site: Site, page: Page, look: str) -> None:
     page.get_by_role("checkbox", name="breaks").check()
     page.get_by_role("button", name="Run the chosen actions").click()
     page.wait_for_url(f"{site.url}/job-requests/*/")
@@ -77,7 +93,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     accessible(page)
     shoot(page, look, "job")
 
-    # Cancelling what runs
+
+def cancels(site: Site, page: Page, name: str) -> None:
     page.get_by_role("link", name=name).first.click()
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="waits").check()
@@ -88,7 +105,8 @@ def test_a_first_day(site: Site, page: Page, look: str) -> None:
     page.get_by_role("button", name="Cancel all").click()
     expect(page.get_by_text("Somebody cancelled it").first).to_be_visible()
 
-    # What happened, as the record has it
+
+def reads_the_record(page: Page, look: str) -> None:
     page.get_by_role("link", name="Audit").click()
     expect(page.get_by_text("its signature verifies").first).to_be_visible()
     page.locator(".audit summary").first.click()
