@@ -23,6 +23,7 @@ from jobserver.web.pages.routes.invitations import InvitationLinks, Invitations
 from jobserver.web.pages.routes.job_requests import JobRequests as JobRequestPages
 from jobserver.web.pages.routes.jobs import Jobs as JobPages
 from jobserver.web.pages.routes.live import Live as LivePages
+from jobserver.web.pages.routes.new_workspace import NewWorkspace
 from jobserver.web.pages.routes.orgs import Orgs
 from jobserver.web.pages.routes.people import People
 from jobserver.web.pages.routes.projects import Projects
@@ -102,5 +103,6 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     Projects(site)
     Invitations(site, InvitationLinks(services.options.secret_key, services.options.base_url))
     ReleasePages(site)
+    NewWorkspace(site)
     Workspaces(site)
     return site

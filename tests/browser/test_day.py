@@ -38,7 +38,7 @@ def makes_a_workspace(page: Page, look: str, name: str) -> None:
     expect(page.get_by_text("1 branch")).to_be_visible()
     accessible(page)
     shoot(page, look, "new-workspace")
-    page.get_by_role("button", name="Make the workspace").click()
+    page.get_by_role("button", name="Create workspace").click()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     accessible(page)
 
@@ -46,10 +46,10 @@ def makes_a_workspace(page: Page, look: str, name: str) -> None:
 def runs_what_others_need_too(page: Page, look: str) -> None:
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
-    expect(page.locator("#would-run")).to_contain_text("5 jobs would run on tpp")
+    expect(page.locator("#would-run")).to_contain_text("5 jobs will run on tpp")
     expect(page.locator("#would-run")).to_contain_text("generate_cohort")
     shoot(page, look, "workspace-choose")
-    page.get_by_role("button", name="Run the chosen actions").click()
+    page.get_by_role("button", name="Run selected actions").click()
 
 
 def watches_without_reloading(site: Site, page: Page, look: str) -> None:
@@ -69,23 +69,23 @@ def runs_nothing_again_that_succeeded(page: Page, name: str) -> None:
     page.get_by_role("link", name=name).first.click()
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="report").check()
-    expect(page.locator("#would-run")).to_contain_text("1 job would run on tpp")
+    expect(page.locator("#would-run")).to_contain_text("1 job will run on tpp")
     page.get_by_role("checkbox", name="Force:").check()
-    expect(page.locator("#would-run")).to_contain_text("5 jobs would run on tpp")
+    expect(page.locator("#would-run")).to_contain_text("5 jobs will run on tpp")
     page.get_by_role("checkbox", name="Force:").uncheck()
     page.get_by_role("checkbox", name="report").uncheck()
 
 
 def runs_a_failed_action_again(site: Site, page: Page, look: str) -> None:
     page.get_by_role("checkbox", name="breaks").check()
-    page.get_by_role("button", name="Run the chosen actions").click()
+    page.get_by_role("button", name="Run selected actions").click()
     page.wait_for_url(f"{site.url}/job-requests/*/")
     expect(page.locator(".head .badge.failed")).to_be_visible()
-    expect(page.get_by_text("ended with an error").first).to_be_visible()
+    expect(page.get_by_text("failed with an error").first).to_be_visible()
     accessible(page)
     shoot(page, look, "request-failed")
     failed = page.url
-    page.get_by_role("button", name="Rerun what failed").click()
+    page.get_by_role("button", name="Re-run failed jobs").click()
     page.wait_for_url(lambda url: url != failed and "/job-requests/" in url)
     expect(page.locator(".head .badge.failed")).to_be_visible()
     page.get_by_role("link", name="breaks", exact=True).last.click()
@@ -98,22 +98,22 @@ def cancels(site: Site, page: Page, name: str) -> None:
     page.get_by_role("link", name=name).first.click()
     page.get_by_label("Backend").select_option("tpp")
     page.get_by_role("checkbox", name="waits").check()
-    page.get_by_role("button", name="Run the chosen actions").click()
+    page.get_by_role("button", name="Run selected actions").click()
     page.wait_for_url(f"{site.url}/job-requests/*/")
     expect(page.locator(".head .badge.running")).to_be_visible()
     page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Cancel all").click()
-    expect(page.get_by_text("Somebody cancelled it").first).to_be_visible()
+    page.get_by_role("button", name="Cancel all jobs").click()
+    expect(page.get_by_text("A user cancelled the job").first).to_be_visible()
 
 
 def reads_the_record(page: Page, look: str) -> None:
     page.get_by_role("link", name="Audit").click()
-    expect(page.get_by_text("its signature verifies").first).to_be_visible()
+    expect(page.get_by_text("verified signature").first).to_be_visible()
     page.locator(".audit summary").first.click()
     accessible(page)
     shoot(page, look, "audit")
-    page.get_by_role("link", name="as it was then").last.click()
-    expect(page.get_by_text("This is how it was at")).to_be_visible()
+    page.get_by_role("link", name="view as of this commit").last.click()
+    expect(page.get_by_text("You are viewing this page as of")).to_be_visible()
     accessible(page)
     shoot(page, look, "request-as-it-was")
     assert page.evaluate("window.hacked") is None
@@ -123,14 +123,14 @@ def test_by_keyboard_alone(site: Site, page: Page) -> None:
     log_in(page, site, "alice")
     page.goto(f"{site.url}/plain/")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
     box = page.locator("input[value=generate]")
     box.focus()
     page.keyboard.press("Space")
     expect(box).to_be_checked()
     page.get_by_label("Backend").press("t")
     expect(page.get_by_label("Backend")).to_have_value("tpp")
-    page.get_by_role("button", name="Run the chosen actions").focus()
+    page.get_by_role("button", name="Run selected actions").focus()
     page.keyboard.press("Enter")
     page.wait_for_url(f"{site.url}/job-requests/*/")
 

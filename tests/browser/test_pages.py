@@ -112,7 +112,7 @@ def test_a_wide_pipeline_with_long_names(site: Site, root: Page) -> None:
     site.study("wide-study", {"project.yaml": WIDE_STUDY})
     site.run("workspace", "add", "wide", "--repo", "wide-study", "--branch", "main", "--as", "alice")
     root.goto(f"{site.url}/wide/?requested_actions=last")
-    expect(root.locator("#would-run")).to_contain_text("5 jobs would run")
+    expect(root.locator("#would-run")).to_contain_text("5 jobs will run")
     root.locator("details", has_text="project.yaml at this commit").last.locator("summary").click()
     inspect(root, "workspace-wide")
 
@@ -125,7 +125,7 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     site.ask("report", backend="emis")
     waiting = site.ask("report", backend="emis")
     root.goto(f"{site.url}/job-requests/{waiting}/")
-    expect(root.get_by_text("has not picked it up yet")).to_be_visible()
+    expect(root.get_by_text("Waiting for the runner of")).to_be_visible()
     expect(root.get_by_text("2 requests before it")).to_be_visible()
     inspect(root, "request-waiting")
     with site.client("emis") as emis:
@@ -134,17 +134,17 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
             job(waiting, "w2", "pending", 1, action="analyse", status_code="waiting_on_dependencies"),
             job(waiting, "w3", "pending", 1, action="report", status_code="waiting_on_dependencies"),
         ).raise_for_status()
-    root.get_by_role("checkbox", name="Choose analyse").check()
-    root.get_by_role("checkbox", name="Choose report").check()
-    root.get_by_role("button", name="Cancel the chosen ones").click()
-    expect(root.get_by_text("Cancel requested for analyse, report")).to_be_visible()
+    root.get_by_role("checkbox", name="Select analyse").check()
+    root.get_by_role("checkbox", name="Select report").check()
+    root.get_by_role("button", name="Cancel selected jobs").click()
+    expect(root.get_by_text("Cancellation requested for analyse, report")).to_be_visible()
     inspect(root, "request-cancel-requested")
     root.get_by_role("link", name="generate", exact=True).click()
-    expect(root.get_by_text("Nothing was heard of this job")).to_be_visible()
+    expect(root.get_by_text("The runner may have lost this job")).to_be_visible()
     inspect(root, "job-lost")
     assert root.evaluate("window.hacked") is None
     root.get_by_role("link", name="Audit").click()
-    expect(root.get_by_text("its signature verifies").first).to_be_visible()
+    expect(root.get_by_text("verified signature").first).to_be_visible()
     inspect(root, "job-audit")
 
 
@@ -156,14 +156,14 @@ def test_a_run_is_compared_with_the_ones_before_it(site: Site, root: Page) -> No
                 job(identifier, f"c{identifier}", status, 90, action="analyse", status_code=code)
             ).raise_for_status()
     root.goto(f"{site.url}/job-requests/{identifier}/")
-    expect(root.get_by_text("the same code as the previous run")).to_be_visible()
+    expect(root.get_by_text("same code as")).to_be_visible()
     inspect(root, "request-compared")
     root.get_by_role("link", name="Audit").click()
     inspect(root, "request-audit")
     root.goto(f"{site.url}/jobs/c{identifier}/")
     inspect(root, "job-failed")
     root.goto(f"{site.url}/slashed/?at={site.git('rev-parse', 'main')}")
-    expect(root.get_by_text("This is how it was at")).to_be_visible()
+    expect(root.get_by_text("You are viewing this page as of")).to_be_visible()
     inspect(root, "workspace-as-it-was")
 
 
@@ -171,24 +171,24 @@ def test_a_workspace_that_is_archived_and_one_whose_study_is_broken(site: Site, 
     site.study("broken-study", {"project.yaml": "actions:\n  a: {needs: [b]}\n  c: 5\n"})
     site.run("workspace", "add", "broken", "--repo", "broken-study", "--branch", "main", "--as", "alice")
     root.goto(f"{site.url}/broken/")
-    expect(root.get_by_text("The study can't be read")).to_be_visible()
+    expect(root.get_by_text("The study cannot be read")).to_be_visible()
     inspect(root, "workspace-broken")
     root.once("dialog", lambda dialog: dialog.accept())
-    root.get_by_role("button", name="Archive this workspace").click()
+    root.get_by_role("button", name="Archive workspace").click()
     expect(root.locator(".head .badge")).to_have_text("Archived")
     inspect(root, "workspace-archived")
 
 
 def test_a_form_that_is_refused_says_why(site: Site, root: Page) -> None:
     for path, fields, button, name in (
-        ("/workspaces/new/", {"name": "new", "repo": "nowhere"}, "Make the workspace", "new-workspace-refused"),
-        ("/orgs/new/", {"name": "datalab"}, "Add the organisation", "new-org-refused"),
+        ("/workspaces/new/", {"name": "new", "repo": "nowhere"}, "Create workspace", "new-workspace-refused"),
+        ("/orgs/new/", {"name": "datalab"}, "Add organisation", "new-org-refused"),
     ):
         root.goto(site.url + path)
         for field, value in fields.items():
             root.locator(f"[name={field}]").fill(value)
         root.get_by_role("button", name=button).click()
-        expect(root.get_by_role("alert").filter(has_text="That did not work")).to_be_visible()
+        expect(root.get_by_role("alert").filter(has_text="There is a problem")).to_be_visible()
         inspect(root, name)
 
 
@@ -199,7 +199,7 @@ def test_a_list_of_repositories_that_comes_later_is_put_into_its_picker(site: Si
         page = route.fetch()
         route.fulfill(response=page, body=page.text().replace('id="repos"', 'id="repos" data-more="/later/"'))
 
-    later = {"repositories": ["https://github.com/org/<b>"], "said": "Type to search &lt;b&gt;"}
+    later = {"repositories": ["https://github.com/org/<b>"], "hint": "Type to search &lt;b&gt;"}
     root.route(f"{site.url}/workspaces/new/", without_list)
     root.route(f"{site.url}/later/", lambda route: route.fulfill(json=later))
     root.goto(f"{site.url}/workspaces/new/")
@@ -231,7 +231,7 @@ def test_who_may_only_look_is_told_so(chromium: Browser, site: Site) -> None:
         log_in(page, site, "newcomer")
         inspect(page, "home-newcomer")
         page.goto(f"{site.url}/plain/")
-        expect(page.get_by_text("You may look, and not run")).to_be_visible()
+        expect(page.get_by_text("You do not have permission to run jobs")).to_be_visible()
         inspect(page, "workspace-newcomer")
         page.goto(f"{site.url}/orgs/datalab/trends/")
         expect(page.get_by_role("link", name="Settings")).to_have_count(0)
@@ -256,11 +256,11 @@ def test_chosen_boxes_stay_while_the_page_follows(site: Site, root: Page) -> Non
     with site.client("emis") as emis:
         emis.report(job(identifier, "f1", "pending", 1), job(identifier, "f2", "pending", 1, action="analyse"))
         root.goto(f"{site.url}/job-requests/{identifier}/")
-        box = root.get_by_role("checkbox", name="Choose analyse")
+        box = root.get_by_role("checkbox", name="Select analyse")
         box.check()
         emis.report(job(identifier, "f1", "running", 2), job(identifier, "f2", "pending", 1, action="analyse"))
     expect(root.locator(".head .badge.running")).to_be_visible()
-    expect(root.get_by_role("checkbox", name="Choose analyse")).to_be_checked()
+    expect(root.get_by_role("checkbox", name="Select analyse")).to_be_checked()
 
 
 def test_a_paused_backend_and_one_that_is_silent(site: Site, root: Page) -> None:
@@ -270,31 +270,31 @@ def test_a_paused_backend_and_one_that_is_silent(site: Site, root: Page) -> None
     token = site.run("backend", "add", "silent", "--database", "full")
     assert token
     root.goto(f"{site.url}/status/")
-    expect(root.get_by_text("It is paused: nothing new is started.")).to_be_visible()
-    expect(root.get_by_text("No runner has ever called for it.")).to_be_visible()
+    expect(root.get_by_text("No new jobs will start.")).to_be_visible()
+    expect(root.get_by_text("No runner has ever connected.")).to_be_visible()
     inspect(root, "status-paused")
     site.run("backend", "deactivate", "silent")
 
 
 def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.goto(f"{site.url}/settings/")
-    root.get_by_label("What it is for").fill("my laptop")
-    root.get_by_role("button", name="Make a token").click()
-    expect(root.get_by_text("It is shown once")).to_be_visible()
+    root.get_by_label("Token name").fill("my laptop")
+    root.get_by_role("button", name="Create token").click()
+    expect(root.get_by_text("It You will not be able to see it again")).to_be_visible()
     inspect(root, "settings-token")
     root.goto(f"{site.url}/backends/")
     root.get_by_label("Short name").fill("fresh")
-    root.get_by_role("button", name="Add, and show its token").click()
-    expect(root.get_by_text("The token of fresh.")).to_be_visible()
+    root.get_by_role("button", name="Add backend").click()
+    expect(root.get_by_text("Token of fresh.")).to_be_visible()
     inspect(root, "backends-token")
     root.goto(f"{site.url}/backends/fresh/")
-    root.get_by_role("checkbox", name="The old token goes on working").check()
-    root.get_by_role("button", name="New token").click()
-    expect(root.get_by_text("Its new token.")).to_be_visible()
+    root.get_by_role("checkbox", name="Keep the old token").check()
+    root.get_by_role("button", name="Create a new token").click()
+    expect(root.get_by_text("New token.")).to_be_visible()
     inspect(root, "backend-token")
     root.once("dialog", lambda dialog: dialog.accept())
-    root.get_by_role("button", name="Switch it off").click()
-    expect(root.get_by_role("button", name="Switch it on")).to_be_visible()
+    root.get_by_role("button", name="Deactivate backend").click()
+    expect(root.get_by_role("button", name="Activate backend")).to_be_visible()
     inspect(root, "backend-off")
 
 
@@ -310,7 +310,7 @@ def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_fa
             expect(page.get_by_role("button", name="Continue with GitHub")).to_be_visible()
             inspect(page, "login-github")
             log_in(page, new, "root")
-            expect(page.get_by_role("heading", name="First steps")).to_be_visible()
+            expect(page.get_by_role("heading", name="Get started")).to_be_visible()
             inspect(page, "new-home")
             for path, name in (("/jobs/", "new-event-log"), ("/status/", "new-status"), ("/orgs/", "new-orgs"),
                                ("/backends/", "new-backends")):  # fmt: skip
@@ -322,7 +322,7 @@ def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_fa
                 log_in(page, new, "carol")
                 inspect(page, "new-home-newcomer")
                 page.goto(f"{new.url}/users/")
-                expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+                expect(page.get_by_role("heading", name="You do not have permission")).to_be_visible()
                 inspect(page, "error-403")
                 for number in range(12):
                     httpx.get(f"{new.url}/login/link/guess{number}/")

@@ -1,4 +1,4 @@
-"""Static files under names that change with their contents, so that browsers may keep them for ever."""
+"""Static files, under names that change with their content, so that browsers can cache them for ever."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ class _File:
 
 
 class Assets:
-    """Reads all of them once."""
+    """Reads all files at the start."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._names: dict[str, str] = {}
@@ -38,7 +38,7 @@ class Assets:
     def serve(self, name: str) -> HTTPResponse:
         file = self._files.get(name)
         if file is None:
-            return HTTPResponse(b"there is no such file\n", 404, {"Content-Type": "text/plain"})
+            return HTTPResponse(b"file not found\n", 404, {"Content-Type": "text/plain"})
         headers = {
             "Content-Type": file.kind,
             "Cache-Control": "public, max-age=31536000, immutable",

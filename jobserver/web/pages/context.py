@@ -5,8 +5,7 @@ from datetime import datetime
 
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.domain.base.rights import permissions_of
-from jobserver.domain.members import Invitation
-from jobserver.domain.members import invitation_of as invitation_of
+from jobserver.domain.members import Invitation, invitation_of
 from jobserver.domain.projects import Project
 from jobserver.domain.users import User
 from jobserver.errors import Code, Error, forbidden

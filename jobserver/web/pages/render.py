@@ -1,4 +1,4 @@
-"""Templates as answers: escaped always, with the headers that every page has."""
+"""Templates as HTTP answers: always escaped, compressed, with the headers that every page has."""
 
 import gzip
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.format import highlight, labels
+from jobserver.web.pages.format import highlight, labels, tabs, times
 from jobserver.web.server.mount import links_placed
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -20,12 +20,10 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_WORTH_PACKING = 1000  # bytes
+_COMPRESS_FROM = 1000  # bytes
 
 
 class Renderer:
-    """``clock``: aware, UTC."""
-
     def __init__(self, assets: Assets, is_https: bool) -> None:
         self._is_https = is_https
         self._env = Environment(
@@ -36,8 +34,10 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals.update(asset=assets.url, words=labels, badge=badge)
-        self._env.filters.update(when=when, clock=labels.clock, diff=highlight.diff, marked=marked)
+        self._env.globals.update(asset=assets.url, labels=labels, tab_links=tabs, times=times, badge=badge)
+        self._env.filters.update(
+            when=when, span=span, duration=times.duration, elapsed=elapsed, diff=highlight.diff, marked=marked
+        )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         return self._env.get_template(template).render(values)
@@ -48,13 +48,13 @@ class Renderer:
     def answer(self, body: bytes, status: int = 200) -> HTTPResponse:
         body = links_placed(body)
         headers = {"Content-Type": "text/html; charset=utf-8", **self.headers()}
-        if len(body) > _WORTH_PACKING and "gzip" in request.get_header("Accept-Encoding", ""):
+        if len(body) > _COMPRESS_FROM and "gzip" in request.get_header("Accept-Encoding", ""):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         return HTTPResponse(body, status, headers)
 
     def headers(self) -> dict[str, str]:
-        found = {
+        headers = {
             "Content-Security-Policy": CSP,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -63,24 +63,41 @@ class Renderer:
             "Vary": "Cookie, Accept-Encoding",
         }
         if self._is_https:
-            found["Strict-Transport-Security"] = "max-age=31536000"
-        return found
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        return headers
 
 
-def when(at: datetime | int | None, now: datetime, none: str = "–") -> Markup:
-    """A time, relative, with the exact one (UTC) on hover and for machines."""
-    if isinstance(at, int):
-        at = labels.moment(at)
-    if at is None:
-        return Markup.escape(none)
-    at = at.astimezone(UTC)
-    exact = at.isoformat(" ", "seconds").removesuffix("+00:00")
-    # Digits and words of ours: nothing in it has to be escaped.
-    return Markup(f'<time datetime="{at.isoformat()}" title="{exact} UTC">{labels.ago(at, now)}</time>')
+def when(moment: datetime | int | None, now: datetime, none: str = "–") -> Markup:
+    """A relative time (``3 minutes ago``), with the exact one (UTC) on hover and for machines.
+
+    An int is microseconds since 1970; ``none`` is shown for None.
+    """
+    if isinstance(moment, int):
+        moment = times.moment(moment)
+    return _time(moment, times.ago(moment, now)) if moment is not None else Markup.escape(none)
+
+
+def span(moment: datetime | int, now: datetime) -> Markup:
+    """How far away a time is (``3 minutes``), with the exact one on hover; app.js keeps it up to date."""
+    known = times.moment(moment) if isinstance(moment, int) else moment
+    assert known is not None
+    return _time(known, times.length(abs((now - known).total_seconds())), " data-span")
+
+
+def _time(moment: datetime, text: str, attribute: str = "") -> Markup:
+    moment = moment.astimezone(UTC)
+    exact = moment.isoformat(" ", "seconds").removesuffix("+00:00")
+    # All of it is digits and our own words, so nothing has to be escaped.
+    return Markup(f'<time datetime="{moment.isoformat()}" title="{exact} UTC"{attribute}>{text}</time>')
+
+
+def elapsed(start: int, end: int) -> str:
+    """The time between two times in microseconds, as `times.duration`."""
+    return times.duration((end - start) / 1_000_000)
 
 
 def marked(text: str) -> Markup:
-    """What stands between backticks as code, as messages have it."""
+    """Messages put code between backticks: it becomes <code>."""
     parts = str(text).split("`")
     if len(parts) % 2 == 0:
         return Markup.escape(text)
@@ -92,7 +109,7 @@ def marked(text: str) -> Markup:
 
 @lru_cache(maxsize=256)
 def badge(status: str, count: int | None = None) -> Markup:
-    """A status as a sign and a word, or ``count`` of it; kept, because lists are full of the same few."""
-    word = labels.said(status) if count is None else f"{count} {labels.said(status).lower()}"
+    """A status as a sign and a word, or ``count`` of it. Cached, because lists show the same few many times."""
+    word = labels.status(status) if count is None else f"{count} {labels.status(status).lower()}"
     sign = Markup('<span class="sign" aria-hidden="true">{}</span>').format(labels.SIGNS.get(status, "…"))
     return Markup('<span class="badge {}">{} {}</span>').format(status, sign, word)

@@ -1,6 +1,7 @@
-"""Sessions: a signed cookie that says who logged in and when; nothing of it is kept here but which were ended.
+"""Sessions, the tokens that protect forms, and one-time log-in links.
 
-Signed with SECRET_KEY by itsdangerous. The same for the tokens against forged forms, and for one-time log-in links.
+Each is a signed text (itsdangerous, SECRET_KEY) that the browser keeps. The server stores only the ids of sessions that
+have ended and of links that have been used.
 """
 
 import hmac
@@ -22,8 +23,8 @@ _COOKIE = "jobserver-session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``since``: the person's `epoch` when it began. ``github_id``: as whose account on GitHub they logged in, if so;
-    0 is nobody's, of sessions from before it was kept."""
+    """``since``: the person's `epoch` when the session began. ``github_id``: the GitHub account, if they logged in with
+    one; 0 for sessions from before the server stored that id."""
 
     username: str
     identifier: str
@@ -32,8 +33,10 @@ class Session:
 
 
 class Sessions:
-    """``is_https``: cookies are sent over https only. ``counts``: whether a session's person may go on with
-    it, and whether that may take a while."""
+    """``is_https``: browsers send the cookies over https only.
+
+    ``is_valid``: whether a session's person can still use it. Its second argument allows it to ask GitHub, which takes
+    time."""
 
     def __init__(
         self,
@@ -41,9 +44,9 @@ class Sessions:
         private: PrivateStore,
         clock: Callable[[], datetime],
         is_https: bool,
-        counts: Callable[[Session, bool], bool] = lambda session, waits: True,
+        is_valid: Callable[[Session, bool], bool] = lambda session, waits: True,
     ) -> None:
-        self._private, self._clock, self._is_https, self._counts = private, clock, is_https, counts
+        self._private, self._clock, self._is_https, self._is_valid = private, clock, is_https, is_valid
         self._sessions = URLSafeTimedSerializer(secret, salt="jobserver session")
         self._states = URLSafeTimedSerializer(secret, salt="jobserver state")
         self._links = URLSafeTimedSerializer(secret, salt="jobserver login link")
@@ -52,21 +55,21 @@ class Sessions:
     # Sessions
 
     def current(self) -> Session | None:
-        found = self._read(self._sessions, self._cookie(_COOKIE), HOURS * 3600)
-        if not isinstance(found, dict) or self._private.is_used(f"session/{found.get('i')}"):
+        values = self._read(self._sessions, self._cookie(_COOKIE), HOURS * 3600)
+        if not isinstance(values, dict) or self._private.is_used(f"session/{values.get('i')}"):
             return None
-        by = found.get("g")
-        github_id = by if type(by) is int else 0 if by else None
-        session = Session(str(found["u"]), str(found["i"]), github_id, str(found.get("e", "")))
-        return session if self._counts(session, True) else None
+        account = values.get("g")
+        github_id = account if type(account) is int else 0 if account else None
+        session = Session(str(values["u"]), str(values["i"]), github_id, str(values.get("e", "")))
+        return session if self._is_valid(session, True) else None
 
     def still(self, sessions: Iterable[Session]) -> set[Session]:
-        """Those of these that go on, at once. Raises `Error` (unavailable)."""
+        """Those that are still valid, without asking GitHub. Raises `Error` (unavailable)."""
         ended = self._private.used_marks("session")
-        return {one for one in sessions if one.identifier not in ended and self._counts(one, False)}
+        return {session for session in sessions if session.identifier not in ended and self._is_valid(session, False)}
 
     def begin(self, reply: HTTPResponse, username: str, since: str, github_id: int | None = None) -> None:
-        """A new identifier each time, so that nobody can have set it beforehand. ``since``: the person's `epoch`."""
+        """With a new id, which nobody can know beforehand. ``since``: the person's `epoch`."""
         value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": github_id, "e": since})
         self._set(reply, _COOKIE, value, HOURS * 3600)
 
@@ -80,43 +83,43 @@ class Sessions:
     # Forms
 
     def form_token(self, session: Session | None) -> str:
-        """For a hidden field; of use to this session only. Without a session, a cookie stands for one."""
+        """For a hidden field; only this session can use it."""
         return str(self._forms.dumps(self._form_owner(session)))
 
     def is_genuine(self, session: Session | None, token: str) -> bool:
-        found = self._read(self._forms, token, HOURS * 3600)
-        return isinstance(found, str) and hmac.compare_digest(found, self._form_owner(session))
+        owner = self._read(self._forms, token, HOURS * 3600)
+        return isinstance(owner, str) and hmac.compare_digest(owner, self._form_owner(session))
 
     @staticmethod
     def _form_owner(session: Session | None) -> str:
         return session.identifier if session else "nobody"
 
-    # The way to GitHub and back
+    # Signed notes, for the way to GitHub and back
 
     def remember(self, reply: HTTPResponse, key: str, value: str) -> None:
-        """A signed note in the browser, for ten minutes."""
+        """Stores a value in a signed cookie, for ten minutes."""
         self._set(reply, f"jobserver-{key}", self._states.dumps(value), 600)
 
     def recall(self, key: str) -> str:
-        found = self._read(self._states, self._cookie(f"jobserver-{key}"), 600)
-        return found if isinstance(found, str) else ""
+        value = self._read(self._states, self._cookie(f"jobserver-{key}"), 600)
+        return value if isinstance(value, str) else ""
 
     # One-time links
 
     def link(self, username: str, since: str) -> str:
-        """``since``: the person's `epoch`; the link ends with it, as their sessions do."""
+        """``since``: the person's `epoch`; when that changes, the link stops working, as their sessions do."""
         return str(self._links.dumps({"u": username, "n": secrets.token_hex(16), "e": since}))
 
     def link_owner(self, token: str) -> Session | None:
-        """Whom it logs in, as the session that it begins; None once it is used, too old, or counts no more."""
-        found = self._read(self._links, token, LINK_SECONDS)
-        if not isinstance(found, dict) or self._private.is_used(f"link/{found.get('n')}"):
+        """The session that the link starts; None if the link has been used, has expired or is no longer valid."""
+        values = self._read(self._links, token, LINK_SECONDS)
+        if not isinstance(values, dict) or self._private.is_used(f"link/{values.get('n')}"):
             return None
-        owner = Session(str(found["u"]), str(found["n"]), since=str(found.get("e", "")))
-        return owner if self._counts(owner, True) else None
+        owner = Session(str(values["u"]), str(values["n"]), since=str(values.get("e", "")))
+        return owner if self._is_valid(owner, True) else None
 
     def use_link(self, token: str) -> Session | None:
-        """Whom it logs in; uses it up."""
+        """As `link_owner`; the link cannot be used again."""
         owner = self.link_owner(token)
         now = int(self._clock().timestamp())
         if owner is None or not self._private.use_up(f"link/{owner.identifier}", now + 2 * LINK_SECONDS, now):

@@ -18,7 +18,7 @@ from jobserver.web.pages.format import page_version
 from jobserver.web.pages.forms import check_form
 from jobserver.web.pages.redirects import to_login
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.views.backend_status import standings
+from jobserver.web.pages.views.backend_status import backend_statuses
 from jobserver.web.services import Services
 
 Handler = Callable[..., HTTPResponse]
@@ -108,7 +108,9 @@ class Site:
             "now": context.now,
             "path": request.path,
             "form": services.sessions.form_token(context.session),
-            "standings": standings(context.directory, services.visible.slugs(), services.live.contacts(), context.now),
+            "backend_statuses": backend_statuses(
+                context.directory, services.visible.slugs(), services.live.contacts(), context.now
+            ),
             "once": secrets.token_hex(12),
             "title": "",
             "hosted": services.hosted,

@@ -1,21 +1,21 @@
 "use strict";
 
-// Everything works without this file. It adds: questions before what can't be taken back, filters, pickers,
-// what would run, times that go on, and pages that follow what changes.
+// Every page works without this file. It adds: confirmation of changes that cannot be undone, filters, pickers,
+// previews, relative times that stay correct, and pages that update themselves.
 (() => {
-  const base = document.documentElement.dataset.root; // the path that all of ours are below
+  const base = document.documentElement.dataset.root; // the path of BASE_URL
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const parse = (text) => new DOMParser().parseFromString(text, "text/html");
 
-  // Questions ----------------------------------------------------------------
+  // Confirmation -------------------------------------------------------------
 
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
   });
 
-  // Lists that are filtered as you type --------------------------------------
+  // Lists with a filter -------------------------------------------------------
 
   document.addEventListener("input", (event) => {
     const list = event.target.dataset && event.target.dataset.filter;
@@ -24,10 +24,10 @@
     for (const item of $(list).children) item.hidden = !item.textContent.toLowerCase().includes(wanted);
   });
 
-  // Menus close when something else is meant ---------------------------------
+  // Menus close on a click elsewhere and on Escape -----------------------------
 
-  const closeMenus = (but) => {
-    for (const menu of all("details.menu[open]")) if (menu !== but) menu.open = false;
+  const closeMenus = (except) => {
+    for (const menu of all("details.menu[open]")) if (menu !== except) menu.open = false;
   };
   document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));
   document.addEventListener("keydown", (event) => {
@@ -37,22 +37,22 @@
     if (menu) $("summary", menu).focus();
   });
 
-  // The branches of the repository that was chosen ----------------------------
+  // New workspace: the branches of the repository, and a list of repositories that takes longer ---
 
   const repo = $("[data-branches]");
   if (repo) {
-    const said = $("#branches-said");
+    const hint = $("#branches-hint");
     const button = $("button[value=branches]");
     const fill = async () => {
       if (!repo.value.trim()) return;
-      said.textContent = "Looking for branches…";
+      hint.textContent = "Loading branches…";
       try {
         const answer = await fetch(`${base}workspaces/new/branches/?repo=${encodeURIComponent(repo.value.trim())}`);
-        const found = await answer.json();
-        $(repo.dataset.branches).replaceChildren(...found.branches.map((name) => new Option(name, name)));
-        said.textContent = found.said;
+        const list = await answer.json();
+        $(repo.dataset.branches).replaceChildren(...list.branches.map((name) => new Option(name, name)));
+        hint.textContent = list.hint;
       } catch {
-        said.textContent = "Branches can't be looked up now: type the name.";
+        hint.textContent = "Branches could not be loaded. Type the name of the branch.";
       }
     };
     repo.addEventListener("change", fill);
@@ -62,105 +62,107 @@
     });
     fill();
     const list = $("#repos[data-more]");
-    if (list) fetch(list.dataset.more).then((answer) => answer.json()).then((found) => {
-      list.replaceChildren(...found.repositories.map((name) => new Option(name, name)));
-      $("#repos-said").textContent = parse(found.said).body.textContent;
-    }).catch(() => {}); // what was offered at first stays
+    if (list) fetch(list.dataset.more).then((answer) => answer.json()).then((more) => {
+      list.replaceChildren(...more.repositories.map((name) => new Option(name, name)));
+      $("#repos-hint").textContent = parse(more.hint).body.textContent;
+    }).catch(() => {}); // the first list stays
   }
 
-  // What would run: the server is asked, so that there is one answer -----------
+  // The preview of a request, which the server computes -------------------------
 
   const form = $("#run");
   const wouldRun = $("#would-run");
   if (form && wouldRun) {
     const boxes = () => all("[data-action]", form);
-    const run_all = $("[data-all]", form);
-    let asked = 0;
+    const runAll = $("[data-all]", form);
+    let requests = 0;
     $("[data-preview]", form).hidden = true;
-    const explain = async () => {
-      const number = ++asked;
+    const showPreview = async () => {
+      const number = ++requests;
       const fields = new URLSearchParams(new FormData(form));
       for (const name of ["form", "once"]) fields.delete(name);
       if (String(fields).length > 8000) {
-        wouldRun.textContent = "So many actions are chosen that what would run is not told before.";
+        wouldRun.textContent = "Too many actions are selected for a preview.";
         return;
       }
       try {
         const answer = await fetch(`${form.action}?${fields}`);
         const fresh = answer.ok && $("#would-run", parse(await answer.text()));
-        if (fresh && number === asked) wouldRun.replaceChildren(...fresh.childNodes);
+        if (fresh && number === requests) wouldRun.replaceChildren(...fresh.childNodes);
       } catch {
-        wouldRun.textContent = "What would run can't be asked now.";
+        wouldRun.textContent = "The preview could not be loaded.";
       }
     };
     form.addEventListener("change", (event) => {
-      if (event.target === run_all && run_all.checked) boxes().forEach((box) => { box.checked = false; });
-      if (event.target.matches("[data-action]") && event.target.checked) run_all.checked = false;
-      explain();
+      if (event.target === runAll && runAll.checked) boxes().forEach((box) => { box.checked = false; });
+      if (event.target.matches("[data-action]") && event.target.checked) runAll.checked = false;
+      showPreview();
     });
     const choose = $("[data-choose]", form);
     if (choose) choose.addEventListener("click", (event) => {
       event.preventDefault();
-      const wanted = choose.dataset.choose.split(" ");
-      run_all.checked = false;
-      boxes().forEach((box) => { box.checked = wanted.includes(box.value); });
-      explain();
+      const chosen = choose.dataset.choose.split(" ");
+      runAll.checked = false;
+      boxes().forEach((box) => { box.checked = chosen.includes(box.value); });
+      showPreview();
     });
   }
 
-  // Times go on ----------------------------------------------------------------
+  // Relative times stay correct ---------------------------------------------------
 
   const units = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
-  const relative = (milliseconds) => {
-    const seconds = Math.trunc(milliseconds / 1000);
-    if (Math.abs(seconds) < 5) return "just now";
-    const [size, unit] = units.find(([one]) => Math.abs(seconds) >= one);
-    const count = Math.trunc(Math.abs(seconds) / size);
-    const said = `${count} ${unit}${count === 1 ? "" : "s"}`;
-    return seconds > 0 ? `${said} ago` : `in ${said}`;
+  const length = (seconds) => {
+    const [size, unit] = units.find(([size]) => seconds >= size) || units[3];
+    const count = Math.trunc(seconds / size);
+    return `${count} ${unit}${count === 1 ? "" : "s"}`;
   };
-  const clock = $("main").dataset.now ? Date.parse($("main").dataset.now) - Date.now() : 0; // the server's, not ours
+  const relative = (seconds) => {
+    if (Math.abs(seconds) < 5) return "just now";
+    return seconds > 0 ? `${length(seconds)} ago` : `in ${length(-seconds)}`;
+  };
+  const offset = $("main").dataset.now ? Date.parse($("main").dataset.now) - Date.now() : 0; // of the server's clock
   setInterval(() => {
-    for (const one of all("time[datetime]")) {
-      const said = relative(Date.now() + clock - Date.parse(one.dateTime));
-      if (one.textContent !== said) one.textContent = said;
+    for (const element of all("time[datetime]")) {
+      const seconds = Math.trunc((Date.now() + offset - Date.parse(element.dateTime)) / 1000);
+      const text = "span" in element.dataset ? length(Math.abs(seconds)) : relative(seconds);
+      if (element.textContent !== text) element.textContent = text;
     }
   }, 10000);
 
-  // Live: the server says that something changed; the page is fetched anew and its content swapped -------
+  // Live pages: on an event from the server, the page loads itself again and replaces its content -------
 
   const main = $("main[data-live]");
   if (!main || !window.EventSource) return;
   const lost = $("#lost");
   const parts = () => (main.dataset.livePart || "main").split(",");
   const isTyping = () => {
-    const at = document.activeElement;
-    return main.contains(at) && at.matches("input:not([type=checkbox]), select, textarea")
-      && parts().some((part) => $(part) && $(part).contains(at));
+    const active = document.activeElement;
+    return main.contains(active) && active.matches("input:not([type=checkbox]), select, textarea")
+      && parts().some((part) => $(part) && $(part).contains(active));
   };
 
-  // What a person did to the page stays: open details, chosen boxes, where lists are scrolled to, the focus.
-  const named = (one) => `${one.getAttribute("name")}=${one.value}`;
+  // Open details, checked boxes, scroll positions and the focus stay as they are.
+  const named = (box) => `${box.getAttribute("name")}=${box.value}`;
   const keep = (root) => ({
-    open: all("details[open] > summary", root).map((one) => one.textContent),
+    open: all("details[open] > summary", root).map((summary) => summary.textContent),
     chosen: all("input:checked", root).map(named),
-    scrolled: all("[role=region]", root).map((one) => [one.getAttribute("aria-label"), one.scrollLeft, one.scrollTop]),
+    scrolled: all("[role=region]", root).map((region) => [region.getAttribute("aria-label"), region.scrollLeft, region.scrollTop]),
     focus: root.contains(document.activeElement) ? document.activeElement : null,
   });
   const restore = (root, kept) => {
-    for (const one of all("details > summary", root)) {
-      if (kept.open.includes(one.textContent)) one.parentElement.open = true;
+    for (const summary of all("details > summary", root)) {
+      if (kept.open.includes(summary.textContent)) summary.parentElement.open = true;
     }
     for (const box of all("input[type=checkbox]", root)) if (kept.chosen.includes(named(box))) box.checked = true;
     const regions = all("[role=region]", root);
     for (const [label, left, top] of kept.scrolled) {
-      const region = regions.find((one) => one.getAttribute("aria-label") === label);
+      const region = regions.find((candidate) => candidate.getAttribute("aria-label") === label);
       if (region) [region.scrollLeft, region.scrollTop] = [left, top];
     }
     if (!kept.focus) return;
-    const same = (one) => one.tagName === kept.focus.tagName && one.getAttribute("href") === kept.focus.getAttribute("href")
-      && one.getAttribute("name") === kept.focus.getAttribute("name") && one.value === kept.focus.value;
-    const again = all("a, button, summary, input, [tabindex]", root).find(same);
+    const isSame = (element) => element.tagName === kept.focus.tagName && element.value === kept.focus.value
+      && ["href", "name"].every((name) => element.getAttribute(name) === kept.focus.getAttribute(name));
+    const again = all("a, button, summary, input, [tabindex]", root).find(isSame);
     if (again) again.focus({ preventScroll: true });
   };
 
@@ -195,7 +197,7 @@
     source = new EventSource(`${base}live/?topic=${encodeURIComponent(main.dataset.live)}`);
     source.addEventListener("hello", (event) => {
       lost.hidden = true;
-      if (version !== event.data) refresh(); // it catches up
+      if (version !== event.data) refresh(); // it missed a change
       version = event.data;
     });
     source.addEventListener("change", (event) => {
@@ -213,5 +215,5 @@
   if (main.dataset.every) setInterval(refresh, Number(main.dataset.every) * 1000);
 })();
 
-// A page from the browser's memory is old, and its forms were sent.
+// A page from the back-forward cache is out of date, and its forms have been sent.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -13,7 +13,7 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert answer.status_code == 303, answer.text
     path = answer.headers["Location"]
     identifier = path.split("/")[2]
-    assert "has not picked it up yet" in alice.get(path).text
+    assert "Waiting for the runner of" in alice.get(path).text
     with site.client("tpp") as tpp:
         tpp.report(
             job(identifier, f"g{identifier}", "succeeded", 1),
@@ -26,13 +26,13 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert alice.get(f"/jobs/a{identifier}/").status_code == 200  # also in short, where one only is called so
     answer = alice.submit(f"{path}cancel/", page=path, actions="analyse")
     assert answer.status_code == 303
-    assert "Cancel requested" in alice.get(path).text
+    assert "Cancellation requested" in alice.get(path).text
     with site.client("tpp") as tpp:
         failed = job(identifier, f"a{identifier}", "failed", 2, action="analyse", status_code="nonzero_exit")
         tpp.report(job(identifier, f"g{identifier}", "succeeded", 1), failed)
     page = alice.get(path).text
-    assert "Rerun what failed" in page
-    assert "ended with an error" in page
+    assert "Re-run failed jobs" in page
+    assert "failed with an error" in page
     again = alice.submit(f"{path}rerun/", page=path, what="failed")
     assert again.status_code == 303
     with site.client("alice") as api:
@@ -40,11 +40,11 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert item["requested_actions"] == ["analyse"]
     audit = alice.get(f"{path}audit/").text
     assert "alice requested generate, analyse on plain" in audit
-    assert audit.count("its signature verifies") == 4
+    assert audit.count("verified signature") == 4
     first = re.findall(r"\?at=([0-9a-f]{40})", audit)[-1]
     then = alice.get(f"{path}?at={first}").text
-    assert "This is how it was at" in then
-    assert "has not picked it up yet" in then
+    assert "You are viewing this page as of" in then
+    assert "Waiting for the runner of" in then
     assert alice.get(f"{path}?at=nonsense").status_code == 400
     assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
 
@@ -58,14 +58,14 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     assert older
     rest = alice.get(older[1].replace("&amp;", "&")).text
     assert rest.count('<li class="run">') == 2
-    assert "Nothing matches" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
+    assert "No job requests match" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
     assert alice.get("/jobs/?status=failed&backend=tpp&q=%00&before=9.x").status_code == 200
     for query, said in {
         "project=nope": "project: unknown filter",
-        "status=nonsense": "there is no status",
-        "backend=x": "there is no backend",
-        "workspace=x": "there is no workspace",
-        "username=x": "there is no username",
+        "status=nonsense": "status &#39;nonsense&#39; does not exist",
+        "backend=x": "backend &#39;x&#39; does not exist",
+        "workspace=x": "workspace &#39;x&#39; does not exist",
+        "username=x": "person &#39;x&#39; does not exist",
     }.items():
         for path in ("/jobs/", "/plain/logs/"):
             answer = alice.get(f"{path}?{query}")
@@ -108,7 +108,7 @@ def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Brows
     assert f'href="/job-requests/{identifier}/"' in both.text
     for unknown in ("nnnn", "n" * 16, "zyxw23450"):
         answer = alice.get("/jobs/", params={"q": unknown})
-        assert (answer.status_code, "Nothing matches" in answer.text) == (200, True)
+        assert (answer.status_code, "No job requests match" in answer.text) == (200, True)
         assert alice.get(f"/jobs/{unknown}/").status_code == 404
     assert alice.get("/jobs/zyxw23/").headers["Location"] == "/jobs/zyxw2345/"
 
@@ -122,16 +122,16 @@ def test_what_would_run_is_said_without_javascript(site: Site, alice: Browser) -
     assert where.startswith("/grouped/?requested_actions=report&backend=emis")
     said = re.sub(r"<[^>]*>|\s+", " ", alice.get(where).text)
     said = re.sub(r" +", " ", said)
-    assert "3 jobs would run on emis now" in said
-    assert "Needed by them generate analyse" in said
+    assert "3 jobs will run on emis" in said
+    assert "Needed by the selected actions generate analyse" in said
     assert site.count("backends/emis") == before
     identifier = site.ask("generate", backend="emis", workspace="grouped")
     with site.client("emis") as emis:
         emis.report(job(identifier, f"p{identifier}", "succeeded", 1)).raise_for_status()
-    assert "2 jobs would run" in alice.get(where).text
-    assert "Not again: succeeded before" in alice.get(where).text
-    assert "3 jobs would run" in alice.get(where.replace("#", "&force_run_dependencies=on#")).text
-    assert "3 jobs would run" in alice.get(where.replace("emis", "tpp")).text  # another backend has not run it
+    assert "2 jobs will run" in alice.get(where).text
+    assert "Already succeeded, will not run again" in alice.get(where).text
+    assert "3 jobs will run" in alice.get(where.replace("#", "&force_run_dependencies=on#")).text
+    assert "3 jobs will run" in alice.get(where.replace("emis", "tpp")).text  # another backend has not run it
 
 
 def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Browser) -> None:
@@ -140,7 +140,7 @@ def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Brow
         emis.report(job(first, f"c{first}", "succeeded", 1), job(second, f"c{second}", "failed", 1)).raise_for_status()
     page = alice.get(f"/job-requests/{third}/").text
     assert f'<a href="/job-requests/{second}/">the previous run</a>' in page
-    assert f'<a href="/job-requests/{first}/">the previous one that succeeded</a>' in page
+    assert f'<a href="/job-requests/{first}/">the last successful run</a>' in page
     record = alice.get(f"/jobs/c{second}/audit/").text
     assert "emis reported" in record
     assert "alice requested" not in record  # of the request, not of the job
@@ -148,8 +148,8 @@ def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Brow
     assert "?at=" in alice.get("/slashed/audit/").text
     sha = re.findall(r"/slashed/\?at=([0-9a-f]{40})", alice.get("/slashed/audit/").text)[-1]
     then = alice.get(f"/slashed/?at={sha}").text
-    assert "This is how it was at" in then
-    assert "Run the chosen actions" not in then
+    assert "You are viewing this page as of" in then
+    assert "Run selected actions" not in then
 
 
 def test_a_record_does_not_rely_on_a_runners_clock(site: Site, alice: Browser) -> None:
@@ -242,8 +242,8 @@ def test_what_had_succeeded_before_did_so_on_the_same_backend(site: Site, alice:
             runner.report(job(identifier, f"a{identifier}", action="analyse")).raise_for_status()
     on_emis = alice.get(f"/job-requests/{asked['emis']}/jobs/a{asked['emis']}/").text
     assert f'href="/job-requests/{first}/jobs/g{first}/">generate</a>' in on_emis
-    assert "had succeeded before on emis" in on_emis
-    assert "no success on tpp before" in alice.get(f"/job-requests/{asked['tpp']}/jobs/a{asked['tpp']}/").text
+    assert "succeeded earlier on emis" in on_emis
+    assert "has not succeeded on tpp" in alice.get(f"/job-requests/{asked['tpp']}/jobs/a{asked['tpp']}/").text
 
 
 @pytest.mark.parametrize("field", ["created_at", "updated_at", "started_at", "completed_at"])

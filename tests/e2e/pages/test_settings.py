@@ -91,17 +91,17 @@ def test_a_monitor_reads_a_backends_status(site: Site, root: Browser) -> None:
     assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
     site.run("backend", "add", "brief", "--database", "full")
     page = httpx.get(f"{site.url}/status/brief/")
-    assert (page.status_code, page.text) == (503, "brief: never seen\n")
+    assert (page.status_code, page.text) == (503, "brief: never connected\n")
     assert "<strong>brief</strong>" not in root.get("/settings/").text, "no banner: it has some minutes first"
-    assert "Not seen yet" in root.get("/").text
+    assert "Not connected yet" in root.get("/").text
     root.submit("/backends/brief/", what="deactivate")
     page = httpx.get(f"{site.url}/status/brief/")
-    assert (page.status_code, page.text) == (503, "brief: switched off\n")
-    assert "New token" not in root.get("/backends/brief/").text
+    assert (page.status_code, page.text) == (503, "brief: deactivated\n")
+    assert "Create a new token" not in root.get("/backends/brief/").text
     assert root.submit("/backends/brief/", page="/settings/", what="rotate").status_code == 409
     root.submit("/backends/brief/", what="activate")
-    assert httpx.get(f"{site.url}/status/brief/").text == "brief: never seen\n"
-    assert "New token" in root.get("/backends/brief/").text
+    assert httpx.get(f"{site.url}/status/brief/").text == "brief: never connected\n"
+    assert "Create a new token" in root.get("/backends/brief/").text
     root.submit("/backends/brief/", what="deactivate")
     with site.client("emis") as emis:
         emis.get("/api/v2/job-requests/")
@@ -113,7 +113,7 @@ def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None
     made = alice.submit("/settings/", what="new-token", label="laptop").text
     secret = re.search(r"<code[^>]*>([0-9a-f]{40})</code>", made)
     assert secret
-    row = r"laptop\s+<small>made .*?</time>,\s+(.*?)</small>"
+    row = r"laptop\s+<small>created .*?</time>,\s+(.*?)</small>"
     assert re.findall(row, alice.get("/settings/").text) == ["never used"]
     assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
     assert "now" in re.findall(row, alice.get("/settings/").text)[0]
@@ -127,12 +127,12 @@ def test_a_clock_that_is_off_and_two_runners_with_one_token_are_named(site: Site
     with site.client("tpp") as tpp:
         assert "clock" in tpp.report(first).json()
         shown = root.get("/status/").text
-        assert "Its clock is off" in shown
+        assert "clock is wrong" in shown
         assert "Two runners" not in shown
         assert tpp.report(second).json() == {"status": "success"}
         shown = root.get("/status/").text
-    assert "Its clock is off" not in shown
-    assert "Two runners use its token" in shown
+    assert "clock is wrong" not in shown
+    assert "Two runners use the token of this backend" in shown
     assert f'href="/job-requests/{identifier}/"' in shown
     assert f"two runners use the token of backend tpp: both ran jobs of {identifier}" in site.log()
 
@@ -141,10 +141,10 @@ def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
     flags = '{"paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"}, "mode": {"v": "<b>", "ts": null}}'
     with site.client("tpp", Flags=flags) as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
-    assert "It is paused: nothing new is started." in root.get("/status/").text
+    assert "No new jobs will start." in root.get("/status/").text
     with site.client("tpp", Flags="nonsense") as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
-    assert "It is paused" in root.get("/status/").text  # what can't be read changes nothing
+    assert "Paused" in root.get("/status/").text  # what can't be read changes nothing
     for odd in (
         '{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}',
         f'{{"mode": {{"v": {"[" * 300}{"]" * 300}}}}}',
@@ -154,7 +154,7 @@ def test_a_runners_flags_are_said_in_words(site: Site, root: Browser) -> None:
         assert root.get("/status/").status_code == 200  # found: 500 for all, also after a restart
     with site.client("tpp", Flags='{"paused": {"v": "", "ts": null}}') as tpp:
         assert tpp.get("/api/v2/job-requests/").status_code == 200
-    assert "It is paused" not in root.get("/status/").text
+    assert "Paused" not in root.get("/status/").text
 
 
 def test_which_studies_and_branches_there_are_is_told_to_who_may_use_them(site: Site) -> None:

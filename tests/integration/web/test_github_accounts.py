@@ -140,14 +140,14 @@ def test_who_was_added_by_name_is_bound_and_a_superuser_is_told(place: Place) ->
     with place.browser() as browser:
         assert place.enter(browser, "dora").status_code == 303
     assert "github_id: 1" in place.document("Dora")
-    said = "Dora logged in as dora on GitHub, account 1, for the first time"
+    said = "Dora logged in for the first time, as GitHub user dora (id 1)"
     with place.browser() as root, place.browser() as dora:
         place.by_link(root, "root")
         place.by_link(dora, "Dora")
         assert said in root.get("/").text
         assert said not in dora.get("/").text
         page = root.get("/users/Dora/").text
-        assert "GitHub&#39;s account 1" in page or "GitHub's account 1" in page
+        assert "GitHub user id 1" in page
         form = {"form": Browser.token(root.get("/users/Dora/")), "what": "seen"}
         assert dora.post("/users/Dora/", data={**form, "form": Browser.token(dora.get("/"))}).status_code == 403
         assert said in root.get("/").text

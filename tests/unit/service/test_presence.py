@@ -9,7 +9,7 @@ from jobserver.domain.backends import Backend
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.presence import Presence
 from jobserver.web.pages.format import labels
-from jobserver.web.pages.views.backend_status import standing
+from jobserver.web.pages.views.backend_status import backend_status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NESTED = "[" * 300 + "]" * 300
@@ -33,9 +33,9 @@ def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str 
     Presence(lambda: NOW, private).record_call("tpp", sent)
     seen = Presence(lambda: NOW, private).contacts()["tpp"]  # after a restart
     assert seen.flags["paused"]["ts"] == kept
-    ((_, since),) = labels.raised(dict(seen.flags))
-    assert (since is not None) is (kept is not None)
-    assert standing(TPP, seen, NOW).said == "Seen, but held up"
+    (flag,) = labels.flags(seen.flags)
+    assert (flag.since is not None) is (kept is not None)
+    assert backend_status(TPP, seen, NOW).label == "Online with limits"
     private.close()
 
 
@@ -55,7 +55,7 @@ def test_what_an_older_server_stored_is_checked_again(tmp_path: Path, stored: st
     private = PrivateStore(tmp_path / "private")
     private.heard("tpp", int(NOW.timestamp()), stored)
     seen = Presence(lambda: NOW, private).contacts()["tpp"]
-    assert standing(TPP, seen, NOW).last_seen == NOW
+    assert backend_status(TPP, seen, NOW).last_seen == NOW
     private.close()
 
 
@@ -64,8 +64,8 @@ def test_two_runners_are_named_for_a_day() -> None:
     live.record_report("tpp", timedelta(), ["aaq5k3v7m2xw4c6d"])
     live.record_report("tpp", timedelta(hours=2), [])
     live.record_call("tpp", None)
-    found = standing(TPP, live.contacts()["tpp"], NOW)
-    assert (found.ahead, found.twice) == ("2 hours", ("aaq5k3v7m2xw4c6d", NOW))
-    assert standing(TPP, live.contacts()["tpp"], NOW + timedelta(days=1)).twice is None
+    found = backend_status(TPP, live.contacts()["tpp"], NOW)
+    assert (found.clock_ahead, found.run_twice) == ("2 hours", ("aaq5k3v7m2xw4c6d", NOW))
+    assert backend_status(TPP, live.contacts()["tpp"], NOW + timedelta(days=1)).run_twice is None
     live.record_report("tpp", timedelta(), [])
-    assert standing(TPP, live.contacts()["tpp"], NOW).ahead == ""
+    assert backend_status(TPP, live.contacts()["tpp"], NOW).clock_ahead == ""

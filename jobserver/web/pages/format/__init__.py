@@ -1,7 +1,9 @@
 """Values as text and pictures. Pure.
 
 graph         a pipeline as pictures
-highlight     project.yaml and diffs with marks
-labels        statuses, codes and times in words
-page_version  what a page shows, as a short text that changes when that does
+highlight     project.yaml and diffs with highlighted parts
+labels        statuses, status codes, flags, roles and sizes in words
+page_version  the state that a page shows, as a short text
+tabs          the navigation
+times         times and durations in words
 """

@@ -1,20 +1,20 @@
-"""A pipeline as pictures, in numbers for SVG: from left to right, and from top to bottom for narrow windows. Pure."""
+"""Lays out a pipeline for SVG: from left to right, and from top to bottom for narrow windows. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Pixels. A name is set in a fixed width, so that its length is known here.
+# Pixels. Names are drawn in a font of fixed width, so that their length is known here.
 _CHAR, _SIGN, _PAD, _LINE, _STATE = 7.6, 34, 6, 16, 30
 _GAP_X, _GAP_Y, _INDENT, _TALL_WIDTH = 44, 12, 18, 330
 _MOST_CHARS, _LEAST_CHARS, _MOST_INDENTS = 28, 12, 7
-_MOST_ACTIONS, _MOST_LINES = 200, 800  # that anybody can follow
-_ORDER = ("failed", "running", "pending", "unknown", "succeeded")  # then whatever else there is
+_MOST_ACTIONS, _MOST_LINES = 200, 800  # a larger picture helps nobody
+_ORDER = ("failed", "running", "pending", "unknown", "succeeded")  # then all others
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Left upper corner. ``lines``: the name, in one or two."""
+    """``x`` and ``y`` are the upper left corner. ``lines``: the name, on one or two lines."""
 
     action: str
     status: str
@@ -37,7 +37,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``counts``: (status, how many actions are in it), worst first: the picture's legend."""
+    """``counts``: (status, number of actions), worst first: the legend."""
 
     wide: Layout
     tall: Layout
@@ -45,9 +45,9 @@ class Picture:
 
 
 def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture | None:
-    """``needs``: action -> what it needs; of those, what is no key is left out.
+    """``needs``: action -> the actions that it needs; those that are not keys are left out.
 
-    None if there is nothing to draw, or so much that a picture would not help anybody.
+    None if there is nothing to draw, or too much.
     """
     if not 0 < len(needs) <= _MOST_ACTIONS:
         return None
@@ -60,45 +60,45 @@ def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> 
 
 
 def counts(actions: Iterable[str], statuses: Mapping[str, str]) -> list[tuple[str, int]]:
-    """(status, how many of the actions are in it), worst first."""
-    found = Counter(statuses.get(action, "unknown") for action in actions)
-    return sorted(found.items(), key=lambda one: place_of(one[0]))
+    """(status, number of actions), worst first."""
+    numbers = Counter(statuses.get(action, "unknown") for action in actions)
+    return sorted(numbers.items(), key=lambda pair: place_of(pair[0]))
 
 
 def grouped(actions: Collection[str], statuses: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """(status, its actions), worst first: of a pipeline too large to be listed as it stands, else none."""
+    """(status, its actions), worst first, for a pipeline that is too large for a plain list; else empty."""
     if len(actions) <= _MOST_ACTIONS:
         return []
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for action in actions:
-        found.setdefault(statuses.get(action, "unknown"), []).append(action)
-    return sorted(found.items(), key=lambda one: place_of(one[0]))
+        groups.setdefault(statuses.get(action, "unknown"), []).append(action)
+    return sorted(groups.items(), key=lambda pair: place_of(pair[0]))
 
 
 def place_of(status: str) -> int:
-    """Statuses in the order in which they matter."""
+    """Sorts statuses by importance."""
     return _ORDER.index(status) if status in _ORDER else len(_ORDER)
 
 
 def _layers(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """How deep each action is, each after what it needs, but where actions need each other: somebody pushed those."""
+    """action -> its layer, after the actions that it needs. A pushed pipeline can have cycles: those end somewhere."""
     layers: dict[str, int] = {}
     opened = set[str]()
     for action in needs:
         stack = [action]
         while stack:
-            at = stack[-1]
-            opened.add(at)
-            if waiting := [need for need in needs[at] if need not in layers and need not in opened]:
+            top = stack[-1]
+            opened.add(top)
+            if waiting := [need for need in needs[top] if need not in layers and need not in opened]:
                 stack += waiting
             else:
-                layers.setdefault(at, 1 + max((layers.get(need, -1) for need in needs[at]), default=-1))
+                layers.setdefault(top, 1 + max((layers.get(need, -1) for need in needs[top]), default=-1))
                 stack.pop()
     return layers
 
 
 def _direct(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
-    """The needs without those that another need implies: a picture says enough with fewer lines."""
+    """The needs without those that another need implies, so that the picture has fewer lines."""
     above: dict[str, set[str]] = {}
     for action in layers:
         above[action] = {*needs[action]}.union(*(above.get(need, ()) for need in needs[action]))
@@ -167,7 +167,7 @@ def _height(names: Iterable[Sequence[str]]) -> int:
 
 
 def _lines(name: str, limit: int) -> tuple[str, ...]:
-    """In two lines if it is long, parted at a sign if there is one; what is longer still is cut."""
+    """A long name on two lines, broken at a sign if it has one; the second line is cut if it is still too long."""
     if len(name) <= limit:
         return (name,)
     cut = max((name.rfind(sign, limit // 2, limit) + 1 for sign in "_-."), default=0) or limit

@@ -1,4 +1,4 @@
-"""project.yaml and diffs as text with marks: escaped always, coloured, scripts linked at their commit. Pure."""
+"""project.yaml and diffs as HTML: escaped, with highlighted parts, and scripts linked at their commit. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,21 +15,21 @@ _SCRIPT = re.compile(
 )
 GITHUB = "https://github.com/"
 _MOST_LINES, _MOST_CHARS = 1000, 50_000
-_CUT = "and so on: this is its beginning"
+_CUT = "The rest of the file is not shown."
 
 
 def scripts(run: str) -> list[str]:
-    """The files of the study that a run line names, each once."""
+    """The files of the study that a `run` line names, without duplicates."""
     return list(dict.fromkeys(path for path in _SCRIPT.findall(run) if ".." not in path))
 
 
 def blob(repo: str, sha: str, path: str) -> str:
-    """Where ``path`` can be read at that commit; empty where the study is not on GitHub."""
+    """The URL of ``path`` at that commit; empty where the study is not on GitHub."""
     return f"{repo}/blob/{sha}/{path}" if repo.startswith(GITHUB) else ""
 
 
 def yaml(source: str, repo: str, sha: str) -> Markup:
-    """project.yaml with its keys, comments and strings marked, and its scripts linked; of a long one the beginning."""
+    """project.yaml with its keys, comments and strings highlighted, and its scripts linked. A long file is cut."""
     lines = source[:_MOST_CHARS].splitlines()
     is_cut = len(source) > _MOST_CHARS or len(lines) > _MOST_LINES
     text = Markup("\n").join(_yaml_line(line, repo, sha) for line in lines[:_MOST_LINES])
@@ -37,7 +37,7 @@ def yaml(source: str, repo: str, sha: str) -> Markup:
 
 
 def recorded(pipeline: Mapping[str, PipelineAction]) -> str:
-    """The actions as a request's pipeline has them, written as in project.yaml; as many as `yaml` shows, and more."""
+    """The actions of a request's pipeline, written as in project.yaml; at least as many as `yaml` shows."""
     lines = ["actions:"]
     for name, action in islice(pipeline.items(), _MOST_LINES):
         lines += ["", f"  {name}:", f"    run: {action.run}"]
@@ -54,10 +54,10 @@ def _yaml_line(line: str, repo: str, sha: str) -> Markup:
     comment = _COMMENT.search(line)
     if comment and line[: comment.start()].count('"') % 2 == 0 and line[: comment.start()].count("'") % 2 == 0:
         return _yaml_line(line[: comment.start()], repo, sha) + Markup("<i>{}</i>").format(comment[0])
-    found = _LINE.fullmatch(line)
-    if found is None or not found["key"]:
+    match = _LINE.fullmatch(line)
+    if match is None or not match["key"]:
         return _value(line, repo, sha)
-    return escape(found["lead"]) + Markup("<b>{}</b>:").format(found["key"]) + _value(found["rest"], repo, sha)
+    return escape(match["lead"]) + Markup("<b>{}</b>:").format(match["key"]) + _value(match["rest"], repo, sha)
 
 
 def _value(text: str, repo: str, sha: str) -> Markup:
@@ -66,13 +66,13 @@ def _value(text: str, repo: str, sha: str) -> Markup:
         return Markup("{}<q>{}</q>").format(text[: text.index(bare)], bare)
     if not repo.startswith(GITHUB):
         return escape(text)
-    said, at = Markup(), 0
+    html, end = Markup(), 0
     for match in _SCRIPT.finditer(text):
         if ".." not in match[0]:
-            said += escape(text[at : match.start()])
-            said += Markup('<a href="{}">{}</a>').format(blob(repo, sha, match[0]), match[0])
-            at = match.end()
-    return said + escape(text[at:])
+            html += escape(text[end : match.start()])
+            html += Markup('<a href="{}">{}</a>').format(blob(repo, sha, match[0]), match[0])
+            end = match.end()
+    return html + escape(text[end:])
 
 
 def _diff_line(line: str) -> Markup:

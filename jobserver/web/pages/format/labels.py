@@ -1,130 +1,139 @@
-"""Statuses, codes, flags and times in words that people use, with what to do next. Pure."""
+"""Statuses, status codes, flags, roles and sizes in words, with what to do next. Pure."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.releases import MANIFEST, ReleaseFile
-from jobserver.index.queries.jobs import JobRow
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 STATUS = {
-    "pending": "Waiting",
+    "pending": "Pending",
     "running": "Running",
     "failed": "Failed",
     "succeeded": "Succeeded",
-    "unknown": "Not picked up yet",
+    "unknown": "Requested",  # the runner has not created its jobs yet
 }
-NEVER = "never"  # not a status: of an action that no job was made for
+NEVER = "never"  # not a status: an action that has no job
 SIGNS = {"pending": "◷", "running": "▶", "failed": "✕", "succeeded": "✓", "unknown": "…", NEVER: "○"}
 
-# code -> (what it means, what to do next)
+# status code -> (what it means, what to do next)
 CODES = {
-    "created": ("The runner has made this job.", ""),
-    "initiated": ("The runner is about to start it.", ""),
-    "paused": ("The backend is paused.", "It goes on by itself when the backend does."),
-    "waiting_db_maintenance": ("The backend's database is being maintained.", "It goes on by itself afterwards."),
-    "waiting_on_dependencies": ("Waits for the actions that it needs.", ""),
-    "waiting_on_workers": ("Waits for a free place on the backend.", ""),
-    "waiting_on_db_workers": ("Waits for a free place on the backend's database.", ""),
-    "waiting_on_reboot": ("The runner was restarted; the job will run again.", ""),
-    "waiting_on_new_task": ("The runner is starting it anew.", ""),
-    "preparing": ("The study is being made ready.", ""),
+    "created": ("The job is in the queue.", ""),
+    "initiated": ("The job is about to start.", ""),
+    "paused": ("The backend is paused.", "The job will start when the backend is no longer paused."),
+    "waiting_db_maintenance": (
+        "The backend's database is in maintenance.",
+        "The job will start when the maintenance is over.",
+    ),
+    "waiting_on_dependencies": ("Waiting for the actions that this one needs.", ""),
+    "waiting_on_workers": ("Waiting for a free worker on the backend.", ""),
+    "waiting_on_db_workers": ("Waiting for a free database worker on the backend.", ""),
+    "waiting_on_reboot": ("The runner restarted. The job will run again.", ""),
+    "waiting_on_new_task": ("The runner is starting the job again.", ""),
+    "preparing": ("Preparing the study.", ""),
     "prepared": ("The study is ready.", ""),
-    "executing": ("It runs.", ""),
-    "executed": ("It has run; its outputs are being collected.", ""),
-    "finalizing": ("Its outputs are being collected.", ""),
-    "finalized": ("Its outputs are collected.", ""),
-    "succeeded": ("It ran to its end, and its outputs are there.", ""),
-    "dependency_failed": ("It was not run, because an action that it needs failed.", "Look at that action first."),
-    "nonzero_exit": ("The study's own command ended with an error.", "Read its log on the backend; run it locally."),
-    "cancelled_by_user": ("Somebody cancelled it.", "Run it again if it is still wanted."),
+    "executing": ("The job is running.", ""),
+    "executed": ("The command has finished. Its outputs are being collected.", ""),
+    "finalizing": ("Collecting the outputs.", ""),
+    "finalized": ("The outputs have been collected.", ""),
+    "succeeded": ("The job succeeded and its outputs are ready.", ""),
+    "dependency_failed": ("The job did not run because an action that it needs failed.", "Check that action first."),
+    "nonzero_exit": (
+        "The action's command failed with an error.",
+        "Read its log on the backend, or run the action on your own computer.",
+    ),
+    "cancelled_by_user": ("A user cancelled the job.", "Run it again if you still need it."),
     "unmatched_patterns": (
-        "It ran, but did not make the files that project.yaml promises.",
-        "Compare its `outputs` in project.yaml with what it writes.",
+        "The command finished but did not create all the files that project.yaml lists.",
+        "Compare `outputs` in project.yaml with the files that the command writes.",
     ),
     "internal_error": (
-        "Something went wrong on the backend, not in the study.",
-        "Try again; if it stays, tell its operator.",
+        "The job failed because of a problem on the backend, not in the study.",
+        "Run it again. If it fails again, contact the backend's operator.",
     ),
-    "killed_by_admin": ("An administrator ended it.", "Ask them, or run it again."),
-    "marked_as_failed": ("An administrator marked it as failed, because its runner lost it.", "Run it again."),
-    "stale_codelists": ("The study's codelists are out of date.", "Update them, commit, and run it again."),
-    "job_error": ("The job could not be begun as project.yaml describes it.", "Read the message; mend project.yaml."),
+    "killed_by_admin": ("An administrator stopped the job.", "Ask them why, or run it again."),
+    "marked_as_failed": ("An administrator marked the job as failed because its runner lost it.", "Run it again."),
+    "stale_codelists": ("The study's codelists are out of date.", "Update them, commit the change and run it again."),
+    "job_error": (
+        "The job could not start because of a problem in project.yaml.",
+        "Read the message and correct project.yaml.",
+    ),
 }
 
+# a runner's flag -> (the backend's state, what follows from that)
 FLAGS = {
-    "paused": "It is paused: nothing new is started.",
-    "mode": "Its database is being maintained: jobs that need it wait.",
-    "manual-db-maintenance": "Its database is being maintained by hand: jobs that need it wait.",
-    "refusing": "It leaves requests alone that nobody vouches for: its log says why.",
+    "paused": ("Paused", "No new jobs will start."),
+    "mode": ("In database maintenance", "Jobs that need the database are waiting."),
+    "manual-db-maintenance": ("In manual database maintenance", "Jobs that need the database are waiting."),
+    "refusing": ("Refusing some requests", "The runner does not trust their signatures. Its log has the reason."),
 }
+_OFF = (None, "", False, "false", "False", "off", "no")
 
 PERMISSIONS = {
-    Permission.RUN_JOB: "runs jobs",
-    Permission.CANCEL_JOB: "cancels jobs",
-    Permission.INVITE_PROJECT_MEMBERS: "invites people",
-    Permission.MANAGE_PROJECT_MEMBERS: "changes members and their roles",
-    Permission.MANAGE_PROJECT_WORKSPACES: "connects workspaces",
-    Permission.CHECK_OUTPUT: "checks output: sees what is released",
-    Permission.PUBLISH_OUTPUT: "publishes output: sees what is released",
-    Permission.UPLOAD_RELEASE: "lets files out of a backend",
-    Permission.REVIEW_PROJECT: "reviews projects: sees their registration and history",
-    Permission.READ_ALL: "reads everything",
-    Permission.ADMINISTER: "administers everything",
+    Permission.RUN_JOB: "run jobs",
+    Permission.CANCEL_JOB: "cancel jobs",
+    Permission.INVITE_PROJECT_MEMBERS: "invite people",
+    Permission.MANAGE_PROJECT_MEMBERS: "manage members and their roles",
+    Permission.MANAGE_PROJECT_WORKSPACES: "connect workspaces",
+    Permission.CHECK_OUTPUT: "check outputs and view released files",
+    Permission.PUBLISH_OUTPUT: "publish outputs and view released files",
+    Permission.UPLOAD_RELEASE: "release files from a backend",
+    Permission.REVIEW_PROJECT: "review projects: view their registration and history",
+    Permission.READ_ALL: "view everything",
+    Permission.ADMINISTER: "administer everything",
 }
 
 
-def may(role: str) -> str:
-    """What a role permits, in words."""
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag that a runner has raised, in words. ``since`` is None where the runner did not send a time."""
+
+    state: str
+    effect: str
+    since: datetime | None
+
+
+def status(name: str) -> str:
+    """A status in words; another text as it is."""
+    return "Never run" if name == NEVER else STATUS.get(name, name)
+
+
+def status_code(code: str) -> tuple[str, str]:
+    """(what the code means, what to do next); empty for a code that is not known."""
+    return CODES.get(code, ("", ""))
+
+
+def permissions(role: str) -> str:
+    """What a person with this role can do: ``Can run jobs, cancel jobs``."""
     granted = GRANTS[Role(role)]
     if granted == frozenset(Permission):
-        return "may do everything"
-    return ", ".join(words for permission, words in PERMISSIONS.items() if permission in granted) or "may only look"
+        return "Can do everything"
+    verbs = [verb for permission, verb in PERMISSIONS.items() if permission in granted]
+    return f"Can {', '.join(verbs)}" if verbs else "Can view pages"
 
 
-def said(status: str) -> str:
-    """A status in words; another text as it is."""
-    return "Never run" if status == NEVER else STATUS.get(status, status)
+def flags(raised: Mapping[str, Mapping[str, object]]) -> list[Flag]:
+    """``raised``: a runner's flags as `BackendContact` has them; flags that are off or unknown are left out."""
+    return [
+        Flag(*words, _time(raised[name].get("ts")))
+        for name, words in FLAGS.items()
+        if name in raised and raised[name].get("v") not in _OFF
+    ]
 
 
-def moment(micros: int | None) -> datetime | None:
-    """What is beyond the years that there are, is the last of them: an estimate may add up centuries."""
-    if micros is None:
+def is_refused(identifier: str, raised: Mapping[str, Mapping[str, object]]) -> bool:
+    """Whether the runner refuses this request, or its whole branch, because it does not trust the signature."""
+    refused = str(raised.get("refusing", {}).get("v")).split()
+    return identifier in refused or any(name.startswith("backends/") for name in refused)
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
         return None
-    return _EPOCH + timedelta(microseconds=max(_FIRST, min(micros, _LAST)))
-
-
-def micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def ago(at: datetime, now: datetime) -> str:
-    """``3 minutes ago``, ``in 2 hours``."""
-    seconds = int((now - at).total_seconds())
-    said = length(abs(seconds))
-    if abs(seconds) < 5:
-        return "just now"
-    return f"{said} ago" if seconds > 0 else f"in {said}"
-
-
-def length(seconds: float) -> str:
-    """``45 seconds``, ``2 minutes``, ``3 hours``, ``4 days``: the largest unit of which there is one."""
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    count = int(seconds)
-    return f"{count} second{'s' if count != 1 else ''}"
-
-
-def clock(seconds: float) -> str:
-    """``HH:MM:SS``; nothing where two clocks disagree."""
-    whole = max(int(seconds), 0)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # `service.presence` has checked its range
 
 
 def size(count: int) -> str:
@@ -138,71 +147,24 @@ def size(count: int) -> str:
 
 
 def files(released: Sequence[ReleaseFile]) -> str:
-    """The first two by name, without their folders and the manifest, and how many more there are."""
-    found = [file.path.rpartition("/")[2] for file in released if file.path != MANIFEST]
-    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
-    return ", ".join(found[:2]) + more or "only a manifest"
+    """The first two file names, without folders and the manifest, and how many more there are."""
+    names = [file.path.rpartition("/")[2] for file in released if file.path != MANIFEST]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(names[:2]) + more or "only a manifest"
 
 
-def navigation(is_admin: bool) -> list[tuple[str, str]]:
-    """(what it is called, its URL) of the pages that every page leads to."""
-    found = [("Event log", "/jobs/"), ("Status", "/status/"), ("Projects", "/orgs/")]
-    return [*found, ("Backends", "/backends/"), ("People", "/users/")] if is_admin else found
+# metric -> (label, format). CPU is in percent of one core; `mem_mb` is what the runner of 2025 calls megabytes.
+_METRICS = {
+    "cpu_mean": ("Average CPU", "{:.0f}%"),
+    "cpu_peak": ("Peak CPU", "{:.0f}%"),
+    "mem_mb_mean": ("Average memory", "{:,.0f} MB"),
+    "mem_mb_peak": ("Peak memory", "{:,.0f} MB"),
+}
 
 
-def request_tabs(identifier: str) -> list[tuple[str, str]]:
-    return [("Overview", f"/job-requests/{identifier}/"), ("Audit", f"/job-requests/{identifier}/audit/")]
-
-
-def job_url(job: JobRow) -> str:
-    """A job's id is its backend's own: only within its request it is sure to mean one job."""
-    return f"/job-requests/{job.request}/jobs/{job.identifier}/"
-
-
-def job_tabs(job: JobRow) -> list[tuple[str, str]]:
-    return [("Overview", job_url(job)), ("Audit", f"{job_url(job)}audit/")]
-
-
-def backend_tabs(slug: str, is_admin: bool) -> list[tuple[str, str]]:
-    found = [("Status", "/status/"), ("Audit", f"/backends/{slug}/audit/")]
-    return [found[0], ("Settings", f"/backends/{slug}/"), found[1]] if is_admin else found
-
-
-def project_tabs(name: str, can_manage: bool, can_look_into: bool) -> list[tuple[str, str]]:
-    found = [("Project", f"/orgs/{name}/")]
-    found += [("Settings", f"/orgs/{name}/settings/")] if can_manage else []
-    return found + ([("Audit", f"/orgs/{name}/audit/")] if can_look_into else [])
-
-
-def workspace_tabs(name: str, has_releases: bool) -> list[tuple[str, str]]:
-    """(what it is called, its URL) of a workspace's views."""
-    found = [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), ("Audit", f"/{name}/audit/")]
-    return [*found[:2], ("Releases", f"/{name}/releases/"), found[2]] if has_releases else found
-
-
-def meaning(code: str) -> tuple[str, str]:
-    return CODES.get(code, ("", ""))
-
-
-def raised(flags: "dict[str, dict[str, object]]") -> list[tuple[str, datetime | None]]:
-    """What a runner's flags say of it, in words, and since when if it says that."""
-    off = (None, "", False, "false", "False", "off", "no")
-    return [
-        (words, _since(flags[flag].get("ts")))
-        for flag, words in FLAGS.items()
-        if flag in flags and flags[flag].get("v") not in off
-    ]
-
-
-def is_refused(identifier: str, flags: "dict[str, dict[str, object]]") -> bool:
-    """Whether a runner says that it leaves this request alone, or all of its branch, as nobody vouches for it."""
-    said = str(flags.get("refusing", {}).get("v")).split()
-    return identifier in said or any(word.startswith("backends/") for word in said)
-
-
-def _since(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)  # checked when it was taken: see `service.presence`
+def metric(name: str, value: object) -> tuple[str, str]:
+    """(label, value with its unit) of one of a job's metrics; an unknown one as the runner sent it."""
+    if name in _METRICS and isinstance(value, int | float):
+        label, form = _METRICS[name]
+        return label, form.format(value)
+    return name.replace("_", " "), str(value)

@@ -1,4 +1,4 @@
-"""What a page shows, as a short text that changes when that does: so a page knows that it has missed something."""
+"""The state that a page shows, as a short text. An open page compares texts to find out that it is out of date."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from jobserver.index.queries.requests import JobRequestRow
 
 
 def of_tips(tips: Sequence[str]) -> str:
-    """For pages that list things."""
+    """For pages with lists."""
     return _digest(" ".join(tips))
 
 
 def of_request(row: JobRequestRow, jobs: Sequence[JobRow]) -> str:
-    jobs = sorted(jobs, key=lambda job: job.identifier)  # pages show them in other orders
-    said = [f"{job.identifier} {job.status} {job.status_code} {job.updated_at}" for job in jobs]
-    return _digest("\n".join([row.identifier, row.status, *row.cancelled, *said]))
+    jobs = sorted(jobs, key=lambda job: job.identifier)  # callers order them differently
+    lines = [f"{job.identifier} {job.status} {job.status_code} {job.updated_at}" for job in jobs]
+    return _digest("\n".join([row.identifier, row.status, *row.cancelled, *lines]))
 
 
 def _digest(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The pages by their addresses, one file for each thing that has pages. Handlers parse, ask, and render."""
+"""The pages by their addresses, one file for each noun. A handler reads the form, acts, and renders a template."""

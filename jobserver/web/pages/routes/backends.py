@@ -7,6 +7,7 @@ from bottle import HTTPResponse
 from jobserver.domain.backends import (
     ActivateBackend,
     AddBackend,
+    Backend,
     DeactivateBackend,
     RevokeBackendToken,
     RotateBackendToken,
@@ -22,7 +23,10 @@ from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
-from jobserver.web.pages.views.backend_status import standing
+from jobserver.web.pages.views.backend_status import backend_status
+
+_MOST_ENTRIES = 200
+_AUDIT_DAYS = 7
 
 
 class Backends:
@@ -30,7 +34,7 @@ class Backends:
         self._site, self._services = site, site.services
         site.add("/status/", self.status, filters=())
         site.add("/status/<slug>/", self.monitor, is_open=True)
-        site.add("/backends/", self.listed, self.add, filters=())
+        site.add("/backends/", self.index, self.add, filters=())
         site.add("/backends/<slug>/", self.show, self.change)
         site.add("/backends/<slug>/audit/", self.audit)
 
@@ -38,50 +42,47 @@ class Backends:
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
             queues = {slug: queue(sql, slug) for slug in slugs}
-        strips = {slug: self._services.live.hours_by_day(slug) for slug in slugs}
-        return self._site.page(context, "status.html", title="Status", slugs=slugs, queues=queues, strips=strips)
+        hours = {slug: self._services.live.hours_by_day(slug) for slug in slugs}
+        return self._site.page(context, "status.html", title="Status", slugs=slugs, queues=queues, hours=hours)
 
     def monitor(self, context: PageContext, slug: str) -> HTTPResponse:
-        """For machines: 200 while the backend was seen in time, 503 otherwise, also where it is switched off."""
+        """For monitoring tools: 200 while the backend is online, 503 if it is late, never connected or deactivated."""
         backend = context.directory.backends.get(slug) if slug in self._services.visible.slugs() else None
         if backend is None:
-            raise not_found(f"there is no backend {slug!r}")
-        stands = standing(backend, self._services.live.contacts().get(slug), context.now)
+            raise not_found(f"backend {slug!r} does not exist")
+        status = backend_status(backend, self._services.live.contacts().get(slug), context.now)
         if not backend.active:
-            said = "switched off"
-        elif stands.last_seen is None:
-            said = "never seen"
+            message = "deactivated"
+        elif status.last_seen is None:
+            message = "never connected"
+        elif status.is_late:
+            message = f"not seen since {status.last_seen:%Y-%m-%d %H:%M:%S} UTC"
         else:
-            at = f"{stands.last_seen:%Y-%m-%d %H:%M:%S} UTC"
-            said = f"not seen since {at}" if stands.is_late else "seen in time"
+            message = "online"
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-        return HTTPResponse(f"{slug}: {said}\n".encode(), 200 if stands.is_fine else 503, headers)
+        return HTTPResponse(f"{slug}: {message}\n".encode(), 200 if status.is_fine else 503, headers)
 
-    def listed(self, context: PageContext, shown: str = "", slug: str = "") -> HTTPResponse:
+    def index(self, context: PageContext, new_secret: str = "", slug: str = "") -> HTTPResponse:
+        """``new_secret``: the token of the backend ``slug``, which was added just now."""
         context.check_admin()
-        return self._site.page(context, "backends.html", title="Backends", shown=shown, slug=slug)
+        return self._site.page(context, "backends.html", title="Backends", new_secret=new_secret, slug=slug)
 
     def add(self, context: PageContext) -> HTTPResponse:
         secret, digest = new_token()
         slug = text("slug", 64)
         databases = tuple(part.strip() for part in text("databases", 500).split(",") if part.strip())
-        self._services.gate.submit(
-            context.actor,
-            AddBackend(slug, digest, text("name", 200), databases, text("parent_directory", 500)),
-            "web",
-        )
-        return self.listed(self._site.context(), secret, slug)
+        command = AddBackend(slug, digest, text("name", 200), databases, text("parent_directory", 500))
+        self._services.gate.submit(context.actor, command, "web")
+        return self.index(self._site.context(), secret, slug)
 
-    def show(self, context: PageContext, slug: str, shown: str = "") -> HTTPResponse:
+    def show(self, context: PageContext, slug: str, new_secret: str = "") -> HTTPResponse:
         context.check_admin()
-        backend = context.directory.backends.get(slug)
-        if backend is None:
-            raise not_found(f"there is no backend {slug!r}")
-        return self._site.page(context, "backend.html", title=slug, backend=backend, shown=shown)
+        backend = _find(context, slug)
+        return self._site.page(context, "backend.html", title=backend.name, backend=backend, new_secret=new_secret)
 
     def change(self, context: PageContext, slug: str) -> HTTPResponse:
-        what = text("what")
-        if what == "rotate":
+        operation = text("what")
+        if operation == "rotate":
             secret, digest = new_token()
             self._services.gate.submit(context.actor, RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
             return self.show(self._site.context(), slug, secret)
@@ -90,20 +91,26 @@ class Backends:
             "deactivate": DeactivateBackend(slug),
             "activate": ActivateBackend(slug),
         }
-        if what not in commands:
+        if operation not in commands:
             raise invalid("expected rotate, revoke, deactivate or activate", "what")
-        self._services.gate.submit(context.actor, commands[what], "web")
+        self._services.gate.submit(context.actor, commands[operation], "web")
         return redirect(f"/backends/{slug}/")
 
     def audit(self, context: PageContext, slug: str) -> HTTPResponse:
-        """Of the backend's own document, and of the last week on its branch."""
-        if slug not in context.directory.backends:
-            raise not_found(f"there is no backend {slug!r}")
-        found = audit_tab.entries(self._services.repo, layout.MAIN, [layout.main_path(Kind.BACKEND, slug)])
-        week = context.now - timedelta(days=7)
-        found += audit_tab.entries(self._services.repo, layout.backend_branch(slug), ["active", "archive"], week)
-        found.sort(key=lambda entry: entry.commit.time, reverse=True)
-        backend = context.directory.backends[slug]
+        """The changes of the backend's document, and a week of its branch."""
+        backend = _find(context, slug)
+        repo, week_ago = self._services.repo, context.now - timedelta(days=_AUDIT_DAYS)
+        entries = audit_tab.entries(repo, layout.MAIN, [layout.main_path(Kind.BACKEND, slug)])
+        entries += audit_tab.entries(repo, layout.backend_branch(slug), ["active", "archive"], week_ago)
+        entries.sort(key=lambda entry: entry.commit.time, reverse=True)
+        title = f"Audit of {backend.name}"
         return self._site.page(
-            context, "audit_backend.html", title=f"Audit of {slug}", backend=backend, entries=found[:200]
+            context, "audit_backend.html", title=title, backend=backend, entries=entries[:_MOST_ENTRIES]
         )
+
+
+def _find(context: PageContext, slug: str) -> Backend:
+    backend = context.directory.backends.get(slug)
+    if backend is None:
+        raise not_found(f"backend {slug!r} does not exist")
+    return backend

@@ -1,4 +1,4 @@
-"""Invitations to projects, for who is invited: one's own, the signed links of emails, accepting and declining."""
+"""Invitations to projects: a person's own list, the signed links of emails, accepting and declining."""
 
 from bottle import HTTPResponse
 from itsdangerous import BadData, URLSafeSerializer
@@ -13,11 +13,11 @@ from jobserver.web.pages.forms import idempotency_key, text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 
-_OVER = "this invitation was accepted, declined or taken back"
+_CLOSED = "this invitation has already been accepted, declined or cancelled"
 
 
 class InvitationLinks:
-    """Links that name one invitation, not a later one of the same person. They log nobody in."""
+    """Links that name one invitation, and no later one for the same person. They do not log anybody in."""
 
     def __init__(self, secret: str, base_url: str) -> None:
         self._base_url = base_url
@@ -28,53 +28,52 @@ class InvitationLinks:
         return f"{self._base_url}/invitations/{token}/"
 
     def read(self, token: str) -> tuple[str, str, str] | None:
-        """(project, user name, when it was made); None for what is not ours."""
+        """(project, user name, created_at as text); None for a token that this server did not sign."""
         try:
-            project, username, made = self._links.loads(token)
+            project, username, created_at = self._links.loads(token)
         except (BadData, ValueError, TypeError):
             return None
-        return str(project), str(username), str(made)
+        return str(project), str(username), str(created_at)
 
 
 class Invitations:
     def __init__(self, site: Site, links: InvitationLinks) -> None:
         self._site, self._services, self._links = site, site.services, links
-        site.add("/invitations/", self.listed, self.answer)
+        site.add("/invitations/", self.index, self.answer)
         site.add("/invitations/<token>/", self.linked)
 
-    def listed(self, context: PageContext) -> HTTPResponse:
-        _ = context.actor  # also where pages are public
-        return self._site.page(context, "invitations.html", title="Invitations", invited=context.invitations)
+    def index(self, context: PageContext) -> HTTPResponse:
+        _ = context.actor  # needs a person, also where pages are public
+        return self._site.page(context, "invitations.html", title="Invitations", pending=context.invitations)
 
     def linked(self, context: PageContext, token: str) -> HTTPResponse:
-        """Only shows what to accept: mail scanners open links."""
-        found = self._links.read(token)
+        """Only shows the invitation: mail scanners open links, so opening one must not accept."""
+        link = self._links.read(token)
         username = context.actor.name
-        if found is None:
-            raise not_found("this is no link to an invitation: is it complete?")
-        name, invitee, made = found
+        if link is None:
+            raise not_found("this invitation link is not valid: check that you copied all of it")
+        name, invitee, created_at = link
         if invitee != username:
             raise forbidden(f"this invitation is for {invitee}, and you are logged in as {username}")
         project = context.directory.project(name)
         invitation = invitation_of(project, username) if project is not None else None
-        if project is None or invitation is None or timestamp(invitation.created_at) != made:
-            raise not_found(_OVER)
-        invited = [(name, project, invitation)]
-        return self._site.page(context, "invitations.html", title=f"Invitation to {project.name}", invited=invited)
+        if project is None or invitation is None or timestamp(invitation.created_at) != created_at:
+            raise not_found(_CLOSED)
+        pending = [(name, project, invitation)]
+        return self._site.page(context, "invitations.html", title=f"Invitation to {project.name}", pending=pending)
 
     def answer(self, context: PageContext) -> HTTPResponse:
-        name, what, username = text("project", 200), text("what"), context.actor.name
+        name, operation, username = text("project", 200), text("what"), context.actor.name
         commands: dict[str, Command] = {
             "accept": AcceptInvitation(name),
             "decline": CancelInvitation(name, username),
         }
-        if what not in commands:
+        if operation not in commands:
             raise invalid("expected accept or decline", "what")
         try:
-            self._services.gate.submit(context.actor, commands[what], "web", idempotency_key(context.actor))
+            self._services.gate.submit(context.actor, commands[operation], "web", idempotency_key(context.actor))
         except Error as error:
-            project = context.directory.project(name)
-            if error.code is not Code.NOT_FOUND or project is None:
-                raise
-            raise not_found(_OVER) from None
-        return redirect(f"/orgs/{name}/" if what == "accept" else "/invitations/")
+            if error.code is Code.NOT_FOUND and context.directory.project(name) is not None:
+                raise not_found(_CLOSED) from None
+            raise
+        return redirect(f"/orgs/{name}/" if operation == "accept" else "/invitations/")

@@ -1,7 +1,8 @@
-"""What changes in git changes on open pages: server-sent events that say "look again", and nothing else.
+"""Tells open pages that something has changed, by server-sent events. The page then loads itself again.
 
-One thread looks when tips moved, and wakes only the pages that show what changed. A page is a `Stream`; under
-another WSGI server it is a body that a thread waits for. Format: WHATWG HTML, "Server-sent events".
+One thread waits for new commits, and wakes only the pages that show something that has changed. A page is a `Stream`;
+under a WSGI server without streams, its body is an iterator that a thread waits for. Format: WHATWG HTML,
+"Server-sent events".
 """
 
 import logging
@@ -22,21 +23,21 @@ from jobserver.web.server.stream import CAN_STREAM, STREAM
 _PING_SECONDS = 25
 _LIFE_SECONDS = 3600
 _MAX_OPEN = 4000
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
 class _Page:
-    """One that is open: a `Stream`, and an iterable body for a WSGI server that knows no streams."""
+    """An open page: a `Stream`, and an iterable body for a WSGI server without streams."""
 
-    __slots__ = ("_ends", "_live", "_told", "_wake", "is_over", "session", "topic", "version", "who")
+    __slots__ = ("_ends", "_live", "_sent", "_wake", "is_over", "session", "topic", "version", "who")
 
     def __init__(self, live: "Live", topic: str, who: str, session: Session | None) -> None:
         """``who``: a person or an address. ``session``: whose it is; None where pages are public."""
         self._live, self.topic, self.version, self.who, self.session = live, topic, "", who, session
-        self.is_over = False  # the session counts no more
-        self._told: str | None = None  # the version that it was told
+        self.is_over = False  # the session is no longer valid
+        self._sent: str | None = None  # the last version that the page received
         self._ends = monotonic() + _LIFE_SECONDS
         self._wake: Callable[[], None] | None = None
 
@@ -48,14 +49,14 @@ class _Page:
             self._wake()
 
     def take(self) -> bytes | None:
-        version, told = self.version, self._told
+        version, sent = self.version, self._sent
         if self._live.is_closing or self.is_over or monotonic() > self._ends:
             return None
-        self._told = version
-        if told is None:
-            # Whoever lost the connection says what they saw last by asking anew, and looks again at once.
+        self._sent = version
+        if sent is None:
+            # A page that reconnects compares this version with its own, and loads itself again if they differ.
             return f"retry: 2000\nevent: hello\ndata: {version}\n\n".encode()
-        return f"event: change\ndata: {version}\n\n".encode() if version != told else b": still here\n\n"
+        return f"event: change\ndata: {version}\n\n".encode() if version != sent else b": still here\n\n"
 
     def close(self) -> None:
         self._live.leave(self)
@@ -73,12 +74,12 @@ class _Page:
 
 
 class Live:
-    """Topics: ``request/<id>``, and ``all`` for whatever lists things."""
+    """Topics: ``request/<id>``, and ``all`` for pages with lists."""
 
     def __init__(self, site: Site) -> None:
         services = site.services
         self._site, self._services, self._index = site, services, services.index
-        self._room = services.budgets.pages  # of one person, or of one address where nobody has to log in
+        self._room = services.budgets.pages  # for one person, or for one address where nobody has to log in
         self._guard = threading.Lock()
         self._open: set[_Page] = set()
         self._moved = threading.Event()
@@ -131,23 +132,23 @@ class Live:
         while not self.is_closing:
             self._moved.wait()
             self._moved.clear()
-            threading.Event().wait(_SETTLE_SECONDS)  # one look for what comes together
+            threading.Event().wait(_SETTLE_SECONDS)  # changes often come together: one event for all of them
             try:
-                self._tell()
-            except Exception:  # noqa: BLE001 - this thread must outlive what a reader can be told of
-                _log.exception("open pages could not be told")
-                threading.Event().wait(_AGAIN_SECONDS)
+                self._notify()
+            except Exception:  # noqa: BLE001 - without this thread, no page would change any more
+                _log.exception("could not notify open pages")
+                threading.Event().wait(_RETRY_SECONDS)
                 self._moved.set()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._guard:
-            found = list(self._open)
-        now = {topic: self._version(topic) for topic in {page.topic for page in found}}
-        told = [page for page in found if now[page.topic] != page.version]
-        # After what they are told of was read, so that nobody hears of what came when they might no more.
-        still = self._services.sessions.still({page.session for page in told if page.session is not None})
-        for page in told:
-            page.is_over = page.session is not None and page.session not in still
+            open_pages = list(self._open)
+        now = {topic: self._version(topic) for topic in {page.topic for page in open_pages}}
+        changed = [page for page in open_pages if now[page.topic] != page.version]
+        # Sessions are checked after the versions were read: a page whose session has ended learns of no later change.
+        valid = self._services.sessions.still({page.session for page in changed if page.session is not None})
+        for page in changed:
+            page.is_over = page.session is not None and page.session not in valid
             page.version = now[page.topic]
             page.wake()
 
@@ -155,6 +156,6 @@ class Live:
         kind, _, name = topic.partition("/")
         if kind == "request":
             with self._index.view() as sql:
-                found = find_request(sql, name, self._services.visible.slugs())
-            return page_version.of_request(*found) if found else ""
+                row_and_jobs = find_request(sql, name, self._services.visible.slugs())
+            return page_version.of_request(*row_and_jobs) if row_and_jobs else ""
         return page_version.of_tips(self._index.tips())

@@ -1,4 +1,4 @@
-"""Organisations, and registering a project in one."""
+"""Organisations, and registering a project in one of them."""
 
 import logging
 from collections import Counter
@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 class Orgs:
-    """Added before the projects: their pages stand below."""
+    """Added before the projects, whose addresses are below these."""
 
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/orgs/", self.listed, filters=())
+        site.add("/orgs/", self.index, filters=())
         site.add("/orgs/new/", self.new, self.add)
         site.add("/orgs/<org>/", self.show)
         site.add("/orgs/<org>/new-project/", self.new_project, self.register)
 
-    def listed(self, context: PageContext) -> HTTPResponse:
+    def index(self, context: PageContext) -> HTTPResponse:
         projects: dict[str, list[tuple[str, Project]]] = {slug: [] for slug in context.directory.orgs}
         for name, project in context.directory.projects.items():
             projects.setdefault(project.org, []).append((name, project))
@@ -39,9 +39,9 @@ class Orgs:
 
     def new(self, context: PageContext, error: Error | None = None) -> HTTPResponse:
         context.check_admin()
-        wanted = {key: text(key, 200) for key in ("name", "slug")}
+        values = {key: text(key, 200) for key in ("name", "slug")}
         return self._site.page(
-            context, "new_org.html", 400 if error else 200, title="New organisation", wanted=wanted, error=error
+            context, "new_org.html", 400 if error else 200, title="New organisation", values=values, error=error
         )
 
     def add(self, context: PageContext) -> HTTPResponse:
@@ -50,7 +50,7 @@ class Orgs:
         slug = text("slug", 100) or names.slug_of(name)
         try:
             if not slug:
-                raise invalid("an organisation needs a name", "name")
+                raise invalid("enter a name with letters or digits", "name")
             self._services.gate.submit(context.actor, AddOrg(slug, name), "web", idempotency_key(context.actor))
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT):
@@ -58,17 +58,17 @@ class Orgs:
             return self.new(context, error)
         return redirect(f"/orgs/{slug}/")
 
-    def _find(self, context: PageContext, org: str) -> Org:
-        found = context.directory.org(org)
-        if found is None:
-            raise not_found(f"there is no organisation {org!r}")
-        return found
+    def _find(self, context: PageContext, slug: str) -> Org:
+        org = context.directory.org(slug)
+        if org is None:
+            raise not_found(f"organisation {slug!r} does not exist")
+        return org
 
     def show(self, context: PageContext, org: str) -> HTTPResponse:
-        found = self._find(context, org)
-        projects = {name: one for name, one in context.directory.projects.items() if one.org == org}
+        document = self._find(context, org)
+        projects = {name: project for name, project in context.directory.projects.items() if project.org == org}
         return self._site.page(
-            context, "org.html", title=found.name, org=found, projects=projects, workspaces=_workspaces(context)
+            context, "org.html", title=document.name, org=document, projects=projects, workspaces=_workspaces(context)
         )
 
     # Registering a project
@@ -100,7 +100,7 @@ class Orgs:
         project = f"{org}/{slug}"
         try:
             if not slug:
-                raise invalid("a project needs a name", "name")
+                raise invalid("enter a name with letters or digits", "name")
             contact = answers.contact.checked()
             command = AddProject(project, name, answers.registration())
             self._services.gate.submit(context.actor, command, "web", idempotency_key(context.actor))
@@ -111,11 +111,12 @@ class Orgs:
         try:
             self._services.private.set_project_contact(project, contact)
         except Error as error:
-            _log.warning("the contact details of %s are not kept: %s", project, error)
+            _log.warning("could not store the contact details of %s: %s", project, error)
             return redirect(f"/orgs/{project}/settings/?contact-lost=1")
         return redirect(f"/orgs/{project}/")
 
 
 def _workspaces(context: PageContext) -> Counter[str | None]:
-    """How many workspaces a project has that are in use."""
-    return Counter(one.project for one in context.directory.workspaces.values() if not one.archived)
+    """project -> number of workspaces that are not archived."""
+    workspaces = context.directory.workspaces.values()
+    return Counter(workspace.project for workspace in workspaces if not workspace.archived)

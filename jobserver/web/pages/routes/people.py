@@ -1,4 +1,4 @@
-"""Logging in (GitHub, one-time links) and out; a person's own settings; for SuperUsers, everybody's roles."""
+"""Logging in (GitHub, one-time links) and out; a person's settings; for SuperUsers, people and their roles."""
 
 import logging
 import secrets
@@ -20,6 +20,7 @@ from jobserver.web.pages.redirects import local, redirect
 from jobserver.web.pages.site import Site
 
 _log = logging.getLogger(__name__)
+_LINK_EXPIRED = "this log-in link has expired or has been used: ask an administrator for a new one"
 
 
 class People:
@@ -47,7 +48,7 @@ class People:
 
     def to_github(self, context: PageContext) -> HTTPResponse:
         if self._identity is None:
-            raise not_found("logging in with GitHub is not set up here: ask an administrator for a log-in link")
+            raise not_found("this server does not use GitHub to log in: ask an administrator for a log-in link")
         self._slow_down()
         state = secrets.token_urlsafe(16)
         reply = redirect(self._identity.login_url(state, f"{self._services.options.base_url}/login/github/callback/"))
@@ -58,38 +59,41 @@ class People:
         state = self._services.sessions.recall("state")
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._services.client())
-            raise forbidden("this log-in was not begun here, or too long ago: begin again")
+            raise forbidden("this log-in has expired: start again from the log-in page")
         person = self._identity.person(text("code"))
         user = self._account(person)
         if not user.active:
-            raise forbidden(f"{user.username} is switched off: ask an administrator")
+            raise forbidden(f"the account {user.username} is disabled: contact an administrator")
         if self._membership is not None:
             self._membership.record_member(person.github_id)
         return self._logged_in(user, person.github_id)
 
     def _account(self, person: Person) -> User:
-        """Bound to them, now or before. Raises `Error` (forbidden): their name is another's here."""
+        """The account of a GitHub user, which is created or bound to them at their first log-in.
+
+        Raises `Error` (forbidden) if another GitHub user has the account of that name.
+        """
         index = self._services.index
         known = account_of(index.directory().users.values(), person.github_id, person.login)
         if known is not None and (known.github_id is not None or not known.active):
             return known
         if known is None and not is_username(person.login):
-            raise invalid(f"GitHub's name {person.login!r} can't be used here")
-        name = "".join(filter(str.isprintable, person.name))[:200]  # people put anything into it
+            raise invalid(f"the GitHub user name {person.login!r} cannot be used on this server")
+        name = "".join(filter(str.isprintable, person.name))[:200]  # people type anything
         command = WelcomeUser(person.login, person.github_id, name)
         username = self._services.gate.submit(SERVER, command, "github").changes.result["username"]
         if known is None:
             self._keep_email(username, person.email)
         else:
-            said = f"{username} logged in as {person.login} on GitHub, account {person.github_id}, for the first time"
-            _log.warning("%s: the account is theirs from now on", said)
-            self._services.private.set_notice(username, said)
+            message = f"{username} logged in for the first time, as GitHub user {person.login} (id {person.github_id})"
+            _log.warning("%s: the account now belongs to that GitHub user", message)
+            self._services.private.set_notice(username, message)
         user = index.directory().user(username)
         assert user is not None
         return user
 
     def _keep_email(self, username: str, email: str) -> None:
-        """Of a new account: what is kept under its name is of an earlier one."""
+        """For a new account. Replaces the address of an earlier account of the same name."""
         private = self._services.private
         try:
             private.set_email(username, email and check_email(email))
@@ -97,15 +101,15 @@ class People:
             if error.code is not Code.INVALID:
                 raise
             private.set_email(username, "")
-            _log.warning("the address that GitHub has of %s can't be used: %s", username, error)
+            _log.warning("ignored the email address of %s on GitHub: %s", username, error)
 
     def link(self, context: PageContext, token: str) -> HTTPResponse:
-        """Only shows a button: mail scanners open links."""
+        """Only shows a button: mail scanners open links, and a link works once."""
         self._slow_down()
         owner = self._services.sessions.link_owner(token)
         if owner is None:
             self._limit.failed(self._services.client())
-            raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
+            raise not_found(_LINK_EXPIRED)
         return self._site.page(context, "login_link.html", title="Log in", owner=owner.username)
 
     def use_link(self, context: PageContext, token: str) -> HTTPResponse:
@@ -114,7 +118,7 @@ class People:
         user = self._services.index.directory().user(owner.username) if owner else None
         if user is None:
             self._limit.failed(self._services.client())
-            raise Error(Code.NOT_FOUND, "this log-in link was used, or is too old: ask for a new one")
+            raise not_found(_LINK_EXPIRED)
         return self._logged_in(user)
 
     def _logged_in(self, user: User, github_id: int | None = None) -> HTTPResponse:
@@ -129,11 +133,11 @@ class People:
 
     def _slow_down(self) -> None:
         if seconds := self._limit.wait(self._services.client()):
-            raise too_many("too many failed attempts from here", seconds)
+            raise too_many("too many failed attempts from your address", seconds)
 
-    # One's own
+    # A person's own settings
 
-    def settings(self, context: PageContext, shown: str = "") -> HTTPResponse:
+    def settings(self, context: PageContext, new_secret: str = "") -> HTTPResponse:
         username = context.actor.name
         return self._site.page(
             context,
@@ -141,26 +145,26 @@ class People:
             title="Settings",
             email=self._services.private.email(username),
             uses=self._services.private.token_uses(),
-            shown=shown,
+            new_secret=new_secret,
         )
 
     def save(self, context: PageContext) -> HTTPResponse:
-        username, what = context.actor.name, text("what")
-        if what == "email":
+        username, operation = context.actor.name, text("what")
+        if operation == "email":
             address = text("email")
             self._services.private.set_email(username, check_email(address) if address else "")
-        elif what == "new-token":
+        elif operation == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
             self._services.gate.submit(context.actor, AddUserToken(username, label, digest), "web")
-            return self.settings(self._site.context(), shown=secret)
-        elif what == "revoke":
+            return self.settings(self._site.context(), secret)
+        elif operation == "revoke":
             self._services.gate.submit(context.actor, RevokeUserToken(username, text("label", 200)), "web")
         else:
             raise invalid("expected email, new-token or revoke", "what")
         return redirect("/settings/")
 
-    # Everybody's
+    # People, for SuperUsers
 
     def users(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
@@ -169,14 +173,14 @@ class People:
     def add_user(self, context: PageContext) -> HTTPResponse:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
         self._services.gate.submit(context.actor, command, "web")
-        self._services.private.set_email(command.username, "")  # what is kept under this name is of an earlier account
+        self._services.private.set_email(command.username, "")  # an earlier account of this name may have left one
         return redirect("/users/")
 
     def user(self, context: PageContext, username: str) -> HTTPResponse:
         context.check_admin()
         user = context.directory.user(username)
         if user is None:
-            raise not_found(f"there is no user {username!r}")
+            raise not_found(f"user {username!r} does not exist")
         return self._site.page(context, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
     def save_user(self, context: PageContext, username: str) -> HTTPResponse:
@@ -192,5 +196,5 @@ class People:
 def _number(name: str) -> int | None:
     value = text(name, 20)
     if value and not (value.isascii() and value.isdecimal()):
-        raise invalid("expected a whole number, as GitHub numbers people", name)
+        raise invalid("expected a whole number, the id of the GitHub user", name)
     return int(value) if value else None

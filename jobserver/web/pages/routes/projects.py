@@ -1,4 +1,4 @@
-"""A project: what it has, for everybody; its name, members, invitations and workspaces, for who may change them."""
+"""The pages of a project; its settings (name, members, invitations, workspaces, contact) for those who manage it."""
 
 import re
 
@@ -20,12 +20,12 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, registration_form
 
-_MANAGING = (
+_MANAGE = (
     Permission.MANAGE_PROJECT_MEMBERS,
     Permission.INVITE_PROJECT_MEMBERS,
     Permission.MANAGE_PROJECT_WORKSPACES,
 )
-_BETWEEN = re.compile(r"[\s,;]+")
+_SEPARATORS = re.compile(r"[\s,;]+")
 
 
 class Projects:
@@ -38,55 +38,55 @@ class Projects:
 
     def _find(self, context: PageContext, org: str, project: str) -> tuple[str, Project]:
         name = f"{org}/{project}"
-        found = context.directory.project(name)
-        if found is None:
-            raise not_found(f"there is no project {name!r}")
-        return name, found
+        document = context.directory.project(name)
+        if document is None:
+            raise not_found(f"project {name!r} does not exist")
+        return name, document
 
     def show(self, context: PageContext, org: str, project: str) -> HTTPResponse:
-        name, found = self._find(context, org, project)
+        name, document = self._find(context, org, project)
         workspaces = _workspaces(context, name)
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
             latest = {
-                one.name: rows[0]
-                for one in workspaces
-                if (rows := list_requests(sql, RequestFilter(workspace=one.name), slugs, 1))
+                workspace.name: rows[0]
+                for workspace in workspaces
+                if (rows := list_requests(sql, RequestFilter(workspace=workspace.name), slugs, 1))
             }
         return self._site.page(
             context,
             "project.html",
-            title=found.name,
-            project=found,
+            title=document.name,
+            project=document,
             name=name,
             workspaces=workspaces,
             latest=latest,
             can_manage=_manages(context, name),
             can_add=context.may(Permission.RUN_JOB, name),
-            can_look_into=_looks_into(context, name, found),
-            invitation=invitation_of(found, context.user.username) if context.user else None,
-            short={"project_lead": "Led by", **registration_form.LINES},
-            long=registration_form.TEXTS,
+            can_audit=_can_audit(context, name, document),
+            invitation=invitation_of(document, context.user.username) if context.user else None,
+            lines={"project_lead": "Lead", **registration_form.LINES},
+            texts=registration_form.TEXTS,
         )
 
     def workspace(self, context: PageContext, org: str, project: str, workspace: str) -> HTTPResponse:
-        """job-server's address of a workspace that is in a project."""
+        """The address that job-server has for a workspace in a project."""
         name, _ = self._find(context, org, project)
-        found = context.directory.workspace(workspace)
-        if found is None or found.project != name:
-            raise not_found(f"there is no workspace {workspace!r} in the project {name}")
+        document = context.directory.workspace(workspace)
+        if document is None or document.project != name:
+            raise not_found(f"project {name} has no workspace {workspace!r}")
         return redirect(f"/{workspace}/", 302)
 
     def audit(self, context: PageContext, org: str, project: str) -> HTTPResponse:
-        name, found = self._find(context, org, project)
-        if not _looks_into(context, name, found):
-            raise forbidden("this page is for members of the project, and for those who review it")
+        name, document = self._find(context, org, project)
+        if not _can_audit(context, name, document):
+            raise forbidden("only members and reviewers of the project can view this page")
         entries = audit_tab.entries(self._services.repo, layout.MAIN, [layout.main_path(Kind.PROJECT, name)])
         return self._site.page(
             context,
             "audit_project.html",
-            title=f"Audit: project {name}",
-            project=found,
+            title=f"Audit of {document.name}",
+            project=document,
             name=name,
             can_manage=_manages(context, name),
             entries=entries,
@@ -95,28 +95,29 @@ class Projects:
     # Settings
 
     def settings(self, context: PageContext, org: str, project: str, error: Error | None = None) -> HTTPResponse:
-        name, found = self._find(context, org, project)
+        name, document = self._find(context, org, project)
         if not _manages(context, name):
-            _ = context.actor
-            raise forbidden(f"the settings of {name} are for its coordinators")
-        taken = {member.username for member in found.members} | {one.username for one in found.invitations}
+            _ = context.actor  # a person who has not logged in should do that first
+            raise forbidden(f"only coordinators of {name} can change its settings")
+        known = {member.username for member in document.members}
+        known |= {invitation.username for invitation in document.invitations}
         return self._site.page(
             context,
             "project_settings.html",
             400 if error else 200,
-            title=f"Settings: {found.name}",
-            project=found,
+            title=f"Settings of {document.name}",
+            project=document,
             name=name,
             can_manage=context.may(Permission.MANAGE_PROJECT_MEMBERS, name),
             can_invite=context.may(Permission.INVITE_PROJECT_MEMBERS, name),
             can_connect=context.may(Permission.MANAGE_PROJECT_WORKSPACES, name),
-            people=[one for one in context.directory.users.values() if one.active and one.username not in taken],
+            people=[user for user in context.directory.users.values() if user.active and user.username not in known],
             workspaces=_workspaces(context, name),
-            free=_free(context),
+            available=_available(context),
             contact=self._services.private.project_contact(name) if context.is_admin else None,
             is_contact_lost=bool(text("contact-lost")),
             roles=sorted(PROJECT_ROLES),
-            wanted=text("username", 2000),
+            username=text("username", 2000),
             error=error,
         )
 
@@ -131,17 +132,17 @@ class Projects:
             if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(context, name):
                 raise
             return self.settings(self._site.context(), org, project, error)
-        still = _manages(self._site.context(), name)  # whoever took their own rights away is not refused for it
+        still = _manages(self._site.context(), name)  # people can remove their own rights
         return redirect(f"/orgs/{name}/settings/" if still else f"/orgs/{name}/")
 
     def _keep_contact(self, context: PageContext, name: str) -> None:
         if not context.is_admin:
-            raise forbidden("contact details are for SuperUsers")
+            raise forbidden("only SuperUsers can change contact details")
         self._services.private.set_project_contact(name, Contact(text("email", 300), text("telephone", 100)))
 
 
 def _command(name: str) -> Command:
-    """What the form asks for. Raises `Error` (invalid)."""
+    """The command of the form. Raises `Error` (invalid)."""
     username, workspace = text("username", 100), text("workspace", 200)
     match text("what"):
         case "rename":
@@ -151,8 +152,8 @@ def _command(name: str) -> Command:
         case "remove":
             return SetProjectMember(name, username, ())
         case "invite":
-            several = tuple(one for one in _BETWEEN.split(text("username", 5000)) if one)
-            return InviteToProject(name, several, roles())
+            usernames = tuple(filter(None, _SEPARATORS.split(text("username", 5000))))
+            return InviteToProject(name, usernames, roles())
         case "cancel":
             return CancelInvitation(name, username)
         case "connect":
@@ -163,22 +164,26 @@ def _command(name: str) -> Command:
 
 
 def _workspaces(context: PageContext, project: str) -> list[Workspace]:
-    return [one for one in context.directory.workspaces.values() if one.project == project]
+    return [workspace for workspace in context.directory.workspaces.values() if workspace.project == project]
 
 
-def _free(context: PageContext) -> list[Workspace]:
-    """Workspaces in no project that this person may put into one."""
-    everybodys = context.may(Permission.RUN_JOB)
-    free = [one for one in context.directory.workspaces.values() if one.project is None]
-    return [one for one in free if everybodys or (context.user is not None and one.created_by == context.user.username)]
+def _available(context: PageContext) -> list[Workspace]:
+    """Workspaces without a project that this person can connect to one."""
+    username = context.user.username if context.user else None
+    can_connect_all = context.may(Permission.RUN_JOB)
+    return [
+        workspace
+        for workspace in context.directory.workspaces.values()
+        if workspace.project is None and (can_connect_all or workspace.created_by == username)
+    ]
 
 
 def _manages(context: PageContext, project: str) -> bool:
-    return any(context.may(permission, project) for permission in _MANAGING)
+    return any(context.may(permission, project) for permission in _MANAGE)
 
 
-def _looks_into(context: PageContext, name: str, project: Project) -> bool:
-    """Whether the registration and the history are shown: they name people."""
+def _can_audit(context: PageContext, name: str, project: Project) -> bool:
+    """Whether this person can see the registration and the history, which name people."""
     if context.user is None:
         return False
     is_member = any(member.username == context.user.username for member in project.members)

@@ -1,7 +1,7 @@
-"""What was released of a workspace: a list, each release's files, and their downloads. Reads the storage, never git.
+"""The released files of a workspace: the list of releases, one release, and its files. Reads the storage, never git.
 
-For those who check or publish output (domain/base/permissions.py), also where pages are public; a file is only ever
-handed over to be saved, because it is somebody else's HTML as likely as not.
+Needs a role that checks or publishes output (domain/base/permissions.py), also where pages are public. Files are always
+downloaded and never shown, because a released file can be HTML with scripts.
 """
 
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import ReleaseService as Service
 from jobserver.store.release_record import StoredRelease
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import text
+from jobserver.web.pages.forms import page_number
 from jobserver.web.pages.site import Site
 from jobserver.web.services import Services
 
@@ -26,48 +26,46 @@ _FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none
 class Releases:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/<name>/releases/", self.listed)
-        site.add("/<name>/releases/<identifier>", self.one)
+        site.add("/<name>/releases/", self.index)
+        site.add("/<name>/releases/<identifier>", self.show)
         site.add("/<name>/releases/<identifier>/<backend>/<path:path>", self.download)
 
-    def listed(self, context: PageContext, name: str) -> HTTPResponse:
+    def index(self, context: PageContext, name: str) -> HTTPResponse:
         workspace, service = self._allowed(context, name)
-        found = service.store.of_workspace(name, self._services.visible.slugs())
-        number = text("page", 6)
-        page = int(number) if number.isascii() and number.isdecimal() and int(number) > 0 else 1
+        releases = service.store.of_workspace(name, self._services.visible.slugs())
+        page = page_number("page")
         return self._site.page(
             context,
             "releases.html",
             title=f"Releases of {name}",
             workspace=workspace,
-            releases=found[(page - 1) * _PAGE : page * _PAGE],
+            releases=releases[(page - 1) * _PAGE : page * _PAGE],
             page_number=page,
-            has_more=len(found) > page * _PAGE,
+            has_more=len(releases) > page * _PAGE,
         )
 
-    def one(self, context: PageContext, name: str, identifier: str) -> HTTPResponse:
+    def show(self, context: PageContext, name: str, identifier: str) -> HTTPResponse:
         workspace, service = self._allowed(context, name)
-        found = [
-            kept for slug in self._services.visible.slugs() if (kept := self._find(service, name, slug, identifier))
-        ]
-        if not found:
-            raise not_found(f"there is no release {identifier!r} of {name}")
+        slugs = self._services.visible.slugs()
+        releases = [release for slug in slugs if (release := self._find(service, name, slug, identifier))]
+        if not releases:
+            raise not_found(f"workspace {name} has no release {identifier!r}")
         return self._site.page(
             context,
             "release.html",
             title=f"Release {identifier[:10]} of {name}",
             workspace=workspace,
             identifier=identifier,
-            releases=found,
+            releases=releases,
         )
 
     def download(self, context: PageContext, name: str, identifier: str, backend: str, path: str) -> HTTPResponse:
         _, service = self._allowed(context, name)
-        kept = self._find(service, name, backend, identifier)
-        if kept is None:
-            raise not_found(f"there is no release {identifier!r} of {name} by {backend!r}")
-        file = service.store.open(kept, path)
-        size = next(one.size for one in kept.files if one.path == path)
+        release = self._find(service, name, backend, identifier)
+        if release is None:
+            raise not_found(f"workspace {name} has no release {identifier!r} from backend {backend!r}")
+        file = service.store.open(release, path)
+        size = next(listed.size for listed in release.files if listed.path == path)
         headers = self._site.render.headers() | {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": _attachment(path.rpartition("/")[2]),
@@ -79,17 +77,15 @@ class Releases:
         return HTTPResponse(file, 200, headers)
 
     def _allowed(self, context: PageContext, name: str) -> tuple[Workspace, Service]:
-        """Raises `Error`: not_found; unauthenticated or forbidden for who may not see releases of this workspace."""
+        """Raises `Error`: not_found; unauthenticated, or forbidden for a person who cannot view these releases."""
         workspace = context.directory.workspace(name)
         if workspace is None:
-            raise not_found(f"there is no workspace {name!r}, and no other page at this address")
+            raise not_found(f"workspace {name!r} does not exist")
         actor = context.actor
-        if not may_see(context, workspace):
-            raise forbidden(
-                f"{actor.name} may not see what was released of {name}: that needs a role that checks output"
-            )
+        if not can_view(context, workspace):
+            raise forbidden(f"{actor.name} cannot view the releases of {name}: that needs a role that checks output")
         if self._services.releases is None:
-            raise not_found("this server stores no releases: RELEASE_STORAGE is not set")
+            raise not_found("this server does not store releases: RELEASE_STORAGE is not set")
         return workspace, self._services.releases
 
     def _find(self, service: Service, name: str, backend: str, identifier: str) -> StoredRelease | None:
@@ -98,16 +94,16 @@ class Releases:
         return service.store.find(name, backend, identifier)
 
 
-def may_see(context: PageContext, workspace: Workspace) -> bool:
+def can_view(context: PageContext, workspace: Workspace) -> bool:
     return any(context.may(permission, workspace.project) for permission in SEE_RELEASES)
 
 
 def has_tab(services: Services, context: PageContext, workspace: Workspace | None) -> bool:
-    """Whether this workspace's pages lead to its releases."""
-    return services.releases is not None and workspace is not None and may_see(context, workspace)
+    """Whether the workspace's pages have a tab with its releases."""
+    return services.releases is not None and workspace is not None and can_view(context, workspace)
 
 
 def _attachment(name: str) -> str:
-    """For old browsers in ASCII, for others as it is."""
-    plain = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    """The Content-Disposition: in ASCII for old browsers, and exactly for others (RFC 6266)."""
+    ascii_name = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in name)
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,8 +1,9 @@
-"""What pages show of one thing, worked out before a template sees it.
+"""What pages show, prepared for a template.
 
-audit_tab          who did what when to it
-backend_status     one judgement of how a backend stands
-estimate           when a request may begin and end
-historical_rows    a request as git had it at another time
-registration_form  the questions of a project's registration, and what was answered
+audit_tab          who changed it, when and how
+backend_status     the state of a backend
+estimate           when a request is expected to start and end
+historical_rows    a request as a commit has it
+request_details    what the page of a job request shows
+registration_form  the questions of a project's registration, and the answers
 """

@@ -1,6 +1,6 @@
-"""The audit tab: who did what when to one thing, as words and as a diff, and whether each signature verifies.
+"""The audit tab: who changed something, when and how, and whether the signature of each commit is valid.
 
-Asks git, limited to the thing's paths and to the time it lived in; everything else on the pages reads the index.
+This part of the pages reads git, limited to a few paths and to the time from creation to end. Others read the index.
 """
 
 import re
@@ -18,17 +18,17 @@ from jobserver.store.keys.rotation import followed
 from jobserver.store.read.tree_changes import Commit
 from jobserver.store.repo import StateRepo
 
-_MOST = 200  # entries of a tab
-_EARLIER = 60  # seconds: what a thing says of its beginning is not to the second
+_MOST = 200  # entries
+_EARLIER_SECONDS = 60  # documents are created a moment before their commit
 _DIFF_BYTES = 20_000
-# Of a token. Whoever may read a page has no use for it, and could look whether a token that they found is ours.
+# The digest of a token. Readers of a page do not need it, and could use it to test a token that they have found.
 _DIGEST = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 _FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``signature``: empty if it verifies, else what is wrong, or who pushed it. ``is_sound``: nothing is wrong."""
+    """``signature``: empty if it is valid, else the problem, or who pushed the commit. ``is_sound``: no problem."""
 
     commit: Commit
     actor: str
@@ -41,11 +41,13 @@ class Entry:
 def entries(
     repo: StateRepo, branch: str, paths: Sequence[str], since: datetime | None = None, until: datetime | None = None
 ) -> list[Entry]:
-    """Newest first. ``until``: when it ended, as a runner says, whose word is not relied on: if the paths hold
-    something else a day later, all until now is read. Raises `Error` (unavailable) if git can't be asked."""
+    """The commits that changed these paths, newest first. Raises `Error` (unavailable) if git fails.
+
+    ``until``: the end, by the clock of a runner. That can be wrong: if the paths changed more than a day later, all
+    commits up to now are read."""
     tip = _ref(branch)
-    # Not git's --since: it stops at the first commit that claims to be older.
-    before = tip_at(repo.path, tip, int(since.timestamp()) - _EARLIER) if since else None
+    # Not git's --since, which stops at the first commit whose time is older.
+    before = tip_at(repo.path, tip, int(since.timestamp()) - _EARLIER_SECONDS) if since else None
     begins = [f"^{before}"] if before else []
     ends = [f"--until={int(until.timestamp()) + 86_400}"] if until else []
     diffs = _diffs(repo, tip, paths, *begins, *ends)
@@ -62,37 +64,35 @@ def entries(
 
 
 def _ref(branch: str) -> str:
-    """In full: a tag, or a file of that name, would be what git finds first."""
+    """The full name: git would find a tag or a file of the short name first."""
     return f"refs/heads/{branch}"
 
 
 def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dict[str, str]:
-    """commit -> what it changed there, newest first."""
-    # One process for all of them. A diff has no NUL: git calls such a file binary.
-    how = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
-    # What a .gitattributes on main says of diffs does not count: newer gits would read it (`attr.tree`).
-    listed = git(repo.path, "-c", "attr.tree=none", "log", *how, *limits, "--end-of-options", tip, "--", *paths)
+    """commit -> its diff, newest first."""
+    # One process for all of them, separated by NUL: git treats a file with a NUL as binary.
+    options = (f"--max-count={_MOST}", "--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
+    # Newer versions of git would apply a .gitattributes file of the repository to diffs (`attr.tree`).
+    listed = git(repo.path, "-c", "attr.tree=none", "log", *options, *limits, "--end-of-options", tip, "--", *paths)
     diffs = {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
-    if tip != _ref(layout.MAIN):  # where no document has a token, and a pipeline may name an image by its digest
+    if tip != _ref(layout.MAIN):  # only main has tokens; elsewhere a pipeline can name an image by its digest
         return diffs
     return {sha: _DIGEST.sub("(a digest)", diff) for sha, diff in diffs.items()}
 
 
 def _contents(repo: StateRepo, revision: str, paths: Sequence[str]) -> list[str]:
-    """The blobs under these paths: the same after a move into the archive."""
+    """The blobs under these paths: moving a request to the archive does not change them."""
     listed = git(repo.path, "ls-tree", "-r", revision, "--", *paths)
     return sorted(line.split(maxsplit=3)[2] for line in listed.splitlines())
 
 
 def _entry(commit: Commit, known: dict[str, keys.Signer], pushed: dict[str, PushRecord], diff: str) -> Entry:
-    problem, cover = keys.signature_fault(commit, known), pushed.get(commit.sha)
-    if problem and cover is not None:
-        said, is_sound = f"pushed by {cover.actor}, with a receipt", True
-    else:
-        said, is_sound = problem, not problem
-    claimed = "" if problem else commit.trailer("Actor")  # what nobody signed names nobody
-    actor = str(cover.actor) if problem and cover else claimed or "nobody that the record names"
-    return Entry(commit, actor, commit.trailer("Via"), said, is_sound, _lines(diff))
+    problem, push = keys.signature_fault(commit, known), pushed.get(commit.sha)
+    via, lines = commit.trailer("Via"), _lines(diff)
+    if problem and push is not None:
+        return Entry(commit, str(push.actor), via, f"pushed by {push.actor}, with a receipt", True, lines)
+    claimed = "" if problem else commit.trailer("Actor")  # without a signature, the trailer proves nothing
+    return Entry(commit, claimed or "unknown person", via, problem, not problem, lines)
 
 
 def _pushed(
@@ -103,13 +103,13 @@ def _pushed(
         line = git(repo.path, "rev-list", "--reverse", _ref(branch)).split()
         receipts = (commit for commit in map(objects.commit, audit) if not keys.signature_fault(commit, known))
         record = read_audit_record(objects, receipts)
-        return pushed_commits(record, branch, {sha: at for at, sha in enumerate(line)}, line)
+        return pushed_commits(record, branch, {sha: position for position, sha in enumerate(line)}, line)
     except Error:
         return {}
 
 
 def _lines(diff: str) -> list[str]:
-    parts = _FILES.split(diff)  # a pipeline last: it is long, and the rest says what happened
+    parts = _FILES.split(diff)  # the pipeline last: it is long, and the other files show what happened
     parts.sort(key=lambda part: layout.PIPELINE_FILE in part.partition("\n")[0])
     data = "".join(parts).encode(errors="surrogateescape")
     text = data[:_DIFF_BYTES].decode("utf-8", "replace")
@@ -118,12 +118,15 @@ def _lines(diff: str) -> list[str]:
 
 
 def commit_at(repo: StateRepo, branch: str, text: str) -> str:
-    """The commit of ``branch`` that ``text`` names: an id (or its beginning), or a time. Raises `Error` (invalid)."""
+    """The commit of ``branch`` with this id (or its first 7 or more digits), or the newest one at this time.
+
+    Raises `Error` (invalid).
+    """
     try:
         if 7 <= len(text) <= 40 and all(char in "0123456789abcdef" for char in text):
             sha = commit_of(repo.path, text)
             if sha is None:
-                raise invalid(f"there is no commit {text}", "at")
+                raise invalid(f"commit {text} does not exist", "at")
             if git(repo.path, "merge-base", sha, _ref(branch)).strip() == sha:
                 return sha
             raise invalid(f"commit {text} is not in the history of {branch}", "at")
@@ -133,9 +136,9 @@ def commit_at(repo: StateRepo, branch: str, text: str) -> str:
     except Error as error:
         if error.where == "at":
             raise
-        raise invalid(f"there is no commit {text}", "at") from None
+        raise invalid(f"commit {text} does not exist", "at") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = tip_at(repo.path, _ref(branch), int(moment.timestamp()))
-    if found is None:
-        raise invalid(f"there was nothing before {text}", "at")
-    return found
+    tip = tip_at(repo.path, _ref(branch), int(moment.timestamp()))
+    if tip is None:
+        raise invalid(f"the history begins after {text}", "at")
+    return tip

@@ -1,63 +1,65 @@
-"""How a backend stands: one judgement for the banner, the front page, `/status/`, the list of backends and monitors."""
+"""The state of a backend, in one place for the banner, the front page, `/status/`, the backends' pages and monitors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobserver.domain.backends import Backend
 from jobserver.index.directory import Directory
 from jobserver.service.presence import BackendContact
-from jobserver.web.pages.format import labels
+from jobserver.web.pages.format import labels, times
+from jobserver.web.pages.format.labels import Flag
 
-_REMEMBERED = timedelta(days=1)
-Flags = list[tuple[str, datetime | None]]
+_WARN_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """``said`` in two or three words; ``looks``: the status that its badge looks like, or ``off``.
+class BackendStatus:
+    """``style``: the job status whose badge this looks like, or ``off``. ``last_seen`` is None where no runner has ever
+    connected. ``clock_ahead``: how far the runner's clock was ahead, in words.
 
-    ``flags`` as of `labels.raised`. ``last_seen`` is None where no runner has ever called for it. ``ahead``: how far
-    its clock was ahead, in words. ``twice``: the job request that two runners with its token worked on, and when that
-    was noticed.
+    ``run_twice``: the job request that two runners with the backend's token ran, and when the server noticed.
     """
 
-    said: str
-    looks: str
+    label: str
+    style: str
     last_seen: datetime | None
-    flags: Flags
+    flags: Sequence[Flag]
     is_late: bool = False
-    ahead: str = ""
-    twice: tuple[str, datetime] | None = None
+    clock_ahead: str = ""
+    run_twice: tuple[str, datetime] | None = None
 
     @property
     def is_fine(self) -> bool:
-        """For monitors, which do not look at what a runner says of itself."""
-        return self.looks in ("succeeded", "pending")
+        """For monitors, which ignore the runner's flags."""
+        return self.style in ("succeeded", "pending")
 
 
-def standing(backend: Backend, seen: BackendContact | None, now: datetime) -> Standing:
-    found = _standing(backend, seen, now)
-    if seen is None:
-        return found
-    twice = seen.twice if seen.twice is not None and now - seen.twice[1] < _REMEMBERED else None
-    return replace(found, ahead=labels.length(seen.ahead.total_seconds()) if seen.ahead else "", twice=twice)
+def backend_status(backend: Backend, contact: BackendContact | None, now: datetime) -> BackendStatus:
+    status = _status(backend, contact, now)
+    if contact is None:
+        return status
+    twice = contact.twice if contact.twice is not None and now - contact.twice[1] < _WARN_FOR else None
+    ahead = times.length(contact.ahead.total_seconds()) if contact.ahead else ""
+    return replace(status, clock_ahead=ahead, run_twice=twice)
 
 
-def _standing(backend: Backend, seen: BackendContact | None, now: datetime) -> Standing:
-    """A new backend has its ``alert_after_minutes`` before it is late."""
-    last = seen.last_seen if seen else None
-    flags: Flags = labels.raised(dict(seen.flags)) if seen else []
+def _status(backend: Backend, contact: BackendContact | None, now: datetime) -> BackendStatus:
+    """A new backend has ``alert_after_minutes`` to connect before it counts as late."""
+    last_seen = contact.last_seen if contact else None
+    flags = labels.flags(contact.flags) if contact else []
     if not backend.active:
-        return Standing("Switched off", "off", last, [])
-    if (now - (last or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:
-        return Standing("Not seen in time" if last else "Never seen", "failed", last, flags, is_late=True)
-    if last is None:
-        return Standing("Not seen yet", "off", last, flags)
-    return Standing("Seen, but held up", "pending", last, flags) if flags else Standing("Seen", "succeeded", last, [])
+        return BackendStatus("Deactivated", "off", last_seen, [])
+    if (now - (last_seen or backend.created_at)).total_seconds() > backend.alert_after_minutes * 60:
+        return BackendStatus("Offline" if last_seen else "Never connected", "failed", last_seen, flags, is_late=True)
+    if last_seen is None:
+        return BackendStatus("Not connected yet", "off", last_seen, flags)
+    if flags:
+        return BackendStatus("Online with limits", "pending", last_seen, flags)
+    return BackendStatus("Online", "succeeded", last_seen, [])
 
 
-def standings(
-    directory: Directory, slugs: Iterable[str], seen: Mapping[str, BackendContact], now: datetime
-) -> dict[str, Standing]:
-    return {slug: standing(directory.backends[slug], seen.get(slug), now) for slug in slugs}
+def backend_statuses(
+    directory: Directory, slugs: Iterable[str], contacts: Mapping[str, BackendContact], now: datetime
+) -> dict[str, BackendStatus]:
+    return {slug: backend_status(directory.backends[slug], contacts.get(slug), now) for slug in slugs}

@@ -1,4 +1,4 @@
-"""When a request may begin and end, from past runs; and how sure that is. Pure; times are microseconds."""
+"""When a request is expected to start and end, from past runs. Pure; times are microseconds."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,36 +13,39 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Expected ``at``, since 1970; by the quickest and slowest of past runs, between ``low`` and ``high``.
+    """An expected time, since 1970: from the median, the quickest and the slowest of past runs.
 
-    ``sureness`` says in words what that rests on."""
+    ``basis`` describes those runs in words."""
 
-    at: int
-    low: int
-    high: int
-    sureness: str
+    expected: int
+    earliest: int
+    latest: int
+    basis: str
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """None: nothing is known, or it is over. ``waits``: of how many other requests it is known how long they waited."""
+    """``starts`` and ``ends`` are None where nothing is known, or where they are over.
+
+    ``waits``: the number of past requests with a known waiting time."""
 
     starts: Moment | None = None
     ends: Moment | None = None
     waits: int = 0
 
 
-def begin(created_at: int, now: int, waits: Sequence[int], backend: str) -> Moment | None:
-    """``waits``: how long the last requests on the backend waited. None if none is known, or all waited less."""
-    left = [wait for wait in waits if created_at + wait > now]
-    if not left:
+def start(created_at: int, now: int, waits: Sequence[int], backend: str) -> Moment | None:
+    """``waits``: how long past requests on the backend waited. None if there are none, or if all waited less."""
+    longer = [wait for wait in waits if created_at + wait > now]
+    if not longer:
         return None
-    low, middle, high = min(left), int(median(left)), max(left)
-    if len(left) < len(waits):
-        said = f"it has waited longer than {len(waits) - len(left)} of the last {len(waits)} on {backend} did"
+    low, middle, high = min(longer), int(median(longer)), max(longer)
+    if len(longer) < len(waits):
+        shorter = len(waits) - len(longer)
+        basis = f"{shorter} of the last {_count(len(waits), 'request')} on {backend} waited less than this one has"
     else:
-        said = f"from the last {_count(len(waits), 'request')} on {backend}"
-    return Moment(created_at + middle, created_at + low, created_at + high, said)
+        basis = f"based on the last {_count(len(waits), 'request')} on {backend}"
+    return Moment(created_at + middle, created_at + low, created_at + high, basis)
 
 
 def end(
@@ -52,9 +55,10 @@ def end(
     starts: Moment | None,
     now: int,
 ) -> Moment | None:
-    """By the longest chain of needs of what is not finished. ``past``: action -> how long its last successes took.
+    """From the longest chain of unfinished actions. ``past``: action -> how long its last successful runs took.
 
-    ``actions``: each with its job, if the runner has made one. None if nothing is known, or nothing is left."""
+    ``actions``: each with its job, or None before the runner has created that. Returns None if nothing is known, or if
+    all actions have finished."""
     left = {action: job for action, job in actions.items() if job is None or job.status not in lifecycle.FINISHED}
     known = [action for action in left if past.get(action)]
     if not known:
@@ -62,7 +66,7 @@ def end(
 
     try:
         order = list(TopologicalSorter({action: _among(left, needs.get(action, ())) for action in left}).static_order())
-    except CycleError:  # pushed by somebody, perhaps
+    except CycleError:  # a push can bring such a pipeline
         return None
 
     def chain(pick: Callable[[Sequence[int]], float]) -> int:
@@ -78,26 +82,26 @@ def end(
             ends[action] = max((ends[need] for need in _among(left, needs.get(action, ()))), default=0) + rest(action)
         return max(ends.values())
 
-    first = (starts.at, starts.low, starts.high) if starts else (now, now, now)
+    first = (starts.expected, starts.earliest, starts.latest) if starts else (now, now, now)
     if len(known) < len(left):
-        said = f"a guess: only {len(known)} of {_count(len(left), 'action')} have run here before"
+        basis = f"a rough estimate: only {len(known)} of {_count(len(left), 'action')} succeeded before on this backend"
     else:
         runs = min(len(past[action]) for action in known)
-        said = f"from {_count(runs, 'past run')}" + (" of each action" if len(known) > 1 else "")
-    return Moment(first[0] + chain(median), first[1] + chain(min), first[2] + chain(max), said)
+        basis = f"based on {_count(runs, 'past run')}" + (" of each action" if len(known) > 1 else "")
+    return Moment(first[0] + chain(median), first[1] + chain(min), first[2] + chain(max), basis)
 
 
 def _among(left: Collection[str], needs: Sequence[str]) -> list[str]:
     return [need for need in needs if need in left]
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count != 1 else ''}"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A job on the timeline: three stretches, in percent of the whole, from the request's making on."""
+    """A job on the timeline, in percent of its width: where the job begins, how long it waited, how long it ran."""
 
     job: JobRow
     start: float
@@ -106,13 +110,13 @@ class Bar:
 
 
 def stretch(jobs: Sequence[JobRow], created_at: int, now: int) -> tuple[int, int]:
-    """(when it begins, how long it is) of what a request's timeline shows; a runner's clock may be behind ours."""
+    """(first moment, length) of a request's timeline. A runner's clock can be behind the server's."""
     begins = min([created_at, *(job.created_at for job in jobs)])
     return begins, max(max((job.completed_at or now for job in jobs), default=now) - begins, 1)
 
 
 def timeline(jobs: Sequence[JobRow], begins: int, whole: int, now: int) -> list[Bar]:
-    """``begins`` and ``whole`` as `stretch` gives them, perhaps of more jobs than these."""
+    """``begins`` and ``whole``: from `stretch`, for all jobs of the request, while ``jobs`` can be some of them."""
     bars = []
     for job in jobs:
         last = job.completed_at or now

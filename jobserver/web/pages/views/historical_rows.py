@@ -1,4 +1,4 @@
-"""A request as git had it at another time, in the shapes that the pages have from the index. Pure."""
+"""A request as a commit has it, as rows of the index, so that one template shows both. Pure."""
 
 from dataclasses import replace
 
@@ -8,30 +8,30 @@ from jobserver.index import items
 from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow
 from jobserver.service.writes.job_requests import RequestWithJobs
-from jobserver.web.pages.format import labels
+from jobserver.web.pages.format import times
 
 
-def as_rows(row: JobRequestRow, seen: RequestWithJobs) -> tuple[JobRequestRow, list[JobRow]]:
-    """What git says of another time, in the shapes of the index."""
-    request_ = seen.stored.request
-    ordered = sorted(seen.jobs, key=lambda one: (one.created_at, one.identifier))
-    jobs = [_as_row(request_.identifier, job) for job in ordered]
-    of_jobs = lifecycle.summarise([(job.status, job.started_at, job.completed_at, job.updated_at) for job in jobs])
-    then = replace(
+def as_rows(row: JobRequestRow, historical: RequestWithJobs) -> tuple[JobRequestRow, list[JobRow]]:
+    """``row``: the request as it is now."""
+    request = historical.stored.request
+    jobs = sorted(historical.jobs, key=lambda job: (job.created_at, job.identifier))
+    rows = [_job_row(request.identifier, job) for job in jobs]
+    summary = lifecycle.summarise([(job.status, job.started_at, job.completed_at, job.updated_at) for job in rows])
+    historical_row = replace(
         row,
-        status=of_jobs.status,
-        jobs=of_jobs.jobs,
-        succeeded=of_jobs.succeeded,
-        started_at=of_jobs.started_at,
-        completed_at=of_jobs.completed_at,
+        status=summary.status,
+        jobs=summary.jobs,
+        succeeded=summary.succeeded,
+        started_at=summary.started_at,
+        completed_at=summary.completed_at,
         updated_at=None,
-        cancelled=request_.cancelled_actions,
+        cancelled=request.cancelled_actions,
     )
-    return then, jobs
+    return historical_row, rows
 
 
-def _as_row(request_: str, job: Job) -> JobRow:
-    said = (job.identifier, request_, job.action, job.status, job.status_code, job.status_message)
-    times = (job.updated_at, job.started_at, job.completed_at)
-    updated, started, completed = (None if time is None else labels.micros(time) for time in times)
-    return JobRow(*said, labels.micros(job.created_at), updated, started, completed, items.job_item(job))
+def _job_row(request: str, job: Job) -> JobRow:
+    moments = (job.updated_at, job.started_at, job.completed_at)
+    updated, started, completed = (times.micros(moment) if moment else None for moment in moments)
+    texts = (job.identifier, request, job.action, job.status, job.status_code, job.status_message)
+    return JobRow(*texts, times.micros(job.created_at), updated, started, completed, items.job_item(job))

@@ -1,4 +1,4 @@
-"""The registration form of a project: its questions, in order, and what was answered."""
+"""The registration form of a project: its questions, in order, and the answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ TEXTS = {
     "why_data_is_required": "Why is this data required?",
     "data_access_legal_basis": "What is the legal basis for access to the data?",
     "satisfying_confidentiality": "How is the duty of confidentiality satisfied?",
-    "ethics_approval": "Which ethics approval is there?",
+    "ethics_approval": "What ethics approval does the project have?",
     "is_research_on_cmo_priority_list": "Is the research on the Chief Medical Officer's priority list?",
-    "funding_source": "Who funds it?",
+    "funding_source": "Who funds the project?",
     "team_details": "Who is in the team, and from which organisations?",
-    "previous_experience_with_ehr": "Which experience is there with electronic health records?",
-    "evidence_of_scripting_languages": "Which evidence is there of coding skills (Python, R, Stata)?",
-    "evidence_of_sharing_in_public": "Which evidence is there of sharing code in public?",
+    "previous_experience_with_ehr": "What experience does the team have with electronic health records?",
+    "evidence_of_scripting_languages": "What evidence is there of coding skills (Python, R or Stata)?",
+    "evidence_of_sharing_in_public": "What evidence is there of sharing code in public?",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One named researcher, as typed in."""
+    """One named researcher, as typed."""
 
     name: str = ""
     trained_at: str = ""
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """As typed in, right or wrong; shown again beside what is wrong. ``fields``: all that is no researcher's."""
+    """As typed, valid or not; the form shows them again beside the errors. ``fields``: all but the researchers'."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[Row] = (Row(),)
@@ -54,7 +54,7 @@ class Answers:
         return Contact(self.get("email"), self.get("telephone"))
 
     def registration(self) -> Registration:
-        """Raises `Error` (invalid) that names each field that is wrong."""
+        """Raises `Error` (invalid), which names each field with a problem."""
         researchers = [
             {
                 "name": row.name,
@@ -71,17 +71,17 @@ class Answers:
 
 
 def read() -> Answers:
-    """The form that was sent. Nothing is cut that the document's own limits would refuse."""
+    """The form that was sent. The limits here are above the document's own, so that those give the error."""
     keys = ("name", "slug", "project_lead", "email", "telephone", "declaration", *LINES, *TEXTS)
     fields = {key: text(key, 20_000).replace("\r\n", "\n") for key in keys}
     count = text("researchers", 4)
     rows = [
         Row(
-            text(f"researcher_{at}_name", 2000),
-            text(f"researcher_{at}_trained_at", 100),
-            bool(text(f"researcher_{at}_accredited")),
+            text(f"researcher_{number}_name", 2000),
+            text(f"researcher_{number}_trained_at", 100),
+            bool(text(f"researcher_{number}_accredited")),
         )
-        for at in range(min(int(count), MAX_RESEARCHERS) if count.isascii() and count.isdecimal() else 1)
+        for number in range(min(int(count), MAX_RESEARCHERS) if count.isascii() and count.isdecimal() else 1)
     ]
     return Answers(fields, rows or (Row(),))
 

@@ -28,4 +28,4 @@ def test_a_receipt_that_no_server_signed_is_none(site: Site) -> None:
     forged.commit(("receipt.yaml", f"{receipt}received_at: 2026-11-24T09:00:00Z\n"), message=said)
     forged.land()
     (found,) = entries(site.repo, "main", PATHS)
-    assert (found.actor, found.is_sound) == ("nobody that the record names", False)
+    assert (found.actor, found.is_sound) == ("unknown person", False)

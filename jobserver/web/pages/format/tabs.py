@@ -1,0 +1,39 @@
+"""The navigation: the main pages, and the tabs of each thing's pages, as (label, URL). Pure."""
+
+from jobserver.index.queries.jobs import JobRow
+
+Links = list[tuple[str, str]]
+
+
+def main(is_admin: bool) -> Links:
+    links = [("Event log", "/jobs/"), ("Status", "/status/"), ("Projects", "/orgs/")]
+    return [*links, ("Backends", "/backends/"), ("People", "/users/")] if is_admin else links
+
+
+def request(identifier: str) -> Links:
+    return [("Overview", f"/job-requests/{identifier}/"), ("Audit", f"/job-requests/{identifier}/audit/")]
+
+
+def job_url(job: JobRow) -> str:
+    """Names the request, too: another request can have a job with the same id."""
+    return f"/job-requests/{job.request}/jobs/{job.identifier}/"
+
+
+def job(row: JobRow) -> Links:
+    return [("Overview", job_url(row)), ("Audit", f"{job_url(row)}audit/")]
+
+
+def backend(slug: str, is_admin: bool) -> Links:
+    settings = [("Settings", f"/backends/{slug}/")] if is_admin else []
+    return [("Status", "/status/"), *settings, ("Audit", f"/backends/{slug}/audit/")]
+
+
+def project(name: str, can_manage: bool, can_audit: bool) -> Links:
+    settings = [("Settings", f"/orgs/{name}/settings/")] if can_manage else []
+    audit = [("Audit", f"/orgs/{name}/audit/")] if can_audit else []
+    return [("Project", f"/orgs/{name}/"), *settings, *audit]
+
+
+def workspace(name: str, has_releases: bool) -> Links:
+    releases = [("Releases", f"/{name}/releases/")] if has_releases else []
+    return [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), *releases, ("Audit", f"/{name}/audit/")]

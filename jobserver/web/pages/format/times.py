@@ -1,0 +1,46 @@
+"""Times and durations in words. Pure; ``micros`` are microseconds since 1970, UTC."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def moment(micros: int | None) -> datetime | None:
+    """Times outside the years 1 to 9999 become the first or the last day: an estimate can add up centuries."""
+    if micros is None:
+        return None
+    return _EPOCH + timedelta(microseconds=max(_FIRST, min(micros, _LAST)))
+
+
+def micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """``just now``, ``3 minutes ago``, ``in 2 hours``."""
+    seconds = int((now - moment).total_seconds())
+    if abs(seconds) < 5:
+        return "just now"
+    return f"{length(seconds)} ago" if seconds > 0 else f"in {length(-seconds)}"
+
+
+def length(seconds: float) -> str:
+    """``45 seconds``, ``2 minutes``, ``3 hours``, ``4 days``: whole units, the largest that fits."""
+    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
+    count = int(seconds // size)
+    return f"{count} {unit}{'s' if count != 1 else ''}"
+
+
+def duration(seconds: float) -> str:
+    """``8s``, ``48m 8s``, ``2h 5m``, ``3d 4h``: the two largest units. Never negative: two clocks may disagree."""
+    whole = max(int(seconds), 0)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole // 60 % 60}m"
+    return f"{whole // 86400}d {whole // 3600 % 24}h"

@@ -1,0 +1,159 @@
+"""What the page of a job request shows: its graph, its timeline, the outlook, and what a person can do with it."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from jobserver.domain.base.permissions import Permission
+from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
+from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.pipeline.graph import select
+from jobserver.index.queries import forecast
+from jobserver.index.queries.jobs import JobRow, latest_jobs
+from jobserver.index.queries.requests import JobRequestRow, previous_request, previous_success
+from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.format import highlight
+from jobserver.web.pages.format.graph import place_of
+from jobserver.web.pages.views import estimate
+from jobserver.web.pages.views.estimate import Estimate
+
+_ERROR = "__error__"  # the action of the job that a runner reports for a request that it could not start
+_WAITS = 20  # past requests, for the expected start
+_MOST_JOBS = 100  # shown one by one
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDetails:
+    """A request as the index and git have it. ``revision``: the commit or time it is shown at, or empty for now."""
+
+    row: JobRequestRow
+    jobs: list[JobRow]
+    document: JobRequest
+    pipeline: StoredPipeline
+    revision: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more is expected to happen: it has finished, or is shown as it was."""
+        return bool(self.revision) or self.row.completed_at is not None
+
+    @property
+    def start_failure(self) -> JobRow | None:
+        """The job that says why the runner could not start the request."""
+        return next((job for job in self.jobs if job.action == _ERROR), None)
+
+
+def graph_needs(sql: sqlite3.Connection, details: RequestDetails) -> dict[str, list[str]]:
+    """The graph: each action that runs -> the others that it needs. Before the runner has created jobs, a preview."""
+    row, document, pipeline = details.row, details.document, details.pipeline.actions
+    actions: Sequence[str] = [job.action for job in details.jobs if job.action in pipeline]
+    if not details.jobs:
+        latest = latest_jobs(sql, row.workspace, [row.backend])
+        done = [action for action, job in latest.items() if job.status == "succeeded"]
+        preview = select(document.requested_actions, pipeline, done, document.force_run_dependencies)
+        order = {action: number for number, action in enumerate(pipeline)}
+        actions = sorted(preview.runs, key=lambda action: order[action])
+    shown = set(actions)
+    return {action: [need for need in pipeline[action].needs if need in shown] for action in actions}
+
+
+def outlook(
+    sql: sqlite3.Connection, details: RequestDetails, needs: Mapping[str, Sequence[str]], now: int
+) -> dict[str, Any]:
+    """When it is expected to start and end, the queue before it, and the runs to compare it with."""
+    row, is_over = details.row, details.is_over
+    is_waiting = not is_over and row.started_at is None
+    previous, success = previous_request(sql, row, [row.backend]), previous_success(sql, row, [row.backend])
+    is_same = previous is not None and success is not None and previous.identifier == success.identifier
+    return {
+        "expected": Estimate() if is_over else _expected(sql, details, needs, now),
+        "ahead": forecast.ahead(sql, row) if is_waiting else 0,
+        "previous": previous,
+        "previous_success": None if is_same or previous is None else success,
+    }
+
+
+def _expected(
+    sql: sqlite3.Connection, details: RequestDetails, needs: Mapping[str, Sequence[str]], now: int
+) -> Estimate:
+    row = details.row
+    waits = forecast.waits(sql, row.backend, _WAITS) if row.started_at is None else []
+    starts = estimate.start(row.created_at, now, waits, row.backend)
+    past = forecast.durations(sql, row.backend, row.workspace, needs)
+    jobs = {job.action: job for job in details.jobs}
+    ends = estimate.end({action: jobs.get(action) for action in needs}, needs, past, starts, now)
+    return Estimate(starts, ends, len(waits))
+
+
+def timeline(details: RequestDetails, now: int) -> dict[str, Any]:
+    """The jobs as bars, with links to their scripts; jobs that do not fit are only listed."""
+    row, jobs, document = details.row, details.jobs, details.document
+    shown, others = _split(jobs)
+    begins, length = estimate.stretch(jobs, row.created_at, now)
+    bars = estimate.timeline(shown, begins, length, now) if details.start_failure is None else []
+    actions = {bar.job.action: details.pipeline.actions.get(bar.job.action) for bar in bars}
+    runtime = sum(
+        job.completed_at - job.started_at for job in jobs if job.completed_at is not None and job.started_at is not None
+    )
+    return {
+        "bars": bars,
+        "others": others,
+        "timeline_length": length,
+        "runtime": runtime,
+        "ended": row.completed_at or now,
+        "scripts": _scripts(document, actions),
+    }
+
+
+def _split(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRow]]]]:
+    """(jobs to show one by one, the others by status): of many jobs, the most important ones come first."""
+    if len(jobs) <= _MOST_JOBS:
+        return jobs, []
+    ordered = sorted(jobs, key=lambda job: place_of(job.status))
+    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.status)
+    return ordered[:_MOST_JOBS], [(status, list(group)) for status, group in groups]
+
+
+def _scripts(document: JobRequest, actions: Mapping[str, PipelineAction | None]) -> dict[str, list[tuple[str, str]]]:
+    """action -> (path, URL at the request's commit) of each script that it runs; empty where there is no such URL."""
+    scripts = {}
+    for name, action in actions.items():
+        paths = highlight.scripts(action.run) if action else []
+        links = [(path, highlight.blob(document.workspace.repo, document.sha, path)) for path in paths]
+        scripts[name] = [(path, url) for path, url in links if url]
+    return scripts
+
+
+def permitted(context: PageContext, details: RequestDetails) -> dict[str, Any]:
+    """What this person can do with the request, and what has been cancelled."""
+    row, jobs, document, is_now = details.row, details.jobs, details.document, not details.revision
+    still_open = set(open_actions(row, jobs))
+    cancelled = set(row.cancelled)
+    return {
+        "open_actions": still_open,
+        "can_cancel": is_now and can_cancel(context, document) and bool(still_open),
+        "can_rerun": is_now and context.may(Permission.RUN_JOB, document.project),
+        "cancelling": {job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
+    }
+
+
+def failed_actions(details: RequestDetails) -> tuple[str, ...]:
+    pipeline = details.pipeline.actions
+    failed = (job.action for job in details.jobs if job.status == "failed" and job.action in pipeline)
+    return tuple(dict.fromkeys(failed))
+
+
+def can_cancel(context: PageContext, document: JobRequest) -> bool:
+    is_own = context.user is not None and document.created_by == context.user.username
+    return is_own or context.may(Permission.CANCEL_JOB, document.project)
+
+
+def open_actions(row: JobRequestRow, jobs: list[JobRow]) -> list[str]:
+    """The actions that can still be cancelled; before the runner has created jobs, all that were requested."""
+    cancelled = set(row.cancelled)
+    if not jobs:
+        return [action for action in row.actions if action not in cancelled]
+    return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in cancelled]
