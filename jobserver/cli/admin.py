@@ -1,4 +1,4 @@
-"""The commands of administrators: init, backend, user, workspace. Each goes through the gate."""
+"""The commands of administrators: init, backend, user and workspace."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.output import say
+from jobserver.cli.output import say, warn
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import (
     ActivateBackend,
@@ -26,14 +26,16 @@ from jobserver.service.accounts.private_store import PrivateStore, check_email
 from jobserver.service.accounts.tokens import new_token
 from jobserver.store.fs import user_name
 
-acting = click.option("--as", "username", metavar="USERNAME", help="Who acts; by default the first of ADMIN_USERS.")
+acting = click.option(
+    "--as", "username", metavar="USERNAME", help="Act as this user. [default: the first of ADMIN_USERS]"
+)
 
 
 @contextmanager
 def connected(*, checks_key: bool = True) -> Iterator[bootstrap.App]:
     app = bootstrap.connect(Settings.from_env(), checks_key=checks_key)
     if app.hosted is not None and app.hosted.status.problem:
-        click.echo(f"jobserver: {app.hosted.status.problem}; what is shown was seen there before", err=True)
+        warn(f"{app.hosted.status.problem}. This shows the state before that")
     try:
         yield app
     finally:
@@ -45,7 +47,7 @@ def actor_of(app: bootstrap.App, username: str | None) -> Actor:
 
 
 def via() -> str:
-    """Who sits here, as the machine says it: not as the environment does, which anybody can set."""
+    """The trailer Via: the account that runs the command. Not from the environment, which anybody can set."""
     return f"cli/{user_name(os.getuid())}"
 
 
@@ -55,7 +57,7 @@ def submit(username: str | None, command: Command) -> None:
 
 
 def _show_token(secret: str) -> None:
-    click.echo("This token is shown once; only its SHA-256 is stored.", err=True)
+    click.echo("This token is shown only once. The server stores its SHA-256.", err=True)
     click.echo(secret)
 
 
@@ -65,25 +67,25 @@ def as_roles(values: tuple[str, ...]) -> tuple[Role, ...]:
 
 @click.command()
 def init() -> None:
-    """Create STATE_REPO, its signing key, and ADMIN_USERS as SuperUsers."""
+    """Create STATE_REPO, its signing key and the ADMIN_USERS."""
     app = bootstrap.create(Settings.from_env())
     app.close()
-    click.echo(f"{app.settings.state_repo} is ready; its key is {app.settings.signing_key}")
+    click.echo(f"created {app.settings.state_repo} with the signing key {app.settings.signing_key}")
 
 
 @click.group()
 def backend() -> None:
-    """Secure environments and their tokens."""
+    """Manage backends (secure environments) and their tokens."""
 
 
 @backend.command("add")
 @click.argument("slug")
-@click.option("--name", default="")
-@click.option("--database", "databases", multiple=True)
-@click.option("--parent-directory", default="")
+@click.option("--name", default="", help="The name that people see.")
+@click.option("--database", "databases", multiple=True, metavar="NAME", help="A database that it has. Repeatable.")
+@click.option("--parent-directory", default="", metavar="PATH", help="The folder with its outputs, for people there.")
 @acting
 def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directory: str, username: str | None) -> None:
-    """Add a backend; prints its token on the last line."""
+    """Add a backend. Prints its token on the last line."""
     secret, digest = new_token()
     submit(username, AddBackend(slug, digest, name, databases, parent_directory))
     _show_token(secret)
@@ -91,10 +93,10 @@ def backend_add(slug: str, name: str, databases: tuple[str, ...], parent_directo
 
 @backend.command("rotate-token")
 @click.argument("slug")
-@click.option("--keep-old", is_flag=True, help="The old token works until `backend revoke-token`.")
+@click.option("--keep-old", is_flag=True, help="Keep the old token valid until `backend revoke-token`.")
 @acting
 def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
-    """Give a backend a new token; prints it on the last line. The old one stops at once."""
+    """Replace a backend's token. Prints the new token on the last line. The old one ends at once."""
     secret, digest = new_token()
     submit(username, RotateBackendToken(slug, digest, keep_old))
     _show_token(secret)
@@ -104,7 +106,7 @@ def backend_rotate(slug: str, keep_old: bool, username: str | None) -> None:
 @click.argument("slug")
 @acting
 def backend_revoke(slug: str, username: str | None) -> None:
-    """End every token of a backend but the newest."""
+    """Revoke all tokens of a backend except the newest."""
     submit(username, RevokeBackendToken(slug))
 
 
@@ -112,7 +114,7 @@ def backend_revoke(slug: str, username: str | None) -> None:
 @click.argument("slug")
 @acting
 def backend_deactivate(slug: str, username: str | None) -> None:
-    """Switch a backend off: it may do nothing, and no job can be requested on it."""
+    """Deactivate a backend. It can do nothing, and nobody can request jobs on it."""
     submit(username, DeactivateBackend(slug))
 
 
@@ -120,57 +122,65 @@ def backend_deactivate(slug: str, username: str | None) -> None:
 @click.argument("slug")
 @acting
 def backend_activate(slug: str, username: str | None) -> None:
-    """Switch a backend on again, with the tokens it had."""
+    """Activate a backend again. Its tokens work as before."""
     submit(username, ActivateBackend(slug))
 
 
 @backend.command("list")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def backend_list(as_json: bool) -> None:
-    """The backends, with the databases that each has."""
+    """List the backends and their databases."""
     with connected() as app:
-        found = app.repo.writer.read(layout.MAIN, lambda state: list(state.backends()))
+        backends = app.repo.writer.read(layout.MAIN, lambda state: list(state.backends()))
     if as_json:
         rows = [
-            {"slug": one.slug, "name": one.name, "active": one.active, "databases": list(one.databases)}
-            for one in found
+            {
+                "slug": backend.slug,
+                "name": backend.name,
+                "active": backend.active,
+                "databases": list(backend.databases),
+            }
+            for backend in backends
         ]
         click.echo(json.dumps(rows))
         return
-    for one in found:
-        say(one.slug, "active" if one.active else "not active", ", ".join(one.databases), one.name)
+    for backend in backends:
+        say(backend.slug, "active" if backend.active else "not active", ", ".join(backend.databases), backend.name)
 
 
 @click.group()
 def user() -> None:
-    """People, their roles and personal access tokens."""
+    """Manage users, their roles and personal access tokens."""
 
 
 @user.command("add")
 @click.argument("name_", metavar="USERNAME")
-@click.option("--name", default="")
-@click.option("--email", default="", help="Kept in PRIVATE_STORE, never in git.")
-@click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="Whose account it is, as GitHub numbers people.")
+@click.option("--name", default="", help="Full name.")
+@click.option("--email", default="", help="Email address. Stored in PRIVATE_STORE, never in git.")
+@click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="The number of the user's account on GitHub.")
 @click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
 @acting
 def user_add(
     name_: str, name: str, email: str, github_id: int | None, roles: tuple[str, ...], username: str | None
 ) -> None:
-    """Add a person. Without --github-id, whoever has that name on GitHub when they first log in from there."""
+    """Add a user.
+
+    Without --github-id, the account on GitHub that has this user name at the first log-in.
+    """
     address = check_email(email) if email else ""
     submit(username, AddUser(name_, name, as_roles(roles), github_id))
     place = Settings.from_env().private_store
     if address or place.exists():
         with closing(PrivateStore(place)) as private:
-            private.set_email(name_, address)  # none: what is kept under this name is of an earlier account
+            private.set_email(name_, address)  # if empty, removes the address of an earlier user with this name
 
 
 @user.command("token")
 @click.argument("name_", metavar="USERNAME")
-@click.option("--label", default="command line")
+@click.option("--label", default="command line", show_default=True, help="The token's name.")
 @acting
 def user_token(name_: str, label: str, username: str | None) -> None:
-    """Make a personal access token; prints it on the last line."""
+    """Create a personal access token. Prints it on the last line."""
     secret, digest = new_token()
     submit(username, AddUserToken(name_, label, digest))
     _show_token(secret)
@@ -179,7 +189,7 @@ def user_token(name_: str, label: str, username: str | None) -> None:
 @user.command("login-link")
 @click.argument("name_", metavar="USERNAME")
 def user_login_link(name_: str) -> None:
-    """Print a URL that logs a person in, once, within 15 minutes."""
+    """Print a link that logs a user in. It works once, for 15 minutes."""
     from jobserver.cli.login_link import login_path
 
     settings = Settings.from_env()
@@ -191,7 +201,7 @@ def user_login_link(name_: str) -> None:
 @click.argument("label")
 @acting
 def user_revoke(name_: str, label: str, username: str | None) -> None:
-    """End the token of this label, at once."""
+    """Revoke the token with this LABEL."""
     submit(username, RevokeUserToken(name_, label))
 
 
@@ -199,7 +209,7 @@ def user_revoke(name_: str, label: str, username: str | None) -> None:
 @click.argument("name_", metavar="USERNAME")
 @acting
 def user_disable(name_: str, username: str | None) -> None:
-    """Switch a person off, at once."""
+    """Disable a user at once."""
     submit(username, DisableUser(name_))
 
 
@@ -207,24 +217,24 @@ def user_disable(name_: str, username: str | None) -> None:
 @click.argument("name_", metavar="USERNAME")
 @acting
 def user_enable(name_: str, username: str | None) -> None:
-    """Switch a person on again, with the roles and tokens they had."""
+    """Enable a user again. Their roles and tokens work as before."""
     submit(username, EnableUser(name_))
 
 
 @click.group()
 def workspace() -> None:
-    """Workspaces."""
+    """Manage workspaces."""
 
 
 @workspace.command("add")
 @click.argument("name")
-@click.option("--repo", required=True, help="https URL, or a path inside STUDY_REPOS.")
-@click.option("--branch", required=True)
-@click.option("--db", default="full", show_default=True)
-@click.option("--project", "project_", metavar="ORG/PROJECT")
+@click.option("--repo", required=True, help="The study's repository: an https URL, or a path inside STUDY_REPOS.")
+@click.option("--branch", required=True, help="A branch of the repository.")
+@click.option("--db", default="full", show_default=True, help="The database to run on.")
+@click.option("--project", "project_", metavar="ORG/PROJECT", help="The project to connect it to.")
 @acting
 def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
-    """Add a workspace: a study's repository, a branch of it, and a database."""
+    """Add a workspace."""
     with connected() as app:
         repo = app.studies.check_repo(repo)
     submit(username, AddWorkspace(name, repo, branch, db, project_))
@@ -235,7 +245,7 @@ def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | No
 @click.argument("project_", metavar="ORG/PROJECT")
 @acting
 def workspace_connect(name: str, project_: str, username: str | None) -> None:
-    """Put a workspace into a project: its members may then run its jobs."""
+    """Connect a workspace to a project. The project's members can then run its jobs."""
     submit(username, ConnectWorkspace(name, project_))
 
 
@@ -243,5 +253,5 @@ def workspace_connect(name: str, project_: str, username: str | None) -> None:
 @click.argument("name")
 @acting
 def workspace_disconnect(name: str, username: str | None) -> None:
-    """Take a workspace out of its project."""
+    """Disconnect a workspace from its project."""
     submit(username, ConnectWorkspace(name, None))

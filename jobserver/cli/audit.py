@@ -20,7 +20,7 @@ from jobserver.service.background.archiver import Archiver
 from jobserver.store.keys import signers as known_keys
 
 
-class Moment(click.ParamType[datetime]):
+class TimeParam(click.ParamType[datetime]):
     """``2026-11-24`` or ``2026-11-24T09:30:00Z``; UTC if it names no zone."""
 
     name = "TIME"
@@ -72,8 +72,8 @@ def audit() -> None:
 @click.option("--request", default="", metavar="ID", help="Only this job request.")
 @click.option("--actor", default="", help="Only this actor: alice, user/alice or backend/tpp.")
 @click.option("--event", default="", help="Only this event or kind of event: job-request.created, job-request.")
-@click.option("--since", type=Moment(), help="Only from this time on.")
-@click.option("--until", type=Moment(), help="Only up to this time.")
+@click.option("--since", type=TimeParam(), help="Only from this time on.")
+@click.option("--until", type=TimeParam(), help="Only up to this time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @signers_

@@ -1,7 +1,7 @@
-"""`jobserver demo`: server, backend, runner and a sample study in one folder, and one request from end to end.
+"""`jobserver demo`: runs a server, a runner and a sample study in one folder, and requests its jobs.
 
-Nothing is played: the server and the runner are the real commands in processes of their own, and everything that
-happens is in the folder's state repository afterwards.
+The server and the runner are the real commands, in processes of their own. Everything that happens is in the folder's
+state repository afterwards.
 """
 
 import os
@@ -41,16 +41,20 @@ _PATIENCE_SECONDS = 120.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End when the jobs have; exit code 0 only if all succeeded.")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
-@click.option("--port", type=click.IntRange(1, 65535), help="By default 8000, or a free one.")
+@click.option("--once", is_flag=True, help="Stop when the jobs have ended. The exit code is 0 if all succeeded.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="For all files."
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 8000, or a free port]")
 def demo(once: bool, folder: Path, port: int | None) -> None:
-    """Run everything in one folder: a state repository, a server, a backend with a runner, a sample study."""
+    """Try everything in one folder: a server, a backend with a runner, and a sample study."""
     folder = home(folder).resolve()
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))  # by way of the blocks that end the others
+        signal.signal(
+            number, lambda number, _: sys.exit(128 + number)
+        )  # so that the blocks below stop the other processes
     environment = _environment(folder, url)
     with disk_errors():
         Path(environment["STUDY_REPOS"]).mkdir(parents=True, exist_ok=True)
@@ -59,14 +63,14 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     with ExitStack() as stack:
         stack.enter_context(_process(folder / "server.log", environment, "serve", "--port", str(port)))
         authorization = {"Authorization": f"Bearer {person_token}"}
-        api = stack.enter_context(httpx.Client(base_url=url, headers=authorization, trust_env=False))  # by no proxy
+        api = stack.enter_context(httpx.Client(base_url=url, headers=authorization, trust_env=False))  # without a proxy
         _wait_for_server(api, folder / "server.log")
         arguments = ("runner", "--backend", _BACKEND, "--url", url, "--root", str(folder / "runner"))
         stack.enter_context(
             _process(folder / "runner.log", {**environment, "JOB_SERVER_TOKEN": backend_token}, *arguments)
         )
-        click.echo(f"The server is at {url}, everything it holds in {folder}. {_PERSON} asks for run_all:\n")
-        succeeded = _follow(api, _ask(api))
+        click.echo(f"The server is at {url} and keeps its files in {folder}. {_PERSON} requests run_all:\n")
+        succeeded = _follow(api, _request(api))
         click.echo(f"\nThe record, in {settings.state_repo}, branch backends/{_BACKEND}:\n")
         click.echo(git(settings.state_repo, "log", "--graph", "--format=%h %an: %s", f"backends/{_BACKEND}").rstrip())
         if once:
@@ -85,11 +89,11 @@ def _free_port() -> int:
                 continue
             port: int = probe.getsockname()[1]
             return port
-    raise unavailable("there is no free port")
+    raise unavailable("no port is free")
 
 
 def _environment(folder: Path, url: str) -> dict[str, str]:
-    """The settings of a demo; those that are set outside are for other servers."""
+    """The settings of the demo. Those of the environment are for other servers, and are unset."""
     return dict.fromkeys(map(str.upper, Settings.model_fields), "") | {
         "SECRET_KEY": secrets.token_urlsafe(32),
         "BASE_URL": url,
@@ -100,7 +104,7 @@ def _environment(folder: Path, url: str) -> dict[str, str]:
 
 
 def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
-    """Makes or completes what the demo needs; new tokens (the backend's, the person's) each time."""
+    """Creates or completes the demo's repository. Returns new tokens: the backend's and the person's."""
     assert settings.study_repos is not None
     study = settings.study_repos / "hospital-admissions"
     if not study.exists():
@@ -120,7 +124,7 @@ def _prepare(settings: Settings, folder: Path) -> tuple[str, str]:
             ):
                 try:
                     app.gate.submit(admin, command, "demo")
-                except Error as error:  # an earlier demo was interrupted here
+                except Error as error:  # an earlier demo was interrupted
                     if error.code != "conflict":
                         raise
         app.gate.submit(admin, AddUserToken(_PERSON, label, person_digest), "demo")
@@ -142,7 +146,7 @@ def _make_study(folder: Path) -> None:
 
 @contextmanager
 def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[None]:
-    """One of our commands, until the block ends."""
+    """Runs a command of jobserver until the block ends."""
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobserver", *arguments],
@@ -150,7 +154,7 @@ def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iter
             stderr=file,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **none_for("127.0.0.1"), **environment},
-            start_new_session=True,  # Ctrl-C is for this process, which then ends the others in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops the others in order
         )
         try:
             yield
@@ -171,7 +175,7 @@ def _wait_for_server(api: httpx.Client, log: Path) -> None:
     raise unavailable(f"the server did not start; see {log}")
 
 
-def _ask(api: httpx.Client) -> str:
+def _request(api: httpx.Client) -> str:
     body = {"requested_actions": ["run_all"], "backend": _BACKEND, "force_run_dependencies": True}
     answer = api.post(f"/api/v2/workspaces/{_WORKSPACE}/job-requests/", json=body)
     if answer.status_code != 201:
@@ -181,7 +185,7 @@ def _ask(api: httpx.Client) -> str:
 
 
 def _follow(api: httpx.Client, identifier: str) -> bool:
-    """Prints each change of a job's state until all are finished; whether all succeeded."""
+    """Prints each change of a job until all have finished. Returns whether all succeeded."""
     shown: dict[str, str] = {}
     began = time.monotonic()
     while time.monotonic() - began < _PATIENCE_SECONDS:
@@ -201,14 +205,14 @@ def _follow(api: httpx.Client, identifier: str) -> bool:
 def _stay(link: str, url: str, folder: Path, backend_token: str, person_token: str) -> None:
     click.echo(
         f"""
-The server and the runner stay up until Ctrl-C.
-  Open this to log in  {link}   (once, within 15 minutes)
+The server and the runner keep running until you press Ctrl-C.
+  Open this to log in  {link}   (works once, for 15 minutes)
   URL                  {url}/
   {_PERSON}'s token          {person_token}
   the backend's token  {backend_token}
   the results          {folder}/runner/workspaces/{_WORKSPACE}/outputs
 
-Ask again with:
+To request the jobs again:
   curl -H 'Authorization: {person_token}' -d '{{"requested_actions": ["run_all"], "backend": "{_BACKEND}"}}' \\
     {url}/api/v2/workspaces/{_WORKSPACE}/job-requests/"""
     )

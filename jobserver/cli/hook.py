@@ -1,7 +1,7 @@
-"""git's `pre-receive`: has a push judged by the running server, or, where there is none, by a process of its own.
+"""git's `pre-receive` hook: asks the running server about a push, or a process of its own if no server runs.
 
-Run by git in the repository, as a file and with nothing but the standard library, because each push waits for it.
-Speaks one JSON object each way over the server's socket; see `jobserver.service.push.hook_server`.
+git runs this file in the repository. It imports only the standard library, because each push waits for it. It sends one
+JSON object to the server's socket and gets one back, see `jobserver.service.push.hook_server`.
 """
 
 import json
@@ -16,12 +16,12 @@ _SECONDS = 120
 
 
 def main() -> int:
-    # A ref's name may have what Python takes for the end of a line, and bytes that are no UTF-8.
+    # The name of a ref may contain characters that splitlines() splits at, and bytes that are not UTF-8.
     lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
     quarantine = os.environ.get("GIT_QUARANTINE_PATH", "")
     question = {
         "updates": [line.split(" ", 2) for line in lines],
-        "quarantine": os.path.abspath(quarantine) if quarantine else "",  # noqa: PTH100 - links stay links
+        "quarantine": os.path.abspath(quarantine) if quarantine else "",  # noqa: PTH100 - does not resolve links
         "actor": os.environ.get("JOBSERVER_ACTOR", ""),
     }
     data = json.dumps(question).encode()
@@ -32,12 +32,12 @@ def main() -> int:
     else:
         answer = alone(data)
     for line in answer["lines"]:
-        print(line, file=sys.stderr)  # noqa: T201 - git shows it to whoever pushed
+        print(line, file=sys.stderr)  # noqa: T201 - git shows it to the person who pushed
     return 0 if answer["ok"] else 1
 
 
 def ask(path: str, data: bytes) -> "dict[str, Any] | None":
-    """None if nobody listens there."""
+    """The server's answer; None if no server listens there."""
     with socket.socket(socket.AF_UNIX) as server:
         try:
             server.settimeout(_SECONDS)
@@ -53,7 +53,7 @@ def ask(path: str, data: bytes) -> "dict[str, Any] | None":
             answer: dict[str, Any] = json.loads(b"".join(parts))
             return answer
         except (OSError, ValueError):
-            return {"ok": False, "lines": ["jobserver: the server stopped while it judged this push: push again"]}
+            return {"ok": False, "lines": ["jobserver: the server stopped before it answered: push again"]}
 
 
 def alone(data: bytes) -> "dict[str, Any]":

@@ -1,4 +1,4 @@
-"""The commands of people who want jobs run: request, cancel, status; and check, for who edits documents."""
+"""The commands of people who run jobs: request, cancel and status; and check, for people who edit documents."""
 
 import json
 import os
@@ -24,9 +24,9 @@ from jobserver.store.read.worktree import branch_of, check_staged, check_worktre
 @click.command()
 @click.argument("workspace")
 @click.argument("actions", nargs=-1, required=True, metavar="ACTION...")
-@click.option("--backend", required=True)
-@click.option("--force-run-dependencies", is_flag=True)
-@click.option("--notify", is_flag=True)
+@click.option("--backend", required=True, metavar="SLUG", help="The backend to run on.")
+@click.option("--force-run-dependencies", is_flag=True, help="Also run dependencies that have succeeded already.")
+@click.option("--notify", is_flag=True, help="Send an email when the job request ends.")
 @acting
 def request(
     workspace: str,
@@ -36,7 +36,7 @@ def request(
     notify: bool,
     username: str | None,
 ) -> None:
-    """Ask for jobs; prints the job request's id, and what is doubtful in project.yaml on stderr."""
+    """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
     with connected() as app:
         written = app.requests.request_jobs(
             actor_of(app, username),
@@ -58,7 +58,7 @@ def request(
 @click.argument("actions", nargs=-1, metavar="[ACTION...]")
 @acting
 def cancel(identifier: str, actions: tuple[str, ...], username: str | None) -> None:
-    """Cancel actions of a job request, or all that are not finished."""
+    """Cancel actions of a job request. Without ACTION, cancels all unfinished ones."""
     with connected() as app:
         written = app.requests.cancel(actor_of(app, username), identifier, actions, via())
     click.echo("cancelled" if written.changed else "nothing to cancel", err=True)
@@ -90,9 +90,9 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
 
 @click.command()
 @click.argument("identifier", metavar="[ID]", required=False)
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for ID, or else an array.")
 def status(identifier: str | None, as_json: bool) -> None:
-    """What is not finished, newest first; or one job request with its jobs."""
+    """List active job requests, newest first, or show one with its jobs."""
     with connected() as app:
         rows = [_row(seen) for seen in ([app.requests.find(identifier)] if identifier else app.requests.active())]
     if as_json:
@@ -109,20 +109,21 @@ def status(identifier: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--branch", help="The branch that the documents are of; by default the one checked out, or main.")
-@click.option("--staged", is_flag=True, help="Only what the next commit changes; the default where git runs a hook.")
+@click.option("--branch", help="The branch of the documents. [default: the branch that is checked out, or main]")
+@click.option("--staged", is_flag=True, help="Check only the changes of the next commit. The default in a git hook.")
 @click.argument("what", nargs=-1, metavar="[REV | FILE...]")
 def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
-    """Validate documents: every fault that a push would be refused for, with file, line and key.
+    """Check documents for the faults that a push would be refused for.
 
-    In a working copy: all of it, and what is not pushed yet. With FILEs: those. With REV: that revision of the working
-    copy, or else of STATE_REPO. Elsewhere: STATE_REPO's branch.
+    Prints the file, line and key of each fault. In a working copy, checks all its files and the commits that are not
+    pushed yet; elsewhere, the branch of STATE_REPO. With FILE, checks these files. With REV, checks this revision of
+    the working copy, or else of STATE_REPO.
     """
     files = [Path(one) for one in what if Path(one).is_file()]
     top = top_of(Path.cwd())
     notes: list[Fault] = []
     if staged and top is None:
-        raise invalid("is in no working copy: there is nothing staged", str(Path.cwd()))
+        raise invalid("is not in a working copy, so nothing is staged", str(Path.cwd()))
     if top is not None and (staged or (not what and "GIT_INDEX_FILE" in os.environ)):
         count, faults = check_staged(top, branch or branch_of(top), notes)
     elif files and len(files) == len(what):
@@ -130,13 +131,15 @@ def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
     elif not what and top is not None:
         count, faults = check_worktree(top, branch or branch_of(top), notes)
     elif len(what) > 1:
-        raise click.UsageError("name one revision, or files that are there")
+        raise click.UsageError("expected one revision, or existing files")
     else:
         revision = what[0] if what else branch or layout.MAIN
         here = top if top is not None and commit_of(top, revision) else None
         repository = here or RepositorySettings.from_env().state_repo
         if here is None and not commit_of(repository, revision):
-            raise invalid(f"there is no such revision in {repository}: expected a branch, a tag or a commit", revision)
+            raise invalid(
+                f"this revision does not exist in {repository}: expected a branch, a tag or a commit", revision
+            )
         count, faults = check_revision(repository, branch or _branch(revision, here), revision)
     for note in dict.fromkeys(notes):
         click.echo(f"note: {note}", err=True)
@@ -148,14 +151,14 @@ def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
 
 
 def _branch_of_files(top: Path | None) -> str:
-    """The branch that is checked out; files may also be checked where there is none."""
+    """The branch that is checked out. Main outside a working copy, where files can be checked too."""
     with suppress(Error):
         return branch_of(top) if top is not None else layout.MAIN
     return layout.MAIN
 
 
 def _branch(revision: str, top: Path | None) -> str:
-    """The branch whose rules hold for ``revision``: the one it is the name of, or the one that is checked out."""
+    """The branch whose rules apply to ``revision``: the branch of that name, or the one that is checked out."""
     name = revision.removeprefix("refs/heads/").removeprefix("origin/")
     if name == layout.MAIN or layout.branch_backend(name):
         return name

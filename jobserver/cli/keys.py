@@ -9,7 +9,7 @@ import click
 
 from jobserver import bootstrap
 from jobserver.cli.admin import acting, actor_of, connected, via
-from jobserver.cli.audit import Moment, path_of, repository, signers_, text_of
+from jobserver.cli.audit import TimeParam, path_of, repository, signers_, text_of
 from jobserver.errors import invalid
 from jobserver.service.writes.key_change import change_key
 from jobserver.store.keys import key_walk
@@ -71,7 +71,7 @@ def rotate(username: str | None) -> None:
 
 @key.command()
 @click.argument("fingerprint", metavar="SHA256:...")
-@click.option("--at", type=Moment(), help="Nothing that the key signed after this time counts. [default: now]")
+@click.option("--at", type=TimeParam(), help="Nothing that the key signed after this time counts. [default: now]")
 @acting
 def revoke(fingerprint: str, at: datetime | None, username: str | None) -> None:
     """Revoke a key that was stolen or lost. Replaces it if it is the current key. Prints the current fingerprint."""

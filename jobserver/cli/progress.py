@@ -1,4 +1,4 @@
-"""A progress bar for work that takes more than two seconds, where there is a terminal to see it."""
+"""Progress bars on a terminal, for work that takes more than two seconds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ _PATIENCE_SECONDS = 2.0
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call with how many are done, of how many."""
+def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to call with (how many are done, how many there are)."""
     bar = Progress(
         TextColumn("{task.completed:,} of {task.total:,} {task.description}"), BarColumn(), TimeRemainingColumn(),
         console=Console(stderr=True), transient=True,
@@ -20,16 +20,16 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     began = time.monotonic()
     tasks: list[TaskID] = []
 
-    def told(done: int, total: int) -> None:
+    def update(done: int, total: int) -> None:
         if time.monotonic() - began < _PATIENCE_SECONDS:
             return
         if not tasks:
             bar.start()
-            tasks.append(bar.add_task(what, total=total))
+            tasks.append(bar.add_task(noun, total=total))
         bar.update(tasks[0], completed=done)
 
     try:
-        yield told
+        yield update
     finally:
         if tasks:
             bar.stop()
@@ -37,7 +37,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def reading() -> Iterator[Callable[[str, int], None]]:
-    """Yields what to call with a branch and how many of its files have been read."""
+    """Yields a function to call with (a branch, how many of its files are read)."""
     console = Console(stderr=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("reading {task.description}"), TextColumn("{task.completed:,} files"),
@@ -46,7 +46,7 @@ def reading() -> Iterator[Callable[[str, int], None]]:
     began = time.monotonic()
     tasks = {}
 
-    def told(branch: str, count: int) -> None:
+    def update(branch: str, count: int) -> None:
         if time.monotonic() - began < _PATIENCE_SECONDS:
             return
         if branch not in tasks:
@@ -55,7 +55,7 @@ def reading() -> Iterator[Callable[[str, int], None]]:
         bar.update(tasks[branch], completed=count)
 
     try:
-        yield told
+        yield update
     finally:
         if tasks:
             bar.stop()

@@ -1,4 +1,4 @@
-"""The commands about organisations and projects: members, invitations, what one has. Each goes through the gate."""
+"""The commands about organisations and projects, with their members and invitations."""
 
 import json
 from collections.abc import Callable
@@ -31,12 +31,12 @@ def with_roles(meaning: str) -> Callable[[Any], Any]:
 
 @click.group()
 def org() -> None:
-    """Organisations."""
+    """Manage organisations."""
 
 
 @org.command("add")
 @click.argument("slug")
-@click.option("--name", default="")
+@click.option("--name", default="", help="The name that people see.")
 @acting
 def org_add(slug: str, name: str, username: str | None) -> None:
     """Add an organisation."""
@@ -45,12 +45,12 @@ def org_add(slug: str, name: str, username: str | None) -> None:
 
 @click.group()
 def project() -> None:
-    """Projects and their members."""
+    """Manage projects, their members and invitations."""
 
 
 @project.command("add")
 @click.argument("project_", metavar="ORG/PROJECT")
-@click.option("--name", default="")
+@click.option("--name", default="", help="The name that people see.")
 @acting
 def project_add(project_: str, name: str, username: str | None) -> None:
     """Add a project to an organisation."""
@@ -60,10 +60,10 @@ def project_add(project_: str, name: str, username: str | None) -> None:
 @project.command("member")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.argument("member")
-@with_roles("None ends it.")
+@with_roles("A role in the project. Repeatable; without any, the user is no member any more.")
 @acting
 def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
-    """Set the roles that a person has in a project."""
+    """Set the roles of a member of a project."""
     submit(username, SetProjectMember(project_, member, as_roles(roles)))
 
 
@@ -72,17 +72,17 @@ def project_member(project_: str, member: str, roles: tuple[str, ...], username:
 @click.argument("name")
 @acting
 def project_rename(project_: str, name: str, username: str | None) -> None:
-    """Give a project another name; its address stays."""
+    """Rename a project. Its address stays the same."""
     submit(username, RenameProject(project_, name))
 
 
 @project.command("invite")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.argument("guests", metavar="USERNAME...", nargs=-1, required=True)
-@with_roles("What they become if they accept; at least one.")
+@with_roles("A role that they get if they accept. Repeatable; at least one.")
 @acting
 def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...], username: str | None) -> None:
-    """Invite people who are users and no members yet."""
+    """Invite users to a project."""
     submit(username, InviteToProject(project_, guests, as_roles(roles)))
 
 
@@ -91,7 +91,7 @@ def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...
 @click.argument("guest", metavar="USERNAME")
 @acting
 def project_cancel_invitation(project_: str, guest: str, username: str | None) -> None:
-    """Take an invitation back; or, as who is invited, decline it."""
+    """Cancel an invitation, or decline it with --as the invited user."""
     submit(username, CancelInvitation(project_, guest))
 
 
@@ -99,32 +99,32 @@ def project_cancel_invitation(project_: str, guest: str, username: str | None) -
 @click.argument("project_", metavar="ORG/PROJECT")
 @acting
 def project_accept(project_: str, username: str | None) -> None:
-    """Accept an invitation, as who is invited."""
+    """Accept an invitation, with --as the invited user."""
     submit(username, AcceptInvitation(project_))
 
 
 @project.command("show")
 @click.argument("project_", metavar="ORG/PROJECT")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def project_show(project_: str, as_json: bool) -> None:
-    """A project's members, pending invitations and workspaces."""
+    """Show a project's members, pending invitations and workspaces."""
 
     def read(state: Snapshot) -> tuple[Project | None, list[str]]:
         paths = state.referrers(layout.Kind.PROJECT, project_)
         return state.project(project_), [path.split("/")[1].removesuffix(".yaml") for path in paths]
 
     with connected() as app:
-        found, workspaces = app.repo.writer.read(layout.MAIN, read)
-    if found is None:
-        raise not_found(f"there is no project {project_!r}")
+        project, workspaces = app.repo.writer.read(layout.MAIN, read)
+    if project is None:
+        raise not_found(f"Project {project_} does not exist")
     if as_json:
-        fields = found.model_dump(mode="json", include={"slug", "name", "org", "members", "invitations"})
+        fields = project.model_dump(mode="json", include={"slug", "name", "org", "members", "invitations"})
         click.echo(json.dumps({**fields, "workspaces": workspaces}))
         return
-    say(project_, found.name)
-    for member in found.members:
+    say(project_, project.name)
+    for member in project.members:
         say("member", member.username, ", ".join(member.roles))
-    for one in found.invitations:
-        say("invited", one.username, ", ".join(one.roles), f"by {one.invited_by}")
+    for invitation in project.invitations:
+        say("invited", invitation.username, ", ".join(invitation.roles), f"by {invitation.invited_by}")
     for name in workspaces:
         say("workspace", name)

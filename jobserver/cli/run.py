@@ -1,4 +1,4 @@
-"""`jobserver runner`: the reference runner. It knows nothing of the server's settings, and runs elsewhere."""
+"""`jobserver runner`: the reference runner. It runs on another machine and does not read the server's settings."""
 
 import logging
 import signal
@@ -16,25 +16,37 @@ from jobserver.store.fs import home
 
 
 @click.command()
-@click.option("--backend", required=True, metavar="SLUG")
-@click.option("--url", required=True, help="The server, such as https://jobs.example.org.")
-@click.option("--transport", type=click.Choice(["http", "git"]), default="http", show_default=True)
+@click.option("--backend", required=True, metavar="SLUG", help="The backend whose jobs to run.")
+@click.option("--url", required=True, help="The server's URL, such as https://jobs.example.org.")
 @click.option(
-    "--signer", default="", metavar="SHA256:...", help="git: the server's key, that requests must be signed by."
+    "--transport",
+    type=click.Choice(["http", "git"]),
+    default="http",
+    show_default=True,
+    help="How to reach the server.",
 )
 @click.option(
-    "--interval", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="git: seconds to wait."
+    "--signer", default="", metavar="SHA256:...", help="With git: run only requests that this key of the server signed."
 )
-@click.option("--once", is_flag=True, help="Take what there is, run it to its end, report, end.")
-@click.option("--root", type=click.Path(path_type=Path), help="Its folder; by default ./runner-SLUG.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.01),
+    default=5.0,
+    show_default=True,
+    help="With git: seconds between fetches.",
+)
+@click.option("--once", is_flag=True, help="Run the current requests, report them, then stop.")
+@click.option("--root", type=click.Path(path_type=Path), help="The runner's folder. [default: ./runner-SLUG]")
 @click.option(
     "--study-repos",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     envvar="STUDY_REPOS",
-    help="Where workspaces' repositories that are no URLs are.",
+    help="Folder of the study repositories that are not URLs.",
 )
-@click.option("--max-jobs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Jobs at a time.")
-@click.option("--job-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that a job may take.")
+@click.option(
+    "--max-jobs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Jobs to run at the same time."
+)
+@click.option("--job-timeout", type=click.FloatRange(min=0, min_open=True), help="Kill a job after this many seconds.")
 def runner(
     backend: str,
     url: str,
@@ -47,9 +59,9 @@ def runner(
     max_jobs: int,
     job_timeout: float | None,
 ) -> None:
-    """Run a backend's jobs: for trying things out. It is NO SANDBOX.
+    """Run a backend's jobs. NOT A SANDBOX: only for trying jobserver out.
 
-    The backend's token is read from JOB_SERVER_TOKEN. A study's commands run as you, on this machine.
+    The commands of studies run as you, on this machine. Reads the backend's token from JOB_SERVER_TOKEN.
     """
     token = take_secret("JOB_SERVER_TOKEN")
     if not token and url.startswith(("http://", "https://")):
@@ -83,5 +95,7 @@ def runner(
         if summary.failed or not summary.all_reported:
             raise click.exceptions.Exit(1)
     if summary.refused:
-        click.echo(f"{summary.refused} left alone: no key that --signer leads to signed them (see the log)", err=True)
+        click.echo(
+            f"{summary.refused} requests not run: no key that --signer leads to signed them (see the log)", err=True
+        )
         raise click.exceptions.Exit(1)

@@ -37,7 +37,7 @@ def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, number: s
     command = [sys.executable, "-m", "jobserver", "demo", "--folder", "demo", "--port", str(port)]
     with (tmp_path / "out").open("wb") as out:
         demo = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
-    until(lambda: "stay up until" in (tmp_path / "out").read_text(), 60)
+    until(lambda: "keep running until" in (tmp_path / "out").read_text(), 60)
     demo.send_signal(number)
     assert demo.wait(30) == 128 + number
     mine = str(tmp_path).encode()

@@ -11,7 +11,7 @@ from time import monotonic
 from jobserver.errors import Error, unavailable
 from jobserver.service.upstream.branches import HostedBranches
 from jobserver.service.upstream.fairness import Turns
-from jobserver.service.upstream.rate_limit import RateLimit
+from jobserver.service.upstream.rate_limit import PushRate
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.remote import Remote
 from jobserver.store.upstream import Moves, RefConflict, Unconfirmed
@@ -24,7 +24,7 @@ class Publisher:
     """For one thread at a time: the one that has the writer's turn."""
 
     def __init__(
-        self, repository: Path, remote: Remote, branches: HostedBranches, turns: Turns, limit: RateLimit, server: str
+        self, repository: Path, remote: Remote, branches: HostedBranches, turns: Turns, limit: PushRate, server: str
     ) -> None:
         """``turns`` and ``limit`` are told of each push. ``server``: this server's id."""
         self._path, self._remote, self._branches = repository, remote, branches

@@ -3,7 +3,7 @@
 _MAX_DEBT = 60.0  # seconds
 
 
-class RateLimit:
+class PushRate:
     """``per_minute``: pushes; 0 means no limit. Times are seconds of any clock that never goes back."""
 
     def __init__(self, per_minute: float) -> None:

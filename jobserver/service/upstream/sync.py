@@ -19,7 +19,7 @@ from jobserver.service.upstream.branches import HostedBranches
 from jobserver.service.upstream.fairness import Turns
 from jobserver.service.upstream.follower import Follower
 from jobserver.service.upstream.publisher import Publisher
-from jobserver.service.upstream.rate_limit import RateLimit
+from jobserver.service.upstream.rate_limit import PushRate
 from jobserver.service.upstream.status import HostStatus
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import signers as keys
@@ -38,7 +38,7 @@ class Hosted:
     ) -> None:
         self.repo, self._clock = repo, clock
         self.server = _server_id(repo.path)
-        self._limit, self._turns = RateLimit(pushes_per_minute), Turns(self.server)
+        self._limit, self._turns = PushRate(pushes_per_minute), Turns(self.server)
         self.status = HostStatus(repo.path, clock)
         self.branches = HostedBranches(repo, remote, self._turns, self.status)
         self.publisher = Publisher(repo.path, remote, self.branches, self._turns, self._limit, self.server)

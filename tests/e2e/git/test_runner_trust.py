@@ -66,7 +66,7 @@ def test_a_refusal_names_its_reason(site: Site, tmp_path: Path) -> None:
 def test_a_token_that_is_refused_is_told_in_plain_words(site: Site, tmp_path: Path) -> None:
     """By the server, and by the runner, which names the setting that it is in (`runner/fetch.py`)."""
     for token, reason in (
-        ("wrong", "it is nobody's, or no longer"),
+        ("wrong", "the server does not know this token"),
         (site.tokens["alice"], "it may not read or write this branch"),
         (site.tokens["emis"], "couldn't find remote ref refs/heads/backends/tpp"),
     ):
@@ -111,11 +111,11 @@ def test_a_rewritten_branch_is_refused_for_good(site: Site, tmp_path: Path) -> N
     runner.fetch(0)
     git(mirror, "update-ref", "refs/heads/backends/tpp", "backends/tpp~1")
     for _ in range(2):
-        with pytest.raises(Error, match="it was rewritten") as caught:
+        with pytest.raises(Error, match="was rewritten") as caught:
             runner.fetch(0)
         assert caught.value.code is Code.CONFLICT
     again = transport(site, tmp_path / "runner", str(mirror))  # also after a restart
-    with pytest.raises(Error, match="it was rewritten"):
+    with pytest.raises(Error, match="was rewritten"):
         again.fetch(0)
 
 

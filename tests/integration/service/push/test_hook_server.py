@@ -208,7 +208,7 @@ def test_the_hook_where_no_server_answers(
     assert hook_says(monkeypatch, tmp_path, said) == 1
     thread.join()
     listening.close()
-    assert "the server stopped while it judged this push: push again" in capsys.readouterr().err
+    assert "the server stopped before it answered: push again" in capsys.readouterr().err
     for name in (
         "STATE_REPO",
         "SECRET_KEY",

@@ -3,7 +3,7 @@
 import pytest
 
 from jobserver.service.upstream.fairness import Turns
-from jobserver.service.upstream.rate_limit import RateLimit
+from jobserver.service.upstream.rate_limit import PushRate
 
 BRANCH = "backends/tpp"
 PUSH = 0.5
@@ -82,7 +82,7 @@ def test_a_window_follows_what_pushes_take_and_has_a_limit() -> None:
 
 
 def test_a_rate_limit_makes_up_for_what_did_not_wait() -> None:
-    limit = RateLimit(6)
+    limit = PushRate(6)
     assert limit.wait(100) == 0
     limit.pushed(100)
     assert limit.wait(104) == 6
@@ -91,4 +91,4 @@ def test_a_rate_limit_makes_up_for_what_did_not_wait() -> None:
     for _ in range(10):
         limit.pushed(104)
     assert limit.wait(104) == 60
-    assert RateLimit(0).wait(0) == 0
+    assert PushRate(0).wait(0) == 0
