@@ -111,29 +111,29 @@ def status(identifier: str | None, as_json: bool) -> None:
 @click.command()
 @click.option("--branch", help="The branch of the documents. [default: the branch that is checked out, or main]")
 @click.option("--staged", is_flag=True, help="Check only the changes of the next commit. The default in a git hook.")
-@click.argument("what", nargs=-1, metavar="[REV | FILE...]")
-def check(branch: str | None, staged: bool, what: tuple[str, ...]) -> None:
+@click.argument("targets", nargs=-1, metavar="[REV | FILE...]")
+def check(branch: str | None, staged: bool, targets: tuple[str, ...]) -> None:
     """Check documents for the faults that a push would be refused for.
 
     Prints the file, line and key of each fault. In a working copy, checks all its files and the commits that are not
     pushed yet; elsewhere, the branch of STATE_REPO. With FILE, checks these files. With REV, checks this revision of
     the working copy, or else of STATE_REPO.
     """
-    files = [Path(one) for one in what if Path(one).is_file()]
+    files = [Path(target) for target in targets if Path(target).is_file()]
     top = top_of(Path.cwd())
     notes: list[Fault] = []
     if staged and top is None:
         raise invalid("is not in a working copy, so nothing is staged", str(Path.cwd()))
-    if top is not None and (staged or (not what and "GIT_INDEX_FILE" in os.environ)):
+    if top is not None and (staged or (not targets and "GIT_INDEX_FILE" in os.environ)):
         count, faults = check_staged(top, branch or branch_of(top), notes)
-    elif files and len(files) == len(what):
+    elif files and len(files) == len(targets):
         count, faults = check_files(branch or _branch_of_files(top), top or Path.cwd(), files)
-    elif not what and top is not None:
+    elif not targets and top is not None:
         count, faults = check_worktree(top, branch or branch_of(top), notes)
-    elif len(what) > 1:
+    elif len(targets) > 1:
         raise click.UsageError("expected one revision, or existing files")
     else:
-        revision = what[0] if what else branch or layout.MAIN
+        revision = targets[0] if targets else branch or layout.MAIN
         here = top if top is not None and commit_of(top, revision) else None
         repository = here or RepositorySettings.from_env().state_repo
         if here is None and not commit_of(repository, revision):

@@ -71,14 +71,16 @@ def rotate(username: str | None) -> None:
 
 @key.command()
 @click.argument("fingerprint", metavar="SHA256:...")
-@click.option("--at", type=TimeParam(), help="Nothing that the key signed after this time counts. [default: now]")
+@click.option(
+    "--at", "as_of", type=TimeParam(), help="Nothing that the key signed after this time counts. [default: now]"
+)
 @acting
-def revoke(fingerprint: str, at: datetime | None, username: str | None) -> None:
+def revoke(fingerprint: str, as_of: datetime | None, username: str | None) -> None:
     """Revoke a key that was stolen or lost. Replaces it if it is the current key. Prints the current fingerprint."""
     with connected(checks_key=False) as app:
-        current = change_key(app.repo, app.gate, bootstrap.now, actor_of(app, username), via(), fingerprint, at)
+        current = change_key(app.repo, app.gate, bootstrap.now, actor_of(app, username), via(), fingerprint, as_of)
         end = ended_at(app.repo, fingerprint)
     click.echo(f"{fingerprint} counts until {end:%Y-%m-%d %H:%M:%S} UTC", err=True)
-    if at is not None:
+    if as_of is not None:
         click.echo("`jobserver audit verify` lists the commits that it signed later, also the server's", err=True)
     click.echo(current)

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from jobserver.errors import invalid
-from jobserver.runner import RunnerConfig, run
+from jobserver.runner import RunnerConfig, Summary, run
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
@@ -90,6 +90,11 @@ def runner(
         job_timeout=job_timeout,
     )
     summary = run(config, stop=stop)
+    _report(summary, once)
+
+
+def _report(summary: Summary, once: bool) -> None:
+    """Ends the command with exit code 1 if a job failed, was not reported, or its request was refused."""
     if once:
         click.echo(f"{summary.succeeded} succeeded, {summary.failed} failed", err=True)
         if summary.failed or not summary.all_reported:

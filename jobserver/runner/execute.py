@@ -236,10 +236,10 @@ def _copy(source: Path, folder: Path, path: str) -> None:
             raise invalid(f"{path} can't be written: the study has a link at {target.relative_to(folder)}")
         target.mkdir(exist_ok=True)
     target = folder / path
-    beside = target.with_name(f".{target.name}.partial")
-    beside.unlink(missing_ok=True)
-    shutil.copyfile(source, beside, follow_symlinks=False)
-    beside.replace(target)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    shutil.copyfile(source, partial, follow_symlinks=False)
+    partial.replace(target)
 
 
 def _exit(code: int) -> str:

@@ -17,16 +17,16 @@ def change_key(
     by: Actor,
     via: str,
     revoked: str = "",
-    at: datetime | None = None,
+    as_of: datetime | None = None,
 ) -> str:
-    """Ends the current key, or the key ``revoked``, as of ``at`` or else now. See `rotate`. Raises `Error`.
+    """Ends the current key, or the key ``revoked``, as of ``as_of`` or else now. See `rotate`. Raises `Error`.
 
     Returns the fingerprint of the current key. The first checkpoint, by the key that ends, is left out if the key is
     revoked as of an earlier time: nothing that it signs now counts.
     """
     archiver = Archiver(repo, gate)
-    if at is None and is_current(repo):
+    if as_of is None and is_current(repo):
         archiver.checkpoint()
-    fingerprint = rotate(repo, clock(), revoked, at, by, via)
+    fingerprint = rotate(repo, clock(), revoked, as_of, by, via)
     archiver.checkpoint()
     return fingerprint
