@@ -63,7 +63,7 @@ def test_no_text_of_a_library_is_told(room: str) -> None:
     assert found == []
 
 
-def test_one_would_be_found() -> None:
+def test_a_text_of_a_library_in_a_message_is_found() -> None:
     handler = "try:\n    x()\nexcept {caught} as error:\n    raise unavailable(f'it failed: {{{said}}}')\n"
     assert found_in(handler.format(caught="OSError", said="error")) == [4]
     assert found_in(handler.format(caught="(KeyError, Error)", said="str(error)")) == [4]

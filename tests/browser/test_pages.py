@@ -224,7 +224,7 @@ def test_an_invitation_by_its_link(chromium: Browser, site: Site) -> None:
     context.close()
 
 
-def test_who_may_only_look_is_told_so(chromium: Browser, site: Site) -> None:
+def test_a_reader_is_told_that_they_may_only_look(chromium: Browser, site: Site) -> None:
     site.run("user", "add", "newcomer")
     context = chromium.new_context(reduced_motion="reduce")
     with watched(context) as page:

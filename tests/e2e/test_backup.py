@@ -113,7 +113,7 @@ def test_a_copy_is_not_the_repository_itself(tmp_path: Path) -> None:
     assert (site.repo / "config").read_text() == before
 
 
-def test_what_was_judged_by_other_keys_is_judged_again(tmp_path: Path) -> None:
+def test_a_copy_judged_by_other_keys_is_judged_again(tmp_path: Path) -> None:
     """Whoever got the keys later heard "0 commits, no fault" of what they never looked at."""
     site = Site(tmp_path / "site")
     folder, keys = tmp_path / "copy", tmp_path / "keys"
@@ -145,7 +145,7 @@ def test_a_copy_verifies_what_is_new(tmp_path: Path) -> None:
         assert f"main {forged[:10]}: is not signed" in done.stderr
 
 
-def test_what_fails_in_a_backup_is_said(tmp_path: Path) -> None:
+def test_a_failed_part_of_a_backup_is_named(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
     folder = tmp_path / "copy"
     inside = site.command("backup", str(folder), "--key", str(folder / "key"))

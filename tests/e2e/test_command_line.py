@@ -150,7 +150,7 @@ def test_init_again_changes_nothing(run: Run, settings: dict[str, str]) -> None:
     assert (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text() == tip
 
 
-def test_who_audits_names_what_is_there(run: Run, tmp_path: Path) -> None:
+def test_audit_names_a_commit_or_keys_that_can_not_be_read(run: Run, tmp_path: Path) -> None:
     run("init")
     (tmp_path / "keys").write_bytes(b"\xff")
     for arguments, said in (

@@ -152,7 +152,7 @@ def test_the_first_server_founds_and_others_join_with_its_key(tmp_path: Path, ho
     first.check_record()
 
 
-def test_who_moves_to_a_host_is_told_how(tmp_path: Path, host: Host) -> None:
+def test_an_empty_host_is_answered_with_how_to_move_there(tmp_path: Path, host: Host) -> None:
     site = machine(tmp_path, host, 1)  # nothing was pushed there
     done = site.command("user", "add", "zoe")
     assert done.returncode == 1

@@ -132,7 +132,7 @@ def test_a_killed_runner_goes_on_where_it_was(runner: RunnerProcess) -> None:
     assert runner.end() == 0
 
 
-def test_what_the_server_did_not_take_is_told_when_it_is_back(runner: RunnerProcess) -> None:
+def test_reports_that_the_server_did_not_take_are_sent_when_it_is_back(runner: RunnerProcess) -> None:
     site = runner.site
     identifier = ask(runner, "slow")
     runner.start()

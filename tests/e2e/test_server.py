@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         made.stop()
 
 
-def test_what_was_acknowledged_survives_a_kill(site: Site) -> None:
+def test_acknowledged_writes_survive_a_killed_server(site: Site) -> None:
     site.start()
     with site.client("alice") as alice:
         body = {"requested_actions": ["run_all"], "backend": "tpp"}

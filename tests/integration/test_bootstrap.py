@@ -68,7 +68,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("is_revoked", [False, True])
-def test_what_a_key_signed_until_it_ended_counts(place: Place, is_revoked: bool) -> None:
+def test_commits_that_a_key_signed_before_its_end_count(place: Place, is_revoked: bool) -> None:
     for number in range(3):  # each soon after the last write, with no checkpoint in between
         place.add(f"user-{number}")
         before = place.fingerprint()
@@ -79,7 +79,7 @@ def test_what_a_key_signed_until_it_ended_counts(place: Place, is_revoked: bool)
         assert place.problems() == []
 
 
-def test_what_a_stolen_key_signed_after_it_was_stolen_is_named_and_nothing_more(place: Place) -> None:
+def test_only_commits_signed_after_the_theft_of_a_key_are_named(place: Place) -> None:
     stolen, at = place.fingerprint(), place.now
     place.clock()
     place.add("eve")

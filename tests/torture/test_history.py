@@ -43,7 +43,7 @@ ASK = call(1, 2, commit=COMMIT)
         ([ASK, call(3, 4, marker="n")], history(("n", OTHER), ("m", COMMIT)), Wrong.DISORDER),
     ],
 )
-def test_what_is_wrong_in_the_history_is_noticed(calls: list[Call], found: History, kind: Wrong) -> None:
+def test_the_judge_notices_each_violation(calls: list[Call], found: History, kind: Wrong) -> None:
     (wrong,) = second.judge(calls, found)
     assert wrong.kind is kind
 
@@ -60,7 +60,7 @@ def test_what_is_wrong_in_the_history_is_noticed(calls: list[Call], found: Histo
         ([ASK, call(3, 4, Outcome.UNKNOWN, "n")], history(("n", OTHER), ("m", COMMIT))),  # its call began before, maybe
     ],
 )
-def test_what_may_be_in_the_history_is_let_be(calls: list[Call], found: History) -> None:
+def test_the_judge_accepts_what_is_allowed(calls: list[Call], found: History) -> None:
     assert second.judge(calls, found) == []
 
 

@@ -199,7 +199,7 @@ def test_a_file_of_settings_that_is_no_text(monkeypatch: pytest.MonkeyPatch, tmp
         load(monkeypatch)
 
 
-def test_who_reads_the_record_needs_to_know_where_it_is_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_the_record_needs_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDY_REPOS", "missing")
     with pytest.raises(Error, match="STATE_REPO: required but not set"):
         RepositorySettings.from_env()

@@ -126,7 +126,7 @@ def test_a_filter_that_is_unknown_or_names_nothing_is_refused(alice: Client, pat
     assert (answer.status_code, list(answer.json())) == (400, [field])
 
 
-def test_what_is_wrong_with_a_runners_token_comes_before_its_filters(site: Site, tpp: Client) -> None:
+def test_a_bad_token_is_told_before_bad_filters(site: Site, tpp: Client) -> None:
     assert httpx.get(f"{site.url}{LIST}?project=nope").status_code == 403
     assert tpp.get(f"{LIST}?backend=nope").status_code == 403
     assert tpp.get(f"{LIST}?backend=&project=nope").status_code == 400

@@ -203,7 +203,7 @@ def test_projects_of_one_slug_are_all_listed(site: Site, alice: Client) -> None:
     assert [len(one["permissions"]) for one in found["permissions"]["projects"]] == [3, 3]
 
 
-def test_what_the_command_line_ends_ends_at_once(site: Site) -> None:
+def test_access_that_the_command_line_ends_ends_at_once(site: Site) -> None:
     with site.client("carol") as carol:
         assert carol.get("/api/v2/job-requests/").status_code == 200
         site.run("user", "disable", "carol")

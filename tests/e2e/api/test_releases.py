@@ -66,13 +66,13 @@ def test_a_person_releases_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"x" * 201, b"a\tb", "a\u2028Actor: user/root".encode()])
-def test_then_the_backends_user(tpp: Client, value: bytes | None) -> None:
+def test_a_release_needs_the_header_backend_user(tpp: Client, value: bytes | None) -> None:
     answer = tpp.put(URL, headers=[] if value is None else [(b"Backend-User", value)])
     assert (answer.status_code, answer.json()) == (403, {"detail": "Backend-User not valid"})
 
 
 @pytest.mark.parametrize("user", ["nobody-known", "alice", "bob", "gone", "JANE"])
-def test_who_let_it_out_is_known_and_may(site: Site, tpp: Client, user: str) -> None:
+def test_a_release_needs_a_user_with_the_right_to_release(site: Site, tpp: Client, user: str) -> None:
     """alice runs jobs, bob checks the project's output: neither lets files out; gone may no longer."""
     if user == "gone":
         site.run("user", "add", "gone", "--role", "OutputChecker")
@@ -121,7 +121,7 @@ def test_a_release_whose_zip_is_malformed_is_refused(site: Site, tpp: Client) ->
     assert site.count() == before
 
 
-def test_then_it_is_stored_and_recorded(site: Site, tpp: Client) -> None:
+def test_a_good_release_is_stored_and_recorded(site: Site, tpp: Client) -> None:
     made = files(1)
     answer = put(tpp, made)
     assert (answer.status_code, answer.content) == (201, b"")

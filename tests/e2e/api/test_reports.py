@@ -122,7 +122,7 @@ def test_a_list_is_expected(tpp: Client) -> None:
         assert list(answer.json()) == ["non_field_errors"]
 
 
-def test_what_is_missing_is_named_field_by_field(tpp: Client) -> None:
+def test_missing_fields_are_named_one_by_one(tpp: Client) -> None:
     answer = tpp.post(POST, json=[{"action": "x"}])
     assert answer.status_code == 400
     assert set(answer.json()[0]) == NINE
@@ -190,7 +190,7 @@ def test_jobs_that_are_left_out_leave_the_tree(site: Site, tpp: Client) -> None:
         (("failed", 5), ("succeeded", 6), "succeeded"),
     ],
 )
-def test_what_counts_is_the_newest(
+def test_the_newest_report_of_a_job_counts(
     site: Site, tpp: Client, first: tuple[str, int], second: tuple[str, int], last: str
 ) -> None:
     identifier = site.ask()
@@ -202,7 +202,7 @@ def test_what_counts_is_the_newest(
     assert all(path.startswith("active/" if active else "archive/") for path in site.files(identifier))
 
 
-def test_one_id_cannot_be_of_two_requests(site: Site, tpp: Client) -> None:
+def test_a_job_id_can_not_be_of_two_requests(site: Site, tpp: Client) -> None:
     first, second = site.ask(), site.ask()
     assert tpp.report(job(first, "shared")).status_code == 200
     assert tpp.report(job(second, "shared")).status_code == 400
@@ -219,7 +219,7 @@ def test_a_long_message_is_cut_and_says_so(site: Site, tpp: Client) -> None:
     assert "cut" in message[-40:]
 
 
-def test_what_else_is_too_long_does_not_stop_the_report_either(site: Site, tpp: Client) -> None:
+def test_other_long_texts_do_not_stop_the_report_either(site: Site, tpp: Client) -> None:
     identifier = site.ask()
     large = {"samples": ["x" * 100] * 1000}
     sent = job(identifier, f"{identifier}a", run_command="r" * 20_000, metrics=large, trace_context={"t": "1"})
@@ -254,7 +254,7 @@ UNSTORABLE: dict[str, tuple[dict[str, object], list[str]]] = {
 
 
 @pytest.mark.parametrize("what", UNSTORABLE)
-def test_what_can_not_be_stored_of_one_job_costs_no_other_its_report(
+def test_a_job_that_can_not_be_stored_does_not_stop_the_others(
     site: Site, tpp: Client, alice: Client, what: str
 ) -> None:
     identifier = site.ask()
@@ -280,7 +280,7 @@ def test_what_can_not_be_stored_of_one_job_costs_no_other_its_report(
         b'{"]]\\"{": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     ],
 )
-def test_what_is_no_json_by_a_hair_costs_nobody_their_report(site: Site, tpp: Client, value: bytes) -> None:
+def test_nearly_json_of_runners_is_taken(site: Site, tpp: Client, value: bytes) -> None:
     """Python's own writer makes NaN and lone surrogates."""
     identifier = site.ask()
     one, other = f"{identifier}a", f"{identifier}b"
@@ -305,7 +305,7 @@ def test_a_report_has_no_more_values_than_other_bodies(tpp: Client) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'[{"a": 1}', b"[1,]", b"\xff\xfe"])
-def test_what_is_no_json_is_refused(tpp: Client, body: bytes) -> None:
+def test_a_report_that_is_no_json_is_refused(tpp: Client, body: bytes) -> None:
     answer = tpp.post(POST, content=body)
     assert (answer.status_code, "not JSON" in answer.text) == (400, True)
 
@@ -325,7 +325,7 @@ def test_times_in_the_future_count_as_now_and_the_answer_says_so(site: Site, tpp
     assert identifier not in tpp.listed()
 
 
-def test_what_is_skipped_is_named(site: Site, tpp: Client) -> None:
+def test_skipped_jobs_are_named(site: Site, tpp: Client) -> None:
     identifier = site.ask()
     name = f"{identifier}a"
     tpp.report(job(identifier, name, at=5))

@@ -42,7 +42,7 @@ def committed(clone: Clone, mode: str, sha: str, path: str) -> str:
 FOREIGN = "unpack it names objects that are neither in it nor in this branch's history\n"
 
 
-def test_what_is_of_another_backend_by_its_id(site: Site, tpp: Clone, secret: str) -> None:
+def test_an_object_of_another_backend_is_refused_by_its_id(site: Site, tpp: Clone, secret: str) -> None:
     """git takes a tree that names any object of the repository; we don't: the push would show what it holds. Nor does
     git see such a push: it says whether an object is there, of what kind it is, and what is wrong in a .gitmodules."""
     mine = active(site, site.ask("generate"))
@@ -98,7 +98,7 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     assert f"{sha[:10]} is recorded" in said, said
 
 
-def test_what_a_backend_has_is_not_looked_up_elsewhere(site: Site, tpp: Clone, secret: str) -> None:
+def test_a_backends_own_objects_are_not_looked_up_elsewhere(site: Site, tpp: Clone, secret: str) -> None:
     """git acknowledged every object that is here, and left out of the pack what others' folders have."""
     tip, old = site.git("rev-parse", "backends/tpp"), site.git("rev-list", "--max-parents=0", "backends/tpp")
 
@@ -127,7 +127,7 @@ def test_what_a_backend_has_is_not_looked_up_elsewhere(site: Site, tpp: Clone, s
         assert (answer.status_code, "expected `want`, `shallow`" in answer.text) == (400, True)
 
 
-def test_where_a_clone_ends_git_is_not_told(site: Site, tpp: Clone) -> None:
+def test_git_is_not_told_where_a_shallow_clone_ends(site: Site, tpp: Clone) -> None:
     """git looked the id up among the tips of every branch, and ended where it was the tree of one."""
     tip = tpp.git("rev-parse", "HEAD")
     answers = set()

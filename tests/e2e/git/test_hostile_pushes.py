@@ -46,7 +46,7 @@ def test_ten_thousand_files_in_one_push(site: Site, tpp: Clone) -> None:
     assert len(site.git("ls-tree", "-r", "--name-only", "backends/tpp", f"{folder}/jobs/").splitlines()) == 10_000
 
 
-def test_one_branch_a_push_and_no_certificates(site: Site, tpp: Clone) -> None:
+def test_a_push_is_of_one_branch_and_without_certificates(site: Site, tpp: Clone) -> None:
     """git starts a process for each line, also for branches that it hides; and it stores certificates at once."""
     tip = tpp.git("rev-parse", "HEAD")
     move = f"{tip} {'2' * 40} refs/heads/backends/tpp"

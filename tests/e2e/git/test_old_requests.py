@@ -38,7 +38,7 @@ def _typed(found: dict[str, object]) -> dict[str, object]:
     return {key: None if value == "null" else value for key, value in values.items()}
 
 
-def test_it_is_listed_shown_cancelled_and_archived(site: Site, tmp_path: Path) -> None:
+def test_a_request_of_version_1_is_listed_shown_cancelled_and_archived(site: Site, tmp_path: Path) -> None:
     identifier = older(site, tmp_path)
     with site.client("tpp") as tpp, site.client("alice") as api, Browser(site, "alice") as alice:
         assert identifier in tpp.listed()

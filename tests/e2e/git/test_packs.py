@@ -38,7 +38,7 @@ def test_packs_of_honest_clients(site: Site, tpp: Clone, options: tuple[str, ...
             assert "fetch first" in post(site, before, sha, data)
 
 
-def test_what_nothing_names_is_not_stored(site: Site, tpp: Clone) -> None:
+def test_objects_that_nothing_names_are_not_stored(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     before = tpp.git("rev-parse", "HEAD")

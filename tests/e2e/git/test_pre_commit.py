@@ -57,7 +57,7 @@ def copy(site: Site, tmp_path: Path) -> Copy:
     return Copy(site, tmp_path)
 
 
-def test_what_is_staged_is_judged_and_nothing_else(copy: Copy) -> None:
+def test_only_staged_files_are_checked(copy: Copy) -> None:
     git(copy.top, "add", copy.write("eve", GOOD))
     copy.write("fay", BAD)  # not staged
     copy.write("eve", BAD)  # its staged version is good
@@ -81,7 +81,7 @@ def test_commit_a_and_commit_of_a_file_are_judged_as_what_they_commit(copy: Copy
     assert copy.commit("users/fay.yaml") == ""
 
 
-def test_what_mends_is_not_blamed_for_what_it_mends(copy: Copy) -> None:
+def test_a_commit_that_repairs_another_is_not_blamed_for_it(copy: Copy) -> None:
     git(copy.top, "add", copy.write("eve", BAD))
     assert copy.commit("--no-verify") == ""
     git(copy.top, "add", copy.write("fay", GOOD))

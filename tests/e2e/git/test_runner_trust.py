@@ -233,7 +233,7 @@ def test_a_key_of_a_branch_that_nobody_signed_is_none(site: Site, tmp_path: Path
     assert f"is signed by {thief.fingerprint}, which is no key of the server" in runner.refused["a" * 16]
 
 
-def test_what_a_runner_leaves_alone_is_said_where_people_wait(site: Site, tmp_path: Path) -> None:
+def test_requests_that_a_runner_ignores_are_shown_to_their_people(site: Site, tmp_path: Path) -> None:
     """Found: only its own log said so, and it ended with 0."""
     identifier = site.ask("generate")
     stranger = "SHA256:" + "A" * 43

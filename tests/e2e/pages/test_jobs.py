@@ -113,7 +113,7 @@ def test_the_box_takes_identifiers_of_requests_and_jobs(site: Site, alice: Brows
     assert alice.get("/jobs/zyxw23/").headers["Location"] == "/jobs/zyxw2345/"
 
 
-def test_what_would_run_is_said_without_javascript(site: Site, alice: Browser) -> None:
+def test_the_preview_works_without_javascript(site: Site, alice: Browser) -> None:
     before = site.count("backends/emis")
     choice = {"requested_actions": "report", "backend": "emis", "database_name": "full"}
     answer = alice.submit("/grouped/", what="preview", **choice)
@@ -196,7 +196,7 @@ def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:
     assert answers != {first}
 
 
-def test_what_two_backends_call_alike_is_never_mixed_up(site: Site, alice: Browser) -> None:
+def test_jobs_of_the_same_id_on_two_backends_are_kept_apart(site: Site, alice: Browser) -> None:
     """Found: emis reported the id of a job of tpp, whose page, status and failing by hand then were of that of emis."""
     mine = site.ask("generate", workspace="slashed")
     theirs = site.ask("analyse", backend="emis", workspace="slashed")
@@ -232,7 +232,7 @@ def test_what_two_backends_call_alike_is_never_mixed_up(site: Site, alice: Brows
     assert f"/job-requests/{theirs}/jobs/{name}/" in alice.get("/slashed/?backend=emis").text
 
 
-def test_what_had_succeeded_before_did_so_on_the_same_backend(site: Site, alice: Browser) -> None:
+def test_earlier_successes_count_on_the_same_backend_only(site: Site, alice: Browser) -> None:
     first = site.ask("generate", backend="emis", workspace="grouped")
     with site.client("emis") as emis:
         emis.report(job(first, f"g{first}", "succeeded", 1)).raise_for_status()

@@ -34,7 +34,7 @@ def big(site: Site) -> Site:
     return site
 
 
-def test_it_is_shown_as_a_list_and_asked_for(big: Site, alice: Browser) -> None:
+def test_a_large_pipeline_is_shown_as_a_list_and_can_be_requested(big: Site, alice: Browser) -> None:
     page = alice.get("/big/").text
     assert page.count("data-action") == COUNT
     assert "too many to draw" in page
@@ -49,7 +49,7 @@ def test_it_is_shown_as_a_list_and_asked_for(big: Site, alice: Browser) -> None:
     assert len(alice.get(path).text) < 500_000
 
 
-def test_one_blob_however_often_it_runs(big: Site) -> None:
+def test_a_pipeline_is_stored_once_however_often_it_runs(big: Site) -> None:
     with big.client("alice") as api, big.client("tpp") as tpp:
         made = [big.ask("run_all", workspace="big") for _ in range(3)]
         listed = tpp.get("/api/v2/job-requests/")
@@ -127,7 +127,7 @@ def ask(site: Site, client: Client) -> tuple[int, dict[str, object]]:
     return answer.status_code, answer.json()
 
 
-def test_what_a_runner_would_refuse_is_refused_or_told(site: Site, alice: Browser) -> None:
+def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Site, alice: Browser) -> None:
     study = site.study("doubtful-study", {"project.yaml": BAD})
     site.run("workspace", "add", "doubtful", "--repo", "doubtful-study", "--branch", "main", "--as", "alice")
     told = [

@@ -117,7 +117,7 @@ def call(chance: random.Random, browser: Browser, identifier: str, form: str) ->
     return browser.get(f"/{'/'.join(parts)}/".replace("//", "/"), params=odd)
 
 
-def test_what_is_no_utf_8_is_refused_in_a_form_and_nothing_in_a_query(site: Site) -> None:
+def test_malformed_utf_8_is_refused_in_a_form_and_ignored_in_a_query(site: Site) -> None:
     """Found by 45 minutes of fuzzing: one such byte in the query of a workspace's page was a 500."""
     identifier = site.ask("generate")
     with Browser(site, "root") as root:

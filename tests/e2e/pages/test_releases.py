@@ -37,7 +37,7 @@ SEES = {"root": {"plain", "grouped"}, "checker": {"plain", "grouped"}, "publishe
 
 
 @pytest.mark.parametrize("who", SEES)
-def test_who_may_see_and_download(site: Site, who: str) -> None:
+def test_releases_are_shown_and_downloaded_with_the_right_to(site: Site, who: str) -> None:
     """bob is a ProjectDeveloper of grouped's project; alice, a CoreDeveloper, runs jobs and checks no output."""
     with Browser(site, who) as browser:
         for workspace in ("plain", "grouped"):
@@ -103,7 +103,7 @@ def test_a_file_is_saved_and_never_shown(site: Site) -> None:
         f"releases/{ID}/tpp//etc/passwd", f"releases/{ID}/tpp/output", f"releases/{ID}/tpp/%ff",
     ],
 )  # fmt: skip
-def test_what_is_not_there(site: Site, path: str) -> None:
+def test_a_release_that_does_not_exist_is_404(site: Site, path: str) -> None:
     with Browser(site, "root") as root:
         assert root.get(f"/plain/{path}").status_code in (400, 404)
         assert root.get("/none/releases/").status_code == 404

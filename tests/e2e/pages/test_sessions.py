@@ -50,7 +50,7 @@ def test_a_link_works_once_and_looking_does_not_use_it_up(site: Site) -> None:
         assert other.get("/login/link/nonsense/").status_code == 404
 
 
-def test_one_is_sent_only_to_pages_of_ours(site: Site) -> None:
+def test_a_log_in_leads_only_to_our_own_pages(site: Site) -> None:
     for wanted in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
         with Browser(site, None) as browser:
             browser.get("/login/", params={"next": wanted})

@@ -55,7 +55,7 @@ def test_a_person_sets_an_email_address_and_makes_a_token(site: Site, alice: Bro
     assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
 
 
-def test_what_an_admin_does(site: Site, root: Browser, alice: Browser) -> None:
+def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browser, alice: Browser) -> None:
     page = root.submit("/backends/", slug="fresh-one", name="Fresh", databases="full, slice")
     secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
     assert secret

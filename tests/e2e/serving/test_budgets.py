@@ -102,7 +102,7 @@ def test_a_form_of_a_stranger_is_taken_in_one_piece_and_to_its_limit(site: Site,
 
 @pytest.mark.parametrize("path", [JOBS, "/login/link/x/", "/state.git/git-receive-pack", "/no/where/at/all/"])
 @pytest.mark.parametrize("is_known", [True, False])
-def test_who_sends_all_before_they_listen_hears_the_answer(
+def test_a_client_that_sends_all_before_reading_gets_the_answer(
     site: Site, stack: ExitStack, path: str, is_known: bool
 ) -> None:
     """Found: 30 MiB without `Expect` ended in a broken pipe in place of the 413."""
@@ -118,7 +118,7 @@ def test_who_sends_all_before_they_listen_hears_the_answer(
         assert healthy.status == 200
 
 
-def test_who_asks_first_is_told_at_once(site: Site, stack: ExitStack) -> None:
+def test_a_client_that_expects_100_is_answered_at_once(site: Site, stack: ExitStack) -> None:
     head = f"Host: x\r\nAuthorization: {site.tokens['tpp']}\r\nExpect: 100-continue\r\nContent-Length: {30 * MIB}"
     made = connect(stack, site, f"POST {JOBS} HTTP/1.1\r\n{head}\r\n\r\n".encode())
     assert made.recv(12) == b"HTTP/1.1 413"
@@ -186,7 +186,7 @@ def test_writes_of_one_person(site: Site, stack: ExitStack) -> None:
         site.ask()
 
 
-def test_what_writes_nothing_is_not_counted(site: Site) -> None:
+def test_calls_that_write_nothing_are_not_counted(site: Site) -> None:
     with site.client("emis") as emis:
         identifier = site.ask(backend="emis")
         for _ in range(30):

@@ -91,7 +91,7 @@ def test_forms_and_redirects_go_on_below_the_path(site: Site) -> None:
         assert refused.status_code == 403
 
 
-def test_who_is_not_logged_in_comes_back_to_where_they_were(site: Site) -> None:
+def test_a_log_in_leads_back_to_the_page(site: Site) -> None:
     with Browser(site, None) as browser:
         where = browser.get("/plain/?a=b").headers["Location"]
         assert where == f"{PATH}/login/?next=/plain/%3Fa%3Db"
@@ -133,7 +133,7 @@ def test_runners_work_below_the_path(site: Site, tmp_path: Path, transport: str)
         assert [one["status"] for one in emis.get(f"/api/v2/job-requests/{identifier}/").json()["jobs"]] != []
 
 
-def test_what_is_not_below_the_path_is_told_where_the_server_is(site: Site) -> None:
+def test_a_url_outside_of_the_path_is_told_where_the_server_is(site: Site) -> None:
     host = site.url.removesuffix(PATH)
     for path in ("/", "/status/", "/data/", "/data/jobs2/", "/api/v2/jobs/"):
         answer = httpx.get(f"{host}{path}")

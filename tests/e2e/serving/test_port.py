@@ -41,7 +41,7 @@ def test_a_port_that_somebody_listens_on(
     )
 
 
-def test_who_is_about_to_be_gone_is_waited_for() -> None:
+def test_a_port_that_is_about_to_be_free_is_waited_for() -> None:
     with taken("127.0.0.1") as (other, port):
         threading.Timer(0.3, other.close).start()
         serve._bind("127.0.0.1", port).close()
@@ -55,7 +55,7 @@ def test_connections_that_were_closed_do_not_count(monkeypatch: pytest.MonkeyPat
     serve._bind("127.0.0.1", port).close()
 
 
-def test_of_two_that_start_at_once_one_can_listen() -> None:
+def test_of_two_servers_started_at_once_one_can_listen() -> None:
     with taken("127.0.0.1") as (_, port):
         pass
     with serve._bind("127.0.0.1", port) as first, serve._bind("127.0.0.1", port) as second:

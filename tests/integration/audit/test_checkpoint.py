@@ -82,7 +82,7 @@ def test_since_a_checkpoint_and_since_a_time_without_one(site: Site) -> None:
         verify(site.path, since=commit(site, "main", "main"))
 
 
-def test_what_is_no_state_repository(site: Site) -> None:
+def test_a_repository_without_main_is_refused(site: Site) -> None:
     site.git("update-ref", "-d", "refs/heads/main")
     with pytest.raises(Error, match="has no branch main"):
         verify(site.path)

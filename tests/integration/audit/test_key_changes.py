@@ -94,7 +94,7 @@ def test_an_unsigned_change_of_keys_brings_none(site: Site, thief: SigningKey) -
     assert thief.fingerprint not in follow(site.path, site.git("rev-parse", "main").strip()).signers
 
 
-def test_nor_does_a_merge(site: Site, thief: SigningKey) -> None:
+def test_a_merge_does_not_change_keys(site: Site, thief: SigningKey) -> None:
     tree = with_file(site, "main", "allowed_signers", named(site) + thief.allowed_signer)
     aside = commit(site, "main", "main~1", tree=tree)
     move(site, "main", commit(site, "main", "main", aside, tree=tree))

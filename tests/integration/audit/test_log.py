@@ -100,7 +100,7 @@ def test_an_entry_is_found_by_what_it_is_about() -> None:
     assert LogFilter(actor="tpp").has(LogEntry("0" * 40, "main", NOW, "x", "backend/tpp", "x"))
 
 
-def test_what_no_key_signed_is_nobody_s_whatever_it_says(site: Site) -> None:
+def test_an_unsigned_commit_has_no_actor_whatever_it_says(site: Site) -> None:
     """Found: a commit with `gpgsig` and any text behind it was listed as done by whom its trailers named."""
     start = site.now
     identifier = site.ask("generate")

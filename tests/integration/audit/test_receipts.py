@@ -111,7 +111,7 @@ def test_an_audit_that_can_not_be_read(site: Site) -> None:
     assert "pushed" not in {entry.event for entry in log(site.path, LogFilter())}
 
 
-def test_what_a_pushed_commit_may_not_claim_is_found_later_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_claim_of_a_pushed_commit_is_found_later_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a record of the time when it might, it is legal."""
     for policy, expected in ((1, ""), (2, "the trailer actor: is the server's to write")):
         push = Push(site, "main")

@@ -45,7 +45,7 @@ def test_a_file_that_is_no_document_is_hashed_too(site: Site) -> None:
     assert blob[2:] in problems(site)
 
 
-def test_what_is_read_is_what_its_id_says(site: Site, failed: str) -> None:
+def test_an_object_under_anothers_id_is_not_read(site: Site, failed: str) -> None:
     """Nothing of it reaches a page, an index or a decision either."""
     identifier = failed.split("/")[2]
     blob = site.git("rev-parse", f"backends/tpp:{failed.rpartition('/jobs/')[0]}/request.yaml").strip()

@@ -108,7 +108,7 @@ def test_a_merge_and_a_strange_branch(site: Site) -> None:
     assert "feature" in found
 
 
-def test_what_only_a_witness_finds(site: Site, tmp_path: Path) -> None:
+def test_only_a_witness_finds_a_history_that_was_rewritten_whole(site: Site, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     subprocess.run(["git", "clone", "-q", "--mirror", site.path, witness], check=True)
     site.ask()

@@ -191,7 +191,7 @@ def test_release_ends_every_wait(site: Site, opened: Open) -> None:
     thread.join()
 
 
-def test_deleted_or_foreign_it_is_made_anew(site: Site, opened: Open, tmp_path: Path) -> None:
+def test_an_index_that_is_missing_or_foreign_is_made_anew(site: Site, opened: Open, tmp_path: Path) -> None:
     identifier = site.ask()
     for content in (None, b"", b"no database" * 100):
         path = tmp_path / f"index{content and len(content)}"
@@ -215,7 +215,7 @@ def test_two_processes_share_one_file(site: Site, opened: Open) -> None:
         first, second = second, first
 
 
-def test_what_cannot_be_read_is_named_and_served_around(site: Site, opened: Open, tmp_path: Path) -> None:
+def test_unreadable_documents_are_named_and_left_out(site: Site, opened: Open, tmp_path: Path) -> None:
     index = opened()
     good, bad = site.ask(), site.ask()
     clone = tmp_path / "clone"

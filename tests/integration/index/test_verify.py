@@ -60,7 +60,7 @@ def test_rows_that_somebody_changed_are_named(site: Site, path: Path, statement:
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_what_is_done_to_the_tables_is_named(site: Site, path: Path, sampled: bool) -> None:
+def test_changed_triggers_are_named(site: Site, path: Path, sampled: bool) -> None:
     """A trigger changes rows only later, once a job is reported."""
     with closing(sqlite3.connect(path)) as sql, sql:
         sql.execute("CREATE TRIGGER x AFTER INSERT ON jobs BEGIN UPDATE jobs SET status = 'failed'; END")

@@ -79,7 +79,7 @@ def test_a_dsn_that_is_none(dsn: str) -> None:
     assert (caught.value.code, caught.value.where) == (Code.INVALID, "SENTRY_DSN")
 
 
-def test_it_is_not_even_imported_without_a_dsn() -> None:
+def test_sentry_is_not_imported_without_a_dsn() -> None:
     code = "import sys, jobserver.bootstrap, jobserver.cli.serve; print('sentry_sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

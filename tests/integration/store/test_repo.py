@@ -27,7 +27,7 @@ def create(path: Path) -> StateRepo:
     return StateRepo.create(path, path.with_name("key"), "jobs.example", TEMPLATES, START)
 
 
-def test_what_is_no_repository(tmp_path: Path) -> None:
+def test_a_folder_with_something_else_is_no_repository(tmp_path: Path) -> None:
     with pytest.raises(Error, match="is not a git repository: `jobserver init` creates one"):
         StateRepo(tmp_path, tmp_path / "key", "jobs.example", TEMPLATES)
     (tmp_path / "thesis.tex").touch()
@@ -75,7 +75,7 @@ FOUNDED = "x\n\nEvent: branch.opened\nActor: server/jobserver\nBranch: {}\n"
          "contains something else"),
     ],
 )  # fmt: skip
-def test_what_others_made_is_left_alone(tmp_path: Path, make: Callable[[Path], object], found: str) -> None:
+def test_a_folder_that_others_made_is_left_alone(tmp_path: Path, make: Callable[[Path], object], found: str) -> None:
     path = tmp_path / "state.git"
     make(path)
     before = {one: one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
@@ -104,7 +104,7 @@ def test_the_repository_of_a_working_copy_is_left_alone(tmp_path: Path) -> None:
         lambda path: (create(path).close(), git(path, "update-ref", "refs/pull/1/head", "main")),
     ],
 )
-def test_what_was_begun_is_completed(tmp_path: Path, make: Callable[[Path], object]) -> None:
+def test_an_interrupted_init_is_completed(tmp_path: Path, make: Callable[[Path], object]) -> None:
     path = tmp_path / "state.git"
     make(path)
     repo = create(path)
@@ -256,7 +256,7 @@ def test_a_key_that_main_never_heard_of_is_dropped(site: Site) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "https://", "ftp://host/x", "https://github.com"])
-def test_what_is_no_repository_to_host_it(tmp_path: Path, url: str) -> None:
+def test_a_url_that_names_no_repository_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(Error, match="expected the URL of a git repository"):
         Remote(tmp_path, url)
 
@@ -275,7 +275,7 @@ def test_credentials_are_shown_to_nobody(tmp_path: Path, url: str, shown: str) -
     assert Remote(tmp_path, url).url == shown
 
 
-def test_what_a_host_says_of_a_failure(tmp_path: Path) -> None:
+def test_a_hosts_reason_for_a_failure_is_told(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--bare", tmp_path / "here"], check=True)
     remote = Remote(tmp_path / "here", str(tmp_path / "nothing"))
     with pytest.raises(Error, match="does not appear to be a git repository"):

@@ -135,7 +135,7 @@ def test_a_freed_name_does_not_give_its_next_owner_the_account(place: Place) -> 
         assert ">mallory</a>" in browser.get("/settings/").text
 
 
-def test_who_was_added_by_name_is_bound_and_a_superuser_is_told(place: Place) -> None:
+def test_a_user_added_by_name_is_bound_and_a_superuser_is_told(place: Place) -> None:
     place.do(AddUser("Dora", roles=(Role.AUDITOR,)))
     with place.browser() as browser:
         assert place.enter(browser, "dora").status_code == 303
@@ -176,7 +176,7 @@ def test_tokens_and_sessions_end_when_their_owner_leaves(place: Place, monkeypat
         assert token.get("/api/v2/job-requests/").status_code == 200  # silence locks nobody out
 
 
-def test_whoever_takes_the_organisations_name_lets_nobody_in(place: Place) -> None:
+def test_another_organisation_of_the_same_name_lets_nobody_in(place: Place) -> None:
     with place.browser() as dora, place.browser() as mallory:
         assert place.enter(dora, "dora").status_code == 303
         place.github.org_id, place.github.members = 666, {"mallory"}
@@ -201,7 +201,7 @@ def test_links_end_with_the_sessions(place: Place) -> None:
 @pytest.mark.parametrize(
     ("said", "email"), [({"name": "Do\tra\x7f"}, "dora@example.org"), ({"email": "dora@localhost"}, "")]
 )
-def test_what_somebody_wrote_of_themselves_keeps_nobody_out(
+def test_no_name_or_address_on_github_stops_a_log_in(
     place: Place, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], email: str
 ) -> None:
     """On GitHub, where they may write more than can be kept here. An earlier dora's address is not hers."""

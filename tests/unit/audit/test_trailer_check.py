@@ -138,7 +138,9 @@ ELSE = "says Event: {}, and does something else"
         ),
     ],
 )
-def test_what_does_something_else(event: str, changes: list[Change], more: dict[str, Any]) -> None:
+def test_a_change_that_its_event_does_not_make_is_named(
+    event: str, changes: list[Change], more: dict[str, Any]
+) -> None:
     assert told(event, *changes, **more) == [ELSE.format(event or "nothing")]
 
 
@@ -169,11 +171,11 @@ ADDED = Change("users/eve.yaml", None, EVE)
         ({"requests": ONE}, f"says Job-Request: {ID}; it is "),
     ],
 )
-def test_what_a_commit_says_wrongly(more: dict[str, Any], expected: str) -> None:
+def test_trailers_that_disagree_with_the_changes_are_named(more: dict[str, Any], expected: str) -> None:
     assert told("user.created", ADDED, **more) == [expected]
 
 
-def test_what_says_nothing_at_all() -> None:
+def test_a_commit_without_trailers_is_named() -> None:
     bare = Commit("0" * 40, b"", (), "alice@users.x", 0, "said\n")
     changes = Changes("backends/tpp", "", "", (Change(PLACE.job("j"), None, job()),))
     assert disagreements(bare, ALICE, changes, ()) == [

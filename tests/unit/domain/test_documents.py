@@ -154,7 +154,7 @@ def test_optional_fields_have_defaults_and_others_are_required(model: type[Docum
         (Job, "trace_context", [{"k" * 128: 2**63 - 1}]),
     ],
 )
-def test_what_a_field_may_hold(model: type[Document], key: str, values: list[Any]) -> None:
+def test_a_field_accepts_these_values(model: type[Document], key: str, values: list[Any]) -> None:
     for value in values:
         checked(model, GOOD[model] | {key: value})
 
@@ -202,7 +202,7 @@ def test_what_a_field_may_hold(model: type[Document], key: str, values: list[Any
         (Checkpoint, "tips", [{"main": "x"}, {"a\nb": "0" * 40}]),
     ],
 )
-def test_what_a_field_may_not_hold(model: type[Document], key: str, values: list[Any]) -> None:
+def test_a_field_refuses_these_values(model: type[Document], key: str, values: list[Any]) -> None:
     for value in values:
         with pytest.raises(Error) as caught:
             checked(model, GOOD[model] | {key: value})
@@ -334,7 +334,7 @@ def test_a_repository_of_a_workspace(repo: str) -> None:
 
 
 @pytest.mark.parametrize("repo", BAD_REPOS)
-def test_what_can_be_no_repository(repo: str) -> None:
+def test_a_malformed_repository_is_refused(repo: str) -> None:
     with pytest.raises(ValidationError, match="an https URL, or a path inside STUDY_REPOS"):
         Workspace.model_validate(WORKSPACE | {"repo": repo})
 

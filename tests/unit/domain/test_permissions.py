@@ -150,7 +150,7 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("backends/tpp.yaml", TPP, edited(TPP, active=False), {"root"}),
     ],
 )
-def test_who_may_change_what_on_main(
+def test_rights_to_change_main(
     state: Memory, path: str, before: AnyDocument | None, after: AnyDocument | None, expected: set[str]
 ) -> None:
     assert who(state, "main", Change(path, before, after)) == expected
@@ -204,7 +204,7 @@ def test_only_the_server_writes_audit(state: Memory) -> None:
     assert who(state, "audit", Change("checkpoint.yaml", checkpoint, None)) == set()
 
 
-def test_who_may_do_nothing_at_all_may_not_even_change_nothing(state: Memory) -> None:
+def test_an_actor_without_rights_is_refused_even_without_changes(state: Memory) -> None:
     assert set(ACTORS) - who(state, "main") == {"left", "stranger", "gone", "unknown"}
 
 
@@ -265,7 +265,7 @@ def test_a_move_that_is_refused(state: Memory) -> None:
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_each_person_may_do(state: Memory, command: Command, expected: set[str]) -> None:
+def test_each_command_is_for_these_people_only(state: Memory, command: Command, expected: set[str]) -> None:
     allowed = set()
     for name in PEOPLE:
         try:

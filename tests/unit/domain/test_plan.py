@@ -206,7 +206,7 @@ def state() -> Memory:
         ),
     ],
 )
-def test_what_a_verb_writes(
+def test_a_command_writes_one_document_and_says_so(
     state: Memory, command: Command, path: str, before: Any, after: Any, event: str, subject: str
 ) -> None:
     changes = planned(state, command)
@@ -225,7 +225,7 @@ def test_a_backends_old_tokens_end(state: Memory) -> None:
     assert (changes.event, changes.subject) == ("backend.token-revoked", "root revoked the old tokens of backend tpp")
 
 
-def test_what_was_switched_off_is_switched_on_as_it_was(state: Memory) -> None:
+def test_a_disabled_user_or_backend_is_enabled_as_it_was(state: Memory) -> None:
     off = TPP.model_copy(update={"active": False})
     state.put(off)
     state.put(GONE)

@@ -41,7 +41,7 @@ def state() -> Memory:
         ChangeWorkspace("trends", archived=False, should_notify=False),
     ],
 )
-def test_what_is_so_already_is_not_written(state: Memory, command: Command) -> None:
+def test_a_command_that_changes_nothing_writes_nothing(state: Memory, command: Command) -> None:
     state.put(User(username="known", github_id=7))
     changes = planned(state, command)
     assert not changes

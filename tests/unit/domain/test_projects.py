@@ -95,7 +95,7 @@ def code(act: Any, *arguments: Any) -> Code | None:
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_each_person_may_do(command: Command, who: set[str]) -> None:
+def test_rights_in_a_project_follow_from_roles(command: Command, who: set[str]) -> None:
     found = {name: code(Lab().act, name, command) for name in EVERYBODY}
     assert {name for name, refused in found.items() if refused is None} == who
     assert {refused for refused in found.values() if refused is not None} == {Code.FORBIDDEN}
@@ -124,7 +124,7 @@ def test_an_invitation_from_its_making_to_its_acceptance() -> None:
     assert code(lab.act, "nobody", RenameProject("lab/p", "mine now")) is None
 
 
-def test_what_was_cancelled_or_declined_is_not_accepted() -> None:
+def test_a_cancelled_or_declined_invitation_is_not_accepted() -> None:
     for who in ("lead", "guest"):
         lab = Lab()
         lab.act(who, CancelInvitation("lab/p", "guest"))
@@ -132,7 +132,7 @@ def test_what_was_cancelled_or_declined_is_not_accepted() -> None:
         assert code(lab.act, "guest", AcceptInvitation("lab/p")) is Code.NOT_FOUND
 
 
-def test_who_was_switched_off_does_not_accept() -> None:
+def test_a_disabled_user_does_not_accept_an_invitation() -> None:
     lab = Lab()
     lab.put(person("guest", active=False))
     assert code(lab.act, "guest", AcceptInvitation("lab/p")) is Code.FORBIDDEN
@@ -154,7 +154,7 @@ def test_who_was_switched_off_does_not_accept() -> None:
         (("dev",), (DEVELOPER,), Code.CONFLICT),
     ],
 )
-def test_who_can_not_be_invited(usernames: tuple[str, ...], roles: tuple[Role, ...], refused: Code) -> None:
+def test_these_people_can_not_be_invited(usernames: tuple[str, ...], roles: tuple[Role, ...], refused: Code) -> None:
     lab = Lab()
     for who in ("lead", "root"):
         assert code(lab.act, who, InviteToProject("lab/p", usernames, roles)) is refused
@@ -288,7 +288,7 @@ def test_a_slug_is_like_its_name(name: str, slug: str) -> None:
         ("declaration", "yes"),
     ],
 )
-def test_what_no_registration_may_say(key: str, value: Any) -> None:
+def test_a_malformed_registration_is_refused(key: str, value: Any) -> None:
     with pytest.raises(Error) as caught:
         checked(Registration, {"project_lead": "Alice", key: value})
     assert caught.value.code is Code.INVALID

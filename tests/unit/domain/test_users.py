@@ -48,7 +48,7 @@ def test_a_rename_on_github_is_followed(state: Memory, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Bob", "bob", "BOB"])
-def test_who_was_added_by_name_is_bound_at_their_first_log_in(state: Memory, name: str) -> None:
+def test_a_user_added_by_name_is_bound_at_the_first_log_in(state: Memory, name: str) -> None:
     changes = state.do(SERVER, WelcomeUser(name, 3, "Robert"))
     assert changes.result["username"] == "Bob"
     assert changes.event == "user.bound"
@@ -57,13 +57,13 @@ def test_who_was_added_by_name_is_bound_at_their_first_log_in(state: Memory, nam
         state.do(SERVER, WelcomeUser(name, 4))
 
 
-def test_who_is_new_gets_an_account_without_rights(state: Memory) -> None:
+def test_a_new_person_gets_an_account_without_rights(state: Memory) -> None:
     changes = state.do(SERVER, WelcomeUser("dora", 5, "Dora"))
     assert changes.result["username"] == "dora"
     assert stored(state, "dora") == User(username="dora", github_id=5, name="Dora", sessions_since=NOW)
 
 
-def test_who_is_switched_off_is_not_bound(state: Memory) -> None:
+def test_a_disabled_user_is_not_bound(state: Memory) -> None:
     state.do(ROOT, DisableUser("Bob"))
     assert not state.do(SERVER, WelcomeUser("bob", 3))
     assert stored(state, "Bob").github_id is None
@@ -105,7 +105,7 @@ def test_a_document_without_a_number_reads_and_stays_as_it_was() -> None:
 @pytest.mark.parametrize(
     "command", [EnableUser("alice"), SetUserRoles("alice", (), True), EnsureAdmin("alice", recovers=True)]
 )
-def test_who_is_switched_on_again_begins_new_sessions(state: Memory, command: Command) -> None:
+def test_an_enabled_user_begins_new_sessions(state: Memory, command: Command) -> None:
     state.put(User(username="root", roles=(Role.SUPER_USER,)))
     state.put(ALICE.model_copy(update={"active": False, "sessions_since": NOW}))
     actor = ROOT

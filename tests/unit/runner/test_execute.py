@@ -106,7 +106,7 @@ def test_a_stopped_runner_stops_its_job(tmp_path: Path) -> None:
     assert run(tmp_path, "sleep", "60", stop=stop).reason == "stopped"  # type: ignore[attr-defined]
 
 
-def test_what_a_killed_runner_left_is_found_by_its_mark(tmp_path: Path) -> None:
+def test_processes_that_a_killed_runner_left_are_found_by_their_mark(tmp_path: Path) -> None:
     import subprocess
 
     with subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "left-behind"}) as process:
@@ -133,7 +133,7 @@ def test_repositories_that_are_never_fetched(tmp_path: Path, repo: str) -> None:
         source(repo, tmp_path)
 
 
-def test_where_studies_come_from(tmp_path: Path) -> None:
+def test_a_study_comes_from_its_url_or_the_local_folder(tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     assert source("https://github.com/org/study", None) == "https://github.com/org/study"
     assert source("study", tmp_path) == str((tmp_path / "study").resolve())

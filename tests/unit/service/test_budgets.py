@@ -40,7 +40,7 @@ def test_so_much_at_once_and_again_as_time_goes_on() -> None:
     assert refused(rate, "alice", 30) == 31
 
 
-def test_what_is_refused_is_not_spent_and_what_was_not_needed_is_given_back() -> None:
+def test_a_refused_amount_is_not_spent_and_a_rest_is_given_back() -> None:
     rate = RateLimit(10, 60, "it", Clock())
     rate.spend("alice", 6)
     refused(rate, "alice", 5)

@@ -51,7 +51,7 @@ def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
 
 
 @pytest.mark.parametrize("stored", ['{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', "[]", "{"])
-def test_what_an_older_server_stored_is_checked_again(tmp_path: Path, stored: str) -> None:
+def test_flags_that_an_older_server_stored_are_checked_again(tmp_path: Path, stored: str) -> None:
     private = PrivateStore(tmp_path / "private")
     private.heard("tpp", int(NOW.timestamp()), stored)
     seen = Presence(lambda: NOW, private).contacts()["tpp"]

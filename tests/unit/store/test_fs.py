@@ -17,7 +17,7 @@ from jobserver.store.fs import application_of, disk_errors
         (errno.EIO, "/a", "/a: the disk refused: Input/output error"),
     ],
 )
-def test_what_a_disk_refuses_is_said_plainly(number: int, filename: str | None, said: str) -> None:
+def test_an_error_of_the_disk_is_told_plainly(number: int, filename: str | None, said: str) -> None:
     with pytest.raises(Error) as refused, disk_errors():
         raise OSError(number, os.strerror(number), filename)
     assert (refused.value.code, str(refused.value)) == (Code.UNAVAILABLE, said)
@@ -28,7 +28,7 @@ def test_a_disk_that_works_raises_nothing() -> None:
         pass
 
 
-def test_whose_database_a_file_is(tmp_path: Path) -> None:
+def test_a_databases_application_id_is_read(tmp_path: Path) -> None:
     file = tmp_path / "file"
     assert application_of(file) is None
     file.write_bytes(bytes(100))

@@ -42,7 +42,7 @@ def test_a_proxy_that_is_taken_can_be_used_by_all(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "proxy", ["socks4://proxy", "ftp://proxy", "http://", "http://proxy:99999", "http://a b", "x://"]
 )
-def test_one_that_can_not_be_used_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+def test_a_proxy_that_can_not_be_used_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(Error, match=re.escape("ALL_PROXY: expected the URL of a proxy")):
         proxies.check()
@@ -56,9 +56,7 @@ def test_whom_no_proxy_is_for_can_be_read_by_all(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("whom", ["[::1]", "::1/128", "a:b:80", "inside:port", "bücher.example"])
-def test_what_an_http_client_can_not_read_is_not_said_of_the_servers_url(
-    monkeypatch: pytest.MonkeyPatch, whom: str
-) -> None:
+def test_a_malformed_proxy_is_not_blamed_on_the_servers_url(monkeypatch: pytest.MonkeyPatch, whom: str) -> None:
     """The runner said that it expected a URL, and a token of ASCII."""
     monkeypatch.setenv("no_proxy", f"localhost,{whom}")
     with pytest.raises(

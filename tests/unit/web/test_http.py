@@ -19,12 +19,12 @@ def test_many_small_values_are_refused_unread(one: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [",:[{" * 400_000, '\\",' * 500_000, "\\\\"])
-def test_what_stands_in_texts_is_not_counted(text: str) -> None:
+def test_brackets_in_strings_are_not_counted(text: str) -> None:
     data = [text, {"a": text}, 1]
     assert http.read_json(json.dumps(data).encode()) == data
 
 
-def test_one_error_names_so_many_faults_and_says_how_many_more() -> None:
+def test_an_error_names_a_limited_number_of_faults() -> None:
     faults = invalid("wrong", faults=[Fault("no", "a.yaml", number) for number in range(250)] * 2).faults
     assert len(faults) == MAX_FAULTS + 1
     assert (faults[99].line, str(faults[100])) == (99, "and 150 more")
@@ -46,7 +46,7 @@ def test_unknown_fields_are_named_to_a_number() -> None:
     assert said["non_field_errors"] == ["950 more unknown fields"]
 
 
-def test_where_something_stands_on_the_servers_machine_is_not_said() -> None:
+def test_paths_of_the_servers_machine_are_not_in_answers() -> None:
     full = unavailable("the disk is full", "/srv/jobs/state.git/objects/pack/tmp_1")
     assert json.loads(http.refusal(full).body) == {"detail": "the disk is full"}
     assert json.loads(http.refusal(invalid("is no key", "/srv/jobs/state.git.key")).body) == {"detail": "is no key"}

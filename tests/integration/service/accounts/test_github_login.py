@@ -26,7 +26,7 @@ def login(github: GitHub, org: str = "org", token: str = "token-of-server") -> G
     return GitHubLogin("key", "secret", org, token, github.url)
 
 
-def test_who_is_in_the_organisation_is_let_in(github: GitHub) -> None:
+def test_members_of_the_organisation_are_let_in(github: GitHub) -> None:
     assert login(github).person("code-of-dora") == Person(1, "dora", "Dora <b>", "dora@example.org")
     with pytest.raises(Error, match="mallory is not in the GitHub organisation org") as refused:
         login(github).person("code-of-mallory")
@@ -34,7 +34,7 @@ def test_who_is_in_the_organisation_is_let_in(github: GitHub) -> None:
     assert login(github, org="").person("code-of-mallory").login == "mallory"
 
 
-def test_what_github_does_not_know_or_say_is_said_plainly(github: GitHub) -> None:
+def test_an_unknown_account_and_a_silent_github_are_named(github: GitHub) -> None:
     with pytest.raises(Error, match="GitHub refused") as refused:
         login(github).person("guessed")
     assert refused.value.code is Code.UNAVAILABLE

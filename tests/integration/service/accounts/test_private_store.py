@@ -25,7 +25,7 @@ def test_kept_erased_and_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["alice", "a b@example.org", "a@b", "x" * 70 + "@example.org", "a@example.org\nBcc: b@c.d"]
 )
-def test_what_is_no_address(tmp_path: Path, text: str) -> None:
+def test_a_malformed_address_is_refused(tmp_path: Path, text: str) -> None:
     with closing(PrivateStore(tmp_path / "p")) as store, pytest.raises(Error, match="address"):
         store.set_email("alice", text)
 
@@ -43,6 +43,6 @@ def test_how_to_reach_a_project_is_kept_and_erased(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["call me", "1", "+", "0" * 60, "123\n456"])
-def test_what_is_no_telephone_number(tmp_path: Path, number: str) -> None:
+def test_a_malformed_telephone_number_is_refused(tmp_path: Path, number: str) -> None:
     with closing(PrivateStore(tmp_path / "p")) as store, pytest.raises(Error, match="number"):
         store.set_project_contact("lab/p", Contact("", number))

@@ -76,7 +76,7 @@ def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> Non
     assert auth.token_holder("b" * 64) == TPP
 
 
-def test_who_is_switched_off_is_nobody(site: Site, auth: Auth) -> None:
+def test_a_disabled_users_token_is_nobodys(site: Site, auth: Auth) -> None:
     site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
     assert auth.session_user("alice", since) == ALICE

@@ -11,7 +11,7 @@ from tests.e2e.harness import until
 from tests.site import Site
 
 
-def test_it_is_due_after_an_hour(site: Site) -> None:
+def test_maintenance_is_due_after_an_hour(site: Site) -> None:
     repo = site.repo
     upkeep = Maintenance(repo)
     repo.maintain()

@@ -60,7 +60,7 @@ def ask(site: Site, is_told: bool = True) -> str:
     return str(site.do(ALICE, command).changes.result["identifier"])
 
 
-def test_who_asked_is_told_once(site: Site, private: PrivateStore) -> None:
+def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     before = ask(site)
@@ -102,7 +102,7 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
     notifier.close()
 
 
-def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site, private: PrivateStore) -> None:
+def test_requests_that_finished_meanwhile_are_told_at_the_next_start(site: Site, private: PrivateStore) -> None:
     ask(site)
     for sent in (Sent(), Sent()):
         notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
@@ -118,7 +118,7 @@ def test_what_finished_while_nobody_looked_is_told_at_the_next_start(site: Site,
     notifier.close()
 
 
-def test_what_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore) -> None:
+def test_mail_that_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
     identifier = ask(site)
@@ -157,7 +157,7 @@ def test_pauses_grow_to_an_hour_and_a_day_is_the_end(site: Site, private: Privat
     notifier.close()
 
 
-def test_what_is_refused_for_good_is_given_up_and_named(site: Site, private: PrivateStore) -> None:
+def test_mail_that_is_refused_for_good_is_given_up_and_named(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     sent.refuses = True
     notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
@@ -233,7 +233,7 @@ def test_settings_choose_how_mail_is_sent() -> None:
         mailer("smtp", "", "a@b.org", "")
 
 
-def test_who_is_invited_is_told_once(site: Site, private: PrivateStore) -> None:
+def test_an_invited_person_is_told_once(site: Site, private: PrivateStore) -> None:
     roles = (Role.PROJECT_DEVELOPER, Role.PROJECT_COORDINATOR)
     site.do(ADMIN, AddOrg("lab"))
     site.do(ADMIN, AddProject("lab/p", "Heart"))

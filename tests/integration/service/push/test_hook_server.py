@@ -61,7 +61,7 @@ def test_a_refusal_is_printed() -> None:
 
 
 @pytest.mark.parametrize("question", [b"", b"{", b"[]", {}, {**ASKED, "actor": "x"}])
-def test_what_can_not_be_judged_is_refused(question: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_push_that_can_not_be_judged_is_refused(question: Any, caplog: pytest.LogCaptureFixture) -> None:
     answer = ask(Receiver(), question)
     assert (answer["ok"], len(answer["lines"])) == (False, 1)
     assert "a bug in the server" in answer["lines"][0]

@@ -63,7 +63,7 @@ def test_several_branches_in_one_push(site: Site) -> None:
     assert len(site.git("rev-list", "audit").split()) == 3  # it began with one
 
 
-def test_what_a_push_tells_of_clocks_and_of_two_runners_is_noticed(site: Site) -> None:
+def test_a_push_with_a_wrong_clock_or_of_a_second_runner_is_noticed(site: Site) -> None:
     told: list[tuple[str, int, list[str]]] = []
 
     def noticed(backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
@@ -120,7 +120,7 @@ def test_a_runner_pushes_jobs_of_several_requests(site: Site) -> None:
         (ADMIN, ("1" * 40, "new", "refs/heads/main"), Code.CONFLICT, "the branch has moved: fetch first"),
     ],
 )
-def test_what_may_not_be_pushed_at_all(
+def test_an_update_that_nobody_may_push_is_refused(
     site: Site, actor: Actor, update: tuple[str, str, str], code: Code, message: str
 ) -> None:
     site.do(ADMIN, AddUser("auditor", roles=(Role.AUDITOR,)))
@@ -177,5 +177,5 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
         ),
     ],
 )
-def test_what_the_person_who_pushed_reads(error: Error, expected: list[str]) -> None:
+def test_a_refused_push_gets_these_lines(error: Error, expected: list[str]) -> None:
     assert refusal_lines(error) == expected

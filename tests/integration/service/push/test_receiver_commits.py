@@ -110,7 +110,7 @@ def test_a_file_that_is_executable_is_none(site: Site) -> None:
         "x\n\nActor: user/alice\n---\na patch",
     ],
 )
-def test_what_only_the_server_says_in_any_spelling_that_git_reads(site: Site, message: str) -> None:
+def test_trailers_of_the_server_are_refused_in_every_spelling_that_git_reads(site: Site, message: str) -> None:
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), message=message)
     (said,) = refused(push, ADMIN)

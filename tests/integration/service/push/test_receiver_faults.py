@@ -8,7 +8,7 @@ from tests.integration.service.push.test_receiver_commits import refused
 from tests.site import ADMIN, Site
 
 
-def test_what_mends_a_commit_is_not_blamed_for_what_that_broke(site: Site) -> None:
+def test_a_commit_that_repairs_another_is_not_blamed_for_it(site: Site) -> None:
     admin, alice = (site.git("show", f"main:users/{one}.yaml") for one in ("admin", "alice"))
     for path, broken, good in (
         ("users/admin.yaml", admin.replace("SuperUser", "Auditor"), admin),
@@ -26,7 +26,7 @@ def test_what_mends_a_commit_is_not_blamed_for_what_that_broke(site: Site) -> No
         assert {str(fault)[:10] for fault in caught.value.faults} == {first[:10]}, path
 
 
-def test_one_thing_that_is_wrong_is_one_fault(site: Site) -> None:
+def test_one_mistake_is_one_fault(site: Site) -> None:
     """A key misspelt in alice's document was three: it, the one that was missing, and who names alice."""
     alice = site.git("show", "main:users/alice.yaml")
     backend = site.git("show", "main:backends/tpp.yaml")
@@ -65,14 +65,14 @@ def test_one_thing_that_is_wrong_is_one_fault(site: Site) -> None:
         ("people/eve.yaml", "no document may stand here on main"),
     ],
 )
-def test_where_a_document_should_stand(site: Site, path: str, words: str) -> None:
+def test_a_misplaced_document_is_told_its_place(site: Site, path: str, words: str) -> None:
     push = Push(site, "main")
     push.commit((path, EVE))
     (told,) = refused(push, ADMIN)
     assert words in told
 
 
-def test_what_hosts_and_editors_want_beside_the_documents(site: Site) -> None:
+def test_files_that_hosts_and_editors_need_may_be_pushed(site: Site) -> None:
     """docs/admin.md asks for CI, which needs its files."""
     push = Push(site, "main")
     files = (".github/workflows/check.yml", ".gitattributes", ".vscode/settings.json", ".pre-commit-config.yaml")
@@ -97,7 +97,7 @@ def test_what_hosts_and_editors_want_beside_the_documents(site: Site) -> None:
     assert refused(push, ADMIN) == [".github/x.yml: no document may stand here on backends/tpp"]
 
 
-def test_who_pushes_comments_hears_that_they_do_not_stay(site: Site) -> None:
+def test_a_push_with_comments_is_told_that_they_do_not_stay(site: Site) -> None:
     push = Push(site, "main")
     commented = push.commit(("users/eve.yaml", EVE + "roles: []  # none yet\n"))
     push.commit(("users/fay.yaml", "# who?\nversion: 1\nusername: fay\n"))

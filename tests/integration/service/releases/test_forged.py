@@ -42,7 +42,7 @@ def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
     assert f"no commit records the release trends/tpp/{'b' * 32}" in found
 
 
-def test_what_somebody_spoilt_is_left_out_or_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_release_is_left_out_or_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.take()
     store = ReleaseStore(place.root)
     (kept,) = store.of_workspace("trends", ["tpp", "emis"])
@@ -95,7 +95,9 @@ def test_a_workspace_that_is_not_there(place: Place) -> None:
         place.do(TPP, RecordRelease("tpp", release(workspace="other")))
 
 
-def test_who_let_it_out_has_the_right_to_since_policy_2(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_since_policy_2_a_release_needs_a_user_with_the_right_to_release(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was recorded by the rules before stays legal."""
     for user in ("eve", "alice", "bob"):
         with pytest.raises(Error, match=f"{user} is no active user who may release files of trends") as refused:

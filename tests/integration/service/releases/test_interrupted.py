@@ -40,7 +40,7 @@ NAMING = "jobserver.store.release_files.StagedRelease.publish"
 
 
 @pytest.mark.parametrize(("target", "after"), [(RECORDING, False), (RECORDING, True), (NAMING, False), (NAMING, True)])
-def test_what_was_interrupted_is_finished(
+def test_an_interrupted_upload_is_finished(
     place: Place, monkeypatch: pytest.MonkeyPatch, target: str, after: bool
 ) -> None:
     """Whatever comes next, once: a new start, or the same upload again."""
@@ -53,7 +53,7 @@ def test_what_was_interrupted_is_finished(
     assert place.problems() == []
 
 
-def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_recorded_long_ago_is_finished_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer ago than idempotency keys are kept; and its backend was switched off since."""
     killed(place, monkeypatch, RECORDING, after=True)
     place.now = place.now.replace(year=place.now.year + 1)
@@ -63,7 +63,7 @@ def test_what_was_recorded_long_ago_is_finished_once(place: Place, monkeypatch: 
     assert place.recorded() == 1
 
 
-def test_what_may_not_be_recorded_any_more_is_thrown_away(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_may_not_be_recorded_any_more_is_deleted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(place, monkeypatch, RECORDING, after=False)
     place.do(ADMIN, DeactivateBackend("tpp"))
     place.process().settle_interrupted()
@@ -82,7 +82,7 @@ def test_half_of_one_is_thrown_away(place: Place, monkeypatch: pytest.MonkeyPatc
     assert place.recorded() == 0
 
 
-def test_what_another_process_is_writing_is_left_alone(place: Place) -> None:
+def test_an_upload_that_another_process_writes_is_left_alone(place: Place) -> None:
     upload = Upload("trends", ID, "jane", zipped(GOOD))
     other = {"a": b"1", MANIFEST: b"{}"}
     submit = place.gate.submit

@@ -44,7 +44,7 @@ def test_the_record_can_be_checked_with_coreutils(place: Place) -> None:
     assert done.stdout.split()[0] == said
 
 
-def test_it_is_in_the_log(place: Place) -> None:
+def test_a_release_is_in_the_audit_log(place: Place) -> None:
     commit, _ = place.take()
     (entry,) = log(place.path, LogFilter(workspace="trends", event="release"))
     assert (entry.commit, entry.event, entry.actor, entry.subject) == (
@@ -98,7 +98,7 @@ def test_a_new_folder_that_another_process_takes_for_abandoned_is_made_again(
 
 
 @pytest.mark.parametrize("count", [2, 6])
-def test_at_once_one_is_new(place: Place, count: int) -> None:
+def test_of_uploads_at_once_one_is_new(place: Place, count: int) -> None:
     """Of threads, and of processes with a repository and a store of their own."""
     other = StateRepo(place.path, place.key, "jobs.example", TEMPLATES)
     gate = Gate(other, place.clock)

@@ -295,7 +295,9 @@ def test_trouble_while_telling_a_missing_branch_from_a_missing_repository(
     assert refusal(lambda: studies.resolve(REPO, "gone")).code is Code.UNAVAILABLE
 
 
-def test_what_is_gone_is_not_answered_from_memory(server: FakeGitHub, repo: FakeRepo, studies: StudyRegistry) -> None:
+def test_a_deleted_repository_is_not_answered_from_memory(
+    server: FakeGitHub, repo: FakeRepo, studies: StudyRegistry
+) -> None:
     repo.commit("main", {"project.yaml": PROJECT})
     studies.project(REPO, "main")
     del repo.branches["main"]

@@ -86,7 +86,7 @@ def test_a_bare_repository_with_packed_refs_is_read(studies: StudyRegistry, repo
     assert studies.check_repo("bare.git") == "bare.git"
 
 
-def test_one_spelling_is_stored(studies: StudyRegistry, repo: Path, home: Path) -> None:
+def test_a_repository_is_stored_under_one_spelling(studies: StudyRegistry, repo: Path, home: Path) -> None:
     (home / "link").symlink_to(repo, target_is_directory=True)
     for spelling in ("team/study", "team/../team/study/", str(repo), "link"):
         assert studies.check_repo(spelling) == "team/study"

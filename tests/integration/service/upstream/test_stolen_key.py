@@ -157,7 +157,7 @@ def test_a_server_that_runs_takes_up_the_new_key_by_itself(unverified: list[Mach
 
 
 @pytest.mark.parametrize("branch", ["main", "backends/tpp", "audit"])
-def test_nor_where_other_keys_have_ended_before_it(
+def test_an_ended_key_signs_nothing_where_other_keys_ended_before_it(
     unverified: list[Machine], thief: Thief, apart: Machine, branch: str
 ) -> None:
     """Found: a commit that tells of several ends was read as telling of the first one only."""

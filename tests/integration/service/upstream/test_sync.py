@@ -19,7 +19,9 @@ from tests.integration.service.upstream.machine import Machine, count
 from tests.site import ADMIN, ALICE
 
 
-def test_what_one_writes_is_there_before_it_answers_and_the_other_sees_it(machines: list[Machine], host: Host) -> None:
+def test_a_write_is_at_the_host_before_its_answer_and_the_other_server_sees_it(
+    machines: list[Machine], host: Host
+) -> None:
     first, second = machines
     done = first.ask()
     assert host.tip("backends/tpp") == done.commit

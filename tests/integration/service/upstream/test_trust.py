@@ -55,7 +55,7 @@ def test_a_commit_that_no_server_made_freezes_its_branch_until_it_is_adopted(
     assert machines[1].add("dave").changed
 
 
-def test_what_could_not_have_been_pushed_can_only_be_taken_away(
+def test_a_commit_that_could_not_have_been_pushed_can_only_be_removed(
     machines: list[Machine], host: Host, tmp_path: Path
 ) -> None:
     before = host.tip("main")
@@ -107,7 +107,7 @@ def test_a_receipt_that_somebody_else_signed_is_none(machines: list[Machine], ho
     git(host.path, "update-ref", "refs/heads/audit", audit)
 
 
-def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_newer(
+def test_a_branch_that_can_not_be_judged_now_is_judged_again_later(
     machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A git that failed once froze a branch until it moved again, and reads said that they were as of now."""
@@ -131,7 +131,9 @@ def test_what_can_not_be_judged_just_now_is_judged_again_and_makes_nothing_look_
 
 
 @pytest.mark.parametrize("branch", ["backends/tpp", "main", "audit"])
-def test_what_was_signed_for_one_branch_stands_on_no_other(machines: list[Machine], host: Host, branch: str) -> None:
+def test_a_commit_signed_for_one_branch_is_not_trusted_on_another(
+    machines: list[Machine], host: Host, branch: str
+) -> None:
     """Found: whoever could write to the host, without any key, made one backend's history another one's."""
     first, second = machines
     first.ask()

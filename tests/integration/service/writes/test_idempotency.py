@@ -70,7 +70,7 @@ def test_a_key_of_what_changed_nothing_is_a_key_too(site: Site) -> None:
     assert (again.commit, again.changes.result) == (idle.commit, {"identifier": identifier})
 
 
-def test_what_changed_nothing_is_forgotten_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_a_command_without_changes_is_forgotten_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "_MOST", 2)
     for name in ("a", "b", "c"):
         assert not site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key(name)).changed
@@ -139,7 +139,7 @@ def test_a_key_that_no_commit_names(site: Site) -> None:
         "Idempotency-Key: {0}\n\nand more",
     ],
 )
-def test_what_a_pushed_message_says_is_no_ledger(site: Site, message: str) -> None:
+def test_a_pushed_message_does_not_answer_a_key(site: Site, message: str) -> None:
     """It once was: whoever knew somebody's key could have its POST taken for done. Now it is refused, too."""
     push = Push(site, "main")
     push.commit(("README.md", "x"), message=message.format(key().trailer))
@@ -160,7 +160,7 @@ def test_old_entries_are_thrown_away(site: Site, monkeypatch: pytest.MonkeyPatch
     assert len(site.gate.ledger._done) == 2
 
 
-def test_one_at_a_time_for_each_key(site: Site) -> None:
+def test_calls_with_one_key_run_one_after_the_other(site: Site) -> None:
     entered, order = threading.Event(), list[str]()
 
     def second() -> None:

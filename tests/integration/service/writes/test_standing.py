@@ -224,7 +224,7 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     assert len(found) == 2
 
 
-def test_what_was_mended_is_named_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_branch_that_was_repaired_is_not_named_any_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """`/health-check/` said until the next start that nothing is written, while it was."""
     put(site, "backends/tpp", commit(site, "backends/tpp", "backends/tpp"))
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")

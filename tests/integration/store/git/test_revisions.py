@@ -32,7 +32,7 @@ def two(repository: Repository) -> tuple[str, str, str]:
     return first, second, repository.commit({"active/a": b"of another branch", "archive/deep/z": b"theirs"})
 
 
-def test_what_a_branch_has_had(repository: Repository, two: tuple[str, str, str]) -> None:
+def test_objects_that_a_branch_has_had_are_known(repository: Repository, two: tuple[str, str, str]) -> None:
     first, second, other = two
     had = ids(
         repository, second, f"{second}^{{tree}}", f"{second}:active", f"{second}:active/a", f"{second}:b",

@@ -178,7 +178,7 @@ def test_a_commit_is_read_as_git_reads_it(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("message", ["", "subject", "subject\n\nActor: x\nand more\n"])
-def test_what_is_no_trailer(message: str) -> None:
+def test_text_that_is_no_trailer_is_not_read_as_one(message: str) -> None:
     assert Commit("", b"", (), "", 0, message).trailers() == []
 
 
@@ -193,13 +193,13 @@ def test_what_is_no_trailer(message: str) -> None:
         (b"> 86400", b"> " + b"9" * 12),
     ],
 )
-def test_what_is_no_commit(old: bytes, new: bytes) -> None:
+def test_a_malformed_commit_is_refused(old: bytes, new: bytes) -> None:
     raw = b"tree " + b"1" * 40 + b"\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 86400 +0000\n\nx"
     with pytest.raises(Error, match="not a commit that can be read"):
         parse_commit("f" * 40, raw.replace(old, new))
 
 
-def test_what_a_commit_may_bring_besides_documents(repository: Repository) -> None:
+def test_each_file_of_a_commit_that_is_no_document_is_judged(repository: Repository) -> None:
     before = repository.tree({"users/alice.yaml": b"broken: [", "junk": b"1", "junk2": b"2", "users/dora.yaml": USER})
     after = repository.tree(
         {
@@ -359,7 +359,7 @@ def test_sizes_are_looked_at_before_anything_is_read(repository: Repository, tmp
         ("tag", b"object x", "no tag may be pushed"),
     ],
 )
-def test_what_is_no_part_of_a_branch(
+def test_a_pushed_object_that_is_no_part_of_a_branch_is_refused(
     repository: Repository, tmp_path: Path, kind: str, data: bytes, reason: str
 ) -> None:
     other = Repository(tmp_path / "other")
@@ -375,7 +375,7 @@ def test_a_push_that_can_not_be_read(repository: Repository, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("setting", ["core.worktree=/", "core.repositoryFormatVersion=7", "extensions.unheard=of"])
-def test_what_a_config_makes_another_kind_of_repository_is_said_and_is_no_bug(tmp_path: Path, setting: str) -> None:
+def test_a_config_that_makes_another_kind_of_repository_is_named(tmp_path: Path, setting: str) -> None:
     repo = tmp_path / "bare.git"
     git(tmp_path, "init", "-q", "--bare", str(repo))
     file = ("config", "--file", str(repo / "config"))

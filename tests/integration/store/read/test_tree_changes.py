@@ -68,7 +68,7 @@ def judge(
 WHOLE = {"request.yaml": REQUEST, "jobs/j.yaml": JOB}
 
 
-def test_one_that_only_moved_changed_nothing(repository: Repository) -> None:
+def test_a_request_that_only_moved_has_no_changes(repository: Repository) -> None:
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST, f"{ARCHIVE}/jobs/j.yaml": JOB})
     assert (found.changes.moves, found.changes.changes, found.faults) == (MOVE, (), [])
 
@@ -81,7 +81,7 @@ def test_a_request_travels_back_whole(repository: Repository) -> None:
     assert found.changes.moves == (Move(PLACE.moved(Area.ARCHIVE), Area.ACTIVE),)
 
 
-def test_what_changes_on_the_way_is_a_change_where_it_went(repository: Repository) -> None:
+def test_a_change_on_the_way_is_a_change_at_the_new_place(repository: Repository) -> None:
     done = JOB.replace(b"running", b"failed")
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST, f"{ARCHIVE}/jobs/j.yaml": done})
     (change,) = found.changes.changes
@@ -110,13 +110,13 @@ def test_a_job_that_is_changed_and_stays_behind_is_no_part_of_the_move(repositor
     assert [change.path for change in found.changes.changes] == [f"{ACTIVE}/jobs/j.yaml"]
 
 
-def test_one_that_goes_for_good_is_no_move(repository: Repository) -> None:
+def test_a_deleted_request_is_no_move(repository: Repository) -> None:
     found = judge(repository, WHOLE | {"a": b"x"}, {"a": b"x"})
     assert found.changes.moves == ()
     assert {change.path for change in found.changes.changes} == {f"{ACTIVE}/request.yaml", f"{ACTIVE}/jobs/j.yaml"}
 
 
-def test_nor_is_one_over_another(repository: Repository) -> None:
+def test_a_request_over_another_is_no_move(repository: Repository) -> None:
     before = {**{f"{ACTIVE}/{path}": data for path, data in WHOLE.items()}, f"{ARCHIVE}/request.yaml": REQUEST}
     after = REQUEST.replace(b"generate]", b"generate, generate]")
     found = judge(repository, before, {f"{ARCHIVE}/request.yaml": after})

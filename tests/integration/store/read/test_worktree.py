@@ -20,7 +20,7 @@ def faults(clone: Path) -> list[str]:
     return [str(fault) for fault in check_worktree(clone, "main")[1]]
 
 
-def test_where_a_working_copy_is(clone: Path, tmp_path: Path) -> None:
+def test_the_top_of_a_working_copy_is_found(clone: Path, tmp_path: Path) -> None:
     assert top_of(clone / "users") == clone.resolve()
     assert top_of(tmp_path) is None
     assert branch_of(clone) == "main"
@@ -70,7 +70,7 @@ def test_each_commit_that_is_not_pushed_is_judged(clone: Path) -> None:
     assert "allowed_signers: is the server's to write" in found
 
 
-def test_where_nothing_says_what_the_server_has_the_files_alone_are_judged(clone: Path) -> None:
+def test_without_a_remote_branch_the_files_alone_are_judged(clone: Path) -> None:
     git(clone, "checkout", "-q", "-b", "mine")
     git(clone, "remote", "remove", "origin")
     git(clone, "branch", "-q", "-D", "main")
@@ -78,7 +78,7 @@ def test_where_nothing_says_what_the_server_has_the_files_alone_are_judged(clone
     assert faults(clone) == []
 
 
-def test_what_git_can_not_add(clone: Path) -> None:
+def test_a_folder_that_git_can_not_add_is_named(clone: Path) -> None:
     (clone / "plain").mkdir()
     git(clone / "plain", "init", "-q")  # a repository without a commit
     with pytest.raises(Error, match="plain"):
@@ -114,7 +114,7 @@ def test_a_merge_is_no_line(clone: Path) -> None:
     assert faults(clone) == [f"{sha}: is a merge: rebase instead; the history of a branch is a line"]
 
 
-def test_one_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> None:
+def test_a_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> None:
     user = clone / "users" / "bob.yaml"
     user.write_text(user.read_text() + "role: []\n")
     git(clone, "commit", "-qam", "broken")

@@ -91,7 +91,7 @@ def test_a_bug_in_one_command_fails_it_alone(site: Site) -> None:
     assert site.repo.writer.last_written("main") == good.commit == site.repo.writer.refs.tip("main")
 
 
-def test_what_was_judged_on_another_tip_is_not_committed(site: Site) -> None:
+def test_a_change_judged_on_another_tip_is_not_committed(site: Site) -> None:
     stale = adds("dora")
 
     def late(state: Snapshot) -> tuple[Admitted, Mapping[str, str]]:
@@ -204,7 +204,7 @@ class Distant:
         raise unavailable("the host is down")
 
 
-def test_what_was_done_stays_done_when_the_host_goes_down(site: Site) -> None:
+def test_a_branch_that_moved_is_acknowledged_when_the_host_goes_down(site: Site) -> None:
     """One branch lost, one moved, and then nobody to ask: only the lost one is refused."""
     site.repo.writer.authority = distant = Distant({"backends/tpp": RefConflict()})
     done, lost = together(site, ("main", adds("dora")), ("backends/tpp", adds("x", "backends/tpp")))
@@ -217,7 +217,7 @@ def test_what_was_done_stays_done_when_the_host_goes_down(site: Site) -> None:
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
-def test_what_the_host_has_counts_also_where_it_can_not_be_moved_here(
+def test_a_published_write_counts_even_if_the_branch_can_not_be_moved_here(
     site: Site, monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     writer = site.repo.writer
@@ -295,7 +295,7 @@ def test_requests_whose_day_is_not_in_their_name(site: Site, tmp_path: Path) -> 
     site.git("update-ref", "-d", "refs/heads/imported")
 
 
-def test_who_refers_to_whom(site: Site) -> None:
+def test_referrers_are_found_by_their_documents(site: Site) -> None:
     site.do(ADMIN, AddOrg("datalab"))
     site.do(ADMIN, AddProject("datalab/trends"))
     site.do(ADMIN, SetProjectMember("datalab/trends", "bob", (Role.PROJECT_DEVELOPER,)))

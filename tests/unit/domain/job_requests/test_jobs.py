@@ -70,7 +70,7 @@ def test_only_what_changed_is_in_it(state: Memory) -> None:
     assert [change.path for change in changes.changes] == [Place(Area.ACTIVE, NOW.date(), OTHER).job("b")]
 
 
-def test_what_is_not_this_backends_is_ignored_and_named(state: Memory) -> None:
+def test_jobs_of_requests_that_can_not_be_found_are_ignored_and_named(state: Memory) -> None:
     ask(state)
     ask(state, new_id=OTHER)
     state.broken.add(Place(Area.ACTIVE, NOW.date(), OTHER).request)
@@ -226,7 +226,7 @@ def test_clocks_that_agree_are_believed(state: Memory, seconds: int) -> None:
     assert jobs(state)["a"] == sent
 
 
-def test_what_was_stored_of_the_future_hides_nothing(state: Memory) -> None:
+def test_a_stored_time_in_the_future_hides_no_report(state: Memory) -> None:
     """A push can bring it, and older servers took it."""
     ask(state)
     state.put_job(PLACE, job("a", "running", updated_at=NOW + HOURS))
@@ -236,14 +236,14 @@ def test_what_was_stored_of_the_future_hides_nothing(state: Memory) -> None:
     assert list(jobs(state, GONE)) == ["a"]
 
 
-def test_of_two_times_in_the_future_neither_stays(state: Memory) -> None:
+def test_of_a_stored_and_a_reported_time_in_the_future_neither_stays(state: Memory) -> None:
     ask(state)
     state.put_job(PLACE, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS))
     assert report(state, job("a", "running", created_at=NOW + HOURS, updated_at=NOW + HOURS), now=NOW)
     assert jobs(state)["a"] == job("a", "running")
 
 
-def test_what_is_skipped_is_named(state: Memory) -> None:
+def test_skipped_jobs_are_named(state: Memory) -> None:
     ask(state)
     report(state, job("a", "running", 5), job("b", "succeeded", 5, action="plot"))
     changes = report(state, job("a", "running", 4), job("b", "running", 5, action="plot"), job("c", action="plot"))
@@ -317,7 +317,7 @@ def test_a_lost_job_is_marked_as_failed_until_its_runner_knows_better(state: Mem
     assert jobs(state, GONE)["b"].status == "succeeded"
 
 
-def test_one_lost_job_of_several_leaves_the_request_where_it_is(state: Memory) -> None:
+def test_a_lost_job_of_several_does_not_move_the_request(state: Memory) -> None:
     ask(state)
     report(state, job("a", "running"), job("b", "running"))
     changes = state.do(ROOT, FailJob("b", ID, "tpp"))
@@ -353,7 +353,7 @@ def test_the_time_of_a_lost_job_is_never_before_its_runners(state: Memory) -> No
     assert jobs(state, GONE)["a"].updated_at == seconds
 
 
-def test_what_can_not_be_marked(state: Memory) -> None:
+def test_these_jobs_can_not_be_marked_as_failed(state: Memory) -> None:
     assert str(refused(state, ROOT, FailJob("a", ID, "tpp"))) == "there is no job 'a'"
     ask(state)
     report(state, job("a", "succeeded"), job("b", "running"))

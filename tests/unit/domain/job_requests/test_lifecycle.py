@@ -97,7 +97,7 @@ def settled(reports: list[Job]) -> Job:
 
 
 @given(jobs, jobs)
-def test_of_two_reports_one_always_stands(one: Job, other: Job) -> None:
+def test_of_two_reports_the_same_one_always_wins(one: Job, other: Job) -> None:
     """Whichever comes first, neither order loses both; and two different times are decided alike in both orders."""
     assert lifecycle.takes(one, other) or lifecycle.takes(other, one)
     if one.updated_at is not None and other.updated_at is not None and one.updated_at != other.updated_at:
@@ -130,7 +130,7 @@ def test_the_same_report_again_changes_nothing(reports: list[Job]) -> None:
 
 
 @given(st.sampled_from(["pending", "running"]), minutes, st.sampled_from(["failed", "succeeded"]), st.integers(1, 20))
-def test_what_an_administrator_marked_stands_until_the_runner_knows_its_end(
+def test_an_administrators_mark_stays_until_the_runner_reports_an_end(
     status: str, minute: int | None, end: str, later: int
 ) -> None:
     marked = job("failed", 0).model_copy(update={"status_code": lifecycle.MARKED_FAILED})

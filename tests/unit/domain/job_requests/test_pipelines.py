@@ -28,7 +28,7 @@ def state() -> Memory:
     return found
 
 
-def test_it_comes_with_its_request() -> None:
+def test_a_pipeline_comes_with_its_request() -> None:
     assert faults(prepared(), tpp(*BOTH)) == []
     assert faults(prepared(), tpp(BOTH[0])) == [f"{PLACE.request}: its pipeline.yaml is missing"]
     alone = "there is no request.yaml beside it that can be read"
@@ -44,7 +44,7 @@ def test_a_request_of_version_1_has_it_within() -> None:
     assert faults(later, tpp(BOTH[1])) == [f"{PLACE.pipeline}: its pipeline is in request.yaml"]
 
 
-def test_what_is_asked_for_is_in_it() -> None:
+def test_requested_actions_are_in_the_pipeline() -> None:
     strange = edited(ASKED, requested_actions=("generate", "run_all", "else"))
     told = faults(prepared(), tpp((PLACE.request, None, strange), BOTH[1]))
     assert told == [f"{PLACE.request}: requested_actions: not in pipeline.yaml: else"]
@@ -62,20 +62,20 @@ def test_a_cancel_leaves_it_alone(state: Memory) -> None:
     assert faults(state, tpp((PLACE.request, ASKED, edited(ASKED, cancelled_actions=("generate",))))) == []
 
 
-def test_it_goes_with_its_request(state: Memory) -> None:
+def test_a_pipeline_is_deleted_with_its_request(state: Memory) -> None:
     gone = tpp((PLACE.request, ASKED, None))
     assert faults(state, gone) == [f"{PLACE.pipeline}: there is no request.yaml beside it that can be read"]
     assert faults(state, tpp((PLACE.request, ASKED, None), (PLACE.pipeline, PIPELINE, None))) == []
 
 
-def test_one_that_can_not_be_read_may_be_put_anew(state: Memory) -> None:
+def test_a_pipeline_that_can_not_be_read_may_be_replaced(state: Memory) -> None:
     state.broken.add(PLACE.pipeline)
     assert faults(state, tpp((PLACE.pipeline, None, PIPELINE))) == []
     state.broken = {PLACE.request}
     assert faults(state, tpp((PLACE.request, None, ASKED))) == []
 
 
-def test_it_moves_with_its_request(state: Memory) -> None:
+def test_a_pipeline_moves_with_its_request(state: Memory) -> None:
     state.put_job(PLACE, job("j", "succeeded"))
     move = (Move(PLACE, Area.ARCHIVE),)
     assert faults(state, tpp(moves=move)) == []
@@ -87,7 +87,7 @@ def test_it_moves_with_its_request(state: Memory) -> None:
 
 
 @pytest.mark.parametrize("actor", [TPP, Actor(ActorKind.USER, "nobody")])
-def test_whoever_may_not_ask_may_not_bring_one(actor: Actor) -> None:
+def test_a_pipeline_needs_the_right_to_request_jobs(actor: Actor) -> None:
     for changes in (tpp(*BOTH), tpp(BOTH[1])):
         assert _code(changes, actor) is Code.FORBIDDEN
 
@@ -112,7 +112,7 @@ def test_a_superuser_may_push_both() -> None:
         ({"generate": PipelineAction(run="x"), "run_all": PipelineAction(run="")}, "`run_all` is no action"),
     ],
 )
-def test_one_that_nobody_could_run_is_refused(actions: dict[str, PipelineAction], said: str) -> None:
+def test_a_pipeline_that_could_not_run_is_refused(actions: dict[str, PipelineAction], said: str) -> None:
     [told] = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, StoredPipeline(actions=actions))))
     assert told.startswith(f"{PLACE.pipeline}: actions: {said}")
 

@@ -88,7 +88,9 @@ def test_a_long_list_of_actions_is_counted(state: Memory, actions: tuple[str, ..
         ({"workspace": "told", "will_notify": False}, "will_notify", False),
     ],
 )
-def test_what_may_be_chosen(state: Memory, more: dict[str, Any], key: str, value: Any) -> None:
+def test_a_request_stores_the_options_that_were_chosen(
+    state: Memory, more: dict[str, Any], key: str, value: Any
+) -> None:
     state.do(ALICE, asked(**more))
     assert getattr(stored(state), key) == value
 
@@ -126,7 +128,7 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
         (RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' does not match"),
     ],
 )
-def test_what_may_not_be_asked_for(state: Memory, command: Command, code: Code, message: str) -> None:
+def test_these_requests_are_refused(state: Memory, command: Command, code: Code, message: str) -> None:
     error = refused(state, ALICE, command)
     assert (error.code, str(error)[: len(message)]) == (code, message)
 

@@ -51,7 +51,7 @@ def test_many_cancelled_actions_are_counted(state: Memory) -> None:
     assert state.do(ALICE, CancelJobs(ID, "tpp")).subject == "alice cancelled 4 actions on trends"
 
 
-def test_what_is_finished_is_left_alone(state: Memory) -> None:
+def test_a_finished_request_is_not_cancelled(state: Memory) -> None:
     ask(state)
     report(
         state,
@@ -65,7 +65,7 @@ def test_what_is_finished_is_left_alone(state: Memory) -> None:
     assert not state.do(ALICE, CancelJobs(ID, "tpp", ("plot", "generate")))
 
 
-def test_what_the_runner_added_can_be_cancelled(state: Memory) -> None:
+def test_an_action_that_the_runner_added_can_be_cancelled(state: Memory) -> None:
     ask(state, "generate")
     report(state, job("a"), job("b", action="extra"))
     state.do(ALICE, CancelJobs(ID, "tpp", ("extra",)))
@@ -74,7 +74,7 @@ def test_what_the_runner_added_can_be_cancelled(state: Memory) -> None:
 
 
 @pytest.mark.parametrize("action", ["", "a b", "-", "x" * 129])
-def test_what_a_runner_calls_a_job_never_spoils_the_request(state: Memory, action: str) -> None:
+def test_no_action_name_of_a_runner_makes_the_request_invalid(state: Memory, action: str) -> None:
     """The name of a job is any text; a cancel once wrote it where only names of actions can be read."""
     ask(state, "generate")
     report(state, job("a"), job("b", action=action))
@@ -100,7 +100,7 @@ def test_a_finished_request_is_left_alone(state: Memory) -> None:
         assert (bool(changes), changes.result) == (False, {"identifier": ID})
 
 
-def test_what_is_so_already_may_not_be_asked_for_by_everybody(state: Memory) -> None:
+def test_a_command_without_changes_needs_the_same_rights(state: Memory) -> None:
     """Found: a cancel with nothing left to cancel, or an archiving twice, was taken from people without the right."""
     state.put(User(username="eve"))
     ask(state, "generate")
@@ -111,7 +111,7 @@ def test_what_is_so_already_may_not_be_asked_for_by_everybody(state: Memory) -> 
     assert (error.code, str(error)) == (Code.FORBIDDEN, "eve may not update the workspace past")
 
 
-def test_what_can_not_be_cancelled(state: Memory) -> None:
+def test_these_cancellations_are_refused(state: Memory) -> None:
     assert str(refused(state, ALICE, CancelJobs(ID, "tpp"))) == f"there is no job request '{ID}'"
     ask(state, "analyse")
     error = refused(state, ALICE, CancelJobs(ID, "tpp", ("plot", "generate", "run_all")))

@@ -90,13 +90,13 @@ def test_a_quoted_merge_key_is_a_key() -> None:
 @pytest.mark.parametrize(
     "run", ["1", "-1", "+1", "1.5", ".5", "1e5", "-1.5e-3", "1_000", "True", "FALSE", "0", "1.", "1E+5", "true", "TRUE"]
 )
-def test_what_yaml_takes_for_something_else_is_no_command(run: str) -> None:
+def test_a_number_or_date_is_no_command(run: str) -> None:
     assert [fault[2] for fault in faults(f"actions: {{a: {{run: {run}}}}}")] == ["expected text, a command"]
     assert read(f"actions: {{a: {{run: '{run}'}}}}").actions["a"].run == run
 
 
 @pytest.mark.parametrize("run", ["1x", "e5", "x 1", "truest", "-", "1.2.3", "1e", "._"])
-def test_what_looks_like_a_number_and_is_none_is_a_command(run: str) -> None:
+def test_text_that_only_looks_like_a_number_is_a_command(run: str) -> None:
     assert read(f"actions: {{a: {{run: {run}}}}}").actions["a"].run == run
 
 

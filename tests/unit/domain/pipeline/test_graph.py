@@ -19,7 +19,7 @@ def preview(*requested: str, succeeded: str = "", is_forced: bool = False) -> tu
     return "".join(found.chosen), "".join(found.needed), "".join(found.kept)
 
 
-def test_what_is_asked_for_runs_and_what_it_needs() -> None:
+def test_requested_actions_run_with_those_they_need() -> None:
     assert preview("c") == ("c", "ab", "")
     assert preview("c", succeeded="ab") == ("c", "", "ab")
     assert preview("c", succeeded="abc") == ("c", "", "ab")
@@ -31,7 +31,7 @@ def test_run_all_leaves_out_what_has_succeeded() -> None:
     assert preview(RUN_ALL, succeeded="abcde") == ("", "", "abcde")
 
 
-def test_what_only_a_kept_action_needed_does_not_run() -> None:
+def test_an_action_that_only_a_kept_one_needs_does_not_run() -> None:
     assert preview("d", succeeded="c") == ("d", "a", "bc")
 
 

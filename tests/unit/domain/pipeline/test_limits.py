@@ -34,7 +34,7 @@ def test_actions_are_counted_without_run_all(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("what", ["merges", "needs", "outputs"])
-def test_what_is_followed_again_counts_again(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_is_named_again_counts_again(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file once took half a minute: each part is named by all the others."""
     many = 120
     monkeypatch.setattr(reader, "MAX_VALUES", 10_000)
@@ -59,7 +59,7 @@ def test_long_text_that_is_named_again_counts_by_its_length(part: str) -> None:
     assert faults(text + "".join(f"  a{n}: *x\n" for n in range(500)))[-1][2] == ENDS
 
 
-def test_what_stands_where_nobody_reads_it_counts_as_well() -> None:
+def test_parts_that_no_action_uses_count_as_well() -> None:
     """200 KiB took seven seconds: each key's mapping was searched for something that looks like an action."""
     shared = f"b: &b {{{', '.join(f'k{n}: 1' for n in range(2000))}}}\nactions:\n  a: {{run: x}}\n"
     assert faults(shared + "".join(f"u{n}: *b\n" for n in range(2000)))[-1][2] == ENDS

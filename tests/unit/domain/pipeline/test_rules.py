@@ -103,7 +103,7 @@ def test_in_an_older_file_it_is_a_warning(old: str, new: str, expected: tuple[in
         ("  b:", "  '1':", []),
     ],
 )
-def test_what_is_only_doubtful(old: str, new: str, expected: list[str]) -> None:
+def test_a_doubtful_part_is_a_warning(old: str, new: str, expected: list[str]) -> None:
     found = read(SOUND.replace(old, new))
     assert [str(fault).removeprefix("project.yaml:") for fault in found.warnings] == expected
     assert len(found.actions) == 2

@@ -51,7 +51,7 @@ def test_branches_that_git_can_not_have(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", SHA[1:], SHA + "0", SHA.upper(), SHA + "\n", "HEAD"])
-def test_what_is_no_commit_id(text: str) -> None:
+def test_a_malformed_commit_id_is_refused(text: str) -> None:
     assert check_sha(SHA)
     assert not check_sha(text)
 

@@ -24,7 +24,7 @@ def studies(tmp_path: Path) -> StudyRegistry:
         "HTTPS://github.com/Org/study-1",
     ],
 )
-def test_one_spelling_is_stored(studies: StudyRegistry, repo: str) -> None:
+def test_a_repository_is_stored_under_one_spelling(studies: StudyRegistry, repo: str) -> None:
     assert studies.check_repo(repo) == "https://github.com/Org/study-1"
 
 

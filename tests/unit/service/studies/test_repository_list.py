@@ -55,7 +55,7 @@ def test_a_silent_place_is_asked_once_and_waited_for_by_nobody_who_does_not_want
     assert place.asked == 1
 
 
-def test_what_is_known_is_asked_for_again_when_it_is_old(place: Place, offered: RepositoryList) -> None:
+def test_an_old_list_is_asked_for_again(place: Place, offered: RepositoryList) -> None:
     offered.known(30)
     place.names = ("c",)
     place.now += EVERY - timedelta(seconds=1)
@@ -66,7 +66,7 @@ def test_what_is_known_is_asked_for_again_when_it_is_old(place: Place, offered: 
 
 
 @pytest.mark.parametrize("error", [unavailable("the place is down"), ZeroDivisionError()])
-def test_what_was_known_stands_with_why_and_is_asked_for_again_sooner(
+def test_after_a_failure_the_old_list_stays_and_is_asked_for_sooner(
     place: Place, offered: RepositoryList, error: Exception
 ) -> None:
     offered.known(30)

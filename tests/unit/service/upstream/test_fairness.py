@@ -43,7 +43,7 @@ def test_a_move_begins_the_order_anew() -> None:
     assert one.wait(BRANCH, 0.5) == 2 * WINDOW
 
 
-def test_of_several_commits_the_newest_says_who_is_next_and_all_say_who_writes() -> None:
+def test_the_newest_commit_names_the_next_writer_and_all_name_the_writers() -> None:
     one = turns("c")
     one.moved(BRANCH, ["d", "", "a"], 0)
     assert one.wait(BRANCH, 0) == 0
@@ -51,7 +51,7 @@ def test_of_several_commits_the_newest_says_who_is_next_and_all_say_who_writes()
     assert one.wait(BRANCH, 0) == 2 * WINDOW  # d, a
 
 
-def test_who_has_not_written_for_a_while_has_no_window() -> None:
+def test_a_server_that_has_not_written_for_a_while_has_no_window() -> None:
     one = turns("a", "b", "a", now=0)
     one.moved(BRANCH, ["a"], 29)
     assert one.is_shared(BRANCH, 29)
@@ -61,7 +61,7 @@ def test_who_has_not_written_for_a_while_has_no_window() -> None:
     assert one.wait(BRANCH, 31) == 0
 
 
-def test_who_pushes_alone_leaves_a_window_now_and_then() -> None:
+def test_a_server_that_writes_alone_leaves_a_window_now_and_then() -> None:
     """For a server that has only lost, and so can't be seen."""
     one = turns("a")
     left = []

@@ -94,7 +94,7 @@ def test_a_lock_that_changed_hands_meanwhile(
     assert lock.exists() == is_replaced
 
 
-def test_what_interrupted_batches_left(repository: Path) -> None:
+def test_files_that_interrupted_batches_left_are_removed(repository: Path) -> None:
     packs = repository / "objects" / "pack"
     locks.sweep(packs)  # before there ever was a batch
     shared = packs / locks.SHARED_KEEP
@@ -110,7 +110,7 @@ def test_what_interrupted_batches_left(repository: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_pushes_left_whose_git_was_killed(repository: Path) -> None:
+def test_folders_that_killed_pushes_left_are_removed(repository: Path) -> None:
     objects = repository / "objects"
     kept = objects / "tmp_objdir-incoming-young"
     for quarantine in (objects / "tmp_objdir-incoming-abc", objects / "incoming-abc", kept):

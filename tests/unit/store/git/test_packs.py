@@ -149,7 +149,7 @@ def test_packs_that_are_too_large_stay(repository: Path) -> None:
     assert stem.with_suffix(".pack").exists()
 
 
-def test_what_an_interrupted_batch_left_is_written_again(repository: Path) -> None:
+def test_a_pack_that_an_interrupted_batch_left_is_written_again(repository: Path) -> None:
     stem = saved(repository, b"one")
     stem.with_suffix(".idx").unlink()
     stem.with_suffix(".pack").chmod(0o600)

@@ -44,7 +44,7 @@ def pack(*entries: bytes, count: int | None = None) -> bytes:
 MINE = b"mine" + BASE
 
 
-def test_what_a_pack_brings_and_what_it_waits_for() -> None:
+def test_a_pack_names_its_objects_and_the_missing_ones() -> None:
     assert (ReceivedPack(pack()).contained, ReceivedPack(pack()).is_whole) == (set(), True)
     both = {ID, object_id(BLOB, MINE)}
     first = entry(BLOB, BASE)
@@ -77,7 +77,7 @@ def test_chains_of_deltas_by_id() -> None:
         assert found.is_whole
 
 
-def test_what_commits_and_folders_name() -> None:
+def test_objects_that_commits_and_trees_name_are_read() -> None:
     one, two, three, four = (bytes([at]) * 20 for at in range(1, 5))
     tree = b"100644 a\0" + one + b"40000 b\0" + two + b"160000 submodule\0" + three
     commit = b"tree %s\nparent %s\nauthor x\n\ntree %s\n" % (one.hex().encode(), two.hex().upper().encode(), b"9" * 40)
@@ -153,7 +153,7 @@ def test_packs_that_git_makes(tmp_path: Path) -> None:
         (pack(entry(TREE, b"no tree")), "a tree that can't be read"),
     ],
 )
-def test_what_is_no_pack_or_too_much(data: bytes, reason: str) -> None:
+def test_a_malformed_or_too_large_pack_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Error, match=reason) as caught:
         ReceivedPack(data)
     assert caught.value.code is Code.INVALID

@@ -46,7 +46,7 @@ def test_a_tip_that_is_packed_between_two_looks(root: Path, monkeypatch: pytest.
     assert refs.tip("main") == TWO
 
 
-def test_what_a_reader_is_told_is_synced_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tip_is_synced_once_before_a_reader_sees_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(module, "sync_folder", synced.append)
     refs, heads = Refs(root), root / "refs" / "heads"

@@ -48,7 +48,7 @@ def test_each_entry_is_found_where_it_stands(found: list[TreeEntry]) -> None:
         ([], b"a", FILE, 0),
     ],
 )
-def test_where_a_new_entry_belongs(found: list[TreeEntry], name: bytes, mode: bytes, before: int) -> None:
+def test_a_new_entry_has_its_place_in_gits_order(found: list[TreeEntry], name: bytes, mode: bytes, before: int) -> None:
     at = len(raw(*found[:before]))
     assert trees.find(raw(*found), name, mode) == Spot(at, at, None)
 

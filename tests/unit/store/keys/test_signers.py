@@ -34,7 +34,7 @@ def one(options: str) -> Signer:
         ),
     ],
 )
-def test_what_a_line_says(options: str, after: datetime | None, before: datetime | None) -> None:
+def test_a_line_of_signers_is_read(options: str, after: datetime | None, before: datetime | None) -> None:
     found = one(options)
     assert (found.after, found.before) == (after, before)
     assert found.fingerprint.startswith("SHA256:")
@@ -60,7 +60,7 @@ def test_what_a_line_says(options: str, after: datetime | None, before: datetime
         (f"jobserver {'a,' * 50_000}x y", "allowed_signers:1: expected: name options ssh-ed25519 key"),
     ],
 )
-def test_what_can_not_be_read(text: str, fault: str) -> None:
+def test_a_malformed_line_of_signers_is_refused(text: str, fault: str) -> None:
     with pytest.raises(Error) as caught:
         read(text)
     assert caught.value.code is Code.INVALID
@@ -86,6 +86,6 @@ def test_a_key_is_known_by_its_fingerprint() -> None:
     assert fingerprint(b"a") != fingerprint(b"b")
 
 
-def test_what_is_not_signed() -> None:
+def test_an_unsigned_commit_has_no_signer() -> None:
     with pytest.raises(Error, match="is not signed"):
         signed_by(Commit("0" * 40, b"", (), "x", 0, "x"), {})

@@ -27,7 +27,7 @@ def blob() -> bytes:
     return base64.b64decode(b"".join(KEY.sign(b"text").split(b"\n")[1:-1]))
 
 
-def test_what_was_signed_is_known_by_its_key() -> None:
+def test_a_signature_is_verified_by_its_key() -> None:
     assert verify(KEY.sign(b"text"), b"text") == KEY.fingerprint
     assert verify(KEY.sign(b"text") + b"\n", b"text") == KEY.fingerprint
     assert signing.fingerprint_of(KEY.allowed_signer) == KEY.fingerprint

@@ -38,7 +38,7 @@ def count(folder: Path) -> int:
     return len(list(folder.glob("*.pack")))
 
 
-def test_it_waits_for_enough_of_them(joining: Compactor, folder: Path) -> None:
+def test_the_compactor_waits_for_enough_packs(joining: Compactor, folder: Path) -> None:
     add(joining, folder, "a", "b")
     assert count(folder) == 2
     add(joining, folder, "c")
@@ -67,5 +67,5 @@ def test_while_maintenance_is_at_work_they_stay(
         assert count(folder) == 3
 
 
-def test_one_that_was_never_needed_closes() -> None:
+def test_a_compactor_that_was_never_needed_closes() -> None:
     Compactor(Path(), Path()).close()

@@ -46,7 +46,7 @@ def test_how_lists_and_mappings_stand_in_each_other() -> None:
     assert yaml.safe_load(data) == value
 
 
-def test_what_has_no_form_is_a_mistake_of_ours() -> None:
+def test_a_value_without_a_canonical_form_is_a_bug() -> None:
     with pytest.raises(TypeError, match="no canonical form for set"):
         canonical.emit([("a", {"b": {1}})])
 

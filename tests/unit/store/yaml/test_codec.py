@@ -182,7 +182,7 @@ def test_any_bytes_end_in_a_document_or_an_error(data: bytes) -> None:
         codec.read(JobRequest, data, "r.yaml")
 
 
-def test_what_others_put_into_a_job_is_read_as_yaml_means_it() -> None:
+def test_free_values_of_a_job_are_read_as_yaml_means_them() -> None:
     data = codec.write(
         Job.model_validate(
             {

@@ -100,7 +100,7 @@ def test_comments_are_told_from_text(text: str, has_any: bool) -> None:
         ("a: \x01\n", "x.yaml:1: not YAML: a control character"),
     ],
 )
-def test_what_is_no_yaml_is_told_in_words_that_help(text: str, words: str) -> None:
+def test_text_that_is_no_yaml_is_told_with_a_hint(text: str, words: str) -> None:
     with pytest.raises(Error) as caught:
         read_nodes(text.encode(), "x.yaml")
     assert str(caught.value.faults[0]) == words

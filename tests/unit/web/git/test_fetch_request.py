@@ -19,7 +19,7 @@ FIRST = f"want {ONE} multi_ack_detailed side-band-64k thin-pack ofs-delta agent=
 HAVE = b"0032have " + b"3" * 40 + b"\n"
 
 
-def test_what_git_clients_say() -> None:
+def test_requests_of_gits_clients_are_read() -> None:
     assert (Fetch(said(FIRST)).wants, Fetch(said(FIRST)).commits) == ([ONE], {ONE, "3" * 40})
     again = said(FIRST, f"want {TWO}\n", f"want {ONE}", "deepen 1", "deepen-since 1700000000\n", f"shallow {TWO}\n",
                  then=HAVE + b"0000" + HAVE + b"0009done\n")  # fmt: skip
@@ -29,7 +29,7 @@ def test_what_git_clients_say() -> None:
     assert Fetch(b"0000").wants == []
 
 
-def test_what_git_is_not_told_of() -> None:
+def test_ids_that_the_repository_lacks_are_left_out_of_a_fetch_request() -> None:
     whole = said(FIRST, f"shallow {TWO}\n", f"shallow {ONE}", then=HAVE + b"0000" + HAVE + b"0009done\n")
     assert Fetch(whole).without({TWO, "3" * 40}) == said(FIRST, f"shallow {ONE}", then=b"00000009done\n")
 

@@ -69,14 +69,14 @@ def test_a_byte_now_and_then_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> Non
         read(Sent([b"x"] * 10_000, rest=0.01), 10_000)
 
 
-def test_who_sends_enough_may_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sender_above_the_least_rate_may_take_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "BODY_SECONDS", 1.0)
     parts = [b"x" * 2000] * 10
     assert read(Sent(parts, rest=0.15), None) == b"".join(parts)
 
 
 @pytest.mark.parametrize("rest", [0, 0.05])
-def test_what_nobody_wants_is_read_for_a_while(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
+def test_a_refused_body_is_read_for_a_while(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
     monkeypatch.setattr(body, "_DISCARD_SECONDS", 0.5)
     sent = Sent([b"x"] * 100, rest=rest)
     run(body.Incoming(cast(Any, sent)).discard())

@@ -33,7 +33,7 @@ def test_nodes_stand_apart_and_inside() -> None:
             assert node.y + node.height <= layout.height
 
 
-def test_what_is_needed_stands_before() -> None:
+def test_an_action_is_drawn_after_those_it_needs() -> None:
     found = picture(NEEDS, {})
     wide = {node.action: node.x for node in found.wide.nodes}
     tall = {node.action: node.y for node in found.tall.nodes}
@@ -77,7 +77,7 @@ def test_actions_that_need_each_other_end() -> None:
     assert len(found.wide.nodes) == 4
 
 
-def test_what_nobody_could_follow_is_not_drawn() -> None:
+def test_a_graph_that_is_too_large_or_dense_is_not_drawn() -> None:
     left, right = [f"l{n}" for n in range(29)], [f"r{n}" for n in range(28)]
     dense: dict[str, list[str]] = {name: [] for name in left}
     assert picture({**dense, **dict.fromkeys(right, left[:28])}, {}) is not None

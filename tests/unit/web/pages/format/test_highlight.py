@@ -73,7 +73,7 @@ def test_the_recorded_pipeline_reads_like_project_yaml() -> None:
     assert "  b:\n    run: r:latest b.R\n    needs: [a]" in said
 
 
-def test_of_a_long_file_the_beginning_is_shown() -> None:
+def test_a_long_file_is_shown_in_part() -> None:
     whole = "\n".join(["actions:", *(f"  a{n}: {{run: x}}" for n in range(999)), ""])
     assert "not shown" not in highlight.yaml(whole, REPO, SHA)
     assert highlight.yaml(f"{whole}  more: 1\n", REPO, SHA).endswith("<i># The rest of the file is not shown.</i>")

@@ -47,7 +47,7 @@ def test_an_end_counts_from_the_expected_start() -> None:
     assert moment.basis == "based on 2 past runs"
 
 
-def test_what_never_ran_makes_it_a_guess_or_nothing() -> None:
+def test_an_action_that_never_ran_makes_an_estimate_a_guess_or_nothing() -> None:
     moment = estimate.end({"a": None, "b": None}, {"a": [], "b": []}, {"a": [10 * S]}, None, NOW)
     assert moment is not None
     assert moment.basis == "a rough estimate: only 1 of 2 actions succeeded before on this backend"
