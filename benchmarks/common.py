@@ -22,7 +22,7 @@ from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.tokens import token_digest
-from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
@@ -125,7 +125,7 @@ def _signed(settings: Settings, branch: str) -> str:
         app.repo.writer.mark_good(branch, tip)
         ask = RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
         asked = app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark")
-        Archiver(app.repo, app.gate).checkpoint()
+        Checkpointer(app.repo, app.gate).checkpoint()
         return str(asked.changes.result["identifier"])
     finally:
         app.close()

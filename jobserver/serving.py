@@ -18,6 +18,7 @@ from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.background.maintenance import Maintenance
 from jobserver.service.budgets import Budgets, WriteBudget
 from jobserver.service.notify.mail import Mailer, mailer
@@ -45,6 +46,7 @@ class Server:
     app: App
     index: Index
     archiver: Archiver
+    checkpointer: Checkpointer
     pushes: PushSocket
     watch: Watch
     maintenance: Maintenance
@@ -58,6 +60,7 @@ class Server:
         self.watch.close()
         self.pushes.close()
         self.archiver.close()
+        self.checkpointer.close()
         self.index.close()
         self.app.close()
 
@@ -90,12 +93,14 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
 def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Server:
     settings = app.settings
     budgets = _budgets(app)
-    archiver = Archiver(app.repo, app.gate, partial(_has_unmoved, index))
+    archiver = Archiver(app.repo, app.gate, partial(_has_unarchived, index))
     install_hooks(settings)
     private = PrivateStore(settings.private_store)
     presence = Presence(clock, private)
     pushes = PushSocket(settings.state_repo, _receiver(app, archiver, presence, clock), local_actor(settings))
     archiver.start()
+    checkpointer = Checkpointer(app.repo, app.gate)
+    checkpointer.start()
     maintenance = Maintenance(app.repo)
     maintenance.start()
     if app.hosted is not None:
@@ -118,17 +123,17 @@ def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Serve
         releases=releases,
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
-        strayed=lambda: [*archiver.strayed, *guard_branches(app.repo).idle],
+        strayed=lambda: [*checkpointer.strayed, *guard_branches(app.repo).idle],
         unsent=notifier.problems if notifier is not None else tuple,
     )
 
     def refs_moved() -> None:
         index.refs_moved()
-        archiver.moved()
+        archiver.wake()
 
     watch = Watch(settings.state_repo, refs_moved)
     wsgi = mounted(make_app(services), settings.base_url)
-    return Server(app, index, archiver, pushes, watch, maintenance, wsgi, notifier)
+    return Server(app, index, archiver, checkpointer, pushes, watch, maintenance, wsgi, notifier)
 
 
 def _budgets(app: App) -> Budgets:
@@ -144,7 +149,7 @@ def _budgets(app: App) -> Budgets:
 
 def _receiver(app: App, archiver: Archiver, presence: Presence, clock: Clock) -> Receiver:
     relayed = partial(relay, app.hosted) if app.hosted is not None else None
-    return Receiver(app.repo, app.gate, clock, lambda branches: archiver.moved(), relayed, presence.record_report)
+    return Receiver(app.repo, app.gate, clock, lambda branches: archiver.wake(), relayed, presence.record_report)
 
 
 def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None:
@@ -203,7 +208,7 @@ def make_mailer(settings: Settings) -> Mailer | None:
     return mailer(settings.email_backend, settings.mailgun_api_key, settings.sender, settings.mailgun_url)
 
 
-def _has_unmoved(index: Index, branch: str) -> bool:
+def _has_unarchived(index: Index, branch: str) -> bool:
     with index.view() as sql:
         return has_unarchived(sql, branch)
 

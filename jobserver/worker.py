@@ -11,7 +11,7 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """Runs ``step`` now, again after the seconds that it returns, and as soon as `wake` is called.
+    """Runs ``step``, again after the seconds that it returns, and as soon as `wake` is called.
 
     A step that fails is logged and runs again after `RETRY_SECONDS`: a bug or a full disk must not end the thread.
     """
@@ -19,21 +19,20 @@ class Worker:
     def __init__(self, name: str, step: Callable[[], float], settle_seconds: float = 0.0) -> None:
         """``settle_seconds``: how long to wait after `wake`, for what is about to follow."""
         self._name, self._step, self._settle_seconds = name, step, settle_seconds
+        self._delay = 0.0
         self._woken, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    @property
-    def is_closing(self) -> bool:
-        return self._closing.is_set()
-
-    def start(self) -> None:
+    def start(self, delay: float = 0.0) -> None:
+        """``delay``: seconds before the first step."""
+        self._delay = delay
         self._thread.start()
 
     def wake(self) -> None:
         self._woken.set()
 
     def close(self, run_again: bool = False) -> None:
-        """Waits for the step that is running. ``run_again``: and then runs one more."""
+        """Waits for the step that is running. ``run_again``: then runs a last one."""
         self._closing.set()
         self._woken.set()
         if self._thread.ident is not None:
@@ -42,10 +41,14 @@ class Worker:
             self._attempt()
 
     def _run(self) -> None:
-        while not self.is_closing:
-            if self._woken.wait(self._attempt()):
+        seconds = self._delay
+        while True:
+            if self._woken.wait(seconds):
                 self._woken.clear()
                 self._closing.wait(self._settle_seconds)
+            if self._closing.is_set():
+                return
+            seconds = self._attempt()
 
     def _attempt(self) -> float:
         """How many seconds to wait."""

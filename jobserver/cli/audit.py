@@ -16,7 +16,7 @@ from jobserver.cli.progress import counting
 from jobserver.config.settings import RepositorySettings
 from jobserver.errors import invalid
 from jobserver.service import copies
-from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.store.keys import signers as known_keys
 
 
@@ -183,10 +183,10 @@ def text_of(signers: Path) -> str:
 def checkpoint() -> None:
     """Record the tips of all branches in a signed commit."""
     with connected() as app:
-        archiver = Archiver(app.repo, app.gate)
-        written = archiver.checkpoint()
-    for branch in archiver.strayed:
+        checkpointer = Checkpointer(app.repo, app.gate)
+        written = checkpointer.checkpoint()
+    for branch in checkpointer.strayed:
         click.echo(f"{branch} was changed, but not by a server: run `jobserver audit verify`", err=True)
     click.echo("recorded" if written else "nothing to record: no branch has moved", err=True)
-    if archiver.strayed:
+    if checkpointer.strayed:
         raise click.exceptions.Exit(1)

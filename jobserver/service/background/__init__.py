@@ -1,5 +1,6 @@
-"""What a server does by itself.
+"""What a server does by itself, each in a `Worker` of its own. All of it follows from the branches, so it may be late.
 
-archive      moves what a push finished, and writes checkpoints
-maintenance  has the repository repacked, hourly and when packs become many
+archiver      moves job requests that a push finished to the archive
+checkpointer  writes checkpoints of all tips
+maintenance   repacks the repository every hour, and when there are many packs
 """

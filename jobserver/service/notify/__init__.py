@@ -1,9 +1,12 @@
-"""Email about finished job requests, invitations and first logins, derived from the branches.
+"""Emails to people whose jobs finished, who are invited to a project, or who look after accounts.
 
-notifier     finds out what to send, and sends it in the background
-invitation   who was invited, and the text
-first_login  which accounts were bound to GitHub, and the text
-mail         the ways to send: console and Mailgun
+They follow from the branches and are sent in the background: no command waits for an email, and a lost email changes
+no record.
 
-Does not know the gate: a command never waits for an email, and a lost email changes no record.
+notifier     what happened on the branches since the last look, and who is notified
+outbox       each email once; those that fail are sent again later
+finished     the email about finished jobs
+invitation   the email about an invitation to a project
+first_login  the email about an account that GitHub now identifies
+mail         ways to send an email: the console, Mailgun
 """

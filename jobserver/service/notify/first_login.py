@@ -1,4 +1,4 @@
-"""Which accounts were bound to somebody on GitHub between two commits of `main`, and what SuperUsers are told of it."""
+"""The email to SuperUsers about an account that was added by name, once its owner has logged in with GitHub."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,13 +13,16 @@ from jobserver.store.git.objects import Objects
 
 
 def first_logins(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[User]:
-    """Accounts that were there, and belonged to nobody yet. ``before`` and ``after`` are trees. Raises as `diff`."""
-    for one in diff(objects, before, after):
-        where = layout.parse_path(layout.MAIN, one.path)
-        if where is None or where.kind is not Kind.USER or one.new is None or one.old is None:
+    """Accounts that existed in ``before`` without a GitHub account and have one in ``after``. Both are trees.
+
+    Raises as `diff`.
+    """
+    for change in diff(objects, before, after):
+        where = layout.parse_path(layout.MAIN, change.path)
+        if where is None or where.kind is not Kind.USER or change.new is None or change.old is None:
             continue
         try:
-            old, new = (objects.document(sha, User, one.path) for sha in (one.old, one.new))
+            old, new = (objects.document(sha, User, change.path) for sha in (change.old, change.new))
         except Error:
             continue
         if old.github_id is None and new.github_id is not None:
@@ -27,17 +30,16 @@ def first_logins(objects: Objects, before: bytes | None, after: bytes | None) ->
 
 
 def super_users(users: Iterable[User]) -> list[str]:
-    return [one.username for one in users if one.active and Role.SUPER_USER in one.roles]
+    return [user.username for user in users if user.active and Role.SUPER_USER in user.roles]
 
 
 def email(user: User, to: str, base_url: str) -> Mail:
     body = "\n".join(
         [
-            f"{user.username} was added by name only, and is GitHub's account {user.github_id} from now on:",
-            "somebody of that name logged in from there for the first time. If it is not who you mean,",
-            "switch the account off:",
+            f"The account {user.username} was added by name only. Somebody with that name on GitHub has logged in",
+            f"for the first time, so the account now belongs to GitHub account {user.github_id}.",
             "",
-            f"{base_url}/users/{user.username}/",
+            f"If that is not the right person, disable the account: {base_url}/users/{user.username}/",
         ]
     )
     return Mail(to, f"{user.username} logged in for the first time", body + "\n")

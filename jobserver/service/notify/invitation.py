@@ -1,4 +1,4 @@
-"""Who was invited to a project between two commits of `main`, and what they are told."""
+"""The email to a person who is invited to a project."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,38 +23,38 @@ class ProjectInvitation:
 
     @property
     def mark(self) -> str:
-        """Another for each invitation, also of the same person to the same project."""
+        """Different for each invitation, also if the same person is invited to the same project again."""
         return f"invitation/{self.project}/{self.invitation.username}/{identifiers.micros(self.invitation.created_at)}"
 
 
 def new_invitations(objects: Objects, before: bytes | None, after: bytes | None) -> Iterator[ProjectInvitation]:
-    """``before`` and ``after`` are trees. What can't be read invites nobody. Raises as `diff`."""
-    for one in diff(objects, before, after):
-        where = layout.parse_path(layout.MAIN, one.path)
-        if where is None or where.kind is not Kind.PROJECT or one.new is None:
+    """Invitations that ``after`` has and ``before`` has not; both are trees of `main`. Documents that can't be read are
+    skipped. Raises as `diff`.
+    """
+    for change in diff(objects, before, after):
+        where = layout.parse_path(layout.MAIN, change.path)
+        if where is None or where.kind is not Kind.PROJECT or change.new is None:
             continue
         try:
-            old = objects.document(one.old, Project, one.path) if one.old is not None else None
-            new = objects.document(one.new, Project, one.path)
+            old = objects.document(change.old, Project, change.path) if change.old is not None else None
+            new = objects.document(change.new, Project, change.path)
         except Error:
             continue
         for invitation in added_invitations(old, new):
             yield ProjectInvitation(where.name, new.name, invitation)
 
 
-def email(found: ProjectInvitation, to: str, url: str) -> Mail:
-    """``url``: where it is accepted."""
-    invitation = found.invitation
+def email(new: ProjectInvitation, to: str, url: str) -> Mail:
+    """``url``: the page where the person accepts or declines."""
+    invitation = new.invitation
     body = "\n".join(
         [
-            f"{invitation.invited_by} invites you to the project {found.title} ({found.project})",
+            f"{invitation.invited_by} has invited you to the project {new.title} ({new.project})",
             f"as {', '.join(invitation.roles)}.",
             "",
-            "To accept or decline, log in and open:",
+            f"View the invitation: {url}",
             "",
-            url,
-            "",
-            "Nothing happens if you do not. The link is of use to you only.",
+            "You can accept or decline it after you log in. Only you can use this link.",
         ]
     )
-    return Mail(to, f"Invitation to {found.title}", body + "\n")
+    return Mail(to, f"Invitation to {new.title}", body + "\n")

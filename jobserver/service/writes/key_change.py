@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from jobserver.domain.base.permissions import Actor
-from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.writes.gate import Gate
 from jobserver.store.keys.rotation import is_current, rotate
 from jobserver.store.repo import StateRepo
@@ -24,9 +24,9 @@ def change_key(
     Returns the fingerprint of the current key. The first checkpoint, by the key that ends, is left out if the key is
     revoked as of an earlier time: nothing that it signs now counts.
     """
-    archiver = Archiver(repo, gate)
+    checkpointer = Checkpointer(repo, gate)
     if as_of is None and is_current(repo):
-        archiver.checkpoint()
+        checkpointer.checkpoint()
     fingerprint = rotate(repo, clock(), revoked, as_of, by, via)
-    archiver.checkpoint()
+    checkpointer.checkpoint()
     return fingerprint

@@ -9,7 +9,7 @@ from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes
-from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.store.keys.signing import SigningKey
 from jobserver.store.read.snapshot import Snapshot
 from tests.integration.service.push.pushing import Push
@@ -18,10 +18,10 @@ from tests.site import Site
 GONE = "1" * 40
 
 
-def checkpoint(site: Site) -> Archiver:
-    follow_up = Archiver(site.repo, site.gate)
-    follow_up.checkpoint()
-    return follow_up
+def checkpoint(site: Site) -> Checkpointer:
+    checkpointer = Checkpointer(site.repo, site.gate)
+    checkpointer.checkpoint()
+    return checkpointer
 
 
 def problems(site: Site, **options: object) -> str:

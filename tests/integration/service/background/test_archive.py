@@ -11,6 +11,7 @@ from jobserver.domain.job_requests.requests import ArchiveFinished
 from jobserver.domain.plan import Command
 from jobserver.domain.record import RecordCheckpoint
 from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import WriteResult
@@ -40,17 +41,17 @@ def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_un
         looked.append(branch)
         return is_unmoved
 
-    follow_up = Archiver(repo, gate, unmoved)
-    follow_up.start()
+    archiver = Archiver(repo, gate, unmoved)
+    archiver.start()
     identifier = site.ask()
     site.report((identifier, job("j1", "running", 1)))
-    follow_up.moved()
+    archiver.wake()
     until(lambda: "backends/tpp" in looked)
     count = len(looked)
     site.report((identifier, job("j1", "succeeded", 2)))  # which archives it
-    follow_up.moved()
+    archiver.wake()
     until(lambda: len(looked) > count)
-    follow_up.close()
+    archiver.close()
     assert (gate.asked > 0) is is_unmoved
     assert any(path.startswith("archive/") for path in site.files())
     for one in (gate, site.gate, repo, site.repo):
@@ -67,7 +68,7 @@ def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> Non
     site.ask()
     early, after = descent.tips(), descent.last
     site.ask()
-    other = Archiver(site.repo, site.gate)
+    other = Checkpointer(site.repo, site.gate)
     assert other.checkpoint()
     assert not site.do(SERVER, RecordCheckpoint(early, after)).changed
     site.ask()

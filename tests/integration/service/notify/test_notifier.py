@@ -75,7 +75,7 @@ def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
     notifier.send_due()
     (mail,) = sent.mails
     assert mail.to == "alice@example.org"
-    assert mail.subject == "trends: failed"
+    assert mail.subject == "trends: jobs failed"
     assert f"https://jobs.example/job-requests/{first}/" in mail.body
     assert "generate: failed" in mail.body
     assert "patient" not in mail.body
@@ -97,7 +97,8 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
     notifier.send_due()
     (mail,) = sent.mails
     assert mail.to == "admin@example.org"
-    assert "bob was added by name only, and is GitHub's account 7 from now on" in mail.body
+    assert "The account bob was added by name only" in mail.body
+    assert "now belongs to GitHub account 7" in mail.body
     assert "https://jobs.example/users/bob/" in mail.body
     notifier.close()
 
@@ -128,7 +129,7 @@ def test_mail_that_could_not_be_sent_is_tried_again(site: Site, private: Private
     notifier.send_due()
     notifier.send_due()
     assert (sent.mails, sent.tried) == ([], 1)  # a commit that comes sooner is no reason to try again
-    assert notifier.problems() == [f"job request {identifier}: not now; to be tried again"]
+    assert notifier.problems() == [f"job request {identifier}: not now; will be sent again"]
     site.now += timedelta(minutes=1)
     notifier.send_due()
     assert sent.mails == []
@@ -153,7 +154,7 @@ def test_pauses_grow_to_an_hour_and_a_day_is_the_end(site: Site, private: Privat
         notifier.send_due()
         site.now += timedelta(minutes=1)
     assert 24 < sent.tried < 35
-    assert notifier.problems() == [f"job request {identifier}: not now; given up"]
+    assert notifier.problems() == [f"job request {identifier}: not now; not sent"]
     notifier.close()
 
 
@@ -168,7 +169,7 @@ def test_mail_that_is_refused_for_good_is_given_up_and_named(site: Site, private
         notifier.send_due()
         site.now += timedelta(minutes=1)
     assert sent.tried == 1
-    assert notifier.problems() == [f"job request {identifier}: never; given up"]
+    assert notifier.problems() == [f"job request {identifier}: never; not sent"]
     notifier.close()
 
 
@@ -249,13 +250,13 @@ def test_an_invited_person_is_told_once(site: Site, private: PrivateStore) -> No
     sent.fails = 1
     notifier.send_due()
     assert not sent.mails
-    assert notifier.problems() == ["an invitation: not now; to be tried again"]
+    assert notifier.problems() == ["an invitation: not now; will be sent again"]
     site.now += timedelta(minutes=1)
     notifier.send_due()
     notifier.send_due()
     (mail,) = sent.mails  # alice's was taken back, and carol's is older than this
     assert (mail.to, mail.subject) == ("bob@example.org", "Invitation to Heart")
-    assert "admin invites you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
+    assert "admin has invited you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
     assert "https://jobs.example/invitations/lab/p:bob/" in mail.body
     site.do(ADMIN, RenameProject("lab/p", "Lungs"))
     notifier.send_due()

@@ -12,7 +12,7 @@ from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.service import health
-from jobserver.service.background.archiver import Archiver
+from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.writes.branch_guard import BranchGuard, guard_branches
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
@@ -30,7 +30,7 @@ BRANCHES = ["main", "backends/tpp"]
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     made.report((made.ask(), job("a", "running", 1)))
-    Archiver(made.repo, made.gate).checkpoint()
+    Checkpointer(made.repo, made.gate).checkpoint()
     yield made
     made.close()
 
@@ -89,9 +89,9 @@ def test_no_push_is_taken_on_top_of_it_and_no_checkpoint_vouches_for_it(site: Si
     with pytest.raises(Error, match="which no server made or judged"):
         push.send(ADMIN)
     site.do(ADMIN, AddUser("zed"))
-    follow_up = Archiver(site.repo, site.gate)
-    assert follow_up.checkpoint()
-    assert follow_up.strayed == ["backends/tpp"]
+    checkpointer = Checkpointer(site.repo, site.gate)
+    assert checkpointer.checkpoint()
+    assert checkpointer.strayed == ["backends/tpp"]
     assert good in site.git("show", "audit:checkpoint.yaml")
 
 
@@ -124,7 +124,7 @@ def test_a_branch_that_is_gone_is_not_made_anew(site: Site, branch: str) -> None
         if branch == "main":
             site.do(ADMIN, AddUser("zed"))
         elif branch == "audit":
-            Archiver(site.repo, site.gate).checkpoint()
+            Checkpointer(site.repo, site.gate).checkpoint()
         else:
             ask(site.gate)
     assert "is gone" in guard_branches(site.repo).problems()[branch]
@@ -258,7 +258,7 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
     with another(site) as (repo, gate):
         standing = guard_branches(repo)
         assert blob in standing.inspect()["objects"]
-        Archiver(repo, gate).checkpoint()  # which does not have it forgotten
+        Checkpointer(repo, gate).checkpoint()  # which does not have it forgotten
         standing._again = 0.0
         assert blob in standing.problems()["objects"]
 
