@@ -1,5 +1,6 @@
-"""The same door for pushes, on the server's side.
+"""Pushes, judged by the same rules as every other write.
 
-hook_server  where git's `pre-receive` hook asks for a verdict
-receiver     every commit of a push is judged by `admit` before git moves the ref
+hook_server  the socket where git's `pre-receive` hook asks for a verdict
+receiver     who can push where; receipts
+judge        what is wrong with each commit of a push
 """

@@ -18,7 +18,8 @@ from typing import Any
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.errors import Error, invalid
-from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
+from jobserver.service.push.judge import PushedRef
+from jobserver.service.push.receiver import GitPush, Receiver, refusal_lines
 
 _log = logging.getLogger(__name__)
 _MAX_QUESTION = 1024 * 1024

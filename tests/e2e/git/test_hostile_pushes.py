@@ -92,7 +92,7 @@ def raw_head(site: Site, who: str) -> bytes:
 
 def test_a_push_that_moves_nothing_leaves_no_receipt(site: Site, tpp: Clone) -> None:
     tip, receipts = tpp.git("rev-parse", "HEAD"), site.count("audit")
-    assert "moves nothing" in post(site, tip, tip, pack([]))
+    assert "the branch is already at this commit" in post(site, tip, tip, pack([]))
     assert site.count("audit") == receipts
 
 

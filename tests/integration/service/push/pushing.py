@@ -9,7 +9,8 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
-from jobserver.service.push.receiver import GitPush, PushedRef, Receiver
+from jobserver.service.push.judge import PushedRef
+from jobserver.service.push.receiver import GitPush, Receiver
 from jobserver.store.yaml import codec
 from tests.site import Site
 

@@ -17,7 +17,8 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import conflict
 from jobserver.service.push import hook_server
 from jobserver.service.push.hook_server import PushSocket, answer_hook
-from jobserver.service.push.receiver import GitPush, PushedRef
+from jobserver.service.push.judge import PushedRef
+from jobserver.service.push.receiver import GitPush
 
 LOCAL = Actor(ActorKind.USER, "admin")
 ASKED = {"updates": [["0" * 40, "1" * 40, "refs/heads/main"]], "quarantine": "/q", "actor": "backend/tpp"}

@@ -12,7 +12,8 @@ from jobserver.domain.job_requests.requests import ArchiveFinished
 from jobserver.domain.users import AddUser
 from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import WriteBudget
-from jobserver.service.push.receiver import GitPush, PushedRef, Receiver, refusal_lines
+from jobserver.service.push.judge import PushedRef
+from jobserver.service.push.receiver import GitPush, Receiver, refusal_lines
 from jobserver.store.upstream import Moves
 from tests.integration.service.push.pushing import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
@@ -24,7 +25,7 @@ def test_an_admins_push_is_recorded_before_git_takes_it(site: Site) -> None:
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), message="Eve joins")
     push.commit(("README.md", "Read me.\n"), ("users/bob.yaml", None))
-    assert push.send(ADMIN, receiver=receiver) == [f"refs/heads/main: {push.tip[:10]} is recorded"]
+    assert push.send(ADMIN, receiver=receiver) == [f"refs/heads/main: {push.tip[:10]} has a receipt"]
     assert told == [["main"]]
     receipt = site.git("show", "audit:receipt.yaml")
     assert f"old: {push.old}\nnew: {push.tip}\npusher: user/admin\n" in receipt.replace('"', "")
@@ -48,7 +49,7 @@ def test_a_push_is_a_write_and_one_that_is_refused_is_none(site: Site) -> None:
     more.commit(("users/eve.yaml", None))
     with pytest.raises(Error, match="user/admin has used up the 1 writes a minute") as refused:
         more.send(ADMIN)
-    assert refusal_lines(refused.value)[0].startswith("jobserver: not now: ")
+    assert refusal_lines(refused.value)[0].startswith("jobserver: try again later: ")
     assert site.git("rev-parse", "main").strip() == push.tip
 
 
@@ -69,7 +70,7 @@ def test_a_push_with_a_wrong_clock_or_of_a_second_runner_is_noticed(site: Site) 
     def noticed(backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
         told.append((backend, round(ahead.total_seconds()), list(twice)))
 
-    receiver = Receiver(site.repo, site.gate, site.clock, noticed=noticed)
+    receiver = Receiver(site.repo, site.gate, site.clock, record_report=noticed)
     identifier = site.ask("generate")
     site.now += timedelta(hours=1)
     made = [job(name, "running", 121 + at).model_copy(update={"created_at": START}) for at, name in enumerate("ab")]
@@ -102,22 +103,27 @@ def test_a_runner_pushes_jobs_of_several_requests(site: Site) -> None:
 @pytest.mark.parametrize(
     ("actor", "update", "code", "message"),
     [
-        (ADMIN, ("tip", "new", "refs/heads/audit"), Code.FORBIDDEN, "only main and backends/<slug> can be pushed to"),
-        (ADMIN, ("tip", "new", "refs/tags/v1"), Code.FORBIDDEN, "only main and backends/<slug> can be pushed to"),
-        (ADMIN, ("tip", "new", "refs/heads/topic"), Code.FORBIDDEN, "only main and backends/<slug> can be pushed to"),
-        (ADMIN, ("tip", "new", "main"), Code.FORBIDDEN, "only main and backends/<slug> can be pushed to"),
-        (TPP, ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "tpp's token may push to backends/tpp only"),
-        (TPP, ("tip", "new", "refs/heads/backends/emis"), Code.FORBIDDEN, "tpp's token may push to backends/tpp only"),
-        (ALICE, ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "alice may not push"),
-        (Actor(ActorKind.USER, "auditor"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "auditor may not push"),
-        (Actor(ActorKind.USER, "x"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "x may not push"),
-        (Actor(ActorKind.SERVER, "s"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "s may not push"),
-        (ADMIN, ("tip", "HEAD", "refs/heads/main"), Code.INVALID, "not a commit id"),
-        (ADMIN, ("x", "new", "refs/heads/main"), Code.INVALID, "not a commit id"),
-        (ADMIN, ("tip", ZERO, "refs/heads/main"), Code.FORBIDDEN, "branches are never deleted"),
-        (ADMIN, (ZERO, "new", "refs/heads/backends/emis"), Code.FORBIDDEN, "the server makes branches"),
-        (ADMIN, ("tip", "tip", "refs/heads/main"), Code.INVALID, "moves nothing"),
-        (ADMIN, ("1" * 40, "new", "refs/heads/main"), Code.CONFLICT, "the branch has moved: fetch first"),
+        (ADMIN, ("tip", "new", "refs/heads/audit"), Code.FORBIDDEN, "you can push only to main and backends/<slug>"),
+        (ADMIN, ("tip", "new", "refs/tags/v1"), Code.FORBIDDEN, "you can push only to main and backends/<slug>"),
+        (ADMIN, ("tip", "new", "refs/heads/topic"), Code.FORBIDDEN, "you can push only to main and backends/<slug>"),
+        (ADMIN, ("tip", "new", "main"), Code.FORBIDDEN, "you can push only to main and backends/<slug>"),
+        (TPP, ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "the token of tpp can push only to backends/tpp"),
+        (
+            TPP,
+            ("tip", "new", "refs/heads/backends/emis"),
+            Code.FORBIDDEN,
+            "the token of tpp can push only to backends/tpp",
+        ),
+        (ALICE, ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "alice can't push"),
+        (Actor(ActorKind.USER, "auditor"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "auditor can't push"),
+        (Actor(ActorKind.USER, "x"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "x can't push"),
+        (Actor(ActorKind.SERVER, "s"), ("tip", "new", "refs/heads/main"), Code.FORBIDDEN, "s can't push"),
+        (ADMIN, ("tip", "HEAD", "refs/heads/main"), Code.INVALID, "expected the id of a commit"),
+        (ADMIN, ("x", "new", "refs/heads/main"), Code.INVALID, "expected the id of a commit"),
+        (ADMIN, ("tip", ZERO, "refs/heads/main"), Code.FORBIDDEN, "branches can't be deleted"),
+        (ADMIN, (ZERO, "new", "refs/heads/backends/emis"), Code.FORBIDDEN, "only the server creates branches"),
+        (ADMIN, ("tip", "tip", "refs/heads/main"), Code.INVALID, "the branch is already at this commit"),
+        (ADMIN, ("1" * 40, "new", "refs/heads/main"), Code.CONFLICT, "the branch has moved"),
     ],
 )
 def test_an_update_that_nobody_may_push_is_refused(
@@ -151,7 +157,7 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
     push.commit(("users/eve.yaml", BAD))
     push.land()
     site.git("update-ref", "refs/heads/main", push.old)  # their objects are here, the branch is not moved yet
-    with pytest.raises(Error, match="alice may not push: only SuperUsers may"):
+    with pytest.raises(Error, match="alice can't push: only SuperUsers can"):
         receiver.adopt("main", push.old, push.tip, ALICE)
     with pytest.raises(Error, match="'Boss' is not a valid role"):
         receiver.adopt("main", push.old, push.tip, ADMIN)
@@ -170,7 +176,7 @@ def test_commits_that_came_past_us_are_adopted_by_an_admin_only(site: Site) -> N
     ("error", "expected"),
     [
         (conflict("the branch has moved", "main"), ["jobserver: fetch first: main: the branch has moved"]),
-        (unavailable("the disk is full"), ["jobserver: not now: the disk is full"]),
+        (unavailable("the disk is full"), ["jobserver: try again later: the disk is full"]),
         (
             invalid("x", faults=[Fault("a", "f", 1), Fault("b")]),
             ["jobserver: refused: f:1: a", "jobserver: refused: b"],

@@ -8,7 +8,7 @@ from jobserver.domain.backends import DeactivateBackend
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.users import AddUser
 from jobserver.errors import MAX_FAULTS, Code, Error
-from jobserver.service.push import receiver
+from jobserver.service.push import judge
 from tests.integration.service.push.pushing import BAD, EVE, Push, folder_of, text
 from tests.site import ADMIN, START, TPP, Site, job
 
@@ -83,7 +83,7 @@ def test_judging_stops_after_enough_faults_or_too_long(site: Site, monkeypatch: 
     first = push.commit(*((f"users/{at}", "x") for at in range(MAX_FAULTS + 1)))
     push.commit(("users/eve.yaml", BAD))
     assert all(one.startswith(first[:10]) or one == "and 1 more" for one in refused(push, ADMIN))
-    monkeypatch.setattr(receiver, "_JUDGE_SECONDS", -1)
+    monkeypatch.setattr(judge, "_JUDGE_SECONDS", -1)
     push = Push(site, "main")
     first = push.commit(("users/eve.yaml", EVE))
     assert refused(push, ADMIN) == ["and after: can't be judged within -1 s: push fewer commits"]
@@ -196,7 +196,7 @@ def test_a_commit_is_not_older_than_the_one_before_it(site: Site) -> None:
 def test_a_commit_of_tomorrow(site: Site) -> None:
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), at=(START + timedelta(days=1)).isoformat())
-    assert refused(push, ADMIN) == ["it: is of 2026-11-25 09:00:00 UTC, which is in the future: set the clock"]
+    assert refused(push, ADMIN) == ["it: has the time 2026-11-25 09:00:00 UTC, which is in the future: set the clock"]
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), at=(site.now + timedelta(seconds=59)).isoformat())
     assert push.send(ADMIN)
@@ -224,18 +224,20 @@ def test_history_is_a_line_on_what_stood_there(site: Site, monkeypatch: pytest.M
     push.tree(tree, push.old, other)
     assert refused(push, ADMIN) == ["it: is a merge: rebase instead; the history of a branch is a line"]
     push.tree(tree)
-    assert refused(push, ADMIN) == [f"it: is no descendant of {push.old[:10]}; the history of a branch is a line"]
+    assert refused(push, ADMIN) == [f"it: does not descend from {push.old[:10]}; the history of a branch is a line"]
     push.tip = push.git("hash-object", "-w", "--stdin", data="no commit")
     assert refused(push, ADMIN) == ["it: not a commit that can be read"]
     push.tip = "1" * 40
-    assert refused(push, ADMIN) == ["it: is no commit that was pushed"]
-    monkeypatch.setattr(receiver, "MAX_COMMITS", 2)
+    assert refused(push, ADMIN) == ["it: is not a commit of this push"]
+    monkeypatch.setattr(judge, "MAX_COMMITS", 2)
     push = Push(site, "main")
     for at in range(2):
         push.commit(("README.md", str(at)))
     assert push.send(ADMIN)
     push.commit(("README.md", "2"))
-    assert refused(push, ADMIN) == [f"refs/heads/main: more than 2 commits, or none of them stands on {push.old[:10]}"]
+    assert refused(push, ADMIN) == [
+        f"refs/heads/main: has more than 2 new commits, or does not descend from {push.old[:10]}"
+    ]
 
 
 def test_a_runner_reports_jobs_and_nothing_else(site: Site) -> None:
@@ -243,7 +245,7 @@ def test_a_runner_reports_jobs_and_nothing_else(site: Site) -> None:
     site.report((done, job("d", "succeeded", 1)))
     here, there = folder_of(site, active), folder_of(site, done)
     request = site.git("show", f"backends/tpp:{here}/request.yaml")
-    only = "a runner may change jobs/*.yaml of active job requests, and nothing else"
+    only = "a runner can change only jobs/*.yaml of active job requests"
     table: list[tuple[list[tuple[str, str | None]], list[str]]] = [
         (
             [(f"{here}/request.yaml", request.replace("cancelled_actions: []", "cancelled_actions: [generate]"))],
@@ -327,7 +329,7 @@ def test_a_runner_may_not_change_a_pipeline_nor_have_one_read(site: Site) -> Non
     path = f"{folder_of(site, site.ask('generate'))}/pipeline.yaml"
     push = Push(site, "backends/tpp")
     push.commit((path, "version: 1\nactions: [\n"))
-    assert refused(push, TPP) == [f"{path}: a runner may change jobs/*.yaml of active job requests, and nothing else"]
+    assert refused(push, TPP) == [f"{path}: a runner can change only jobs/*.yaml of active job requests"]
     assert refused(push, ADMIN)[0] == f"{path}:3: not YAML: it can't be read"
     push = Push(site, "backends/tpp")
     push.commit((path, "version: 1\nactions:\n  generate:\n    run: rm\n"))

@@ -9,7 +9,8 @@ import pytest
 from jobserver.domain.job_requests.requests import CancelJobs
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error
-from jobserver.service.push.receiver import GitPush, PushedRef
+from jobserver.service.push.judge import PushedRef
+from jobserver.service.push.receiver import GitPush
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.upstream import Unconfirmed
