@@ -158,7 +158,13 @@ def user() -> None:
 @click.option("--name", default="", help="Full name.")
 @click.option("--email", default="", help="Email address. Stored in PRIVATE_STORE, never in git.")
 @click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="The number of the user's account on GitHub.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)))
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(sorted(role.value for role in GLOBAL_ROLES)),
+    help="A role. Repeatable.",
+)
 @acting
 def user_add(
     name_: str, name: str, email: str, github_id: int | None, roles: tuple[str, ...], username: str | None

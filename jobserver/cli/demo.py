@@ -47,7 +47,10 @@ _PATIENCE_SECONDS = 120.0
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 8000, or a free port]")
 def demo(once: bool, folder: Path, port: int | None) -> None:
-    """Try everything in one folder: a server, a backend with a runner, and a sample study."""
+    """Try a server, a runner and a sample study.
+
+    Everything is in one folder, which you can delete afterwards.
+    """
     folder = home(folder).resolve()
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"

@@ -92,7 +92,10 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
 @click.argument("identifier", metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for ID, or else an array.")
 def status(identifier: str | None, as_json: bool) -> None:
-    """List active job requests, newest first, or show one with its jobs."""
+    """List active job requests, or show one.
+
+    The list begins with the newest. With ID, also shows the jobs.
+    """
     with connected() as app:
         rows = [_row(seen) for seen in ([app.requests.find(identifier)] if identifier else app.requests.active())]
     if as_json:
@@ -113,9 +116,9 @@ def status(identifier: str | None, as_json: bool) -> None:
 @click.option("--staged", is_flag=True, help="Check only the changes of the next commit. The default in a git hook.")
 @click.argument("targets", nargs=-1, metavar="[REV | FILE...]")
 def check(branch: str | None, staged: bool, targets: tuple[str, ...]) -> None:
-    """Check documents for the faults that a push would be refused for.
+    """Check documents before you push them.
 
-    Prints the file, line and key of each fault. In a working copy, checks all its files and the commits that are not
+    Finds the faults that a push would be refused for. Prints the file, line and key of each fault. In a working copy, checks all its files and the commits that are not
     pushed yet; elsewhere, the branch of STATE_REPO. With FILE, checks these files. With REV, checks this revision of
     the working copy, or else of STATE_REPO.
     """

@@ -19,7 +19,7 @@ from jobserver.store.keys.signers import Signer, read
 
 @click.group()
 def key() -> None:
-    """List, export, rotate or revoke the keys that the server signs with."""
+    """Manage the keys that the server signs with."""
 
 
 @key.command("list")

@@ -23,7 +23,10 @@ from jobserver.store import proxies
 
 @click.group()
 def index() -> None:
-    """Rebuild, inspect or verify the index, which is derived from the branches."""
+    """Rebuild, inspect or verify the index.
+
+    The index is derived from the branches, so it can always be rebuilt.
+    """
 
 
 @index.command()
@@ -75,7 +78,10 @@ def judge_push() -> None:
 
 @click.command()
 def maintain() -> None:
-    """Repack the repository, pack its refs and write the commit-graph. A server may run meanwhile."""
+    """Repack the repository.
+
+    Also packs its refs and writes the commit-graph. A server may run meanwhile.
+    """
     with connected() as app:
         app.repo.maintain()
     click.echo("done", err=True)
@@ -87,9 +93,9 @@ def maintain() -> None:
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Also copy the signing key, to this file.")
 @click.option("--fast", is_flag=True, help=FAST)
 def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> None:
-    """Copy everything new to the backup in DIR, and check the backup.
+    """Update the backup in DIR, and check it.
 
-    The record goes to DIR/state.git. If a branch was rewritten, went back or is missing, the backup stays as it is and
+    Copies everything that is new. The record goes to DIR/state.git. If a branch was rewritten, went back or is missing, the backup stays as it is and
     the exit code is 1, as with `audit witness`. Without --from, the private store and the released files are copied
     too.
     """
@@ -122,7 +128,10 @@ def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> No
 @click.command()
 @click.argument("address")
 def sendtestemail(address: str) -> None:
-    """Send a test email to ADDRESS, to check that EMAIL_BACKEND works."""
+    """Send a test email to ADDRESS.
+
+    Shows whether EMAIL_BACKEND works.
+    """
     from jobserver import serving
     from jobserver.service.notify.mail import Mail
 

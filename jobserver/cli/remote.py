@@ -14,13 +14,16 @@ from jobserver.service.upstream import adoption
 
 @click.group()
 def remote() -> None:
-    """Inspect the hosted repository that several servers share (STATE_REMOTE)."""
+    """Inspect the hosted repository (STATE_REMOTE)."""
 
 
 @remote.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Show whether the hosted repository can be reached, and which branches are frozen."""
+    """Show whether it can be reached.
+
+    Also lists the branches that are frozen.
+    """
     with connected() as app:
         hosted = app.hosted
     problem = hosted.status.problem if hosted is not None else "STATE_REMOTE is not set"

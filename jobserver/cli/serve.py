@@ -154,8 +154,8 @@ def unreachable(host: str) -> bool:
 
 
 @click.command()
-@click.option("--host", help="By default the setting HOST.")
-@click.option("--port", type=click.IntRange(1, 65535), help="By default the setting PORT.")
+@click.option("--host", help="[default: the setting HOST]")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: the setting PORT]")
 def serve(host: str | None, port: int | None) -> None:
     """Serve HTTP for people, scripts and runners."""
     settings = Settings.from_env()
