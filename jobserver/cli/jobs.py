@@ -118,9 +118,9 @@ def status(identifier: str | None, as_json: bool) -> None:
 def check(branch: str | None, staged: bool, targets: tuple[str, ...]) -> None:
     """Check documents before you push them.
 
-    Finds the faults that a push would be refused for. Prints the file, line and key of each fault. In a working copy, checks all its files and the commits that are not
-    pushed yet; elsewhere, the branch of STATE_REPO. With FILE, checks these files. With REV, checks this revision of
-    the working copy, or else of STATE_REPO.
+    Finds the faults that a push would be refused for, and prints their files, lines and keys. In a working copy, checks
+    all its files and the commits that are not pushed yet; elsewhere, the branch of STATE_REPO. With FILE, checks these
+    files. With REV, checks this revision of the working copy, or else of STATE_REPO.
     """
     files = [Path(target) for target in targets if Path(target).is_file()]
     top = top_of(Path.cwd())
