@@ -95,9 +95,9 @@ def maintain() -> None:
 def backup(folder: Path, source: str | None, key: Path | None, fast: bool) -> None:
     """Update the backup in DIR, and check it.
 
-    Copies everything that is new. The record goes to DIR/state.git. If a branch was rewritten, went back or is missing, the backup stays as it is and
-    the exit code is 1, as with `audit witness`. Without --from, the private store and the released files are copied
-    too.
+    Copies everything that is new. The record goes to DIR/state.git. If a branch was rewritten, went back or is missing,
+    the backup stays as it is and the exit code is 1, as with `audit witness`. Without --from, the private store and the
+    released files are copied too.
     """
     if source is not None and key is not None:
         raise click.UsageError("--key copies the key of this machine, so it can't be used with --from")
