@@ -67,7 +67,7 @@ def test_a_token_that_is_refused_is_told_in_plain_words(site: Site, tmp_path: Pa
     """By the server, and by the runner, which names the setting that it is in (`runner/fetch.py`)."""
     for token, reason in (
         ("wrong", "the server does not know this token"),
-        (site.tokens["alice"], "it may not read or write this branch"),
+        (site.tokens["alice"], "this token may not read or write this branch"),
         (site.tokens["emis"], "couldn't find remote ref refs/heads/backends/tpp"),
     ):
         runner = GitTransport(site.url, token, "tpp", tmp_path / token, lambda: NOW)
@@ -245,10 +245,10 @@ def test_requests_that_a_runner_ignores_are_shown_to_their_people(site: Site, tm
     assert done.returncode == 1, done.stderr
     assert "not run: no key that --signer leads to" in done.stderr
     with Browser(site, "alice") as alice:
-        assert "leaves it alone" in alice.get(f"/job-requests/{identifier}/").text
-        assert "nobody vouches for" in alice.get("/status/").text
+        assert "refuses this request" in alice.get(f"/job-requests/{identifier}/").text
+        assert "does not trust their signatures" in alice.get("/status/").text
         transport(site, tmp_path / "other").fetch(0)
-        assert "leaves it alone" not in alice.get(f"/job-requests/{identifier}/").text
+        assert "refuses this request" not in alice.get(f"/job-requests/{identifier}/").text
 
 
 def test_a_wrong_token_is_not_tried_again(site: Site, tmp_path: Path) -> None:
