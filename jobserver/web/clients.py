@@ -18,7 +18,7 @@ def address(trusted: Sequence[Network]) -> str:
     """The last address in X-Forwarded-For that is not a trusted proxy's, or else the connection's own."""
     client = str(request.environ.get("REMOTE_ADDR") or "unknown")
     for claimed in reversed((http.header("X-Forwarded-For") or "").split(",")):
-        if not _is_trusted(client, trusted) or not claimed.strip():
+        if not claimed.strip() or not _is_trusted(client, trusted):
             break
         client = claimed.strip()[:64]
     return client
