@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobserver.web.pages.assets import Assets
-from jobserver.web.pages.format import highlight, labels, tabs, times
+from jobserver.web.pages.format import github, highlight, labels, tabs, times
 from jobserver.web.server.mount import links_placed
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -34,7 +34,9 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals.update(asset=assets.url, labels=labels, tab_links=tabs, times=times, badge=badge)
+        self._env.globals.update(
+            asset=assets.url, github=github, labels=labels, tab_links=tabs, times=times, badge=badge
+        )
         self._env.filters.update(
             when=when, span=span, duration=times.duration, elapsed=elapsed, diff=highlight.diff, marked=marked
         )

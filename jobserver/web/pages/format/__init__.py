@@ -1,5 +1,6 @@
 """Values as text and pictures. Pure.
 
+github        links to a study on GitHub
 graph         a pipeline as pictures
 highlight     project.yaml and diffs with highlighted parts
 labels        statuses, status codes, flags, roles and sizes in words

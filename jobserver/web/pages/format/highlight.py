@@ -7,13 +7,13 @@ from itertools import islice
 from markupsafe import Markup, escape
 
 from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.web.pages.format.github import blob, is_on_github
 
 _LINE = re.compile(r"(?P<lead>\s*(?:- )*)(?:(?P<key>[\w .\"'/-]+?)(?P<colon>:)(?=\s|$))?(?P<rest>.*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _SCRIPT = re.compile(
     r"(?<![\w./:@-])(?:[\w-][\w.-]*+/)*[\w-][\w.-]*\.(?:py|ipynb|R|r|Rmd|do|jl|sh|sql|yaml|yml|json)(?![\w./-])"
 )
-GITHUB = "https://github.com/"
 _MOST_LINES, _MOST_CHARS = 1000, 50_000
 _CUT = "The rest of the file is not shown."
 
@@ -21,11 +21,6 @@ _CUT = "The rest of the file is not shown."
 def scripts(run: str) -> list[str]:
     """The files of the study that a `run` line names, without duplicates."""
     return list(dict.fromkeys(path for path in _SCRIPT.findall(run) if ".." not in path))
-
-
-def blob(repo: str, sha: str, path: str) -> str:
-    """The URL of ``path`` at that commit; empty where the study is not on GitHub."""
-    return f"{repo}/blob/{sha}/{path}" if repo.startswith(GITHUB) else ""
 
 
 def yaml(source: str, repo: str, sha: str) -> Markup:
@@ -64,7 +59,7 @@ def _value(text: str, repo: str, sha: str) -> Markup:
     bare = text.strip()
     if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'":
         return Markup("{}<q>{}</q>").format(text[: text.index(bare)], bare)
-    if not repo.startswith(GITHUB):
+    if not is_on_github(repo):
         return escape(text)
     html, end = Markup(), 0
     for match in _SCRIPT.finditer(text):

@@ -15,7 +15,7 @@ from jobserver.index.queries import forecast
 from jobserver.index.queries.jobs import JobRow, latest_jobs
 from jobserver.index.queries.requests import JobRequestRow, previous_request, previous_success
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.format import highlight
+from jobserver.web.pages.format import github, highlight
 from jobserver.web.pages.format.graph import place_of
 from jobserver.web.pages.views import estimate
 from jobserver.web.pages.views.estimate import Estimate
@@ -122,7 +122,7 @@ def _scripts(document: JobRequest, actions: Mapping[str, PipelineAction | None])
     scripts = {}
     for name, action in actions.items():
         paths = highlight.scripts(action.run) if action else []
-        links = [(path, highlight.blob(document.workspace.repo, document.sha, path)) for path in paths]
+        links = [(path, github.blob(document.workspace.repo, document.sha, path)) for path in paths]
         scripts[name] = [(path, url) for path, url in links if url]
     return scripts
 
