@@ -74,8 +74,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
 
 @pytest.fixture(params=LOOKS)
 def look(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture
@@ -98,12 +98,12 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
 def watched(context: BrowserContext) -> Iterator[Page]:
     made = context.new_page()
     made.set_default_timeout(20_000)
-    said: list[str] = []
-    made.on("pageerror", lambda error: said.append(str(error)))
-    made.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    messages: list[str] = []
+    made.on("pageerror", lambda error: messages.append(str(error)))
+    made.on("console", lambda message: messages.append(message.text) if message.type == "error" else None)
     yield made
     expected = ("400 (", "403 (", "404 (", "429 (", "ERR_FAILED")
-    unexpected = [text for text in said if not any(code in text for code in expected)]
+    unexpected = [text for text in messages if not any(code in text for code in expected)]
     assert not unexpected, unexpected
 
 
@@ -122,12 +122,12 @@ def wear(page: Page, look: str) -> None:
 def accessible(page: Page) -> None:
     """axe-core finds nothing; run in the page's own world by the browser's debugger, which no policy stops."""
     page.evaluate(AXE)
-    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    said = [
-        f"{one['id']}: {[node['html'][:120] + ' ' + node['failureSummary'][:200] for node in one['nodes'][:3]]}"
-        for one in found["violations"]
+    report: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    violations = [
+        f"{rule['id']}: {[node['html'][:120] + ' ' + node['failureSummary'][:200] for node in rule['nodes'][:3]]}"
+        for rule in report["violations"]
     ]
-    assert not said, "\n".join(said)
+    assert not violations, "\n".join(violations)
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1], f"wider than the window: {width}"
 
@@ -136,18 +136,18 @@ def shoot(page: Page, look: str, name: str) -> None:
     """In this look; with ALL_LOOKS in both schemes, since the other size is another run of the test."""
     SHOTS.mkdir(exist_ok=True)
     size = look.split("-")[0]
-    for one in [look, *(other for other in ALL_LOOKS if other.startswith(size) and other != look)]:
-        wear(page, one)
-        page.screenshot(path=SHOTS / f"{name}-{one}.png", full_page=True)
+    for variant in [look, *(other for other in ALL_LOOKS if other.startswith(size) and other != look)]:
+        wear(page, variant)
+        page.screenshot(path=SHOTS / f"{name}-{variant}.png", full_page=True)
     wear(page, look)
 
 
 def inspect(page: Page, name: str) -> None:
     """A page at rest: accessible, and shot, in every look, without asking for it anew."""
     SHOTS.mkdir(exist_ok=True)
-    for one in ALL_LOOKS:
-        wear(page, one)
-        if one in LOOKS:
+    for variant in ALL_LOOKS:
+        wear(page, variant)
+        if variant in LOOKS:
             accessible(page)
-        page.screenshot(path=SHOTS / f"{name}-{one}.png", full_page=True)
+        page.screenshot(path=SHOTS / f"{name}-{variant}.png", full_page=True)
     wear(page, LOOKS[0])

@@ -29,9 +29,9 @@ class Browser(httpx.Client):
 
     @staticmethod
     def token(page: httpx.Response) -> str:
-        found = re.search(r'name="form" value="([^"]+)"', page.text)
-        assert found, page.text
-        return found[1]
+        match = re.search(r'name="form" value="([^"]+)"', page.text)
+        assert match, page.text
+        return match[1]
 
     def submit(self, path: str, page: str | None = None, **fields: object) -> httpx.Response:
         token = self.token(self.get(page or path))

@@ -60,7 +60,7 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     assert rest.count('<li class="run">') == 2
     assert "No job requests match" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
     assert alice.get("/jobs/?status=failed&backend=tpp&q=%00&before=9.x").status_code == 200
-    for query, said in {
+    for query, message in {
         "project=nope": "project: unknown filter",
         "status=nonsense": "status &#39;nonsense&#39; does not exist",
         "backend=x": "backend &#39;x&#39; does not exist",
@@ -69,7 +69,7 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     }.items():
         for path in ("/jobs/", "/plain/logs/"):
             answer = alice.get(f"{path}?{query}")
-            wanted = "unknown filter" if (path, query) == ("/plain/logs/", "workspace=x") else said
+            wanted = "unknown filter" if (path, query) == ("/plain/logs/", "workspace=x") else message
             assert (answer.status_code, wanted in answer.text.lower()) == (400, True), (path, query)
     for path in ("/status/", "/orgs/"):
         assert alice.get(f"{path}?project=nope").status_code == 400
@@ -120,10 +120,10 @@ def test_the_preview_works_without_javascript(site: Site, alice: Browser) -> Non
     assert answer.status_code == 303
     where = answer.headers["Location"]
     assert where.startswith("/grouped/?requested_actions=report&backend=emis")
-    said = re.sub(r"<[^>]*>|\s+", " ", alice.get(where).text)
-    said = re.sub(r" +", " ", said)
-    assert "3 jobs will run on emis" in said
-    assert "Needed by the selected actions generate analyse" in said
+    shown = re.sub(r"<[^>]*>|\s+", " ", alice.get(where).text)
+    shown = re.sub(r" +", " ", shown)
+    assert "3 jobs will run on emis" in shown
+    assert "Needed by the selected actions generate analyse" in shown
     assert site.count("backends/emis") == before
     identifier = site.ask("generate", backend="emis", workspace="grouped")
     with site.client("emis") as emis:
@@ -217,7 +217,7 @@ def test_jobs_of_the_same_id_on_two_backends_are_kept_apart(site: Site, alice: B
     assert where == f"/jobs/?q={name}"
     both = alice.get(where)
     assert both.status_code == 200
-    assert all(f'href="/job-requests/{one}/"' in both.text for one in (mine, theirs))
+    assert all(f'href="/job-requests/{identifier}/"' in both.text for identifier in (mine, theirs))
     assert alice.get(f"/job-requests/{theirs}/jobs/g{mine}/").status_code == 404
     with Browser(site, "root") as root:
         assert root.submit(f"/jobs/{name}/", page="/settings/").status_code == 409
@@ -250,10 +250,10 @@ def test_earlier_successes_count_on_the_same_backend_only(site: Site, alice: Bro
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
 def test_no_time_of_a_job_costs_anybody_a_page(site: Site, alice: Browser, field: str, value: str) -> None:
     identifier = site.ask("generate")
-    one, odd = f"{identifier}a", f"{identifier}b"
+    plain, odd = f"{identifier}a", f"{identifier}b"
     with site.client("tpp") as tpp:
         report = [
-            job(identifier, one, "running", 1),
+            job(identifier, plain, "running", 1),
             job(identifier, odd, "succeeded", 2, action="analyse", **{field: value}),
         ]
         assert tpp.report(*report).status_code == 200

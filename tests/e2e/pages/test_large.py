@@ -57,8 +57,8 @@ def test_a_pipeline_is_stored_once_however_often_it_runs(big: Site) -> None:
         assert "--subgroup" not in listed.text
         for identifier in made:
             assert api.post(f"/api/v2/job-requests/{identifier}/cancel/").status_code == 200
-    said = big.git("ls-tree", "-r", "backends/tpp", "active/")
-    rows = [row.split() for row in said.splitlines() if any(one in row for one in made)]
+    listed = big.git("ls-tree", "-r", "backends/tpp", "active/")
+    rows = [row.split() for row in listed.splitlines() if any(identifier in row for identifier in made)]
     assert len({sha for _, _, sha, path in rows if path.endswith("/pipeline.yaml")}) == 1
     assert len([path for _, _, _, path in rows if path.endswith("/pipeline.yaml")]) == 3
     big.check_record()
@@ -130,7 +130,7 @@ def ask(site: Site, client: Client) -> tuple[int, dict[str, object]]:
 def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Site, alice: Browser) -> None:
     study = site.study("doubtful-study", {"project.yaml": BAD})
     site.run("workspace", "add", "doubtful", "--repo", "doubtful-study", "--branch", "main", "--as", "alice")
-    told = [
+    warnings = [
         "project.yaml:11: lost: nobody reads this here; it looks like an action: has it lost its indent",
         "project.yaml:6: actions.extract.outputs.moderatly_sensitive: there is no such level; "
         "did you mean moderately_sensitive?",
@@ -138,8 +138,11 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
         "&#39;output/a.csv&#39; is an output of &#39;other&#39; already",
     ]
     page = alice.get("/doubtful/").text
-    for said in told:
-        assert said.partition(": ")[2].split(": ", 1)[-1].replace("&#39;", "'") in page.replace("&#39;", "'"), said
+    for warning in warnings:
+        text = warning.partition(": ")[2].split(": ", 1)[-1]
+        assert text.replace("&#39;", "'") in page.replace("&#39;", "'"), warning
+            warning
+        )
     with site.client("alice") as api:
         assert ask(site, api)[0] == 400
         (study / "project.yaml").write_text(BAD.replace("'5.0'", "'3.0'"))

@@ -254,7 +254,7 @@ def test_wrong_people_and_wrong_invitations_change_nothing(site: Site, people: d
         assert SETTINGS not in people[who].get(PROJECT).text
         for form in forms:
             assert people[who].submit(SETTINGS, "/settings/", **form).status_code == 403, (who, form)
-    for username, roles, said in (
+    for username, roles, message in (
         ("stranger", ["ProjectDeveloper"], "no active user"),
         ("gone", ["ProjectDeveloper"], "no active user"),
         ("bob", ["ProjectDeveloper"], "is a member already"),
@@ -264,7 +264,7 @@ def test_wrong_people_and_wrong_invitations_change_nothing(site: Site, people: d
         ("carol", ["Nonsense"], "Nonsense"),
     ):
         refused = people["lead"].submit(SETTINGS, what="invite", username=username, roles=roles)
-        assert (refused.status_code, said in refused.text) == (400, True), (username, roles)
+        assert (refused.status_code, message in refused.text) == (400, True), (username, roles)
     assert people["lead"].submit(SETTINGS, what="nonsense").status_code == 400
     assert people["lead"].submit(SETTINGS, what="connect", workspace="plain").status_code == 403  # not lead's
     assert people["lead"].submit("/orgs/datalab/nowhere/settings/", "/settings/", what="rename").status_code == 404
@@ -305,7 +305,7 @@ def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str,
     git(site.folder, "clone", "-q", f"{url}/state.git", "clone")
     path = clone / "projects/datalab/trends.yaml"
     plain = path.read_text()
-    for username, by, said in (
+    for username, by, message in (
         ("stranger", "root", "there is no active user 'stranger'"),
         ("bob", "root", "bob is a member already"),
         ("carol", "lead", "root may not invite carol as lead"),
@@ -320,8 +320,8 @@ def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str,
         except subprocess.CalledProcessError as error:
             refused = error.stderr
             git(clone, "reset", "-q", "--hard", "HEAD~1")
-        assert said in refused
-        assert bool(refused) is bool(said), refused
+        assert message in refused
+        assert bool(refused) is bool(message), refused
     assert answer(people["carol"]).status_code == 303
     assert "username: carol" in document(site)
 

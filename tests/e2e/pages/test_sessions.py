@@ -39,12 +39,12 @@ def test_a_session_ends_by_logging_out_and_a_forged_one_is_none(site: Site) -> N
 
 def test_a_link_works_once_and_looking_does_not_use_it_up(site: Site) -> None:
     link = site.run("user", "login-link", "bob")
-    with Browser(site, None) as one, Browser(site, None) as other:
+    with Browser(site, None) as first, Browser(site, None) as other:
         for _ in range(3):
-            assert one.get(link).status_code == 200
-        token = one.token(one.get(link))
-        assert one.post(link, data={"form": token}).status_code == 303
-        assert one.get("/").status_code == 200
+            assert first.get(link).status_code == 200
+        token = first.token(first.get(link))
+        assert first.post(link, data={"form": token}).status_code == 303
+        assert first.get("/").status_code == 200
         assert other.get(link).status_code == 404
         assert other.post(link, data={"form": token}).status_code == 404
         assert other.get("/login/link/nonsense/").status_code == 404

@@ -80,8 +80,8 @@ def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browse
         assert alice.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 403
         assert root.submit(f"/jobs/lost{identifier}/", page="/settings/").status_code == 303
         tpp.report(job(identifier, f"lost{identifier}", "running", 10_000_000))
-        found = root.get(f"/jobs/lost{identifier}/").text
-        assert "Marked as failed by root" in found
+        page = root.get(f"/jobs/lost{identifier}/").text
+        assert "Marked as failed by root" in page
         tpp.report(job(identifier, f"lost{identifier}", "succeeded", 20_000_000))
         assert "Marked as failed by root" not in root.get(f"/jobs/lost{identifier}/").text
     calls.close()
