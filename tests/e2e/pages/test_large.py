@@ -141,8 +141,6 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
     for warning in warnings:
         text = warning.partition(": ")[2].split(": ", 1)[-1]
         assert text.replace("&#39;", "'") in page.replace("&#39;", "'"), warning
-            warning
-        )
     with site.client("alice") as api:
         assert ask(site, api)[0] == 400
         (study / "project.yaml").write_text(BAD.replace("'5.0'", "'3.0'"))
