@@ -1,4 +1,4 @@
-"""Which tips may be checkpointed: those that descend from where the last checkpoint saw their branch."""
+"""Decides which tips a checkpoint may record: those that descend from the tips in the last checkpoint."""
 
 from collections.abc import Callable, Collection
 
@@ -9,21 +9,21 @@ from jobserver.store.repo import StateRepo
 
 
 class CheckpointLineage:
-    """``strayed`` are branches that were rewritten faulty or gone, as of the last look: never checkpointed, reported.
+    """``strayed``: branches that are faulty, gone or rewritten, as of the last `tips`. A checkpoint never records them.
 
-    ``last`` is the number of the checkpoint that this look compared with; 0 is none.
+    ``last``: the number of the checkpoint that `tips` compared with; 0 if there is none.
     """
 
     def __init__(self, repo: StateRepo, faulty: Callable[[], Collection[str]] = tuple) -> None:
-        """``faulty``: branches that have what no server made or judged, which a checkpoint would vouch for."""
+        """``faulty``: returns the branches with commits that no server made or judged."""
         self._repo, self._faulty = repo, faulty
         self.strayed: list[str] = []
         self.last = 0
 
     def tips(self) -> dict[str, str]:
-        """What the next checkpoint says. A strayed branch stays at what the last one said; empty: nothing to say."""
+        """Branch -> tip for the next checkpoint; empty if nothing changed. A strayed branch keeps its last tip."""
         refs, writer = self._repo.writer.refs, self._repo.writer
-        # Before the branches: else another server's checkpoint, written in between, would be ahead of them.
+        # Read before the branches: another server's checkpoint, written in between, would be ahead of them.
         last = writer.read(layout.AUDIT, lambda state: state.checkpoint()) if refs.tip(layout.AUDIT) else None
         known = dict(last.tips) if last else {}
         self.last = last.number if last else 0
@@ -40,7 +40,7 @@ class CheckpointLineage:
         return {} if tips == known else tips
 
     def _descends(self, old: str, new: str) -> bool:
-        """Also False where git can't say: an object of the old tip may be gone."""
+        """Also False if git can't tell, because the old tip is missing."""
         try:
             return git(self._repo.path, "merge-base", old, new).strip() == old
         except Error:

@@ -1,4 +1,4 @@
-"""Who did what when, from the commits themselves: `jobserver audit log`, and the audit tabs of the web pages."""
+"""Lists who did what and when, from the commits themselves: `jobserver audit log`, and the audit tabs of the pages."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,16 +16,16 @@ from jobserver.store.git.command import git
 from jobserver.store.git.diff import diff
 from jobserver.store.keys import key_walk
 from jobserver.store.keys.signers import Signer, signature_fault
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 
 _Judge = Callable[[Commit], bool]  # whether a commit is a server's
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One commit. ``actor`` is who the server authenticated, ``user/alice``; empty where nothing says it.
+    """One commit. ``actor``: whom the server authenticated, as ``user/alice``; empty if nothing says it.
 
-    ``at`` is the server's time: of a commit that was pushed, when that was received.
+    ``at``: the server's time. For a pushed commit, when the server received it.
     """
 
     commit: str
@@ -44,7 +44,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """What to show; an empty field wants everything. ``since`` and ``until`` are inclusive."""
+    """Which entries to show; an empty field allows everything. ``since`` and ``until`` are inclusive."""
 
     backend: str = ""
     workspace: str = ""
@@ -66,7 +66,7 @@ class LogFilter:
 
 
 def log(repository: Path, wanted: LogFilter, trusted: Iterable[Signer] | None = None) -> Iterator[LogEntry]:
-    """Newest first. ``trusted``: keys from elsewhere; else those count that main's first commit leads to.
+    """The entries, newest first. ``trusted``: keys from elsewhere; by default, those that main's first commit leads to.
 
     Raises `Error` if the repository can't be read.
     """
@@ -74,7 +74,7 @@ def log(repository: Path, wanted: LogFilter, trusted: Iterable[Signer] | None = 
     signers = _signers(repository, tips, trusted)
 
     def ours(commit: Commit) -> bool:
-        """What a commit says of itself is believed only if one of the servers' keys signed it."""
+        """Whether a server made the commit: one of the servers' keys has to have signed it."""
         return commit.is_servers and not signature_fault(commit, signers)
 
     receipts = _receipts(repository, tips, ours)
@@ -90,7 +90,7 @@ def log(repository: Path, wanted: LogFilter, trusted: Iterable[Signer] | None = 
 def _signers(repository: Path, tips: Mapping[str, str], trusted: Iterable[Signer] | None) -> Mapping[str, Signer]:
     try:
         return key_walk.main_keys(repository, trusted).signers
-    except Error:  # main is damaged: what it began with still counts, and a log is what somebody now needs
+    except Error:  # main is damaged: its first keys still count, and somebody needs the log now
         first = git(repository, "rev-list", "--max-parents=0", "--first-parent", tips[layout.MAIN]).split()[-1]
         return key_walk.follow(repository, first, trusted or (), trusted is None).signers
 
@@ -112,7 +112,7 @@ def _entries(
             receipt = receipts.get(commit.sha, receipt)
             is_ours = receipt is None and ours(commit)
             entry = _entry(objects, branch, commit, receipt, is_ours)
-            # The server's times never go back; what others claim ends nothing.
+            # The server's times never go back. Times that others claim must not end the log.
             if wanted.since is not None and commit.at < wanted.since and is_ours:
                 return
             if wanted.has(entry):
@@ -149,17 +149,17 @@ def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt 
 def _touched(objects: PipedObjects, branch: str, commit: Commit) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(job requests, workspaces) that a pushed commit changes."""
     parent = objects.commit(commit.parents[0]).tree if commit.parents else None
-    found: dict[layout.Kind, dict[str, None]] = {}
+    touched: dict[layout.Kind, dict[str, None]] = {}
     try:
-        for one in diff(objects, parent, commit.tree):
-            where = layout.parse_path(branch, one.path)
+        for file in diff(objects, parent, commit.tree):
+            where = layout.parse_path(branch, file.path)
             if where is not None and where.place is not None:
-                found.setdefault(layout.Kind.REQUEST, {})[where.place.identifier] = None
+                touched.setdefault(layout.Kind.REQUEST, {})[where.place.identifier] = None
             elif where is not None:
-                found.setdefault(where.kind, {})[where.name] = None
+                touched.setdefault(where.kind, {})[where.name] = None
     except (Error, KeyError, ValueError):
         return (), ()
-    return tuple(found.get(layout.Kind.REQUEST, ())), tuple(found.get(layout.Kind.WORKSPACE, ()))
+    return tuple(touched.get(layout.Kind.REQUEST, ())), tuple(touched.get(layout.Kind.WORKSPACE, ()))
 
 
 def _receipts(repository: Path, tips: Mapping[str, str], ours: _Judge) -> dict[str, dict[str, Receipt]]:
@@ -168,12 +168,12 @@ def _receipts(repository: Path, tips: Mapping[str, str], ours: _Judge) -> dict[s
         return {}
     objects = PipedObjects(repository)
     try:
-        found: AuditRecord = read_audit_record(objects, filter(ours, first_parent_log(repository, tips[layout.AUDIT])))
+        record: AuditRecord = read_audit_record(objects, filter(ours, first_parent_log(repository, tips[layout.AUDIT])))
     except (Error, KeyError, ValueError):
         return {}
     finally:
         objects.close()
     receipts: dict[str, dict[str, Receipt]] = {}
-    for receipt, _ in found.receipts:
+    for receipt, _ in record.receipts:
         receipts.setdefault(receipt.branch, {})[receipt.new] = receipt
     return receipts

@@ -1,4 +1,4 @@
-"""What `audit` itself says, read from its commits: the pushes that were judged good, and where branches stood."""
+"""Reads the branch `audit`: receipts of accepted pushes, and checkpoints of where branches were."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.record import Checkpoint, Receipt
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 from jobserver.store.yaml import codec
 
 
 @dataclass(frozen=True, slots=True)
 class PushRecord:
-    """Who pushed a commit that the server did not sign, when, and under which policy that was judged."""
+    """Who pushed a commit that the server did not sign, when, and by which policy it was judged."""
 
     actor: Actor
     at: datetime
@@ -24,36 +24,36 @@ class PushRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """Receipts with the policy each was judged by, and checkpoints, in order."""
+    """The receipts, each with the policy of its judgement, and the checkpoints, in order."""
 
     receipts: list[tuple[Receipt, str]]
     checkpoints: list[Checkpoint]
 
 
 def read_audit_record(objects: Objects, commits: Iterable[Commit]) -> AuditRecord:
-    """From the commits of `audit`, oldest first. Raises `Error` (invalid) for one that can't be read."""
-    found = AuditRecord([], [])
+    """Reads the commits of `audit`, oldest first. Raises `Error` (invalid) for one that can't be read."""
+    record = AuditRecord([], [])
     for commit in commits:
         event = commit.trailer("Event")
         tree = {entry.name: entry.sha for entry in trees.entries(objects.tree(commit.tree))}
         if event == "push.received":
             data = objects.raw(tree[layout.RECEIPT_PATH.encode()])
-            found.receipts.append((codec.read(Receipt, data, layout.RECEIPT_PATH), commit.trailer("Policy")))
+            record.receipts.append((codec.read(Receipt, data, layout.RECEIPT_PATH), commit.trailer("Policy")))
         elif event == "tips.checkpointed":
             data = objects.raw(tree[layout.CHECKPOINT_PATH.encode()])
-            found.checkpoints.append(codec.read(Checkpoint, data, layout.CHECKPOINT_PATH))
-    return found
+            record.checkpoints.append(codec.read(Checkpoint, data, layout.CHECKPOINT_PATH))
+    return record
 
 
 def pushed_commits(
     record: AuditRecord, branch: str, positions: Mapping[str, int], line: list[str]
 ) -> dict[str, PushRecord]:
-    """Commit -> who pushed it, for the receipts of pushes that landed. ``line`` is the branch, oldest first."""
-    found: dict[str, PushRecord] = {}
+    """Commit -> who pushed it, for the pushes that moved the branch. ``line``: the branch's commits, oldest first."""
+    pushed: dict[str, PushRecord] = {}
     for receipt, policy in record.receipts:
         if receipt.branch != branch or receipt.new not in positions:
             continue
         first = positions.get(receipt.old, -1) + 1
         for sha in line[first : positions[receipt.new] + 1]:
-            found[sha] = PushRecord(Actor.parse(receipt.pusher), receipt.received_at, policy)
-    return found
+            pushed[sha] = PushRecord(Actor.parse(receipt.pusher), receipt.received_at, policy)
+    return pushed

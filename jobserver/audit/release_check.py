@@ -1,4 +1,4 @@
-"""The files of releases against the record: each is there as it was uploaded, and nothing is that nobody recorded."""
+"""Checks the files of releases against the record: each file is as uploaded, and no release is unrecorded."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from jobserver.store.release_record import file_faults, read_release
 
 
 def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[Problem]:
-    """What of the releases below ``root`` is not as the commits up to ``tips`` say; `verify` judges the commits."""
+    """How the releases below ``root`` differ from the commits up to ``tips``; `verify` judges the commits."""
     recorded: set[Path] = set()
     for branch, tip in tips.items():
         slug = layout.branch_backend(branch)
@@ -30,7 +30,7 @@ def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[P
 
 
 def recorded_folders(repository: Path, tips: Mapping[str, str]) -> Iterator[Path]:
-    """Below RELEASE_STORAGE, of every release that the commits up to ``tips`` record."""
+    """The folder, relative to RELEASE_STORAGE, of every release that the commits up to ``tips`` record."""
     for branch, tip in tips.items():
         if (slug := layout.branch_backend(branch)) is not None:
             for _, release in _recorded(repository, tip):
@@ -42,7 +42,7 @@ def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
     try:
         for sha in git(repository, "rev-list", "--reverse", f"--grep=^Event: {EVENT}$", tip).split():
             commit = objects.commit(sha)
-            with contextlib.suppress(Error):  # `verify` says so
+            with contextlib.suppress(Error):  # `verify` reports it
                 if commit.trailer("Event") == EVENT:
                     yield sha, read_trailers(commit.trailers())
     finally:
@@ -50,11 +50,11 @@ def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
 
 
 def _faults(folder: Path, release: Release) -> list[str]:
-    what = f"release {release.identifier} of {release.workspace}"
+    name = f"release {release.identifier} of {release.workspace}"
     try:
         kept = read_release(folder)
     except (Error, OSError):
-        return [f"records {what}, whose files are gone, or are not as they were uploaded"]
+        return [f"records {name}, whose files are missing, or differ from the uploaded ones"]
     if kept.release != release:
-        return [f"records {what}, and release.json says something else"]
-    return [f"records {what}: {message}" for message in file_faults(folder, kept)]
+        return [f"records {name}, and release.json differs"]
+    return [f"records {name}: {message}" for message in file_faults(folder, kept)]

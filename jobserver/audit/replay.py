@@ -1,6 +1,6 @@
-"""Every commit of a range of one branch judged again: signature, line, trailers, and the change itself by `admit`.
+"""Judges every commit of a range of one branch again: its signature, parents and trailers, and its change by `admit`.
 
-Each commit is judged on the state before it, which its parent's tree is; so ranges can be judged side by side.
+Each commit is judged on its parent's tree, so ranges can be judged in parallel.
 """
 
 from bisect import bisect_right
@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from jobserver.audit.receipts import PushRecord
-from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, told
+from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, with_release
 from jobserver.domain.admit import admit
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
@@ -19,18 +19,19 @@ from jobserver.domain.record import KEY_EVENTS, check_key_change
 from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by
+from jobserver.store.read.commits import Commit, forged_claims
 from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
-from jobserver.store.read.tree_changes import Commit, forgeries, read_changes
-from jobserver.store.read.validate import OTHERS
+from jobserver.store.read.tree_changes import read_changes
+from jobserver.store.read.validate import OTHER_FILES
 
-# The rules of each `Policy:`. Old ones stay here for as long as there is history that was judged by them.
-_WITHOUT_CLAIMS = frozenset({"1"})  # policies by which a pushed commit might claim to be the server's, or old
+# The rules of each `Policy:`. Old policies stay as long as there is history that was judged by them.
+_WITHOUT_CLAIMS = frozenset({"1"})  # policies that did not check the claims of pushed commits
 POLICIES: dict[str, Callable[..., object]] = {str(number): partial(admit, policy=number) for number in (1, 2)}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the record. ``commit`` may be empty, where it is about a branch."""
+    """One thing that is wrong with the record. ``commit`` is empty if the problem is about a branch."""
 
     branch: str
     commit: str
@@ -42,10 +43,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class CommitRange:
-    """``commits``: (id, parents), oldest first. ``pushed_commits``: who pushed those that the server did not sign.
+    """``commits``: (id, parents), oldest first. ``pushed_commits``: who pushed the commits without a server's key.
 
-    ``revoking``: as of `KeyWalk`.
-    ``mains``: (commit of main, its time), oldest first, for what does not say which main it was judged on.
+    ``revoking``: see `KeyWalk`. ``mains``: (commit of main, its time), oldest first, for commits that don't say on
+    which main they were judged.
     """
 
     repository: Path
@@ -60,7 +61,7 @@ class CommitRange:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """``signed_by``: commit -> fingerprint, where the server signed; ``retired``: commit -> keys that it ends."""
+    """``signed_by``: commit -> fingerprint of the server's key; ``retired``: commit -> the keys that it ends."""
 
     problems: list[Problem] = field(default_factory=list)
     signed_by: dict[str, str] = field(default_factory=dict)
@@ -93,40 +94,40 @@ class _Replay:
                 if head is None or head.tip != (parents[0] if parents else None):
                     head = Head.read(commit_range.branch, parents[0] if parents else None, self._objects)
                     time = head.time
-                found = list(self._judge(commit, head, is_root=commit_range.is_first and number == 0))
+                messages = list(self._judge(commit, head, is_root=commit_range.is_first and number == 0))
                 if len(parents) != 1 and not (commit_range.is_first and number == 0):
-                    found.append("is a merge, or a second beginning: the history of a branch is a line")
+                    messages.append("is a merge, or a second first commit: a branch has a linear history")
                 if commit.sha in self._judged.signed_by and commit.time < time:
-                    found.append("is older than the commit before it")
-                owners = follow_owners(head.owners, self._changes) if not found else None
+                    messages.append("is older than the commit before it")
+                owners = follow_owners(head.owners, self._changes) if not messages else None
                 head = Head(commit_range.branch, sha, commit.tree, commit.time)
                 head.owners = owners
                 time = max(time, commit.time)
             except (Error, KeyError, ValueError) as error:
-                found = [f"can't be read: {error}"]
+                messages = [f"can't be read: {error}"]
                 head = None
-            self._judged.problems += [Problem(commit_range.branch, sha, message) for message in found]
+            self._judged.problems += [Problem(commit_range.branch, sha, message) for message in messages]
         return self._judged
 
     def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
         branch = self._range.branch
-        found = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
-        self._changes = told(commit, found.changes)
-        yield from map(str, found.faults)
+        changes = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
+        self._changes = with_release(commit, changes.changes)
+        yield from map(str, changes.faults)
         problem = self._signature(commit)
         if problem is None:
-            yield from self._by_server(commit, head, found.others, is_root)
+            yield from self._by_server(commit, head, changes.others, is_root)
         elif (cover := self._range.pushed_commits.get(commit.sha)) is not None:
-            if "allowed_signers" in found.others:
-                yield "changes allowed_signers, which is the server's to write"
+            if "allowed_signers" in changes.others:
+                yield "changes allowed_signers, which only the server may write"
             if cover.policy not in _WITHOUT_CLAIMS:
-                yield from forgeries(commit, head.time)
+                yield from forged_claims(commit, head.time)
             yield from self._admit(cover.actor, cover.policy, commit, self._main_at(int(cover.at.timestamp())), head)
         else:
             yield f"{problem}, and no receipt of a push covers it"
 
     def _signature(self, commit: Commit) -> str | None:
-        """None if the server signed it, with a key that was valid then; else why not."""
+        """None if a key of the server that was valid then signed the commit; else the reason."""
         try:
             known = self._range.revoking.get(commit.sha)
             self._judged.signed_by[commit.sha] = known or signed_by(commit, self._range.signers)
@@ -139,24 +140,24 @@ class _Replay:
         try:
             actor = Actor.parse(commit.trailer("Actor"))
         except ValueError:
-            yield f"has no Actor: trailer that can be read: {commit.trailer('Actor')!r}"
+            yield f"has no valid Actor: trailer: {commit.trailer('Actor')!r}"
             return
         yield from disagreements(commit, actor, self._changes, others)
         if event in WITHOUT_DOCUMENTS:
-            if set(others) - OTHERS or (is_root != (event == "branch.opened")):
-                yield f"says Event: {event}, and does something else"
-            yield from self._by_whom(event, actor, head)
+            if set(others) - OTHER_FILES or (is_root != (event == "branch.opened")):
+                yield f"says Event: {event}, but does something else"
+            yield from self._check_actor(event, actor, head)
             self._judged.retired[commit.sha] = [value for key, value in commit.trailers() if key == "Retired"]
             return
         if is_root:
-            yield "is the first of its branch, and does not open it"
+            yield "is the first commit of its branch, but does not open the branch"
         named = commit.trailer("Main")
         if named and named not in self._mains:
             yield f"says Main: {named[:10]}, which is not in the history of main"
             return
         yield from self._admit(actor, commit.trailer("Policy"), commit, named or self._main_at(commit.time), head)
 
-    def _by_whom(self, event: str, actor: Actor, head: Head) -> Iterator[str]:
+    def _check_actor(self, event: str, actor: Actor, head: Head) -> Iterator[str]:
         try:
             if event in KEY_EVENTS:
                 check_key_change(Snapshot(self._objects, head, head), actor, head.branch)
@@ -168,7 +169,7 @@ class _Replay:
     def _admit(self, actor: Actor, policy: str, commit: Commit, main: str | None, head: Head) -> Iterator[str]:
         rules = POLICIES.get(policy)
         if rules is None:
-            yield f"says Policy: {policy or 'nothing'}, whose rules are not known here"
+            yield f"says Policy: {policy or 'nothing'}, which this version does not know"
             return
         if actor.kind is not ActorKind.SERVER and head.branch == layout.AUDIT:
             yield f"is by {actor}: only the server writes {layout.AUDIT}"
@@ -184,6 +185,6 @@ class _Replay:
         return self._main_head
 
     def _main_at(self, time: int) -> str | None:
-        """The last commit of main that is not younger."""
-        at = bisect_right(self._times, time)
-        return self._range.mains[at - 1][0] if at else None
+        """The last commit of main that is not newer than ``time``."""
+        count = bisect_right(self._times, time)
+        return self._range.mains[count - 1][0] if count else None

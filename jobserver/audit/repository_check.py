@@ -1,8 +1,8 @@
-"""A repository as git names it: its refs and objects, and nothing that stands in for them.
+"""Checks a repository beside its commits: unexpected refs and files, and damaged objects.
 
-Replace refs, grafts, shallow lines, a commit-graph and the settings of a repository all change what git shows of it,
-and whoever can write its files can write those. So what is judged is read through a folder of our own, which has the
-repository's objects and nothing else; and what of the kind stands there is named.
+Replace refs, grafts, shallow files, a commit-graph and settings all change what git shows of a repository, and whoever
+can write its files can write those. So the audit reads through a folder of its own, which has the repository's objects
+and nothing else, and reports everything of this kind in the repository.
 """
 
 import tempfile
@@ -19,17 +19,17 @@ from jobserver.store.git.command import git
 
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tuseReplaceRefs = false\n\tcommitGraph = false\n"
 _PLACES = ("refs/heads/", "refs/remotes/origin/")
-_STANDS_IN = {
-    "info/grafts": "gives commits other parents than they have",
-    "shallow": "takes the parents of commits away: `git fetch --unshallow` brings a whole history",
+_SUBSTITUTES = {
+    "info/grafts": "gives commits other parents",
+    "shallow": "hides the parents of commits: run `git fetch --unshallow` for the whole history",
 }
-IDLE = "is a ref that a state repository does not have"  # and that changes nothing
-_SAID_IN_PASSING = ("warning", "notice", "dangling", "Checking")
+UNEXPECTED_REF = "is not a ref of a state repository"  # it changes nothing
+_HARMLESS = ("warning", "notice", "dangling", "Checking")
 
 
 @contextmanager
 def objects_of(repository: Path) -> Iterator[Path]:
-    """What git takes for a bare repository with the objects of ``repository``, without refs. Raises `Error`."""
+    """A temporary bare repository with the objects of ``repository``, and no refs. Raises `Error`."""
     objects = _git_path(repository, "objects")
     with disk_errors():
         made = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
@@ -48,44 +48,44 @@ def _git_path(repository: Path, name: str) -> Path:
     return Path(folder) / name
 
 
-def strange(repository: Path) -> Iterator[tuple[str, str, str]]:
-    """(ref or file, commit, what is wrong with it) of what a state repository, or a clone of it, should not have.
+def anomalies(repository: Path) -> Iterator[tuple[str, str, str]]:
+    """(ref or file, commit, problem) for everything that a state repository, or a clone of one, should not have.
 
     Raises `Error`.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    shas_of: dict[str, list[str]] = defaultdict(list)
     for row in git(repository, "for-each-ref", "--format=%(objectname) %(refname) %(symref)").splitlines():
         sha, ref, target = row.split(" ", 2)
-        found[ref].append(sha)
+        shas_of[ref].append(sha)
         if target and ref != "refs/remotes/origin/HEAD":
-            yield ref, sha, f"is another name for {target}"
+            yield ref, sha, f"is a symbolic ref to {target}"
         elif ref.startswith("refs/replace/"):
-            yield ref, sha, f"has git show {sha[:10]} in place of another object"
+            yield ref, sha, f"makes git show {sha[:10]} in place of another object"
         elif ref != "refs/remotes/origin/HEAD" and not _is_ours(ref):
-            yield ref, sha, IDLE
-    for ref, shas in found.items():
+            yield ref, sha, UNEXPECTED_REF
+    for ref, shas in shas_of.items():
         if len(shas) > 1:
             where = " and ".join(sha[:10] for sha in shas)
-            yield ref, shas[0], f"stands {len(shas)} times in packed-refs, at {where}: which one counts is by chance"
+            yield ref, shas[0], f"is {len(shas)} times in packed-refs, at {where}: git may use any of them"
     head = repository / "HEAD"
     if head.is_file() and not (text := head.read_text(errors="replace").strip()).startswith("ref: "):
-        yield "HEAD", text, "names a commit, and should name a branch"
+        yield "HEAD", text, "names a commit: it has to name a branch"
     if (repository / "commondir").exists():
-        yield "commondir", "", "has git read another repository in place of this one"
-    for name, what in _STANDS_IN.items():
+        yield "commondir", "", "makes git read another repository in place of this one"
+    for name, problem in _SUBSTITUTES.items():
         path = _git_path(repository, name)
         if path.is_file() and path.stat().st_size:
-            yield name, "", what
+            yield name, "", problem
 
 
 def _is_ours(ref: str) -> bool:
     return any(ref.startswith(place) and layout.is_branch(ref.removeprefix(place)) for place in _PLACES)
 
 
-def damaged(repository: Path, tips: Mapping[str, str]) -> list[str]:
-    """What git finds when it looks at every object, each copy of it, whether it is what its id says.
+def damaged_objects(repository: Path, tips: Mapping[str, str]) -> list[str]:
+    """What `git fsck` reports after it checks every copy of every object against its id.
 
-    A server at work takes packs away that git has begun to look at, so only what is found twice counts.
+    A running server deletes packs that git has opened, so only problems that git reports twice count.
     """
     first = _fsck(repository, tips)
     again = set(_fsck(repository, tips)) if first else set()
@@ -93,19 +93,19 @@ def damaged(repository: Path, tips: Mapping[str, str]) -> list[str]:
 
 
 def _fsck(repository: Path, tips: Mapping[str, str]) -> list[str]:
-    # With what git made from the objects to be faster, which may say something else than they do.
+    # Also checks the files that git derives from the objects, which may contradict them.
     settings = ("-c", "core.commitGraph=true", "-c", "core.multiPackIndex=true")
     try:
         git(repository, *settings, "fsck", "--full", "--no-dangling", "--no-progress", *tips.values())
     except Error as error:
-        said = error.message.removeprefix("git -c: ").splitlines()
-        lines = [line for line in said if not line.startswith(_SAID_IN_PASSING)]
+        output = error.message.removeprefix("git -c: ").splitlines()
+        lines = [line for line in output if not line.startswith(_HARMLESS)]
         return list(dict.fromkeys(lines))
     return []
 
 
-def misread(repository: Path, tips: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
-    """What of the objects that came between ``known`` and ``tips`` is not what its id says, or is not there."""
+def wrong_objects(repository: Path, tips: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
+    """The new objects between ``known`` and ``tips`` that are missing, or that are not what their ids say."""
     without = [f"^{tip}" for tip in known.values()]
     try:
         listed = git(repository, "rev-list", "--objects", "--no-object-names", *tips.values(), *without)
@@ -118,7 +118,7 @@ def misread(repository: Path, tips: Mapping[str, str], known: Mapping[str, str])
             try:
                 objects.typed(bytes.fromhex(sha))
             except KeyError:
-                yield f"{sha} is not there"
+                yield f"the object {sha} is missing"
             except Error as error:
                 yield str(error)
     finally:

@@ -1,4 +1,4 @@
-"""Whether a commit says what it does: its trailers and author against what it changes. Pure."""
+"""Compares a commit's trailers and author with what it changes. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,9 +10,9 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.state import Changes
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.record import KEY_EVENTS
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 
-# Events of commits that change no document: what a branch begins with, and its keys.
+# Events of commits that change no document: those that open a branch or change its keys.
 WITHOUT_DOCUMENTS = KEY_EVENTS | {"branch.opened"}
 _KINDS = {
     "push": Kind.RECEIPT,
@@ -26,30 +26,31 @@ _KINDS = {
 
 
 def disagreements(commit: Commit, actor: Actor, changes: Changes, others: Sequence[str]) -> list[str]:
-    """What does not fit, in words; ``others`` are changed files that are no documents."""
-    found = []
+    """What the commit says wrongly. ``others``: changed files that are not documents."""
+    problems = []
     event = commit.trailer("Event")
     if commit.trailer("Branch") != changes.branch:
-        found.append(f"says Branch: {commit.trailer('Branch') or 'nothing'}, and stands on {changes.branch}")
+        problems.append(f"says Branch: {commit.trailer('Branch') or 'nothing'}, but is on {changes.branch}")
     if not is_author(commit.author, actor):
-        found.append(f"says Actor: {actor}, and its author is {commit.author}")
+        problems.append(f"says Actor: {actor}, but its author is {commit.author}")
     if event in WITHOUT_DOCUMENTS:
         if changes:
-            found.append(f"says Event: {event}, and changes documents")
-        return found
+            problems.append(f"says Event: {event}, but changes documents")
+        return problems
     if others:
-        found.append(f"says Event: {event}, and changes {', '.join(others)}")
+        problems.append(f"says Event: {event}, but changes {', '.join(others)}")
     if not _fits(event, changes):
-        found.append(f"says Event: {event or 'nothing'}, and does something else")
-    said = {value for key, value in commit.trailers() if key == "Job-Request"}
-    done = _touched(changes)
-    if said != done:
-        found.append(f"says Job-Request: {', '.join(sorted(said)) or 'nothing'}; it is {', '.join(sorted(done))}")
-    return found
+        problems.append(f"says Event: {event or 'nothing'}, but does something else")
+    stated = {value for key, value in commit.trailers() if key == "Job-Request"}
+    actual = _touched(changes)
+    if stated != actual:
+        trailer = ", ".join(sorted(stated)) or "nothing"
+        problems.append(f"says Job-Request: {trailer}; it is {', '.join(sorted(actual))}")
+    return problems
 
 
 def is_author(email: str, actor: Actor) -> bool:
-    """Whether this is the actor's own address; of a runner that knows no host, the address ends before it."""
+    """Whether the email address is the actor's own. A runner that knows no host leaves the host out."""
     if actor.kind is ActorKind.SERVER:
         return email.startswith(f"{actor.name}@")
     place = "users" if actor.kind is ActorKind.USER else "backends"
@@ -57,8 +58,8 @@ def is_author(email: str, actor: Actor) -> bool:
     return not before and (not host or (host[0] == "." and urls.is_host(host[1:])))
 
 
-def told(commit: Commit, changes: Changes) -> Changes:
-    """With the release that the commit says it is about; its trees can't say that. Raises `Error` (invalid)."""
+def with_release(commit: Commit, changes: Changes) -> Changes:
+    """Adds the release that the commit's trailers describe, which its tree can't. Raises `Error` (invalid)."""
     if commit.trailer("Event") != releases.EVENT:
         return changes
     return replace(changes, release=releases.read_trailers(commit.trailers()))

@@ -1,7 +1,7 @@
-"""`jobserver audit verify`: is the whole record what the server signed or judged, and has nothing been taken away?
+"""`jobserver audit verify`: checks that a server signed or judged every commit, and that nothing was removed.
 
-Needs the repository (also a clone) and the public keys. What is found without a witness, and what only with one, is in
-docs/threat-model.md: who can rewrite the whole repository and has the key can rewrite `audit` too.
+Needs the repository, or a clone, and the public keys. docs/threat-model.md says what needs a witness to be found: who
+has the key and can rewrite the whole repository can rewrite `audit` too.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pathlib import Path
 from jobserver.audit.receipts import AuditRecord, PushRecord, pushed_commits, read_audit_record
 from jobserver.audit.release_check import compare
 from jobserver.audit.replay import CommitRange, Problem, ReplayResult, replay
-from jobserver.audit.repository_check import damaged, objects_of, strange
+from jobserver.audit.repository_check import anomalies, damaged_objects, objects_of
 from jobserver.domain.base import layout
 from jobserver.domain.record import Checkpoint
 from jobserver.errors import Error, invalid
@@ -25,12 +25,12 @@ from jobserver.store.keys.key_walk import KeyWalk, follow
 _RANGE = 2_000  # commits that one process takes at a time
 _PROCESSES = 2
 Progress = Callable[[int, int], None]
-"""Told how many commits are judged, of how many."""
+"""Called with (number of commits judged so far, number of all commits)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BranchHistory:
-    """A branch's commits with their parents, oldest first; and how many of them were judged before (`--since`)."""
+    """A branch's commits with their parents, oldest first. ``known``: how many `--since` leaves out."""
 
     commits: list[tuple[str, tuple[str, ...]]]
     positions: Mapping[str, int]
@@ -45,7 +45,7 @@ class BranchHistory:
 class Verdict:
     """``commits``: how many were judged. ``problems``: everything that is wrong, in order.
 
-    ``followed``: key -> the commit of main that brought it, where a key from elsewhere (``signers``) vouches for it.
+    ``followed``: key -> the commit of main that added it, if ``signers`` lead to it.
     """
 
     commits: int
@@ -63,21 +63,21 @@ def verify(
     fast: bool = False,
     progress: Progress = lambda done, all_: None,
 ) -> Verdict:
-    """``signers``: the text of an allowed_signers file from elsewhere; otherwise main's first commit is believed.
+    """``signers``: the text of an allowed_signers file from elsewhere; by default, trusts main's first commit.
 
-    ``releases``: the folder RELEASE_STORAGE, whose files are compared with what the record says of them. ``fast``:
-    hashes only the objects that it reads, and not each copy of all that there are.
+    ``releases``: the folder RELEASE_STORAGE, to compare its files with the record. ``fast``: checks only the objects
+    that it reads, not every copy of every object.
 
-    Raises `Error` if there is nothing to verify, or a key file or ``since`` can't be read.
+    Raises `Error` if there is nothing to verify, or if ``signers`` or ``since`` can't be read.
     """
     start = commit_of(repository, since) if since else None
     if since and start is None:
-        raise invalid(f"expected a commit, found {since!r}, which is none here", "--since")
+        raise invalid(f"expected a commit of this repository, found {since!r}", "--since")
     with objects_of(repository) as objects:
         tips = state_branches(repository)
-        problems = [Problem(*found) for found in strange(repository)]
+        problems = [Problem(*found) for found in anomalies(repository)]
         if not fast:
-            problems += [Problem("objects", "", line) for line in damaged(objects, tips)]
+            problems += [Problem("objects", "", line) for line in damaged_objects(objects, tips)]
         try:
             return _verify(objects, tips, problems, signers, witness, start, releases, progress)
         except Error as error:
@@ -122,32 +122,30 @@ def _verify(
 
 
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:
-    """A key that has ended, and claims an earlier time, could begin a branch that never heard of its end."""
+    """Branches of backends that main does not have: with an ended key, somebody could start such a branch."""
     paths = git(repository, "ls-tree", "-r", "--name-only", main, "backends/").splitlines()
     named = {layout.backend_branch(path.removeprefix("backends/").removesuffix(".yaml")) for path in paths}
     for branch, tip in tips.items():
         if branch not in (layout.MAIN, layout.AUDIT) and branch not in named:
-            yield Problem(branch, tip, "is the branch of no backend that main has")
+            yield Problem(branch, tip, "is the branch of a backend that main does not have")
 
 
 def _keys(walk: KeyWalk, main: BranchHistory) -> Iterator[Problem]:
     for sha, reason in walk.refused.items():
         if main.positions[sha] >= main.known:
-            yield Problem(
-                layout.MAIN, sha, f"changes the server's keys, and {reason}: what it says of them is not believed"
-            )
+            yield Problem(layout.MAIN, sha, f"changes the server's keys, and {reason}: the change does not count")
 
 
 def _line(repository: Path, tip: str) -> BranchHistory:
     commits = commits_between(repository, tip)
-    return BranchHistory(commits, {sha: at for at, (sha, _) in enumerate(commits)})
+    return BranchHistory(commits, {sha: position for position, (sha, _) in enumerate(commits)})
 
 
 def _record(repository: Path, lines: Mapping[str, BranchHistory]) -> tuple[AuditRecord, list[Problem]]:
     line = lines.get(layout.AUDIT)
     if line is None:
         return AuditRecord([], []), [
-            Problem(layout.AUDIT, "", "the branch is gone: no push and no rollback can be judged")
+            Problem(layout.AUDIT, "", "the branch is gone: pushes and rollbacks can't be judged")
         ]
     objects = PipedObjects(repository)
     try:
@@ -161,7 +159,7 @@ def _record(repository: Path, lines: Mapping[str, BranchHistory]) -> tuple[Audit
 def _shortened(
     repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, since: str
 ) -> dict[str, BranchHistory]:
-    """What came after ``since``: a commit of a branch, or one of `audit`, which then speaks for all branches."""
+    """The commits after ``since``: a commit of a branch, or one of `audit`, which then counts for all branches."""
     starts: dict[str, int] = {}
     for branch, line in lines.items():
         if since in line.positions:
@@ -221,44 +219,52 @@ def _times(repository: Path, line: BranchHistory) -> list[tuple[str, int]]:
 
 
 def _retired(branch: str, line: BranchHistory, judged: ReplayResult) -> Iterator[Problem]:
-    """A key that a branch was told has ended signs nothing there any more, whatever time a commit claims."""
+    """Commits by a key after the branch says that the key ended, whatever time they claim."""
     ended: set[str] = set()
     for sha in line.shas:
         if judged.signed_by.get(sha) in ended:
-            yield Problem(branch, sha, f"is signed by {judged.signed_by[sha]}, which had ended before")
+            yield Problem(branch, sha, f"is signed by {judged.signed_by[sha]}, which ended before")
         ended.update(judged.retired.get(sha, ()))
 
 
 def _unpaired(
     branch: str, line: BranchHistory, covered: Mapping[str, PushRecord], judged: ReplayResult
 ) -> Iterator[Problem]:
-    """Receipts cover pushes only: one over the server's own commits says that history was spliced."""
+    """The server's own commits that a receipt covers: somebody combined two histories."""
     for sha in line.shas[line.known :]:
         if sha in covered and sha in judged.signed_by:
-            yield Problem(branch, sha, f"is signed by the server, and a receipt says {covered[sha].actor} pushed it")
+            yield Problem(branch, sha, f"is signed by the server, but a receipt says {covered[sha].actor} pushed it")
 
 
 def _checkpoints(record: AuditRecord, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
     last: dict[str, tuple[int, Checkpoint]] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for checkpoint in record.checkpoints:
         for branch, tip in checkpoint.tips.items():
-            when = f"checkpoint {checkpoint.number} of {checkpoint.made_at:%Y-%m-%d %H:%M:%S} UTC"
-            if branch in told:
+            source = f"checkpoint {checkpoint.number} of {checkpoint.made_at:%Y-%m-%d %H:%M:%S} UTC"
+            if branch in reported:
                 continue
             if branch not in lines:
-                told.add(branch)
-                yield Problem(branch, tip, f"{when} saw this branch; it is gone")
+                reported.add(branch)
+                yield Problem(branch, tip, f"{source} has this branch, which is gone")
                 continue
-            at = lines[branch].positions.get(tip)
-            if at is None:
-                told.add(branch)
-                yield Problem(branch, tip, f"{when} saw this tip, which is not there: rolled back, forked or swapped")
-            elif branch in last and at < last[branch][0]:
-                told.add(branch)
-                yield Problem(branch, tip, f"{when} saw this tip, the one before it a later one: rolled back")
+            position = lines[branch].positions.get(tip)
+            if position is None:
+                reported.add(branch)
+                yield Problem(
+                    branch,
+                    tip,
+                    f"{source} has this tip, which is missing: rolled back, forked or swapped",
+                )
+            elif branch in last and position < last[branch][0]:
+                reported.add(branch)
+                yield Problem(
+                    branch,
+                    tip,
+                    f"{source} has this tip, the one before it a later one: rolled back",
+                )
             else:
-                last[branch] = at, checkpoint
+                last[branch] = position, checkpoint
 
 
 def _numbers(record: AuditRecord) -> Iterator[Problem]:
@@ -267,20 +273,20 @@ def _numbers(record: AuditRecord) -> Iterator[Problem]:
         ("checkpoints", [checkpoint.number for checkpoint in record.checkpoints]),
     ):
         if numbers != list(range(1, len(numbers) + 1)):
-            yield Problem(layout.AUDIT, "", f"the {kind} are not numbered one after the other")
+            yield Problem(layout.AUDIT, "", f"the {kind} are not numbered in sequence")
 
 
 def _compare(repository: Path, witness: Path, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
-    """What somebody else fetched before must be part of what stands here."""
+    """Branches of the witness, an earlier copy, that are not part of the branches here."""
     for branch, tip in branches(witness).items():
         if not layout.is_branch(branch):
             continue
         line = lines.get(branch)
         if line is None:
-            yield Problem(branch, tip, f"the witness {witness} has this branch; it is gone")
+            yield Problem(branch, tip, f"the witness {witness} has this branch, which is gone")
         elif tip not in line.positions:
             theirs = {sha for sha, _ in commits_between(witness, tip)}
             if line.commits and line.commits[-1][0] in theirs:
-                yield Problem(branch, tip, f"the witness {witness} is ahead: it saw commits that are not here")
+                yield Problem(branch, tip, f"the witness {witness} is ahead: it has commits that are missing here")
             else:
-                yield Problem(branch, tip, f"the witness {witness} saw another history")
+                yield Problem(branch, tip, f"the witness {witness} has another history")

@@ -122,7 +122,7 @@ def test_a_copy_judged_by_other_keys_is_judged_again(tmp_path: Path) -> None:
     keys.write_text(SigningKey.create(tmp_path / "another.key", "jobserver").allowed_signer)
     done = site.command("audit", "witness", str(folder), "--signers", str(keys))
     assert done.returncode == 1
-    assert "which is no key of the server" in done.stderr
+    assert "which is not a key of the server" in done.stderr
     assert "0 commits, no fault" in site.command("audit", "witness", str(folder)).stderr
     (folder / "jobserver.verified").write_bytes(b"\xff")
     assert site.command("audit", "witness", str(folder)).returncode == 0

@@ -154,7 +154,7 @@ def test_audit_names_a_commit_or_keys_that_can_not_be_read(run: Run, tmp_path: P
     run("init")
     (tmp_path / "keys").write_bytes(b"\xff")
     for arguments, said in (
-        (["--since", "nosuch"], "jobserver: --since: expected a commit, found 'nosuch', which is none here\n"),
+        (["--since", "nosuch"], "jobserver: --since: expected a commit of this repository, found 'nosuch'\n"),
         (["--signers", "keys"], "jobserver: --signers: keys can't be read"),
     ):
         assert said in run("audit", "verify", *arguments, code=1).stderr
@@ -198,10 +198,10 @@ def test_keys_are_rotated_and_revoked_by_superusers_only(run: Run, settings: dic
     assert "SIGNING_KEY: " in run("init", code=1).stderr
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     for command in (["status"], ["init"], ["serve"]):
-        assert "which is no key of this repository" in run(*command, code=1).stderr
+        assert "which is not a key of this repository" in run(*command, code=1).stderr
     run("key", "revoke", last_line(third))
     run("user", "add", "bob")
-    assert "which is no key of the server" in run("audit", "verify", code=1).stderr  # so could a thief's be
+    assert "which is not a key of the server" in run("audit", "verify", code=1).stderr  # so could a thief's be
     assert "pass them with --signers" in run("key", "export", code=1).stderr
     kept = Path(settings["STATE_REPO"] + ".signers")
     kept.write_text(run("key", "export", "--signers", f"{key}.signers").stdout)

@@ -23,7 +23,7 @@ def _readers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """name -> (what reads, with what it begins)."""
     from jobserver.store.git import trees
     from jobserver.store.git.received_pack import ReceivedPack
-    from jobserver.store.read.tree_changes import parse_commit
+    from jobserver.store.read.commits import parse_commit
     from jobserver.store.yaml import canonical
     from jobserver.web.git import fetch_request, pkt_line
     from tests.fuzz.readers import KINDS, PIPELINES, YAML, check_document, check_pipeline

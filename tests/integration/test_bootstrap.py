@@ -107,7 +107,7 @@ def test_every_start_looks_at_the_key(place: Place) -> None:
         lambda: bootstrap.create(place.settings),
         lambda: bootstrap.judge_push(place.settings.state_repo, json.dumps({"updates": []}).encode()),
     ):
-        with pytest.raises(Error, match=re.escape(f"holds {other}, which is no key of this repository")):
+        with pytest.raises(Error, match=re.escape(f"holds {other}, which is not a key of this repository")):
             begin()
     assert place.app.repo.writer.refs.branches() == before
 
@@ -120,7 +120,7 @@ def test_a_lost_key_is_revoked_by_its_successor(place: Place) -> None:
     app.close()
     bootstrap.connect(place.settings).close()
     place.add("eve")
-    assert any("which is no key of the server" in one for one in place.problems())  # so could a thief's be
+    assert any("which is not a key of the server" in one for one in place.problems())  # so could a thief's be
     text = place.app.repo.writer.read("main", lambda state: (state.read_file("allowed_signers") or b"").decode())
     assert place.problems(signers=text) == []
 

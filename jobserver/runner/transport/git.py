@@ -26,7 +26,7 @@ from jobserver.runner.model import RunnerRequest
 from jobserver.runner.transport.base import flags
 from jobserver.runner.transport.clone import SEEN, WITNESS, RunnerClone
 from jobserver.runner.transport.signed_requests import SignedRequests, blobs_of, line_of
-from jobserver.store.read.tree_changes import parse_commit
+from jobserver.store.read.commits import parse_commit
 from jobserver.store.yaml import codec
 
 _TRIES = 5

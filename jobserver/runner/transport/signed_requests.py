@@ -18,7 +18,7 @@ from jobserver.errors import Error, conflict, invalid
 from jobserver.store.keys.key_walk import KeyWalk
 from jobserver.store.keys.signers import Signer, read
 from jobserver.store.keys.signing import verify
-from jobserver.store.read.tree_changes import Commit, parse_commit
+from jobserver.store.read.commits import Commit, parse_commit
 from jobserver.store.repo import SIGNERS
 
 _NEWEST = 100  # commits in which to look for the last one that the server signed

@@ -15,8 +15,9 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.lifecycle import CLOCKS_AGREE, are_run_twice
 from jobserver.errors import MAX_FAULTS, Error, Fault, invalid
 from jobserver.store.git.objects import Objects
+from jobserver.store.read.commits import Commit, forged_claims, parse_commit
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import LOST, MERGE, Commit, TreeChanges, forgeries, parse_commit, read_changes
+from jobserver.store.read.tree_changes import COMMENTS_LOST, MERGE, TreeChanges, read_changes
 
 MAX_COMMITS = 10_000
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long
@@ -131,7 +132,7 @@ class Verdict:
 
     @property
     def notes(self) -> list[str]:
-        return [f"note: {Fault(LOST, f'{sha} {path}')}" for path, sha in self._comments.items()][:MAX_FAULTS]
+        return [f"note: {Fault(COMMENTS_LOST, f'{sha} {path}')}" for path, sha in self._comments.items()][:MAX_FAULTS]
 
 
 def _at_commit(commit: Commit, fault: Fault) -> Fault:
@@ -160,7 +161,7 @@ def _commits(objects: Objects, update: PushedRef) -> list[Commit]:
 
 def _false_claims(commit: Commit, before: int, actor: Actor, now: datetime) -> list[Fault]:
     """What a pushed commit says of itself that can't be true. ``before``: the time of its parent."""
-    faults = [Fault(message) for message in forgeries(commit, before)]
+    faults = [Fault(message) for message in forged_claims(commit, before)]
     # If the clock of a server was ahead, the parent may be in the future: the next commit may then have the same time.
     if commit.at > now + _AHEAD and commit.time > before:
         faults.append(Fault(f"has the time {commit.at:%Y-%m-%d %H:%M:%S} UTC, which is in the future: set the clock"))

@@ -34,7 +34,7 @@ from jobserver.store.git import trees
 from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.signing import SigningKey
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 from jobserver.store.repo import SIGNERS
 
 _CACHED = 100
@@ -211,9 +211,9 @@ class _SignatureCheck:
         """The key's fingerprint. Raises `Error` if the signature does not count."""
         signer = keys.signed_by(commit, self.signers)
         if signer in self._ended:
-            raise invalid(f"is signed by {signer}, which had ended before")
+            raise invalid(f"is signed by {signer}, which ended before")
         if commit.trailer("Branch") != self._branch:
-            raise invalid(f"says Branch: {commit.trailer('Branch') or 'nothing'}, and stands on {self._branch}")
+            raise invalid(f"says Branch: {commit.trailer('Branch') or 'nothing'}, but is on {self._branch}")
         return signer
 
     def _with_ours(self, signers: Mapping[str, keys.Signer]) -> dict[str, keys.Signer]:

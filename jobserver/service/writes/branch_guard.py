@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic
 
-from jobserver.audit.repository_check import IDLE, misread, objects_of, strange
+from jobserver.audit.repository_check import UNEXPECTED_REF, anomalies, objects_of, wrong_objects
 from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.upstream.trust import TrustContext, TrustPolicy
@@ -20,8 +20,8 @@ from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.objects import Objects
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.signing import KeyFile
+from jobserver.store.read.commits import Commit, parse_commit
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import Commit, parse_commit
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 
 _AGAIN_SECONDS = 30.0  # until what the start found is looked at again
@@ -107,9 +107,9 @@ class BranchGuard:
     def _inspect(self) -> None:
         with self._guard:
             self._again = monotonic() + _AGAIN_SECONDS
-            odd = {ref: what for ref, _, what in strange(self._path)}
-            found = {ref: what for ref, what in odd.items() if what != IDLE}
-            self.idle = [ref for ref, what in odd.items() if what == IDLE]
+            odd = {ref: what for ref, _, what in anomalies(self._path)}
+            found = {ref: what for ref, what in odd.items() if what != UNEXPECTED_REF}
+            self.idle = [ref for ref, what in odd.items() if what == UNEXPECTED_REF]
             branches = self._refs.branches()
             tips = {branch: tip for branch, tip in branches.items() if layout.is_branch(branch)}
             known = self._began
@@ -123,7 +123,7 @@ class BranchGuard:
                     found[branch] = problem
             with objects_of(self._path) as objects:
                 there = {branch: sha for branch, sha in known.items() if self._has(sha)}
-                if damage := list(misread(objects, tips, there)):
+                if damage := list(wrong_objects(objects, tips, there)):
                     found["objects"] = ", ".join(damage[:5])
             self._found = found
 

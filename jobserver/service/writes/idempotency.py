@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from jobserver.domain.base.permissions import Actor
 from jobserver.errors import conflict
 from jobserver.store.git.objects import Objects
-from jobserver.store.read.tree_changes import parse_commit
+from jobserver.store.read.commits import parse_commit
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import WriteResult
 

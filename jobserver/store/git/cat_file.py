@@ -11,7 +11,7 @@ from jobserver.domain.base import layout
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import Objects, check_id
-from jobserver.store.read.tree_changes import Commit, parse_commit
+from jobserver.store.read.commits import Commit, parse_commit
 
 _MIN_SECONDS = 100_000_000  # in 1973; git reads smaller numbers as a day or an hour
 

@@ -1,5 +1,6 @@
-"""Who may sign for the server, at one point of a branch after the other: only a key that is valid at that point may
-change who is valid. Servers, `audit verify` and the runner's `--signer` all go by this.
+"""Follows the server's keys along a branch: only a key that is valid at a commit may change which keys are valid.
+
+Servers, `audit verify` and the runner's `--signer` use the same rules.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,23 +13,23 @@ from jobserver.store.git.cat_file import PipedObjects, state_branches
 from jobserver.store.git.command import git, run
 from jobserver.store.keys.signers import Signer, read, signed_by
 from jobserver.store.keys.signing import verify
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 from jobserver.store.repo import SIGNERS
 
 
 class KeyWalk:
-    """``signers`` count, by fingerprint, each in its time; ``ended`` are those of them that sign nothing from here on.
+    """``signers``: the keys so far, by fingerprint, each valid in its time. ``ended``: those that sign no more.
 
-    ``refused``: commit -> why its change of keys does not count. ``brought``: key -> the commit that it came with,
-    signed by a key before it. ``revoking``: commit -> the key that it is signed by, and ends as of an earlier time.
+    ``refused``: commit -> why its change of keys does not count. ``brought``: key -> the commit that added it, signed
+    by an earlier key. ``revoking``: commit -> the key that signed it, and that it ends as of an earlier time.
     """
 
     def __init__(self, trusted: Iterable[Signer] = (), believes_first: bool = True) -> None:
-        """``trusted``: keys that somebody vouches for who is not the repository.
+        """``trusted``: keys that come from elsewhere than the repository.
 
-        ``believes_first``: the keys that the first commit names count too, if one of them signed it.
+        ``believes_first``: the keys in the first commit count too, if one of them signed it.
         """
-        self._trusted = {one.fingerprint: one for one in trusted}
+        self._trusted = {signer.fingerprint: signer for signer in trusted}
         self._believes_first = believes_first
         self.signers = dict(self._trusted)
         self.ended: set[str] = set()
@@ -38,18 +39,18 @@ class KeyWalk:
         self.revoking: dict[str, str] = {}
 
     def signed_by(self, commit: Commit) -> str:
-        """The key that signed it, which may do so at this point. Raises `Error` (invalid) that says why it may not."""
+        """The key that signed the commit and may do so here. Raises `Error` (invalid) with the reason if none may."""
         made_by = signed_by(commit, self.signers)
-        if made_by in self.ended:  # whatever time the commit claims
-            raise invalid(f"is signed by {made_by}, which had ended before")
+        if made_by in self.ended:  # the time that the commit claims does not count
+            raise invalid(f"is signed by {made_by}, which ended before")
         return made_by
 
     def take(self, commit: Commit, text: bytes | None) -> None:
-        """Goes over a commit that changes `allowed_signers`; ``text`` is what it has then, None: it has none."""
+        """Follows a commit that changes `allowed_signers`. ``text``: the new contents; None if the file is gone."""
         is_first = not commit.parents and self._believes_first
         try:
             named = read((text or b"").decode(errors="replace"))
-            changed = {key: one for key, one in named.items() if self.named.get(key) != one}
+            changed = {key: signer for key, signer in named.items() if self.named.get(key) != signer}
             self.named = named
             if is_first:
                 signed_by(commit, named)
@@ -58,51 +59,51 @@ class KeyWalk:
             self.refused[commit.sha] = str(error)
             return
         before = set(self.ended)
-        for key, one in changed.items():
+        for key, signer in changed.items():
             if key not in self.signers and not is_first:
                 self.brought[key] = commit.sha
-            self.signers[key] = _narrowed(self.signers.get(key), one)
-            if one.before is not None:
+            self.signers[key] = _narrowed(self.signers.get(key), signer)
+            if signer.before is not None:
                 self.ended.add(key)
         if made_by in changed and made_by not in before and not self.signers[made_by].was_valid(commit.at):
             self.revoking[commit.sha] = made_by
 
     def _changed_by(self, commit: Commit, changed: Mapping[str, Signer]) -> str:
-        """The key that signed it, which may do so at this point, or brings nothing but what the trusted keys say."""
+        """The key that signed the commit. It may do so here, or the change only repeats the trusted keys."""
         try:
             return self.signed_by(commit)
         except Error:
             known = self._trusted
-            if all(key in known and _narrowed(known[key], one) == known[key] for key, one in changed.items()):
+            if all(key in known and _narrowed(known[key], signer) == known[key] for key, signer in changed.items()):
                 return verify(commit.signature, commit.signed)
             raise
 
 
 def _narrowed(known: Signer | None, new: Signer) -> Signer:
-    """In no more time than both have: what a key signed may come to count less, never more."""
+    """The key with the time that both allow: later changes may make a key count less, never more."""
     if known is None:
         return new
-    after = max((one.after for one in (known, new) if one.after), default=None)
-    before = min((one.before for one in (known, new) if one.before), default=None)
+    after = max((signer.after for signer in (known, new) if signer.after), default=None)
+    before = min((signer.before for signer in (known, new) if signer.before), default=None)
     return Signer(new.fingerprint, after, before, new.public or known.public)
 
 
 def main_keys(repository: Path, trusted: Iterable[Signer] | None = None) -> KeyWalk:
-    """Over main of a state repository, or a clone: from its first commit, or the keys that are ``trusted`` instead.
+    """Follows main of a state repository, or of a clone: from its first commit, or from ``trusted`` keys instead.
 
-    Raises `Error` (invalid) for what is none.
+    Raises `Error` (invalid) if it is not a state repository.
     """
     tip = state_branches(repository)[layout.MAIN]
     walk = follow(repository, tip, trusted or (), trusted is None)
     if not walk.named:
-        raise invalid(f"is no state repository: its main names no keys ({SIGNERS})", str(repository))
+        raise invalid(f"is not a state repository: main names no keys ({SIGNERS})", str(repository))
     return walk
 
 
 def follow(repository: Path, tip: str, trusted: Iterable[Signer] = (), believes_first: bool = True) -> KeyWalk:
-    """Over all of main, which ends at ``tip``, from its first commit. Not to be changed: it is kept.
+    """Follows all of main up to ``tip``. Callers must not change the result, which is cached.
 
-    Raises `Error` (unavailable) if git can't read it.
+    Raises `Error` (unavailable) if git can't read main.
     """
     return _follow(repository, tip, tuple(trusted), believes_first)
 
@@ -120,26 +121,26 @@ def _follow(repository: Path, tip: str, trusted: tuple[Signer, ...], believes_fi
                     walk.refused[sha] = "is a merge"
                     continue
                 commit = objects.commit(sha)
-                objects.tree(commit.tree)  # which hashes it: git, that found the file in there, did not
+                objects.tree(commit.tree)  # which checks its hash; git did not when it found the file
                 walk.take(commit, objects.raw(bytes.fromhex(blob)) if blob else None)
     except KeyError as error:
-        raise invalid(f"can't be read: {error.args[0]} is not there", str(repository)) from None
+        raise invalid(f"can't be read: the object {error.args[0]} is missing", str(repository)) from None
     finally:
         objects.close()
     return walk
 
 
 def _line(repository: Path, tip: str) -> Iterator[tuple[str, list[str], str]]:
-    """(commit, its parents, its `allowed_signers` as a blob's id or empty), oldest first.
+    """(commit, its parents, the blob of its `allowed_signers` or empty), oldest first.
 
-    Asks for the file of each commit: git's own search for what changed it leaves a line where a merge offers another.
+    Reads the file of each commit: `git log -- <file>` may follow a merge to another parent.
     """
     whole = ("-c", "core.commitGraph=false")
-    said = git(repository, *whole, "rev-list", "--reverse", "--first-parent", "--parents", "--end-of-options", tip)
-    rows = [row.split(" ") for row in said.splitlines()]
-    asked = "".join(f"{sha}:{SIGNERS}\n" for sha, *_ in rows).encode()
+    listing = git(repository, *whole, "rev-list", "--reverse", "--first-parent", "--parents", "--end-of-options", tip)
+    rows = [row.split(" ") for row in listing.splitlines()]
+    requests = "".join(f"{sha}:{SIGNERS}\n" for sha, *_ in rows).encode()
     form = "--batch-check=%(objecttype) %(objectname)"
-    done = run([*whole, "cat-file", form], repository=repository, input=asked)
+    done = run([*whole, "cat-file", form], repository=repository, input=requests)
     for (sha, *parents), line in zip(rows, done.stdout.decode(errors="replace").splitlines(), strict=True):
         kind, _, blob = line.partition(" ")
         yield sha, parents, blob if kind == "blob" else ""

@@ -1,11 +1,11 @@
-"""A new key for the server, while it runs: main is told first, then the backends' branches, then the key file changes.
+"""Gives the running server a new key: main names the new key first, then the backends' branches, then the key file
+changes.
 
-The old key signs what tells them of the new one: a runner sees its own branch only. Each step is durable before the
-next, and `settle` completes what was interrupted: a key that main names counts.
+The old key signs these commits, because a runner sees only its own branch. Each step is durable before the next, and
+`settle` completes an interrupted rotation: a key that main names counts.
 """
 
 import logging
-import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.record import check_key_change
 from jobserver.errors import Error, conflict, invalid, not_found
-from jobserver.store.fs import disk_errors, sync_folder
+from jobserver.store.fs import disk_errors, replace_durably, sync_folder
 from jobserver.store.keys.key_walk import KeyWalk, follow
 from jobserver.store.keys.signers import Signer, read
 from jobserver.store.keys.signing import SigningKey, fingerprint_of, signers_time
@@ -23,21 +23,21 @@ from jobserver.store.repo import IF_LOST, PRINCIPAL, SIGNERS, StateRepo
 
 _log = logging.getLogger(__name__)
 _ENDS = re.compile(r',?valid-before="([^"]*)"')
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # there was no git; years of three digits no ssh-keygen reads
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before git; ssh-keygen does not read years of three digits
 
 
 def rotate(
     repo: StateRepo,
     now: datetime,
     revoked: str = "",
-    at: datetime | None = None,
+    ends_at: datetime | None = None,
     by: Actor = SERVER,
     via: str = "",
 ) -> str:
-    """The new key's fingerprint. Raises `Error`.
+    """Ends the current key and starts a new one; returns the new key's fingerprint. Raises `Error`.
 
-    ``revoked`` ends that key instead of the current one, as of ``at`` or else now, so that all counts that it signed.
-    If it is the current one, a new key begins; if it is lost, the key that is in its place becomes the new one.
+    ``revoked``: ends this key instead. ``ends_at``: until when the key's signatures count; by default until now. If
+    ``revoked`` is the current key, a new key starts; if it is lost, the key in its file becomes the new one.
     """
     writer = repo.writer
     with disk_errors(), writer.locked():
@@ -49,11 +49,11 @@ def rotate(
         old = _text(repo).splitlines(keepends=True)
         if not any(fingerprint_of(line) == ended for line in old):
             raise not_found(f"allowed_signers names no key {ended}")
-        # No commit of a branch is ever older than the one before it, so neither is what a key ends with.
+        # Commits of a branch never go back in time, so the commit that ends a key must not either.
         moment = max(now, *(_time(repo, branch) for branch in writer.refs.branches()))
         before = ended_at(repo, ended)
-        _check_end(ended, at, before, moment)
-        lines = [_ending(line, at or moment) if fingerprint_of(line) == ended else line for line in old]
+        _check_end(ended, ends_at, before, moment)
+        lines = [_ending(line, ends_at or moment) if fingerprint_of(line) == ended else line for line in old]
         new = current
         is_successor = _is_successor(current, lines)
         if ended == current.fingerprint and before is None:
@@ -66,61 +66,59 @@ def rotate(
             lines.append(new.allowed_from(moment))
         else:
             check_key(repo)
-        if is_successor or followed(repo, alone=True).refused:
-            _vouch(repo)  # for when it is not the current one any more
+        if is_successor or followed(repo, record_only=True).refused:
+            _vouch(repo)  # the record alone does not lead to this key
         event = "key.revoked" if revoked else "keys.rotated"
-        said = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
+        subject = f"{by.name} {'revoked' if revoked else 'retired'} {ended}"
         files = {SIGNERS: "".join(lines).encode()}
         trailers = [("Retired", ended), *([("Via", via)] if via else [])]
-        writer.commit_files(layout.MAIN, files, said, event, moment, trailers=trailers, key=current, actor=by)
+        writer.commit_files(layout.MAIN, files, subject, event, moment, trailers=trailers, key=current, actor=by)
         _settle(repo, moment)
         return new.fingerprint
 
 
-def followed(repo: StateRepo, alone: bool = False) -> KeyWalk:
-    """Main's keys from its first commit, or those in the file ``SIGNING_KEY.signers`` if there is one; the key in
-    SIGNING_KEY is vouched for by whoever put it there, too, but not ``alone``. Raises `Error`.
+def followed(repo: StateRepo, record_only: bool = False) -> KeyWalk:
+    """The keys of main from its first commit, or from the file ``SIGNING_KEY.signers`` if there is one. Trusts the key
+    in SIGNING_KEY as well, unless ``record_only``. Raises `Error`.
     """
     tip, path = repo.writer.refs.tip(layout.MAIN), _vouched(repo)
     if tip is None:
         return KeyWalk()
     trusted = list(read(path.read_text(), str(path)).values()) if path.exists() else []
-    ours = repo.writer.keys.current() if not alone else None
+    ours = repo.writer.keys.current() if not record_only else None
     also = [Signer(ours.fingerprint, public=ours.public)] if ours else []
     return follow(repo.path, tip, [*trusted, *also], not trusted)
 
 
 def check_followed(repo: StateRepo) -> None:
-    """Raises `Error` (invalid) if main's keys were changed by whom they do not name: nothing may be built on that."""
+    """Raises `Error` (invalid) if somebody changed main's keys without one of them: nothing may be built on that."""
     for commit, reason in followed(repo).refused.items():
         raise invalid(
-            f"commit {commit[:10]} changes the server's keys, and {reason}: somebody wrote past the server, see"
-            " docs/operations.md",
+            f"commit {commit[:10]} changes the server's keys, and {reason}: somebody wrote to the repository directly,"
+            " see docs/operations.md",
             f"{layout.MAIN}:{SIGNERS}",
         )
 
 
 def check_key(repo: StateRepo) -> None:
-    """Raises `Error` (invalid) unless main names our key as one that may sign: `audit verify` would believe no other.
+    """Raises `Error` (invalid) unless main passes `check_followed` and names our key as one that may sign.
 
-    Nor would it believe a main whose keys somebody else changed (`check_followed`).
-
-    An interrupted rotation has to be settled before.
+    `audit verify` would not accept our commits otherwise. Settle an interrupted rotation first.
     """
     writer = repo.writer
     if writer.refs.tip(layout.MAIN) is None:
         return
     ours, path = writer.keys.current().fingerprint, writer.keys.path
     check_followed(repo)
-    wanted = f"copy the key that main's allowed_signers has without an end to there, {IF_LOST}"
+    advice = f"copy the key that main's allowed_signers names without an end there, {IF_LOST}"
     if not any(fingerprint_of(line) == ours for line in _text(repo).splitlines()):
-        raise invalid(f"{path} holds {ours}, which is no key of this repository: {wanted}", "SIGNING_KEY")
+        raise invalid(f"{path} holds {ours}, which is not a key of this repository: {advice}", "SIGNING_KEY")
     if (end := ended_at(repo, ours)) is not None:
-        raise invalid(f"{path} holds {ours}, which has ended at {end:%Y-%m-%d %H:%M:%S} UTC: {wanted}", "SIGNING_KEY")
+        raise invalid(f"{path} holds {ours}, which ended at {end:%Y-%m-%d %H:%M:%S} UTC: {advice}", "SIGNING_KEY")
 
 
 def is_current(repo: StateRepo) -> bool:
-    """Whether main names our key as one that may sign."""
+    """Whether `check_key` passes."""
     try:
         check_key(repo)
     except Error:
@@ -129,31 +127,31 @@ def is_current(repo: StateRepo) -> bool:
 
 
 def ended_at(repo: StateRepo, fingerprint: str) -> datetime | None:
-    """When main says that this key ended; None if not, or if it does not know it."""
+    """When the key ended, by main; None if the key has no end, or main does not name it."""
     for line in _text(repo).splitlines():
-        if fingerprint_of(line) == fingerprint and (found := _ENDS.search(line)):
-            return datetime.strptime(found[1], "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        if fingerprint_of(line) == fingerprint and (end := _ENDS.search(line)):
+            return datetime.strptime(end[1], "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
     return None
 
 
 def _check_end(ended: str, at: datetime | None, before: datetime | None, moment: datetime) -> None:
-    """What it signed may come to count less, never more."""
+    """Raises `Error` if the end would make the key's signatures count longer, or is in the future."""
     if before is not None and (at is None or at.replace(microsecond=0) >= before):
-        raise conflict(f"{ended} has ended already, at {before:%Y-%m-%d %H:%M:%S} UTC: --at can only end it earlier")
+        raise conflict(f"{ended} already ended at {before:%Y-%m-%d %H:%M:%S} UTC: --at can only set an earlier end")
     if at is not None and at > moment:
-        raise invalid(f"expected a time that is over, found {at:%Y-%m-%d %H:%M:%S} UTC", "--at")
+        raise invalid(f"expected a time in the past, found {at:%Y-%m-%d %H:%M:%S} UTC", "--at")
     if at is not None and at < _EARLIEST:
         raise invalid(f"expected a time after {_EARLIEST:%Y-%m-%d}", "--at")
 
 
 def _is_successor(key: SigningKey, lines: Sequence[str]) -> bool:
-    """Whether this key takes the place of one that is lost: no other may sign, and it was never one of ours."""
+    """Whether this key replaces a lost one: no other key may sign, and main never named this one."""
     known = {fingerprint_of(line) for line in lines}
     return key.fingerprint not in known and all(_ENDS.search(line) for line in lines if fingerprint_of(line))
 
 
 def settle(repo: StateRepo, now: datetime) -> None:
-    """Completes a rotation that was interrupted; does nothing otherwise."""
+    """Completes an interrupted rotation; does nothing otherwise."""
     if _beside(repo.writer.keys.path).exists() or (_untold(repo) and is_current(repo)):
         with disk_errors(), repo.writer.locked():
             _settle(repo, now)
@@ -170,15 +168,15 @@ def _settle(repo: StateRepo, now: datetime) -> None:
             beside.replace(repo.writer.keys.path)
             sync_folder(beside.parent)
         else:
-            beside.unlink()  # it never came to be
+            beside.unlink()  # main never named it
     if is_current(repo):
         for branch in _untold(repo):
             _tell(repo, branch, now)
 
 
 def _hand_over(repo: StateRepo, now: datetime, new: SigningKey) -> None:
-    """The key that goes tells the backends' branches of the next one, which then says so too: a server that hears of
-    several changes at once goes by the word of the key that it has. Nothing that goes is younger than its end.
+    """The old key signs the change on the backends' branches, then the new key signs it too: a server that gets several
+    changes at once trusts the key that it knows. The old key's commits are not younger than its end.
     """
     end = ended_at(repo, repo.writer.keys.current().fingerprint)
     for branch in _untold(repo):
@@ -189,18 +187,18 @@ def _hand_over(repo: StateRepo, now: datetime, new: SigningKey) -> None:
 
 
 def _tell(repo: StateRepo, branch: str, now: datetime, key: SigningKey | None = None) -> None:
-    """A branch that can't be written now (a hosted repository's, say) is told the next time: the key works without."""
+    """Writes main's keys to a branch. If that fails now, for example in a hosted repository, the next start does it."""
     text = _text(repo)
-    ended = [found for line in text.splitlines() if _ENDS.search(line) and (found := fingerprint_of(line))]
-    trailers = [("Retired", one) for one in ended]
+    ended = [key_id for line in text.splitlines() if _ENDS.search(line) and (key_id := fingerprint_of(line))]
+    trailers = [("Retired", key_id) for key_id in ended]
     moment = max(now, _time(repo, branch))
-    said = "jobserver changed its keys"
+    subject = "jobserver changed its keys"
     try:
         repo.writer.commit_files(
-            branch, {SIGNERS: text.encode()}, said, "keys.rotated", moment, trailers=trailers, key=key
+            branch, {SIGNERS: text.encode()}, subject, "keys.rotated", moment, trailers=trailers, key=key
         )
     except Error as error:
-        _log.warning("%s is not told of the keys yet, the next command or start does: %s", branch, error)
+        _log.warning("%s does not have the new keys yet; the next command or start writes them: %s", branch, error)
 
 
 def _others(repo: StateRepo) -> list[str]:
@@ -227,15 +225,9 @@ def _ending(line: str, at: datetime) -> str:
 
 
 def _vouch(repo: StateRepo) -> None:
-    """Keeps that our key is the server's, where the record can't say it: the one before was lost."""
-    path = _vouched(repo)
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w") as file:
-        file.writelines(one.line for one in followed(repo).signers.values())
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
+    """Records beside the key that it is the server's: the record can't say that if the key before was lost."""
+    lines = "".join(signer.line for signer in followed(repo).signers.values())
+    replace_durably(_vouched(repo), lines.encode(), 0o644)
 
 
 def _vouched(repo: StateRepo) -> Path:

@@ -1,4 +1,4 @@
-"""SSH signatures of commits, made in process, as ``git verify-commit`` and ``ssh-keygen -Y verify`` read them.
+"""Signs commits in process, for ``git verify-commit`` and ``ssh-keygen -Y verify``, and checks such signatures.
 
 Format: OpenSSH's PROTOCOL.sshsig, namespace ``git``, SHA-512, an ed25519 key in OpenSSH's own file format.
 """
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from jobserver.errors import invalid
-from jobserver.store.fs import reason, sync_folder
+from jobserver.store.fs import reason, sync_folder, write_durably
 
 _NAMESPACE = b"git"
 
@@ -31,7 +31,7 @@ def fingerprint(public: bytes) -> str:
 
 
 def fingerprint_of(line: str) -> str:
-    """Of the key in a line of ``allowed_signers``; empty if it has none."""
+    """The fingerprint of the key in a line of ``allowed_signers``; empty if there is none."""
     for word in line.split():
         if word.startswith("AAAA"):
             return fingerprint(base64.b64decode(word))
@@ -39,20 +39,20 @@ def fingerprint_of(line: str) -> str:
 
 
 class Unreadable(ValueError):
-    """What is wrong with a signature, in our words."""
+    """Says what is wrong with a signature."""
 
 
 class _WireReader:
     """Takes length-prefixed strings (RFC 4251, section 5) off a blob."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self._offset = data, 0
 
     def take(self, size: int) -> bytes:
-        part = self._data[self._at : self._at + size]
+        part = self._data[self._offset : self._offset + size]
         if len(part) != size:
             raise Unreadable("cut off")
-        self._at += size
+        self._offset += size
         return part
 
     def string(self) -> bytes:
@@ -61,30 +61,31 @@ class _WireReader:
 
 
 def verify(armoured: bytes, message: bytes) -> str:
-    """The fingerprint of the key that made this signature of ``message``: whether it may sign is for others to say.
+    """The fingerprint of the key that signed ``message``. Does not check whether that key may sign.
 
-    Raises `Error` (invalid) for none, one of another kind than ours (ed25519, SHA-512 or SHA-256), and a wrong one.
+    Raises `Error` (invalid) if there is no signature, for other kinds than ed25519 with SHA-512 or SHA-256, and if the
+    signature is wrong.
     """
     if not armoured:
         raise invalid("is not signed")
     try:
         lines = armoured.strip().split(b"\n")
         if lines[0] != b"-----BEGIN SSH SIGNATURE-----" or lines[-1] != b"-----END SSH SIGNATURE-----":
-            raise Unreadable("no SSH signature")
+            raise Unreadable("not an SSH signature")
         blob = _WireReader(base64.b64decode(b"".join(lines[1:-1]), validate=True))
         if blob.take(6) != b"SSHSIG" or blob.take(4) != b"\0\0\0\1":
-            raise Unreadable("no SSH signature of version 1")
+            raise Unreadable("not an SSH signature of version 1")
         public, namespace, reserved, hashing = blob.string(), blob.string(), blob.string(), blob.string()
         signature = _WireReader(blob.string())
         key = _WireReader(public)
         if key.string() != b"ssh-ed25519" or signature.string() != b"ssh-ed25519" or namespace != _NAMESPACE:
-            raise Unreadable("no ed25519 signature of a commit")
+            raise Unreadable("not an ed25519 signature of a commit")
         digest = {b"sha512": hashlib.sha512, b"sha256": hashlib.sha256}[hashing](message).digest()
         parts = (namespace, reserved, hashing, digest)
         signed = b"SSHSIG" + b"".join(map(_string, parts))
         Ed25519PublicKey.from_public_bytes(key.string()).verify(signature.string(), signed)
     except InvalidSignature:
-        raise invalid("its signature is of something else") from None
+        raise invalid("its signature does not match its contents") from None
     except Unreadable as error:
         raise invalid(f"its signature can't be read: {error}") from None
     except (ValueError, KeyError, binascii.Error, IndexError) as error:
@@ -93,12 +94,12 @@ def verify(armoured: bytes, message: bytes) -> str:
 
 
 def signers_time(moment: datetime) -> str:
-    """As ``allowed_signers`` has it; the Z (UTC) is understood by OpenSSH 8.9 and later."""
+    """The time in the form of ``allowed_signers``; OpenSSH 8.9 and later understand the Z (UTC)."""
     return f"{moment.astimezone(UTC):%Y%m%d%H%M%S}Z"
 
 
 class SigningKey:
-    """An ed25519 key; ``principal`` is the name it stands under in ``allowed_signers``."""
+    """An ed25519 key. ``principal``: its name in ``allowed_signers``."""
 
     def __init__(self, key: Ed25519PrivateKey, principal: str) -> None:
         raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -108,13 +109,13 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path, principal: str) -> "SigningKey":
-        """Raises `Error` (invalid) if the file is missing, readable by others, or no ed25519 key."""
+        """Raises `Error` (invalid) if the file is missing, readable by other users, or not an ed25519 key."""
         try:
             if path.stat().st_mode & 0o077:
-                raise invalid("readable by others than its owner: chmod 600", str(path))
+                raise invalid("other users can read this key: run chmod 600", str(path))
             key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
         except OSError as error:
-            raise invalid(f"the signing key cannot be read: {error.strerror}", str(path)) from None
+            raise invalid(f"the signing key can't be read: {error.strerror}", str(path)) from None
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it has a passphrase
             raise invalid(f"not an unencrypted OpenSSH private key: {reason(error)}", str(path)) from None
         if not isinstance(key, Ed25519PrivateKey):
@@ -131,31 +132,27 @@ class SigningKey:
         if path.exists():
             raise FileExistsError(path)
         # Whole or not at all: half a key would stop every start.
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            path.hardlink_to(beside)
+            write_durably(partial, [text])
+            path.hardlink_to(partial)
         finally:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         sync_folder(path.parent)
         return cls(key, principal)
 
     @property
     def public(self) -> str:
-        """As it stands in ``allowed_signers``: base64."""
+        """The public key in base64, as in ``allowed_signers``."""
         return base64.b64encode(self._public).decode()
 
     @property
     def allowed_signer(self) -> str:
-        """This key's line of an ``allowed_signers`` file, with its newline."""
+        """The key's line in ``allowed_signers``, with its newline."""
         return self.allowed_from(None)
 
     def allowed_from(self, after: datetime | None) -> str:
-        """As `allowed_signer`, for a key that signs from ``after`` on."""
+        """As `allowed_signer`, for a key that may sign from ``after`` on."""
         since = f',valid-after="{signers_time(after)}"' if after else ""
         return f'{self.principal} namespaces="git"{since} ssh-ed25519 {self.public}\n'
 
@@ -178,30 +175,30 @@ class SigningKey:
             + _string(signature)
         )
         text = base64.b64encode(blob)
-        lines = [text[at : at + 70] for at in range(0, len(text), 70)]
+        lines = [text[start : start + 70] for start in range(0, len(text), 70)]
         return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----"])
 
 
 class KeyFile:
-    """The server's key as the file has it now: another process may rotate it. Not for several threads at once."""
+    """The server's key as it is in the file now: another process may rotate it. Not thread-safe."""
 
     def __init__(self, path: Path, principal: str) -> None:
         self.path, self._principal = path, principal
-        self._seen = self.stamp()
+        self._loaded = self.stamp()
         self._key = SigningKey.load(path, principal)
 
     def stamp(self) -> tuple[int, int]:
-        """Another one, another key may be in the file; for any thread. Raises `Error` (invalid) if it is gone."""
+        """Changes when the file may have another key. Thread-safe. Raises `Error` (invalid) if the file is gone."""
         try:
             status = self.path.stat()
         except OSError as error:
-            raise invalid(f"the signing key cannot be read: {error.strerror}", str(self.path)) from None
+            raise invalid(f"the signing key can't be read: {error.strerror}", str(self.path)) from None
         return status.st_mtime_ns, status.st_ino
 
     def current(self) -> SigningKey:
-        """Raises `Error` (invalid) if it is gone or can't be used."""
-        seen = self.stamp()
-        if seen != self._seen:
+        """Raises `Error` (invalid) if the file is gone or can't be used."""
+        stamp = self.stamp()
+        if stamp != self._loaded:
             self._key = SigningKey.load(self.path, self._principal)
-            self._seen = seen
+            self._loaded = stamp
         return self._key

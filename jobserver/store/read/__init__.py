@@ -1,10 +1,11 @@
-"""A branch as decisions see it, and commits that others made.
+"""Reads branches for decisions, and commits that the server did not make.
 
-    snapshot      a branch as it is: the store's side of `domain.base.state.State`
-    tree_changes  commits that others made, as changes of documents
-    quarantine    the objects of a push that git has received and not taken yet
-    validate      every fault of the documents in a commit or in files
-    worktree      a working copy, judged before it is pushed
+    snapshot      a branch as it is now: the store's side of `State`
+    commits       parses commits, and finds claims that only the server may make
+    tree_changes  what a commit changes, as changes of documents
+    quarantine    the objects of a push that git has received and not accepted yet
+    validate      finds every fault of the documents in a commit or in files
+    worktree      checks a working copy before it is pushed
 
 May import errors, domain and the store's git and yaml.
 """

@@ -26,11 +26,11 @@ D = TypeVar("D", bound=Document)
 
 
 class Head:
-    """Where one branch is: its tip, that commit's tree and time. Moves with every commit of a batch."""
+    """Where a branch is: its tip, and that commit's tree and time. Moves on with every commit of a batch."""
 
     def __init__(self, branch: str, tip: str | None, root: bytes | None, time: int) -> None:
         self.branch, self.tip, self.root, self.time = branch, tip, root, time
-        self.owners: dict[str, str] | None = None  # job id -> active request, once somebody asked
+        self.owners: dict[str, str] | None = None  # job id -> active request, once it was needed
 
     @classmethod
     def read(cls, branch: str, tip: str | None, objects: Objects) -> "Head":
@@ -42,12 +42,12 @@ class Head:
 
 
 def follow_owners(owners: dict[str, str] | None, changes: Changes) -> dict[str, str] | None:
-    """The map of active jobs after ``changes``; None where it has to be read anew."""
+    """The map of active jobs after ``changes``; None if it has to be read again."""
     if owners is None:
         return None
     gone = {move.place.identifier for move in changes.moves if move.to is Area.ARCHIVE}
     if len(gone) < len(changes.moves):
-        return None  # a request came back, which is rare
+        return None  # a request became active again, which is rare
     if gone:
         owners = {job: owner for job, owner in owners.items() if owner not in gone}
     for change in changes.changes:
@@ -106,7 +106,7 @@ class Snapshot:
         return None if entry is None else self._objects.document(entry.sha, model, path)
 
     def read_file(self, path: str) -> bytes | None:
-        """A file of this branch as it is."""
+        """The bytes of a file of this branch; None if there is no such file."""
         entry = self._entry(self._head, path)
         return None if entry is None else self._objects.raw(entry.sha)
 
@@ -136,7 +136,7 @@ class Snapshot:
         return self._document(self._main, layout.main_path(Kind.WORKSPACE, name), Workspace)
 
     def own_workspace(self, name: str) -> Workspace | None:
-        """As it stands on this branch, which is main at some commit."""
+        """The workspace on this branch, which is main at some commit."""
         return self._document(self._head, layout.main_path(Kind.WORKSPACE, name), Workspace)
 
     def find(self, identifier: str) -> Stored | None:
@@ -155,7 +155,7 @@ class Snapshot:
                         yield Stored(place, request)
 
     def _places(self, identifier: str) -> Iterator[Place]:
-        """Where it may be: first where its id says, then, for ids that others made up, every day there is."""
+        """Where the request may be: first where its id says; then every day, for ids that jobserver did not make."""
         guess = identifiers.request_day(identifier)
         yield Place(Area.ACTIVE, guess, identifier)
         yield Place(Area.ARCHIVE, guess, identifier)
@@ -185,14 +185,14 @@ class Snapshot:
     def referrers(self, kind: Kind, name: str) -> list[str]:
         """Paths of the documents on main that name this user, org or project.
 
-        Those that can't be read name nothing, but for projects: their path names their org.
+        Leaves out documents that can't be read, except projects, whose path names their org.
         """
         if kind is Kind.ORG:
             return [f"projects/{name}/{entry.name.decode()}" for entry in self._list(self._main, f"projects/{name}")]
         return [path for path, document in self._naming(kind) if document.refers_to(kind, name)]
 
     def _naming(self, kind: Kind) -> Iterator[tuple[str, Org | Project | Workspace]]:
-        """(path, document) of all that might name a user or a project."""
+        """(path, document) of all documents that may name a user or a project."""
         if kind is Kind.USER:
             yield from self._all("projects", Project)
             yield from self._all("orgs", Org)
@@ -200,7 +200,7 @@ class Snapshot:
             yield from self._all("workspaces", Workspace)
 
     def _all(self, folder: str, model: type[D]) -> Iterator[tuple[str, D]]:
-        """(path, document) of all on main that can be read."""
+        """(path, document) of all readable documents of a folder on main."""
         for entry in self._list(self._main, folder):
             path = f"{folder}/{entry.name.decode(errors='replace')}"
             if entry.mode == trees.FOLDER:

@@ -1,4 +1,4 @@
-"""Every fault of the documents on a branch, in a commit or in files: what a push of them is refused for."""
+"""Finds every fault of the documents on a branch, in a commit or in files. A push of them is refused for these."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,21 +9,21 @@ from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.revision_files import tree_files
 from jobserver.store.yaml import codec
 
-# Files of a branch that are no documents.
-OTHERS = frozenset({"README.md", "allowed_signers"})
-# On main those of a host, of an editor or of git may stand beside them (.github/, .vscode/, .gitattributes), but for
-# what would change whose a commit seems to be, or bring another repository.
+# Files of a branch that are not documents.
+OTHER_FILES = frozenset({"README.md", "allowed_signers"})
+# Main may also have files of a host, an editor or git (.github/, .vscode/, .gitattributes), except those that change
+# the apparent author of a commit or add another repository.
 _REFUSED = frozenset({".", "..", ".git", ".gitmodules", ".mailmap"})
 
 
 def is_no_document(branch: str, path: str) -> bool:
-    """Whether a file that is no document may stand at ``path``."""
+    """Whether a file at ``path`` may be something else than a document."""
     first = path.partition("/")[0]
-    return path in OTHERS or (branch == layout.MAIN and first.startswith(".") and first.lower() not in _REFUSED)
+    return path in OTHER_FILES or (branch == layout.MAIN and first.startswith(".") and first.lower() not in _REFUSED)
 
 
 def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | None, list[Fault]]:
-    """The document of a file that stands at ``path`` of ``branch``, or its faults. Neither: it is no document."""
+    """The document of the file at ``path`` of ``branch``, or its faults. Neither if the file is not a document."""
     if is_no_document(branch, path):
         return None, []
     where = layout.parse_path(branch, path)
@@ -38,12 +38,12 @@ def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | No
 
 
 def check_document(branch: str, path: str, data: bytes) -> list[Fault]:
-    """The faults of one file as it would stand at ``path`` of ``branch``."""
+    """The faults of one file at ``path`` of ``branch``."""
     return read_document(branch, path, data)[1]
 
 
 def check_revision(repository: Path, branch: str, revision: str) -> tuple[int, list[Fault]]:
-    """(files looked at, faults) of the tree of ``revision``, judged as ``branch``."""
+    """(number of files, faults) of the tree of ``revision``, checked as ``branch``."""
     count, faults = 0, []
     for path, data in tree_files(repository, revision, once=layout.PIPELINE_FILE):
         count += 1
@@ -52,7 +52,7 @@ def check_revision(repository: Path, branch: str, revision: str) -> tuple[int, l
 
 
 def check_files(branch: str, root: Path, files: Iterable[Path]) -> tuple[int, list[Fault]]:
-    """(files looked at, faults) of files in a working copy at ``root`` of ``branch``. Raises `Error` (invalid)."""
+    """(number of files, faults) of files in a working copy at ``root`` of ``branch``. Raises `Error` (invalid)."""
     count, faults = 0, []
     for file in files:
         count += 1
@@ -62,5 +62,5 @@ def check_files(branch: str, root: Path, files: Iterable[Path]) -> tuple[int, li
         except ValueError:
             raise invalid(f"is outside of {root}", str(file)) from None
         except OSError as error:
-            raise invalid(f"cannot be read: {error.strerror}", str(file)) from None
+            raise invalid(f"can't be read: {error.strerror}", str(file)) from None
     return count, faults

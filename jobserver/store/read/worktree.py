@@ -1,5 +1,6 @@
-"""A working copy judged before it is pushed: every document as it stands, and every change since the server's branch;
-or, for a pre-commit hook, what is staged and nothing else. Needs the clone and nothing else.
+"""Checks a working copy before it is pushed: every document, and every change since the server's branch.
+
+For a pre-commit hook, checks only what is staged. Needs only the clone.
 """
 
 import os
@@ -13,13 +14,14 @@ from jobserver.domain.base.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git.cat_file import PipedObjects, commits_between, first_parent_log
 from jobserver.store.git.command import commit_of, environment_of_user, fork_of, git, run
+from jobserver.store.read.commits import forged_claims
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import LOST, MERGE, forgeries, read_changes
+from jobserver.store.read.tree_changes import COMMENTS_LOST, MERGE, read_changes
 from jobserver.store.read.validate import read_document
 
 
 def top_of(folder: Path) -> Path | None:
-    """The top of the working copy that ``folder`` is in; None if it is in none."""
+    """The top folder of the working copy around ``folder``; None if there is none."""
     try:
         return Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     except Error:
@@ -27,19 +29,19 @@ def top_of(folder: Path) -> Path | None:
 
 
 def branch_of(top: Path) -> str:
-    """The branch of a state repository that the work here is for: the one checked out, or the one that it began on.
+    """The branch of a state repository that the working copy changes: the current branch, or the one it started from.
 
-    Raises `Error` (invalid) where neither is one.
+    Raises `Error` (invalid) if neither is a branch of a state repository.
     """
-    found = _git(top, "branch", "--show-current").strip()
-    if _is_work(found):
-        return found
+    current = _git(top, "branch", "--show-current").strip()
+    if _is_work(current):
+        return current
     if commit_of(top, "HEAD") is not None:
         for commit in first_parent_log(top, "HEAD"):
             if commit.is_servers and _is_work(commit.trailer("Branch")):
                 return commit.trailer("Branch")
-    where = f"is on {found or 'no branch'}"
-    raise invalid(f"{where}, and no commit below says which branch it is for: --branch says which it is", str(top))
+    where = f"is on {current or 'no branch'}"
+    raise invalid(f"{where}, and no commit says which branch it started from: name the branch with --branch", str(top))
 
 
 def _is_work(branch: str) -> bool:
@@ -47,22 +49,21 @@ def _is_work(branch: str) -> bool:
 
 
 def check_staged(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
-    """(files looked at, faults) of what the next commit would change: for a hook, which must not blame it for more.
+    """(number of files, faults) of the changes in the next commit, for a pre-commit hook.
 
-    ``notes`` gets what is no fault, and good to know. Raises `Error`.
+    ``notes`` gets hints that are not faults. Raises `Error`.
     """
     objects = PipedObjects(top)
     try:
         if commit_of(top, "MERGE_HEAD") is not None:
             return 0, [Fault(MERGE)]
-        found = _changed(objects, Head.read(branch, commit_of(top, "HEAD"), objects), _index_tree(top), notes)
+        return _changed(objects, Head.read(branch, commit_of(top, "HEAD"), objects), _index_tree(top), notes)
     finally:
         objects.close()
-    return found
 
 
 def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
-    """(documents looked at, faults) of the files in the working copy, committed or not. Raises `Error`."""
+    """(number of documents, faults) of the files in the working copy, committed or not. Raises `Error`."""
     listing = _git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     faults: list[Fault] = []
     changes: list[Change] = []
@@ -75,23 +76,23 @@ def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> 
         if file.is_symlink() or not file.is_file():
             faults.append(Fault("expected a file", path))
             continue
-        document, found = read_document(branch, path, file.read_bytes())
-        faults += found
+        document, file_faults = read_document(branch, path, file.read_bytes())
+        faults += file_faults
         if document is not None:
             changes.append(Change(path, None, document))
     objects = PipedObjects(top)
     try:
-        nothing = Head(branch, None, None, 0)
-        if not faults:  # of what can't be read, nothing is known that others refer to
-            faults += review(Snapshot(objects, nothing, nothing), Changes(branch, "", "", tuple(changes)))
-        since, told = _since(objects, top, branch, notes)
+        empty = Head(branch, None, None, 0)
+        if not faults:  # other documents may refer to those that can't be read
+            faults += review(Snapshot(objects, empty, empty), Changes(branch, "", "", tuple(changes)))
+        commit_faults, reported = _since(objects, top, branch, notes)
     finally:
         objects.close()
-    return count, [*since, *(fault for fault in dict.fromkeys(faults) if fault not in told)]
+    return count, [*commit_faults, *(fault for fault in dict.fromkeys(faults) if fault not in reported)]
 
 
 def _base(top: Path, branch: str) -> str | None:
-    """Where the work here left the server's branch, as far as this clone knows: what came after it would be pushed."""
+    """The commit of the server's branch that the work started from, as far as this clone knows."""
     tracked = _git(top, "for-each-ref", "--format=%(refname)", f"refs/remotes/*/{branch}").split()
     for ref in ("@{upstream}", *tracked, f"refs/heads/{branch}"):
         if ref == "@{upstream}" and not _upstream(top).endswith(f"/{branch}"):
@@ -110,7 +111,7 @@ def _upstream(top: Path) -> str:
 
 
 def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | None) -> tuple[list[Fault], set[Fault]]:
-    """(faults of each commit that is not pushed yet and of what is not committed, the same without the commits)."""
+    """(the faults of each commit that is not pushed yet, and of uncommitted changes; the same without commit ids)."""
     base = _base(top, branch)
     if base is None:
         return [], set()
@@ -122,35 +123,37 @@ def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | N
     steps: list[tuple[str, bytes]] = [(f"{sha[:10]} ", objects.commit(sha).tree) for sha, _ in line]
     for sha, _ in line:
         commit = objects.commit(sha)
-        said = [*forgeries(commit, 0 if merges else before), *([MERGE] if sha in merges else [])]
-        faults += [Fault(message, sha[:10]) for message in said]
+        messages = [*forged_claims(commit, 0 if merges else before), *([MERGE] if sha in merges else [])]
+        faults += [Fault(message, sha[:10]) for message in messages]
         before = commit.time
-    told: set[Fault] = set()
+    reported: set[Fault] = set()
     for label, tree in [*([] if merges else steps), ("", bytes.fromhex(_tree(top)))]:
-        _, found = _changed(objects, head, tree, notes)
-        faults += [Fault(one.message, label + one.path, one.line, one.key) for one in found if one not in told]
-        told.update(found)
-        if not found:  # what mends a commit is not blamed for what that broke
+        _, step = _changed(objects, head, tree, notes)
+        faults += [
+            Fault(fault.message, label + fault.path, fault.line, fault.key) for fault in step if fault not in reported
+        ]
+        reported.update(step)
+        if not step:  # a commit that fixes another one does not get its faults
             head = Head(branch, base, tree, head.time)
-    return faults, told
+    return faults, reported
 
 
 def _changed(
     objects: PipedObjects, head: Head, tree: str | bytes, notes: list[Fault] | None
 ) -> tuple[int, list[Fault]]:
-    """(files, faults) that lie between ``head`` and ``tree``."""
-    found = read_changes(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
-    faults = found.faults + found.keys
-    # What is on other branches is not known here: of a backend's branch the files alone are judged.
-    if not found.unread:
-        faults += review(Snapshot(objects, head, head), found.changes)
+    """(number of files, faults) of the changes from ``head`` to ``tree``."""
+    changes = read_changes(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
+    faults = changes.faults + changes.keys
+    # Other branches are not known here, so of a backend's branch only the files are checked.
+    if not changes.unread:
+        faults += review(Snapshot(objects, head, head), changes.changes)
     if notes is not None:
-        notes += [Fault(LOST, path) for path, has_any in found.comments.items() if has_any]
-    return len(found.changes.changes) + len(found.others) + len(found.unread), faults
+        notes += [Fault(COMMENTS_LOST, path) for path, has_any in changes.comments.items() if has_any]
+    return len(changes.changes.changes) + len(changes.others) + len(changes.unread), faults
 
 
 def _index_tree(top: Path) -> str:
-    """The tree of what is staged. git tells a hook where that is: for `commit -a` it is not the index."""
+    """The tree of what is staged. git gives a hook the index to use: for `commit -a` it is another file."""
     index = top / (os.environ.get("GIT_INDEX_FILE") or _git(top, "rev-parse", "--git-path", "index").strip())
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "index"
@@ -160,20 +163,20 @@ def _index_tree(top: Path) -> str:
 
 
 def _tree(top: Path) -> str:
-    """The tree that a commit of everything here would have; the index of the working copy stays as it is."""
+    """The tree of a commit of everything in the working copy. Leaves the index as it is."""
     with tempfile.TemporaryDirectory() as folder:
         return _with_index(top, Path(folder) / "index", ["read-tree", "HEAD"], ["add", "--all"], ["write-tree"])
 
 
 def _with_index(top: Path, index: Path, *commands: list[str]) -> str:
-    """What git says to the last one. Raises `Error` (invalid) with its words."""
-    said = ""
+    """The output of the last command. Raises `Error` (invalid) with git's message."""
+    output = ""
     for command in commands:
         done = run(command, environment_of_user(GIT_INDEX_FILE=str(index)), repository=top)
         if done.returncode:
             raise invalid(done.stderr.decode(errors="replace").strip(), str(top))
-        said = done.stdout.decode().strip()
-    return said
+        output = done.stdout.decode().strip()
+    return output
 
 
 def _git(top: Path, *arguments: str) -> str:

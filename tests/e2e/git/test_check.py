@@ -42,7 +42,7 @@ def test_a_sound_copy_has_no_faults(clone: Path) -> None:
         ("projects/none/p.yaml", "version: 1\nslug: p\nname: p\norg: none\n", "there is no org 'none'"),
         ("notes.txt", "hello", "no document may stand here on main"),
         ("orgs/datalab.yaml", None, "projects/datalab/trends.yaml names it"),
-        ("allowed_signers", "x", "allowed_signers: is the server's to write"),
+        ("allowed_signers", "x", "allowed_signers: only the server may write this file"),
     ],
 )
 def test_check_and_push_find_the_same(site: Site, clone: Path, path: str, text: str | None, words: str) -> None:

@@ -230,7 +230,7 @@ def test_a_key_of_a_branch_that_nobody_signed_is_none(site: Site, tmp_path: Path
     git(work, "push", "-q", "origin", "HEAD:backends/tpp")
     runner = transport(site, tmp_path / "runner", str(mirror))
     runner.fetch(0)
-    assert f"is signed by {thief.fingerprint}, which is no key of the server" in runner.refused["a" * 16]
+    assert f"is signed by {thief.fingerprint}, which is not a key of the server" in runner.refused["a" * 16]
 
 
 def test_requests_that_a_runner_ignores_are_shown_to_their_people(site: Site, tmp_path: Path) -> None:

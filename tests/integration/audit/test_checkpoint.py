@@ -23,7 +23,7 @@ def test_a_checkpoint_that_goes_back(site: Site) -> None:
         after = Checkpoint(number=number, tips={"main": sha}, made_at=site.now)
         illegal(site, SERVER, Changes("audit", "tips.checkpointed", "x", (Change("checkpoint.yaml", before, after),)))
         before = after
-    found = [line for line in problems(site).splitlines() if "saw this tip, the one before it a later one" in line]
+    found = [line for line in problems(site).splitlines() if "has this tip, the one before it a later one" in line]
     assert len(found) == 1  # once, not again for each checkpoint after it
     assert tip not in found[0]
 
@@ -77,7 +77,7 @@ def test_since_a_checkpoint_and_since_a_time_without_one(site: Site) -> None:
     site.ask()
     assert verify(site.path, since="audit").commits == 1
     site.git("update-ref", "-d", "refs/heads/backends/emis")
-    assert "saw this branch; it is gone" in problems(site, since="audit")
+    assert "has this branch, which is gone" in problems(site, since="audit")
     with pytest.raises(Error, match="expected a commit of a branch of the record"):
         verify(site.path, since=commit(site, "main", "main"))
 

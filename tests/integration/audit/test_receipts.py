@@ -69,7 +69,7 @@ def test_a_receipt_for_keys_of_somebody_elses(site: Site) -> None:
 def test_a_receipt_over_what_the_server_signed(site: Site) -> None:
     old, new = site.git("rev-parse", "main~1", "main").split()
     site.do(SERVER, RecordPush("main", old, new, "user/admin"))
-    assert f"main {new[:10]}: is signed by the server, and a receipt says user/admin pushed it" in problems(site)
+    assert f"main {new[:10]}: is signed by the server, but a receipt says user/admin pushed it" in problems(site)
 
 
 def test_receipts_of_pushes_that_did_not_land_are_legal(site: Site) -> None:
@@ -82,11 +82,11 @@ def test_receipts_and_checkpoints_are_numbered(site: Site) -> None:
     tip = site.git("rev-parse", "main").strip()
     receipt = Receipt(number=2, branch="main", old=GONE, new="2" * 40, pusher="user/admin", received_at=site.now)
     illegal(site, SERVER, Changes("audit", "push.received", "x", (Change("receipt.yaml", None, receipt),)))
-    assert "audit : the receipts are not numbered one after the other" in problems(site).replace("audit:", "audit :")
+    assert "audit : the receipts are not numbered in sequence" in problems(site).replace("audit:", "audit :")
     before = site.repo.writer.read("audit", lambda state: state.checkpoint())
     after = Checkpoint(number=7, tips={"main": tip}, made_at=site.now)
     illegal(site, SERVER, Changes("audit", "tips.checkpointed", "x", (Change("checkpoint.yaml", before, after),)))
-    assert "the checkpoints are not numbered one after the other" in problems(site)
+    assert "the checkpoints are not numbered in sequence" in problems(site)
 
 
 def test_only_the_server_writes_audit(site: Site) -> None:
@@ -113,7 +113,7 @@ def test_an_audit_that_can_not_be_read(site: Site) -> None:
 
 def test_a_forbidden_claim_of_a_pushed_commit_is_found_later_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a record of the time when it might, it is legal."""
-    for policy, expected in ((1, ""), (2, "the trailer actor: is the server's to write")):
+    for policy, expected in ((1, ""), (2, "only the server may write the trailer actor:")):
         push = Push(site, "main")
         push.commit(("README.md", f"x{policy}"), message="x\n\nactor: user/alice", at="1973-05-01T00:00:00Z")
         with monkeypatch.context() as older:
@@ -122,4 +122,4 @@ def test_a_forbidden_claim_of_a_pushed_commit_is_found_later_too(site: Site, mon
         push.land()
         found = problems(site)
         assert expected in found if expected else found == ""
-    assert "and the commit before it of" not in found  # the one before it is as old as it is
+    assert "and the commit before it" not in found  # the one before it is as old as it is

@@ -106,13 +106,13 @@ def test_a_branch_that_stands_twice(site: Site) -> None:
     older, tip = site.git("rev-parse", "main~1", "main").split()
     packed.write_text(packed.read_text().replace(f"{tip} refs", f"{older} refs/heads/main\n{tip} refs"))
     assert "refs/heads/main" in problems(site)
-    assert "stands 2 times in packed-refs" in problems(site)
+    assert "is 2 times in packed-refs" in problems(site)
 
 
 def test_another_repository_in_place_of_this_one(site: Site, tmp_path: Path) -> None:
     shutil.copytree(site.path, tmp_path / "other.git")
     (site.path / "commondir").write_text("../other.git\n")
-    assert "commondir: has git read another repository" in problems(site)
+    assert "commondir: makes git read another repository" in problems(site)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_every_ref_that_should_not_be_is_named(site: Site, ref: str) -> None:
 def test_a_branch_that_is_another_name_and_a_head_that_is_a_commit(site: Site) -> None:
     site.git("update-ref", "-d", "refs/heads/backends/emis")
     site.git("symbolic-ref", "refs/heads/backends/emis", "refs/heads/main")
-    assert "is another name for refs/heads/main" in problems(site)
+    assert "is a symbolic ref to refs/heads/main" in problems(site)
     (site.path / "HEAD").write_text(site.git("rev-parse", "main"))
     assert "HEAD" in problems(site)
 

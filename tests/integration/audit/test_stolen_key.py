@@ -15,13 +15,13 @@ OPENED = ("Event: branch.opened", "Actor: server/jobserver", "Branch: main")
 @pytest.mark.parametrize(
     ("trailers", "expected"),
     [
-        (("Event: branch.opened", "Branch: main"), "has no Actor: trailer that can be read: ''"),
-        (("Event: branch.opened", "Actor: root/x", "Branch: main"), "has no Actor: trailer that can be read: 'root/x'"),
-        (OPENED, "says Event: branch.opened, and does something else"),
-        (("Event: user.created", "Actor: server/jobserver", "Branch: main"), "says Event: user.created, and does"),
+        (("Event: branch.opened", "Branch: main"), "has no valid Actor: trailer: ''"),
+        (("Event: branch.opened", "Actor: root/x", "Branch: main"), "has no valid Actor: trailer: 'root/x'"),
+        (OPENED, "says Event: branch.opened, but does something else"),
+        (("Event: user.created", "Actor: server/jobserver", "Branch: main"), "says Event: user.created, but does"),
         (
             ("Event: user.updated", "Actor: user/admin", "Branch: main"),
-            "says Actor: user/admin, and its author is jobserver@jobs.example",
+            "says Actor: user/admin, but its author is jobserver@jobs.example",
         ),
         (
             ("Event: user.updated", "Actor: server/jobserver", "Branch: main", f"Main: {GONE}"),
@@ -37,13 +37,13 @@ def test_what_a_stolen_key_signs_has_to_agree_with_itself(site: Site, trailers: 
 def test_a_file_that_is_no_document_rides_along(site: Site) -> None:
     tree = with_file(site, "main", "README.md", "Trust me.\n")
     stolen(site, "main", "Event: user.updated", "Actor: server/jobserver", "Branch: main", tree=tree)
-    assert "says Event: user.updated, and changes README.md" in problems(site)
+    assert "says Event: user.updated, but changes README.md" in problems(site)
 
 
 def test_keys_change_nothing_but_keys(site: Site) -> None:
     tree = with_file(site, "main", "users/eve.yaml", EVE)
     stolen(site, "main", "Event: keys.rotated", "Actor: server/jobserver", "Branch: main", tree=tree)
-    assert "says Event: keys.rotated, and changes documents" in problems(site)
+    assert "says Event: keys.rotated, but changes documents" in problems(site)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_branch_that_begins_with_something_else(site: Site) -> None:
         author="admin@users.jobs.example",
     )
     found = problems(site)
-    assert f"main {sha[:10]}: is the first of its branch, and does not open it" in found
+    assert f"main {sha[:10]}: is the first commit of its branch, but does not open the branch" in found
     assert "rolled back, forked or swapped" in found
 
 

@@ -154,7 +154,7 @@ def test_only_a_key_that_signed_can_be_revoked(site: Site) -> None:
     end = ended_at(site.repo, first)
     assert end is not None
     for at in (None, end, end + timedelta(seconds=0.5), end + timedelta(days=1)):
-        with pytest.raises(Error, match=f"has ended already, at {end:%Y-%m-%d %H:%M:%S} UTC: --at can only") as refused:
+        with pytest.raises(Error, match=f"already ended at {end:%Y-%m-%d %H:%M:%S} UTC: --at can only") as refused:
             rotate(site.repo, site.clock(), first, at)
         assert refused.value.code is Code.CONFLICT
     site.do(ADMIN, AddUser("dora"))
@@ -169,7 +169,7 @@ def test_only_a_key_that_signed_can_be_revoked(site: Site) -> None:
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        (START + timedelta(hours=1), "--at: expected a time that is over, found 2026-11-24 10:00:00 UTC"),
+        (START + timedelta(hours=1), "--at: expected a time in the past, found 2026-11-24 10:00:00 UTC"),
         (datetime(1, 1, 1, tzinfo=UTC), "--at: expected a time after 2000-01-01"),
         (datetime(1970, 1, 1, tzinfo=UTC), "--at: expected a time after 2000-01-01"),
     ],
@@ -212,13 +212,13 @@ def test_a_key_that_main_does_not_name_signs_nothing(site: Site) -> None:
     check_key(site.repo)
     second = site.key.read_bytes()
     put_key(site, kept)
-    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {first}, which has ended at 2026-")):
+    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {first}, which ended at 2026-")):
         check_key(site.repo)
     site.key.unlink()
     other = SigningKey.create(site.key, "jobserver").fingerprint
-    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {other}, which is no key")):
+    with pytest.raises(Error, match=re.escape(f"SIGNING_KEY: {site.key} holds {other}, which is not a key")):
         check_key(site.repo)
-    with pytest.raises(Error, match="is no key of this repository"):
+    with pytest.raises(Error, match="is not a key of this repository"):
         rotate(site.repo, site.clock(), first, START)  # the second one may sign, so it has to
     put_key(site, second)
     check_key(site.repo)

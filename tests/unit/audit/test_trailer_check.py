@@ -12,7 +12,7 @@ from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.orgs import Org
 from jobserver.domain.record import Checkpoint, Receipt
 from jobserver.domain.users import User
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 from tests.memory import ID, NOW, job
 from tests.unit.domain.admitting import REQUEST
 
@@ -100,7 +100,7 @@ def test_trailers_that_say_what_changed_agree(event: str, changes: list[Change],
     assert told(event, *changes, **more) == []
 
 
-ELSE = "says Event: {}, and does something else"
+ELSE = "says Event: {}, but does something else"
 
 
 @pytest.mark.parametrize(
@@ -150,23 +150,23 @@ ADDED = Change("users/eve.yaml", None, EVE)
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"says": "audit"}, "says Branch: audit, and stands on main"),
-        ({"author": "bob@users.jobs.example"}, "says Actor: user/alice, and its author is bob@users.jobs.example"),
+        ({"says": "audit"}, "says Branch: audit, but is on main"),
+        ({"author": "bob@users.jobs.example"}, "says Actor: user/alice, but its author is bob@users.jobs.example"),
         (
             {"author": "alice@backends.jobs.example"},
-            "says Actor: user/alice, and its author is alice@backends.jobs.example",
+            "says Actor: user/alice, but its author is alice@backends.jobs.example",
         ),
         (
             {"actor": TPP, "author": "tpp@users.jobs.example"},
-            "says Actor: backend/tpp, and its author is tpp@users.jobs.example",
+            "says Actor: backend/tpp, but its author is tpp@users.jobs.example",
         ),
         (
             {"actor": SERVER, "author": "alice@users.jobs.example"},
-            "says Actor: server/jobserver, and its author is alice@users.jobs.example",
+            "says Actor: server/jobserver, but its author is alice@users.jobs.example",
         ),
         (
             {"others": ("README.md", "allowed_signers")},
-            "says Event: user.created, and changes README.md, allowed_signers",
+            "says Event: user.created, but changes README.md, allowed_signers",
         ),
         ({"requests": ONE}, f"says Job-Request: {ID}; it is "),
     ],
@@ -179,12 +179,12 @@ def test_a_commit_without_trailers_is_named() -> None:
     bare = Commit("0" * 40, b"", (), "alice@users.x", 0, "said\n")
     changes = Changes("backends/tpp", "", "", (Change(PLACE.job("j"), None, job()),))
     assert disagreements(bare, ALICE, changes, ()) == [
-        "says Branch: nothing, and stands on backends/tpp",
-        "says Event: nothing, and does something else",
+        "says Branch: nothing, but is on backends/tpp",
+        "says Event: nothing, but does something else",
         f"says Job-Request: nothing; it is {ID}",
     ]
 
 
 @pytest.mark.parametrize("event", ["branch.opened", "keys.rotated", "key.revoked"])
 def test_events_that_change_no_document(event: str) -> None:
-    assert told(event, ADDED) == [f"says Event: {event}, and changes documents"]
+    assert told(event, ADDED) == [f"says Event: {event}, but changes documents"]

@@ -15,7 +15,7 @@ from jobserver.store.git.cat_file import PipedObjects, tip_at
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.keys import signers as keys
 from jobserver.store.keys.rotation import followed
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 from jobserver.store.repo import StateRepo
 
 _MOST = 200  # entries
@@ -55,7 +55,7 @@ def entries(
         diffs = _diffs(repo, tip, paths, *begins)
     objects = PipedObjects(repo.path)
     try:
-        known = followed(repo, alone=True).signers
+        known = followed(repo, record_only=True).signers
         commits = [objects.commit(sha) for sha in diffs]
         pushed = _pushed(objects, repo, branch, known) if any(not commit.signature for commit in commits) else {}
         return [_entry(commit, known, pushed, diffs[commit.sha]) for commit in commits]

@@ -36,10 +36,13 @@ def refused(push: Push, actor: Actor) -> list[str]:
         ),
         ([("users/eve.yaml", EVE), ("users/x", "y")], ["users/x: no document may stand here on main"]),
         ([("users/else.yaml", EVE)], ["users/else.yaml: username: is 'eve', but the path says 'else'"]),
-        ([("allowed_signers", "mine")], ["allowed_signers: is the server's to write"]),
+        ([("allowed_signers", "mine")], ["allowed_signers: only the server may write this file"]),
         (
             [("allowed_signers", "mine"), ("orgs/x.yaml", "version: 1\nslug: y\nname: Y\n")],
-            ["orgs/x.yaml: slug: is 'y', but the path says 'x'", "allowed_signers: is the server's to write"],
+            [
+                "orgs/x.yaml: slug: is 'y', but the path says 'x'",
+                "allowed_signers: only the server may write this file",
+            ],
         ),
         ([("workspaces/trends.yaml", None)], []),
         (
@@ -114,7 +117,7 @@ def test_trailers_of_the_server_are_refused_in_every_spelling_that_git_reads(sit
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), message=message)
     (said,) = refused(push, ADMIN)
-    assert said.lower() == "it: the trailer actor: is the server's to write"
+    assert said.lower() == "it: only the server may write the trailer actor:"
 
 
 @pytest.mark.parametrize(
@@ -124,13 +127,13 @@ def test_trailers_of_the_server_are_refused_in_every_spelling_that_git_reads(sit
 def test_each_key_that_only_the_server_writes(site: Site, key: str) -> None:
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), message=f"x\n\n{key}: y")
-    assert refused(push, ADMIN) == [f"it: the trailer {key}: is the server's to write"]
+    assert refused(push, ADMIN) == [f"it: only the server may write the trailer {key}:"]
 
 
 def test_a_message_that_a_reader_sees_otherwise(site: Site) -> None:
     for setting, message, words in (
-        ("UTF-7", "x\n\n+AEE-ctor: user/alice", "it: its message is in UTF-7: expected UTF-8"),
-        ("ISO-8859-1", "x", "it: its message is in ISO-8859-1: expected UTF-8"),
+        ("UTF-7", "x\n\n+AEE-ctor: user/alice", "it: the message is in UTF-7: expected UTF-8"),
+        ("ISO-8859-1", "x", "it: the message is in ISO-8859-1: expected UTF-8"),
     ):
         push = Push(site, "main")
         tree = push.git("rev-parse", "main^{tree}")
@@ -149,7 +152,7 @@ def test_a_message_that_says_twice_what_it_is_in(site: Site) -> None:
         head, _, message = push.git("cat-file", "commit", push.tip).partition("\n\n")
         raw = "\n".join([head, *(f"encoding {one}" for one in said)]) + f"\n\n{message}\n"
         push.tip = push.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", data=raw)
-        assert refused(push, ADMIN) == [f"it: its message is in {', '.join(said)}: expected UTF-8"]
+        assert refused(push, ADMIN) == [f"it: the message is in {', '.join(said)}: expected UTF-8"]
 
 
 def test_a_runners_commits_are_its_own(site: Site) -> None:
@@ -178,16 +181,16 @@ def test_a_runners_commits_are_its_own(site: Site) -> None:
 
 
 def test_a_commit_is_not_older_than_the_one_before_it(site: Site) -> None:
-    stood = f"the commit before it of {site.now:%Y-%m-%d %H:%M:%S}: set the clock"
+    stood = f"the commit before it {site.now:%Y-%m-%d %H:%M:%S}: set the clock"
     for at, said in ((START, "2026-11-24 09:00:00"), (datetime(1973, 5, 1, tzinfo=UTC), "1973-05-01 00:00:00")):
         push = Push(site, "main")
         push.commit(("users/eve.yaml", EVE), at=at.isoformat())
-        assert refused(push, ADMIN) == [f"it: is of {said} UTC, and {stood}"]
+        assert refused(push, ADMIN) == [f"it: is dated {said} UTC, and {stood}"]
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), at=(site.now + timedelta(seconds=9)).isoformat())
     push.commit(("users/fay.yaml", EVE.replace("eve", "fay")), at=(site.now + timedelta(seconds=8)).isoformat())
     (said,) = refused(push, ADMIN)
-    assert "and the commit before it of" in said
+    assert "and the commit before it" in said
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), at=site.now.isoformat())
     assert push.send(ADMIN)
@@ -222,11 +225,11 @@ def test_history_is_a_line_on_what_stood_there(site: Site, monkeypatch: pytest.M
     tree = push.git("rev-parse", "main^{tree}")
     other = site.git("rev-parse", "backends/tpp").strip()
     push.tree(tree, push.old, other)
-    assert refused(push, ADMIN) == ["it: is a merge: rebase instead; the history of a branch is a line"]
+    assert refused(push, ADMIN) == ["it: is a merge: rebase instead; a branch has a linear history"]
     push.tree(tree)
     assert refused(push, ADMIN) == [f"it: does not descend from {push.old[:10]}; the history of a branch is a line"]
     push.tip = push.git("hash-object", "-w", "--stdin", data="no commit")
-    assert refused(push, ADMIN) == ["it: not a commit that can be read"]
+    assert refused(push, ADMIN) == ["it: is not a valid commit"]
     push.tip = "1" * 40
     assert refused(push, ADMIN) == ["it: is not a commit of this push"]
     monkeypatch.setattr(judge, "MAX_COMMITS", 2)

@@ -105,6 +105,5 @@ def test_a_push_with_comments_is_told_that_they_do_not_stay(site: Site) -> None:
     _, *notes = push.send(ADMIN)
     (note,) = notes
     assert note == (
-        f"note: {commented[:10]} users/eve.yaml: its comments stay in this commit only:"
-        " the server's next write of the file leaves them out"
+        f"note: {commented[:10]} users/eve.yaml: has comments, which the server's next write of the file removes"
     )

@@ -31,14 +31,14 @@ def test_files_that_are_not_what_was_uploaded(place: Place) -> None:
     assert any("output/table.csv can't be read" in one for one in place.problems())
     record = folder / "release.json"
     record.write_text(record.read_text().replace("jane", "joan"))
-    assert any("release.json says something else" in one for one in place.problems())
+    assert any("release.json differs" in one for one in place.problems())
     record.write_text(record.read_text().replace("table.csv", "../../../../etc/passwd"))
-    assert any("are not as they were uploaded" in one for one in place.problems())
+    assert any("differ from the uploaded ones" in one for one in place.problems())
     with pytest.raises(Error, match="contradicts itself"):
         place.releases.store.find("trends", "tpp", ID)
     folder.rename(folder.with_name("b" * 32))
     found = "\n".join(place.problems())
-    assert "whose files are gone" in found
+    assert "whose files are missing" in found
     assert f"no commit records the release trends/tpp/{'b' * 32}" in found
 
 
@@ -140,5 +140,5 @@ def test_a_forged_record_is_found(place: Place) -> None:
     assert "admin may not release files of trends on backends/tpp" in found
     assert "can't be read: workspace: required, and missing" in found
     assert "tpp may not release files of trends on main" in found
-    assert f"says Event: {EVENT}, and does something else" in found
-    assert "says Event: jobs.updated, and does something else" in found
+    assert f"says Event: {EVENT}, but does something else" in found
+    assert "says Event: jobs.updated, but does something else" in found

@@ -140,7 +140,7 @@ def test_a_commit_signed_for_one_branch_is_not_trusted_on_another(
     for machine in machines:
         git(host.path, "update-ref", "refs/heads/backends/evil", str(host.tip(branch)))
         machine.refresh()
-        assert f"says Branch: {branch}, and stands on backends/evil" in machine.hosted.frozen["backends/evil"]
+        assert f"says Branch: {branch}, but is on backends/evil" in machine.hosted.frozen["backends/evil"]
         assert machine.tip("backends/evil") is None
     git(host.path, "update-ref", "-d", "refs/heads/backends/evil")
     second.refresh()

@@ -16,7 +16,7 @@ def test_the_keys_of_a_repository_and_of_a_clone(site: Site, tmp_path: Path) -> 
     assert list(key_walk.main_keys(site.path).signers) == list(key_walk.main_keys(tmp_path / "clone").signers) == [ours]
 
 
-@pytest.mark.parametrize(("branch", "reason"), [("other", "has no branch main"), ("main", "is no state repository")])
+@pytest.mark.parametrize(("branch", "reason"), [("other", "has no branch main"), ("main", "is not a state repository")])
 def test_another_repository_is_none(tmp_path: Path, branch: str, reason: str) -> None:
     git(tmp_path, "init", "-q", "-b", branch)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")

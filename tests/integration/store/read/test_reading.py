@@ -14,8 +14,9 @@ from jobserver.store.git.cat_file import PipedObjects, branches, commits_between
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read import validate
+from jobserver.store.read.commits import Commit, parse_commit, reserved_trailers
 from jobserver.store.read.quarantine import MAX_BLOB, QuarantinedObjects
-from jobserver.store.read.tree_changes import MAX_FILES, Commit, parse_commit, read_changes, reserved_trailers
+from jobserver.store.read.tree_changes import MAX_FILES, read_changes
 from tests.e2e.harness import git
 
 USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
@@ -125,7 +126,7 @@ def test_faults_of_a_revision_and_of_files(repository: Repository, tmp_path: Pat
     bad.write_text("version: 2\n")
     count, faults = validate.check_files("main", tmp_path, [good, bad])
     assert (count, {fault.path for fault in faults}) == (2, {"users/bad.yaml"})
-    for file, reason in [(Path("/etc/hostname"), "is outside of"), (tmp_path / "none", "cannot be read: No such file")]:
+    for file, reason in [(Path("/etc/hostname"), "is outside of"), (tmp_path / "none", "can't be read: No such file")]:
         with pytest.raises(Error, match=reason):
             validate.check_files("main", tmp_path, [file])
 
@@ -195,7 +196,7 @@ def test_text_that_is_no_trailer_is_not_read_as_one(message: str) -> None:
 )
 def test_a_malformed_commit_is_refused(old: bytes, new: bytes) -> None:
     raw = b"tree " + b"1" * 40 + b"\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 86400 +0000\n\nx"
-    with pytest.raises(Error, match="not a commit that can be read"):
+    with pytest.raises(Error, match="is not a valid commit"):
         parse_commit("f" * 40, raw.replace(old, new))
 
 
@@ -356,7 +357,7 @@ def test_sizes_are_looked_at_before_anything_is_read(repository: Repository, tmp
     ("kind", "data", "reason"),
     [
         ("commit", b"tree " + bytes(64 * 1024), "a commit of 65541 bytes; at most 65535 are allowed"),
-        ("tag", b"object x", "no tag may be pushed"),
+        ("tag", b"object x", "a tag can't be pushed"),
     ],
 )
 def test_a_pushed_object_that_is_no_part_of_a_branch_is_refused(

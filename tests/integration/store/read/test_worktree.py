@@ -27,7 +27,7 @@ def test_the_top_of_a_working_copy_is_found(clone: Path, tmp_path: Path) -> None
     git(clone, "checkout", "-q", "-b", "feature")
     assert branch_of(clone) == "main"  # which it began on
     git(clone, "checkout", "-q", "--orphan", "fresh")
-    with pytest.raises(Error, match="is on fresh, and no commit below says which branch it is for"):
+    with pytest.raises(Error, match="is on fresh, and no commit says which branch it started from"):
         branch_of(clone)
     git(clone, "checkout", "-q", "-f", "-b", "mend", "origin/backends/tpp")
     assert branch_of(clone) == "backends/tpp"
@@ -65,9 +65,9 @@ def test_each_commit_that_is_not_pushed_is_judged(clone: Path) -> None:
     git(clone, "commit", "-qam", "mended")
     (clone / "allowed_signers").write_text("me")
     found = faults(clone)
-    assert f"{sha}: the trailer Event: is the server's to write" in found
+    assert f"{sha}: only the server may write the trailer Event:" in found
     assert any(one.startswith(f"{sha} users/bob.yaml:") and "unknown key" in one for one in found)
-    assert "allowed_signers: is the server's to write" in found
+    assert "allowed_signers: only the server may write this file" in found
 
 
 def test_without_a_remote_branch_the_files_alone_are_judged(clone: Path) -> None:
@@ -97,10 +97,10 @@ def test_a_topic_branch_is_judged_from_where_it_left_the_servers(clone: Path) ->
     git(clone, "commit", "-qm", "what others did meanwhile")
     git(clone, "push", "-q", "--force", "origin", "main:refs/heads/main")
     git(clone, "checkout", "-q", "topic")
-    assert faults(clone) == [f"{sha}: the trailer actor: is the server's to write"]  # and fay is not deleted
+    assert faults(clone) == [f"{sha}: only the server may write the trailer actor:"]  # and fay is not deleted
     git(clone, "config", "branch.topic.remote", "origin")
     git(clone, "config", "branch.topic.merge", "refs/heads/main")
-    assert faults(clone) == [f"{sha}: the trailer actor: is the server's to write"]
+    assert faults(clone) == [f"{sha}: only the server may write the trailer actor:"]
 
 
 def test_a_merge_is_no_line(clone: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_merge_is_no_line(clone: Path) -> None:
     git(clone, "commit", "-q", "--allow-empty", "-m", "y")
     git(clone, "merge", "-q", "--no-edit", "side")
     sha = git(clone, "rev-parse", "--short=10", "HEAD")
-    assert faults(clone) == [f"{sha}: is a merge: rebase instead; the history of a branch is a line"]
+    assert faults(clone) == [f"{sha}: is a merge: rebase instead; a branch has a linear history"]
 
 
 def test_a_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> None:

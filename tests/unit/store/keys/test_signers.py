@@ -7,7 +7,7 @@ import pytest
 from jobserver.errors import Code, Error
 from jobserver.store.keys.signers import Signer, read, signed_by
 from jobserver.store.keys.signing import fingerprint
-from jobserver.store.read.tree_changes import Commit
+from jobserver.store.read.commits import Commit
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBFnOcYOQ5zk3ZV8hWYQBcD1u6eQ8gXx8b8bnHsL7mFo"
 LINE = f"jobserver {{}}ssh-ed25519 {KEY} a comment"
@@ -47,11 +47,11 @@ def test_a_line_of_signers_is_read(options: str, after: datetime | None, before:
         ("# jobserver\n\n", "allowed_signers: names no key"),
         ("jobserver", "allowed_signers:1: expected: name options ssh-ed25519 key"),
         ("jobserver ssh-ed25519", "allowed_signers:1: expected: name options ssh-ed25519 key"),
-        ("\njobserver ssh-ed25519 !!!", "allowed_signers:2: the key is no base64"),
+        ("\njobserver ssh-ed25519 !!!", "allowed_signers:2: the key is not base64"),
         (LINE.format('namespaces="file" '), "allowed_signers:1: the key is not for git"),
         (
             LINE.format('valid-after="tomorrow" '),
-            "allowed_signers:1: 'tomorrow' is no time such as 20261124093000Z",
+            "allowed_signers:1: expected a time such as 20261124093000Z, found 'tomorrow'",
         ),
         (LINE.format('valid-after="20261399" '), "allowed_signers:1: "),
         # Found: forty letters in one line kept the server busy for years.

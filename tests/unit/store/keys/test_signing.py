@@ -43,17 +43,17 @@ def test_a_line_without_a_key(line: str) -> None:
     ("signature", "reason"),
     [
         (b"", "is not signed"),
-        (KEY.sign(b"other"), "its signature is of something else"),
-        (b"-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----", "no SSH signature"),
-        (b"\n", "no SSH signature"),
+        (KEY.sign(b"other"), "its signature does not match its contents"),
+        (b"-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----", "not an SSH signature"),
+        (b"\n", "not an SSH signature"),
         (KEY.sign(b"text").replace(b"U1NI", b"%%%%", 1), "can't be read"),
         (armoured(b""), "cut off"),
-        (armoured(b"SSHSIG\0\0\0\2"), "no SSH signature of version 1"),
-        (armoured(b"NOTSIG\0\0\0\1"), "no SSH signature of version 1"),
+        (armoured(b"SSHSIG\0\0\0\2"), "not an SSH signature of version 1"),
+        (armoured(b"NOTSIG\0\0\0\1"), "not an SSH signature of version 1"),
         (armoured(blob()[:-1]), "cut off"),
         (armoured(b"SSHSIG\0\0\0\1" + struct.pack(">I", 1 << 31)), "cut off"),
-        (armoured(blob().replace(b"\0\0\0\3git", b"\0\0\0\4file")), "no ed25519 signature of a commit"),
-        (armoured(blob().replace(b"ssh-ed25519", b"ssh-ed25518")), "no ed25519 signature of a commit"),
+        (armoured(blob().replace(b"\0\0\0\3git", b"\0\0\0\4file")), "not an ed25519 signature of a commit"),
+        (armoured(blob().replace(b"ssh-ed25519", b"ssh-ed25518")), "not an ed25519 signature of a commit"),
         (armoured(blob().replace(b"sha512", b"sha999")), "can't be read: KeyError"),
     ],
 )
@@ -87,8 +87,8 @@ def test_key_files_that_can_not_be_used(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", locked], check=True)
     for path, reason in [
-        (tmp_path / "missing", "cannot be read: No such file"),
-        (write(tmp_path / "open", good, 0o640), "readable by others than its owner"),
+        (tmp_path / "missing", "can't be read: No such file"),
+        (write(tmp_path / "open", good, 0o640), "other users can read this key"),
         (write(tmp_path / "text", b"my key"), "not an unencrypted OpenSSH private key"),
         (locked, "not an unencrypted OpenSSH private key"),
         (write(tmp_path / "rsa", openssh(generate_private_key(65537, 2048))), "not an ed25519 key"),
@@ -107,5 +107,5 @@ def test_a_server_sees_that_its_key_was_replaced(tmp_path: Path) -> None:
     os.replace(tmp_path / "new", path)  # noqa: PTH105
     assert keys.current().fingerprint == second.fingerprint
     path.unlink()
-    with pytest.raises(Error, match="the signing key cannot be read"):
+    with pytest.raises(Error, match="the signing key can't be read"):
         keys.current()
