@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from jobserver.errors import Error, forbidden, unavailable
+from jobserver.service.studies.base import GITHUB_API
 from jobserver.service.studies.deadline import DeadlineRunner
 
 if TYPE_CHECKING:
     from github import Github
 
-API = "https://api.github.com"
 _SECONDS = 5.0
 _SCOPE = "read:org"  # of the person's own token: whether they are a member, also where that is private
 _YES, _NO, _NO_MEMBER_ASKS = 204, 404, 302
@@ -46,7 +46,7 @@ class GitHubLogin:
         secret: str,
         org: str,
         org_token: str,
-        url: str = API,
+        url: str = GITHUB_API,
         is_ours: Callable[[int], bool] = lambda number: True,
     ) -> None:
         """``is_ours``: whether the organisation of that number is meant. Another could be called ``org`` by now."""

@@ -14,6 +14,9 @@ from jobserver.errors import Error, Fault, invalid, not_found
 from jobserver.store.yaml.nodes import read_nodes, stray_tab
 
 PROJECT_FILE = "project.yaml"
+GITHUB_API = "https://api.github.com"
+GITHUB_HOST = "github.com"
+GITHUB_REPO = f"https://{GITHUB_HOST}/<org>/<name>"  # as error messages show it
 MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
 
 _SHA = re.compile(r"[0-9a-f]{40}")

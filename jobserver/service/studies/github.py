@@ -23,6 +23,9 @@ from github.Repository import Repository
 
 from jobserver.errors import Error, forbidden, invalid, unavailable
 from jobserver.service.studies.base import (
+    GITHUB_API,
+    GITHUB_HOST,
+    GITHUB_REPO,
     MAX_PROJECT_BYTES,
     PROJECT_FILE,
     Branch,
@@ -36,19 +39,17 @@ from jobserver.service.studies.base import (
 )
 from jobserver.service.studies.deadline import DeadlineRunner
 
-API = "https://api.github.com"
-HOST = "github.com"
 TIME_OUT = 5.0  # seconds, of one question with all the calls that it takes
 MAX_BRANCHES = 5000
 MAX_REPOSITORIES = 2000  # offered; any other one's address can be pasted
 
 _ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_EXPECTED = f"expected https://{HOST}/<org>/<name>"
+_EXPECTED = f"expected {GITHUB_REPO}"
 _REGULAR = ("100644", "100755")
 _GONE = (404, 410)
 _SEEN_SECONDS = 600.0
-_ONLY = "only repositories of {!r} (GITHUB_ORG) can be used"
+_ONLY = "you can use only repositories of {!r} (GITHUB_ORG)"
 _EMPTY = 409  # a repository without commits
 
 T = TypeVar("T")
@@ -62,7 +63,12 @@ class GitHubSource:
     """
 
     def __init__(
-        self, token: str = "", org: str = "", url: str = API, time_out: float = TIME_OUT, org_id: int | None = None
+        self,
+        token: str = "",
+        org: str = "",
+        url: str = GITHUB_API,
+        time_out: float = TIME_OUT,
+        org_id: int | None = None,
     ) -> None:
         self.patience = time_out
         self._token = token
@@ -77,7 +83,7 @@ class GitHubSource:
             parts = urlsplit(repo)
             usual = (parts.scheme, parts.netloc.lower(), parts.query, parts.fragment) == (
                 "https",
-                HOST,
+                GITHUB_HOST,
                 "",
                 "",
             )
@@ -89,7 +95,7 @@ class GitHubSource:
             raise _unusable(repo)
         if self._org and org.lower() != self._org.lower():
             raise forbidden(f"{repo!r} belongs to {org!r}; {_ONLY.format(self._org)}")
-        return f"https://{HOST}/{org}/{name}"
+        return f"https://{GITHUB_HOST}/{org}/{name}"
 
     def repositories(self, until: float) -> tuple[str, ...]:
         """Of ``org``: all that ``token`` may see."""
@@ -99,12 +105,12 @@ class GitHubSource:
         def ask(client: github.Github) -> tuple[str, ...]:
             every = client.get_organization(self._org).get_repos(sort="full_name")
             names = [one.full_name for one in islice(every, MAX_REPOSITORIES)]
-            return tuple(f"https://{HOST}/{name}" for name in sorted(names, key=str.lower))
+            return tuple(f"https://{GITHUB_HOST}/{name}" for name in sorted(names, key=str.lower))
 
         try:
             return self._asked(until, ask)
         except github.GithubException:  # only those that say that nothing is there
-            raise unavailable(f"GitHub knows no organisation {self._org!r} (GITHUB_ORG)", HOST) from None
+            raise unavailable(f"GitHub has no organisation {self._org!r} (GITHUB_ORG)", GITHUB_HOST) from None
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         def ask(opened: Repository) -> tuple[Branch, ...]:
@@ -156,7 +162,7 @@ class GitHubSource:
         empty: T | None = None,
     ) -> T:
         """What ``ask`` finds. ``missing`` is raised if it is not there though the repository is."""
-        full_name = self.check_repo(repo).removeprefix(f"https://{HOST}/")
+        full_name = self.check_repo(repo).removeprefix(f"https://{GITHUB_HOST}/")
         try:
             return self._asked(until, lambda client: ask(self._opened(client, full_name)))
         except github.GithubException as error:
@@ -181,9 +187,9 @@ class GitHubSource:
         opened.complete()  # from here on by the name that it has now
         owner = opened.full_name.partition("/")[0]
         if owner.lower() != self._org.lower():
-            raise forbidden(f"{full_name!r} is {opened.full_name!r} now; {_ONLY.format(self._org)}")
+            raise forbidden(f"{full_name!r} was moved to {opened.full_name!r}; {_ONLY.format(self._org)}")
         if self._org_id is not None and opened.owner.id != self._org_id:
-            raise forbidden(f"{owner!r} is another organisation than GITHUB_ORG_ID says; {_ONLY.format(self._org)}")
+            raise forbidden(f"{owner!r} is not the organisation of GITHUB_ORG_ID; {_ONLY.format(self._org)}")
         if len(self._seen_here) >= MAX_REPOSITORIES:
             self._seen_here.clear()
         self._seen_here[full_name] = now
@@ -201,9 +207,11 @@ class GitHubSource:
         except TimeoutError:
             raise _silent(patience) from None
         except OSError as error:  # all errors of the HTTP client that PyGithub uses are
-            raise unavailable("GitHub can't be reached", HOST) from error
+            raise unavailable("GitHub can't be reached", GITHUB_HOST) from error
         except _STRANGE as error:
-            raise unavailable(f"GitHub's answer was not understood: {type(error).__name__}", HOST) from error
+            raise unavailable(
+                f"GitHub sent an answer that can't be read: {type(error).__name__}", GITHUB_HOST
+            ) from error
 
     def _call(self, until: float, ask: Callable[[github.Github], T]) -> T:
         # PyGithub takes whole seconds only; `DeadlineRunner` keeps the fractions.
@@ -235,16 +243,16 @@ _STRANGE = (
 
 
 def _unusable(repo: str) -> Error:
-    return invalid(f"{repo!r} is no repository that can be used: {_EXPECTED}")
+    return invalid(f"{repo!r} can't be used as a repository: {_EXPECTED}")
 
 
 def _silent(patience: float) -> Error:
-    return unavailable(f"GitHub did not answer within {round(patience, 1):g} s", HOST)
+    return unavailable(f"GitHub did not answer within {round(patience, 1):g} s", GITHUB_HOST)
 
 
 def _refused(error: github.GithubException) -> Error:
     if isinstance(error, github.RateLimitExceededException) or error.status == 429:
-        return unavailable("GitHub's rate limit is used up; try again later", HOST)
+        return unavailable("GitHub's rate limit is used up; try again later", GITHUB_HOST)
     if error.status == 401:
-        return unavailable("GitHub does not accept GITHUB_TOKEN", HOST)
-    return unavailable(f"GitHub answered with an error, {error.status}", HOST)
+        return unavailable("GitHub does not accept GITHUB_TOKEN", GITHUB_HOST)
+    return unavailable(f"GitHub answered with an error, {error.status}", GITHUB_HOST)

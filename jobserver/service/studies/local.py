@@ -17,6 +17,7 @@ from dulwich.refs import Ref
 
 from jobserver.errors import Error, invalid, not_found, unavailable
 from jobserver.service.studies.base import (
+    GITHUB_REPO,
     MAX_PROJECT_BYTES,
     PROJECT_FILE,
     Branch,
@@ -116,7 +117,7 @@ class LocalSource:
         except OutsideRepository as error:
             if not error.what:
                 raise self._outside(repo) from None
-            raise invalid(f"{repo!r} is no repository that can be used: {error.what} leads out of it") from None
+            raise invalid(f"{repo!r} can't be used as a repository: {error.what} leads out of it") from None
         except (OSError, KeyError, ValueError, zlib.error, RecursionError) as error:
             _log.warning("the repository %r can't be read: %r", repo, error)
             raise unavailable(f"The repository {repo!r} can't be read: {reason(error)}") from error
@@ -124,8 +125,7 @@ class LocalSource:
     def _inside(self, repo: str) -> Path:
         if self.folder is None:
             raise invalid(
-                f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name> "
-                "(paths are possible where STUDY_REPOS is set)"
+                f"{repo!r} can't be used as a repository: expected {GITHUB_REPO} (set STUDY_REPOS to allow paths)"
             )
         try:
             path = (self.folder / repo).resolve()
@@ -139,10 +139,7 @@ class LocalSource:
         return self.folder is not None and path != self.folder and path.is_relative_to(self.folder)
 
     def _outside(self, repo: str) -> Error:
-        return invalid(
-            f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
-            "or a path that resolves inside STUDY_REPOS"
-        )
+        return invalid(f"{repo!r} can't be used as a repository: expected {GITHUB_REPO}, or a path inside STUDY_REPOS")
 
 
 def _folders(path: Path) -> list[Path]:

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from jobserver.errors import invalid
-from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip
+from jobserver.service.studies.base import GITHUB_API, GITHUB_REPO, Branch, BranchList, Source, Study, Tip
 from jobserver.service.studies.cached_source import CachedSource
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.repository_list import Repositories, RepositoryList
 
-GITHUB_API = "https://api.github.com"
 _DISK_SECONDS = 1.0
 
 
@@ -86,8 +85,7 @@ class StudyRegistry:
             return self._hub()
         if separator or repo.startswith("git@"):
             raise invalid(
-                f"{repo!r} is no repository that can be used: expected https://github.com/<org>/<name>, "
-                "or a path inside STUDY_REPOS"
+                f"{repo!r} can't be used as a repository: expected {GITHUB_REPO}, or a path inside STUDY_REPOS"
             )
         return self._local
 

@@ -133,7 +133,7 @@ def test_a_name_of_the_organisation_does_not_lead_out_of_it(
         refused = refusal(lambda ask=ask: ask(studies))
         assert refused.code is Code.FORBIDDEN
         assert refused.message == (
-            "'org/study' is 'mallory/study' now; only repositories of 'Org' (GITHUB_ORG) can be used"
+            "'org/study' was moved to 'mallory/study'; you can use only repositories of 'Org' (GITHUB_ORG)"
         )
 
 
@@ -145,7 +145,7 @@ def test_another_organisation_of_the_same_name_is_not_it(server: FakeGitHub, clo
             studies.project(REPO, "main")
         else:
             refused = refusal(lambda studies=studies: studies.project(REPO, "main"))
-            assert (refused.code, "another organisation than GITHUB_ORG_ID says" in refused.message) == (
+            assert (refused.code, "is not the organisation of GITHUB_ORG_ID" in refused.message) == (
                 Code.FORBIDDEN,
                 True,
             )

@@ -218,7 +218,7 @@ def test_a_study_of_which_something_leads_out_is_not_opened(
     commit(secret)
     OUTWARD[way](repo / ".git", secret / ".git")
     for ask in (studies.check_repo, studies.branches, lambda p: studies.project(p, "main")):
-        with pytest.raises(Error, match="'team/study' is no repository that can be used") as caught:
+        with pytest.raises(Error, match="'team/study' can't be used as a repository") as caught:
             ask("team/study")
         assert str(home.parent) not in str(caught.value)
 

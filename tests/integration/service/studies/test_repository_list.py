@@ -64,7 +64,7 @@ def test_the_last_list_stands_while_github_is_down(server: FakeGitHub, trouble: 
 def test_an_organisation_that_is_not_there_is_named(server: FakeGitHub) -> None:
     found = studies_at(server, Clock(), org="nobody").repositories(30)
     assert found.names == ()
-    assert found.problem == "GitHub knows no organisation 'nobody' (GITHUB_ORG)"
+    assert found.problem == "GitHub has no organisation 'nobody' (GITHUB_ORG)"
 
 
 def test_without_an_organisation_github_is_not_asked(server: FakeGitHub) -> None:
@@ -122,7 +122,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
             browser.post(link, data={"form": form})
             server.trouble = "hang"
             page = browser.get("/workspaces/new/").text
-            assert "GitHub’s list of org is being asked for" in page
+            assert "Loading the repositories of org from GitHub" in page
             assert 'data-more="/workspaces/new/repositories/"' in page
             server.trouble = None
             server.over.set()  # who hangs is let go: an answer that nobody understands
@@ -131,7 +131,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
             clock.now += timedelta(minutes=1)
             told = browser.get("/workspaces/new/repositories/").json()
             assert told["repositories"] == [f"https://github.com/org/{name}" for name in ("Ants", "bees", "zoo")]
-            assert told["said"] == "Type to search the repositories of org, or paste an address."
+            assert told["said"] == "Type to search the repositories of org, or paste a URL."
             page = browser.get("/workspaces/new/").text
             assert '<option value="https://github.com/org/Ants">' in page
             assert "data-more" not in page
@@ -139,7 +139,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
             clock.now += timedelta(minutes=10)
             browser.get("/workspaces/new/repositories/")
             page = browser.get("/workspaces/new/").text
-            assert "as they were" in page
+            assert "search the repositories that org had" in page
             assert '<option value="https://github.com/org/zoo">' in page
     finally:
         running.close()
