@@ -1,6 +1,6 @@
-"""How much of what all share one caller may have, so that nobody takes it from the others: over time, and at once.
+"""How much each caller may use, over time and at once, so that one caller can't take everything from the others.
 
-Kept in memory, for this process. What is refused is refused with the seconds after which it makes sense to try again.
+The counts are in memory, for this process. A refusal says after how many seconds to try again.
 """
 
 import threading
@@ -20,39 +20,40 @@ _MIB = 1024 * 1024
 class RateLimit:
     """At most ``most`` at once, and as much again in ``seconds``; 0: no limit. Thread-safe.
 
-    ``what`` says it in words, with the setting that it is. More than ``most`` is let through as one, and waited for.
+    ``label`` says in words what is limited, and by which setting. A single use of more than ``most`` is allowed; the
+    caller then waits longer for the next.
     """
 
-    def __init__(self, most: float, seconds: float, what: str, clock: Callable[[], float] = monotonic) -> None:
-        self._most, self._seconds, self._what, self._clock = most, seconds, what, clock
+    def __init__(self, most: float, seconds: float, label: str, clock: Callable[[], float] = monotonic) -> None:
+        self._most, self._seconds, self._label, self._clock = most, seconds, label, clock
         self._guard = threading.Lock()
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller: (how much, when)
 
-    def spend(self, who: str, amount: float = 1) -> None:
-        """Raises `Error` (too_many) where there is not so much left; then nothing is spent."""
+    def spend(self, caller: str, amount: float = 1) -> None:
+        """Raises `Error` (too_many) and spends nothing if less than ``amount`` is left."""
         if not self._most:
             return
         with self._guard:
-            used = self._now(who)
+            used = self._now(caller)
             over = used + min(amount, self._most) - self._most
             if over <= 0:
-                self._keep(who, used + amount)
+                self._keep(caller, used + amount)
                 return
-        raise too_many(f"{who} has used up {self._what}", int(over * self._seconds / self._most) + 1)
+        raise too_many(f"{caller} has used up {self._label}", int(over * self._seconds / self._most) + 1)
 
-    def add(self, who: str, amount: float) -> None:
-        """Spends what can't be refused any more, or gives back (less than 0) what was not needed."""
+    def add(self, caller: str, amount: float) -> None:
+        """Spends what can no longer be refused, or gives back what was not needed (less than 0)."""
         if self._most and amount:
             with self._guard:
-                self._keep(who, max(0.0, self._now(who) + amount))
+                self._keep(caller, max(0.0, self._now(caller) + amount))
 
-    def _now(self, who: str) -> float:
-        used, at = self._used.get(who, (0.0, 0.0))
-        return max(0.0, used - (self._clock() - at) * self._most / self._seconds)
+    def _now(self, caller: str) -> float:
+        used, moment = self._used.get(caller, (0.0, 0.0))
+        return max(0.0, used - (self._clock() - moment) * self._most / self._seconds)
 
-    def _keep(self, who: str, used: float) -> None:
-        self._used[who] = used, self._clock()
-        self._used.move_to_end(who)
+    def _keep(self, caller: str, used: float) -> None:
+        self._used[caller] = used, self._clock()
+        self._used.move_to_end(caller)
         if len(self._used) > _REMEMBERED:
             self._used.popitem(last=False)
 
@@ -60,9 +61,9 @@ class RateLimit:
 class ConcurrencyLimit:
     """At most ``most`` of a kind at once for each caller; 0: no limit. Thread-safe."""
 
-    def __init__(self, most: int, what: str, seconds: int = 5) -> None:
-        """``seconds``: after how long a refused caller is told to try again."""
-        self._most, self._what, self._seconds = most, what, seconds
+    def __init__(self, most: int, label: str, seconds: int = 5) -> None:
+        """``seconds``: after how long a refused caller should try again."""
+        self._most, self._label, self._seconds = most, label, seconds
         self._guard = threading.Lock()
         self._held: dict[str, int] = {}
 
@@ -72,26 +73,26 @@ class ConcurrencyLimit:
         with self._guard:
             return sum(self._held.values())
 
-    def enter(self, who: str) -> None:
-        """Whoever does calls `leave` once. Raises `Error` (too_many)."""
+    def enter(self, caller: str) -> None:
+        """The caller calls `leave` once afterwards. Raises `Error` (too_many)."""
         with self._guard:
-            held = self._held.get(who, 0)
+            held = self._held.get(caller, 0)
             if not self._most or held < self._most:
-                self._held[who] = held + 1
+                self._held[caller] = held + 1
                 return
-        raise too_many(f"{who} has {held} {self._what}", self._seconds)
+        raise too_many(f"{caller} has {held} {self._label}", self._seconds)
 
-    def leave(self, who: str) -> None:
+    def leave(self, caller: str) -> None:
         with self._guard:
-            left = self._held[who] - 1
+            left = self._held[caller] - 1
             if left:
-                self._held[who] = left
+                self._held[caller] = left
             else:
-                del self._held[who]
+                del self._held[caller]
 
 
 class WriteBudget:
-    """What each caller may write: commits, and what they add to the repository. The server itself is not counted."""
+    """What each caller can write: a number of commits, and bytes. The server itself has no limit."""
 
     def __init__(self, people: int = 0, backends: int = 0, stored_mib: int = 0) -> None:
         """``people``, ``backends``: commits of each in a minute; ``stored_mib``: in a day."""
@@ -125,11 +126,11 @@ def _pages(most: int) -> ConcurrencyLimit:
 
 
 def _bodies(most: int) -> ConcurrencyLimit:
-    return ConcurrencyLimit(most, "bodies on their way, as many as MAX_BODIES allows")
+    return ConcurrencyLimit(most, "uploads in progress, as many as MAX_BODIES allows")
 
 
 def _strangers() -> ConcurrencyLimit:
-    return ConcurrencyLimit(64, "bodies on their way from people who did not say who they are")
+    return ConcurrencyLimit(64, "bodies on their way from people who did not say caller they are")
 
 
 def _released(mib: int) -> RateLimit:
@@ -138,7 +139,7 @@ def _released(mib: int) -> RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What a serving process gives each caller; without settings there are no limits but that for strangers."""
+    """The limits of a serving process for each caller. Without settings only callers without a token have a limit."""
 
     polls: ConcurrencyLimit = field(default_factory=lambda: _polls(0))
     pages: ConcurrencyLimit = field(default_factory=lambda: _pages(0))

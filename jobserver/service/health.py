@@ -1,4 +1,4 @@
-"""Whether this server can read and write state, and what of it can't be read."""
+"""Whether this server can read and write the state repository, and which documents can't be read."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _BLOCK = 64 * 1024  # bytes that a small batch takes
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``problems`` stop reads or writes; ``unreadable`` documents, (branch, fault), are served around."""
+    """``problems`` stop reads or writes. ``unreadable``: (branch, fault) of documents that lists leave out."""
 
     problems: list[str] = field(default_factory=list)
     unreadable: list[tuple[str, Fault]] = field(default_factory=list)
@@ -47,7 +47,7 @@ def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) ->
 
 
 def _cannot_write(folder: Path) -> str:
-    """Tries what a commit does, without leaving anything."""
+    """Why a commit could not be written; empty if it could. Leaves no file."""
     try:
         descriptor, name = tempfile.mkstemp(prefix="tmp_health_", dir=folder)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""What is true only now, and never in git: when each backend was last heard of, what flags its runner
-sent, whether its clock is off or another runner has its token, and when tokens were last used.
+"""The last contact with each backend: when it was, the flags that its runner sent, whether the runner's clock is wrong,
+whether another runner uses its token. Also when tokens were last used. None of it is in git.
 
-Kept in memory, because each call of a runner comes by here; written to the private store now and then, so that it
-outlives the process and other servers learn of it.
+It is in memory, because every call of a runner updates it, and is written to the private store now and then, so that
+it survives a restart and other servers see it.
 """
 
 import logging
@@ -29,8 +29,8 @@ STRIP_DAYS = 30
 class BackendContact:
     """``flags``: id -> ``{"v": text, number, boolean or None, "ts": time as text or None}``.
 
-    ``ahead``: how far in the future the times of its last report were. ``twice``: the job request that two runners
-    were last noticed at, and when. Both are this process's alone.
+    ``ahead``: how far in the future the times of its last report were. ``twice``: the last job request that two
+    runners worked on, and when. Only this process knows both.
     """
 
     last_seen: datetime
@@ -53,7 +53,7 @@ class Presence:
                 self._seen[backend] = BackendContact(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
 
     def record_call(self, backend: str, flags: str | None) -> None:
-        """A call of this backend's runner, with its Flags header. Flags that make no sense are logged and ignored."""
+        """A call of this backend's runner, with its Flags header. Flags that can't be read are logged and ignored."""
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend)
@@ -70,17 +70,19 @@ class Presence:
             self._keep(lambda private: private.heard(backend, int(now.timestamp()), flags))
 
     def record_report(self, backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
-        """Of a report: how far its times are ahead of now, and the job requests that another runner works on, too."""
+        """A report: how far its times are in the future, and the job requests that another runner works on too."""
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend) or BackendContact(now)
             at = (twice[0], now) if twice else known.twice
             if twice and (known.twice is None or known.twice[0] != twice[0]):
-                _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
+                _log.warning(
+                    "two runners use the token of backend %s: both ran jobs of job request %s", backend, twice[0]
+                )
             self._seen[backend] = replace(known, ahead=ahead, twice=at)
 
     def record_token_use(self, sha256: str) -> None:
-        """A person's token was used: remembered to the minute, and never a reason to refuse a call."""
+        """A person's token was used. The time is exact to a minute; a failure to store it never refuses a call."""
         now = int(self._clock().timestamp())
         with self._guard:
             if now - self._used.get(sha256, 0) < _USE_SECONDS:
@@ -100,7 +102,7 @@ class Presence:
             return dict(self._seen)
 
     def hours_by_day(self, backend: str) -> list[tuple[datetime, int]]:
-        """For each of the last 30 days, oldest first: the day, and in how many of its hours it was heard of."""
+        """For each of the last 30 days, oldest first: the day, and in how many of its hours the backend called."""
         today = self._clock().replace(hour=0, minute=0, second=0, microsecond=0)
         first = today - timedelta(days=STRIP_DAYS - 1)
         hours = self._private.hours_heard(backend, int(first.timestamp())) if self._private else set()
@@ -113,28 +115,28 @@ def _switches(seen: BackendContact) -> dict[str, Any]:
 
 
 def _flags(backend: str, header: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = _checked(header.encode("latin-1", "replace"))
-    if found is not None:
-        return found
-    _log.warning("backend %s sent Flags that can't be read: %.200r", backend, header)
+    flags = _checked(header.encode("latin-1", "replace"))
+    if flags is not None:
+        return flags
+    _log.warning("backend %s sent a Flags header that can't be read: %.200r", backend, header)
     return known
 
 
 def _checked(text: str | bytes) -> dict[str, Any] | None:
-    """Flags as JSON, their values and times checked as types; None for what makes no sense."""
+    """Flags from JSON, with the types of their values and times checked; None if they can't be read."""
     try:
-        found = orjson.loads(text) if len(text) <= _MAX_FLAGS else None
+        flags = orjson.loads(text) if len(text) <= _MAX_FLAGS else None
     except ValueError:
         return None
-    if not isinstance(found, dict) or not all(isinstance(flag, dict) and "v" in flag for flag in found.values()):
+    if not isinstance(flags, dict) or not all(isinstance(flag, dict) and "v" in flag for flag in flags.values()):
         return None
-    if not all(isinstance(flag["v"], str | int | float | None) for flag in found.values()):
+    if not all(isinstance(flag["v"], str | int | float | None) for flag in flags.values()):
         return None
-    return {key: {"v": flag["v"], "ts": _time(flag.get("ts"))} for key, flag in found.items()}
+    return {key: {"v": flag["v"], "ts": _time(flag.get("ts"))} for key, flag in flags.items()}
 
 
 def _time(text: object) -> str | None:
-    """As UTC; None for what is no time that there is."""
+    """As UTC; None if the text is not a time."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
         return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) if moment else None

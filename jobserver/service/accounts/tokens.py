@@ -1,7 +1,7 @@
-"""Who is calling, and whether what they showed counts now: the one place that says so, for tokens and for sessions.
+"""Who is calling, and whether their token or session still counts: the one place that decides.
 
-Looked up in `main` as it is now, so that what ends stops at once; whoever holds an answer back asks again before it
-goes out.
+It reads `main` as it is now, so that a token that is revoked stops at once. Code that holds an answer back checks again
+before it sends the answer.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ def new_token() -> tuple[str, str]:
 
 
 def epoch(user: User) -> str:
-    """What a session of this person has to say to count: it changes when they are switched on again."""
+    """What a session of this person must contain to count: it changes when the person is enabled again."""
     return timestamp(user.sessions_since) if user.sessions_since is not None else ""
 
 
 HasLeft = Callable[[int | None, bool], bool]
-"""Whether a GitHub account is gone or has left the organisation; the second says whether to wait for GitHub."""
+"""Whether a GitHub account is gone or has left the organisation. The second argument: whether to wait for GitHub."""
 
 
 class Auth:
@@ -67,7 +67,7 @@ class Auth:
         return Actor(ActorKind.USER, username)
 
     def token_holder(self, digest: str) -> Actor:
-        """Raises `Error`: unauthenticated for the digest of a token that is nobody's, or no longer; `left`."""
+        """Raises `Error`: unauthenticated for a token that nobody has (any more); `left_organisation`."""
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
         directory = self._index.directory()
         actor = directory.tokens.get(digest)

@@ -127,11 +127,11 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
             server.trouble = None
             server.over.set()  # who hangs is let go: an answer that nobody understands
             told = browser.get("/workspaces/new/repositories/").json()
-            assert (told["repositories"], "GitHub" in told["said"]) == ([], True)
+            assert (told["repositories"], "GitHub" in told["hint"]) == ([], True)
             clock.now += timedelta(minutes=1)
             told = browser.get("/workspaces/new/repositories/").json()
             assert told["repositories"] == [f"https://github.com/org/{name}" for name in ("Ants", "bees", "zoo")]
-            assert told["said"] == "Type to search the repositories of org, or paste a URL."
+            assert told["hint"] == "Type to search the repositories of org, or paste a URL."
             page = browser.get("/workspaces/new/").text
             assert '<option value="https://github.com/org/Ants">' in page
             assert "data-more" not in page
