@@ -1,4 +1,4 @@
-"""Admissions per week; counts below 8 are left out, so that nobody can be picked out of them."""
+"""Admissions per week. Leaves out counts below 8, so that no person can be identified."""
 
 import csv
 from collections import Counter
