@@ -171,7 +171,7 @@ def user_add(
 ) -> None:
     """Add a user.
 
-    Without --github-id, the account on GitHub that has this user name at the first log-in.
+    Without --github-id, the account on GitHub that has this username at the first login.
     """
     address = check_email(email) if email else ""
     submit(username, AddUser(name_, name, as_roles(roles), github_id))

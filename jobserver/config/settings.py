@@ -161,7 +161,7 @@ class Settings(RepositorySettings):
     @classmethod
     def _usernames(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(names.is_username(name) for name in value):
-            raise ValueError("expected user names, separated by commas")
+            raise ValueError("expected usernames, separated by commas")
         return value
 
     @field_validator("backends")

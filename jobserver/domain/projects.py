@@ -166,7 +166,7 @@ def _with_invitations(
     before: Project, usernames: Sequence[str], roles: Sequence[Role], actor: Actor, now: datetime
 ) -> Project:
     if not usernames:
-        raise invalid("expected at least one user name", "username")
+        raise invalid("expected at least one username", "username")
     if not roles:
         raise invalid("expected at least one role", "roles")
     for username in usernames:

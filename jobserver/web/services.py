@@ -47,7 +47,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """``identity`` and ``membership`` are None without GitHub's log-in, ``hosted`` without STATE_REMOTE, ``releases``
+    """``identity`` and ``membership`` are None without GitHub's login, ``hosted`` without STATE_REMOTE, ``releases``
     without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the problems that /health-check/ shows."""
 
     options: Options

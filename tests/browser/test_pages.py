@@ -35,7 +35,7 @@ RELEASED = {
 
 @pytest.fixture(scope="module")
 def root(chromium: Browser, site: Site) -> Iterator[Page]:
-    """One log-in for all pages."""
+    """One login for all pages."""
     for status, minutes in (("succeeded", 90), ("failed", 40), ("running", 5)):
         identifier = site.ask("generate", backend="emis", workspace="plain" if status == "failed" else "grouped")
         with site.client("emis") as emis:

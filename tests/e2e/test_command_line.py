@@ -165,7 +165,7 @@ def test_a_missing_setting_is_named(run: Run, settings: dict[str, str]) -> None:
     settings["ADMIN_USERS"] = " , "
     stderr = run("init", code=1).stderr
     assert "SECRET_KEY: required but not set" in stderr
-    assert "ADMIN_USERS: expected user names" in stderr
+    assert "ADMIN_USERS: expected usernames" in stderr
 
 
 def test_keys_are_rotated_and_revoked_by_superusers_only(run: Run, settings: dict[str, str]) -> None:

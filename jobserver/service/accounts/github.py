@@ -36,7 +36,7 @@ class Person:
 class GitHubLogin:
     """``org`` empty: everybody on GitHub may log in, and has no rights until somebody gives them roles.
 
-    ``org_token`` (GITHUB_TOKEN) sees private members too. Without it the person's own token has to at log-in, and
+    ``org_token`` (GITHUB_TOKEN) sees private members too. Without it the person's own token has to at login, and
     afterwards only public membership can be seen, and whether the account is there still.
     """
 
@@ -73,7 +73,7 @@ class GitHubLogin:
         try:
             return self._within(monotonic() + _SECONDS, work)
         except TimeoutError:
-            raise unavailable("GitHub did not answer: try again, or ask for a log-in link") from None
+            raise unavailable("GitHub did not answer: try again, or ask for a login link") from None
         except Error:
             raise
         except Exception as error:
@@ -113,7 +113,7 @@ class GitHubLogin:
             return status == _YES
         if status == _NO_MEMBER_ASKS and self._status(hub, f"/orgs/{org.login}/public_members/{login}") == _YES:
             return True
-        whose = "GITHUB_TOKEN" if self._org_token else "this log-in"
+        whose = "GITHUB_TOKEN" if self._org_token else "this login"
         raise unavailable(
             f"GitHub does not tell {whose} whether {login} is in the organisation {self._org}: that needs the scope"
             f" {_SCOPE} of a member, and that the organisation lets this application see it"

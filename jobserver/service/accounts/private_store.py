@@ -1,5 +1,5 @@
 """What is never in git: how to reach people, which must stay erasable, and what is live but outlives a process: used
-log-in links, ended sessions, when tokens and backends were last heard of. A small SQLite file of mode 0600.
+login links, ended sessions, when tokens and backends were last heard of. A small SQLite file of mode 0600.
 
 Losing it loses no job: only email and the memory of who was here depend on it. Times are seconds since 1970.
 """
@@ -85,7 +85,7 @@ class PrivateStore:
         return str(rows[0][0]) if rows else ""
 
     def use_up(self, mark: str, until: int, now: int) -> bool:
-        """Whether this mark (a log-in link's, a session's) had not been used before; remembered until ``until``."""
+        """Whether this mark (a login link's, a session's) had not been used before; remembered until ``until``."""
         self._run("DELETE FROM used WHERE until < ?", now)
         return bool(self._run("INSERT INTO used VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", mark, until))
 
@@ -132,7 +132,7 @@ class PrivateStore:
         return int(str(self._run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
 
     def notices(self) -> dict[str, str]:
-        """What SuperUsers are to look at, until one says that they did: user name -> what was said."""
+        """What SuperUsers are to look at, until one says that they did: username -> what was said."""
         return {str(about): str(said) for about, said in self._run("SELECT about, said FROM notices ORDER BY about")}
 
     def set_notice(self, about: str, said: str) -> None:

@@ -44,7 +44,7 @@ def _password() -> str:
     """The token of the Authorization header: as a password (Basic), or as the API takes it."""
     header = http.header("Authorization")
     if not header:
-        raise unauthenticated("send a token, as the password of any user name")
+        raise unauthenticated("send a token, as the password of any username")
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() != "basic":
         return rest.strip() if scheme.lower() == "bearer" else header.strip()

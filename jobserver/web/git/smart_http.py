@@ -21,7 +21,7 @@ from jobserver.web.git.pkt_line import FLUSH, decoded, packet
 from jobserver.web.git.push_guard import refusal, without_shallow
 from jobserver.web.services import Services
 
-_REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any user name, a token as the password", charset="UTF-8"'}
+_REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any username, a token as the password", charset="UTF-8"'}
 
 
 class StateGit:

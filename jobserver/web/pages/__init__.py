@@ -3,7 +3,7 @@
 assets     static files, under names that change with their content
 context    who requests a page, and what they may do
 forms      reads forms and queries, and refuses forged forms
-redirects  redirects within the site, and to the log-in page
+redirects  redirects within the site, and to the login page
 render     templates as HTTP answers
 sessions   who is logged in
 site       adds pages to the application, and shows errors as pages

@@ -1,4 +1,4 @@
-"""Redirects to pages of this server, and to the log-in page and back."""
+"""Redirects to pages of this server, and to the login page and back."""
 
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +16,7 @@ def redirect(target: str, status: int = 303) -> HTTPResponse:
 
 
 def to_login() -> HTTPResponse:
-    """To the log-in page, which leads back to this one."""
+    """To the login page, which leads back to this one."""
     query = f"?{request.query_string}" if request.query_string and request.method == "GET" else ""
     return redirect(f"/login/?next={quote(quote(request.path, safe='/') + query, safe='/')}")
 

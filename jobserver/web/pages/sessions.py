@@ -1,4 +1,4 @@
-"""Sessions, the tokens that protect forms, and one-time log-in links.
+"""Sessions, the tokens that protect forms, and one-time login links.
 
 Each is a signed text (itsdangerous, SECRET_KEY) that the browser keeps. The server stores only the ids of sessions that
 have ended and of links that have been used.

@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def people(site: Site) -> Iterator[dict[str, Browser]]:
-    """Everybody's session, by user name."""
+    """Everybody's session, by username."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(Browser(site, name)) for name in ("root", "alice", "bob", "carol", "lead")}
 
@@ -259,7 +259,7 @@ def test_wrong_people_and_wrong_invitations_change_nothing(site: Site, people: d
         ("gone", ["ProjectDeveloper"], "no active user"),
         ("bob", ["ProjectDeveloper"], "is a member already"),
         ("carol", [], "at least one role"),
-        ("", ["ProjectDeveloper"], "at least one user name"),
+        ("", ["ProjectDeveloper"], "at least one username"),
         ("carol", ["SuperUser"], "is not for carol here"),
         ("carol", ["Nonsense"], "Nonsense"),
     ):

@@ -28,7 +28,7 @@ ROOT = Actor(ActorKind.USER, "root")
 
 
 class Place:
-    """A server with GitHub's log-in, in this process."""
+    """A server with GitHub's login, in this process."""
 
     def __init__(self, server: serving.Server, github: GitHub) -> None:
         self.server, self.github = server, github

@@ -28,7 +28,7 @@ class InvitationLinks:
         return f"{self._base_url}/invitations/{token}/"
 
     def read(self, token: str) -> tuple[str, str, str] | None:
-        """(project, user name, created_at as text); None for a token that this server did not sign."""
+        """(project, username, created_at as text); None for a token that this server did not sign."""
         try:
             project, username, created_at = self._links.loads(token)
         except (BadData, ValueError, TypeError):

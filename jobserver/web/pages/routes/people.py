@@ -20,7 +20,7 @@ from jobserver.web.pages.redirects import local, redirect
 from jobserver.web.pages.site import Site
 
 _log = logging.getLogger(__name__)
-_LINK_EXPIRED = "this log-in link has expired or has been used: ask an administrator for a new one"
+_LINK_EXPIRED = "this login link has expired or has been used: ask an administrator for a new one"
 
 
 class People:
@@ -48,7 +48,7 @@ class People:
 
     def to_github(self, context: PageContext) -> HTTPResponse:
         if self._identity is None:
-            raise not_found("this server does not use GitHub to log in: ask an administrator for a log-in link")
+            raise not_found("this server does not use GitHub to log in: ask an administrator for a login link")
         self._slow_down()
         state = secrets.token_urlsafe(16)
         reply = redirect(self._identity.login_url(state, f"{self._services.options.base_url}/login/github/callback/"))
@@ -59,7 +59,7 @@ class People:
         state = self._services.sessions.recall("state")
         if self._identity is None or not state or text("state") != state:
             self._limit.failed(self._services.client())
-            raise forbidden("this log-in has expired: start again from the log-in page")
+            raise forbidden("this login has expired: start again from the login page")
         person = self._identity.person(text("code"))
         user = self._account(person)
         if not user.active:
@@ -69,7 +69,7 @@ class People:
         return self._logged_in(user, person.github_id)
 
     def _account(self, person: Person) -> User:
-        """The account of a GitHub user, which is created or bound to them at their first log-in.
+        """The account of a GitHub user, which is created or bound to them at their first login.
 
         Raises `Error` (forbidden) if another GitHub user has the account of that name.
         """
@@ -78,7 +78,7 @@ class People:
         if known is not None and (known.github_id is not None or not known.active):
             return known
         if known is None and not is_username(person.login):
-            raise invalid(f"the GitHub user name {person.login!r} cannot be used on this server")
+            raise invalid(f"the GitHub username {person.login!r} cannot be used on this server")
         name = "".join(filter(str.isprintable, person.name))[:200]  # people type anything
         command = WelcomeUser(person.login, person.github_id, name)
         username = self._services.gate.submit(SERVER, command, "github").changes.result["username"]
