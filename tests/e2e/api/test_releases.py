@@ -234,12 +234,20 @@ def test_without_release_storage_uploads_are_refused(own: Site) -> None:
     assert answer.json() == {"detail": "This server can't store releases: RELEASE_STORAGE is not set"}
 
 
-@pytest.mark.parametrize("where", ["state.git/releases", "no/such/folder", "file"])
-def test_a_release_storage_that_can_not_be_used_stops_the_start(own: Site, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("state.git/releases", "expected a folder outside STATE_REPO"),
+        ("no/such/folder", "expected a writable folder"),
+        ("file", "is not a folder"),
+    ],
+)
+def test_a_release_storage_that_can_not_be_used_stops_the_start(own: Site, where: str, reason: str) -> None:
     (own.folder / "file").touch()
     done = own.command("serve", "--port", str(own.port), RELEASE_STORAGE=str(own.folder / where))
     assert done.returncode == 1
-    assert "RELEASE_STORAGE: expected a writable folder" in done.stderr
+    assert "RELEASE_STORAGE: " in done.stderr
+    assert reason in done.stderr
     assert "Traceback" not in done.stderr
 
 
