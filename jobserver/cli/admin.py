@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.output import say, warn
+from jobserver.cli.terminal.output import say, warn
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import (
     ActivateBackend,

@@ -11,8 +11,8 @@ from jobserver.audit.log import log as entries
 from jobserver.audit.verify import Verdict
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.admin import connected
-from jobserver.cli.output import say
-from jobserver.cli.progress import counting
+from jobserver.cli.terminal.output import say
+from jobserver.cli.terminal.progress import counting
 from jobserver.config.settings import RepositorySettings
 from jobserver.errors import invalid
 from jobserver.service import copies

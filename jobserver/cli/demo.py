@@ -22,7 +22,7 @@ import httpx
 
 from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
-from jobserver.cli.output import say
+from jobserver.cli.terminal.output import say
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend, RotateBackendToken
 from jobserver.domain.base.permissions import Actor, ActorKind, Role

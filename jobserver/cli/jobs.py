@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, actor_of, connected, via
-from jobserver.cli.output import say
+from jobserver.cli.terminal.output import say
 from jobserver.config.settings import RepositorySettings
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp

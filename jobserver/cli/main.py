@@ -13,7 +13,7 @@ import traceback
 import click
 
 from jobserver import __version__
-from jobserver.cli.output import show_error, warn
+from jobserver.cli.terminal.output import show_error, warn
 from jobserver.errors import Error
 
 # The module of each command. Only one of them is imported: the server's parts alone take half a second.

@@ -9,7 +9,7 @@ import click
 from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.audit import FAST, from_, report
-from jobserver.cli.progress import counting, reading
+from jobserver.cli.terminal.progress import counting, reading
 from jobserver.config.settings import RepositorySettings, Settings
 from jobserver.errors import invalid, printable
 from jobserver.index.sqlite.build import rebuild as rebuild_index

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, as_roles, connected, submit
-from jobserver.cli.output import say
+from jobserver.cli.terminal.output import say
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
 from jobserver.domain.orgs import AddOrg

@@ -6,7 +6,7 @@ import click
 
 from jobserver import bootstrap
 from jobserver.cli.admin import acting, actor_of, connected
-from jobserver.cli.output import say
+from jobserver.cli.terminal.output import say
 from jobserver.errors import invalid
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.upstream import adoption

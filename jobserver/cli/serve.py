@@ -37,7 +37,7 @@ _CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and pod
 def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     """The serving process: serves until the other end of ``lifeline`` is closed, also by a kill -9."""
     from jobserver import serving
-    from jobserver.cli.progress import reading
+    from jobserver.cli.terminal.progress import reading
     from jobserver.web.server.gateway import Gateway
     from jobserver.web.server.http_server import BACKLOG, HttpServer
 

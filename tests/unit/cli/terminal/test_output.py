@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.cli.output import say
+from jobserver.cli.terminal.output import say
 
 
 def test_a_runners_text_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
