@@ -2,6 +2,7 @@
 
 docs/architecture.md is the map. From top to bottom; each imports only what is below it:
 
+__main__   runs the commands: `python -m jobserver`
 cli/       the commands
 serving    the wiring of a server
 bootstrap  the wiring of a command
@@ -13,6 +14,7 @@ audit/     who did what, and whether the record was changed
 runner/    the reference runner
 store/     the state repository: git, YAML, keys, the one writer
 domain/    the rules: documents, commands, `plan` and `admit`
+worker     a step that a thread repeats in the background
 errors     the error that every part raises
 """
 

@@ -42,7 +42,7 @@ class BranchHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AuditResult:
     """``commits``: how many were judged. ``problems``: everything that is wrong, in order.
 
     ``followed``: key -> the commit of main that added it, if ``signers`` lead to it.
@@ -62,7 +62,7 @@ def verify(
     releases: Path | None = None,
     fast: bool = False,
     progress: Progress = lambda done, all_: None,
-) -> Verdict:
+) -> AuditResult:
     """``signers``: the text of an allowed_signers file from elsewhere; by default, trusts main's first commit.
 
     ``releases``: the folder RELEASE_STORAGE, to compare its files with the record. ``fast``: checks only the objects
@@ -95,7 +95,7 @@ def _verify(
     since: str | None,
     releases: Path | None,
     progress: Progress,
-) -> Verdict:
+) -> AuditResult:
     trusted = () if signers is None else keys.read(signers).values()
     walk = follow(repository, tips[layout.MAIN], trusted, signers is None)
     ours = {branch: tip for branch, tip in tips.items() if layout.is_branch(branch)}
@@ -118,7 +118,7 @@ def _verify(
     if releases is not None:
         problems += compare(repository, ours, releases)
     followed = {} if signers is None else walk.brought
-    return Verdict(sum(len(line.commits) - line.known for line in lines.values()), problems, followed)
+    return AuditResult(sum(len(line.commits) - line.known for line in lines.values()), problems, followed)
 
 
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:

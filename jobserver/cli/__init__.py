@@ -13,8 +13,7 @@ run         the runner
 demo        everything in one folder
 hook        git's pre-receive hook
 login_link  login links
-output      text and errors on a terminal
-progress    progress bars
+terminal/   text, errors and progress bars
 
 May import everything. Nothing imports it.
 """

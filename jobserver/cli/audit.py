@@ -8,7 +8,7 @@ import click
 
 from jobserver.audit.log import LogFilter
 from jobserver.audit.log import log as entries
-from jobserver.audit.verify import Verdict
+from jobserver.audit.verify import AuditResult
 from jobserver.audit.verify import verify as judge
 from jobserver.cli.admin import connected
 from jobserver.cli.terminal.output import say
@@ -140,7 +140,7 @@ def verify(
     report(verdict, fast)
 
 
-def report(verdict: Verdict, fast: bool = False) -> None:
+def report(verdict: AuditResult, fast: bool = False) -> None:
     """Prints the faults. Ends the command with exit code 1 if there are any."""
     for key, commit in verdict.followed.items():
         click.echo(f"also trusting {key}: commit {commit[:10]} of main adds it, signed by a key of --signers", err=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from jobserver.errors import invalid
-from jobserver.runner import RunnerConfig, Summary, run
+from jobserver.runner import RunnerConfig, RunSummary, run
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
@@ -93,7 +93,7 @@ def runner(
     _report(summary, once)
 
 
-def _report(summary: Summary, once: bool) -> None:
+def _report(summary: RunSummary, once: bool) -> None:
     """Ends the command with exit code 1 if a job failed, was not reported, or its request was refused."""
     if once:
         click.echo(f"{summary.succeeded} succeeded, {summary.failed} failed", err=True)

@@ -24,6 +24,6 @@ machine than the server. Needs Linux, because it uses /proc to find processes th
 """
 
 from jobserver.runner.config import RunnerConfig
-from jobserver.runner.loop import Runner, Summary, run
+from jobserver.runner.loop import Runner, RunSummary, run
 
-__all__ = ["Runner", "RunnerConfig", "Summary", "run"]
+__all__ = ["RunSummary", "Runner", "RunnerConfig", "run"]

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """How many jobs ended in this run, and whether the server has accepted all reports.
 
     ``refused``: how many requests were not run at the end, because no key of the server signed them.
@@ -49,7 +49,7 @@ class Summary:
 Event = RequestsListed | FetchFailed | RequestPlanned | JobEnded
 
 
-def run(config: RunnerConfig, transport: Transport | None = None, stop: threading.Event | None = None) -> Summary:
+def run(config: RunnerConfig, transport: Transport | None = None, stop: threading.Event | None = None) -> RunSummary:
     """Runs until ``stop`` is set, or, with ``config.once``, until all requests have run.
 
     Raises `Error`: conflict if another runner uses the same folder, unauthenticated or forbidden if the server refuses
@@ -95,7 +95,7 @@ class Runner:
         self.tasks = TaskRunner(checkouts, self.executor, now, self.events.put, self.halt)
         self.done = {"succeeded": 0, "failed": 0}
 
-    def run(self) -> Summary:
+    def run(self) -> RunSummary:
         _log.warning(
             "runner for backend %s: not a sandbox, it runs the commands of studies as this user",
             self.config.backend,
@@ -121,7 +121,7 @@ class Runner:
                         fetcher.join()
         finally:
             self.transport.close()
-        return Summary(**self.done, all_reported=not self._unreported(), refused=len(self.transport.refused))
+        return RunSummary(**self.done, all_reported=not self._unreported(), refused=len(self.transport.refused))
 
     def _loop(self) -> None:
         while not self.stop.is_set():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jobserver.audit.release_check import recorded_folders
-from jobserver.audit.verify import Progress, Verdict, verify
+from jobserver.audit.verify import AuditResult, Progress, verify
 from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.store.fs import disk_errors, sync_folder
@@ -78,7 +78,7 @@ def _fault(copy: Path, branch: str, old: str, new: str | None) -> str:
 
 def verify_copy(
     copy: Path, signers: str | None = None, *, fast: bool = False, releases: Path | None = None, progress: Progress
-) -> Verdict:
+) -> AuditResult:
     """As `verify`, of what came since it last found no fault in this copy, by the same keys; objects are all hashed
     unless ``fast``."""
     mark, tip = copy / _MARK, Refs(copy).tip(layout.AUDIT)

@@ -7,6 +7,7 @@ git/           git: objects, packs, refs, and the one place that starts git
 yaml/          documents as YAML
 keys/          the keys that sign
 release_files  released files on the disk, outside the repository
+release_record their record in that folder, release.json
 upstream       what the writer needs from a hosted repository
 hooks          git's hooks in the repository
 init           where a repository may be created

@@ -4,5 +4,5 @@ base             the protocol, as the loop sees it
 http             by the HTTP API
 git              by fetches and pushes of the backend's branch
 clone            the runner's own repository for that
-vouched  which requests a key of the server's vouches for
+signed_requests  which requests the server signed
 """

@@ -1,1 +1,16 @@
-"""The pages by their addresses, one file for each noun. A handler reads the form, acts, and renders a template."""
+"""The pages by their addresses. A handler reads the form, acts, and renders a template.
+
+home           the front page
+event_log      all job requests, with filters and a search
+workspaces     a workspace, and the form that requests jobs
+new_workspace  the form that creates a workspace
+job_requests   a job request
+jobs           a job
+releases       released files
+backends       the backends and their status
+people         log-in, settings, and the users for admins
+orgs           organisations
+projects       projects, with their members and registration
+invitations    invitations to a project
+live           tells open pages about changes
+"""
