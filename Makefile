@@ -15,8 +15,8 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: $(VENV)/.installed
 	$(PY) -m jobserver demo $(ARGS)
 
-# Files of the tests are in memory where there is room for them.
-PYTEST = $(PY) -m pytest -n 2 --dist worksteal
+# Files of the tests are in memory where there is room. Three processes keep two cores busy: some tests wait for time-outs.
+PYTEST = $(PY) -m pytest -n 3 --dist worksteal
 test: $(VENV)/.installed
 	$(PYTEST) $(ARGS)
 

@@ -126,4 +126,5 @@ class GitHubLogin:
     def _hub(self, auth: object) -> "Github":
         from github import Github
 
-        return Github(auth=auth, base_url=self._url, retry=None)  # type: ignore[arg-type]
+        # Without PyGithub's pause of a quarter of a second between two calls: somebody waits for each of them.
+        return Github(auth=auth, base_url=self._url, retry=None, seconds_between_requests=None)  # type: ignore[arg-type]
