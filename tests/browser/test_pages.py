@@ -104,7 +104,7 @@ def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
     assert saved.value.path().read_text() == HOSTILE
     assert root.evaluate("window.hacked") is None
     root.goto(f"{site.url}/grouped/releases/?page=2")
-    expect(root.get_by_text("There are no older ones")).to_be_visible()
+    expect(root.get_by_text("No older releases")).to_be_visible()
     expect(root.get_by_role("button", name="Newer")).to_be_visible()
 
 
@@ -126,7 +126,7 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     waiting = site.ask("report", backend="emis")
     root.goto(f"{site.url}/job-requests/{waiting}/")
     expect(root.get_by_text("Waiting for the runner of")).to_be_visible()
-    expect(root.get_by_text("2 requests before it")).to_be_visible()
+    expect(root.get_by_text("2 requests before this one")).to_be_visible()
     inspect(root, "request-waiting")
     with site.client("emis") as emis:
         emis.report(
@@ -156,7 +156,7 @@ def test_a_run_is_compared_with_the_ones_before_it(site: Site, root: Page) -> No
                 job(identifier, f"c{identifier}", status, 90, action="analyse", status_code=code)
             ).raise_for_status()
     root.goto(f"{site.url}/job-requests/{identifier}/")
-    expect(root.get_by_text("same code as")).to_be_visible()
+    expect(root.get_by_text("same code as the previous run")).to_be_visible()
     inspect(root, "request-compared")
     root.get_by_role("link", name="Audit").click()
     inspect(root, "request-audit")
@@ -280,7 +280,7 @@ def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.goto(f"{site.url}/settings/")
     root.get_by_label("Token name").fill("my laptop")
     root.get_by_role("button", name="Create token").click()
-    expect(root.get_by_text("It You will not be able to see it again")).to_be_visible()
+    expect(root.get_by_text("You will not be able to see it again")).to_be_visible()
     inspect(root, "settings-token")
     root.goto(f"{site.url}/backends/")
     root.get_by_label("Short name").fill("fresh")
