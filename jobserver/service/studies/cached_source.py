@@ -1,6 +1,6 @@
-"""What is known about studies: by commit for good, by branch for when a place does not answer.
+"""Answers about studies that are kept: by commit for ever, and by branch in case the source is unavailable.
 
-Bounded in bytes. May import errors and `base`; the clock is passed in.
+Bounded in bytes.
 """
 
 import threading
@@ -24,7 +24,7 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Forgets what was not used for longest once the weights (bytes) exceed ``limit``. Thread-safe."""
+    """Drops the entries that were not used for longest once their weights (bytes) exceed ``limit``. Thread-safe."""
 
     def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
         self.limit = limit
@@ -52,16 +52,16 @@ class Lru(Generic[K, V]):
 
 
 class CachedSource:
-    """A place's answers; where it is unavailable, its last ones, which say so in ``as_of``.
+    """A source's answers, or its last ones while it is unavailable, which say so in ``as_of``.
 
-    ``clock`` gives the time now, aware and UTC. An answer other than "unavailable" is never replaced.
+    ``clock`` gives the time now, aware and UTC. Only "unavailable" is replaced by an earlier answer.
     """
 
     def __init__(self, source: Source, clock: Callable[[], datetime], max_bytes: int = MAX_BYTES) -> None:
         self.source = source
         self.clock = clock
         self._commits = Lru[tuple[str, str], Study | Error](max_bytes, _weigh)
-        self._reading = threading.Lock()  # a large file takes a second: many who ask for it wait for one
+        self._reading = threading.Lock()  # a large file takes a second to read: callers of the same one wait
         self._tips = Lru[tuple[str, str], Tip](max_bytes // 8, lambda _: 0)
         self._latest = Lru[tuple[str, str], Study](max_bytes, _weigh)
         self._branches = Lru[str, BranchList](max_bytes // 4, lambda answer: 256 * len(answer.branches))
@@ -69,14 +69,14 @@ class CachedSource:
     def branches(self, repo: str) -> BranchList:
         asked = self.clock()
         try:
-            found: tuple[Branch, ...] = self.source.branches(repo, self._until())
+            branches: tuple[Branch, ...] = self.source.branches(repo, self._until())
         except Error as error:
             known = self._branches.get(repo)
             if error.code is not Code.UNAVAILABLE or known is None:
                 raise
             return known
-        self._branches.put(repo, BranchList(found, asked))
-        return BranchList(found)
+        self._branches.put(repo, BranchList(branches, asked))
+        return BranchList(branches)
 
     def tip(self, repo: str, branch: str) -> Tip:
         return self._tip(repo, branch, self._until())
@@ -111,25 +111,25 @@ class CachedSource:
         return Tip(sha)
 
     def _at(self, repo: str, sha: str, until: float) -> Study:
-        found = self._commits.get((repo, sha))
-        if found is None:
+        study = self._commits.get((repo, sha))
+        if study is None:
             data = self.source.project_file(repo, sha, until)
             with self._reading:
-                found = self._commits.get((repo, sha)) or self._read(repo, sha, data)
-        if isinstance(found, Error):
-            raise Error(found.code, found.message, found.where, found.faults)
-        return found
+                study = self._commits.get((repo, sha)) or self._read(repo, sha, data)
+        if isinstance(study, Error):
+            raise Error(study.code, study.message, study.where, study.faults)
+        return study
 
     def _read(self, repo: str, sha: str, data: bytes) -> "Study | Error":
-        """What a commit says it says for ever, faults as well."""
-        found: Study | Error
+        """A commit never changes, so its study, or its faults, are kept."""
+        study: Study | Error
         try:
-            found = read_study(sha, data)
+            study = read_study(sha, data)
         except Error as error:
-            found = error
-        self._commits.put((repo, sha), found)
-        return found
+            study = error
+        self._commits.put((repo, sha), study)
+        return study
 
 
-def _weigh(found: "Study | Error") -> int:
-    return _FAULT * len(found.faults) if isinstance(found, Error) else _PARSED * len(found.source)
+def _weigh(study: "Study | Error") -> int:
+    return _FAULT * len(study.faults) if isinstance(study, Error) else _PARSED * len(study.source)

@@ -24,27 +24,25 @@ from jobserver.store.read.commits import Commit, parse_commit
 from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 
-_AGAIN_SECONDS = 30.0  # until what the start found is looked at again
-_NEAR = 2_000  # commits that are looked through here, before git is asked
+_INSPECT_SECONDS = 30.0  # until problems that an inspection found are inspected again
+_NEAR = 2_000  # commits that are read here, before git is asked
 
 
 class BranchGuard:
-    """The `BranchGuard` of a writer. Thread-safe."""
+    """The `TipCheck` of a writer. Thread-safe."""
 
     def __init__(self, repo: StateRepo) -> None:
         self._path, self._refs = repo.path, repo.writer.refs
         self._keys = KeyFile(repo.writer.keys.path, PRINCIPAL)
-        self._objects = Objects(
-            repo.path
-        )  # a git that waits for questions would look like one at work (`store.git.locks`)
+        # Not a git process that waits for questions: `store.git.locks` would take it for one at work.
+        self._objects = Objects(repo.path)
         self._policy = TrustPolicy(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
-        self._found: dict[str, str] = {}
-        self._again = 0.0
-        self._began: dict[
-            str, str
-        ] = {}  # the last checkpoint's tips at the first `inspect`: later ones begin there, too
-        self.idle: list[str] = []  # refs that should not be, and that change nothing, as of the last `inspect`
+        self._inspected: dict[str, str] = {}
+        self._inspect_at = 0.0
+        # The tips of the last checkpoint at the first `inspect`, from which later inspections begin too.
+        self._began: dict[str, str] = {}
+        self.idle: list[str] = []  # unexpected refs that change nothing, as of the last `inspect`
         self._guard = threading.RLock()
 
     def close(self) -> None:
@@ -80,36 +78,36 @@ class BranchGuard:
             self._objects = before
 
     def problems(self) -> dict[str, str]:
-        """Branch, ref or file -> why nothing is built on it, or what else somebody with the disk did to it."""
+        """Branch, ref or file -> why no server builds on it, or what else somebody changed on the disk."""
         branches = {layout.AUDIT, *filter(layout.is_branch, self._refs.branches()), *self._good}
-        with suppress(Error):  # then what was found is what can be said
-            if self._found and monotonic() >= self._again:
+        with suppress(Error):  # then the last inspection counts
+            if self._inspected and monotonic() >= self._inspect_at:
                 self._inspect()
-        found = dict(self._found)
+        problems = dict(self._inspected)
         if self._refs.tip(layout.AUDIT) is None and self._refs.tip(layout.MAIN) is not None:
-            found[layout.AUDIT] = GONE
+            problems[layout.AUDIT] = GONE
         for branch in sorted(branches):
             try:
                 self.check(branch, self._refs.tip(branch))
             except Error as error:
-                found[branch] = error.message
-        return found
+                problems[branch] = error.message
+        return problems
 
     def inspect(self) -> dict[str, str]:
-        """Looks at all that is about to be served: every commit and object since the last checkpoint, and every ref.
+        """Checks everything that is about to be served: commits and objects since the last checkpoint, and all refs.
 
-        What is found is among `problems` from then on, until somebody mended it, or in `idle`. Raises `Error` if it
-        can't look.
+        What is wrong is in `problems` from then on, until somebody corrects it, or in `idle`. Raises `Error` if it
+        can't be checked.
         """
         self._inspect()
         return self.problems()
 
     def _inspect(self) -> None:
         with self._guard:
-            self._again = monotonic() + _AGAIN_SECONDS
-            odd = {ref: what for ref, _, what in anomalies(self._path)}
-            found = {ref: what for ref, what in odd.items() if what != UNEXPECTED_REF}
-            self.idle = [ref for ref, what in odd.items() if what == UNEXPECTED_REF]
+            self._inspect_at = monotonic() + _INSPECT_SECONDS
+            by_ref = {ref: anomaly for ref, _, anomaly in anomalies(self._path)}
+            problems = {ref: anomaly for ref, anomaly in by_ref.items() if anomaly != UNEXPECTED_REF}
+            self.idle = [ref for ref, anomaly in by_ref.items() if anomaly == UNEXPECTED_REF]
             branches = self._refs.branches()
             tips = {branch: tip for branch, tip in branches.items() if layout.is_branch(branch)}
             known = self._began
@@ -120,12 +118,12 @@ class BranchGuard:
             for branch, tip in tips.items():
                 old = known.get(branch)
                 if old is not None and old != tip and (problem := self._judged(branch, old, tip)):
-                    found[branch] = problem
+                    problems[branch] = problem
             with objects_of(self._path) as objects:
                 there = {branch: sha for branch, sha in known.items() if self._has(sha)}
                 if damage := list(wrong_objects(objects, tips, there)):
-                    found["objects"] = ", ".join(damage[:5])
-            self._found = found
+                    problems["objects"] = ", ".join(damage[:5])
+            self._inspected = problems
 
     def _last_checkpoint(self, audit: str) -> str:
         """The commit of `audit` that wrote it, or else the first one."""

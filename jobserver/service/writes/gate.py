@@ -121,12 +121,12 @@ class Gate:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
         slug = branch_backend(branch)
         if not layout.is_branch(branch):  # it is also a path
-            raise not_found(f"there is no backend {branch.removeprefix(layout.backend_branch(''))!r}")
+            raise not_found(f"backend {branch.removeprefix(layout.backend_branch(''))!r} does not exist")
         writer = self._repo.writer
         if branch == layout.AUDIT and writer.refs.tip(branch) is None:
             raise unavailable(GONE, branch)
         if slug is None or writer.refs.tip(branch) is not None:
             return
         if not writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
-            raise not_found(f"there is no backend {slug!r}")
+            raise not_found(f"backend {slug!r} does not exist")
         self._repo.create_branch(branch, "backend", self._clock())

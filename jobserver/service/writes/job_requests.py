@@ -52,10 +52,10 @@ class JobRequestService:
         """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
             return repeated_answer(done, {})  # also while the study's host does not answer
-        found = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(workspace))
-        if found is None:
-            raise not_found(f"there is no workspace {workspace!r}")
-        study = self._studies.project(found.repo, found.branch)
+        document = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(workspace))
+        if document is None:
+            raise not_found(f"workspace {workspace!r} does not exist")
+        study = self._studies.project(document.repo, document.branch)
         pipeline = {
             name: PipelineAction(needs=tuple(action["needs"]), run=action["run"])
             for name, action in study.pipeline.as_document().items()
@@ -76,7 +76,7 @@ class JobRequestService:
     def cancel(
         self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None
     ) -> WriteResult:
-        """Cancels these actions, or all that are not finished; durable before the runner has seen the request."""
+        """Cancels these actions, or all that are not finished; durable before the runner has request the request."""
         request = self.find(identifier).stored.request
         return self._gate.submit(actor, CancelJobs(identifier, request.backend, actions), via, key)
 
@@ -85,34 +85,36 @@ class JobRequestService:
         identifier = written.changes.result["identifier"]
 
         def read(state: Snapshot) -> RequestWithJobs | None:
-            seen = with_jobs(state, state.find(identifier))
-            if seen is None:
+            request = with_jobs(state, state.find(identifier))
+            if request is None:
                 return None
-            pipeline = state.pipeline(seen.stored.place) if not seen.jobs else None
-            return replace(seen, warnings=pipeline.warnings if pipeline else ())
+            pipeline = state.pipeline(request.stored.place) if not request.jobs else None
+            return replace(request, warnings=pipeline.warnings if pipeline else ())
 
-        seen = self._repo.writer.read(written.branch, read, commit=written.commit)
-        if seen is None:
-            raise not_found(f"there is no job request {identifier!r}")
-        return seen
+        request = self._repo.writer.read(written.branch, read, commit=written.commit)
+        if request is None:
+            raise not_found(f"job request {identifier!r} does not exist")
+        return request
 
     def find(self, identifier: str) -> RequestWithJobs:
         """Raises `Error` (not_found)."""
         for branch in self._backend_branches() if identifiers.is_request_id(identifier) else ():
-            seen = self._repo.writer.read(branch, lambda state: with_jobs(state, state.find(identifier)))
-            if seen is not None:
-                return seen
-        raise not_found(f"there is no job request {identifier!r}")
+            request = self._repo.writer.read(branch, lambda state: with_jobs(state, state.find(identifier)))
+            if request is not None:
+                return request
+        raise not_found(f"job request {identifier!r} does not exist")
 
     def active(self) -> list[RequestWithJobs]:
         """Every request that is not finished, newest first."""
-        found: list[RequestWithJobs] = []
+        requests: list[RequestWithJobs] = []
         for branch in self._backend_branches():
-            found += self._repo.writer.read(
-                branch, lambda state: [seen for one in state.active() if (seen := with_jobs(state, one))]
+            requests += self._repo.writer.read(
+                branch, lambda state: [request for stored in state.active() if (request := with_jobs(state, stored))]
             )
         return sorted(
-            found, key=lambda seen: (seen.stored.request.created_at, seen.stored.request.identifier), reverse=True
+            requests,
+            key=lambda request: (request.stored.request.created_at, request.stored.request.identifier),
+            reverse=True,
         )
 
     def _backend_branches(self) -> list[str]:

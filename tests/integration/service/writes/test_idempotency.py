@@ -143,7 +143,7 @@ def test_a_pushed_message_does_not_answer_a_key(site: Site, message: str) -> Non
     """It once was: whoever knew somebody's key could have its POST taken for done. Now it is refused, too."""
     push = Push(site, "main")
     push.commit(("README.md", "x"), message=message.format(key().trailer))
-    with pytest.raises(Error, match="the server's to write"):
+    with pytest.raises(Error, match="only the server may write"):
         push.send(ADMIN)
     push.land()
     assert site.gate.ledger.find(key()) is None

@@ -234,7 +234,7 @@ def test_a_branch_that_was_repaired_is_not_named_any_more(site: Site, monkeypatc
         put(site, "backends/tpp", "backends/tpp~1")
         site.git("update-ref", "-d", replaced)
         assert set(standing.problems()) == {"backends/tpp", replaced}  # not looked at for each that asks
-        monkeypatch.setattr(standing, "_again", 0.0)
+        monkeypatch.setattr(standing, "_inspect_at", 0.0)
         assert standing.problems() == {}
 
 
@@ -259,7 +259,7 @@ def test_a_start_hashes_all_since_the_last_checkpoint(site: Site) -> None:
         standing = guard_branches(repo)
         assert blob in standing.inspect()["objects"]
         Checkpointer(repo, gate).checkpoint()  # which does not have it forgotten
-        standing._again = 0.0
+        standing._inspect_at = 0.0
         assert blob in standing.problems()["objects"]
 
 
