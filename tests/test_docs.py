@@ -64,3 +64,8 @@ def test_every_path_that_a_document_names_exists(name: str, existing: set[str]) 
 def test_every_method_that_a_document_names_exists(name: str, methods: dict[str, set[str]]) -> None:
     named = {match for code in code_in((ROOT / name).read_text()) for match in METHOD.findall(code)}
     assert sorted(f"{owner}.{method}" for owner, method in named if method not in methods.get(owner, ())) == []
+
+
+def test_each_decision_record_has_a_number_of_its_own() -> None:
+    numbers = [Path(name).name[:4] for name in DECISIONS]
+    assert len(numbers) == len(set(numbers))
