@@ -127,7 +127,7 @@ def _document_faults(proposal: Proposal, change: Change) -> Iterator[Fault]:
     path = _path(proposal.changes, change)
     if change.before is None and is_page(path.kind, path.name):
         key = "name" if path.kind is Kind.WORKSPACE else "slug"
-        message = f"{path.name.rpartition('/')[2]!r} is a page of the server: choose another name"
+        message = f"{path.name.rpartition('/')[2]!r} is reserved for a page of the server: choose another name"
         yield Fault(message, change.path, key=key)
     for key, message in _RULES[path.kind].problems(proposal, change):
         yield Fault(message, change.path, key=key)
@@ -140,10 +140,10 @@ def _deletions(proposal: Proposal) -> Iterator[Fault]:
         path = parse_path(MAIN, name)
         assert path is not None
         if path.kind is Kind.BACKEND:
-            yield Fault("a backend is deactivated (active: false), never deleted: it has a branch", name)
+            yield Fault("a backend cannot be deleted, because it has a branch: set `active: false`", name)
         for other in proposal.state.referrers(path.kind, path.name):
             if other not in changed:
-                yield Fault(f"{other} names it", name)
+                yield Fault(f"{other} refers to it", name)
 
 
 def _path(changes: Changes, change: Change) -> DocPath:

@@ -90,7 +90,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
     match command:
         case RotateBackendToken():
             if not before.active:
-                raise conflict(f"backend {slug} is not active: a token of it would not work")
+                raise conflict(f"backend {slug} is not active, so a token would not work: activate it first")
             token = Token(sha256=command.token_sha256, label=f"rotated {now:%Y-%m-%d}", created_at=now)
             kept = before.tokens if command.keep_old else ()
             update, event, verb = {"tokens": (*kept, token)}, "backend.token-rotated", "rotated the token of"

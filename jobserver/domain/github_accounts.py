@@ -28,12 +28,12 @@ def account_of(users: "Iterable[User]", github_id: int, login: str) -> "User | N
     if not named:
         return None
     if len(named) > 1:
-        raise _refused(f"there is more than one account here that is called {login}", everybody)
+        raise _refused(f"more than one user here has the name {login}", everybody)
     if named[0].github_id is not None:
-        raise _refused(f"the account {named[0].username} here belongs to another account on GitHub", everybody)
+        raise _refused(f"the user {named[0].username} here belongs to another account on GitHub", everybody)
     return named[0]
 
 
 def _refused(why: str, users: "Iterable[User]") -> Error:
     admins = sorted(one.username for one in users if one.active and Role.SUPER_USER in one.roles)
-    return forbidden(f"{why}, so nobody was logged in: ask {', '.join(admins[:_NAMED]) or 'an administrator'}")
+    return forbidden(f"{why}, so you are not logged in: ask {', '.join(admins[:_NAMED]) or 'an administrator'}")

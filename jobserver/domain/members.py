@@ -32,13 +32,13 @@ def member_problems(members: Iterable[Member], allowed: frozenset[Role], proposa
     members = tuple(members)
     problems = role_problems(((member.username, member.roles) for member in members), allowed)
     unknown = [member.username for member in members if proposal.user(member.username) is None]
-    return problems + [("members", f"there is no user {username!r}") for username in unknown]
+    return problems + [("members", f"user {username!r} does not exist") for username in unknown]
 
 
 def role_problems(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[Problem]:
     """Roles that these people, as (username, roles), cannot have here."""
     return [
-        ("roles", f"{role} is not for {username} here, expected one of: {', '.join(sorted(allowed))}")
+        ("roles", f"{username} cannot have the role {role} here: expected one of {', '.join(sorted(allowed))}")
         for username, roles in given
         for role in roles
         if role not in allowed
@@ -84,9 +84,9 @@ def invitation_problems(before: "Project | None", after: "Project", proposal: Pr
         if usernames.count(username) > 1:
             problems.append(("invitations", f"{username} is invited twice"))
         if username in members:
-            problems.append(("invitations", f"{username} is a member already"))
+            problems.append(("invitations", f"{username} is already a member"))
     for invitation in added_invitations(before, after):
         user = proposal.user(invitation.username)
         if user is None or not user.active:
-            problems.append(("invitations", f"there is no active user {invitation.username!r}"))
+            problems.append(("invitations", f"{invitation.username!r} is not an active user"))
     return problems

@@ -127,7 +127,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         case CancelInvitation(_, username):
             _require_invitation(before, username)
             after, event = without_invitation(before, username), "invitation-cancelled"
-            action = f"took the invitation of {username} to {name} back"
+            action = f"cancelled the invitation of {username} to {name}"
             if username == actor.name:
                 event, action = "invitation-declined", f"declined the invitation to {name}"
         case AcceptInvitation():
@@ -159,7 +159,7 @@ def _require_free_name(state: State, wanted: str, project: str) -> None:
         raise invalid("a project needs a name", "name")
     for other in state.projects():
         if f"{other.org}/{other.slug}" != project and other.name.casefold() == wanted.casefold():
-            raise conflict(f"{other.org}/{other.slug} has the name {other.name!r} already", "name")
+            raise conflict(f"project {other.org}/{other.slug} already has the name {other.name!r}", "name")
 
 
 def _with_invitations(
@@ -171,9 +171,9 @@ def _with_invitations(
         raise invalid("expected at least one role", "roles")
     for username in usernames:
         if invitation_of(before, username) is not None:
-            raise conflict(f"{username} is invited already")
+            raise conflict(f"{username} is already invited")
         if any(member.username == username for member in before.members):
-            raise conflict(f"{username} is a member already")
+            raise conflict(f"{username} is already a member")
     added = [
         Invitation(username=username, roles=tuple(roles), invited_by=actor.name, created_at=now)
         for username in usernames
@@ -186,7 +186,7 @@ def _require_invitation(project: Project, username: str) -> Invitation:
     invitation = invitation_of(project, username)
     if invitation is None:
         name = f"{project.org}/{project.slug}"
-        raise not_found(f"there is no invitation of {username} to {name}: it was accepted, declined or taken back")
+        raise not_found(f"{username} has no invitation to {name}: it was accepted, declined or cancelled")
     return invitation
 
 
@@ -194,7 +194,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     before, after = change.of(Project)
     if after is None:
         return []
-    problems = [] if proposal.org(after.org) is not None else [("org", f"there is no org {after.org!r}")]
+    problems = [] if proposal.org(after.org) is not None else [("org", f"org {after.org!r} does not exist")]
     problems += member_problems(after.members, PROJECT_ROLES, proposal)
     invited = ((invitation.username, invitation.roles) for invitation in after.invitations)
     problems += role_problems(invited, PROJECT_ROLES)

@@ -12,7 +12,7 @@ _ADDRESS = re.compile(r"[\w+-]@[\w-]+\.\w")
 
 def _no_address(text: str) -> str:
     if "@" in text and _ADDRESS.search(text):
-        raise ValueError("an email address may not stand here: what git holds can't be erased")
+        raise ValueError("email addresses are not allowed here, because nothing can be erased from git")
     return text
 
 

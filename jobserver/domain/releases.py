@@ -102,7 +102,7 @@ def check_right(rights: Rights, release: Release, policy: int) -> None:
 def faults(state: State, release: Release) -> list[Fault]:
     if state.workspace(release.workspace) is not None:
         return []
-    return [Fault(f"there is no workspace {release.workspace!r}", key="workspace")]
+    return [Fault(f"workspace {release.workspace!r} does not exist", key="workspace")]
 
 
 def may_release(main: Main, username: str, workspace: str) -> bool:
@@ -114,7 +114,7 @@ def may_release(main: Main, username: str, workspace: str) -> bool:
 
 
 def no_releaser(username: str, workspace: str) -> Error:
-    return forbidden(f"Backend-User not valid: {username} is no active user who may release files of {workspace}")
+    return forbidden(f"Backend-User not valid: {username} is not an active user who may release files of {workspace}")
 
 
 def is_release_id(text: str) -> bool:
@@ -148,13 +148,13 @@ def path_fault(path: str) -> str:
     """Why no file may have this path; empty if one may."""
     parts = path.split("/")
     if not path.isprintable() or not path.strip():
-        return "has characters that can't be printed, or none at all"
+        return "is empty, or has characters that cannot be printed"
     if "\\" in path or re.match(r"[A-Za-z]:", path) or path.startswith("/"):
         return "is not relative, or has a backslash"
     if any(part in ("", ".", "..") for part in parts):
         return "has an empty part, . or .."
     if any(_DEVICES.fullmatch(part) or part.endswith((".", " ")) or part.startswith(" ") for part in parts):
-        return "has a name that Windows can't keep"
+        return "has a name that Windows does not allow"
     sizes = [len(part.encode()) for part in parts]  # what can be printed can be encoded
     if max(sizes) > _MAX_PART or sum(sizes) + len(parts) > _MAX_PATH or len(parts) > _MAX_DEPTH:
         return f"is longer than {_MAX_PATH} bytes ({_MAX_PART} for a name), or deeper than {_MAX_DEPTH} folders"
@@ -169,11 +169,11 @@ def clashes(paths: Iterable[str]) -> list[str]:
     for path in paths:
         parts = _folded(path).split("/")
         if (other := seen.setdefault("/".join(parts), path)) != path:
-            found.append(f"{path!r} and {other!r} are one file on some systems")
+            found.append(f"{path!r} and {other!r} are the same file on some systems")
         for depth in range(1, len(parts)):
             folder = "/".join(path.split("/")[:depth])
             if (other := folders.setdefault("/".join(parts[:depth]), folder)) != folder:
-                found.append(f"the folders {folder!r} and {other!r} are one on some systems")
+                found.append(f"the folders {folder!r} and {other!r} are the same on some systems")
     found += [f"{path!r} is a file and a folder" for folded, path in seen.items() if folded in folders]
     return found
 

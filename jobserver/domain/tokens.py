@@ -35,7 +35,7 @@ def duplicate_tokens(proposal: Proposal) -> Iterator[Fault]:
     for path, new in added.items():
         for digest in new:
             if owners[digest] != path or after[path].count(digest) > 1:
-                message = f"the token {digest[:10]}... is in {owners[digest]} already: make a new one"
+                message = f"the token {digest[:10]}... is already in {owners[digest]}: create a new one"
                 yield Fault(message, path, key="tokens")
 
 

@@ -135,15 +135,15 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
             update, event = {"roles": roles, "active": active}, "user.updated"
             if active and not user.active:
                 update["sessions_since"] = now
-            action = f"made {name} {', '.join(roles) or 'nothing in particular'}{'' if active else ', and disabled'}"
+            action = f"set the roles of {name} to {', '.join(roles) or 'none'}{'' if active else ' and disabled them'}"
         case AddUserToken(_, label, sha256):
             if any(token.label == label for token in user.tokens):
-                raise conflict(f"{name} has a token with the label {label!r} already")
+                raise conflict(f"{name} already has a token with the label {label!r}")
             if not user.active:
-                raise conflict(f"{name} is disabled: a token of theirs would not work")
+                raise conflict(f"{name} is disabled, so a token would not work: enable them first")
             token = Token(sha256=sha256, label=label, created_at=now)
             update, event = {"tokens": (*user.tokens, token)}, "user.token-created"
-            action = f"made a token of {name}"
+            action = f"created a token for {name}"
         case RevokeUserToken(_, label):
             kept = tuple(token for token in user.tokens if token.label != label)
             if len(kept) == len(user.tokens):
@@ -175,7 +175,7 @@ def _welcome(state: State, command: WelcomeUser, now: datetime) -> Changes:
     elif before.active:
         after = before.model_copy(update={"github_id": github_id})
         event = "user.bound"
-        subject = f"{before.username} logged in from GitHub, and is its account {github_id} from now on"
+        subject = f"{before.username} logged in from GitHub and is now bound to account {github_id} there"
     else:
         after = before
     changes = write_document(Kind.USER, after.username, before, after, event, subject)
@@ -188,7 +188,10 @@ def _ensure_admin(state: State, command: EnsureAdmin, now: datetime) -> Changes:
     if before is None:
         for other in state.users():
             if other.username.lower() == name.lower():
-                raise invalid(f"there is the account {other.username!r}: spell {name!r} like that", "ADMIN_USERS")
+                raise invalid(
+                    f"the user {other.username!r} exists: write {name!r} with the same upper and lower case",
+                    "ADMIN_USERS",
+                )
     user = before or _new_user(now, username=name)
     if not user.active:
         # Somebody disabled them on purpose. The settings undo that only if no SuperUser is left who could.
@@ -196,7 +199,7 @@ def _ensure_admin(state: State, command: EnsureAdmin, now: datetime) -> Changes:
         if others or not command.recovers:
             return write_document(Kind.USER, name, user, user, "user.updated", subject)
         user = user.model_copy(update={"active": True, "tokens": (), "sessions_since": now})
-        subject = f"{subject} again: there was none"
+        subject = f"{subject} again, because there was no other"
     roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
     after = user.model_copy(update={"roles": roles})
     return write_document(Kind.USER, name, before, after, "user.updated" if before else "user.created", subject)
@@ -210,7 +213,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     if after.github_id is not None and (before is None or before.github_id != after.github_id):
         users = [*proposal.unchanged_users(), *proposal.changed(User)]
         others = [user for user in users if user.github_id == after.github_id and user.username != after.username]
-        problems += [("github_id", f"{after.github_id} is {user.username}'s already") for user in others]
+        problems += [("github_id", f"{after.github_id} already belongs to user {user.username}") for user in others]
     if proposal.policy >= 2:
         problems += _session_problems(before, after, proposal.now)
     return problems
@@ -221,10 +224,10 @@ def _session_problems(before: User | None, after: User, now: datetime | None) ->
     if before is None:
         if after.sessions_since is None or now is None or now - after.sessions_since <= _NEW:
             return []
-        return [("sessions_since", "the sessions of an account that is new begin now: leave this out")]
+        return [("sessions_since", "must be the present time for a new user: leave it out")]
     if before.active or not after.active or after.sessions_since not in (None, before.sessions_since):
         return []
-    message = "who is switched on again needs another time than before, such as now: their old sessions are over"
+    message = "must change when a user is enabled again, so that their old sessions end: use the present time"
     return [("sessions_since", message)]
 
 
@@ -238,7 +241,7 @@ def duplicate_usernames(proposal: Proposal) -> Iterator[Fault]:
     for username in new:
         other = taken.setdefault(username.lower(), username)
         if other != username:
-            message = f"there is {other!r} already: names differ by more than upper and lower case"
+            message = f"user {other!r} already exists: usernames must differ in more than upper and lower case"
             yield Fault(message, main_path(Kind.USER, username), key="username")
 
 
@@ -254,7 +257,7 @@ def _limits(rights: Rights, change: Change) -> None:
     if before is None or before.username != rights.actor.name or Role.SUPER_USER not in before.roles:
         return
     resigns = after is None or not after.active or Role.SUPER_USER not in after.roles
-    rights.need(not resigns, "stop being a SuperUser by themselves: another SuperUser can do that")
+    rights.need(not resigns, "remove their own SuperUser role: ask another SuperUser")
 
 
 RULES = Rules(problems=_problems, update=_may_update, limits=_limits, by_server=True)

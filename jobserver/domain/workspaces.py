@@ -105,9 +105,9 @@ def _switched(before: Workspace, command: ChangeWorkspace) -> tuple[Workspace, s
     switches = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
     verbs = {
         ("archived", True): "archived",
-        ("archived", False): "took out of the archive",
-        ("should_notify", True): "switched notifications on for",
-        ("should_notify", False): "switched notifications off for",
+        ("archived", False): "unarchived",
+        ("should_notify", True): "turned on notifications for",
+        ("should_notify", False): "turned off notifications for",
     }
     verb = " and ".join(verbs[switch] for switch in switches.items())
     return before.model_copy(update=switches), f"{verb} workspace {before.name}"
@@ -126,7 +126,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     _, after = change.of(Workspace)
     if after is None or after.project is None or proposal.project(after.project) is not None:
         return []
-    return [("project", f"there is no project {after.project!r}")]
+    return [("project", f"project {after.project!r} does not exist")]
 
 
 def _may_create(rights: Rights, change: Change) -> bool:

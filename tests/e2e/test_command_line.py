@@ -106,7 +106,7 @@ def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None
     ("arguments", "code", "said"),
     [
         (["backend", "add", "No Slug"], 1, "slug"),
-        (["backend", "rotate-token", "none"], 1, "there is no backend 'none'"),
+        (["backend", "rotate-token", "none"], 1, "backend 'none' does not exist"),
         (["user", "add", "x", "--role", "Boss"], 2, "Invalid value for '--role'"),
         (["workspace", "add", "w", "--repo", "../../etc", "--branch", "main"], 1, "STUDY_REPOS"),
         (["workspace", "add", "jobs", "--repo", "trends", "--branch", "main"], 1, "choose another name"),

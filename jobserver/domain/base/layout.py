@@ -124,7 +124,7 @@ _MAIN_LAYOUT = {
 
 def misplaced(branch: str, path: str) -> str:
     """The message for a path that can hold no document, with the expected path where one can be guessed."""
-    message = f"no document may stand here on {branch}"
+    message = f"no document is allowed here on {branch}"
     stem, _, ending = path.rpartition(".")
     if ending.lower() not in ("yaml", "yml"):
         return message

@@ -18,17 +18,17 @@ PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
 # The same for people.
 WORDS = {
-    SLUG: "small letters, digits and hyphens, not a hyphen first or last, at most 64",
-    WORKSPACE: "small letters, digits, - and _, at most 128, the first a letter or digit",
-    USERNAME: "letters, digits, - and _, at most 64, the first a letter or digit",
-    ACTION: "letters, digits, -, _ and dots, at most 128, the first none of - and dot",
-    DATABASE: "small letters, digits, - and _, at most 64, the first a letter or digit",
+    SLUG: "lowercase letters, digits and hyphens, at most 64, with no hyphen first or last",
+    WORKSPACE: "lowercase letters, digits, - and _, at most 128, starting with a letter or digit",
+    USERNAME: "letters, digits, - and _, at most 64, starting with a letter or digit",
+    ACTION: "letters, digits, -, _ and dots, at most 128, not starting with - or a dot",
+    DATABASE: "lowercase letters, digits, - and _, at most 64, starting with a letter or digit",
     JOB_ID: "letters, digits, - and _, at most 64",
     REQUEST_ID: "16 characters of 2-7 and a-z",
-    SHA: "a commit's id in full, 40 digits of 0-9 and a-f",
+    SHA: "a full commit id, 40 digits of 0-9 and a-f",
     DIGEST: "a SHA-256, 64 digits of 0-9 and a-f",
     RELEASE_ID: "32 digits of 0-9 and a-f",
-    PROJECT: "org/project, each of small letters, digits and hyphens",
+    PROJECT: "org/project, each of lowercase letters, digits and hyphens",
     PUSHER: "user/<username> or backend/<slug>",
 }
 

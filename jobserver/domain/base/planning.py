@@ -32,16 +32,16 @@ def write_document(
 
 def require_absent(document: object | None, kind: Kind, name: str) -> None:
     if document is not None:
-        raise conflict(f"the {kind} {name!r} is there already")
+        raise conflict(f"{kind} {name!r} already exists")
 
 
 def require(document: D | None, kind: Kind, name: str) -> D:
     if document is None:
-        raise not_found(f"there is no {kind} {name!r}")
+        raise not_found(f"{kind} {name!r} does not exist")
     return document
 
 
 def require_free_url(kind: Kind, name: str) -> None:
     """Raises `Error` (invalid) if a page of the server is at the URL of this document."""
     if is_page(kind, name):
-        raise invalid(f"{name.rpartition('/')[2]!r} is a page of the server: choose another name", "name")
+        raise invalid(f"{name.rpartition('/')[2]!r} is reserved for a page of the server: choose another name", "name")

@@ -30,12 +30,12 @@ def mismatch(pattern: str, text: str) -> str:
         char = next(char for char in text if char < " " or char == "\x7f")
         what = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}.get(char, "a control character")
         return f"has {what}: expected one line of text"
-    return f"{text!r:.60} does not match: {_MEANING[pattern]}"
+    return f"{text!r:.60} is not valid: {_MEANING[pattern]}"
 
 
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
-        raise ValueError("a time needs its zone: 2026-11-23T20:15:04.123456Z")
+        raise ValueError("a time needs a time zone, such as 2026-11-23T20:15:04.123456Z")
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 

@@ -17,7 +17,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.pipeline.graph import RUN_ALL
 from jobserver.errors import Error, Fault, some
 
-_NO_REQUEST = "there is no request.yaml beside it that can be read"
+_NO_REQUEST = "there is no readable request.yaml in the same folder"
 
 
 def folder_faults(proposal: Proposal) -> Iterator[Fault]:
@@ -66,7 +66,9 @@ class _Folders:
         for move in self.changes.moves:
             if lifecycle.finished(self._jobs_after(move).values()) != (move.to is Area.ARCHIVE):
                 folder = move.place.moved(move.to).folder + "/"
-                yield Fault("a request is in archive/ when all of its jobs are finished, and only then", folder)
+                yield Fault(
+                    "a request belongs in archive/ if all of its jobs are finished, and in active/ if not", folder
+                )
 
     def _jobs_after(self, move: Move) -> dict[str, Job]:
         return self._with_changes(dict(self.state.jobs(move.place)), move.place.moved(move.to))
@@ -88,7 +90,7 @@ class _Folders:
         if place is None or place in self.deleted:
             place = self._first.setdefault(identifier, file.place)
         if place != file.place:
-            yield Fault(f"there is this job request already, in {place.folder}", file.change.path)
+            yield Fault(f"this job request already exists in {place.folder}", file.change.path)
 
     def wrong_job(self, file: _File) -> Iterator[Fault]:
         """A written job without a request, or with the identifier of another request's job."""
@@ -100,7 +102,7 @@ class _Folders:
     def _second_owner(self, job: str, place: Place, is_new: bool) -> Iterator[Fault]:
         """The identifier of a job belongs to one active request only."""
         if self._owners.setdefault(job, place) != place:
-            yield Fault(f"job {job} is under two job requests", place.job(job))
+            yield Fault(f"job {job} is in two job requests", place.job(job))
         elif is_new and (owner := self.state.owner(job)) not in (None, place.identifier):
             yield Fault(f"job {job} belongs to job request {owner}", place.job(job))
 
@@ -135,7 +137,7 @@ class _Folders:
                 if pipeline is None:
                     yield Fault("its pipeline.yaml is missing", place.request)
                 else:
-                    yield Fault("its pipeline is in request.yaml", place.pipeline)
+                    yield Fault("its request.yaml has the pipeline already", place.pipeline)
             elif isinstance(pipeline, StoredPipeline) and (change is None or change.before is None):
                 yield from _unknown_actions(request, pipeline, place)
 
@@ -149,7 +151,9 @@ class _Folders:
                     has_request = isinstance(file.change.after, JobRequest)
             jobs = self._with_changes(dict(self.state.jobs(place)), place)
             if has_request and not lifecycle.finished(jobs.values()):
-                yield Fault("a request in archive/ needs jobs, and all of them finished", place.folder + "/")
+                yield Fault(
+                    "a request in archive/ must have jobs, and all of them must be finished", place.folder + "/"
+                )
 
     def _place(self, identifier: str) -> Place | None:
         """Where a request is after the moves, before the request's own changes."""

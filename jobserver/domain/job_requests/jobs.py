@@ -131,7 +131,7 @@ def _by_request(reported: Iterable[tuple[str, Job]]) -> dict[str, dict[str, Job]
     owners: dict[str, str] = {}
     for identifier, job in reported:
         if owners.setdefault(job.identifier, identifier) != identifier:
-            raise invalid(f"job {job.identifier} is reported under two job requests", "identifier")
+            raise invalid(f"job {job.identifier} is reported for two job requests", "identifier")
         if len(job.status_message) * 4 > MAX_MESSAGE_BYTES:
             job = job.model_copy(update={"status_message": cut_message(job.status_message)})
         requests.setdefault(identifier, {})[job.identifier] = job
@@ -198,7 +198,7 @@ def _summary(change: Change) -> str:
     before, after = change.of(Job)
     job = after or before
     assert job is not None
-    return f"{job.action} {job.status if after else 'left out'}"
+    return f"{job.action} {job.status if after else 'removed'}"
 
 
 def _fail(state: State, command: FailJob, actor: Actor, now: datetime) -> Changes:
@@ -206,9 +206,9 @@ def _fail(state: State, command: FailJob, actor: Actor, now: datetime) -> Change
     jobs = state.jobs(stored.place) if stored is not None else {}
     job = jobs.get(command.identifier)
     if stored is None or job is None:
-        raise not_found(f"there is no job {command.identifier!r}")
+        raise not_found(f"job {command.identifier!r} does not exist")
     if job.status in lifecycle.FINISHED:
-        raise conflict(f"job {job.identifier} has {job.status} already")
+        raise conflict(f"job {job.identifier} has already {job.status}")
     newest = now if job.updated_at is None or lifecycle.is_ahead(job.updated_at, now) else max(now, job.updated_at)
     after = job.model_copy(
         update={
@@ -237,7 +237,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     before, after = change.of(Job)
     if before is None or after is None or lifecycle.takes(before, after, proposal.now):
         return []
-    return [("updated_at", f"{before.status} -> {after.status} needs a newer time than what is stored")]
+    return [("updated_at", f"{before.status} -> {after.status} needs a later time than the stored job has")]
 
 
 def _is_own_backend(rights: Rights, change: Change) -> bool:

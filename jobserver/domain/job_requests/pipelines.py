@@ -42,11 +42,11 @@ def pipeline_of(state: State, stored: Stored) -> StoredPipeline:
 def pipeline_problems(pipeline: StoredPipeline) -> Iterator[str]:
     """What no project.yaml could say, and no runner could run."""
     if len(pipeline.actions) > MAX_ACTIONS:
-        yield f"more than {MAX_ACTIONS}"
+        yield f"more than {MAX_ACTIONS} actions"
     if RUN_ALL in pipeline.actions:
-        yield "`run_all` is no action: it stands for all of them"
+        yield "`run_all` is not an action: it stands for all of them"
     for name, action in pipeline.actions.items():
         if unknown := [need for need in action.needs if need not in pipeline.actions]:
-            yield f"{name} needs {some(unknown)}, which is not there"
+            yield f"{name} needs {some(unknown)}, which does not exist"
     for cycle in cycles({name: action.needs for name, action in pipeline.actions.items()}):
         yield f"need each other: {some([*cycle, cycle[0]], ' -> ')}"

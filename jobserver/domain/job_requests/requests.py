@@ -71,7 +71,7 @@ class JobRequest(Document):
     @model_validator(mode="after")
     def _one_pipeline(self) -> "JobRequest":
         if (self.version == 1) != (self.pipeline is not None):
-            raise ValueError("expected `pipeline` in version 1, and in a file beside it in version 2")
+            raise ValueError("expected `pipeline` in version 1, and a pipeline.yaml in version 2")
         return self
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
@@ -138,7 +138,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         raise conflict(f"workspace {workspace.name} is archived")
     backend = state.backend(command.backend)
     if backend is None:
-        raise invalid(f"there is no backend {command.backend!r}", "backend")
+        raise invalid(f"backend {command.backend!r} does not exist", "backend")
     if not backend.active:
         raise conflict(f"backend {backend.slug} is not active", "backend")
     document = JobRequest(
@@ -182,7 +182,10 @@ def _requested_actions(command: RequestJobs) -> tuple[str, ...]:
 def _database(command: RequestJobs, workspace: Workspace, backend: Backend) -> str:
     database = command.database_name or workspace.db
     if backend.databases and database not in backend.databases:
-        raise invalid(f"backend {backend.slug} has {', '.join(backend.databases)}, not {database!r}", "database_name")
+        raise invalid(
+            f"backend {backend.slug} has no database {database!r}: expected one of {', '.join(backend.databases)}",
+            "database_name",
+        )
     return database
 
 
@@ -193,7 +196,7 @@ def _summary(actions: Collection[str]) -> str:
 def _cancel(state: State, command: CancelJobs, actor: Actor) -> Changes:
     stored = state.find(command.identifier)
     if stored is None:
-        raise not_found(f"there is no job request {command.identifier!r}")
+        raise not_found(f"job request {command.identifier!r} does not exist")
     request = stored.request
     is_archived = stored.place.area is Area.ARCHIVE
     actions, finished = _actions_of(state, stored)
@@ -259,7 +262,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         problems.append(("backend", f"is {after.backend!r}, but the branch is {branch}"))
     if before is not None:
         problems += [
-            (key, "what was asked for can't be changed, only cancelled")
+            (key, "a job request cannot be changed, only cancelled")
             for key in JobRequest.model_fields
             if key != "cancelled_actions" and getattr(before, key) != getattr(after, key)
         ]
@@ -287,7 +290,7 @@ def _pipeline_problems(proposal: Proposal, change: Change) -> list[Problem]:
     if after is None:
         return []
     if before is not None:
-        return [("", "what was asked for can't be changed, only cancelled")]
+        return [("", "a job request cannot be changed, only cancelled")]
     return [("actions", message) for message in pipeline_problems(after)]
 
 

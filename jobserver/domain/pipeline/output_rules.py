@@ -18,7 +18,7 @@ def path_problem(path: str, level: str) -> str:
     if "\\" in path:
         return "has a backslash; expected / between folders"
     if found := next((sign for sign in ("**", "?", "[") if sign in path), ""):
-        return f"has {found}; only * is understood"
+        return f"has {found}; only * is allowed"
     name = path.rpartition("/")[2]
     dot = name.rfind(".")
     suffix = name[dot:] if 0 < dot < len(name) - 1 else ""
@@ -29,7 +29,7 @@ def path_problem(path: str, level: str) -> str:
     if path.startswith("/") or _DRIVE.match(path):
         return "is absolute; expected a path inside the study"
     if posixpath.normpath(path) != path:
-        return "is no plain path; expected one without `..`, `.` and double slashes"
+        return "is not a plain path; expected one without `..`, `.` and double slashes"
     if path.startswith("metadata/"):
         return "is in metadata/, where the runner keeps its own files"
     return ""
@@ -52,7 +52,7 @@ def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence
     *above, name = [part for part in target.split("/") if part not in ("", ".")] or [""]
     folder, separator, kind = name.rpartition(":")
     if not separator:
-        return "" if target in paths else f"no output is what --output says, {target}"
+        return "" if target in paths else f"no output has the path of --output, {target}"
     place = "/".join([*above, folder] if folder else above) or "."
     pattern = f"{'/' if target.startswith('/') else ''}{place}/*.{kind}"
     if all(fnmatch(path, pattern) for path in paths):

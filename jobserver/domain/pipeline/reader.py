@@ -104,7 +104,7 @@ def parse(node: Node | None, path: str = "project.yaml", tab: int = 0) -> Pipeli
 
 class _TooMuch(Exception):
     def __init__(self, node: Node) -> None:
-        super().__init__(f"more than {MAX_VALUES} values to look at, merges and aliases followed")
+        super().__init__(f"more than {MAX_VALUES} values, with merges and aliases followed")
         self.node = node
 
 
@@ -135,7 +135,7 @@ class _Reader:
             return {}
         top = self.fields(node)
         if "actions" not in top:
-            self.fault("there is no `actions`", node, "actions")
+            self.fault("`actions` is missing", node, "actions")
             return {}
         key, body = top["actions"]
         if null(body) or (isinstance(body, yaml_positions.Mapping) and not body.entries):
@@ -149,7 +149,7 @@ class _Reader:
             self.fault(f"more than {MAX_ACTIONS} actions", body, "actions")
             return {}
         if found.keys() == {RUN_ALL}:
-            self.fault("there is only `run_all`; expected at least one action for it to run", key, "actions")
+            self.fault("`run_all` is the only action; expected at least one that it stands for", key, "actions")
             return {}
         return self.actions(top, found)
 
@@ -168,15 +168,15 @@ class _Reader:
         judge(top, written, own[0] if own else None, self.shared, self.doubts)
         if self.tab:
             self.doubts.doubt(
-                "a tab: put spaces in its place, or quotes around it", yaml_positions.Scalar("", True, self.tab)
+                "a tab: replace it with spaces, or put it in quotes", yaml_positions.Scalar("", True, self.tab)
             )
         return actions
 
     def action(self, name: str, key: yaml_positions.Scalar, body: Node, known: Fields) -> tuple[Written, Action]:
         if not names.is_action(name):
             self.fault(
-                f"{short(name)!r} is no action name; expected letters, digits, `_`, `.` and `-`, "
-                "not `.` or `-` first, at most 128 in all",
+                f"{short(name)!r} is not an action name; expected letters, digits, `_`, `.` and `-`, "
+                "at most 128, not starting with `.` or `-`",
                 key,
                 "actions",
                 name,
@@ -189,7 +189,7 @@ class _Reader:
         needs = self.needs(name, fields["needs"][1], known) if "needs" in fields else ()
         outputs = self.outputs(fields["outputs"][1]) if "outputs" in fields else {}
         if (run := fields.get("run")) is None:
-            self.fault("there is no `run`", key, "actions", name, "run")
+            self.fault("`run` is missing", key, "actions", name, "run")
         else:
             written.run = self.run(name, run[1])
         config = fields["config"][1] if "config" in fields else None
@@ -219,9 +219,9 @@ class _Reader:
             if not isinstance(item, yaml_positions.Scalar) or null(item):
                 self.fault("expected the name of an action", item, *where)
             elif item.text == RUN_ALL:
-                self.fault("`run_all` can't be needed by an action", item, *where)
+                self.fault("an action cannot need `run_all`", item, *where)
             elif item.text not in known:
-                self.fault(f"needs {short(item.text)!r}, which is no action of this file", item, *where)
+                self.fault(f"needs {short(item.text)!r}, which is not an action in this file", item, *where)
             elif item.text in needs:
                 self.doubts.warn(f"needs {short(item.text)!r} twice", item, *where)
             else:
@@ -289,7 +289,7 @@ def _run_problem(node: Node) -> str:
     if not is_text(node):
         return "expected text, a command"
     if _UNUSABLE.search(node.text):
-        return "holds a character that no command can hold"
+        return "has a character that is not allowed in a command"
     size = len(node.text.encode())
     return f"{size} bytes; at most {MAX_RUN_BYTES} are allowed" if size > MAX_RUN_BYTES else ""
 

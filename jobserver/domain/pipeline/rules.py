@@ -22,7 +22,7 @@ from jobserver.errors import Fault
 CURRENT = 5
 _TOP = ("version", "actions")
 _OLD_TOP = ("expectations",)  # up to version 3
-_QUOTED = "YAML takes this for something else than text: put it in quotes"
+_QUOTED = "YAML does not read this as text: put it in quotes"
 _KEYS = ("run", "needs", "outputs", "config", "dummy_data_file")
 _IMAGE = re.compile(r"([^:]*):(v[\d.]+(?:-pre)?|dev|latest)")
 _QUOTES = re.compile(r"""['"\\]""")
@@ -114,7 +114,7 @@ def judge(
         if name not in _TOP and (doubts.is_strict or name not in _OLD_TOP):
             doubts.doubt(_unknown(value, _TOP, fields), key, name)
     if run_all is not None:
-        what = "`run_all` stands for every action; runners ignore one of a study's own"
+        what = "`run_all` stands for every action; runners ignore one that project.yaml defines"
         doubts.doubt(what, run_all, "actions", "run_all")
     _Actions(fields, doubts).judge(actions)
 
@@ -122,18 +122,18 @@ def judge(
 def _version(top: Fields, doubts: Doubts) -> None:
     expected = f"expected `version: '{CURRENT}.0'`"
     if "version" not in top or null(top["version"][1]):
-        doubts.warn(f"there is no `version`; {expected}: OpenSAFELY's runners want one", None, "version")
+        doubts.warn(f"`version` is missing; {expected}, which OpenSAFELY's runners need", None, "version")
         return
     node = top["version"][1]
     version = _number(node)
     if version is None:
         doubts.fault(f"expected a number: {expected}", node, "version")
     elif version < CURRENT:
-        doubts.warn(f"OpenSAFELY's runners read version {CURRENT} only, this is {version:g}", node, "version")
+        doubts.warn(f"OpenSAFELY's runners read version {CURRENT} only, and not version {version:g}", node, "version")
     else:
         doubts.is_strict = True
         if version > CURRENT:
-            doubts.warn(f"no version {version:g} is known here; {expected}", node, "version")
+            doubts.warn(f"version {version:g} is not known; {expected}", node, "version")
 
 
 def _number(node: Node) -> float | None:
@@ -147,8 +147,8 @@ def _number(node: Node) -> float | None:
 def _unknown(value: Node, known: tuple[str, ...], fields: Callable[[yaml_positions.Mapping], Fields]) -> str:
     """Of a key that nobody reads."""
     if isinstance(value, yaml_positions.Mapping) and "run" in fields(value):
-        return "nobody reads this here; it looks like an action: has it lost its indent, below `actions`?"
-    return f"nobody reads this; expected one of: {', '.join(known)}"
+        return "unknown key; it looks like an action: should it be indented below `actions`?"
+    return f"unknown key; expected one of: {', '.join(known)}"
 
 
 class _Actions:
@@ -184,16 +184,14 @@ class _Actions:
         needs = fields["needs"][1] if "needs" in fields else None
         for item in needs.items if isinstance(needs, yaml_positions.Sequence) else ():
             if isinstance(item, yaml_positions.Scalar) and not null(item) and not is_text(item):
-                self.doubts.doubt(
-                    "YAML takes this for something else than text: put it in quotes", item, *where, "needs"
-                )
+                self.doubts.doubt("YAML does not read this as text: put it in quotes", item, *where, "needs")
 
     def levels(self, one: Written, where: tuple[str, ...]) -> Mapping[str, list[str]]:
         """level -> its paths, of those that can be read."""
         if not one.fields:
             return {}
         if "outputs" not in one.fields:
-            self.doubts.doubt("there is no `outputs`", one.key, *where, "outputs")
+            self.doubts.doubt("`outputs` is missing", one.key, *where, "outputs")
             return {}
         key, node = one.fields["outputs"]
         if not isinstance(node, yaml_positions.Mapping):
@@ -204,11 +202,11 @@ class _Actions:
             if level not in LEVELS:
                 meant = get_close_matches(level, LEVELS, 1) if self.doubts.has_room and level == short(level) else ()
                 hint = f"did you mean {meant[0]}?" if meant else f"expected one of: {', '.join(LEVELS)}"
-                self.doubts.doubt(f"there is no such level; {hint}", name, *where, "outputs", short(level))
+                self.doubts.doubt(f"unknown level; {hint}", name, *where, "outputs", short(level))
             elif not null(files):
                 found[level] = list(self.files(level, files, where))
         if not found:
-            self.doubts.doubt(f"no outputs; expected some of: {', '.join(LEVELS)}", key, *where, "outputs")
+            self.doubts.doubt(f"no outputs; expected at least one of: {', '.join(LEVELS)}", key, *where, "outputs")
         return found
 
     def files(self, level: str, node: Node, where: tuple[str, ...]) -> Iterator[str]:
@@ -225,7 +223,7 @@ class _Actions:
             if (first := self.paths.get(value.text)) is None:
                 self.paths[value.text] = where[1]
             else:
-                self.doubts.doubt(f"{short(value.text)!r} is an output of {short(first)!r} already", value, *place)
+                self.doubts.doubt(f"{short(value.text)!r} is already an output of {short(first)!r}", value, *place)
             yield value.text
 
     def run(self, name: str, one: Written, outputs: Mapping[str, list[str]]) -> None:
@@ -234,22 +232,22 @@ class _Actions:
             self.words[one.run] = _words(one.run)
         words = self.words[one.run]
         if not words:
-            self.doubts.doubt("is no command that can be read: are its quotes closed?", node, *where)
+            self.doubts.doubt("cannot be read as a command: is a quote missing?", node, *where)
             return
         found = _IMAGE.fullmatch(words[0])
         if found is None:
             image = words[0].partition(":")[0]
-            said = f"{short(words[0])!r} is no image with a version; expected something like {short(image)}:v2"
+            said = f"{short(words[0])!r} is not an image with a version; expected something like {short(image)}:v2"
             self.doubts.doubt(said, node, *where)
         elif found[2] == "latest" and self.doubts.is_strict:
-            said = f"{short(words[0])!r} is not understood any more; expected a version, such as {short(found[1])}:v2"
+            said = f"{short(words[0])!r} is no longer supported; expected a version, such as {short(found[1])}:v2"
             self.doubts.fault(said, node, *where)
         elif words[0] in _OLD_IMAGES and self.doubts.is_strict:
-            self.doubts.warn(f"{words[0]} will not be understood for long; newer is {found[1]}:v2", node, *where)
+            self.doubts.warn(f"{words[0]} will soon not be supported; use {found[1]}:v2", node, *where)
         if words[0].startswith("cohortextractor") and self.doubts.is_strict:
-            self.doubts.fault("cohortextractor is not understood any more; expected ehrql", node, *where)
+            self.doubts.fault("cohortextractor is no longer supported; expected ehrql", node, *where)
         if (first := self.runs.setdefault(one.run, name)) != name:
-            self.doubts.doubt(f"{short(first)!r} runs the same already", node, *where)
+            self.doubts.doubt(f"{short(first)!r} already runs the same command", node, *where)
         if problem := output_rules.ehrql_problem(one.run, words, outputs):
             self.doubts.doubt(problem, one.key, "actions", name, "outputs")
 

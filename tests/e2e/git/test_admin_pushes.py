@@ -24,8 +24,8 @@ def test_an_admin_edits_main_and_undoes_it(site: Site, root: Clone) -> None:
     assert root.push().returncode == 0
     assert site.git("show", "main:users/alice.yaml") + "\n" == alice
     for path, words in (
-        ("orgs/datalab.yaml", "projects/datalab/trends.yaml names it"),
-        ("projects/datalab/trends.yaml", "workspaces/grouped.yaml names it"),
+        ("orgs/datalab.yaml", "projects/datalab/trends.yaml refers to it"),
+        ("projects/datalab/trends.yaml", "workspaces/grouped.yaml refers to it"),
         ("backends/tpp.yaml", "never deleted"),
         ("allowed_signers", "the server's to write"),
     ):

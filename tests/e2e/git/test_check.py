@@ -39,9 +39,9 @@ def test_a_sound_copy_has_no_faults(clone: Path) -> None:
     [
         ("users/alice.yaml", "nonsense: 1\n", "users/alice.yaml:1: nonsense: unknown key"),
         ("orgs/other.yaml", "version: 1\nslug: another\nname: x\n", "slug: is 'another', but the path says 'other'"),
-        ("projects/none/p.yaml", "version: 1\nslug: p\nname: p\norg: none\n", "there is no org 'none'"),
-        ("notes.txt", "hello", "no document may stand here on main"),
-        ("orgs/datalab.yaml", None, "projects/datalab/trends.yaml names it"),
+        ("projects/none/p.yaml", "version: 1\nslug: p\nname: p\norg: none\n", "org 'none' does not exist"),
+        ("notes.txt", "hello", "no document is allowed here on main"),
+        ("orgs/datalab.yaml", None, "projects/datalab/trends.yaml refers to it"),
         ("allowed_signers", "x", "allowed_signers: only the server may write this file"),
     ],
 )

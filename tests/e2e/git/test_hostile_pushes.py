@@ -30,7 +30,7 @@ def test_a_control_character_in_a_name_is_not_printed(site: Site, tpp: Clone) ->
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     tpp.commit(**{f"{folder}/jobs/a\nb\x1b[31m.yaml": document("x")})
-    said = refused(site, tpp, "no document may stand here")
+    said = refused(site, tpp, "no document is allowed here")
     assert "\x1b" not in said
 
 

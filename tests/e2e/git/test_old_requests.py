@@ -58,7 +58,10 @@ def test_a_pipeline_beside_it_can_not_be_pushed_nor_changed(site: Site, tmp_path
     identifier = older(site, tmp_path)
     new = site.ask("generate")
     clone = Clone(site, tmp_path / "again", "root", "backends/tpp")
-    for one, said in ((identifier, "its pipeline is in request.yaml"), (new, "what was asked for can't be changed")):
+    for one, said in (
+        (identifier, "its request.yaml has the pipeline already"),
+        (new, "a job request cannot be changed"),
+    ):
         path = f"{active(site, one)}/pipeline.yaml"
         clone.commit(**{path: "version: 1\nactions:\n  generate:\n    needs: []\n    run: rm\n"})
         done = clone.push()

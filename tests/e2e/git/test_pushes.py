@@ -48,8 +48,8 @@ def test_a_lost_race_is_fetch_first(site: Site, tpp: Clone) -> None:
 
 REFUSED = {
     "a request by a runner": (lambda folder: {f"{folder}/request.yaml": "version: 1\n"}, "request.yaml"),
-    "a file that is no document": (lambda folder: {f"{folder}/jobs/x.txt": "x"}, "no document may stand here"),
-    "a file elsewhere": (lambda folder: {"evil.yaml": "x: 1"}, "no document may stand here"),
+    "a file that is no document": (lambda folder: {f"{folder}/jobs/x.txt": "x"}, "no document is allowed here"),
+    "a file elsewhere": (lambda folder: {"evil.yaml": "x: 1"}, "no document is allowed here"),
     "an unknown key": (
         lambda folder: {f"{folder}/jobs/x1.yaml": document("x1") + "surprise: true\n"},
         "x1.yaml:11: surprise",

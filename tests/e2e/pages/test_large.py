@@ -131,10 +131,10 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
     study = site.study("doubtful-study", {"project.yaml": BAD})
     site.run("workspace", "add", "doubtful", "--repo", "doubtful-study", "--branch", "main", "--as", "alice")
     warnings = [
-        "project.yaml:11: lost: nobody reads this here; it looks like an action: has it lost its indent",
-        "project.yaml:6: actions.extract.outputs.moderatly_sensitive: there is no such level; "
+        "project.yaml:11: lost: unknown key; it looks like an action: has it lost its indent",
+        "project.yaml:6: actions.extract.outputs.moderatly_sensitive: unknown level; "
         "did you mean moderately_sensitive?",
-        "project.yaml:4: actions.extract.run: &#39;python&#39; is no image with a version",
+        "project.yaml:4: actions.extract.run: &#39;python&#39; is not an image with a version",
         "&#39;output/a.csv&#39; is an output of &#39;other&#39; already",
     ]
     page = alice.get("/doubtful/").text

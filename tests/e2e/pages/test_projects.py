@@ -306,7 +306,7 @@ def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str,
     path = clone / "projects/datalab/trends.yaml"
     plain = path.read_text()
     for username, by, message in (
-        ("stranger", "root", "there is no active user 'stranger'"),
+        ("stranger", "root", "'stranger' is not an active user"),
         ("bob", "root", "bob is a member already"),
         ("carol", "lead", "root may not invite carol as lead"),
         ("carol", "root", ""),

@@ -27,9 +27,9 @@ def test_wrong_input_is_said_on_the_page_and_kept(site: Site, alice: Browser) ->
     assert "at least one action" in answer.text
     answer = alice.submit("/workspaces/new/", name="plain", repo="study", branch="main", db="full")
     assert answer.status_code == 400
-    assert "is there already" in answer.text
+    assert "already exists" in answer.text
     answer = alice.submit("/workspaces/new/", name="settings", repo="study", branch="main", db="full")
-    assert "is a page of the server" in answer.text
+    assert "is reserved for a page of the server" in answer.text
     answer = alice.submit("/workspaces/new/", name="fresh", repo="../secret", branch="main", db="full")
     assert "t be used as a repository" in answer.text
     assert 'value="../secret"' in answer.text

@@ -28,9 +28,9 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
     ("changes", "expected"),
     [
         # where documents stand, and the names in them
-        (main(("README.md", None, LAB)), ["README.md: no document may stand here on main"]),
-        (main((PLACE.request, None, REQUEST)), [f"{PLACE.request}: no document may stand here on main"]),
-        (tpp((ORG, None, LAB)), [f"{ORG}: no document may stand here on backends/tpp"]),
+        (main(("README.md", None, LAB)), ["README.md: no document is allowed here on main"]),
+        (main((PLACE.request, None, REQUEST)), [f"{PLACE.request}: no document is allowed here on main"]),
+        (tpp((ORG, None, LAB)), [f"{ORG}: no document is allowed here on backends/tpp"]),
         (main(("orgs/a.yaml", None, LAB)), ["orgs/a.yaml: slug: is 'lab', but the path says 'a'"]),
         (main(("orgs/a.yaml", LAB, None)), ["orgs/a.yaml: slug: is 'lab', but the path says 'a'"]),
         # what documents refer to
@@ -38,9 +38,9 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
         (main(("workspaces/w.yaml", None, edited(TRENDS, name="w", project=None))), []),
         (
             main(("workspaces/w.yaml", None, edited(TRENDS, name="w", project="lab/q"))),
-            ["workspaces/w.yaml: project: there is no project 'lab/q'"],
+            ["workspaces/w.yaml: project: project 'lab/q' does not exist"],
         ),
-        (main((W, TRENDS, edited(TRENDS, project="lab/q"))), [f"{W}: project: there is no project 'lab/q'"]),
+        (main((W, TRENDS, edited(TRENDS, project="lab/q"))), [f"{W}: project: project 'lab/q' does not exist"]),
         (
             main(
                 ("projects/lab/q.yaml", None, edited(P, slug="q")),
@@ -50,26 +50,26 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
         ),
         (
             main((PP, P, None), (W, TRENDS, TRENDS)),
-            [f"{W}: project: there is no project 'lab/p'"],
+            [f"{W}: project: project 'lab/p' does not exist"],
         ),
-        (main(("projects/x/p.yaml", None, edited(P, org="x"))), ["projects/x/p.yaml: org: there is no org 'x'"]),
+        (main(("projects/x/p.yaml", None, edited(P, org="x"))), ["projects/x/p.yaml: org: org 'x' does not exist"]),
         (main(("projects/lab/q.yaml", None, edited(P, slug="q"))), []),
         (
             main(("orgs/x.yaml", None, edited(LAB, slug="x")), ("projects/x/p.yaml", None, edited(P, org="x"))),
             [],
         ),
-        (main((ORG, LAB, None), (PP, P, P)), [f"{PP}: org: there is no org 'lab'"]),
+        (main((ORG, LAB, None), (PP, P, P)), [f"{PP}: org: org 'lab' does not exist"]),
         # pages of the server
         (
             main(("workspaces/jobs.yaml", None, edited(TRENDS, name="jobs"))),
-            ["workspaces/jobs.yaml: name: 'jobs' is a page of the server: choose another name"],
+            ["workspaces/jobs.yaml: name: 'jobs' is reserved for a page of the server: choose another name"],
         ),
         (main(("workspaces/jobs.yaml", edited(TRENDS, name="jobs"), edited(TRENDS, name="jobs", archived=True))), []),
         # roles, each in its place
         (
             main((PP, P, edited(P, members=(Member(username="root", roles=(Role.SUPER_USER, Role.ORG_COORDINATOR)),)))),
             [
-                f"{PP}: roles: {role} is not for root here, expected one of: "
+                f"{PP}: roles: root cannot have the role {role} here: expected one of "
                 "ProjectCollaborator, ProjectCoordinator, ProjectDeveloper"
                 for role in ("SuperUser", "OrgCoordinator")
             ],
@@ -77,38 +77,38 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
         (main((PP, P, edited(P, members=(Member(username="root", roles=(Role.PROJECT_DEVELOPER,)),)))), []),
         (
             main((ORG, LAB, edited(LAB, members=(Member(username="root", roles=(Role.PROJECT_DEVELOPER,)),)))),
-            [f"{ORG}: roles: ProjectDeveloper is not for root here, expected one of: OrgCoordinator"],
+            [f"{ORG}: roles: root cannot have the role ProjectDeveloper here: expected one of OrgCoordinator"],
         ),
         (main((ORG, LAB, edited(LAB, members=(Member(username="root", roles=(Role.ORG_COORDINATOR,)),)))), []),
         (
             main(("users/new.yaml", None, User(username="new", roles=(Role.ORG_COORDINATOR,)))),
             [
-                "users/new.yaml: roles: OrgCoordinator is not for new here, expected one of: Auditor, CoreDeveloper, "
-                "DataInvestigator, GovernanceReviewer, OnboardingAgent, OutputChecker, OutputPublisher, SuperUser, "
-                "TechnicalReviewer"
+                "users/new.yaml: roles: new cannot have the role OrgCoordinator here: expected one of Auditor, "
+                "CoreDeveloper, DataInvestigator, GovernanceReviewer, OnboardingAgent, OutputChecker, OutputPublisher, "
+                "SuperUser, TechnicalReviewer"
             ],
         ),
         (main(("users/new.yaml", None, User(username="new", roles=(Role.AUDITOR,)))), []),
         # what is still named is not deleted
         (main((W, TRENDS, None)), []),
-        (main((PP, P, None)), [f"{PP}: {W} names it"]),
+        (main((PP, P, None)), [f"{PP}: {W} refers to it"]),
         (main((PP, P, None), (W, TRENDS, None)), []),
         (main((PP, P, None), (W, TRENDS, edited(TRENDS, project=None))), []),
-        (main((ORG, LAB, None)), [f"{ORG}: {PP} names it"]),
-        (main((ORG, LAB, None), (PP, P, None)), [f"{PP}: {W} names it"]),
+        (main((ORG, LAB, None)), [f"{ORG}: {PP} refers to it"]),
+        (main((ORG, LAB, None), (PP, P, None)), [f"{PP}: {W} refers to it"]),
         (main((ORG, LAB, None), (PP, P, None), (W, TRENDS, None)), []),
         (
             main((B, Backend(slug="tpp", name="TPP", created_at=NOW), None)),
-            [f"{B}: a backend is deactivated (active: false), never deleted: it has a branch"],
+            [f"{B}: a backend cannot be deleted, because it has a branch: set `active: false`"],
         ),
         (main(("users/new.yaml", User(username="new"), None)), []),
-        (main(("users/root.yaml", User(username="root"), None)), [f"users/root.yaml: {W} names it"]),
+        (main(("users/root.yaml", User(username="root"), None)), [f"users/root.yaml: {W} refers to it"]),
         (main((U, User(username="al"), None)), []),
-        (main((ORG, LAB, edited(LAB, members=(AL,)))), [f"{ORG}: members: there is no user 'al'"]),
+        (main((ORG, LAB, edited(LAB, members=(AL,)))), [f"{ORG}: members: user 'al' does not exist"]),
         (main((U, None, User(username="al")), (ORG, LAB, edited(LAB, members=(AL,)))), []),
         (
             main((PP, P, edited(P, members=(Member(username="al", roles=(Role.PROJECT_DEVELOPER,)),)))),
-            [f"{PP}: members: there is no user 'al'"],
+            [f"{PP}: members: user 'al' does not exist"],
         ),
     ],
 )
@@ -122,9 +122,9 @@ def test_every_fault_is_told(state: Memory) -> None:
         (ORG, LAB, None),
     )
     assert faults(state, changes) == [
-        "workspaces/jobs.yaml: name: 'jobs' is a page of the server: choose another name",
-        "workspaces/jobs.yaml: project: there is no project 'lab/q'",
-        f"{ORG}: {PP} names it",
+        "workspaces/jobs.yaml: name: 'jobs' is reserved for a page of the server: choose another name",
+        "workspaces/jobs.yaml: project: project 'lab/q' does not exist",
+        f"{ORG}: {PP} refers to it",
     ]
 
 
@@ -201,7 +201,8 @@ def test_a_user_who_is_named_is_not_deleted(document: AnyDocument) -> None:
     """Whoever came by that name later would have what this one was given."""
     al = User(username="al")
     state = Memory(User(username="root", roles=(Role.SUPER_USER,)), al, LAB, P, document)
-    assert [fault.partition(": ")[2].partition(" ")[2] for fault in faults(state, main((U, al, None)))] == ["names it"]
+    told = [fault.partition(": ")[2].partition(" ")[2] for fault in faults(state, main((U, al, None)))]
+    assert told == ["refers to it"]
 
 
 def token(digit: str) -> Token:
@@ -221,21 +222,21 @@ def test_a_token_is_one_holders() -> None:
 
     assert told(token("3")) == []
     assert told(token("1")) == [
-        "users/zed.yaml: tokens: the token 1111111111... is in users/al.yaml already: make a new one"
+        "users/zed.yaml: tokens: the token 1111111111... is already in users/al.yaml: create a new one"
     ]
-    assert told(token("2"), token("3"), token("3"))[0].endswith("in backends/tpp.yaml already: make a new one")
-    assert told(token("3"), token("3"))[0].endswith("in users/zed.yaml already: make a new one")
+    assert told(token("2"), token("3"), token("3"))[0].endswith("in backends/tpp.yaml: create a new one")
+    assert told(token("3"), token("3"))[0].endswith("in users/zed.yaml: create a new one")
     # Whoever revoked one of the two would have it go on.
     twice = edited(al, tokens=(*al.tokens, token("1")))
     assert faults(state, main((U, al, twice))) == [
-        "users/al.yaml: tokens: the token 1111111111... is in users/al.yaml already: make a new one"
+        "users/al.yaml: tokens: the token 1111111111... is already in users/al.yaml: create a new one"
     ]
     # One that goes over to another person in the same commit is one person's before and after.
     moved = main((U, al, edited(al, tokens=())), ("users/zed.yaml", None, edited(zed, tokens=al.tokens)))
     assert faults(state, moved) == []
     both = main((U, al, edited(al, tokens=(token("4"),))), ("users/zed.yaml", None, edited(zed, tokens=(token("4"),))))
     assert faults(state, both) == [
-        "users/zed.yaml: tokens: the token 4444444444... is in users/al.yaml already: make a new one"
+        "users/zed.yaml: tokens: the token 4444444444... is already in users/al.yaml: create a new one"
     ]
     # What is so already stops nobody from changing something else.
     assert faults(state, main(("users/root.yaml", root, edited(root, name="Root")))) == []
@@ -246,7 +247,7 @@ def test_names_of_people_differ_by_more_than_case(state: Memory) -> None:
         return faults(state, main(*((f"users/{one}.yaml", None, User(username=one)) for one in usernames)))
 
     assert told("Root") == [
-        "users/Root.yaml: username: there is 'root' already: names differ by more than upper and lower case"
+        "users/Root.yaml: username: user 'root' already exists: usernames must differ in more than upper and lower case"
     ]
     assert [one.partition(":")[0] for one in told("Zed", "zed", "ZED")] == ["users/zed.yaml", "users/ZED.yaml"]
     alone = User(username="al")

@@ -216,11 +216,11 @@ def test_a_fault_says_what_was_found_and_what_was_expected() -> None:
     assert [(fault.key, fault.message) for fault in caught.value.faults] == [
         (
             "slug",
-            f"'{'A' * 59} does not match: expected small letters, digits and hyphens, not a hyphen first or last, "
-            "at most 64",
+            f"'{'A' * 59} is not valid: expected lowercase letters, digits and hyphens, at most 64, "
+            "with no hyphen first or last",
         ),
         ("active", "input should be a valid boolean"),
-        ("created_at", "a time needs its zone: 2026-11-23T20:15:04.123456Z"),
+        ("created_at", "a time needs a time zone, such as 2026-11-23T20:15:04.123456Z"),
     ]
 
 
@@ -342,11 +342,11 @@ def test_a_malformed_repository_is_refused(repo: str) -> None:
 def test_no_fault_shows_a_pattern() -> None:
     """People mend documents, and few of them read regular expressions."""
     for model, key, value, words in (
-        (Org, "slug", "Bad_Slug", "'Bad_Slug' does not match: expected small letters, digits and hyphens"),
+        (Org, "slug", "Bad_Slug", "'Bad_Slug' is not valid: expected lowercase letters, digits and hyphens"),
         (Org, "name", "a\tb", "has a tab: expected one line of text"),
         (Org, "name", "a\nb", "has a line break: expected one line of text"),
         (Org, "name", "a\x7fb", "has a control character: expected one line of text"),
-        (Workspace, "project", "nope", "'nope' does not match: expected org/project"),
+        (Workspace, "project", "nope", "'nope' is not valid: expected org/project"),
         (Backend, "alert_after_minutes", 0, "expected at least 1"),
         (JobRequest, "requested_actions", (), "expected at least 1"),
         (User, "roles", ("superuser",), "'superuser' is not a valid role: did you mean SuperUser?"),

@@ -130,7 +130,7 @@ def state() -> Memory:
             ALICE,
             ALICE.model_copy(update={"tokens": (LAPTOP, Token(sha256="d" * 64, label="desktop", created_at=NOW))}),
             "user.token-created",
-            "root made a token of alice",
+            "root created a token for alice",
         ),
         (
             RevokeUserToken("alice", "laptop"),
@@ -146,7 +146,7 @@ def state() -> Memory:
             ALICE,
             ALICE.model_copy(update={"roles": (Role.AUDITOR, Role.OUTPUT_CHECKER)}),
             "user.updated",
-            "root made alice Auditor, OutputChecker",
+            "root set the roles of alice to Auditor, OutputChecker",
         ),
         (
             SetUserRoles("alice", (), active=False),
@@ -154,7 +154,7 @@ def state() -> Memory:
             ALICE,
             ALICE.model_copy(update={"roles": (), "active": False}),
             "user.updated",
-            "root made alice nothing in particular, and disabled",
+            "root set the roles of alice to none and disabled them",
         ),
         (
             DisableUser("alice"),
@@ -264,16 +264,16 @@ def test_a_new_workspace_is_one_document(state: Memory, project: str | None, db:
     ("archived", "notify", "expected", "subject"),
     [
         (True, None, {"archived": True}, "root archived workspace trends"),
-        (None, True, {"should_notify": True}, "root switched notifications on for workspace trends"),
+        (None, True, {"should_notify": True}, "root turned on notifications for workspace trends"),
         (
             True,
             True,
             {"archived": True, "should_notify": True},
-            "root archived and switched notifications on for workspace trends",
+            "root archived and turned on notifications for workspace trends",
         ),
         (False, None, {}, None),
         (None, None, {}, None),
-        (False, True, {"should_notify": True}, "root switched notifications on for workspace trends"),
+        (False, True, {"should_notify": True}, "root turned on notifications for workspace trends"),
     ],
 )
 def test_a_change_of_a_workspace_is_named_in_its_subject(
@@ -290,4 +290,4 @@ def test_a_workspaces_switches_go_back(state: Memory) -> None:
     state.put(TRENDS.model_copy(update={"archived": True, "should_notify": True}))
     changes = planned(state, ChangeWorkspace("trends", archived=False, should_notify=False))
     assert changes.changes[0].after == TRENDS
-    assert changes.subject == ("root took out of the archive and switched notifications off for workspace trends")
+    assert changes.subject == ("root unarchived and turned off notifications for workspace trends")

@@ -73,27 +73,31 @@ def test_an_admin_who_was_disabled_is_one_again_only_where_nobody_else_is(
     if after:
         assert (changes.event, changes.subject) == (
             "user.updated",
-            "ADMIN_USERS makes gone a SuperUser again: there was none",
+            "ADMIN_USERS makes gone a SuperUser again, because there was no other",
         )
 
 
 def test_admin_users_are_spelt_as_their_accounts(state: Memory) -> None:
     """Another spelling would be a second account that `admit` refuses, in words that name no setting."""
     state.put(GONE)
-    with pytest.raises(Error, match="ADMIN_USERS: there is the account 'gone': spell 'Gone' like that"):
+    with pytest.raises(
+        Error, match="ADMIN_USERS: the user 'gone' exists: write 'Gone' with the same upper and lower case"
+    ):
         planned(state, EnsureAdmin("Gone"), SERVER)
 
 
 def test_a_token_of_somebody_disabled_would_not_work(state: Memory) -> None:
     state.put(GONE)
-    with pytest.raises(Error, match="gone is disabled: a token of theirs would not work") as caught:
+    with pytest.raises(Error, match="gone is disabled, so a token would not work: enable them first") as caught:
         planned(state, AddUserToken("gone", "x", "a" * 64))
     assert caught.value.code is Code.CONFLICT
 
 
 def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
     state.put(TPP.model_copy(update={"active": False}))
-    with pytest.raises(Error, match="backend tpp is not active: a token of it would not work") as caught:
+    with pytest.raises(
+        Error, match="backend tpp is not active, so a token would not work: activate it first"
+    ) as caught:
         planned(state, RotateBackendToken("tpp", "b" * 64))
     assert caught.value.code is Code.CONFLICT
 
@@ -101,37 +105,37 @@ def test_a_backend_that_is_switched_off_gets_no_token(state: Memory) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (AddBackend("tpp", "a" * 64), Code.CONFLICT, "the backend 'tpp' is there already"),
-        (AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' does not match"),
+        (AddBackend("tpp", "a" * 64), Code.CONFLICT, "backend 'tpp' already exists"),
+        (AddBackend("Bad", "a" * 64), Code.INVALID, "slug: 'Bad' is not valid"),
         (AddBackend("emis", "a"), Code.INVALID, "sha256: expected the SHA-256 of a token"),
-        (AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' does not match"),
-        (RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "there is no backend 'emis'"),
+        (AddBackend("emis", "a" * 64, databases=("A",)), Code.INVALID, "databases.0: 'A' is not valid"),
+        (RotateBackendToken("emis", "a" * 64), Code.NOT_FOUND, "backend 'emis' does not exist"),
         (RotateBackendToken("tpp", ""), Code.INVALID, "sha256: expected the SHA-256 of a token"),
-        (RevokeBackendToken("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (DeactivateBackend("emis"), Code.NOT_FOUND, "there is no backend 'emis'"),
-        (AddUser("alice"), Code.CONFLICT, "the user 'alice' is there already"),
-        (AddUser("a b"), Code.INVALID, "username: 'a b' does not match"),
-        (WelcomeUser("a b", 7), Code.INVALID, "username: 'a b' does not match"),
-        (EnsureAdmin("a b"), Code.INVALID, "username: 'a b' does not match"),
-        (AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "there is no user 'new'"),
-        (AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice has a token with the label 'laptop'"),
+        (RevokeBackendToken("emis"), Code.NOT_FOUND, "backend 'emis' does not exist"),
+        (DeactivateBackend("emis"), Code.NOT_FOUND, "backend 'emis' does not exist"),
+        (AddUser("alice"), Code.CONFLICT, "user 'alice' already exists"),
+        (AddUser("a b"), Code.INVALID, "username: 'a b' is not valid"),
+        (WelcomeUser("a b", 7), Code.INVALID, "username: 'a b' is not valid"),
+        (EnsureAdmin("a b"), Code.INVALID, "username: 'a b' is not valid"),
+        (AddUserToken("new", "x", "a" * 64), Code.NOT_FOUND, "user 'new' does not exist"),
+        (AddUserToken("alice", "laptop", "d" * 64), Code.CONFLICT, "alice already has a token with the label 'laptop'"),
         (AddUserToken("alice", "a\nb", "d" * 64), Code.INVALID, "label: "),
-        (RevokeUserToken("new", "x"), Code.NOT_FOUND, "there is no user 'new'"),
+        (RevokeUserToken("new", "x"), Code.NOT_FOUND, "user 'new' does not exist"),
         (RevokeUserToken("alice", "x"), Code.NOT_FOUND, "alice has no token with the label 'x'"),
-        (SetUserRoles("new", ()), Code.NOT_FOUND, "there is no user 'new'"),
-        (DisableUser("new"), Code.NOT_FOUND, "there is no user 'new'"),
-        (AddOrg("lab"), Code.CONFLICT, "the org 'lab' is there already"),
-        (AddOrg(""), Code.INVALID, "slug: '' does not match"),
-        (AddProject("lab/p"), Code.CONFLICT, "the project 'lab/p' is there already"),
-        (AddProject("other/p"), Code.NOT_FOUND, "there is no org 'other'"),
-        (AddProject("lab"), Code.INVALID, "slug: '' does not match"),
-        (AddProject("lab/q/r"), Code.INVALID, "slug: 'q/r' does not match"),
-        (SetProjectMember("lab/q", "alice", (DEV,)), Code.NOT_FOUND, "there is no project 'lab/q'"),
-        (SetProjectMember("lab/p", "new", (DEV,)), Code.NOT_FOUND, "there is no user 'new'"),
-        (AddWorkspace("trends", "study", "main"), Code.CONFLICT, "the workspace 'trends' is there already"),
-        (AddWorkspace("Bad", "study", "main"), Code.INVALID, "name: 'Bad' does not match"),
+        (SetUserRoles("new", ()), Code.NOT_FOUND, "user 'new' does not exist"),
+        (DisableUser("new"), Code.NOT_FOUND, "user 'new' does not exist"),
+        (AddOrg("lab"), Code.CONFLICT, "org 'lab' already exists"),
+        (AddOrg(""), Code.INVALID, "slug: '' is not valid"),
+        (AddProject("lab/p"), Code.CONFLICT, "project 'lab/p' already exists"),
+        (AddProject("other/p"), Code.NOT_FOUND, "org 'other' does not exist"),
+        (AddProject("lab"), Code.INVALID, "slug: '' is not valid"),
+        (AddProject("lab/q/r"), Code.INVALID, "slug: 'q/r' is not valid"),
+        (SetProjectMember("lab/q", "alice", (DEV,)), Code.NOT_FOUND, "project 'lab/q' does not exist"),
+        (SetProjectMember("lab/p", "new", (DEV,)), Code.NOT_FOUND, "user 'new' does not exist"),
+        (AddWorkspace("trends", "study", "main"), Code.CONFLICT, "workspace 'trends' already exists"),
+        (AddWorkspace("Bad", "study", "main"), Code.INVALID, "name: 'Bad' is not valid"),
         (AddWorkspace("w", "a\nb", "main"), Code.INVALID, "repo: "),
-        (ChangeWorkspace("none"), Code.NOT_FOUND, "there is no workspace 'none'"),
+        (ChangeWorkspace("none"), Code.NOT_FOUND, "workspace 'none' does not exist"),
     ],
 )
 def test_a_command_that_can_not_be_planned_is_refused(

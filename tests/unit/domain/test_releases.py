@@ -70,7 +70,7 @@ def test_paths_that_only_look_like_it(path: str) -> None:
 
 
 def test_a_path_that_is_no_text() -> None:
-    assert path_fault("a\udcff.csv") == "has characters that can't be printed, or none at all"
+    assert path_fault("a\udcff.csv") == "is empty, or has characters that cannot be printed"
 
 
 def test_paths_clash_where_file_systems_fold_case() -> None:

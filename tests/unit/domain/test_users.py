@@ -32,9 +32,7 @@ def stored(state: Memory, name: str) -> User:
 
 def test_a_freed_name_gives_its_next_owner_nothing(state: Memory) -> None:
     for name in ("alice", "ALICE"):
-        with pytest.raises(
-            Error, match=r"account alice here belongs to another account on GitHub.*: ask root$"
-        ) as caught:
+        with pytest.raises(Error, match=r"user alice here belongs to another account on GitHub.*: ask root$") as caught:
             state.do(SERVER, WelcomeUser(name, 2))
         assert caught.value.code is Code.FORBIDDEN
     assert stored(state, "alice") == ALICE
@@ -72,20 +70,20 @@ def test_a_disabled_user_is_not_bound(state: Memory) -> None:
 def test_two_accounts_of_one_name_are_nobodys(state: Memory) -> None:
     """Old repositories may have both; nobody can say which is meant."""
     state.put(User(username="bob"))
-    with pytest.raises(Error, match="more than one account here that is called bob"):
+    with pytest.raises(Error, match="more than one user here has the name bob"):
         state.do(SERVER, WelcomeUser("bob", 3))
 
 
 def test_a_number_is_one_accounts(state: Memory) -> None:
-    with pytest.raises(Error, match="github_id: 1 is alice's already"):
+    with pytest.raises(Error, match="github_id: 1 already belongs to user alice"):
         state.do(ROOT, AddUser("eve", github_id=1))
     both = [
         Change(f"users/{name}.yaml", None, User(username=name, github_id=9)) for name in ("eve", "mallory")
     ]  # in one push
     found = review(state, Changes("main", "pushed", "", tuple(both)))
     assert [str(one) for one in found] == [
-        "users/eve.yaml: github_id: 9 is mallory's already",
-        "users/mallory.yaml: github_id: 9 is eve's already",
+        "users/eve.yaml: github_id: 9 already belongs to user mallory",
+        "users/mallory.yaml: github_id: 9 already belongs to user eve",
     ]
 
 
@@ -140,7 +138,7 @@ def test_a_push_that_adds_somebody_again_ends_their_sessions_too(
     if is_fine:
         admit(state, changes, ROOT, LATER)
         return
-    with pytest.raises(Error, match="sessions_since: the sessions of an account that is new begin now: leave this out"):
+    with pytest.raises(Error, match="sessions_since: must be the present time for a new user: leave it out"):
         admit(state, changes, ROOT, LATER)
 
 
@@ -155,5 +153,5 @@ def test_a_push_that_switches_somebody_on_ends_their_sessions_too(state: Memory)
         if is_fine:
             admit(state, changes, ROOT, NOW)
             continue
-        with pytest.raises(Error, match="sessions_since: who is switched on again needs another time than before"):
+        with pytest.raises(Error, match="sessions_since: must change when a user is enabled again"):
             admit(state, changes, ROOT, NOW)

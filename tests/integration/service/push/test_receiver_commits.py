@@ -34,7 +34,7 @@ def refused(push: Push, actor: Actor) -> list[str]:
             [("users/eve.yaml", BAD)],
             [NO_ROLE],
         ),
-        ([("users/eve.yaml", EVE), ("users/x", "y")], ["users/x: no document may stand here on main"]),
+        ([("users/eve.yaml", EVE), ("users/x", "y")], ["users/x: no document is allowed here on main"]),
         ([("users/else.yaml", EVE)], ["users/else.yaml: username: is 'eve', but the path says 'else'"]),
         ([("allowed_signers", "mine")], ["allowed_signers: only the server may write this file"]),
         (
@@ -47,11 +47,11 @@ def refused(push: Push, actor: Actor) -> list[str]:
         ([("workspaces/trends.yaml", None)], []),
         (
             [("backends/tpp.yaml", None)],
-            ["backends/tpp.yaml: a backend is deactivated (active: false), never deleted: it has a branch"],
+            ["backends/tpp.yaml: a backend cannot be deleted, because it has a branch: set `active: false`"],
         ),
         (
             [("projects/x/p.yaml", "version: 1\nslug: p\nname: P\norg: x\n")],
-            ["projects/x/p.yaml: org: there is no org 'x'"],
+            ["projects/x/p.yaml: org: org 'x' does not exist"],
         ),
         ([("/".join(["a"] * 20), "deep")], ["it: folders are nested deeper than 16"]),
     ],
@@ -256,7 +256,7 @@ def test_a_runner_reports_jobs_and_nothing_else(site: Site) -> None:
         ),
         ([(f"{there}/jobs/d.yaml", text(job("d", "failed", 2)))], [f"{there}/jobs/d.yaml: {only}"]),
         ([("README.md", "x")], [f"README.md: {only}"]),
-        ([("users/eve.yaml", EVE)], ["users/eve.yaml: no document may stand here on backends/tpp"]),
+        ([("users/eve.yaml", EVE)], ["users/eve.yaml: no document is allowed here on backends/tpp"]),
         (
             [(f"{here}/jobs/x.yaml", text(job("y", "running", 1)))],
             [f"{here}/jobs/x.yaml: identifier: is 'y', but the path says 'x'"],
@@ -336,4 +336,4 @@ def test_a_runner_may_not_change_a_pipeline_nor_have_one_read(site: Site) -> Non
     assert refused(push, ADMIN)[0] == f"{path}:3: not YAML: it can't be read"
     push = Push(site, "backends/tpp")
     push.commit((path, "version: 1\nactions:\n  generate:\n    run: rm\n"))
-    assert refused(push, ADMIN) == [f"{path}: what was asked for can't be changed, only cancelled"]
+    assert refused(push, ADMIN) == [f"{path}: a job request cannot be changed, only cancelled"]

@@ -60,9 +60,9 @@ def test_one_mistake_is_one_fault(site: Site) -> None:
     [
         ("users/eve.yml", "its name must end in .yaml"),
         ("users/eve.YAML", "its name must end in .yaml"),
-        ("orgs/Bad_Slug.yaml", "expected orgs/<slug>.yaml, the slug small letters, digits and hyphens"),
+        ("orgs/Bad_Slug.yaml", "expected orgs/<slug>.yaml, the slug lowercase letters, digits and hyphens"),
         ("users/team/eve.yaml", "expected users/<username>.yaml, the username letters, digits"),
-        ("people/eve.yaml", "no document may stand here on main"),
+        ("people/eve.yaml", "no document is allowed here on main"),
     ],
 )
 def test_a_misplaced_document_is_told_its_place(site: Site, path: str, words: str) -> None:
@@ -83,18 +83,18 @@ def test_files_that_hosts_and_editors_need_may_be_pushed(site: Site) -> None:
     push.commit((".github/run.sh", "#!/bin/sh\n"), mode="100755")
     assert push.send(ADMIN)
     for path, mode, words in (
-        (".mailmap", "100644", "no document may stand here on main"),  # it would say that alice's commits are bob's
-        (".gitmodules", "100644", "no document may stand here on main"),
+        (".mailmap", "100644", "no document is allowed here on main"),  # it would say that alice's commits are bob's
+        (".gitmodules", "100644", "no document is allowed here on main"),
         (".github/link", "120000", "is a symbolic link: expected a file"),
         ("README.md", "120000", "is a symbolic link: expected a file"),
-        ("docs/x.md", "100644", "no document may stand here on main"),
+        ("docs/x.md", "100644", "no document is allowed here on main"),
     ):
         push = Push(site, "main")
         push.commit((path, "x"), mode=mode)
         assert refused(push, ADMIN) == [f"{path}: {words}"]
     push = Push(site, "backends/tpp")
     push.commit((".github/x.yml", "x"))
-    assert refused(push, ADMIN) == [".github/x.yml: no document may stand here on backends/tpp"]
+    assert refused(push, ADMIN) == [".github/x.yml: no document is allowed here on backends/tpp"]
 
 
 def test_a_push_with_comments_is_told_that_they_do_not_stay(site: Site) -> None:

@@ -91,7 +91,7 @@ def test_only_the_backend_itself_releases(place: Place, actor: Actor) -> None:
 
 
 def test_a_workspace_that_is_not_there(place: Place) -> None:
-    with pytest.raises(Error, match="there is no workspace 'other'"):
+    with pytest.raises(Error, match="workspace 'other' does not exist"):
         place.do(TPP, RecordRelease("tpp", release(workspace="other")))
 
 
@@ -100,7 +100,7 @@ def test_since_policy_2_a_release_needs_a_user_with_the_right_to_release(
 ) -> None:
     """What was recorded by the rules before stays legal."""
     for user in ("eve", "alice", "bob"):
-        with pytest.raises(Error, match=f"{user} is no active user who may release files of trends") as refused:
+        with pytest.raises(Error, match=f"{user} is not an active user who may release files of trends") as refused:
             place.do(TPP, RecordRelease("tpp", release(user=user)))
         assert refused.value.code is Code.FORBIDDEN
 
@@ -115,7 +115,7 @@ def test_since_policy_2_a_release_needs_a_user_with_the_right_to_release(
     assert verify(place.path).problems == []
     place.repo.writer.submit("backends/tpp", decide)
     assert [one.message for one in verify(place.path).problems] == [
-        "Backend-User not valid: eve is no active user who may release files of trends"
+        "Backend-User not valid: eve is not an active user who may release files of trends"
     ]
 
 

@@ -215,10 +215,10 @@ def test_each_file_of_a_commit_that_is_no_document_is_judged(repository: Reposit
     found = read_changes(repository.objects, "main", before, after)
     assert found.others == ["README.md"]
     assert [(fault.path, fault.message) for fault in found.faults] == [
-        ("junk2", "no document may stand here on main"),
+        ("junk2", "no document is allowed here on main"),
         ("users/bob.yaml", "is a symbolic link: expected a file"),
         ("users/carol.yaml", "is no ordinary file: expected a file"),
-        ("what", "no document may stand here on main"),
+        ("what", "no document is allowed here on main"),
     ]
     by_path = {change.path: (change.before, change.after) for change in found.changes.changes}
     assert set(by_path) == {"users/alice.yaml", "users/dora.yaml"}

@@ -142,4 +142,4 @@ def test_a_first_commit_has_nothing_below_it(tmp_path: Path) -> None:
     (tmp_path / "fresh" / "notes.txt").write_text("x")
     git(tmp_path / "fresh", "add", "-A")
     (told,) = check_staged(tmp_path / "fresh", "main")[1]
-    assert str(told) == "notes.txt: no document may stand here on main"
+    assert str(told) == "notes.txt: no document is allowed here on main"

@@ -14,7 +14,7 @@ def state() -> Memory:
 
 
 def misplaced(place: Place) -> str:
-    return f"{place.folder}/: a request is in archive/ when all of its jobs are finished, and only then"
+    return f"{place.folder}/: a request belongs in archive/ if all of its jobs are finished, and in active/ if not"
 
 
 RUNNING, DONE = job("a", "running"), job("a", "succeeded", 1)
@@ -32,19 +32,20 @@ RUNNING, DONE = job("a", "running"), job("a", "succeeded", 1)
         (
             tpp((BESIDE.moved(Area.ARCHIVE).request, None, SECOND)),
             [
-                f"{BESIDE.moved(Area.ARCHIVE).request}: there is this job request already, in {BESIDE.folder}",
-                f"{BESIDE.moved(Area.ARCHIVE).folder}/: a request in archive/ needs jobs, and all of them finished",
+                f"{BESIDE.moved(Area.ARCHIVE).request}: this job request already exists in {BESIDE.folder}",
+                f"{BESIDE.moved(Area.ARCHIVE).folder}/: a request in archive/ must have jobs, and all of them must be "
+                "finished",
             ],
         ),
         (
             tpp((PLACE.request, None, REQUEST), (GONE.request, None, REQUEST), (GONE.job("a"), None, DONE)),
-            [f"{GONE.request}: there is this job request already, in {PLACE.folder}"],
+            [f"{GONE.request}: this job request already exists in {PLACE.folder}"],
         ),
         # what was asked for stays
         (
             tpp((BESIDE.request, SECOND, edited(SECOND, sha="1" * 40, will_notify=True))),
             [
-                f"{BESIDE.request}: {key}: what was asked for can't be changed, only cancelled"
+                f"{BESIDE.request}: {key}: a job request cannot be changed, only cancelled"
                 for key in ("sha", "will_notify")
             ],
         ),
@@ -62,31 +63,31 @@ RUNNING, DONE = job("a", "running"), job("a", "succeeded", 1)
         (tpp((PLACE.request, None, REQUEST), (PLACE.job("a"), None, RUNNING)), []),
         (
             tpp((PLACE.job("a"), None, RUNNING)),
-            [f"{PLACE.job('a')}: there is no request.yaml beside it that can be read"],
+            [f"{PLACE.job('a')}: there is no readable request.yaml in the same folder"],
         ),
         (
             tpp((BESIDE.moved(Area.ARCHIVE).job("a"), None, DONE)),
-            [f"{BESIDE.moved(Area.ARCHIVE).job('a')}: there is no request.yaml beside it that can be read"],
+            [f"{BESIDE.moved(Area.ARCHIVE).job('a')}: there is no readable request.yaml in the same folder"],
         ),
         (
             tpp((BESIDE.request, SECOND, None), (BESIDE.job("a"), None, RUNNING)),
-            [f"{BESIDE.job('a')}: there is no request.yaml beside it that can be read"],
+            [f"{BESIDE.job('a')}: there is no readable request.yaml in the same folder"],
         ),
         (tpp((BESIDE.request, SECOND, None)), []),
         # a job is one request's
         (
             tpp((PLACE.request, None, REQUEST), (PLACE.job("a"), None, RUNNING), (BESIDE.job("a"), None, RUNNING)),
-            [f"{BESIDE.job('a')}: job a is under two job requests"],
+            [f"{BESIDE.job('a')}: job a is in two job requests"],
         ),
         # archive/ holds what is finished
         (tpp((GONE.request, None, REQUEST), (GONE.job("a"), None, DONE)), []),
         (
             tpp((GONE.request, None, REQUEST)),
-            [f"{GONE.folder}/: a request in archive/ needs jobs, and all of them finished"],
+            [f"{GONE.folder}/: a request in archive/ must have jobs, and all of them must be finished"],
         ),
         (
             tpp((GONE.request, None, REQUEST), (GONE.job("a"), None, DONE), (GONE.job("b"), None, job("b"))),
-            [f"{GONE.folder}/: a request in archive/ needs jobs, and all of them finished"],
+            [f"{GONE.folder}/: a request in archive/ must have jobs, and all of them must be finished"],
         ),
         # moves
         (
@@ -125,11 +126,11 @@ BACK = PLACE.job("a")
         (tpp((BESIDE.job("b"), B_RUNNING, job("b", "pending", 6))), []),
         (
             tpp((BESIDE.job("b"), B_RUNNING, job("b", "pending", 4))),
-            [f"{BESIDE.job('b')}: updated_at: running -> pending needs a newer time than what is stored"],
+            [f"{BESIDE.job('b')}: updated_at: running -> pending needs a later time than the stored job has"],
         ),
         (
             tpp((BESIDE.job("c"), C_DONE, job("c", "running", 5))),
-            [f"{BESIDE.job('c')}: updated_at: succeeded -> running needs a newer time than what is stored"],
+            [f"{BESIDE.job('c')}: updated_at: succeeded -> running needs a later time than the stored job has"],
         ),
         (tpp((BESIDE.job("b"), B_RUNNING, None)), []),
         # owners
@@ -152,11 +153,11 @@ BACK = PLACE.job("a")
         (tpp((GONE.job("a"), DONE, job("a", "failed", 2))), []),
         (
             tpp((GONE.job("a"), DONE, job("a", "running", 2))),
-            [f"{GONE.folder}/: a request in archive/ needs jobs, and all of them finished"],
+            [f"{GONE.folder}/: a request in archive/ must have jobs, and all of them must be finished"],
         ),
         (
             tpp((GONE.job("a"), DONE, None)),
-            [f"{GONE.folder}/: a request in archive/ needs jobs, and all of them finished"],
+            [f"{GONE.folder}/: a request in archive/ must have jobs, and all of them must be finished"],
         ),
         (tpp((GONE.job("d"), None, job("d", "failed")), (GONE.job("a"), DONE, None)), []),
         (tpp((GONE.request, REQUEST, REQUEST)), []),
@@ -191,13 +192,13 @@ BACK = PLACE.job("a")
             tpp(
                 (BACK, DONE, job("a", "running", 2)), (BESIDE.job("a"), None, RUNNING), moves=(Move(GONE, Area.ACTIVE),)
             ),
-            [f"{BESIDE.job('a')}: job a is under two job requests"],
+            [f"{BESIDE.job('a')}: job a is in two job requests"],
         ),
         (
             tpp((BESIDE.job("a"), None, RUNNING), moves=(Move(GONE, Area.ACTIVE),)),
             [
                 misplaced(PLACE),
-                f"{BACK}: job a is under two job requests",
+                f"{BACK}: job a is in two job requests",
             ],
         ),
         (tpp((BACK, DONE, None), (BESIDE.job("a"), None, RUNNING), moves=(Move(GONE, Area.ACTIVE),)), []),
@@ -219,6 +220,6 @@ def test_a_request_that_cannot_be_read_can_be_mended(busy: Memory) -> None:
         busy.broken = {place.request}
         assert faults(busy, tpp((place.request, None, request))) == []
     assert faults(busy, tpp((GONE.job("b"), None, DONE.model_copy(update={"identifier": "b"})))) == [
-        f"{GONE.job('b')}: there is no request.yaml beside it that can be read",
+        f"{GONE.job('b')}: there is no readable request.yaml in the same folder",
         f"{GONE.job('b')}: job b belongs to job request {OTHER}",
     ]

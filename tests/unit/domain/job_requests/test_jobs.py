@@ -55,7 +55,7 @@ def test_a_report_says_what_it_changed(state: Memory) -> None:
 def test_a_long_report_is_counted_and_its_subject_is_short(state: Memory) -> None:
     ask(state)
     assert report(state, *(job(f"j{n}") for n in range(4))).subject == "tpp reported 4 jobs"
-    assert report(state, *(job(f"j{n}") for n in range(3))).subject == "tpp reported generate left out"
+    assert report(state, *(job(f"j{n}") for n in range(3))).subject == "tpp reported generate removed"
     long = job("j0", "running", 1, action="x" * 500)
     assert report(state, long, job("j1"), job("j2")).subject == f"tpp reported {'x' * 187}"
 
@@ -160,7 +160,7 @@ def test_a_job_belongs_to_one_request(state: Memory) -> None:
     error = refused(state, TPP, UpdateJobs("tpp", ((OTHER, job("a")),)))
     assert (error.code, error.message.endswith(f"job a belongs to job request {ID}")) == (Code.INVALID, True)
     error = refused(state, TPP, UpdateJobs("tpp", ((ID, job("b")), (OTHER, job("b")))))
-    assert str(error) == "identifier: job b is reported under two job requests"
+    assert str(error) == "identifier: job b is reported for two job requests"
     error = refused(state, TPP, UpdateJobs("tpp", (("x", job("b")), ("y", job("b")))))
     assert error.code is Code.INVALID
 
@@ -354,12 +354,12 @@ def test_the_time_of_a_lost_job_is_never_before_its_runners(state: Memory) -> No
 
 
 def test_these_jobs_can_not_be_marked_as_failed(state: Memory) -> None:
-    assert str(refused(state, ROOT, FailJob("a", ID, "tpp"))) == "there is no job 'a'"
+    assert str(refused(state, ROOT, FailJob("a", ID, "tpp"))) == "job 'a' does not exist"
     ask(state)
     report(state, job("a", "succeeded"), job("b", "running"))
     assert refused(state, ROOT, FailJob("x", ID, "tpp")).code is Code.NOT_FOUND
     error = refused(state, ROOT, FailJob("a", ID, "tpp"))
-    assert (error.code, str(error)) == (Code.CONFLICT, "job a has succeeded already")
+    assert (error.code, str(error)) == (Code.CONFLICT, "job a has already succeeded")
     assert refused(state, ALICE, FailJob("b", ID, "tpp")).code is Code.FORBIDDEN
 
 

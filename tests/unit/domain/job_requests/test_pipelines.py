@@ -31,17 +31,17 @@ def state() -> Memory:
 def test_a_pipeline_comes_with_its_request() -> None:
     assert faults(prepared(), tpp(*BOTH)) == []
     assert faults(prepared(), tpp(BOTH[0])) == [f"{PLACE.request}: its pipeline.yaml is missing"]
-    alone = "there is no request.yaml beside it that can be read"
+    alone = "there is no readable request.yaml in the same folder"
     assert faults(prepared(), tpp(BOTH[1])) == [f"{PLACE.pipeline}: {alone}"]
 
 
 def test_a_request_of_version_1_has_it_within() -> None:
     assert faults(prepared(), tpp((PLACE.request, None, REQUEST))) == []
     both = tpp((PLACE.request, None, REQUEST), BOTH[1])
-    assert faults(prepared(), both) == [f"{PLACE.pipeline}: its pipeline is in request.yaml"]
+    assert faults(prepared(), both) == [f"{PLACE.pipeline}: its request.yaml has the pipeline already"]
     later = prepared()
     later.put(REQUEST)
-    assert faults(later, tpp(BOTH[1])) == [f"{PLACE.pipeline}: its pipeline is in request.yaml"]
+    assert faults(later, tpp(BOTH[1])) == [f"{PLACE.pipeline}: its request.yaml has the pipeline already"]
 
 
 def test_requested_actions_are_in_the_pipeline() -> None:
@@ -52,10 +52,10 @@ def test_requested_actions_are_in_the_pipeline() -> None:
 
 def test_nobody_changes_it_later(state: Memory) -> None:
     told = faults(state, tpp((PLACE.pipeline, PIPELINE, OTHER)))
-    assert told == [f"{PLACE.pipeline}: what was asked for can't be changed, only cancelled"]
+    assert told == [f"{PLACE.pipeline}: a job request cannot be changed, only cancelled"]
     assert faults(state, tpp((PLACE.pipeline, PIPELINE, None))) == [f"{PLACE.request}: its pipeline.yaml is missing"]
     swapped = tpp((PLACE.request, ASKED, REQUEST), (PLACE.pipeline, PIPELINE, None))
-    assert "what was asked for can't be changed, only cancelled" in " ".join(faults(state, swapped))
+    assert "a job request cannot be changed, only cancelled" in " ".join(faults(state, swapped))
 
 
 def test_a_cancel_leaves_it_alone(state: Memory) -> None:
@@ -64,7 +64,7 @@ def test_a_cancel_leaves_it_alone(state: Memory) -> None:
 
 def test_a_pipeline_is_deleted_with_its_request(state: Memory) -> None:
     gone = tpp((PLACE.request, ASKED, None))
-    assert faults(state, gone) == [f"{PLACE.pipeline}: there is no request.yaml beside it that can be read"]
+    assert faults(state, gone) == [f"{PLACE.pipeline}: there is no readable request.yaml in the same folder"]
     assert faults(state, tpp((PLACE.request, ASKED, None), (PLACE.pipeline, PIPELINE, None))) == []
 
 
@@ -82,7 +82,7 @@ def test_a_pipeline_moves_with_its_request(state: Memory) -> None:
     left = tpp((GONE.pipeline, PIPELINE, None), moves=move)
     assert faults(state, left) == [f"{GONE.request}: its pipeline.yaml is missing"]
     assert faults(state, tpp((GONE.pipeline, PIPELINE, OTHER), moves=move)) == [
-        f"{GONE.pipeline}: what was asked for can't be changed, only cancelled"
+        f"{GONE.pipeline}: a job request cannot be changed, only cancelled"
     ]
 
 
@@ -107,9 +107,9 @@ def test_a_superuser_may_push_both() -> None:
 @pytest.mark.parametrize(
     ("actions", "said"),
     [
-        ({"generate": PipelineAction(needs=("else",), run="x")}, "generate needs else, which is not there"),
+        ({"generate": PipelineAction(needs=("else",), run="x")}, "generate needs else, which does not exist"),
         ({"generate": PipelineAction(needs=("generate",), run="x")}, "need each other: generate -> generate"),
-        ({"generate": PipelineAction(run="x"), "run_all": PipelineAction(run="")}, "`run_all` is no action"),
+        ({"generate": PipelineAction(run="x"), "run_all": PipelineAction(run="")}, "`run_all` is not an action"),
     ],
 )
 def test_a_pipeline_that_could_not_run_is_refused(actions: dict[str, PipelineAction], said: str) -> None:
@@ -121,13 +121,13 @@ def test_more_actions_than_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelines, "MAX_ACTIONS", 1)
     two = StoredPipeline(actions={name: PipelineAction(run=name) for name in ("generate", "more")})
     told = faults(prepared(), tpp(BOTH[0], (PLACE.pipeline, None, two)))
-    assert told == [f"{PLACE.pipeline}: actions: more than 1"]
+    assert told == [f"{PLACE.pipeline}: actions: more than 1 actions"]
 
 
 def test_beside_a_request_that_can_not_be_read(state: Memory) -> None:
     state.broken = {PLACE.request, PLACE.pipeline}
     told = faults(state, tpp((PLACE.pipeline, None, PIPELINE)))
-    assert told == [f"{PLACE.pipeline}: there is no request.yaml beside it that can be read"]
+    assert told == [f"{PLACE.pipeline}: there is no readable request.yaml in the same folder"]
     assert faults(state, tpp((PLACE.request, None, ASKED))) == [f"{PLACE.request}: its pipeline.yaml is missing"]
 
 

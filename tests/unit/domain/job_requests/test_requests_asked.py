@@ -104,9 +104,9 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (asked(workspace="none"), Code.NOT_FOUND, "there is no workspace 'none'"),
+        (asked(workspace="none"), Code.NOT_FOUND, "workspace 'none' does not exist"),
         (asked(workspace="past"), Code.CONFLICT, "workspace past is archived"),
-        (asked(backend="none"), Code.INVALID, "backend: there is no backend 'none'"),
+        (asked(backend="none"), Code.INVALID, "backend: backend 'none' does not exist"),
         (asked(backend="old"), Code.CONFLICT, "backend: backend old is not active"),
         (
             RequestJobs("trends", "tpp", (), "0" * 40, PIPELINE),
@@ -123,9 +123,9 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
         (
             asked(database_name="other"),
             Code.INVALID,
-            "database_name: backend tpp has full, slice, not 'other'",
+            "database_name: backend tpp has no database 'other': expected one of full, slice",
         ),
-        (RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' does not match"),
+        (RequestJobs("trends", "tpp", ("generate",), "main", PIPELINE), Code.INVALID, "sha: 'main' is not valid"),
     ],
 )
 def test_these_requests_are_refused(state: Memory, command: Command, code: Code, message: str) -> None:

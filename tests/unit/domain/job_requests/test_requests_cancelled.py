@@ -112,7 +112,7 @@ def test_a_command_without_changes_needs_the_same_rights(state: Memory) -> None:
 
 
 def test_these_cancellations_are_refused(state: Memory) -> None:
-    assert str(refused(state, ALICE, CancelJobs(ID, "tpp"))) == f"there is no job request '{ID}'"
+    assert str(refused(state, ALICE, CancelJobs(ID, "tpp"))) == f"job request '{ID}' does not exist"
     ask(state, "analyse")
     error = refused(state, ALICE, CancelJobs(ID, "tpp", ("plot", "generate", "run_all")))
     assert (error.code, str(error)) == (Code.INVALID, "actions: not part of this job request: plot, run_all")

@@ -12,34 +12,34 @@ from tests.unit.domain.pipeline.files import faults, read
         ("", (0, "", "the file is empty")),
         ("[]", (1, "", "expected a mapping with `actions`")),
         ("text", (1, "", "expected a mapping with `actions`")),
-        ("version: 3", (1, "actions", "there is no `actions`")),
+        ("version: 3", (1, "actions", "`actions` is missing")),
         ("actions:", (1, "actions", "`actions` is empty")),
         ("actions: {}", (1, "actions", "`actions` is empty")),
         ("actions: [a]", (1, "actions", "expected a mapping of action names")),
-        ("actions:\n  run_all: {run: x}", (1, "actions", "there is only `run_all`")),
-        ("actions:\n  a b: {run: x}", (2, "actions.a b", "'a b' is no action name")),
-        ("actions:\n  -a: {run: x}", (2, "actions.-a", "'-a' is no action name")),
-        ('actions:\n  "a\\n": {run: x}', (2, "actions.a\n", "'a\\n' is no action name")),
+        ("actions:\n  run_all: {run: x}", (1, "actions", "`run_all` is the only action")),
+        ("actions:\n  a b: {run: x}", (2, "actions.a b", "'a b' is not an action name")),
+        ("actions:\n  -a: {run: x}", (2, "actions.-a", "'-a' is not an action name")),
+        ('actions:\n  "a\\n": {run: x}', (2, "actions.a\n", "'a\\n' is not an action name")),
         ("actions:\n  a:", (2, "actions.a", "expected a mapping with `run`")),
         ("actions:\n  a: x", (2, "actions.a", "expected a mapping with `run`")),
-        ("actions:\n  a: {needs: []}", (2, "actions.a.run", "there is no `run`")),
+        ("actions:\n  a: {needs: []}", (2, "actions.a.run", "`run` is missing")),
         ("actions:\n  a:\n    run:", (3, "actions.a.run", "`run` is empty")),
         ("actions:\n  a:\n    run: '  '", (3, "actions.a.run", "`run` is empty")),
         ("actions:\n  a:\n    run: [x]", (3, "actions.a.run", "expected text")),
         ("actions:\n  a:\n    run: 12.5", (3, "actions.a.run", "expected text")),
         ("actions:\n  a:\n    run: true", (3, "actions.a.run", "expected text")),
-        ('actions:\n  a:\n    run: "x\\0"', (3, "actions.a.run", "holds a character")),
+        ('actions:\n  a:\n    run: "x\\0"', (3, "actions.a.run", "has a character")),
         ("actions:\n  a:\n    run: x\n    needs: b", (4, "actions.a.needs", "expected a list")),
         ("actions:\n  a:\n    run: x\n    needs: {b: c}", (4, "actions.a.needs", "expected a list")),
         ("actions:\n  a:\n    run: x\n    needs: [[b]]", (4, "actions.a.needs", "expected the name")),
         ("actions:\n  a:\n    run: x\n    needs: [~]", (4, "actions.a.needs", "expected the name")),
         (
             "actions:\n  a:\n    run: x\n    needs: [b]",
-            (4, "actions.a.needs", "needs 'b', which is no action"),
+            (4, "actions.a.needs", "needs 'b', which is not an action"),
         ),
         (
             "actions:\n  a:\n    run: x\n    needs: [run_all]",
-            (4, "actions.a.needs", "`run_all` can't be needed"),
+            (4, "actions.a.needs", "an action cannot need `run_all`"),
         ),
         ("actions:\n  a: {run: x}\n  <<: 3", (3, "actions.<<", "`<<` merges mappings only")),
     ],
@@ -84,7 +84,7 @@ def test_actions_that_need_each_other_are_named(needs: dict[str, str], cycles: l
 
 
 def test_a_quoted_merge_key_is_a_key() -> None:
-    assert faults("actions:\n  a: {'<<': {run: x}}\n") == [(2, "actions.a.run", "there is no `run`")]
+    assert faults("actions:\n  a: {'<<': {run: x}}\n") == [(2, "actions.a.run", "`run` is missing")]
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_text_that_only_looks_like_a_number_is_a_command(run: str) -> None:
 def test_long_names_are_shortened_in_what_is_told() -> None:
     name = "b" * 64
     assert faults(f"actions: {{a: {{run: x, needs: [{name}]}}}}")[0][2] == (
-        f"needs '{name}', which is no action of this file"
+        f"needs '{name}', which is not an action in this file"
     )
     assert faults(f"actions: {{a: {{run: x, needs: [{name}b]}}}}")[0][2] == (
-        f"needs '{'b' * 61}...', which is no action of this file"
+        f"needs '{'b' * 61}...', which is not an action in this file"
     )
     assert faults(f"actions: {{{'b' * 129}: {{run: x}}}}")[0][1] == f"actions.{'b' * 61}..."
 

@@ -46,10 +46,10 @@ def test_a_part_that_is_named_again_counts_again(what: str, monkeypatch: pytest.
         names = ", ".join(f"a{n}" if what == "needs" else f"f{n}: output/f{n}.csv" for n in range(many))
         shared = f"s: &s {f'[{names}]' if what == 'needs' else f'{{highly_sensitive: {{{names}}}}}'}\nactions:\n"
         text = shared + "".join(f"  a{n}: {{run: x, {what}: *s}}\n" for n in range(many))
-    assert faults(text)[-1][2] == f"more than {reader.MAX_VALUES} values to look at, merges and aliases followed"
+    assert faults(text)[-1][2] == f"more than {reader.MAX_VALUES} values, with merges and aliases followed"
 
 
-ENDS = f"more than {reader.MAX_VALUES} values to look at, merges and aliases followed"
+ENDS = f"more than {reader.MAX_VALUES} values, with merges and aliases followed"
 
 
 @pytest.mark.parametrize("part", ["run: &r {}", "run: python:v2 a, outputs: {{highly_sensitive: {{a: {}}}}}"])

@@ -29,45 +29,45 @@ CASES = [
     ("version: '5.0'", "version: five", (1, "version", "expected a number: expected `version: '5.0'`")),
     ("version: '5.0'", "version: [5]", (1, "version", "expected a number")),
     ("version: '5.0'", "version: .nan", (1, "version", "expected a number")),
-    ("    outputs: {h", "outputs: {h", (14, "outputs", "nobody reads this; expected one of: version, actions")),
-    ("  b:\n    run: e", "b:\n    run: e", (11, "b", "nobody reads this here; it looks like an action: has it lost")),
+    ("    outputs: {h", "outputs: {h", (14, "outputs", "unknown key; expected one of: version, actions")),
+    ("  b:\n    run: e", "b:\n    run: e", (11, "b", "unknown key; it looks like an action: should it be")),
     ("  b:", "  run_all:", (11, "actions.run_all", "`run_all` stands for every action")),
-    ("config:", "confg:", (5, "actions.a.confg", "nobody reads this; expected one of: run, needs, outputs, config, d")),
+    ("config:", "confg:", (5, "actions.a.confg", "unknown key; expected one of: run, needs, outputs, config, d")),
     ("config: {rows: 10}", "config: [10]", (5, "actions.a.config", "expected a mapping")),
     ("dummy_data_file: dummy.csv", "dummy_data_file: 1", (6, "actions.a.dummy_data_file", "expected text, a path")),
-    ("python:v2 a.py", "python a.py", (4, RUN, "'python' is no image with a version; expected something like python")),
-    ("python:v2 a.py", "python:2 a.py", (4, RUN, "'python:2' is no image with a version")),
-    ("python:v2 a.py", "python:latest a.py", (4, RUN, "'python:latest' is not understood any more; expected a")),
-    ("python:v2 a.py", "cohortextractor:v1 a", (4, RUN, "cohortextractor is not understood any more; expected ehrql")),
-    ("python:v2 a.py", "python:v2 'a.py", (4, RUN, "is no command that can be read: are its quotes closed?")),
-    ("outputs: {highly_sensitive: {b: output/b.rds}}", "x: 1", (14, "actions.b.x", "nobody reads this")),
+    ("python:v2 a.py", "python a.py", (4, RUN, "'python' is not an image with a version; expected")),
+    ("python:v2 a.py", "python:2 a.py", (4, RUN, "'python:2' is not an image with a version")),
+    ("python:v2 a.py", "python:latest a.py", (4, RUN, "'python:latest' is no longer supported; expected a")),
+    ("python:v2 a.py", "cohortextractor:v1 a", (4, RUN, "cohortextractor is no longer supported; expected ehrql")),
+    ("python:v2 a.py", "python:v2 'a.py", (4, RUN, "cannot be read as a command: is a quote missing?")),
+    ("outputs: {highly_sensitive: {b: output/b.rds}}", "x: 1", (14, "actions.b.x", "unknown key")),
     ("{highly_sensitive: {b: output/b.rds}}", "[b]", (14, "actions.b.outputs", "expected a mapping of levels")),
     ("moderately_sensitive: {", "moderatly_sensitive: {",
-     (9, "actions.a.outputs.moderatly_sensitive", "there is no such level; did you mean moderately_sensitive?")),
+     (9, "actions.a.outputs.moderatly_sensitive", "unknown level; did you mean moderately_sensitive?")),
     ("moderately_sensitive: {", "x: {",
-     (9, "actions.a.outputs.x", f"there is no such level; expected one of: {LEVELS}")),
+     (9, "actions.a.outputs.x", f"unknown level; expected one of: {LEVELS}")),
     ("{table: output/table.csv}", "output/table.csv",
      (9, "actions.a.outputs.moderately_sensitive", "expected a mapping of names to paths")),
     ("output/table.csv", "1.5", (9, FILE, "expected text, a path")),
     ("output/table.csv", "[a]", (9, FILE, "expected text, a path")),
     ("output/table.csv", "'output\\table.csv'", (9, FILE, "'output\\\\table.csv' has a backslash")),
-    ("output/table.csv", "output/**/a.csv", (9, FILE, "'output/**/a.csv' has **; only * is understood")),
+    ("output/table.csv", "output/**/a.csv", (9, FILE, "'output/**/a.csv' has **; only * is allowed")),
     ("output/table.csv", "output/table", (9, FILE, "'output/table' has no file type; expected one at its end")),
     ("output/table.csv", "output/table.rds", (9, FILE, "'output/table.rds' can't be moderately_sensitive")),
     ("output/table.csv", "/output/table.csv", (9, FILE, "'/output/table.csv' is absolute")),
     ("output/table.csv", "c:/table.csv", (9, FILE, "'c:/table.csv' is absolute")),
-    ("output/table.csv", "output/../table.csv", (9, FILE, "'output/../table.csv' is no plain path")),
+    ("output/table.csv", "output/../table.csv", (9, FILE, "'output/../table.csv' is not a plain path")),
     ("output/table.csv", "metadata/table.csv", (9, FILE, "'metadata/table.csv' is in metadata/")),
     ("{b: output/b.rds}", "{b: output/b.rds, c: output/b.rds}",
-     (14, "actions.b.outputs.highly_sensitive.c", "'output/b.rds' is an output of 'b' already")),
+     (14, "actions.b.outputs.highly_sensitive.c", "'output/b.rds' is already an output of 'b'")),
     ("{highly_sensitive: {b: output/b.rds}}", "{moderately_sensitive: {b: output/b.csv}}",
      (11, "actions.b.outputs", "a dataset is highly_sensitive; expected no output of another level")),
     (" --output output/b.rds", "", (11, "actions.b.outputs", "the command has no --output")),
     (" --output output/b.rds", " --output", (11, "actions.b.outputs", "the command has no --output")),
-    ("--output output/b.rds", "--output=c.rds", (11, "actions.b.outputs", "no output is what --output says, c.rds")),
+    ("--output output/b.rds", "--output=c.rds", (11, "actions.b.outputs", "no output has the path of --output, c.rds")),
     ("--output output/b.rds", "--output output/:csv",
      (11, "actions.b.outputs", "--output says output/:csv; expected outputs like output/*.csv")),
-    ("needs: [a]", "needs: [1]", (13, "actions.b.needs", "YAML takes this for something else than text")),
+    ("needs: [a]", "needs: [1]", (13, "actions.b.needs", "YAML does not read this as text")),
 ]  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_how_it_is_told(old: str, new: str, expected: tuple[int, str, str]) -> N
     assert [one for one in told if one[:2] == expected[:2] and one[2].startswith(expected[2])], told
 
 
-OLDER = [one for one in CASES if "any more" not in one[2][2] and "expected a number" not in one[2][2]]
+OLDER = [one for one in CASES if "no longer" not in one[2][2] and "expected a number" not in one[2][2]]
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), OLDER)
@@ -87,7 +87,7 @@ def test_in_an_older_file_it_is_a_warning(old: str, new: str, expected: tuple[in
     if "needs: [1]" in text:
         text = text.replace("  a:\n", "  1:\n")
     told = [(one.line, one.key, one.message) for one in read(text).warnings]
-    assert told[0] == (1, "version", "OpenSAFELY's runners read version 5 only, this is 4")
+    assert told[0] == (1, "version", "OpenSAFELY's runners read version 5 only, and not version 4")
     place = expected[1].replace("actions.a.", "actions.1.") if "needs: [1]" in text else expected[1]
     assert [one for one in told if one[:2] == (expected[0], place) and one[2].startswith(expected[2])], told
 
@@ -95,10 +95,10 @@ def test_in_an_older_file_it_is_a_warning(old: str, new: str, expected: tuple[in
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("'5.0'", "6", ["1: version: no version 6 is known here; expected `version: '5.0'`"]),
-        ("python:v2", "python:v1", ["4: actions.a.run: python:v1 will not be understood for long; newer is python:v2"]),
+        ("'5.0'", "6", ["1: version: version 6 is not known; expected `version: '5.0'`"]),
+        ("python:v2", "python:v1", ["4: actions.a.run: python:v1 will soon not be supported; use python:v2"]),
         ("needs: [a]", "needs: [a, a]", ["13: actions.b.needs: needs 'a' twice"]),
-        ("  b:", "  1:", ["11: actions.1: YAML takes this for something else than text: put it in quotes"]),
+        ("  b:", "  1:", ["11: actions.1: YAML does not read this as text: put it in quotes"]),
         ("--output output/b.rds", "--output=output/:rds", []),
         ("  b:", "  '1':", []),
     ],
@@ -115,22 +115,22 @@ def test_a_sound_file_has_no_warning() -> None:
 
 def test_the_same_command_twice() -> None:
     text = SOUND.replace("ehrql:v1 generate-dataset b.py --output output/b.rds", "python:v2 a.py")
-    assert faults(text) == [(12, "actions.b.run", "'a' runs the same already")]
+    assert faults(text) == [(12, "actions.b.run", "'a' already runs the same command")]
 
 
 def test_version_5_needs_outputs() -> None:
     text = "version: '5.0'\nactions:\n  a:\n    run: python:v2 a.py\n"
-    assert faults(text) == [(3, "actions.a.outputs", "there is no `outputs`")]
+    assert faults(text) == [(3, "actions.a.outputs", "`outputs` is missing")]
     for none in ("{}", "{highly_sensitive: }"):
         assert faults(f"{text}    outputs: {none}\n") == [
-            (5, "actions.a.outputs", f"no outputs; expected some of: {LEVELS}")
+            (5, "actions.a.outputs", f"no outputs; expected at least one of: {LEVELS}")
         ]
 
 
 def test_expectations_are_of_older_files() -> None:
     text = SOUND.replace("actions:", "expectations: {population_size: 10}\nactions:")
     assert [one.key for one in read(text.replace("'5.0'", "'3.0'")).warnings] == ["version"]
-    assert faults(text) == [(2, "expectations", "nobody reads this; expected one of: version, actions")]
+    assert faults(text) == [(2, "expectations", "unknown key; expected one of: version, actions")]
 
 
 def test_warnings_are_limited() -> None:

@@ -76,10 +76,10 @@ BAD = {
     "a folder that climbs out": (zipped([("../", b""), (MANIFEST, b"{}")]), "has an empty part"),
     "an empty part": (zipped({"a//b": b"1", MANIFEST: b"{}"}), "has an empty part"),
     "a NUL in a name": (bent(zipped({"a?b": b"1", MANIFEST: b"{}"}), b"a?b", b"a\0b"), "has a NUL"),
-    "a new line in a name": (zipped({"a\nb": b"1", MANIFEST: b"{}"}), "can't be printed"),
-    "a name that turns text around": (zipped({"a\u202etxt.exe": b"1", MANIFEST: b"{}"}), "can't be printed"),
-    "a device of Windows": (zipped({"out/NUL.csv": b"1", MANIFEST: b"{}"}), "Windows can't keep"),
-    "a name that ends in a dot": (zipped({"out./a": b"1", MANIFEST: b"{}"}), "Windows can't keep"),
+    "a new line in a name": (zipped({"a\nb": b"1", MANIFEST: b"{}"}), "cannot be printed"),
+    "a name that turns text around": (zipped({"a\u202etxt.exe": b"1", MANIFEST: b"{}"}), "cannot be printed"),
+    "a device of Windows": (zipped({"out/NUL.csv": b"1", MANIFEST: b"{}"}), "Windows does not allow"),
+    "a name that ends in a dot": (zipped({"out./a": b"1", MANIFEST: b"{}"}), "Windows does not allow"),
     "a name too long": (zipped({"x" * 256: b"1", MANIFEST: b"{}"}), "longer than"),
     "a path too deep": (zipped({"x/" * 40 + "x": b"1", MANIFEST: b"{}"}), "deeper than"),
     # What it would be
@@ -91,9 +91,9 @@ BAD = {
     # Which one it would be
     "a name twice": (zipped([("a", b"1"), ("a", b"2"), (MANIFEST, b"{}")]), "more than once"),
     "the manifest twice": (zipped([(MANIFEST, b"{}"), (MANIFEST, b"[]")]), "more than once"),
-    "names that differ by case": (zipped({"A.csv": b"1", "a.csv": b"2", MANIFEST: b"{}"}), "one file on some systems"),
-    "and by the encoding of é": (zipped({"\u00e9": b"1", "e\u0301": b"2", MANIFEST: b"{}"}), "one file on some"),
-    "folders that differ by case": (zipped({"Out/a": b"1", "out/b": b"2", MANIFEST: b"{}"}), "one on some systems"),
+    "names that differ by case": (zipped({"A.csv": b"1", "a.csv": b"2", MANIFEST: b"{}"}), "the same file on some"),
+    "and by the encoding of é": (zipped({"\u00e9": b"1", "e\u0301": b"2", MANIFEST: b"{}"}), "the same file on some"),
+    "folders that differ by case": (zipped({"Out/a": b"1", "out/b": b"2", MANIFEST: b"{}"}), "are the same on some"),
     "a file that is a folder": (zipped({"a": b"1", "a/b": b"2", MANIFEST: b"{}"}), "is a file and a folder"),
     "a name in another encoding": (bent(zipped({"a?b": b"1", MANIFEST: b"{}"}), b"a?b", b"a\xe9b"), "nor marked as"),
     "a name that is no UTF-8": (

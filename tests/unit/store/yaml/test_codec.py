@@ -140,7 +140,7 @@ def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: obj
         (b"version: 1", b"version: 2", "w.yaml:1: version: expected 1"),
         (b"version: 1", b"version: true", "w.yaml:1: version: expected a whole number"),
         (b"version: 1\n", b"", "w.yaml:1: version: required, and missing"),
-        (b"name: diabetes-trends", b"name: Diabetes", "w.yaml:2: name: 'Diabetes' does not match"),
+        (b"name: diabetes-trends", b"name: Diabetes", "w.yaml:2: name: 'Diabetes' is not valid"),
         (b"2026-11-23T20", b"2026-02-30T20", "w.yaml:8: created_at: expected a time like"),
         (b"20:15:04.123456Z", b"20:15:04", "w.yaml:8: created_at: expected a time like"),
         (b"20:15:04.123456Z", b"21:15:04+01:00", "w.yaml:8: created_at: expected a time like"),
