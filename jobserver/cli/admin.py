@@ -35,7 +35,7 @@ acting = click.option(
 def connected(*, checks_key: bool = True) -> Iterator[bootstrap.App]:
     app = bootstrap.connect(Settings.from_env(), checks_key=checks_key)
     if app.hosted is not None and app.hosted.status.problem:
-        warn(f"{app.hosted.status.problem}. This shows the state before that")
+        warn(f"{app.hosted.status.problem}; showing the branches as they were last seen")
     try:
         yield app
     finally:

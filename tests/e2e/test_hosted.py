@@ -195,7 +195,7 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
     done = site.command("backend", "list")
     assert done.returncode == 0
     assert "tpp" in done.stdout
-    assert "what is shown was seen there before" in done.stderr
+    assert "showing the branches as they were last seen" in done.stderr
     site.start(healthy=503)
     with site.client("alice") as alice:
         assert alice.get("/api/v2/job-requests/").status_code == 200
@@ -203,7 +203,7 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
         answer = alice.post("/api/v2/workspaces/plain/job-requests/", json=body)
         assert answer.status_code == 503
         assert "can't be reached since" in answer.json()["detail"]
-        assert "The hosted repository can't be reached since" in alice.get("/jobs/").text
+        assert "This server cannot reach the hosted repository since" in alice.get("/jobs/").text
         host.is_down = False
         until(lambda: alice.get("/health-check/").status_code == 200)
         assert alice.post("/api/v2/workspaces/plain/job-requests/", json=body).status_code == 201
