@@ -155,7 +155,7 @@ def test_forged_trailers_and_times_of_tomorrow_are_refused(site: Site, tpp: Clon
     for message in ("x\n\nEvent: jobs.updated\nActor: user/root", f"x\n\nIdempotency-Key: {'0' * 32} {'0' * 32}"):
         tpp.commit(message)
         done = tpp.push()
-        assert "only the server may write this file" in done.stderr
+        assert "only the server may write the trailer" in done.stderr
         tpp.git("reset", "-q", "--hard", "HEAD~1")
     subprocess.run(
         ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "later", "--allow-empty"],
