@@ -95,7 +95,7 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     blob = hashlib.sha1(b"blob %d\0" % len(copy) + copy, usedforsecurity=False).hexdigest()
     sha = committed(tpp, "100644", blob, f"{mine}/jobs/grown.yaml")
     said = send(site, tpp, sha, (7, base, splice_delta(len(own), len(own), len(own), b"# copied\n")))
-    assert f"{sha[:10]} is recorded" in said, said
+    assert f"{sha[:10]} has a receipt" in said, said
 
 
 def test_a_backends_own_objects_are_not_looked_up_elsewhere(site: Site, tpp: Clone, secret: str) -> None:

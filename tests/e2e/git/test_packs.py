@@ -33,7 +33,7 @@ def test_packs_of_honest_clients(site: Site, tpp: Clone, options: tuple[str, ...
             input=f"{sha}\n^{before}\n".encode(), capture_output=True, check=True,
         ).stdout  # fmt: skip
         if how == "--thin":
-            assert f"{sha[:10]} is recorded" in post(site, before, sha, data)
+            assert f"{sha[:10]} has a receipt" in post(site, before, sha, data)
         else:
             assert "fetch first" in post(site, before, sha, data)
 
@@ -50,7 +50,7 @@ def test_objects_that_nothing_names_are_not_stored(site: Site, tpp: Clone) -> No
         data = subprocess.run(["git", "-C", tpp.folder, "cat-file", kind, one.split(" ")[0]], capture_output=True)
         objects.append(({"commit": 1, "tree": 2, "blob": 3}[kind], data.stdout))
     assert "it has objects that none of its commits needs" in post(site, before, sha, pack(objects))
-    assert f"{sha[:10]} is recorded" in post(site, before, sha, pack(objects[1:]))
+    assert f"{sha[:10]} has a receipt" in post(site, before, sha, pack(objects[1:]))
 
 
 def test_an_object_that_is_here_already_may_be_pushed_again(site: Site, tpp: Clone) -> None:
