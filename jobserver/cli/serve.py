@@ -60,6 +60,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
         server.index.end_waits()
         server.pushes.close()
         server.archiver.close()
+        server.checkpointer.close()  # the last checkpoint, before the process may be killed
         http.stop()
         if os.getppid() != parent:  # no supervisor can end a hanging process, and a new server may wait for the port
             time.sleep(_ORPHAN_SECONDS)
