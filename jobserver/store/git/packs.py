@@ -1,6 +1,6 @@
 """Writes packs: one for each batch, and one that joins many small ones. Formats: gitformat-pack(5), version 2.
 
-Why not dulwich: docs/decisions 0001 and 0019. Only `Pack.save` touches the disk, and its order of fsyncs matters.
+Why not dulwich: docs/decisions 0001 and 0021. Only `Pack.save` touches the disk, and its order of fsyncs matters.
 """
 
 import hashlib
