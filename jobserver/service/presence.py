@@ -76,9 +76,7 @@ class Presence:
             known = self._seen.get(backend) or BackendContact(now)
             at = (twice[0], now) if twice else known.twice
             if twice and (known.twice is None or known.twice[0] != twice[0]):
-                _log.warning(
-                    "two runners use the token of backend %s: both ran jobs of job request %s", backend, twice[0]
-                )
+                _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
             self._seen[backend] = replace(known, ahead=ahead, twice=at)
 
     def record_token_use(self, sha256: str) -> None:
