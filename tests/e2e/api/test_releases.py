@@ -81,7 +81,7 @@ def test_a_release_needs_a_user_with_the_right_to_release(site: Site, tpp: Clien
     before = site.count()
     answer = put(tpp, files(99), "grouped", **{"Backend-User": user})
     assert answer.status_code == 403
-    assert answer.json()["detail"].startswith(f"Backend-User not valid: {user} is no active user")
+    assert answer.json()["detail"].startswith(f"Backend-User not valid: {user} is not an active user")
     assert (left(site), site.count()) == ([], before)
 
 

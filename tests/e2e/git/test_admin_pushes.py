@@ -26,8 +26,8 @@ def test_an_admin_edits_main_and_undoes_it(site: Site, root: Clone) -> None:
     for path, words in (
         ("orgs/datalab.yaml", "projects/datalab/trends.yaml refers to it"),
         ("projects/datalab/trends.yaml", "workspaces/grouped.yaml refers to it"),
-        ("backends/tpp.yaml", "never deleted"),
-        ("allowed_signers", "the server's to write"),
+        ("backends/tpp.yaml", "cannot be deleted"),
+        ("allowed_signers", "only the server may write this file"),
     ):
         root.commit(**{path: None})
         done = root.push()
@@ -76,4 +76,4 @@ def test_an_admin_corrects_a_finished_job_and_the_record_says_so(site: Site, tmp
     admin.commit("Away with it", **{path: None})
     refused = admin.push()
     assert refused.returncode != 0
-    assert "a request in archive/ needs jobs" in refused.stderr
+    assert "a request in archive/ must have jobs" in refused.stderr

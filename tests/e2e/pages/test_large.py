@@ -101,7 +101,7 @@ def test_merges_end_and_their_fault_is_kept(site: Site, alice: Browser) -> None:
     site.study("merged-study", {"project.yaml": f"{parts}{merged}actions:\n{actions}"})
     site.run("workspace", "add", "merged", "--repo", "merged-study", "--branch", "main", "--as", "alice")
     page = alice.get("/merged/").text
-    assert "more than 1000000 values to look at" in page
+    assert "more than 1000000 values" in page
 
 
 BAD = """\
@@ -131,7 +131,7 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
     study = site.study("doubtful-study", {"project.yaml": BAD})
     site.run("workspace", "add", "doubtful", "--repo", "doubtful-study", "--branch", "main", "--as", "alice")
     warnings = [
-        "project.yaml:11: lost: unknown key; it looks like an action: has it lost its indent",
+        "project.yaml:11: lost: unknown key; it looks like an action: should it be indented below",
         "project.yaml:6: actions.extract.outputs.moderatly_sensitive: unknown level; "
         "did you mean moderately_sensitive?",
         "project.yaml:4: actions.extract.run: &#39;python&#39; is not an image with a version",

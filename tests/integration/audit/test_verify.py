@@ -267,4 +267,4 @@ def test_new_rules_do_not_judge_what_older_ones_allowed(site: Site, monkeypatch:
     assert problems(site) == ""
     change = Change("users/BOB.yaml", None, User(username="BOB"))
     illegal(site, ADMIN, Changes("main", "user.created", "admin added BOB", (change,)))
-    assert "names differ by more than upper and lower case" in problems(site)
+    assert "usernames must differ in more than upper and lower case" in problems(site)

@@ -122,7 +122,7 @@ def test_a_freed_name_does_not_give_its_next_owner_the_account(place: Place) -> 
     with place.browser() as browser:
         refused = place.enter(browser, "mallory")
         assert refused.status_code == 403
-        assert "account dora here belongs to another account on GitHub" in refused.text
+        assert "user dora here belongs to another account on GitHub" in refused.text
         assert "ask dora, root" in refused.text
         assert browser.get("/settings/").status_code == 303
     with place.browser() as browser:
