@@ -1,0 +1,138 @@
+"""Builds the Dockerfile's image without a container engine, in folders, for tests of what is in it.
+
+Instructions: the Dockerfile reference, https://docs.docker.com/reference/dockerfile/ ; those that our file uses. A base
+image is a folder that debootstrap made; RUN is chroot; a container is `unshare` with the image mounted read-only.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIRROR = "http://deb.debian.org/debian"
+SUITES = {"debian:13-slim": "trixie"}
+
+
+@dataclass
+class Image:
+    """``root``: the file system. The rest is what a container of it is started with."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+    folder: str = "/"
+    user: str = "0"
+    command: Sequence[str] = ()
+    health: Sequence[str] = ()
+
+    def start(self, *command: str, volumes: dict[str, Path] | None = None, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """A container: read-only but for /tmp and the volumes, as the image's user, in a process tree of its own.
+
+        It shares the network, so a port that is listened at is this machine's.
+        """
+        script = [f"mount --bind {self.root} {self.root}", f"mount -o remount,bind,ro {self.root}"]
+        script += [f"mount -t tmpfs tmpfs {self.root}/tmp", f"mount -t proc proc {self.root}/proc"]
+        script += [f"mount --rbind /dev {self.root}/dev"]
+        for inside, outside in (volumes or {}).items():
+            script.append(f"mount --bind {shlex.quote(str(outside))} {self.root}{inside}")
+        run = ["chroot", f"--userspec={self.user}:{self.user}", str(self.root), "/bin/sh", "-c", f'cd {self.folder} && exec "$@"', "sh"]
+        script.append("exec " + shlex.join([*run, *(command or self.command)]))
+        return subprocess.Popen(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGTERM", "/bin/sh", "-ec", "\n".join(script)],
+            env={**self.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def build(context: Path, folder: Path) -> Image:
+    """The last stage of ``context``'s Dockerfile, made below ``folder`` (as root, with the network)."""
+    stages: dict[str, Image] = {}
+    image: Image | None = None
+    for keyword, rest in _instructions((context / "Dockerfile").read_text()):
+        if keyword == "FROM":
+            base, _, name = rest.partition(" AS ")
+            name = name or "last"
+            image = stages[name] = Image(folder / name)
+            subprocess.run(["cp", "--archive", str(_base(base, folder)), str(image.root)], check=True)
+            continue
+        assert image is not None, "the Dockerfile begins with FROM"
+        match keyword:
+            case "RUN":
+                _run(image, rest)
+            case "COPY":
+                _copy(image, rest, context, stages)
+            case "WORKDIR":
+                image.folder = rest
+                (image.root / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            case "ENV":
+                for name, value in (word.split("=", 1) for word in shlex.split(rest)):
+                    image.environment[name] = re.sub(r"\$(\w+)", lambda match: image.environment[match[1]], value)
+            case "USER":
+                image.user = rest
+            case "CMD":
+                image.command = json.loads(rest)
+            case "HEALTHCHECK":
+                image.health = json.loads(rest[rest.index("CMD") + 3 :])
+            case "VOLUME" | "EXPOSE" | "STOPSIGNAL":
+                pass
+            case _:
+                raise AssertionError(f"{keyword} is not known here: teach it to this file")
+    assert image is not None
+    return image
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
+        keyword, _, rest = line.partition(" ")
+        yield keyword, rest.strip()
+
+
+def _base(name: str, folder: Path) -> Path:
+    suite = SUITES[name]
+    root = folder / suite
+    if not root.exists():
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), MIRROR]
+        subprocess.run(command, check=True, capture_output=True)
+    return root
+
+
+def _run(image: Image, command: str) -> None:
+    shutil.copy("/etc/resolv.conf", image.root / "etc" / "resolv.conf")
+    inside = f"mount -t proc proc {image.root}/proc && exec chroot {image.root} /bin/sh -ec {shlex.quote(f'cd {image.folder}; {command}')}"
+    # The certificates and the proxy of this machine count, as `docker build` has those of its daemon.
+    environment = {**image.environment, "DEBIAN_FRONTEND": "noninteractive", **_network(image)}
+    subprocess.run(["unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", inside], check=True, env=environment)
+
+
+def _network(image: Image) -> dict[str, str]:
+    passed = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    if certificates := os.environ.get("SSL_CERT_FILE"):
+        shutil.copy(certificates, image.root / "tmp" / "certificates.pem")
+        passed |= dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"), "/tmp/certificates.pem")
+    return passed
+
+
+def _copy(image: Image, rest: str, context: Path, stages: dict[str, Image]) -> None:
+    words = rest.split()
+    source = context
+    if words[0].startswith("--from="):
+        source = stages[words.pop(0).removeprefix("--from=")].root
+    *names, target = words
+    place = Path(os.path.normpath(f"{image.root}{image.folder}/{target}" if not target.startswith("/") else f"{image.root}{target}"))
+    for name in names:
+        file = source / name.lstrip("/")
+        if file.is_dir():
+            shutil.copytree(file, place, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        elif target.endswith("/") or place.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
+        else:
+            shutil.copy(file, place)
