@@ -13,8 +13,10 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 
 MIRROR = "http://deb.debian.org/debian"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUITES = {"debian:13-slim": "trixie"}
 
 
@@ -23,26 +25,44 @@ class Image:
     """``root``: the file system. The rest is what a container of it is started with."""
 
     root: Path
-    environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+    environment: dict[str, str] = field(
+        default_factory=lambda: {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+    )
     folder: str = "/"
     user: str = "0"
     command: Sequence[str] = ()
     health: Sequence[str] = ()
 
-    def start(self, *command: str, volumes: dict[str, Path] | None = None, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *command: str, volumes: dict[str, Path] | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """A container: read-only but for /tmp and the volumes, as the image's user, in a process tree of its own.
 
         It shares the network, so a port that is listened at is this machine's.
         """
-        script = [f"mount --bind {self.root} {self.root}", f"mount -o remount,bind,ro {self.root}"]
-        script += [f"mount -t tmpfs tmpfs {self.root}/tmp", f"mount -t proc proc {self.root}/proc"]
-        script += [f"mount --rbind /dev {self.root}/dev"]
+        root = shlex.quote(str(self.root))
+        script = [f"mount --bind {root} {root}"]
         for inside, outside in (volumes or {}).items():
-            script.append(f"mount --bind {shlex.quote(str(outside))} {self.root}{inside}")
-        run = ["chroot", f"--userspec={self.user}:{self.user}", str(self.root), "/bin/sh", "-c", f'cd {self.folder} && exec "$@"', "sh"]
-        script.append("exec " + shlex.join([*run, *(command or self.command)]))
+            script.append(f"mount --bind {shlex.quote(str(outside))} {root}{inside}")
+        script += [
+            f"mount -o remount,bind,ro {root}",
+            f"mount -t tmpfs tmpfs {root}/tmp",
+            f"mount -t proc proc {root}/proc",
+            f"mount --rbind /dev {root}/dev",
+        ]
+        run = ["chroot", f"--userspec={self.user}:{self.user}", str(self.root)]
+        run += ["/bin/sh", "-c", f'cd {self.folder} && exec "$@"', "sh", *(command or self.command)]
+        script.append(f"exec {shlex.join(run)}")
         return subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGTERM", "/bin/sh", "-ec", "\n".join(script)],
+            [
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "/bin/sh",
+                "-ec",
+                "\n".join([*script, f"exec {shlex.join(run)}"]),
+            ],
             env={**self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -73,7 +93,7 @@ def build(context: Path, folder: Path) -> Image:
                 (image.root / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
             case "ENV":
                 for name, value in (word.split("=", 1) for word in shlex.split(rest)):
-                    image.environment[name] = re.sub(r"\$(\w+)", lambda match: image.environment[match[1]], value)
+                    image.environment[name] = Template(value).substitute(image.environment)
             case "USER":
                 image.user = rest
             case "CMD":
@@ -106,7 +126,8 @@ def _base(name: str, folder: Path) -> Path:
 
 def _run(image: Image, command: str) -> None:
     shutil.copy("/etc/resolv.conf", image.root / "etc" / "resolv.conf")
-    inside = f"mount -t proc proc {image.root}/proc && exec chroot {image.root} /bin/sh -ec {shlex.quote(f'cd {image.folder}; {command}')}"
+    run = shlex.join(["chroot", str(image.root), "/bin/sh", "-ec", f"cd {image.folder}; {command}"])
+    inside = f"mount -t proc proc {image.root}/proc && exec {run}"
     # The certificates and the proxy of this machine count, as `docker build` has those of its daemon.
     environment = {**image.environment, "DEBIAN_FRONTEND": "noninteractive", **_network(image)}
     subprocess.run(["unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", inside], check=True, env=environment)
@@ -126,11 +147,17 @@ def _copy(image: Image, rest: str, context: Path, stages: dict[str, Image]) -> N
     if words[0].startswith("--from="):
         source = stages[words.pop(0).removeprefix("--from=")].root
     *names, target = words
-    place = Path(os.path.normpath(f"{image.root}{image.folder}/{target}" if not target.startswith("/") else f"{image.root}{target}"))
+    place = Path(
+        os.path.normpath(
+            f"{image.root}{image.folder}/{target}" if not target.startswith("/") else f"{image.root}{target}"
+        )
+    )
     for name in names:
         file = source / name.lstrip("/")
         if file.is_dir():
-            shutil.copytree(file, place, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                file, place, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
         elif target.endswith("/") or place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place)

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -97,6 +98,7 @@ class Site:
             "RELEASE_STORAGE": str(folder / "releases"),
         }
         self.server: zygote.Process | None = None
+        self.verify: ssl.SSLContext | bool = True  # of clients, where a proxy with a certificate is in front
         self.tokens: dict[str, str] = {}
         self.sha = ""
         if not is_template:
@@ -204,7 +206,7 @@ class Site:
         return (self.folder / "server.log").read_text()
 
     def client(self, who: str | None, **headers: str) -> "Client":
-        return Client(self.url, self.tokens[who] if who else None, headers)
+        return Client(self.url, self.tokens[who] if who else None, headers, self.verify)
 
     def ask(self, *actions: str, backend: str = "tpp", workspace: str = "plain") -> str:
         """A new job request's id."""
@@ -247,9 +249,11 @@ def _template() -> Site:
 
 
 class Client(httpx.Client):
-    def __init__(self, url: str, token: str | None, headers: dict[str, str]) -> None:
+    def __init__(
+        self, url: str, token: str | None, headers: dict[str, str], verify: ssl.SSLContext | bool = True
+    ) -> None:
         authorization = {"Authorization": token} if token else {}
-        super().__init__(base_url=url, headers={**authorization, **headers}, timeout=60)
+        super().__init__(base_url=url, headers={**authorization, **headers}, timeout=60, verify=verify)
 
     def report(self, *jobs: dict[str, Any], **headers: str) -> httpx.Response:
         return self.post("/api/v2/jobs/", json=list(jobs), headers=headers)

@@ -13,7 +13,7 @@ class Browser(httpx.Client):
     """Somebody with a session and no JavaScript."""
 
     def __init__(self, site: Site, who: str | None) -> None:
-        super().__init__(base_url=site.url, timeout=30)
+        super().__init__(base_url=site.url, timeout=30, verify=site.verify)
         if who is not None:
             link = site.run("user", "login-link", who)
             page = self.get(link)
