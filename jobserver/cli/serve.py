@@ -6,6 +6,7 @@ a service manager sees. It binds the port; the serving process listens there whe
 
 import errno
 import gc
+import http.client
 import ipaddress
 import multiprocessing
 import os
@@ -21,12 +22,14 @@ from pathlib import Path
 
 import click
 
+from jobserver.cli import service_manager
 from jobserver.config.checks import check_host
 from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.store import proxies
 
 _THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); started on demand
+_ANSWER_SECONDS = 10.0
 _STOP_SECONDS = 15
 _ORPHAN_SECONDS = 0.5  # for calls in progress, when the supervisor was killed
 _PORT_SECONDS = 5.0  # for the serving process of a killed server to end
@@ -49,11 +52,12 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     gc.set_threshold(20_000, 20, 50)  # there are few cycles, and each search for them stops every thread
     with reading() as progress:
         server = serving.serve(settings, progress=progress)
+    address = bound.getsockname()[:2]
     try:
         bound.listen(BACKLOG)  # only now, so that a proxy sends no calls before
     except OSError as error:  # another server took the port meanwhile
-        raise _unusable(error, *bound.getsockname()[:2]) from None
-    http = HttpServer(Gateway(server.wsgi, _THREADS), bound)
+        raise _unusable(error, *address) from None
+    http_server = HttpServer(Gateway(server.wsgi, _THREADS), bound)
 
     def end() -> None:
         os.read(lifeline, 1)  # returns when the other end is closed
@@ -61,14 +65,28 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
         server.pushes.close()
         server.archiver.close()
         server.checkpointer.close()  # the last checkpoint, before the process may be killed
-        http.stop()
+        http_server.stop()
         if os.getppid() != parent:  # no supervisor can end a hanging process, and a new server may wait for the port
             time.sleep(_ORPHAN_SECONDS)
             os._exit(1)
 
     gc.freeze()
     threading.Thread(target=end, name="lifeline", daemon=True).start()
-    http.run()
+    service_manager.start_watchdog(lambda: _answers(*address))
+    service_manager.notify("READY=1")
+    http_server.run()
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether the server answers a call, whatever the answer is."""
+    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health-check/alive/")
+        return connection.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _child(settings: Settings, bound: socket.socket, ours: int, theirs: int) -> None:
@@ -162,7 +180,9 @@ def serve(host: str | None, port: int | None) -> None:
     settings = Settings.from_env()
     host, port = check_host(host) if host else settings.host, port or settings.port
     _check(settings)
-    bound = _bind(host, port)
+    inherited = service_manager.inherited_socket()
+    bound = inherited or _bind(host, port)
+    host, port = bound.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"serving {settings.base_url} at http://{shown}:{port}", err=True)
     if unreachable(host):
