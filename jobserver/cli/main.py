@@ -24,7 +24,7 @@ COMMANDS = {
     "serve": ("serve",),
     "run": ("runner",),
     "demo": ("demo",),
-    "operate": ("index", "maintain", "backup", "sendtestemail", "judge-push"),
+    "operate": ("health", "index", "maintain", "backup", "sendtestemail", "judge-push"),
     "audit": ("audit",),
     "keys": ("key",),
     "remote": ("remote",),

@@ -1,17 +1,19 @@
-"""The commands of operators: index, maintain, backup and sendtestemail. None of them changes the record."""
+"""The commands of operators: health, index, maintain, backup and sendtestemail. None of them changes the record."""
 
 import json
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
+import httpx
 
 from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.audit import FAST, from_, report
 from jobserver.cli.terminal.progress import counting, reading
 from jobserver.config.settings import RepositorySettings, Settings
-from jobserver.errors import invalid, printable
+from jobserver.errors import invalid, printable, unavailable
 from jobserver.index.sqlite.build import rebuild as rebuild_index
 from jobserver.index.sqlite.schema import usable
 from jobserver.index.sqlite.status import branch_statuses
@@ -19,6 +21,26 @@ from jobserver.index.sqlite.verify import differences
 from jobserver.service import copies
 from jobserver.service.accounts.private_store import check_email
 from jobserver.store import proxies
+
+_HEALTH_SECONDS = 5.0
+
+
+@click.command()
+def health() -> None:
+    """Ask the server on this machine whether it can read state. Prints its problems; ends with 1 if it can't read."""
+    settings = Settings.from_env()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    origin = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    path = urlsplit(settings.base_url).path
+    try:
+        answer = httpx.get(f"{origin}{path}/health-check/read/", timeout=_HEALTH_SECONDS, trust_env=False)
+        problems = answer.json()["problems"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        raise unavailable(f"no jobserver answers at {origin}{path}/") from None
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise click.exceptions.Exit(1)
 
 
 @click.group()

@@ -18,31 +18,39 @@ _BLOCK = 64 * 1024  # bytes that a small batch takes
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``problems`` stop reads or writes. ``unreadable``: (branch, fault) of documents that lists leave out."""
+    """What stops reads, and what stops writes. ``unreadable``: (branch, fault) of documents that lists leave out."""
 
-    problems: list[str] = field(default_factory=list)
+    read_problems: list[str] = field(default_factory=list)
+    write_problems: list[str] = field(default_factory=list)
     unreadable: list[tuple[str, Fault]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        return [
+            *(f"read: {problem}" for problem in self.read_problems),
+            *(f"write: {problem}" for problem in self.write_problems),
+        ]
 
 
 def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) -> Health:
     health = Health()
     try:
         if repo.writer.refs.tip(layout.MAIN) is None:
-            health.problems.append("read: the state repository has no branch main")
+            health.read_problems.append("the state repository has no branch main")
         health.unreadable.extend(index.faults())
         if index.problem:
-            health.problems.append(f"read: {index.problem}")
+            health.read_problems.append(f"{index.problem}")
     except (Error, OSError) as error:
-        health.problems.append(f"read: {error}")
-    health.problems.extend(f"write: {branch}: {problem}" for branch, problem in branch_problems(repo).items())
+        health.read_problems.append(f"{error}")
+    health.write_problems.extend(f"{branch}: {problem}" for branch, problem in branch_problems(repo).items())
     for folder in {repo.path / "objects" / "pack", index.path.parent}:
         if problem := _cannot_write(folder):
-            health.problems.append(f"write: {folder.name}: {problem}")
+            health.write_problems.append(f"{folder.name}: {problem}")
     if hosted is not None:
         if (since := hosted.status.down_since) is not None:
-            health.problems.append(f"write: since {since:%Y-%m-%d %H:%M:%S} UTC: {hosted.status.problem}")
+            health.write_problems.append(f"since {since:%Y-%m-%d %H:%M:%S} UTC: {hosted.status.problem}")
         for branch, problem in hosted.frozen.items():
-            health.problems.append(f"write: {branch} is frozen: the hosted repository {problem}")
+            health.write_problems.append(f"{branch} is frozen: the hosted repository {problem}")
     return health
 
 

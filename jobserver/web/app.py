@@ -83,6 +83,9 @@ def _operations(services: Services, callers: Callers, metrics: Metrics) -> list[
     operations = Operations(services, callers, metrics)
     return [
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
+        Endpoint("/health-check/alive/", {"GET": operations.alive}, is_open=True),
+        Endpoint("/health-check/read/", {"GET": operations.ready_to_read}, is_open=True),
+        Endpoint("/health-check/write/", {"GET": operations.ready_to_write}, is_open=True),
         Endpoint("/hooks/state/", {"POST": Hooks(services).pushed}, is_open=True),
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ]

@@ -1,6 +1,7 @@
 """What operators' tools call: /health-check/ and /metrics."""
 
 import ipaddress
+from typing import Any
 from urllib.parse import urlsplit
 
 from bottle import HTTPResponse, request
@@ -8,7 +9,7 @@ from bottle import HTTPResponse, request
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.domain.base.rights import permissions_of
 from jobserver.errors import forbidden
-from jobserver.service.health import check_health
+from jobserver.service.health import Health, check_health
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.metrics import Metrics
@@ -26,9 +27,22 @@ class Operations:
         # With a proxy in front, a call from this machine may be anybody's.
         self._may_be_local = _is_loopback(urlsplit(options.base_url).hostname or "") and not options.proxies
 
+    def alive(self, _: Actor | None) -> HTTPResponse:
+        """200 while this process answers, whatever the state of the repository is."""
+        return _status([])
+
+    def ready_to_read(self, _: Actor | None) -> HTTPResponse:
+        """200 if pages, polls and clones work, else 503."""
+        return _status(self._check().read_problems)
+
+    def ready_to_write(self, _: Actor | None) -> HTTPResponse:
+        """200 if requests, reports and pushes work too, else 503."""
+        health = self._check()
+        return _status([*health.read_problems, *health.write_problems])
+
     def health(self, _: Actor | None) -> HTTPResponse:
         """200 if state can be read and written, else 503. Lists unreadable documents, which alone are not a failure."""
-        health = check_health(self._services.repo, self._services.index, self._services.hosted)
+        health = self._check()
         data = {
             "status": "failing" if health.problems else "ok",
             "problems": health.problems,
@@ -39,7 +53,10 @@ class Operations:
             # Emails that were refused since the start, or that the server tries again.
             "email": list(self._services.unsent()),
         }
-        return http.answer(data, 503 if health.problems else 200, {"Cache-Control": "no-store"})
+        return _answer(data, health.problems)
+
+    def _check(self) -> Health:
+        return check_health(self._services.repo, self._services.index, self._services.hosted)
 
     def metrics(self, _: Actor | None) -> HTTPResponse:
         """For SuperUsers and Auditors, and for this machine, unless a proxy on it may be the caller."""
@@ -52,6 +69,14 @@ class Operations:
             if not permissions_of(directory, user) & {Permission.ADMINISTER, Permission.READ_ALL}:
                 raise forbidden(_FORBIDDEN)
         return HTTPResponse(self._metrics.text(), 200, {"Content-Type": self._metrics.content_type})
+
+
+def _status(problems: list[str]) -> HTTPResponse:
+    return _answer({"status": "failing" if problems else "ok", "problems": problems}, problems)
+
+
+def _answer(data: dict[str, Any], problems: list[str]) -> HTTPResponse:
+    return http.answer(data, 503 if problems else 200, {"Cache-Control": "no-store"})
 
 
 def _is_direct() -> bool:

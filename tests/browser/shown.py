@@ -41,7 +41,17 @@ SHOWN = {
 
 # What shows people nothing of its own: machines' addresses, forms that are sent, redirects, parts of pages.
 NOTHING_TO_SEE = (
-    *("/health-check/", "/hooks/state/", "/metrics", "/state.git/<rest:path>", "/static/<name>", "/live/"),
+    *(
+        "/health-check/",
+        "/health-check/alive/",
+        "/health-check/read/",
+        "/health-check/write/",
+        "/hooks/state/",
+        "/metrics",
+        "/state.git/<rest:path>",
+        "/static/<name>",
+        "/live/",
+    ),
     *("/login/github/", "/login/github/callback/", "/logout/", "/job-requests/", "/status/<slug>/"),
     *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/<name>/switch/"),
     *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),

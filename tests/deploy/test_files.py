@@ -1,7 +1,9 @@
 """The files that others' tools read, judged by these tools."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ EXPOSURE = 2.0  # of 10; systemd-analyze calls up to 2.0 "OK" and is content
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PATH": path}, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

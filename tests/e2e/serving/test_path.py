@@ -143,3 +143,12 @@ def test_a_url_outside_of_the_path_is_told_where_the_server_is(site: Site) -> No
 
 def test_log_in_links_are_below_the_path(site: Site) -> None:
     assert site.run("user", "login-link", "alice").startswith(f"{site.url}/login/link/")
+
+
+def test_the_health_command_asks_below_the_path(site: Site) -> None:
+    assert site.command("health", PORT=str(site.port)).returncode == 0
+
+
+def test_the_health_command_names_the_address_where_no_server_answers(site: Site) -> None:
+    done = site.command("health", PORT="1")
+    assert (done.returncode, done.stderr) == (1, f"jobserver: no jobserver answers at http://127.0.0.1:1{PATH}/\n")
