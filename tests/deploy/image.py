@@ -34,15 +34,15 @@ class Image:
     health: Sequence[str] = ()
 
     def start(
-        self, *command: str, volumes: dict[str, Path] | None = None, environment: dict[str, str] | None = None
-    ) -> subprocess.Popen[str]:
+        self, *command: str, volumes: dict[str, Path], environment: dict[str, str], output: Path
+    ) -> subprocess.Popen[bytes]:
         """A container: read-only but for /tmp and the volumes, as the image's user, in a process tree of its own.
 
-        It shares the network, so a port that is listened at is this machine's.
+        It shares the network, so its ports are this machine's.
         """
         root = shlex.quote(str(self.root))
         script = [f"mount --bind {root} {root}"]
-        for inside, outside in (volumes or {}).items():
+        for inside, outside in volumes.items():
             script.append(f"mount --bind {shlex.quote(str(outside))} {root}{inside}")
         script += [
             f"mount -o remount,bind,ro {root}",
@@ -53,22 +53,14 @@ class Image:
         run = ["chroot", f"--userspec={self.user}:{self.user}", str(self.root)]
         run += ["/bin/sh", "-c", f'cd {self.folder} && exec "$@"', "sh", *(command or self.command)]
         script.append(f"exec {shlex.join(run)}")
-        return subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "--pid",
-                "--fork",
-                "/bin/sh",
-                "-ec",
-                "\n".join([*script, f"exec {shlex.join(run)}"]),
-            ],
-            env={**self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with output.open("ab") as file:
+            return subprocess.Popen(
+                ["unshare", "--mount", "--pid", "--fork", "/bin/sh", "-ec", "\n".join(script)],
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
 
 
 def build(context: Path, folder: Path) -> Image:

@@ -37,6 +37,7 @@ def state(tmp_path: Path, image: Image) -> Path:
 class Container:
     def __init__(self, image: Image, state: Path, port: int) -> None:
         self.image, self.state = image, state
+        self.log = state.with_name("log")
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {
             "SECRET_KEY": "0123456789abcdef",
@@ -46,14 +47,14 @@ class Container:
             "PORT": str(port),
         }
 
-    def start(self, *command: str) -> "subprocess.Popen[str]":
-        return self.image.start(*command, volumes={"/state": self.state}, environment=self.environment)
+    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+        volumes = {"/state": self.state}
+        return self.image.start(*command, volumes=volumes, environment=self.environment, output=self.log)
 
     def run(self, *command: str) -> str:
-        process = self.start(*command)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, output
-        return output
+        self.log.write_text("")
+        assert self.start(*command).wait(60) == 0, self.log.read_text()
+        return self.log.read_text()
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def container(image: Image, state: Path) -> Container:
 
 
 @pytest.fixture
-def serving(container: Container) -> Iterator["subprocess.Popen[str]"]:
+def serving(container: Container) -> Iterator["subprocess.Popen[bytes]"]:
     container.run("jobserver", "init")
     process = container.start()
     try:
@@ -75,7 +76,7 @@ def serving(container: Container) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_it_serves_as_another_user_on_a_read_only_file_system(
-    container: Container, serving: "subprocess.Popen[str]"
+    container: Container, serving: "subprocess.Popen[bytes]"
 ) -> None:
     assert httpx.get(f"{container.url}/login/").status_code == 200
     link = container.run("jobserver", "user", "login-link", "root").split()[-1]
@@ -84,10 +85,10 @@ def test_it_serves_as_another_user_on_a_read_only_file_system(
     assert {path.stat().st_uid for path in container.state.rglob("*")} == {int(container.image.user)}
 
 
-def test_it_ends_in_order_when_it_is_told_to_stop(container: Container, serving: "subprocess.Popen[str]") -> None:
+def test_it_ends_in_order_when_it_is_told_to_stop(container: Container, serving: "subprocess.Popen[bytes]") -> None:
     os.kill(_tree(serving.pid)[1], signal.SIGTERM)  # the first process of the container, as `docker stop` does
     assert serving.wait(30) == 0
-    assert "Traceback" not in (serving.stdout.read() if serving.stdout else "")
+    assert "Traceback" not in container.log.read_text()
 
 
 def test_nothing_of_the_tests_or_the_build_is_in_it(image: Image) -> None:
@@ -97,5 +98,8 @@ def test_nothing_of_the_tests_or_the_build_is_in_it(image: Image) -> None:
 
 
 def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:  # it has ended
+        return []
     return [pid, *(descendant for child in children for descendant in _tree(int(child)))]
