@@ -19,7 +19,7 @@ def test_the_release_step_and_then_the_web_process(tmp_path: Path) -> None:
     try:
         site.wait()
         with site.client("alice") as alice:
-            assert alice.get("/").status_code == 200
+            assert alice.get("/api/v2/job-requests/").status_code == 200
     finally:
         site.server.terminate()
         site.server.wait(30)
