@@ -6,9 +6,10 @@ projects    org, project
 jobs        request, cancel, status, check
 audit       audit log, verify, witness, checkpoint
 keys        key list, export, rotate, revoke
-operate     index, maintain, backup, sendtestemail
+operate     health, index, maintain, backup, sendtestemail
 remote      remote status, adopt
 serve       the server
+service_manager  what systemd asks of it
 run         the runner
 demo        everything in one folder
 hook        git's pre-receive hook
