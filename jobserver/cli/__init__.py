@@ -1,8 +1,7 @@
 """The command line: parse, call, print.
 
 main        runs a command, and turns errors into exit codes
-admin       init, backend, user, workspace
-projects    org, project
+admin       init, backend
 jobs        request, cancel, status, check
 audit       audit log, verify, witness, checkpoint
 keys        key list, export, rotate, revoke
@@ -14,7 +13,8 @@ run         the runner
 demo        everything in one folder
 hook        git's pre-receive hook
 login_link  login links
-terminal/   text, errors and progress bars
+manage/     user, workspace, org, project, release
+terminal/   text, tables, errors and progress bars
 
 May import everything. Nothing imports it.
 """

@@ -18,8 +18,11 @@ from jobserver.errors import Error
 
 # The module of each command. Only one of them is imported: the server's parts alone take half a second.
 COMMANDS = {
-    "admin": ("init", "backend", "user", "workspace"),
-    "projects": ("org", "project"),
+    "admin": ("init", "backend"),
+    "manage.users": ("user",),
+    "manage.workspaces": ("workspace",),
+    "manage.releases": ("release",),
+    "manage.projects": ("org", "project"),
     "jobs": ("request", "cancel", "status", "check"),
     "serve": ("serve",),
     "run": ("runner",),

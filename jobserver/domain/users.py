@@ -78,9 +78,11 @@ class WelcomeUser:
 
 @dataclass(frozen=True, slots=True)
 class SetUserRoles:
+    """``active``: None leaves the user enabled or disabled, as they are."""
+
     username: str
     roles: tuple[Role, ...]
-    active: bool = True
+    active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,13 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
     name = user.username
     update: dict[str, object]
     match command:
-        case SetUserRoles(_, roles, active):
+        case SetUserRoles(_, roles, wanted):
+            active = user.active if wanted is None else wanted
             update, event = {"roles": roles, "active": active}, "user.updated"
             if active and not user.active:
                 update["sessions_since"] = now
-            action = f"set the roles of {name} to {', '.join(roles) or 'none'}{'' if active else ' and disabled them'}"
+            disabled = " and disabled them" if wanted is False else ""
+            action = f"set the roles of {name} to {', '.join(roles) or 'none'}{disabled}"
         case AddUserToken(_, label, sha256):
             if any(token.label == label for token in user.tokens):
                 raise conflict(f"{name} already has a token with the label {label!r}")

@@ -53,11 +53,14 @@ class AddWorkspace:
 
 @dataclass(frozen=True, slots=True)
 class ChangeWorkspace:
-    """None leaves a switch as it is."""
+    """None leaves a key as it is. Only administrators may change the repository, the branch and the database."""
 
     name: str
     archived: bool | None = None
     should_notify: bool | None = None
+    repo: str | None = None
+    branch: str | None = None
+    db: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         before, event = require(before, Kind.WORKSPACE, name), "workspace.updated"
         match command:
             case ChangeWorkspace():
-                after, action = _switched(before, command)
+                after, action = _edited(before, command)
             case ConnectWorkspace():
                 after, action = _connected(state, before, command.project)
             case _:
@@ -100,17 +103,20 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
     return write_document(Kind.WORKSPACE, name, before, after, event, subject, (("Workspace", name),))
 
 
-def _switched(before: Workspace, command: ChangeWorkspace) -> tuple[Workspace, str]:
-    wanted = {"archived": command.archived, "should_notify": command.should_notify}
-    switches = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
+def _edited(before: Workspace, command: ChangeWorkspace) -> tuple[Workspace, str]:
+    keys = ("archived", "should_notify", "repo", "branch", "db")
+    wanted = {key: getattr(command, key) for key in keys}
+    update = {key: value for key, value in wanted.items() if value is not None and getattr(before, key) != value}
     verbs = {
         ("archived", True): "archived",
         ("archived", False): "unarchived",
         ("should_notify", True): "turned on notifications for",
         ("should_notify", False): "turned off notifications for",
     }
-    verb = " and ".join(verbs[switch] for switch in switches.items())
-    return before.model_copy(update=switches), f"{verb} workspace {before.name}"
+    actions = [verb for (key, value), verb in verbs.items() if update.get(key) is value]
+    if edited := [key for key in ("repo", "branch", "db") if key in update]:
+        actions.append(f"changed {', '.join(edited)} of")
+    return Workspace(**{**dict(before), **update}), f"{' and '.join(actions)} workspace {before.name}"
 
 
 def _connected(state: State, before: Workspace, project: str | None) -> tuple[Workspace, str]:

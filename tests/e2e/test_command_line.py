@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -215,7 +216,7 @@ def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:
     run("init")
     run("user", "token", "boss")
     run("user", "disable", "boss")
-    assert "a token would not work" in run("user", "token", "boss", "--label", "new", code=1).stderr
+    assert "so a token would not work" in run("user", "token", "boss", "--label", "new", code=1).stderr
     for _ in range(2):
         said = run("init").stderr
         assert (
@@ -223,6 +224,64 @@ def test_an_admin_who_was_disabled_stays_so(run: Run) -> None:
             == "ADMIN_USERS: boss is disabled and stays disabled. A SuperUser can enable them at http://jobs.example/users/boss/\n"
         )
     assert "boss is not an active user" in run("org", "add", "lab", "--as", "boss", code=1).stderr
+
+
+def listed(run: Run, *command: str) -> list[dict[str, Any]]:
+    """The rows of a list as JSON; a script that reads the text gets a line for each, with tabs between."""
+    rows: list[dict[str, Any]] = json.loads(run(*command, "--json").stdout)
+    lines = run(*command).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [next(iter(row.values())) for row in rows]
+    return rows
+
+
+def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings: dict[str, str]) -> None:
+    run("init")
+    run("backend", "add", "tpp", "--database", "full")
+    run("user", "add", "alice", "--name", "Alice Ng", "--github-id", "7")
+    run("user", "role", "alice", "--role", "CoreDeveloper", "--role", "Auditor")
+    run("user", "token", "alice", "--label", "laptop")
+    run("org", "add", "lab", "--name", "The lab")
+    run("project", "add", "lab/p")
+    run("project", "member", "lab/p", "alice", "--role", "ProjectDeveloper")
+    run("workspace", "add", "trends", "--repo", "trends", "--branch", "main", "--project", "lab/p", "--as", "alice")
+    run("workspace", "add", "other", "--repo", "trends", "--branch", "main", "--as", "alice")
+
+    assert [user["username"] for user in listed(run, "user", "list")] == ["admin", "alice", "boss"]
+    alice = json.loads(run("user", "show", "alice", "--json").stdout)
+    assert (alice["roles"], alice["projects"]) == (["CoreDeveloper", "Auditor"], {"lab/p": ["ProjectDeveloper"]})
+    assert [list(token) for token in alice["tokens"]] == [["label", "created_at"]]  # and no digest
+    text = run("user", "show", "alice").stdout
+    assert text.startswith(
+        "alice\tactive\tCoreDeveloper, Auditor\tAlice Ng\ngithub\t7\nproject\tlab/p\tProjectDeveloper\n"
+    )
+    assert listed(run, "org", "list") == [{"slug": "lab", "members": [], "name": "The lab"}]
+    assert listed(run, "project", "list") == [{"project": "lab/p", "members": ["alice"], "name": "p"}]
+    assert [row["name"] for row in listed(run, "workspace", "list")] == ["other", "trends"]
+    assert [row["name"] for row in listed(run, "workspace", "list", "--project", "lab/p")] == ["trends"]
+
+    run("workspace", "edit", "trends", "--branch", "dev", "--notify")
+    run("workspace", "archive", "trends")
+    row = listed(run, "workspace", "list")[1]
+    assert (row["branch"], row["archived"]) == ("dev", True)
+    run("workspace", "edit", "trends", "--branch", "main", "--no-notify")
+    assert "archived" in run("request", "trends", "run_all", "--backend", "tpp", "--as", "alice", code=1).stderr
+    run("workspace", "unarchive", "trends")
+    assert (
+        "may not update the workspace trends"
+        in run("workspace", "edit", "trends", "--db", "slice", "--as", "alice", code=1).stderr
+    )
+    assert "name what to change" in run("workspace", "edit", "trends", code=2).stderr
+    assert "expected lowercase letters" in run("workspace", "edit", "trends", "--db", "No Name", code=1).stderr
+    run("user", "disable", "alice")
+    run("user", "role", "alice")
+    alice = json.loads(run("user", "show", "alice", "--json").stdout)
+    assert (alice["roles"], alice["active"]) == ([], False)
+
+    assert "RELEASE_STORAGE: is not set" in run("release", "list", code=1).stderr
+    settings["RELEASE_STORAGE"] = str(Path(settings["STATE_REPO"]).with_name("releases"))
+    assert listed(run, "release", "list") == listed(run, "release", "list", "trends") == []
+    for command in (["release", "list"], ["user", "show"], ["workspace", "list", "--project"]):
+        assert "does not exist" in run(*command, "none", code=1).stderr
 
 
 def test_check_names_file_line_and_key(run: Run, tmp_path: Path) -> None:

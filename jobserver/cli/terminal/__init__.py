@@ -1,6 +1,6 @@
 """What commands write to a terminal.
 
-output    text and errors
+output    text, tables and errors
 progress  progress bars
 
 Imports errors, click and rich.

@@ -1,4 +1,9 @@
-"""Prints text and errors to a terminal. Imports errors and click only."""
+"""Prints text, tables and errors to a terminal. Imports errors and click only, and rich for a table on a terminal."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -11,6 +16,39 @@ def say(*columns: str) -> None:
     For every line with text from people or runners: a message may hold a terminal's escape sequences.
     """
     click.echo("\t".join(map(printable, columns)).rstrip())
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Prints a list of rows with the same keys: as JSON, as a table on a terminal, and otherwise one line a row.
+
+    These lines have tabs between the columns and no heading, for scripts.
+    """
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    lines = [[_cell(key, value) for key, value in row.items()] for row in rows]
+    if not sys.stdout.isatty():
+        for line in lines:
+            say(*line)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in rows[0] if rows else ():
+        table.add_column(key.replace("_", " ").upper(), overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(printable(cell)) for cell in line))
+    Console(highlight=False).print(table)
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return key if value else f"not {key}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def show_error(error: Error) -> None:

@@ -129,6 +129,12 @@ class Snapshot:
     def projects(self) -> Iterator[Project]:
         return (project for _, project in self._all("projects", Project))
 
+    def orgs(self) -> Iterator[Org]:
+        return (org for _, org in self._all("orgs", Org))
+
+    def workspaces(self) -> Iterator[Workspace]:
+        return (workspace for _, workspace in self._all("workspaces", Workspace))
+
     def users(self) -> Iterator[User]:
         return (user for _, user in self._all("users", User))
 

@@ -252,6 +252,7 @@ def test_a_move_that_is_refused(state: Memory) -> None:
         (AddWorkspace("fresh", "s", "main"), {"root", "core"}),
         (AddWorkspace("fresh", "s", "main", project="lab/p"), {"root", "core", "dev"}),
         (ChangeWorkspace("owned", archived=True), {"root", "core", "dev"}),
+        (ChangeWorkspace("owned", branch="other"), {"root"}),
         (SetProjectMember("lab/p", "nobody", (Role.PROJECT_DEVELOPER,)), {"root", "core", "lead"}),
         (AddUser("new"), {"root"}),
         (DisableUser("dev"), {"root"}),

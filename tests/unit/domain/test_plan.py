@@ -286,6 +286,13 @@ def test_a_change_of_a_workspace_is_named_in_its_subject(
         assert changes.subject == subject
 
 
+def test_a_workspace_gets_another_repository_and_branch(state: Memory) -> None:
+    changes = planned(state, ChangeWorkspace("trends", archived=True, repo="other", branch="dev", db=TRENDS.db))
+    edited = {"archived": True, "repo": "other", "branch": "dev"}
+    assert changes.changes[0].after == TRENDS.model_copy(update=edited)
+    assert changes.subject == "root archived and changed repo, branch of workspace trends"
+
+
 def test_a_workspaces_switches_go_back(state: Memory) -> None:
     state.put(TRENDS.model_copy(update={"archived": True, "should_notify": True}))
     changes = planned(state, ChangeWorkspace("trends", archived=False, should_notify=False))

@@ -155,3 +155,11 @@ def test_a_push_that_switches_somebody_on_ends_their_sessions_too(state: Memory)
             continue
         with pytest.raises(Error, match="sessions_since: must change when a user is enabled again"):
             admit(state, changes, ROOT, NOW)
+
+
+def test_setting_roles_leaves_a_disabled_user_disabled(state: Memory) -> None:
+    state.do(ROOT, DisableUser("alice"))
+    changes = state.do(ROOT, SetUserRoles("alice", (Role.OUTPUT_CHECKER,)))
+    assert changes.subject == "root set the roles of alice to OutputChecker"
+    user = stored(state, "alice")
+    assert (user.active, user.roles) == (False, (Role.OUTPUT_CHECKER,))

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from jobserver.cli.admin import acting, as_roles, connected, submit
-from jobserver.cli.terminal.output import say
+from jobserver.cli.admin import acting, as_json_array, as_roles, connected, submit
+from jobserver.cli.terminal.output import say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
 from jobserver.domain.orgs import AddOrg
@@ -41,6 +41,18 @@ def org() -> None:
 def org_add(slug: str, name: str, username: str | None) -> None:
     """Add an organisation."""
     submit(username, AddOrg(slug, name))
+
+
+@org.command("list")
+@as_json_array
+def org_list(as_json: bool) -> None:
+    """List the organisations."""
+    with connected() as app:
+        orgs = app.repo.writer.read(layout.MAIN, lambda state: list(state.orgs()))
+    rows = [
+        {"slug": org.slug, "members": [member.username for member in org.members], "name": org.name} for org in orgs
+    ]
+    show_rows(rows, as_json)
 
 
 @click.group()
@@ -128,3 +140,20 @@ def project_show(project_: str, as_json: bool) -> None:
         say("invited", invitation.username, ", ".join(invitation.roles), f"by {invitation.invited_by}")
     for name in workspaces:
         say("workspace", name)
+
+
+@project.command("list")
+@as_json_array
+def project_list(as_json: bool) -> None:
+    """List the projects and their members."""
+    with connected() as app:
+        projects = app.repo.writer.read(layout.MAIN, lambda state: list(state.projects()))
+    rows = [
+        {
+            "project": f"{project.org}/{project.slug}",
+            "members": [member.username for member in project.members],
+            "name": project.name,
+        }
+        for project in projects
+    ]
+    show_rows(rows, as_json)

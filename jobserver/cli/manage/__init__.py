@@ -1,0 +1,9 @@
+"""The commands about the documents of `main` that people and their work are in.
+
+users       user
+workspaces  workspace
+projects    org, project
+releases    release
+
+May import everything, as `cli`.
+"""

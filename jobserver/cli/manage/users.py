@@ -1,0 +1,173 @@
+"""The command user: accounts, their roles and personal access tokens."""
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any
+
+import click
+
+from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit
+from jobserver.cli.terminal.output import say, show_rows
+from jobserver.config.settings import Settings
+from jobserver.domain.base import layout
+from jobserver.domain.base.permissions import GLOBAL_ROLES
+from jobserver.domain.base.values import timestamp
+from jobserver.domain.members import Member
+from jobserver.domain.users import (
+    AddUser,
+    AddUserToken,
+    DisableUser,
+    EnableUser,
+    RevokeUserToken,
+    SetUserRoles,
+    User,
+)
+from jobserver.errors import not_found
+from jobserver.service.accounts.private_store import PrivateStore, check_email
+from jobserver.service.accounts.tokens import new_token
+from jobserver.store.read.snapshot import Snapshot
+
+
+def _with_roles(meaning: str) -> Callable[[Any], Any]:
+    choice = click.Choice(sorted(role.value for role in GLOBAL_ROLES))
+    return click.option("--role", "roles", multiple=True, type=choice, help=meaning)
+
+
+@click.group()
+def user() -> None:
+    """Manage users, their roles and personal access tokens."""
+
+
+@user.command("add")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--name", default="", help="Full name.")
+@click.option("--email", default="", help="Email address. Stored in PRIVATE_STORE, never in git.")
+@click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="The number of the user's account on GitHub.")
+@_with_roles("A role. Repeatable.")
+@acting
+def user_add(
+    name_: str, name: str, email: str, github_id: int | None, roles: tuple[str, ...], username: str | None
+) -> None:
+    """Add a user.
+
+    Without --github-id, the account on GitHub that has this username at the first login.
+    """
+    address = check_email(email) if email else ""
+    submit(username, AddUser(name_, name, as_roles(roles), github_id))
+    place = Settings.from_env().private_store
+    if address or place.exists():
+        with closing(PrivateStore(place)) as private:
+            private.set_email(name_, address)  # if empty, removes the address of an earlier user with this name
+
+
+@user.command("token")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--label", default="command line", show_default=True, help="The token's name.")
+@acting
+def user_token(name_: str, label: str, username: str | None) -> None:
+    """Create a personal access token. Prints it on the last line."""
+    secret, digest = new_token()
+    submit(username, AddUserToken(name_, label, digest))
+    show_token(secret)
+
+
+@user.command("login-link")
+@click.argument("name_", metavar="USERNAME")
+def user_login_link(name_: str) -> None:
+    """Print a link that logs a user in. It works once, for 15 minutes."""
+    from jobserver.cli.login_link import login_path
+
+    settings = Settings.from_env()
+    click.echo(settings.base_url + login_path(settings, name_))
+
+
+@user.command("revoke-token")
+@click.argument("name_", metavar="USERNAME")
+@click.argument("label")
+@acting
+def user_revoke(name_: str, label: str, username: str | None) -> None:
+    """Revoke the token with this LABEL."""
+    submit(username, RevokeUserToken(name_, label))
+
+
+@user.command("disable")
+@click.argument("name_", metavar="USERNAME")
+@acting
+def user_disable(name_: str, username: str | None) -> None:
+    """Disable a user at once."""
+    submit(username, DisableUser(name_))
+
+
+@user.command("enable")
+@click.argument("name_", metavar="USERNAME")
+@acting
+def user_enable(name_: str, username: str | None) -> None:
+    """Enable a user again. Their roles and tokens work as before."""
+    submit(username, EnableUser(name_))
+
+
+@user.command("role")
+@click.argument("name_", metavar="USERNAME")
+@_with_roles("A role. Repeatable; without any, the user has no role any more.")
+@acting
+def user_role(name_: str, roles: tuple[str, ...], username: str | None) -> None:
+    """Set the roles that a user has everywhere. They replace the roles that the user has now."""
+    submit(username, SetUserRoles(name_, as_roles(roles)))
+
+
+@user.command("list")
+@as_json_array
+def user_list(as_json: bool) -> None:
+    """List the users and their roles."""
+    with connected() as app:
+        users = app.repo.writer.read(layout.MAIN, lambda state: list(state.users()))
+    rows = [
+        {"username": user.username, "active": user.active, "roles": list(user.roles), "name": user.name}
+        for user in users
+    ]
+    show_rows(rows, as_json)
+
+
+@user.command("show")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def user_show(name_: str, as_json: bool) -> None:
+    """Show a user: roles, GitHub account, memberships and the labels of their tokens."""
+
+    def read(state: Snapshot) -> tuple[User | None, dict[str, list[str]], dict[str, list[str]]]:
+        orgs = {org.slug: _roles_in(org.members, name_) for org in state.orgs()}
+        projects = {f"{project.org}/{project.slug}": _roles_in(project.members, name_) for project in state.projects()}
+        return state.user(name_), orgs, projects
+
+    with connected() as app:
+        user, orgs, projects = app.repo.writer.read(layout.MAIN, read)
+    if user is None:
+        raise not_found(f"user {name_!r} does not exist")
+    memberships = {
+        kind: {name: roles for name, roles in roles_by_name.items() if roles}
+        for kind, roles_by_name in (("orgs", orgs), ("projects", projects))
+    }
+    tokens = [{"label": token.label, "created_at": timestamp(token.created_at)} for token in user.tokens]
+    fields = {
+        "username": user.username,
+        "name": user.name,
+        "active": user.active,
+        "roles": [role.value for role in user.roles],
+        "github_id": user.github_id,
+    }
+    if as_json:
+        click.echo(json.dumps({**fields, **memberships, "tokens": tokens}))
+        return
+    say(user.username, "active" if user.active else "disabled", ", ".join(user.roles), user.name)
+    if user.github_id is not None:
+        say("github", str(user.github_id))
+    for kind, names in memberships.items():
+        for name, roles in names.items():
+            say(kind.removesuffix("s"), name, ", ".join(roles))
+    for token in tokens:
+        say("token", token["label"], f"created {token['created_at']}")
+
+
+def _roles_in(members: Iterable[Member], username: str) -> list[str]:
+    return [role.value for member in members if member.username == username for role in member.roles]

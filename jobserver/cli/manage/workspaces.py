@@ -1,0 +1,111 @@
+"""The command workspace."""
+
+import click
+
+from jobserver.cli.admin import acting, as_json_array, connected, submit
+from jobserver.cli.terminal.output import show_rows
+from jobserver.domain.base import layout
+from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
+from jobserver.errors import not_found
+
+
+@click.group()
+def workspace() -> None:
+    """Manage workspaces."""
+
+
+@workspace.command("add")
+@click.argument("name")
+@click.option("--repo", required=True, help="The study's repository: an https URL, or a path inside STUDY_REPOS.")
+@click.option("--branch", required=True, help="A branch of the repository.")
+@click.option("--db", default="full", show_default=True, help="The database to run on.")
+@click.option("--project", "project_", metavar="ORG/PROJECT", help="The project to connect it to.")
+@acting
+def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
+    """Add a workspace."""
+    with connected() as app:
+        repo = app.studies.check_repo(repo)
+    submit(username, AddWorkspace(name, repo, branch, db, project_))
+
+
+@workspace.command("connect")
+@click.argument("name")
+@click.argument("project_", metavar="ORG/PROJECT")
+@acting
+def workspace_connect(name: str, project_: str, username: str | None) -> None:
+    """Connect a workspace to a project. The project's members can then run its jobs."""
+    submit(username, ConnectWorkspace(name, project_))
+
+
+@workspace.command("disconnect")
+@click.argument("name")
+@acting
+def workspace_disconnect(name: str, username: str | None) -> None:
+    """Disconnect a workspace from its project."""
+    submit(username, ConnectWorkspace(name, None))
+
+
+@workspace.command("edit")
+@click.argument("name")
+@click.option("--repo", help="The study's repository: an https URL, or a path inside STUDY_REPOS.")
+@click.option("--branch", help="A branch of the repository.")
+@click.option("--db", help="The database to run on.")
+@click.option("--notify/--no-notify", default=None, help="Whether new job requests send an email when they end.")
+@acting
+def workspace_edit(
+    name: str, repo: str | None, branch: str | None, db: str | None, notify: bool | None, username: str | None
+) -> None:
+    """Change a workspace. Job requests that exist keep the values of their time.
+
+    Only administrators may change the repository, the branch and the database.
+    """
+    if (repo, branch, db, notify) == (None, None, None, None):
+        raise click.UsageError("name what to change: --repo, --branch, --db, --notify or --no-notify")
+    if repo is not None:
+        with connected() as app:
+            repo = app.studies.check_repo(repo)
+    submit(username, ChangeWorkspace(name, should_notify=notify, repo=repo, branch=branch, db=db))
+
+
+@workspace.command("archive")
+@click.argument("name")
+@acting
+def workspace_archive(name: str, username: str | None) -> None:
+    """Archive a workspace. Nobody can request jobs on it."""
+    submit(username, ChangeWorkspace(name, archived=True))
+
+
+@workspace.command("unarchive")
+@click.argument("name")
+@acting
+def workspace_unarchive(name: str, username: str | None) -> None:
+    """Unarchive a workspace."""
+    submit(username, ChangeWorkspace(name, archived=False))
+
+
+@workspace.command("list")
+@click.option("--project", "project_", metavar="ORG/PROJECT", help="Only the workspaces of this project.")
+@as_json_array
+def workspace_list(project_: str | None, as_json: bool) -> None:
+    """List the workspaces, archived ones too."""
+    with connected() as app:
+        workspaces, project = app.repo.writer.read(
+            layout.MAIN,
+            lambda state: (list(state.workspaces()), state.project(project_) if project_ is not None else None),
+        )
+    if project_ is not None and project is None:
+        raise not_found(f"project {project_!r} does not exist")
+    rows = [
+        {
+            "name": workspace.name,
+            "archived": workspace.archived,
+            "project": workspace.project,
+            "repo": workspace.repo,
+            "branch": workspace.branch,
+            "db": workspace.db,
+            "created_by": workspace.created_by,
+        }
+        for workspace in workspaces
+        if project_ is None or workspace.project == project_
+    ]
+    show_rows(rows, as_json)
