@@ -35,7 +35,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="")
     for key in rows[0] if rows else ():
         table.add_column(key.replace("_", " ").upper(), overflow="fold")
     for line in lines:
