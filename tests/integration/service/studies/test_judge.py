@@ -223,7 +223,7 @@ def test_more_than_a_thousand_actions_are_judged_alike() -> None:
 
 @pytest.mark.parametrize(
     ("name", "needs", "said"),
-    [("a b", [], "not an action name"), ("a/b", [], "no action name"), ("more", ["more"], "need each other")],
+    [("a b", [], "not an action name"), ("a/b", [], "not an action name"), ("more", ["more"], "need each other")],
 )
 def test_these_files_are_refused_by_us_alone(name: str, needs: list[str], said: str) -> None:
     """Names that can be neither a folder's nor a URL's, and needs that no runner comes to the end of."""
