@@ -39,7 +39,7 @@ _CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and pod
 
 def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     """The serving process: serves until the other end of ``lifeline`` is closed, also by a kill -9."""
-    from jobserver import serving
+    from jobserver import logs, serving
     from jobserver.cli.terminal.progress import reading
     from jobserver.web.server.gateway import Gateway
     from jobserver.web.server.http_server import BACKLOG, HttpServer
@@ -48,6 +48,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     # order, when the supervisor closes the lifeline.
     _handle_signals(lambda *_: None)
     parent = os.getppid()
+    logs.configure(settings.log_format, settings.log_level)
     _raise_file_limit()
     gc.set_threshold(20_000, 20, 50)  # there are few cycles, and each search for them stops every thread
     with reading() as progress:

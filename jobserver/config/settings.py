@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobserver import logs
 from jobserver.config import checks
 from jobserver.config.checks import as_value_error
 from jobserver.domain.base import names
@@ -99,6 +100,10 @@ class Settings(RepositorySettings):
     release_storage: Path | None = None
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
+
+    # The log
+    log_format: logs.Format = Field(default=logs.Format.TEXT, strict=False)
+    log_level: logs.Level = Field(default=logs.Level.INFO, strict=False)
 
     # Several servers
     state_remote: str = Field(default="", repr=False)  # may contain a password

@@ -87,5 +87,5 @@ class Callers:
 
 
 def _known(actor: Actor) -> Actor:
-    request.environ[http.CALLER] = str(actor)
+    http.know_caller(actor)
     return actor

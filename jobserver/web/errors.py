@@ -56,7 +56,7 @@ def guarded(handle: Callable[[], HTTPResponse], refused: Callable[[Error, int], 
     except HTTPError as error:  # bottle raises this for a malformed form
         return refused(invalid("The form can't be read"), error.status_code)
     except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a client
-        _log.exception("%s %s", request.method, request.path)
+        _log.exception("a request failed because of a bug")
         return refused(unavailable("The server has a bug, and has logged it"), 500)
 
 

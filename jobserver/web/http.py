@@ -9,6 +9,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 from bottle import HTTPResponse, request
 
+from jobserver import logs
+from jobserver.domain.base.permissions import Actor
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.web.errors import TooLarge, message_of, retry_after, status_of
 from jobserver.web.server.mount import placed
@@ -21,6 +23,12 @@ MAX_WAIT = 50
 MAX_VALUES = 1_000_000
 _TEXT = re.compile(rb'"[^"]*"')
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+
+
+def know_caller(actor: Actor) -> None:
+    """Records who sent the request, for limits and for the log."""
+    request.environ[CALLER] = str(actor)
+    logs.know_actor(str(actor))
 
 
 def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> HTTPResponse:

@@ -7,6 +7,7 @@ from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Any, Protocol
 
+from jobserver import logs
 from jobserver.domain.admit import Admitted, admit
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base import identifiers, layout
@@ -93,7 +94,7 @@ class Gate:
     def _submit(self, actor: Actor, command: Command, via: str, key: Key | None) -> WriteResult:
         branch = branch_of(command)
         self._open(branch)
-        trailers = {"Via": via, "Request-Id": f"{self._random.randbits(96):024x}"}
+        trailers = {"Via": via, "Request-Id": logs.take_request_id() or f"{self._random.randbits(96):024x}"}
         if key is not None:
             trailers[TRAILER] = key.trailer
 

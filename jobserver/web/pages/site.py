@@ -63,7 +63,7 @@ class Site:
         if user is None:
             session = None
         else:
-            request.environ[http.CALLER] = str(Actor(ActorKind.USER, user.username))
+            http.know_caller(Actor(ActorKind.USER, user.username))
         return PageContext(directory, user, session, services.clock(), version)
 
     def _answer(

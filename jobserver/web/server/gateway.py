@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
+from jobserver import logs
 from jobserver.web.server.body import BODY_SECONDS, Incoming
 from jobserver.web.server.environ import File, body_size, environ_of, with_body
 from jobserver.web.server.stream import LATER, STREAM, UNSIZED, Later, Stream
@@ -27,6 +28,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SMALL = 64 * 1024  # bytes: a body up to this is read before the caller is known
 _EARLY = 1024  # such bodies at once
+_CLOSED = 499  # in the log: the client disconnected
 _KEPT = 16  # threads that never end
 _STREAMED = {"content-length", "transfer-encoding", "connection"}  # headers that a stream does not have
 _log = logging.getLogger(__name__)
@@ -141,24 +143,33 @@ class Gateway:
     ) -> None:
         """Runs in a thread, and sends the answer from there, so that it does not wait for the event loop."""
         result: _Result = None
-        try:
-            result = self._answer(loop, environ, protocol)
-        except Later as later:
-            result = later
-        except ProtocolClosed:
-            pass  # the client disconnected
-        except Exception:  # noqa: BLE001 - the event loop waits for ``done``
-            _log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        loop.call_soon_threadsafe(_set, done, result)
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        with logs.handling(logs.Request(environ["REQUEST_METHOD"], path)) as request:
+            try:
+                result = self._answer(loop, environ, protocol, request)
+            except Later as later:
+                result = later
+            except ProtocolClosed:
+                request.status = _CLOSED
+            except Exception:  # noqa: BLE001 - the event loop waits for ``done``
+                _log.exception("a request failed because of a bug")
+            loop.call_soon_threadsafe(_set, done, result)
+            if not isinstance(result, Later):  # which runs again, with the body
+                request.log()
 
     def _answer(
-        self, loop: asyncio.AbstractEventLoop, environ: dict[str, Any], protocol: HTTPProtocol
+        self,
+        loop: asyncio.AbstractEventLoop,
+        environ: dict[str, Any],
+        protocol: HTTPProtocol,
+        request: logs.Request,
     ) -> _Answer | None:
         status, headers = 500, []
 
         def start(line: str, given: Headers, _: Any = None) -> None:
             nonlocal status, headers
-            status, headers = int(line[:3]), given
+            status, headers = int(line[:3]), [*given, ("request-id", request.id)]
+            request.status = status
 
         body = self._wsgi(environ, start)
         stream: Stream | None = environ.get(STREAM)
