@@ -1,9 +1,16 @@
-"""Tokens: how backends and users prove to the server who they are. A document holds only a token's SHA-256."""
+"""Tokens: how backends and users prove to the server who they are. A document holds only a token's SHA-256.
+
+A personal token may have a scope and a time when it ends. A backend's token has neither.
+"""
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import BeforeValidator
 
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import Kind, main_path
@@ -19,6 +26,61 @@ class Token(Document):
     sha256: Annotated[str, named(names.DIGEST)]
     label: Line
     created_at: Time
+
+
+class Scope(StrEnum):
+    """What a personal token may be used for. Each scope includes the ones before it."""
+
+    READ = "read"  # calls that change nothing, and `git fetch`
+    REQUEST = "request"  # requesting and cancelling jobs
+    ADMIN = "admin"  # everything that its owner may do
+
+    def includes(self, needed: "Scope") -> bool:
+        scopes = list(Scope)
+        return scopes.index(self) >= scopes.index(needed)
+
+
+def _scope(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return Scope(value)
+    except ValueError:
+        raise ValueError(f"{value!r:.60} is not a scope: expected one of: {', '.join(Scope)}") from None
+
+
+ScopeName: TypeAlias = Annotated[Scope, BeforeValidator(_scope)]
+WARNING = timedelta(days=7)
+"""How long before a token expires its owner gets a warning."""
+
+
+class PersonalToken(Token):
+    """A user's token. It does not expire without ``expires_at``. Without ``scope`` it has the scope admin."""
+
+    expires_at: Time | None = None
+    scope: ScopeName | None = None
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"expires_at", "scope"})
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Within `WARNING`, and not yet."""
+        return self.expires_at is not None and now < self.expires_at <= now + WARNING
+
+    def allows(self, needed: Scope) -> bool:
+        return self.scope is None or self.scope.includes(needed)
+
+
+def expiry_problems(tokens: Iterable[PersonalToken]) -> Iterator[tuple[str, str]]:
+    """(key, message) for each token that would never work.
+
+    Not a new `POLICY`: documents of before have no ``expires_at``, so the rule makes no old commit illegal.
+    """
+    for token in tokens:
+        if token.has_expired(token.created_at):
+            yield "tokens", f"the token {token.label!r} expires before it is created: use a time in the future"
 
 
 def duplicate_tokens(proposal: Proposal) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from jobserver.domain.base.state import Change, Changes, State, changed_keys
 from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version
 from jobserver.domain.github_accounts import account_of
 from jobserver.domain.members import role_problems
-from jobserver.domain.tokens import Token
+from jobserver.domain.tokens import PersonalToken, Scope, expiry_problems
 from jobserver.errors import Fault, conflict, invalid, not_found
 
 _NEW = timedelta(minutes=1)  # a document as young as this was made by the command that is judged
@@ -35,7 +35,7 @@ class User(Document):
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
     active: bool = True
     sessions_since: Time | None = None
-    tokens: tuple[Token, ...] = Field(default=(), strict=False)
+    tokens: tuple[PersonalToken, ...] = Field(default=(), strict=False)
 
     optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "sessions_since"})
 
@@ -87,9 +87,13 @@ class SetUserRoles:
 
 @dataclass(frozen=True, slots=True)
 class AddUserToken:
+    """See `PersonalToken` for ``expires_at`` and ``scope``."""
+
     username: str
     label: str
     token_sha256: str
+    expires_at: datetime | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,12 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
                 update["sessions_since"] = now
             disabled = " and disabled them" if wanted is False else ""
             action = f"set the roles of {name} to {', '.join(roles) or 'none'}{disabled}"
-        case AddUserToken(_, label, sha256):
+        case AddUserToken(_, label, sha256, expires_at, scope):
             if any(token.label == label for token in user.tokens):
                 raise conflict(f"{name} already has a token with the label {label!r}")
             if not user.active:
                 raise conflict(f"{name} is disabled, so a token would not work: enable them first")
-            token = Token(sha256=sha256, label=label, created_at=now)
+            token = PersonalToken(sha256=sha256, label=label, created_at=now, expires_at=expires_at, scope=scope)
             update, event = {"tokens": (*user.tokens, token)}, "user.token-created"
             action = f"created a token for {name}"
         case RevokeUserToken(_, label):
@@ -220,6 +224,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         problems += [("github_id", f"{after.github_id} already belongs to user {user.username}") for user in others]
     if proposal.policy >= 2:
         problems += _session_problems(before, after, proposal.now)
+    problems += expiry_problems(after.tokens)
     return problems
 
 

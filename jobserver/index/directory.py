@@ -94,6 +94,6 @@ def _tokens(directory: Directory) -> dict[str, Actor]:
         for token in user.tokens:
             holders.setdefault(token.sha256, set()).add(Actor(ActorKind.USER, user.username))
     for backend in directory.backends.values():
-        for token in backend.tokens:
-            holders.setdefault(token.sha256, set()).add(Actor(ActorKind.BACKEND, backend.slug))
+        for backend_token in backend.tokens:
+            holders.setdefault(backend_token.sha256, set()).add(Actor(ActorKind.BACKEND, backend.slug))
     return {sha: actor for sha, (actor, *others) in holders.items() if not others and directory.is_active(actor)}

@@ -2,6 +2,7 @@
 
 from bottle import Bottle
 
+from jobserver.domain.tokens import Scope
 from jobserver.web.api.common import Keys
 from jobserver.web.api.job_requests import JobRequestsApi
 from jobserver.web.api.jobs import JobsApi
@@ -69,11 +70,11 @@ def _api(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoin
     return [
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.list_active}, filters=("backend", "limit", "offset")),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
-        Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}),
+        Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}, scope=Scope.REQUEST),
         Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
         Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
         Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}, filters=("backend",)),
-        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.create}),
+        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.create}, scope=Scope.REQUEST),
         Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
     ]

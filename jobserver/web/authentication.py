@@ -1,4 +1,4 @@
-"""Who calls the API or git: by a token, or by a person's session.
+"""Who calls the API or git, by a token or by a person's session, and whether the token's scope is enough.
 
 An address that sends many wrong tokens is refused for a while, except with tokens that it has used before. So a
 stranger behind the same proxy locks nobody out, and guessing reveals nothing.
@@ -10,8 +10,10 @@ from collections import OrderedDict
 from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.values import timestamp
+from jobserver.domain.tokens import Scope
 from jobserver.errors import Code, Error, forbidden, too_many
-from jobserver.service.accounts.tokens import token_digest
+from jobserver.service.accounts.tokens import TokenHolder, token_digest
 from jobserver.web import http
 from jobserver.web.clients import Limit
 from jobserver.web.services import Services
@@ -29,30 +31,34 @@ class Callers:
         self._guard = threading.Lock()
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def of_api(self) -> Actor:
-        """Raises `Error`: unauthenticated, too_many, or forbidden for another site's form or a person who left."""
+    def of_api(self, needed: Scope = Scope.READ) -> Actor:
+        """The caller, whose token must have the ``needed`` scope. A session needs none.
+
+        Raises `Error`: unauthenticated, too_many, or forbidden for a smaller scope, another site's form or a person who
+        left.
+        """
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             self._check_origin()
-            return _known(actor)
-        return self._by_token(self._auth.token_of(header), http.header("Flags"))
+            return _known(TokenHolder(actor))
+        return self._by_token(self._auth.token_of(header), needed)
 
     def again(self) -> Actor:
         """The caller of `of_api`, checked again before a held answer goes out. Raises as `of_api`."""
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             return actor
-        return self._auth.token_holder(token_digest(self._auth.token_of(header)))
+        return self._auth.token_holder(token_digest(self._auth.token_of(header))).actor
 
     def _by_session(self) -> Actor | None:
         session = self._services.sessions.current()
         return Actor(ActorKind.USER, session.username) if session is not None else None
 
-    def of_git(self, password: str) -> Actor:
+    def of_git(self, password: str, needed: Scope) -> Actor:
         """The caller with this token as the password. Raises as `of_api`."""
-        return self._by_token(password, http.header("Flags"))
+        return self._by_token(password, needed)
 
-    def _by_token(self, token: str, flags: str | None) -> Actor:
+    def _by_token(self, token: str, needed: Scope) -> Actor:
         client = self._services.client()
         digest = token_digest(token)
         place = client, digest
@@ -60,7 +66,7 @@ class Callers:
         if seconds and place not in self._known:
             raise too_many(f"Too many invalid tokens from {client}", seconds)
         try:
-            actor = self._auth.token_holder(digest)
+            holder = self._auth.token_holder(digest, needed)
         except Error as error:
             if error.code is Code.UNAUTHENTICATED:
                 self._limit.failed(client)
@@ -70,11 +76,12 @@ class Callers:
                 self._known[place] = None
                 if len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
+        actor = holder.actor
         if actor.kind is ActorKind.BACKEND:
-            self._live.record_call(actor.name, flags)
+            self._live.record_call(actor.name, http.header("Flags"))
         else:
             self._live.record_token_use(digest)
-        return _known(actor)
+        return _known(holder)
 
     def _check_origin(self) -> None:
         """A browser sends our cookies even with another site's form, but says where the form came from."""
@@ -86,6 +93,8 @@ class Callers:
             raise forbidden("With a session, this works only from a page of this site. Use a token instead")
 
 
-def _known(actor: Actor) -> Actor:
-    http.know_caller(actor)
-    return actor
+def _known(holder: TokenHolder) -> Actor:
+    http.know_caller(holder.actor)
+    if holder.expires_at is not None:
+        request.environ[http.TOKEN_EXPIRES] = timestamp(holder.expires_at)
+    return holder.actor

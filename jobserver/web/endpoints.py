@@ -11,6 +11,7 @@ from typing import Any
 from bottle import Bottle, HTTPError, HTTPResponse, request, response
 
 from jobserver.domain.base.values import timestamp
+from jobserver.domain.tokens import Scope
 from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.errors import guarded, handler_of
@@ -25,13 +26,15 @@ Handler = Callable[..., HTTPResponse]
 class Endpoint:
     """``path`` is a route of bottle, such as ``/api/v2/jobs/``. An open endpoint needs no token.
 
-    ``filters`` are the query parameters that GET takes. An open endpoint ignores others.
+    ``filters`` are the query parameters that GET takes. An open endpoint ignores others. ``scope``: what a personal
+    token needs for the methods that change something.
     """
 
     path: str
     handlers: Mapping[str, Handler]
     is_open: bool = False
     filters: Collection[str] = ()
+    scope: Scope = Scope.ADMIN
 
 
 class Endpoints:
@@ -70,9 +73,10 @@ class Endpoints:
 
     def _answer(self, endpoint: Endpoint, parts: Mapping[str, str]) -> HTTPResponse:
         def handle() -> HTTPResponse:
-            actor = None if endpoint.is_open else self._callers.of_api()
+            is_read = request.method in ("GET", "HEAD")
+            actor = None if endpoint.is_open else self._callers.of_api(Scope.READ if is_read else endpoint.scope)
             handler = handler_of(endpoint.handlers)
-            if request.method in ("GET", "HEAD") and not endpoint.is_open:
+            if is_read and not endpoint.is_open:
                 http.check_filters(endpoint.filters)
             return handler(actor, **parts)
 
@@ -80,7 +84,10 @@ class Endpoints:
 
 
 def _harden() -> None:
-    """Headers of every answer that does not set its own: a browser must not run or frame it."""
+    """Headers of every answer: a browser must not run or frame one that does not set its own, and the owner of a token
+    that expires can read when."""
     headers = response.headers
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.setdefault("X-Content-Type-Options", "nosniff")
+    if expires := request.environ.get(http.TOKEN_EXPIRES):
+        headers["Token-Expires"] = expires

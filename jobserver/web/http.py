@@ -17,8 +17,9 @@ from jobserver.web.server.mount import placed
 from jobserver.web.server.stream import LATER, UNSIZED, Later
 
 MAX_BODY = 10 * 1024 * 1024
-CALLER, TURN = "jobserver.caller", "jobserver.turn"
-"""In the environ: the caller, when it is known; and the function that counts a large body (`bodies`)."""
+CALLER, TOKEN_EXPIRES, TURN = "jobserver.caller", "jobserver.token-expires", "jobserver.turn"
+"""In the environ: the caller, when it is known, and when their token expires; and the function that counts a large body
+(`bodies`)."""
 MAX_WAIT = 50
 MAX_VALUES = 1_000_000
 _TEXT = re.compile(rb'"[^"]*"')

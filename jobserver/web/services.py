@@ -69,7 +69,9 @@ class Services:
 
     @cached_property
     def auth(self) -> Auth:
-        return Auth(self.index, self.membership.has_left) if self.membership is not None else Auth(self.index)
+        if self.membership is None:
+            return Auth(self.index, self.clock)
+        return Auth(self.index, self.clock, self.membership.has_left)
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -15,7 +15,7 @@ from jobserver.config.settings import Settings
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
-from tests.e2e.harness import bare
+from tests.e2e.harness import bare, git
 from tests.site import TPP, job
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,6 +74,10 @@ def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None
     assert json.loads(run("backend", "list", "--json").stdout)[0]["slug"] == "tpp"
     run("user", "add", "alice", "--role", "CoreDeveloper")
     assert last_line(run("user", "token", "alice", "--label", "laptop")) != token
+    run("user", "token", "alice", "--label", "reader", "--expires", "90d", "--scope", "read")
+    assert "scope: read" in git(Path(settings["STATE_REPO"]), "show", "main:users/alice.yaml")
+    for wrong in (("--expires", "soon"), ("--expires", "2020-01-01"), ("--scope", "all")):
+        assert run("user", "token", "alice", "--label", "x", *wrong, code=2 if "all" in wrong else 1).stderr
     run("org", "add", "datalab")
     run("project", "add", "datalab/diabetes")
     run("project", "member", "datalab/diabetes", "alice", "--role", "ProjectDeveloper")

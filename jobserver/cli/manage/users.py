@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from jobserver import bootstrap
 from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit
 from jobserver.cli.terminal.output import say, show_rows
 from jobserver.config.settings import Settings
@@ -14,6 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import GLOBAL_ROLES
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.members import Member
+from jobserver.domain.tokens import Scope
 from jobserver.domain.users import (
     AddUser,
     AddUserToken,
@@ -25,7 +27,7 @@ from jobserver.domain.users import (
 )
 from jobserver.errors import not_found
 from jobserver.service.accounts.private_store import PrivateStore, check_email
-from jobserver.service.accounts.tokens import new_token
+from jobserver.service.accounts.tokens import new_token, parse_expiry
 from jobserver.store.read.snapshot import Snapshot
 
 
@@ -64,11 +66,20 @@ def user_add(
 @user.command("token")
 @click.argument("name_", metavar="USERNAME")
 @click.option("--label", default="command line", show_default=True, help="The token's name.")
+@click.option("--expires", default="", metavar="WHEN", help="After days, such as 90d, or after a day: 2027-03-31.")
+@click.option(
+    "--scope", type=click.Choice([scope.value for scope in Scope]), help="What it can be used for. [default: admin]"
+)
 @acting
-def user_token(name_: str, label: str, username: str | None) -> None:
-    """Create a personal access token. Prints it on the last line."""
+def user_token(name_: str, label: str, expires: str, scope: str | None, username: str | None) -> None:
+    """Create a personal access token. Prints it on the last line.
+
+    With the scope `read`, a token can read. With `request`, it can also request and cancel jobs. With `admin`, it can
+    do everything that the user may do.
+    """
     secret, digest = new_token()
-    submit(username, AddUserToken(name_, label, digest))
+    expires_at = parse_expiry(expires, bootstrap.now()) if expires else None
+    submit(username, AddUserToken(name_, label, digest, expires_at, Scope(scope) if scope else None))
     show_token(secret)
 
 
@@ -148,7 +159,15 @@ def user_show(name_: str, as_json: bool) -> None:
         kind: {name: roles for name, roles in roles_by_name.items() if roles}
         for kind, roles_by_name in (("orgs", orgs), ("projects", projects))
     }
-    tokens = [{"label": token.label, "created_at": timestamp(token.created_at)} for token in user.tokens]
+    tokens = [
+        {
+            "label": token.label,
+            "created_at": timestamp(token.created_at),
+            "expires_at": timestamp(token.expires_at) if token.expires_at else None,
+            "scope": token.scope or Scope.ADMIN,
+        }
+        for token in user.tokens
+    ]
     fields = {
         "username": user.username,
         "name": user.name,
@@ -166,7 +185,8 @@ def user_show(name_: str, as_json: bool) -> None:
         for name, roles in names.items():
             say(kind.removesuffix("s"), name, ", ".join(roles))
     for token in tokens:
-        say("token", token["label"], f"created {token['created_at']}")
+        expiry = f"expires {token['expires_at']}" if token["expires_at"] else "does not expire"
+        say("token", str(token["label"]), f"created {token['created_at']}", expiry, f"scope {token['scope']}")
 
 
 def _roles_in(members: Iterable[Member], username: str) -> list[str]:

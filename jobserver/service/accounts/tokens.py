@@ -5,14 +5,20 @@ before it sends the answer.
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.values import timestamp
+from jobserver.domain.tokens import PersonalToken, Scope
 from jobserver.domain.users import User
-from jobserver.errors import Error, forbidden, unauthenticated
+from jobserver.errors import Error, forbidden, invalid, unauthenticated
 from jobserver.index.index import Index
+
+_DAYS = re.compile(r"([0-9]{1,5})d")
 
 
 def token_digest(secret: str) -> str:
@@ -25,6 +31,19 @@ def new_token() -> tuple[str, str]:
     return secret, token_digest(secret)
 
 
+def parse_expiry(text: str, now: datetime) -> datetime:
+    """The time that ``90d`` (days from ``now``) or ``2027-03-31`` (the end of that day, UTC) means.
+
+    Raises `Error` (invalid).
+    """
+    try:
+        if match := _DAYS.fullmatch(text):
+            return now + timedelta(days=int(match[1]))
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise invalid("expected days such as 90d, or a day such as 2027-03-31", "expires") from None
+
+
 def epoch(user: User) -> str:
     """What a session of this person must contain to count: it changes when the person is enabled again."""
     return timestamp(user.sessions_since) if user.sessions_since is not None else ""
@@ -34,9 +53,22 @@ HasLeft = Callable[[int | None, bool], bool]
 """Whether a GitHub account is gone or has left the organisation. The second argument: whether to wait for GitHub."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """Who has a token, and when it expires; None if it does not expire."""
+
+    actor: Actor
+    expires_at: datetime | None = None
+
+
 class Auth:
-    def __init__(self, index: Index, has_left: HasLeft = lambda github_id, waits: False) -> None:
-        self._index, self._has_left = index, has_left
+    def __init__(
+        self,
+        index: Index,
+        clock: Callable[[], datetime],
+        has_left: HasLeft = lambda github_id, waits: False,
+    ) -> None:
+        self._index, self._clock, self._has_left = index, clock, has_left
 
     @staticmethod
     def token_of(header: str | None) -> str:
@@ -66,17 +98,33 @@ class Auth:
             return None
         return Actor(ActorKind.USER, username)
 
-    def token_holder(self, digest: str) -> Actor:
-        """Raises `Error`: unauthenticated for a token that nobody has (any more); `left_organisation`."""
+    def token_holder(self, digest: str, needed: Scope = Scope.READ) -> TokenHolder:
+        """Checks that the token is valid and may be used for what is ``needed``.
+
+        Raises `Error`: unauthenticated for a token that is unknown, revoked or expired; forbidden for one with a
+        smaller scope; `left_organisation`.
+        """
         # A lookup by digest tells nothing by its time: nobody can choose a digest's first bytes to order.
         directory = self._index.directory()
         actor = directory.tokens.get(digest)
         if actor is None:
             raise unauthenticated("Invalid token")
         user = directory.user(actor.name) if actor.kind is ActorKind.USER else None
-        if user is not None and self._has_left(user.github_id, True):
+        if user is None:
+            return TokenHolder(actor)
+        token = next(token for token in user.tokens if token.sha256 == digest)
+        self._check(token, needed)
+        if self._has_left(user.github_id, True):
             raise left_organisation(actor.name)
-        return actor
+        return TokenHolder(actor, token.expires_at)
+
+    def _check(self, token: PersonalToken, needed: Scope) -> None:
+        if token.expires_at is not None and token.has_expired(self._clock()):
+            raise unauthenticated(f"Invalid token: it expired on {token.expires_at:%Y-%m-%d at %H:%M} UTC")
+        if not token.allows(needed):
+            raise forbidden(
+                f"This token has the scope {token.scope}, but this needs the scope {needed}: use another token"
+            )
 
 
 def left_organisation(username: str) -> Error:

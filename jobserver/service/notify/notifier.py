@@ -6,15 +6,16 @@ request, however often it is reopened, and one for each invitation.
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.members import Invitation
+from jobserver.domain.tokens import PersonalToken
 from jobserver.domain.users import User
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.notify import finished, first_login, invitation
+from jobserver.service.notify import expiring_token, finished, first_login, invitation
 from jobserver.service.notify.invitation import ProjectInvitation
 from jobserver.service.notify.mail import Mailer
 from jobserver.service.notify.outbox import Outbox
@@ -27,6 +28,7 @@ from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
 _CHECK_SECONDS = 5.0
+_TOKENS_EVERY = timedelta(hours=1)
 
 
 class Notifier:
@@ -42,6 +44,8 @@ class Notifier:
         link: Callable[[str, Invitation], str],
     ) -> None:
         self._repo, self._private, self._base_url, self._link = repo, private, base_url, link
+        self._clock = clock
+        self._tokens_due: datetime | None = None
         self._outbox = Outbox(private, mailer, clock)
         self._objects = Objects(repo.path)
         self._worker = Worker("email", self._step)
@@ -67,7 +71,22 @@ class Notifier:
             if known is not None:  # a branch that is new to this server: others sent the emails
                 self._notify(branch, known, tip)
             self._private.set_notified(branch, tip)
+        self._warn_of_expiry()
         self._outbox.send_again()
+
+    def _warn_of_expiry(self) -> None:
+        """One email for each token that expires soon. No commit announces that, so every user is read, once an hour."""
+        now = self._clock()
+        if self._tokens_due is not None and now < self._tokens_due:
+            return
+        self._tokens_due = now + _TOKENS_EVERY
+        users = self._repo.writer.read(layout.MAIN, lambda state: list(state.users()))
+        for user, token in expiring_token.expiring_tokens(users, now):
+            self._notify_owner(user, token)
+
+    def _notify_owner(self, user: User, token: PersonalToken) -> None:
+        mark = f"token/{user.username}/{token.sha256}"
+        self._outbox.send_once(mark, user.username, lambda to: expiring_token.email(token, to, self._base_url))
 
     def _notify(self, branch: str, old: str, new: str) -> None:
         """Of what happened on the branch between these commits."""

@@ -34,7 +34,8 @@ class _Unsent:
 
 def _subject(mark: str) -> str:
     """The subject in words that anybody may read: only two people may know who was invited to what."""
-    return "an invitation" if mark.startswith("invitation/") else f"job request {mark}"
+    subjects = {"invitation": "an invitation", "token": "a warning about a token"}
+    return subjects.get(mark.partition("/")[0], f"job request {mark}")
 
 
 class Outbox:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.domain.base.rights import permissions_of
+from jobserver.domain.tokens import Scope
 from jobserver.errors import forbidden, unauthenticated
 from jobserver.index.index import Index
 from jobserver.web import http
@@ -22,12 +23,13 @@ class Access:
     may_push: bool
 
 
-def access_of(callers: Callers, index: Index) -> Access:
+def access_of(callers: Callers, index: Index, needed: Scope) -> Access:
     """A backend sees and pushes its own branch. Auditors fetch everything; SuperUsers push everything too.
 
+    ``needed``: the scope that a personal token needs.
     Raises `Error`: unauthenticated, too_many, or forbidden for other people.
     """
-    actor = callers.of_git(_password())
+    actor = callers.of_git(_password(), needed)
     if actor.kind is ActorKind.BACKEND:
         return Access(actor, f"refs/heads/{layout.backend_branch(actor.name)}", True)
     directory = index.directory()

@@ -8,6 +8,7 @@ Formats: gitprotocol-http(5), gitprotocol-pack(5).
 
 from bottle import HTTPResponse, request
 
+from jobserver.domain.tokens import Scope
 from jobserver.errors import Code, Error, forbidden, unavailable
 from jobserver.store.git.command import run
 from jobserver.store.git.revisions import commits_in
@@ -33,10 +34,14 @@ class StateGit:
         self._capabilities = b""
 
     def call(self, rest: str) -> HTTPResponse:
-        return guarded(lambda: self._serve(access_of(self._callers, self._index), rest), _refused)
+        def handle() -> HTTPResponse:
+            service = request.query.get("service", "") if rest == "info/refs" else rest
+            needed = Scope.ADMIN if service == RECEIVE_PACK else Scope.READ
+            return self._serve(access_of(self._callers, self._index, needed), rest, service)
 
-    def _serve(self, access: Access, rest: str) -> HTTPResponse:
-        service = request.query.get("service", "") if rest == "info/refs" else rest
+        return guarded(handle, _refused)
+
+    def _serve(self, access: Access, rest: str, service: str) -> HTTPResponse:
         if service == RECEIVE_PACK and not access.may_push:
             raise forbidden(f"{access.actor.name} can fetch, but not push")
         is_service = service in (UPLOAD_PACK, RECEIVE_PACK)

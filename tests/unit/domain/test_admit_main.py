@@ -9,7 +9,7 @@ from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import AnyDocument
 from jobserver.domain.members import Invitation, Member
-from jobserver.domain.tokens import Token
+from jobserver.domain.tokens import PersonalToken
 from jobserver.domain.users import User
 from tests.memory import NOW, Memory
 from tests.unit.domain.admitting import LAB, PLACE, REQUEST, ROOT, TRENDS, P, edited, faults, main, prepared, tpp
@@ -205,8 +205,8 @@ def test_a_user_who_is_named_is_not_deleted(document: AnyDocument) -> None:
     assert told == ["refers to it"]
 
 
-def token(digit: str) -> Token:
-    return Token(sha256=digit * 64, label="x", created_at=NOW)
+def token(digit: str) -> PersonalToken:
+    return PersonalToken(sha256=digit * 64, label="x", created_at=NOW)
 
 
 def test_a_token_is_one_holders() -> None:
@@ -217,7 +217,7 @@ def test_a_token_is_one_holders() -> None:
     state = Memory(root, al, tpp)
     zed = User(username="zed")
 
-    def told(*tokens: Token) -> list[str]:
+    def told(*tokens: PersonalToken) -> list[str]:
         return faults(state, main(("users/zed.yaml", None, edited(zed, tokens=tokens))))
 
     assert told(token("3")) == []

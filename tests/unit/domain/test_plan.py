@@ -17,7 +17,7 @@ from jobserver.domain.members import Member
 from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AddProject, Project, SetProjectMember
-from jobserver.domain.tokens import Token
+from jobserver.domain.tokens import PersonalToken
 from jobserver.domain.users import (
     AddUser,
     AddUserToken,
@@ -128,7 +128,9 @@ def state() -> Memory:
             AddUserToken("alice", "desktop", "d" * 64),
             "users/alice.yaml",
             ALICE,
-            ALICE.model_copy(update={"tokens": (LAPTOP, Token(sha256="d" * 64, label="desktop", created_at=NOW))}),
+            ALICE.model_copy(
+                update={"tokens": (LAPTOP, PersonalToken(sha256="d" * 64, label="desktop", created_at=NOW))}
+            ),
             "user.token-created",
             "root created a token for alice",
         ),

@@ -2,13 +2,14 @@
 
 from jobserver.domain.backends import Backend
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.tokens import Token
+from jobserver.domain.tokens import PersonalToken, Token
 from jobserver.domain.users import User
 from jobserver.index.directory import Directory
 from jobserver.index.sqlite.apply import Delta
 from tests.memory import NOW
 
-OWN, BOTH, OFF = (Token(sha256=digit * 64, label="x", created_at=NOW) for digit in "123")
+OWN, BOTH = (PersonalToken(sha256=digit * 64, label="x", created_at=NOW) for digit in "12")
+OFF = Token(sha256="3" * 64, label="x", created_at=NOW)
 
 
 def test_a_token_that_two_have_is_nobodys() -> None:

@@ -8,11 +8,12 @@ from bottle import HTTPResponse
 from jobserver.domain.base.names import is_username
 from jobserver.domain.base.permissions import GLOBAL_ROLES, SERVER
 from jobserver.domain.github_accounts import account_of
+from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, SetUserRoles, User, WelcomeUser
 from jobserver.errors import Code, Error, forbidden, invalid, not_found, too_many
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.private_store import check_email
-from jobserver.service.accounts.tokens import epoch, new_token
+from jobserver.service.accounts.tokens import epoch, new_token, parse_expiry
 from jobserver.web.clients import Limit
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import roles, text
@@ -156,7 +157,10 @@ class People:
         elif operation == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
-            self._services.gate.submit(context.actor, AddUserToken(username, label, digest), "web")
+            expires = text("expires", 20)
+            expires_at = parse_expiry(expires, self._services.clock()) if expires else None
+            command = AddUserToken(username, label, digest, expires_at, _scope())
+            self._services.gate.submit(context.actor, command, "web")
             return self.settings(self._site.context(), secret)
         elif operation == "revoke":
             self._services.gate.submit(context.actor, RevokeUserToken(username, text("label", 200)), "web")
@@ -191,6 +195,14 @@ class People:
         command = SetUserRoles(username, roles(), bool(text("active")))
         self._services.gate.submit(context.actor, command, "web")
         return redirect(f"/users/{username}/")
+
+
+def _scope() -> Scope | None:
+    """The form's scope; None if it has none. Raises `Error` (invalid)."""
+    value = text("scope", 20)
+    if value and value not in set(Scope):
+        raise invalid(f"expected one of: {', '.join(Scope)}", "scope")
+    return Scope(value) if value else None
 
 
 def _number(name: str) -> int | None:

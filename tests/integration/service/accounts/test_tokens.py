@@ -1,23 +1,25 @@
 """Who a header, a session or a token is: looked up in `main` as it is now."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jobserver.domain.backends import DeactivateBackend, RotateBackendToken
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
+from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUserToken, DisableUser, EnableUser, RevokeUserToken, WelcomeUser
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
-from jobserver.service.accounts.tokens import Auth, epoch, new_token, token_digest
-from tests.site import ADMIN, ALICE, TPP, Site
+from jobserver.service.accounts.tokens import Auth, epoch, new_token, parse_expiry, token_digest
+from tests.site import ADMIN, ALICE, START, TPP, Site
 
 
 @pytest.fixture
 def auth(site: Site, tmp_path: Path) -> Iterator[Auth]:
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
-    yield Auth(index)
+    yield Auth(index, lambda: site.now)
     index.close()
 
 
@@ -65,15 +67,15 @@ def test_tokens_are_long_random_and_kept_as_digests_only() -> None:
 def test_a_token_is_somebodys_until_it_is_revoked(site: Site, auth: Auth) -> None:
     secret, digest = new_token()
     site.do(ADMIN, AddUserToken("alice", "laptop", digest))
-    assert auth.token_holder(token_digest(secret)) == ALICE
-    assert auth.token_holder("a" * 64) == TPP
+    assert auth.token_holder(token_digest(secret)).actor == ALICE
+    assert auth.token_holder("a" * 64).actor == TPP
     site.do(ADMIN, RevokeUserToken("alice", "laptop"))
     site.do(ADMIN, RotateBackendToken("tpp", "b" * 64))
     for ended in (digest, "a" * 64, ""):
         with pytest.raises(Error) as caught:
             auth.token_holder(ended)
         assert (caught.value.code, caught.value.message) == (Code.UNAUTHENTICATED, "Invalid token")
-    assert auth.token_holder("b" * 64) == TPP
+    assert auth.token_holder("b" * 64).actor == TPP
 
 
 def test_a_disabled_users_token_is_nobodys(site: Site, auth: Auth) -> None:
@@ -103,12 +105,12 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
     """Tokens too; who is bound to no account there can't leave it."""
     gone: set[int | None] = set()
     index = Index(site.path, site.repo.writer.refs, tmp_path / "index.sqlite3")
-    auth = Auth(index, lambda number, waits: number in gone)
+    auth = Auth(index, lambda: site.now, lambda number, waits: number in gone)
     site.do(SERVER, WelcomeUser("alice", 7))
     site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64))
     since = since_of(site, "alice")
     assert (
-        auth.token_holder("c" * 64)
+        auth.token_holder("c" * 64).actor
         == auth.session_user("alice", since)
         == auth.session_user("alice", since, 7)
         == ALICE
@@ -119,7 +121,42 @@ def test_whatever_somebody_shows_ends_when_they_leave_github(site: Site, tmp_pat
         auth.token_holder("c" * 64)
     assert caught.value.code is Code.FORBIDDEN
     assert auth.session_user("alice", since) is None
-    assert auth.token_holder("a" * 64) == TPP
+    assert auth.token_holder("a" * 64).actor == TPP
     assert auth.session_user("bob", since_of(site, "bob")) is not None
     assert auth.session_user("bob", since_of(site, "bob"), 0) is None  # begun before there was a number
     index.close()
+
+
+def test_an_expired_token_says_when_it_ended(site: Site, auth: Auth) -> None:
+    site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64, START + timedelta(days=90)))
+    assert auth.token_holder("c" * 64).expires_at == START + timedelta(days=90)
+    assert auth.token_holder("a" * 64).expires_at is None
+    site.now = START + timedelta(days=90)
+    with pytest.raises(Error) as caught:
+        auth.token_holder("c" * 64)
+    message = "Invalid token: it expired on 2027-02-22 at 09:00 UTC"
+    assert (caught.value.code, caught.value.message) == (Code.UNAUTHENTICATED, message)
+
+
+def test_a_token_is_refused_beyond_its_scope(site: Site, auth: Auth) -> None:
+    site.do(ADMIN, AddUserToken("alice", "laptop", "c" * 64, scope=Scope.REQUEST))
+    assert auth.token_holder("c" * 64, Scope.REQUEST).actor == ALICE
+    with pytest.raises(Error) as caught:
+        auth.token_holder("c" * 64, Scope.ADMIN)
+    message = "This token has the scope request, but this needs the scope admin: use another token"
+    assert (caught.value.code, caught.value.message) == (Code.FORBIDDEN, message)
+    assert auth.token_holder("a" * 64, Scope.ADMIN).actor == TPP  # backends' tokens have no scope
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90d", START + timedelta(days=90)), ("2027-03-31", datetime(2027, 4, 1, tzinfo=UTC)), ("0d", START)],
+)
+def test_when_a_token_expires(text: str, expected: datetime) -> None:
+    assert parse_expiry(text, START) == expected
+
+
+@pytest.mark.parametrize("text", ["90", "-1d", "d", "99999999999d", "2027-02-30", "9999-12-31", "soon", "\u0661d"])
+def test_no_time_when_a_token_could_expire(text: str) -> None:
+    with pytest.raises(Error, match="expires: expected days such as 90d, or a day such as 2027-03-31"):
+        parse_expiry(text, START)

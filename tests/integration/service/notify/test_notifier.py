@@ -15,13 +15,13 @@ from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.domain.members import Invitation
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProject, RenameProject
-from jobserver.domain.users import AddUser, WelcomeUser
+from jobserver.domain.users import AddUser, AddUserToken, WelcomeUser
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
 from jobserver.service.notify.notifier import Notifier
 from tests.e2e.harness import until
-from tests.site import ADMIN, ALICE, PIPELINE, Site, job
+from tests.site import ADMIN, ALICE, PIPELINE, START, Site, job
 
 
 class Sent:
@@ -100,6 +100,22 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
     assert "The account bob was added by name only" in mail.body
     assert "now belongs to GitHub account 7" in mail.body
     assert "https://jobs.example/users/bob/" in mail.body
+    notifier.close()
+
+
+def test_the_owner_of_a_token_gets_a_warning_a_week_before_it_expires(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    site.do(ALICE, AddUserToken("alice", "laptop", "c" * 64, START + timedelta(days=30)))
+    site.do(ALICE, AddUserToken("alice", "forever", "d" * 64))
+    for days in (1, 22, 24, 25, 31):
+        site.now = START + timedelta(days=days)
+        notifier.send_due()
+        assert len(sent.mails) == (days > 23)
+    (mail,) = sent.mails
+    assert (mail.to, mail.subject) == ("alice@example.org", "Your token 'laptop' expires soon")
+    assert "expires on 2026-12-24 at 09:00 UTC" in mail.body
+    assert "https://jobs.example/settings/" in mail.body
     notifier.close()
 
 
