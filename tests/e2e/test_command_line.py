@@ -253,7 +253,9 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     assert [user["username"] for user in listed(run, "user", "list")] == ["admin", "alice", "boss"]
     alice = json.loads(run("user", "show", "alice", "--json").stdout)
     assert (alice["roles"], alice["projects"]) == (["CoreDeveloper", "Auditor"], {"lab/p": ["ProjectDeveloper"]})
-    assert [list(token) for token in alice["tokens"]] == [["label", "created_at", "expires_at", "scope"]]  # and no digest
+    assert [list(token) for token in alice["tokens"]] == [
+        ["label", "created_at", "expires_at", "scope"]
+    ]  # and no digest
     text = run("user", "show", "alice").stdout
     assert text.startswith(
         "alice\tactive\tCoreDeveloper, Auditor\tAlice Ng\ngithub\t7\nproject\tlab/p\tProjectDeveloper\n"
