@@ -17,6 +17,9 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.accounts.admins import ensure_admins
+from jobserver.service.notify import mail
+from jobserver.service.notify.mail import Console, Mailer, Mailgun
+from jobserver.service.notify.smtp import SmtpMailer, SmtpServer
 from jobserver.service.push.hook_server import answer_hook
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.registry import StudyRegistry
@@ -144,6 +147,20 @@ def release_store(settings: Settings) -> ReleaseStore | None:
     if resolved == repository or repository in resolved.parents:
         raise invalid("expected a folder outside STATE_REPO", "RELEASE_STORAGE")
     return ReleaseStore(folder)
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    """None if EMAIL_BACKEND is not set."""
+    match mail.kind(settings.email_backend):
+        case mail.CONSOLE:
+            return Console(settings.sender)
+        case mail.MAILGUN:
+            return Mailgun(settings.mailgun_api_key, settings.sender, settings.mailgun_url)
+        case mail.SMTP:
+            port = settings.smtp_port or 0
+            user, password = settings.smtp_user, settings.smtp_password
+            return SmtpMailer(SmtpServer(settings.smtp_host, port, user, password, settings.smtp_tls), settings.sender)
+    return None
 
 
 def local_actor(settings: Settings) -> Actor:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from jobserver import __version__
-from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, now, release_store
+from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, make_mailer, now, release_store
 from jobserver.config.settings import Settings
 from jobserver.index.index import Index
 from jobserver.index.queries.requests import has_unarchived
@@ -21,8 +21,11 @@ from jobserver.service.background.archiver import Archiver
 from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.background.maintenance import Maintenance
 from jobserver.service.budgets import Budgets, WriteBudget
-from jobserver.service.notify.mail import Mailer, mailer
+from jobserver.service.notify import mail
+from jobserver.service.notify.mail import Mailer
 from jobserver.service.notify.notifier import Notifier
+from jobserver.service.notify.outbox import Outbox
+from jobserver.service.notify.sender import Sender
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
@@ -52,10 +55,13 @@ class Server:
     maintenance: Maintenance
     wsgi: Callable[..., Any]
     notifier: Notifier | None = None
+    sender: Sender | None = None
 
     def close(self) -> None:
         if self.notifier is not None:
             self.notifier.close()
+        if self.sender is not None:
+            self.sender.close()
         self.maintenance.close()
         self.watch.close()
         self.pushes.close()
@@ -72,7 +78,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     """
     check_git()
     _report_errors(settings)
-    sender = make_mailer(settings)
+    mailer = make_mailer(settings)
     with ExitStack() as stack:
         app = connect(settings, clock)
         stack.callback(app.close)
@@ -85,12 +91,12 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
         app.repo.writer.listen(index.announce, index.refs_moved)
         index.refresh()
         index.start()
-        server = _start(app, index, clock, sender)
+        server = _start(app, index, clock, mailer)
         stack.pop_all()
         return server
 
 
-def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Server:
+def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Server:
     settings = app.settings
     budgets = _budgets(app)
     archiver = Archiver(app.repo, app.gate, partial(_has_unarchived, index))
@@ -106,10 +112,11 @@ def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Serve
     if app.hosted is not None:
         app.hosted.follower.start(settings.state_remote_poll_seconds)
     releases = _releases(app, clock, budgets)
-    notifier = _notifier(app, index, private, clock, sender)
+    outbox = Outbox(private, clock)
+    notifier, sender = _notifier(app, index, private, clock, outbox, mailer)
     identity = _github_login(settings, private)
     services = Services(
-        options=_options(settings, sends_email=sender is not None),
+        options=_options(settings, sends_email=mailer is not None),
         clock=clock,
         repo=app.repo,
         index=index,
@@ -124,7 +131,7 @@ def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Serve
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
         strayed=lambda: [*checkpointer.strayed, *guard_branches(app.repo).idle],
-        unsent=notifier.problems if notifier is not None else tuple,
+        unsent=partial(outbox.problems, "mail"),
     )
 
     def refs_moved() -> None:
@@ -133,7 +140,7 @@ def _start(app: App, index: Index, clock: Clock, sender: Mailer | None) -> Serve
 
     watch = Watch(settings.state_repo, refs_moved)
     wsgi = mounted(make_app(services), settings.base_url)
-    return Server(app, index, archiver, checkpointer, pushes, watch, maintenance, wsgi, notifier)
+    return Server(app, index, archiver, checkpointer, pushes, watch, maintenance, wsgi, notifier, sender)
 
 
 def _budgets(app: App) -> Budgets:
@@ -162,15 +169,19 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
     return releases
 
 
-def _notifier(app: App, index: Index, private: PrivateStore, clock: Clock, sender: Mailer | None) -> Notifier | None:
-    if sender is None:
-        return None
+def _notifier(
+    app: App, index: Index, private: PrivateStore, clock: Clock, outbox: Outbox, mailer: Mailer | None
+) -> tuple[Notifier | None, Sender | None]:
+    if mailer is None:
+        return None, None
     settings = app.settings
     links = InvitationLinks(settings.secret_key, settings.base_url)
-    notifier = Notifier(app.repo, private, sender, settings.base_url, clock, links.url)
+    sender = Sender(outbox, {"mail": partial(mail.send_queued, private, mailer)})
+    sender.start()
+    notifier = Notifier(app.repo, private, outbox, settings.base_url, clock, links.url)
     index.on_change(notifier.wake)
     notifier.start()
-    return notifier
+    return notifier, sender
 
 
 def _github_login(settings: Settings, private: PrivateStore) -> GitHubLogin | None:
@@ -201,11 +212,6 @@ def _options(settings: Settings, *, sends_email: bool) -> Options:
         webhook_secret=settings.state_remote_webhook_secret,
         sends_email=sends_email,
     )
-
-
-def make_mailer(settings: Settings) -> Mailer | None:
-    """None if EMAIL_BACKEND is not set. Raises `Error` (invalid)."""
-    return mailer(settings.email_backend, settings.mailgun_api_key, settings.sender, settings.mailgun_url)
 
 
 def _has_unarchived(index: Index, branch: str) -> bool:

@@ -14,8 +14,8 @@ PLAIN_WORDS = """
 add announced archive auth builder cached check checkpointer completed console context count cube database deadline
 decision delta diff difference disk doc doubt entry failure filter git github ha health identity lag lander list
 local log lru mail mailer mailgun main mapping need no notifier open outbox outside path pending person piped pushed
-random range received refused registry remote requested scalar sequence service socket spot staged store stored
-summary tree unconfirmed unreadable unusual upload verdict watch with write written
+random range queued received refused registry remote requested scalar sender sequence server service smtp socket spot
+staged store stored summary tree unconfirmed unreadable unusual upload verdict watch with write written
 """
 
 

@@ -40,6 +40,7 @@ OWNERS = {
     "prometheus_client": {"web"},
     "granian": {"web", "cli"},
     "sentry_sdk": {"service"},
+    "standardwebhooks": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -154,14 +154,13 @@ def sendtestemail(address: str) -> None:
 
     Shows whether EMAIL_BACKEND works.
     """
-    from jobserver import serving
     from jobserver.service.notify.mail import Mail
 
     settings = Settings.from_env()
     proxies.check()
-    mailer = serving.make_mailer(settings)
+    mailer = bootstrap.make_mailer(settings)
     if mailer is None:
         raise invalid("is not set, so no email can be sent", "EMAIL_BACKEND")
     body = f"This is a test. {settings.base_url} can send email.\n"
-    mailer.send(Mail(check_email(address), "A test from jobserver", body))
+    mailer.send(check_email(address), Mail("A test from jobserver", body))
     click.echo(f"sent by {settings.email_backend}", err=True)

@@ -15,10 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from jobserver import logs
 from jobserver.config import checks
 from jobserver.config.checks import as_value_error
-from jobserver.domain.base import names
+from jobserver.domain.base import names, urls
 from jobserver.errors import Fault, invalid
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.notify import mail
+from jobserver.service.notify.smtp import Tls
 from jobserver.store.git.remote import check_url
 
 _FILE = ".env"
@@ -92,11 +93,17 @@ class Settings(RepositorySettings):
     social_auth_github_key: str = ""
     social_auth_github_secret: str = Field(default="", repr=False, validate_default=True)
 
-    # Emails, released files and error reports
+    # Emails, webhooks, released files and error reports
     email_backend: str = ""
     email_from: str = ""
     mailgun_url: str = "https://api.mailgun.net/v3"
     mailgun_api_key: str = Field(default="", repr=False, validate_default=True)
+    smtp_host: str = Field(default="", validate_default=True)
+    smtp_port: int | None = Field(default=None, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: str = Field(default="", repr=False, validate_default=True)
+    smtp_tls: Tls = "starttls"
+    webhook_networks: _Networks = ()
     release_storage: Path | None = None
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
@@ -176,7 +183,7 @@ class Settings(RepositorySettings):
             raise ValueError("expected backends' slugs such as tpp, separated by commas")
         return value
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "webhook_networks", mode="before")
     @classmethod
     def _proxies(cls, value: Any) -> Any:
         return checks.networks(value)
@@ -210,6 +217,22 @@ class Settings(RepositorySettings):
     def _mailgun(cls, value: str, info: ValidationInfo) -> str:
         if not value and mail.kind(info.data.get("email_backend", "")) == mail.MAILGUN:
             raise ValueError("required by EMAIL_BACKEND but not set")
+        return value
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _smtp(cls, value: str, info: ValidationInfo) -> str:
+        if not value and mail.kind(info.data.get("email_backend", "")) == mail.SMTP:
+            raise ValueError("required by EMAIL_BACKEND but not set")
+        if value and not urls.is_host(value):
+            raise ValueError("expected a host such as smtp.example.org, without a port")
+        return value
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _credentials(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("smtp_user")):
+            raise ValueError("expected both SMTP_USER and SMTP_PASSWORD, or neither")
         return value
 
     @field_validator("state_remote")

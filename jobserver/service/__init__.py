@@ -6,7 +6,7 @@ upstream/    several servers on one hosted repository
 accounts/    tokens, GitHub logins, the private store
 studies/     the code of workspaces, on GitHub or on this machine
 releases/    files that backends release
-notify/      email
+notify/      email and webhooks
 background/  what the server does by itself
 budgets      how much one caller may use
 presence     when each backend was last seen, and its flags

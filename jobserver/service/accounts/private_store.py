@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from jobserver.store.fs import reason
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]++)+")
 _TELEPHONE = re.compile(r"\+?[0-9(][0-9 ()./-]{2,30}( ?(x|ext\.?) ?[0-9]{1,8})?")
+Statement = tuple[str, tuple[object, ...]]  # in SQL, with its values
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contacts (username TEXT PRIMARY KEY, email TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS project_contacts (project TEXT PRIMARY KEY, email TEXT NOT NULL, telephone TEXT NOT NULL)
@@ -29,6 +31,10 @@ CREATE TABLE IF NOT EXISTS members (github_id INTEGER PRIMARY KEY, is_out INTEGE
 CREATE TABLE IF NOT EXISTS firsts (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notices (about TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notified (branch TEXT PRIMARY KEY, tip TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL, receiver TEXT NOT NULL,
+    subject TEXT NOT NULL, content TEXT NOT NULL, queued_at INTEGER NOT NULL, due INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '', given_up INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS outbox_queues ON outbox (given_up, receiver, number);
 """
 
 
@@ -72,100 +78,117 @@ class PrivateStore:
     def close(self) -> None:
         self._sql.close()
 
-    def _run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+    def run(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         with self._guard:
             try:
                 return self._sql.execute(statement, values).fetchall()
             except sqlite3.Error as error:
                 raise unavailable(f"PRIVATE_STORE can't be used: {reason(error)}") from None
 
+    def run_all(self, statements: Iterable[Statement]) -> None:
+        """Runs all of these or none, durably."""
+        with self._guard:
+            try:
+                self._sql.execute("BEGIN IMMEDIATE")
+                try:
+                    for statement, values in statements:
+                        self._sql.execute(statement, values)
+                    self._sql.execute("COMMIT")
+                except BaseException:
+                    self._sql.rollback()
+                    raise
+            except sqlite3.Error as error:
+                raise unavailable(f"PRIVATE_STORE can't be used: {reason(error)}") from None
+
     def email(self, username: str) -> str:
         """Empty if none is known."""
-        rows = self._run("SELECT email FROM contacts WHERE username=?", username)
+        rows = self.run("SELECT email FROM contacts WHERE username=?", username)
         return str(rows[0][0]) if rows else ""
 
     def use_up(self, mark: str, until: int, now: int) -> bool:
         """Whether this mark (a login link's, a session's) had not been used before; remembered until ``until``."""
-        self._run("DELETE FROM used WHERE until < ?", now)
-        return bool(self._run("INSERT INTO used VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", mark, until))
+        self.run("DELETE FROM used WHERE until < ?", now)
+        return bool(self.run("INSERT INTO used VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", mark, until))
 
     def is_used(self, mark: str) -> bool:
-        return bool(self._run("SELECT 1 FROM used WHERE mark=?", mark))
+        return bool(self.run("SELECT 1 FROM used WHERE mark=?", mark))
 
     def token_uses(self) -> dict[str, int]:
         """SHA-256 of a token -> when it was last used, to within a minute."""
-        return {str(sha): int(str(at)) for sha, at in self._run("SELECT sha256, at FROM token_use")}
+        return {str(sha): int(str(at)) for sha, at in self.run("SELECT sha256, at FROM token_use")}
 
     def used_token(self, sha256: str, at: int) -> None:
-        self._run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha256, at)
+        self.run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha256, at)
 
     def heard(self, backend: str, at: int, flags: str) -> None:
-        self._run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, at, flags)
-        self._run("INSERT OR IGNORE INTO seen VALUES (?, ?)", backend, at // 3600)
+        self.run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, at, flags)
+        self.run("INSERT OR IGNORE INTO seen VALUES (?, ?)", backend, at // 3600)
 
     def last_heard(self) -> dict[str, tuple[int, str]]:
         """backend -> (when, its flags as JSON)."""
-        rows = self._run("SELECT backend, at, flags FROM last_seen")
+        rows = self.run("SELECT backend, at, flags FROM last_seen")
         return {str(backend): (int(str(at)), str(flags)) for backend, at, flags in rows}
 
     def hours_heard(self, backend: str, since: int) -> set[int]:
         """Hours (since 1970) in which the backend was heard of."""
-        rows = self._run("SELECT hour FROM seen WHERE backend=? AND hour >= ?", backend, since // 3600)
+        rows = self.run("SELECT hour FROM seen WHERE backend=? AND hour >= ?", backend, since // 3600)
         return {int(str(row[0])) for row in rows}
 
     def used_marks(self, kind: str) -> set[str]:
         """Marks that begin with ``kind/`` and are used up, without it."""
-        rows = self._run("SELECT mark FROM used WHERE mark BETWEEN ? AND ?", f"{kind}/", f"{kind}0")
+        rows = self.run("SELECT mark FROM used WHERE mark BETWEEN ? AND ?", f"{kind}/", f"{kind}0")
         return {str(row[0]).removeprefix(f"{kind}/") for row in rows}
 
     def members(self) -> dict[int, tuple[bool, float]]:
         """GitHub's number -> (whether it has left, when GitHub said so)."""
-        rows = self._run("SELECT github_id, is_out, at FROM members")
+        rows = self.run("SELECT github_id, is_out, at FROM members")
         return {int(str(number)): (bool(has_left), float(str(at))) for number, has_left, at in rows}
 
     def set_member(self, github_id: int, has_left: bool, at: float) -> None:
-        self._run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, has_left, at)
+        self.run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, has_left, at)
 
     def first(self, name: str, number: int) -> int:
         """The number that was first given for this name: ``number``, if none was."""
-        self._run("INSERT INTO firsts VALUES (?, ?) ON CONFLICT DO NOTHING", name, number)
-        return int(str(self._run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
+        self.run("INSERT INTO firsts VALUES (?, ?) ON CONFLICT DO NOTHING", name, number)
+        return int(str(self.run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
 
     def notices(self) -> dict[str, str]:
         """What SuperUsers are to look at, until one says that they did: username -> what was said."""
-        return {str(about): str(said) for about, said in self._run("SELECT about, said FROM notices ORDER BY about")}
+        return {str(about): str(said) for about, said in self.run("SELECT about, said FROM notices ORDER BY about")}
 
     def set_notice(self, about: str, said: str) -> None:
         """Empty: it was looked at."""
         if said:
-            self._run("INSERT OR REPLACE INTO notices VALUES (?, ?)", about, said)
+            self.run("INSERT OR REPLACE INTO notices VALUES (?, ?)", about, said)
         else:
-            self._run("DELETE FROM notices WHERE about=?", about)
+            self.run("DELETE FROM notices WHERE about=?", about)
 
     def notified(self, branch: str) -> str | None:
-        """The tip up to which who asked was told what finished."""
-        rows = self._run("SELECT tip FROM notified WHERE branch=?", branch)
+        """The commit of the branch up to which everything to send about it is in the outbox."""
+        rows = self.run("SELECT tip FROM notified WHERE branch=?", branch)
         return str(rows[0][0]) if rows else None
 
-    def set_notified(self, branch: str, tip: str) -> None:
-        self._run("INSERT OR REPLACE INTO notified VALUES (?, ?)", branch, tip)
+    @staticmethod
+    def set_notified(branch: str, tip: str) -> Statement:
+        """For `run_all`, beside the statements that put the messages into the outbox."""
+        return "INSERT OR REPLACE INTO notified VALUES (?, ?)", (branch, tip)
 
     def set_email(self, username: str, email: str) -> None:
         """Empty erases it."""
         if email:
-            self._run("INSERT OR REPLACE INTO contacts VALUES (?, ?)", username, check_email(email))
+            self.run("INSERT OR REPLACE INTO contacts VALUES (?, ?)", username, check_email(email))
         else:
-            self._run("DELETE FROM contacts WHERE username=?", username)
+            self.run("DELETE FROM contacts WHERE username=?", username)
 
     def project_contact(self, project: str) -> Contact:
         """Of ``org/slug``."""
-        rows = self._run("SELECT email, telephone FROM project_contacts WHERE project=?", project)
+        rows = self.run("SELECT email, telephone FROM project_contacts WHERE project=?", project)
         return Contact(str(rows[0][0]), str(rows[0][1])) if rows else Contact()
 
     def set_project_contact(self, project: str, contact: Contact) -> None:
         """An empty one erases it. Raises `Error` (invalid)."""
         kept = contact.checked()
         if kept == Contact():
-            self._run("DELETE FROM project_contacts WHERE project=?", project)
+            self.run("DELETE FROM project_contacts WHERE project=?", project)
         else:
-            self._run("INSERT OR REPLACE INTO project_contacts VALUES (?, ?, ?)", project, kept.email, kept.telephone)
+            self.run("INSERT OR REPLACE INTO project_contacts VALUES (?, ?, ?)", project, kept.email, kept.telephone)

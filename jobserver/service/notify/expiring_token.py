@@ -15,7 +15,7 @@ def expiring_tokens(users: Iterable[User], now: datetime) -> Iterator[tuple[User
             yield from ((user, token) for token in user.tokens if token.expires_soon(now))
 
 
-def email(token: PersonalToken, to: str, base_url: str) -> Mail:
+def email(token: PersonalToken, base_url: str) -> Mail:
     """About a token with an ``expires_at``."""
     body = "\n".join(
         [
@@ -25,4 +25,4 @@ def email(token: PersonalToken, to: str, base_url: str) -> Mail:
             f"Create a new token: {base_url}/settings/",
         ]
     )
-    return Mail(to, f"Your token {token.label!r} expires soon", body + "\n")
+    return Mail(f"Your token {token.label!r} expires soon", body + "\n")

@@ -5,7 +5,7 @@ from jobserver.service.notify.mail import Mail
 from jobserver.service.writes.job_requests import RequestWithJobs
 
 
-def email(finished: RequestWithJobs, to: str, base_url: str) -> Mail:
+def email(finished: RequestWithJobs, base_url: str) -> Mail:
     """Without messages of jobs: those may hold more than may leave the page."""
     request = finished.stored.request
     jobs = sorted(finished.jobs, key=lambda job: job.action)
@@ -22,4 +22,4 @@ def email(finished: RequestWithJobs, to: str, base_url: str) -> Mail:
             f"Change your email address: {base_url}/settings/",
         ]
     )
-    return Mail(to, f"{request.workspace.name}: jobs {status}", body + "\n")
+    return Mail(f"{request.workspace.name}: jobs {status}", body + "\n")

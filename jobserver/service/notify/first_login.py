@@ -33,7 +33,7 @@ def super_users(users: Iterable[User]) -> list[str]:
     return [user.username for user in users if user.active and Role.SUPER_USER in user.roles]
 
 
-def email(user: User, to: str, base_url: str) -> Mail:
+def email(user: User, base_url: str) -> Mail:
     body = "\n".join(
         [
             f"The account {user.username} was added by name only. Somebody with that name on GitHub has logged in",
@@ -42,4 +42,4 @@ def email(user: User, to: str, base_url: str) -> Mail:
             f"If that is not the right person, disable the account: {base_url}/users/{user.username}/",
         ]
     )
-    return Mail(to, f"{user.username} logged in for the first time", body + "\n")
+    return Mail(f"{user.username} logged in for the first time", body + "\n")

@@ -44,7 +44,7 @@ def new_invitations(objects: Objects, before: bytes | None, after: bytes | None)
             yield ProjectInvitation(where.name, new.name, invitation)
 
 
-def email(new: ProjectInvitation, to: str, url: str) -> Mail:
+def email(new: ProjectInvitation, url: str) -> Mail:
     """``url``: the page where the person accepts or declines."""
     invitation = new.invitation
     body = "\n".join(
@@ -57,4 +57,4 @@ def email(new: ProjectInvitation, to: str, url: str) -> Mail:
             "You can accept or decline it after you log in. Only you can use this link.",
         ]
     )
-    return Mail(to, f"Invitation to {new.title}", body + "\n")
+    return Mail(f"Invitation to {new.title}", body + "\n")

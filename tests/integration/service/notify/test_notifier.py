@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -18,29 +20,38 @@ from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProj
 from jobserver.domain.users import AddUser, AddUserToken, WelcomeUser
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.notify.mail import Console, Mail, Mailgun, mailer
+from jobserver.service.notify.mail import Console, Mail, Mailgun, send_queued
 from jobserver.service.notify.notifier import Notifier
+from jobserver.service.notify.outbox import Outbox
+from jobserver.service.notify.sender import Sender
 from tests.e2e.harness import until
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, job
+
+
+@dataclass
+class Received:
+    to: str
+    subject: str
+    body: str
 
 
 class Sent:
     """A mailer that keeps what it gets; it fails so often first."""
 
     def __init__(self) -> None:
-        self.mails: list[Mail] = []
+        self.mails: list[Received] = []
         self.fails = 0
         self.tried = 0
         self.refuses = False
 
-    def send(self, mail: Mail) -> None:
+    def send(self, to: str, mail: Mail) -> None:
         self.tried += 1
         if self.refuses:
             raise invalid("never")
         if self.fails:
             self.fails -= 1
             raise unavailable("not now")
-        self.mails.append(mail)
+        self.mails.append(Received(to, mail.subject, mail.body))
 
 
 @pytest.fixture
@@ -49,6 +60,26 @@ def private(tmp_path: Path) -> Iterator[PrivateStore]:
     store.set_email("alice", "alice@example.org")
     yield store
     store.close()
+
+
+class Notifications:
+    """The notifier and the sender of one server; `send_due` is a round of each."""
+
+    def __init__(self, site: Site, private: PrivateStore, sent: Sent) -> None:
+        self.outbox = Outbox(private, site.clock)
+        self.sender = Sender(self.outbox, {"mail": partial(send_queued, private, sent)})
+        self.notifier = Notifier(site.repo, private, self.outbox, "https://jobs.example", site.clock, link)
+
+    def close(self) -> None:
+        self.notifier.close()
+        self.sender.close()
+
+    def send_due(self) -> None:
+        self.notifier.queue_news()
+        self.sender.send_due()
+
+    def problems(self) -> list[str]:
+        return self.outbox.problems("mail")
 
 
 def link(project: str, invitation: Invitation) -> str:
@@ -62,7 +93,7 @@ def ask(site: Site, is_told: bool = True) -> str:
 
 def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     before = ask(site)
     site.report((before, job("j0", "succeeded", 1)))
     notifier.send_due()
@@ -89,7 +120,7 @@ def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
 def test_superusers_are_told_whose_an_account_is_now(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     private.set_email("admin", "admin@example.org")
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     notifier.send_due()
     site.do(SERVER, WelcomeUser("Bob", 7))
     site.do(SERVER, WelcomeUser("dora", 8))  # who was nobody before
@@ -105,7 +136,7 @@ def test_superusers_are_told_whose_an_account_is_now(site: Site, private: Privat
 
 def test_the_owner_of_a_token_gets_a_warning_a_week_before_it_expires(site: Site, private: PrivateStore) -> None:
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     site.do(ALICE, AddUserToken("alice", "laptop", "c" * 64, START + timedelta(days=30)))
     site.do(ALICE, AddUserToken("alice", "forever", "d" * 64))
     for days in (1, 22, 24, 25, 31):
@@ -122,14 +153,15 @@ def test_the_owner_of_a_token_gets_a_warning_a_week_before_it_expires(site: Site
 def test_requests_that_finished_meanwhile_are_told_at_the_next_start(site: Site, private: PrivateStore) -> None:
     ask(site)
     for sent in (Sent(), Sent()):
-        notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+        notifier = Notifications(site, private, sent)
         notifier.send_due()
         notifier.close()
     identifier = ask(site)
     site.report((identifier, job("j1", "succeeded", 1)))
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
-    notifier.start()
-    notifier.wake()
+    notifier = Notifications(site, private, sent)
+    notifier.notifier.start()
+    notifier.sender.start()
+    notifier.notifier.wake()
     while not sent.mails:
         pass
     notifier.close()
@@ -137,62 +169,75 @@ def test_requests_that_finished_meanwhile_are_told_at_the_next_start(site: Site,
 
 def test_mail_that_could_not_be_sent_is_tried_again(site: Site, private: PrivateStore) -> None:
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     identifier = ask(site)
     notifier.send_due()
     sent.fails = 2
     site.report((identifier, job("j1", "succeeded", 1)))
     notifier.send_due()
-    notifier.send_due()
-    assert (sent.mails, sent.tried) == ([], 1)  # a commit that comes sooner is no reason to try again
+    assert (sent.mails, sent.tried) == ([], 1)
     assert notifier.problems() == [f"job request {identifier}: not now; will be sent again"]
-    site.now += timedelta(minutes=1)
+    notifier.close()
+    notifier = Notifications(site, private, sent)  # after a restart
+    site.now += timedelta(seconds=5)
     notifier.send_due()
-    assert sent.mails == []
-    site.now += timedelta(minutes=1)
-    notifier.send_due()
-    assert (sent.mails, sent.tried) == ([], 2)  # the pauses grow
-    site.now += timedelta(minutes=1)
+    assert (sent.mails, sent.tried) == ([], 2)
+    site.now += timedelta(seconds=10)
     notifier.send_due()
     assert len(sent.mails) == 1
     assert notifier.problems() == []
     notifier.close()
 
 
-def test_pauses_grow_to_an_hour_and_a_day_is_the_end(site: Site, private: PrivateStore) -> None:
+def test_mail_is_given_up_after_three_days(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     sent.fails = 1000
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     identifier = ask(site)
     notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
-    for _ in range(2 * 24 * 60):
+    for _ in range(4 * 24 * 12):
         notifier.send_due()
-        site.now += timedelta(minutes=1)
-    assert 24 < sent.tried < 35
+        site.now += timedelta(minutes=5)
+    assert 70 < sent.tried < 85  # the pauses grow to an hour
     assert notifier.problems() == [f"job request {identifier}: not now; not sent"]
     notifier.close()
 
 
-def test_mail_that_is_refused_for_good_is_given_up_and_named(site: Site, private: PrivateStore) -> None:
+def test_mail_that_is_refused_permanently_is_given_up_and_named(site: Site, private: PrivateStore) -> None:
     sent = Sent()
     sent.refuses = True
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     identifier = ask(site)
     notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
-    for _ in range(100):
+    for _ in range(10):
         notifier.send_due()
-        site.now += timedelta(minutes=1)
+        site.now += timedelta(hours=1)
     assert sent.tried == 1
     assert notifier.problems() == [f"job request {identifier}: never; not sent"]
+    notifier.close()
+
+
+def test_an_address_that_is_erased_gets_nothing_more(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    notifier = Notifications(site, private, sent)
+    identifier = ask(site)
+    notifier.send_due()
+    sent.fails = 1
+    site.report((identifier, job("j1", "succeeded", 1)))
+    notifier.send_due()
+    private.set_email("alice", "")
+    site.now += timedelta(hours=1)
+    notifier.send_due()
+    assert (sent.mails, notifier.outbox.messages()) == ([], [])
     notifier.close()
 
 
 def test_nobody_is_written_to_without_an_address(site: Site, private: PrivateStore) -> None:
     private.set_email("alice", "")
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     identifier = ask(site)
     notifier.send_due()
     site.report((identifier, job("j1", "succeeded", 1)))
@@ -203,7 +248,7 @@ def test_nobody_is_written_to_without_an_address(site: Site, private: PrivateSto
 
 def test_the_console_prints_what_would_be_sent() -> None:
     stream = io.StringIO()
-    Console("jobserver@example.org", stream).send(Mail("a@example.org", "x: succeeded", "Hello\n"))
+    Console("jobserver@example.org", stream).send("a@example.org", Mail("x: succeeded", "Hello\n"))
     assert "To: a@example.org" in stream.getvalue()
     assert "Hello" in stream.getvalue()
 
@@ -225,29 +270,19 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
     server = HTTPServer(("127.0.0.1", 0), Api)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     gun = Mailgun("key", "jobserver@mg.example.org", f"http://127.0.0.1:{server.server_address[1]}/v3")
-    gun.send(Mail("a@example.org", "x: succeeded", "Hello"))
+    gun.send("a@example.org", Mail("x: succeeded", "Hello"))
     path, authorization, body = asked[0]
     assert path == "/v3/mg.example.org/messages"
     assert authorization == "Basic YXBpOmtleQ=="
     assert b"to=a%40example.org" in body
     for status in answers[1:]:
         with pytest.raises(Error, match=str(status)) as error:
-            gun.send(Mail("a@example.org", "x", "Hello"))
+            gun.send("a@example.org", Mail("x", "Hello"))
         assert error.value.code is (Code.INVALID if status == 400 else Code.UNAVAILABLE)
     server.shutdown()
     server.server_close()
     with pytest.raises(Error, match="could not be sent"):
-        gun.send(Mail("a@example.org", "x", "Hello"))
-
-
-def test_settings_choose_how_mail_is_sent() -> None:
-    assert mailer("", "", "a@b.org", "") is None
-    assert isinstance(mailer("django.core.mail.backends.console.EmailBackend", "", "a@b.org", ""), Console)
-    assert isinstance(mailer("mailgun", "k", "a@b.org", "https://x"), Mailgun)
-    with pytest.raises(Error, match="MAILGUN_API_KEY"):
-        mailer("mailgun", "", "a@b.org", "")
-    with pytest.raises(Error, match="console or mailgun"):
-        mailer("smtp", "", "a@b.org", "")
+        gun.send("a@example.org", Mail("x", "Hello"))
 
 
 def test_an_invited_person_is_told_once(site: Site, private: PrivateStore) -> None:
@@ -257,7 +292,7 @@ def test_an_invited_person_is_told_once(site: Site, private: PrivateStore) -> No
     site.do(ADMIN, AddUser("carol"))
     site.do(ADMIN, InviteToProject("lab/p", ("carol",), roles))
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
+    notifier = Notifications(site, private, sent)
     notifier.send_due()
     private.set_email("bob", "bob@example.org")
     private.set_email("carol", "carol@example.org")
@@ -288,10 +323,11 @@ def test_the_first_change_after_the_first_start_is_told(site: Site, private: Pri
     site.do(ADMIN, AddOrg("lab"))
     site.do(ADMIN, AddProject("lab/p", "Heart"))
     sent = Sent()
-    notifier = Notifier(site.repo, private, sent, "https://jobs.example", site.clock, link)
-    notifier.start()
+    notifier = Notifications(site, private, sent)
+    notifier.notifier.start()
     until(lambda: private.notified("main") is not None, 4)  # and not when it next looks by itself
     site.do(ADMIN, InviteToProject("lab/p", ("alice",), (Role.PROJECT_DEVELOPER,)))
     notifier.close()
+    notifier.sender.send_due()
     (mail,) = sent.mails
     assert mail.subject == "Invitation to Heart"

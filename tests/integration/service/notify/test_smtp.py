@@ -1,0 +1,168 @@
+"""Email by SMTP, to a real SMTP server: STARTTLS, TLS, credentials, and answers that refuse for now or permanently."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from jobserver.errors import Code, Error
+from jobserver.service.notify.mail import Mail
+from jobserver.service.notify.smtp import SmtpMailer, SmtpServer
+from tests.e2e.harness import free_port
+
+MAIL = Mail("trends: jobs succeeded", "Hello\n.\nhalló\n", "abc")
+
+
+class Inbox:
+    """Keeps the emails that the server accepts; ``answers`` replaces its answers to commands."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.answers: dict[str, str] = {}
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Envelope, address: str, options: Any) -> str:
+        if "RCPT" in self.answers:
+            return self.answers["RCPT"]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        if "DATA" in self.answers:
+            return self.answers["DATA"]
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1, its own authority, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@contextmanager
+def smtp_server(inbox: Inbox, **options: Any) -> Iterator[int]:
+    """Its port."""
+    controller = Controller(inbox, "127.0.0.1", free_port(), **options)
+    controller.start()
+    try:
+        yield int(controller.port)
+    finally:
+        controller.stop()
+
+
+def tls_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def check_credentials(server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword) -> AuthResult:
+    return AuthResult(success=(data.login, data.password) == (b"jobs", b"secret"), handled=False)
+
+
+def mailer(port: int, tls: Any = "none", **credentials: str) -> SmtpMailer:
+    return SmtpMailer(SmtpServer("127.0.0.1", port, tls=tls, **credentials), "jobserver@example.org")
+
+
+def error_of(send: Callable[[], None]) -> Error:
+    with pytest.raises(Error) as error:
+        send()
+    return error.value
+
+
+def test_an_email_arrives_whole() -> None:
+    inbox = Inbox()
+    with smtp_server(inbox) as port:
+        mailer(port).send("alice@example.org", MAIL)
+    (envelope,) = inbox.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("jobserver@example.org", ["alice@example.org"])
+    assert isinstance(envelope.content, bytes)
+    message = message_from_bytes(envelope.content)
+    assert (message["To"], message["Subject"]) == ("alice@example.org", "trends: jobs succeeded")
+    assert message["Message-ID"] == "<abc@example.org>"
+    assert message["Date"]
+    body = message.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.decode().replace("\r\n", "\n") == MAIL.body
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_credentials_go_over_tls_only(certificate: Path, monkeypatch: pytest.MonkeyPatch, tls: str) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    inbox, context = Inbox(), tls_context(certificate)
+    options: dict[str, Any] = {"authenticator": check_credentials}
+    if tls == "starttls":
+        options |= {"tls_context": context, "require_starttls": True, "auth_required": True}
+    else:
+        options |= {"ssl_context": context, "auth_require_tls": False}
+    with smtp_server(inbox, **options) as port:
+        mailer(port, tls, user="jobs", password="secret").send("alice@example.org", MAIL)
+        wrong = error_of(lambda: mailer(port, tls, user="jobs", password="guess").send("alice@example.org", MAIL))
+    assert len(inbox.envelopes) == 1
+    assert wrong.code is Code.UNAVAILABLE  # the settings can be corrected
+    assert "refused SMTP_USER and SMTP_PASSWORD (535)" in wrong.message
+
+
+def test_a_certificate_of_an_unknown_authority_gets_nothing(certificate: Path) -> None:
+    inbox = Inbox()
+    with smtp_server(inbox, tls_context=tls_context(certificate)) as port:
+        error = error_of(lambda: mailer(port, "starttls", user="jobs", password="secret").send("a@example.org", MAIL))
+    assert (error.code, inbox.envelopes) == (Code.UNAVAILABLE, [])
+
+
+def test_a_server_without_starttls_gets_nothing() -> None:
+    inbox = Inbox()
+    with smtp_server(inbox) as port:
+        error = error_of(lambda: mailer(port, "starttls").send("a@example.org", MAIL))
+    assert (error.code, inbox.envelopes) == (Code.UNAVAILABLE, [])
+    assert "check SMTP_TLS" in error.message
+
+
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
+@pytest.mark.parametrize(("answer", "code"), [("451 later, alice@", Code.UNAVAILABLE), ("550 no", Code.INVALID)])
+def test_5xx_is_permanent_and_4xx_is_not(command: str, answer: str, code: Code) -> None:
+    inbox = Inbox()
+    inbox.answers[command] = answer
+    with smtp_server(inbox) as port:
+        error = error_of(lambda: mailer(port).send("alice@example.org", MAIL))
+    assert error.code is code
+    assert f"127.0.0.1 answered {answer[:3]}" in error.message
+    assert "alice" not in error.message
+
+
+def test_a_server_that_is_down_can_be_tried_again() -> None:
+    error = error_of(lambda: mailer(free_port()).send("a@example.org", MAIL))
+    assert error.code is Code.UNAVAILABLE
+    assert "can't connect to 127.0.0.1" in error.message
