@@ -28,6 +28,7 @@ COMMANDS = {
     "run": ("runner",),
     "demo": ("demo",),
     "operate": ("health", "index", "maintain", "backup", "sendtestemail", "judge-push"),
+    "notify.outbox": ("outbox",),
     "audit": ("audit",),
     "keys": ("key",),
     "remote": ("remote",),

@@ -1,0 +1,98 @@
+"""The command outbox: the messages that wait to be sent."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+
+import click
+
+from jobserver import bootstrap
+from jobserver.cli.terminal.output import say
+from jobserver.config.settings import Settings
+from jobserver.errors import invalid, not_found
+from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.service.notify.outbox import Outbox, QueuedMessage
+
+
+@contextmanager
+def _opened() -> Iterator[Outbox]:
+    with closing(PrivateStore(Settings.from_env().private_store)) as private:
+        yield Outbox(private, bootstrap.now)
+
+
+@click.group()
+def outbox() -> None:
+    """List, retry or drop the emails and webhook calls that wait to be sent."""
+
+
+@outbox.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def outbox_list(as_json: bool) -> None:
+    """List the messages: number, state, receiver, subject, and why the last attempt failed."""
+    with _opened() as queue:
+        messages = queue.messages()
+    if as_json:
+        click.echo(json.dumps([_as_dict(message) for message in messages]))
+        return
+    for queued in messages:
+        message = queued.message
+        say(str(queued.number), _state(queued), message.receiver, message.subject, queued.problem)
+
+
+@outbox.command("retry")
+@click.argument("numbers", metavar="NUMBER...", nargs=-1, type=int)
+@click.option("--all", "all_", is_flag=True, help="All messages.")
+def outbox_retry(numbers: tuple[int, ...], all_: bool) -> None:
+    """Send messages now, also those that were given up. A running server sends them within seconds."""
+    with _opened() as queue:
+        chosen = _chosen(numbers, [message.number for message in queue.messages()] if all_ else None)
+        count = queue.retry(chosen)
+    _report(count, chosen, "will be sent now")
+
+
+@outbox.command("drop")
+@click.argument("numbers", metavar="NUMBER...", nargs=-1, type=int)
+@click.option("--all", "all_", is_flag=True, help="All messages that were given up.")
+def outbox_drop(numbers: tuple[int, ...], all_: bool) -> None:
+    """Delete messages without sending them."""
+    with _opened() as queue:
+        given_up = [message.number for message in queue.messages() if message.is_given_up]
+        chosen = _chosen(numbers, given_up if all_ else None)
+        count = queue.drop(chosen)
+    _report(count, chosen, "deleted")
+
+
+def _chosen(numbers: tuple[int, ...], everything: list[int] | None) -> list[int]:
+    if bool(numbers) == (everything is not None):
+        raise invalid("expected the numbers of messages, or --all")
+    return list(numbers) if everything is None else everything
+
+
+def _report(count: int, chosen: list[int], result: str) -> None:
+    if count < len(chosen):
+        raise not_found(f"{len(chosen) - count} of {len(chosen)} messages are not in the outbox; {count} {result}")
+    click.echo(f"{count} {result}", err=True)
+
+
+def _state(queued: QueuedMessage) -> str:
+    if queued.is_given_up:
+        return "given up"
+    return f"failed {queued.attempts} times" if queued.problem else "waiting"
+
+
+def _as_dict(queued: QueuedMessage) -> dict[str, object]:
+    return {
+        "number": queued.number,
+        "receiver": queued.message.receiver,
+        "subject": queued.message.subject,
+        "queued_at": _time(queued.queued_at),
+        "attempts": queued.attempts,
+        "next_attempt_at": None if queued.is_given_up else _time(queued.due),
+        "problem": queued.problem,
+        "given_up": queued.is_given_up,
+    }
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
