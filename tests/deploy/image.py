@@ -72,12 +72,12 @@ def build(context: Path, folder: Path) -> Image:
             base, _, name = rest.partition(" AS ")
             name = name or "last"
             image = stages[name] = Image(folder / name)
-            subprocess.run(["cp", "--archive", str(_base(base, folder)), str(image.root)], check=True)
+            subprocess.run(["cp", "--archive", str(debian(SUITES[base], folder)), str(image.root)], check=True)
             continue
         assert image is not None, "the Dockerfile begins with FROM"
         match keyword:
             case "RUN":
-                _run(image, rest)
+                run_inside(image.root, rest, image.environment, image.folder)
             case "COPY":
                 _copy(image, rest, context, stages)
             case "WORKDIR":
@@ -107,8 +107,8 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         yield keyword, rest.strip()
 
 
-def _base(name: str, folder: Path) -> Path:
-    suite = SUITES[name]
+def debian(suite: str, folder: Path) -> Path:
+    """A minimal Debian below ``folder``, made once."""
     root = folder / suite
     if not root.exists():
         command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), MIRROR]
@@ -116,19 +116,28 @@ def _base(name: str, folder: Path) -> Path:
     return root
 
 
-def _run(image: Image, command: str) -> None:
-    shutil.copy("/etc/resolv.conf", image.root / "etc" / "resolv.conf")
-    run = shlex.join(["chroot", str(image.root), "/bin/sh", "-ec", f"cd {image.folder}; {command}"])
-    inside = f"mount -t proc proc {image.root}/proc && exec {run}"
+def run_inside(root: Path, command: str, environment: dict[str, str], folder: str = "/") -> None:
+    """A shell's command in ``root``, as root, with this machine's network. Raises where it fails."""
+    shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
+    run = shlex.join(["chroot", str(root), "/bin/sh", "-ec", f"cd {folder}; {command}"])
+    inside = f"mount -t proc proc {root}/proc && exec {run}"
     # The certificates and the proxy of this machine count, as `docker build` has those of its daemon.
-    environment = {**image.environment, "DEBIAN_FRONTEND": "noninteractive", **_network(image)}
-    subprocess.run(["unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", inside], check=True, env=environment)
+    environment = {**environment, "DEBIAN_FRONTEND": "noninteractive", **_network(root)}
+    done = subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", inside],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}"
 
 
-def _network(image: Image) -> dict[str, str]:
+def _network(root: Path) -> dict[str, str]:
     passed = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     if certificates := os.environ.get("SSL_CERT_FILE"):
-        shutil.copy(certificates, image.root / "tmp" / "certificates.pem")
+        shutil.copy(certificates, root / "tmp" / "certificates.pem")
         passed |= dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"), "/tmp/certificates.pem")
     return passed
 
