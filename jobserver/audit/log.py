@@ -113,7 +113,7 @@ def _entries(
             is_ours = receipt is None and ours(commit)
             entry = _entry(objects, branch, commit, receipt, is_ours)
             # The server's times never go back. Times that others claim must not end the log.
-            if wanted.since is not None and commit.at < wanted.since and is_ours:
+            if wanted.since is not None and commit.committed_at < wanted.since and is_ours:
                 return
             if wanted.has(entry):
                 yield entry
@@ -124,10 +124,10 @@ def _entries(
 def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt | None, is_ours: bool) -> LogEntry:
     if receipt is not None:
         touched = _touched(objects, branch, commit)
-        at = receipt.received_at.replace(microsecond=0)
-        return LogEntry(commit.sha, branch, at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
+        received_at = receipt.received_at.replace(microsecond=0)
+        return LogEntry(commit.sha, branch, received_at, "pushed", receipt.pusher, commit.subject, *touched, via="git")
     if not is_ours:
-        return LogEntry(commit.sha, branch, commit.at, "", "", commit.subject)
+        return LogEntry(commit.sha, branch, commit.committed_at, "", "", commit.subject)
     trailers = commit.trailers()
 
     def all_of(key: str) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _entry(objects: PipedObjects, branch: str, commit: Commit, receipt: Receipt 
     return LogEntry(
         commit.sha,
         branch,
-        commit.at,
+        commit.committed_at,
         commit.trailer("Event"),
         commit.trailer("Actor"),
         commit.subject,

@@ -175,7 +175,7 @@ class _Replay:
             yield f"is by {actor}: only the server writes {layout.AUDIT}"
         state = Snapshot(self._objects, head, head if head.branch == layout.MAIN else self._main(main))
         try:
-            rules(state, self._changes, actor, commit.at)
+            rules(state, self._changes, actor, commit.committed_at)
         except Error as error:
             yield from (str(fault) for fault in error.faults) if error.faults else [str(error)]
 

@@ -75,7 +75,7 @@ def verify(
         raise invalid(f"expected a commit of this repository, found {since!r}", "--since")
     with objects_of(repository) as objects:
         tips = state_branches(repository)
-        problems = [Problem(*found) for found in anomalies(repository)]
+        problems = [Problem(*anomaly) for anomaly in anomalies(repository)]
         if not fast:
             problems += [Problem("objects", "", line) for line in damaged_objects(objects, tips)]
         try:
@@ -107,10 +107,10 @@ def _verify(
         lines = _shortened(repository, lines, record, since)
     problems += _keys(walk, lines[layout.MAIN])
     judged, covered = _judge(repository, lines, record, walk, progress)
-    for branch, found in judged.items():
-        problems += found.problems
-        problems += _retired(branch, lines[branch], found)
-        problems += _unpaired(branch, lines[branch], covered[branch], found)
+    for branch, result in judged.items():
+        problems += result.problems
+        problems += _retired(branch, lines[branch], result)
+        problems += _unpaired(branch, lines[branch], covered[branch], result)
     problems += _checkpoints(record, lines)
     problems += _numbers(record)
     if witness is not None:
@@ -192,11 +192,11 @@ def _judge(
     total = sum(len(commit_range.commits) for commit_range in ranges)
     results = {branch: ReplayResult() for branch in lines}
     done = 0
-    for commit_range, found in zip(ranges, _replayed(ranges), strict=True):
+    for commit_range, replayed in zip(ranges, _replayed(ranges), strict=True):
         result = results[commit_range.branch]
-        result.problems += found.problems
-        result.signed_by |= found.signed_by
-        result.retired |= found.retired
+        result.problems += replayed.problems
+        result.signed_by |= replayed.signed_by
+        result.retired |= replayed.retired
         done += len(commit_range.commits)
         progress(done, total)
     return results, covered

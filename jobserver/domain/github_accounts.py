@@ -22,9 +22,9 @@ def account_of(users: "Iterable[User]", github_id: int, login: str) -> "User | N
     Raises `Error` (forbidden) where the name is another's.
     """
     everybody = list(users)
-    if (bound := next((one for one in everybody if one.github_id == github_id), None)) is not None:
+    if (bound := next((user for user in everybody if user.github_id == github_id), None)) is not None:
         return bound
-    named = [one for one in everybody if one.username.lower() == login.lower()]
+    named = [user for user in everybody if user.username.lower() == login.lower()]
     if not named:
         return None
     if len(named) > 1:
@@ -35,5 +35,5 @@ def account_of(users: "Iterable[User]", github_id: int, login: str) -> "User | N
 
 
 def _refused(why: str, users: "Iterable[User]") -> Error:
-    admins = sorted(one.username for one in users if one.active and Role.SUPER_USER in one.roles)
+    admins = sorted(user.username for user in users if user.active and Role.SUPER_USER in user.roles)
     return forbidden(f"{why}, so you are not logged in: ask {', '.join(admins[:_NAMED]) or 'an administrator'}")

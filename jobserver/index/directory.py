@@ -52,38 +52,38 @@ class Directory:
         return self.workspaces.get(name)
 
     def is_active(self, actor: Actor) -> bool:
-        found = self.users.get(actor.name) if actor.kind is ActorKind.USER else self.backends.get(actor.name)
-        return found is not None and found.active
+        account = self.users.get(actor.name) if actor.kind is ActorKind.USER else self.backends.get(actor.name)
+        return account is not None and account.active
 
     def updated(self, tip: str, deltas: Iterable[Delta]) -> "Directory":
         """The view at ``tip``, which differs from this one by ``deltas``."""
-        found: dict[Kind, dict[str, AnyDocument | None]] = {kind: {} for kind in Kind}
+        documents: dict[Kind, dict[str, AnyDocument | None]] = {kind: {} for kind in Kind}
         faults = dict(self.faults)
         for delta in deltas:
             faults.pop(delta.path, None)
             if delta.faults:
                 faults[delta.path] = delta.faults
             if where := layout.parse_path(layout.MAIN, delta.path):
-                found[where.kind][where.name] = delta.document
+                documents[where.kind][where.name] = delta.document
         new = replace(
             self,
             tip=tip,
-            backends=_merged(self.backends, found[Kind.BACKEND]),
-            users=_merged(self.users, found[Kind.USER]),
-            orgs=_merged(self.orgs, found[Kind.ORG]),
-            projects=_merged(self.projects, found[Kind.PROJECT]),
-            workspaces=_merged(self.workspaces, found[Kind.WORKSPACE]),
+            backends=_merged(self.backends, documents[Kind.BACKEND]),
+            users=_merged(self.users, documents[Kind.USER]),
+            orgs=_merged(self.orgs, documents[Kind.ORG]),
+            projects=_merged(self.projects, documents[Kind.PROJECT]),
+            workspaces=_merged(self.workspaces, documents[Kind.WORKSPACE]),
             faults=faults,
         )
-        if found[Kind.BACKEND] or found[Kind.USER]:
+        if documents[Kind.BACKEND] or documents[Kind.USER]:
             new = replace(new, tokens=_tokens(new))
         return new
 
 
-def _merged(known: Mapping[str, D], found: Mapping[str, AnyDocument | None]) -> Mapping[str, D]:
-    if not found:
+def _merged(known: Mapping[str, D], updates: Mapping[str, AnyDocument | None]) -> Mapping[str, D]:
+    if not updates:
         return known
-    both: dict[str, D] = {**known, **found}  # type: ignore[dict-item]  # the path's kind decided the model
+    both: dict[str, D] = {**known, **updates}  # type: ignore[dict-item]  # the path's kind decided the model
     return {name: document for name, document in sorted(both.items()) if document is not None}
 
 

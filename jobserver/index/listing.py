@@ -51,28 +51,28 @@ class Listing:
 
     @classmethod
     def joined(cls, listings: Iterable["Listing"]) -> "Listing":
-        return cls._of(tuple(merge(*(one.items for one in listings), reverse=True)))
+        return cls._of(tuple(merge(*(listing.items for listing in listings), reverse=True)))
 
     def followed(self, events: Iterable[Changes]) -> "Listing | None":
         """After these events of the gate, in which a request leaves ``active/`` in the commit that finishes it.
 
         Itself if the list is the same; None if they do not tell, because a request came back.
         """
-        found: dict[str, tuple[Key, bytes] | None] = {}
+        updates: dict[str, tuple[Key, bytes] | None] = {}
         for event in events:
             for move in event.moves:
                 if move.to is Area.ACTIVE:
                     return None
-                found[move.place.identifier] = None
+                updates[move.place.identifier] = None
             for change in event.changes:
                 if isinstance(request := change.after, JobRequest) and change.path.startswith(f"{Area.ACTIVE}/"):
                     item = orjson.dumps(request_item(request))
-                    found[request.identifier] = ((micros(request.created_at), request.identifier), item)
-        return self._updated(found) if found else self
+                    updates[request.identifier] = ((micros(request.created_at), request.identifier), item)
+        return self._updated(updates) if updates else self
 
-    def _updated(self, found: Mapping[str, tuple[Key, bytes] | None]) -> "Listing":
-        present = {key[1]: (key, item) for key, item in self.items if key[1] in found}
-        wanted = {identifier: entry for identifier, entry in found.items() if entry is not None}
+    def _updated(self, updates: Mapping[str, tuple[Key, bytes] | None]) -> "Listing":
+        present = {key[1]: (key, item) for key, item in self.items if key[1] in updates}
+        wanted = {identifier: entry for identifier, entry in updates.items() if entry is not None}
         if present == wanted:
             return self
-        return self.of([entry for entry in self.items if entry[0][1] not in found] + list(wanted.values()))
+        return self.of([entry for entry in self.items if entry[0][1] not in updates] + list(wanted.values()))

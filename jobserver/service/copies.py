@@ -55,8 +55,8 @@ def update_copy(source: str, copy: Path) -> list[str]:
         remote.fetch(new)
     faults = [Fault(fault) for branch, tip in here.items() if (fault := _fault(copy, branch, tip, there.get(branch)))]
     if faults:
-        said = Fault(f"{copy} stays as it was: keep it, it shows what was there")
-        raise Error(Code.CONFLICT, str(faults[0]), remote.url, [*faults, said])
+        advice = Fault(f"{copy} stays as it was: keep it, it shows what was there")
+        raise Error(Code.CONFLICT, str(faults[0]), remote.url, [*faults, advice])
     with disk_errors():
         for branch, tip in new.items():
             refs.move(branch, here.get(branch), tip)

@@ -49,8 +49,8 @@ class Presence:
         self._written: dict[str, datetime] = {}
         self._used: dict[str, int] = {}
         if private is not None:
-            for backend, (at, flags) in private.last_heard().items():
-                self._seen[backend] = BackendContact(datetime.fromtimestamp(at, UTC), _checked(flags) or {})
+            for backend, (seen_at, flags) in private.last_heard().items():
+                self._seen[backend] = BackendContact(datetime.fromtimestamp(seen_at, UTC), _checked(flags) or {})
 
     def record_call(self, backend: str, flags: str | None) -> None:
         """A call of this backend's runner, with its Flags header. Flags that can't be read are logged and ignored."""
@@ -74,10 +74,10 @@ class Presence:
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend) or BackendContact(now)
-            at = (twice[0], now) if twice else known.twice
+            overlap = (twice[0], now) if twice else known.twice
             if twice and (known.twice is None or known.twice[0] != twice[0]):
                 _log.warning("two runners use the token of backend %s: both ran jobs of %s", backend, twice[0])
-            self._seen[backend] = replace(known, ahead=ahead, twice=at)
+            self._seen[backend] = replace(known, ahead=ahead, twice=overlap)
 
     def record_token_use(self, sha256: str) -> None:
         """A person's token was used. The time is exact to a minute; a failure to store it never refuses a call."""

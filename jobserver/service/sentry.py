@@ -54,12 +54,12 @@ def _bare(event: Any, _: Any) -> Any:
     """What may be sent of an event; None for what others log, who may have put values into their messages."""
     if str(event.get("logger", "")).partition(".")[0] != "jobserver":
         return None
-    told = {key: event[key] for key in _PLAIN if key in event}
+    allowed = {key: event[key] for key in _PLAIN if key in event}
     if message := event.get("logentry", {}).get("message"):
-        told["logentry"] = {"message": message}  # as it stands in the code, without the values
+        allowed["logentry"] = {"message": message}  # as it stands in the code, without the values
     if values := event.get("exception", {}).get("values"):
-        told["exception"] = {"values": [_exception(one) for one in values]}
-    return told
+        allowed["exception"] = {"values": [_exception(value) for value in values]}
+    return allowed
 
 
 def _exception(value: Any) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def mismatch(pattern: str, text: str) -> str:
     """Why ``text`` does not match, without the pattern."""
     if pattern == _LINE:
         char = next(char for char in text if char < " " or char == "\x7f")
-        what = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}.get(char, "a control character")
-        return f"has {what}: expected one line of text"
+        character = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}.get(char, "a control character")
+        return f"has {character}: expected one line of text"
     return f"{text!r:.60} is not valid: {_MEANING[pattern]}"
 
 

@@ -17,8 +17,8 @@ def path_problem(path: str, level: str) -> str:
     """What is wrong with an output's path, to be read after it; empty if nothing is."""
     if "\\" in path:
         return "has a backslash; expected / between folders"
-    if found := next((sign for sign in ("**", "?", "[") if sign in path), ""):
-        return f"has {found}; only * is allowed"
+    if pattern := next((sign for sign in ("**", "?", "[") if sign in path), ""):
+        return f"has {pattern}; only * is allowed"
     name = path.rpartition("/")[2]
     dot = name.rfind(".")
     suffix = name[dot:] if 0 < dot < len(name) - 1 else ""
@@ -40,15 +40,15 @@ def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence
 
     ``outputs``: level -> paths.
     """
-    found = _EHRQL.match(run)
-    if found is None:
+    match = _EHRQL.match(run)
+    if match is None:
         return ""
-    if found[1] == "dataset" and (outputs.get(MODERATELY) or outputs.get(MINIMALLY)):
+    if match[1] == "dataset" and (outputs.get(MODERATELY) or outputs.get(MINIMALLY)):
         return f"a dataset is {HIGHLY}; expected no output of another level"
     target = _target(words)
     if not target:
         return "the command has no --output"
-    paths = [*outputs.get(HIGHLY, ()), *(outputs.get(MODERATELY, ()) if found[1] == "measures" else ())]
+    paths = [*outputs.get(HIGHLY, ()), *(outputs.get(MODERATELY, ()) if match[1] == "measures" else ())]
     *above, name = [part for part in target.split("/") if part not in ("", ".")] or [""]
     folder, separator, kind = name.rpartition(":")
     if not separator:
@@ -62,9 +62,9 @@ def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence
 
 def _target(words: Sequence[str]) -> str:
     """What the first ``--output`` of a command says."""
-    for at, word in enumerate(words):
+    for index, word in enumerate(words):
         if word == "--output":
-            return words[at + 1] if at + 1 < len(words) else ""
+            return words[index + 1] if index + 1 < len(words) else ""
         if word.startswith("--output="):
             return word.removeprefix("--output=")
     return ""

@@ -20,7 +20,7 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_ACTIONS = 20_000
 MAX_RUN_BYTES = 16 * 1024
 MAX_TOTAL_BYTES = 8 * 1024 * 1024  # of what a request's pipeline.yaml then holds
-MAX_VALUES = 1_000_000  # that are looked at: by merges and aliases a small file stands for any number
+MAX_VALUES = 1_000_000  # because merges and aliases let a small file repeat values without end
 _ONE_VALUE = 64  # characters: longer text counts as several values
 
 _ACTION_BYTES, _NEED_BYTES = 32, 9  # in pipeline.yaml, beside the names and the command themselves
@@ -120,8 +120,8 @@ class _Reader:
         self.runs: dict[int, str] = {}  # what is wrong with each, by identity
         self.files_of: dict[int, Mapping[str, str]] = {}
 
-    def look(self, count: int, node: Node) -> None:
-        """Every loop over what the file holds says so here: what is followed again counts again."""
+    def count_values(self, count: int, node: Node) -> None:
+        """Every loop over values of the file calls this. A value that an alias repeats counts again."""
         self.seen += count
         if self.seen > MAX_VALUES:
             raise _TooMuch(node)
@@ -144,24 +144,24 @@ class _Reader:
         if not isinstance(body, yaml_positions.Mapping):
             self.fault("expected a mapping of action names to actions", body, "actions")
             return {}
-        found = self.fields(body, "actions")
-        if len(found) - (RUN_ALL in found) > MAX_ACTIONS:
+        fields = self.fields(body, "actions")
+        if len(fields) - (RUN_ALL in fields) > MAX_ACTIONS:
             self.fault(f"more than {MAX_ACTIONS} actions", body, "actions")
             return {}
-        if found.keys() == {RUN_ALL}:
+        if fields.keys() == {RUN_ALL}:
             self.fault("`run_all` is the only action; expected at least one that it stands for", key, "actions")
             return {}
-        return self.actions(top, found)
+        return self.actions(top, fields)
 
-    def actions(self, top: Fields, found: Fields) -> Mapping[str, Action]:
-        own = found.pop(RUN_ALL, None)
+    def actions(self, top: Fields, fields: Fields) -> Mapping[str, Action]:
+        own = fields.pop(RUN_ALL, None)
         written: dict[str, Written] = {}
         actions: dict[str, Action] = {}
-        for name, (key, body) in found.items():
-            written[name], actions[name] = self.action(name, key, body, found)
+        for name, (key, body) in fields.items():
+            written[name], actions[name] = self.action(name, key, body, fields)
         for cycle in cycles({name: action.needs for name, action in actions.items()}):
-            said = some([*cycle, cycle[0]], " -> ")
-            self.fault(f"actions need each other: {said}", found[cycle[0]][0], "actions", cycle[0], "needs")
+            path = some([*cycle, cycle[0]], " -> ")
+            self.fault(f"actions need each other: {path}", fields[cycle[0]][0], "actions", cycle[0], "needs")
         size = sum(map(_size, actions, actions.values()))
         if size > MAX_TOTAL_BYTES:
             self.fault(f"names, needs and runs take {size} bytes; at most {MAX_TOTAL_BYTES} are allowed", None)
@@ -213,7 +213,7 @@ class _Reader:
         if not isinstance(node, yaml_positions.Sequence):
             self.fault("expected a list of action names", node, *where)
             return ()
-        self.look(len(node.items), node)
+        self.count_values(len(node.items), node)
         needs: dict[str, None] = {}
         for item in node.items:
             if not isinstance(item, yaml_positions.Scalar) or null(item):
@@ -237,17 +237,17 @@ class _Reader:
 
     def files(self, node: yaml_positions.Mapping) -> Mapping[str, str]:
         if id(node) not in self.files_of:
-            found = self.shared(node).items()
-            self.files_of[id(node)] = {name: v.text for name, (_, v) in found if isinstance(v, yaml_positions.Scalar)}
+            entries = self.shared(node).items()
+            self.files_of[id(node)] = {name: v.text for name, (_, v) in entries if isinstance(v, yaml_positions.Scalar)}
         return self.files_of[id(node)]
 
     def shared(self, node: yaml_positions.Mapping) -> Fields:
         """As `fields`, of what several actions may name."""
         if id(node) not in self.known:
-            found = self.fields(node)
-            self.known[id(node)] = found, _weight(found.values())
+            fields = self.fields(node)
+            self.known[id(node)] = fields, _weight(fields.values())
         fields, weight = self.known[id(node)]
-        self.look(weight, node)
+        self.count_values(weight, node)
         return fields
 
     def fields(self, node: yaml_positions.Mapping, *keys: str) -> Fields:
@@ -259,14 +259,14 @@ class _Reader:
             if id(mapping) in met:
                 continue
             met.add(id(mapping))
-            self.look(_weight(mapping.entries), node)
+            self.count_values(_weight(mapping.entries), node)
             merged: list[yaml_positions.Mapping] = []
             for key, value in mapping.entries:
                 if key.text != "<<" or not key.plain:
                     fields.setdefault(key.text, (key, value))
                     continue
                 sources = value.items if isinstance(value, yaml_positions.Sequence) else (value,)
-                self.look(len(sources), node)
+                self.count_values(len(sources), node)
                 if not all(isinstance(source, yaml_positions.Mapping) for source in sources):
                     self.fault("`<<` merges mappings only", key, *keys, "<<")
                 merged += [source for source in sources if isinstance(source, yaml_positions.Mapping)]

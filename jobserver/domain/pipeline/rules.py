@@ -114,8 +114,8 @@ def judge(
         if name not in _TOP and (doubts.is_strict or name not in _OLD_TOP):
             doubts.doubt(_unknown(value, _TOP, fields), key, name)
     if run_all is not None:
-        what = "`run_all` stands for every action; runners ignore one that project.yaml defines"
-        doubts.doubt(what, run_all, "actions", "run_all")
+        message = "`run_all` stands for every action; runners ignore one that project.yaml defines"
+        doubts.doubt(message, run_all, "actions", "run_all")
     _Actions(fields, doubts).judge(actions)
 
 
@@ -159,17 +159,17 @@ class _Actions:
         self.paths: dict[str, str] = {}
 
     def judge(self, actions: Mapping[str, Written]) -> None:
-        for name, one in actions.items():
+        for name, action in actions.items():
             where = ("actions", name)
-            if one.key.plain and not is_text(one.key):
-                self.doubts.warn(_QUOTED, one.key, *where)
-            for key, (node, value) in one.fields.items():
+            if action.key.plain and not is_text(action.key):
+                self.doubts.warn(_QUOTED, action.key, *where)
+            for key, (node, value) in action.fields.items():
                 if key not in _KEYS:
                     self.doubts.doubt(_unknown(value, _KEYS, self.fields), node, *where, key)
-            self.others(one.fields, where)
-            levels = self.levels(one, where)
-            if one.run:
-                self.run(name, one, levels)
+            self.others(action.fields, where)
+            levels = self.levels(action, where)
+            if action.run:
+                self.run(name, action, levels)
 
     def others(self, fields: Fields, where: tuple[str, ...]) -> None:
         if (
@@ -186,28 +186,28 @@ class _Actions:
             if isinstance(item, yaml_positions.Scalar) and not null(item) and not is_text(item):
                 self.doubts.doubt("YAML does not read this as text: put it in quotes", item, *where, "needs")
 
-    def levels(self, one: Written, where: tuple[str, ...]) -> Mapping[str, list[str]]:
+    def levels(self, action: Written, where: tuple[str, ...]) -> Mapping[str, list[str]]:
         """level -> its paths, of those that can be read."""
-        if not one.fields:
+        if not action.fields:
             return {}
-        if "outputs" not in one.fields:
-            self.doubts.doubt("`outputs` is missing", one.key, *where, "outputs")
+        if "outputs" not in action.fields:
+            self.doubts.doubt("`outputs` is missing", action.key, *where, "outputs")
             return {}
-        key, node = one.fields["outputs"]
+        key, node = action.fields["outputs"]
         if not isinstance(node, yaml_positions.Mapping):
             self.doubts.doubt("expected a mapping of levels to files", node, *where, "outputs")
             return {}
-        found: dict[str, list[str]] = {}
+        paths: dict[str, list[str]] = {}
         for level, (name, files) in self.fields(node).items():
             if level not in LEVELS:
                 meant = get_close_matches(level, LEVELS, 1) if self.doubts.has_room and level == short(level) else ()
                 hint = f"did you mean {meant[0]}?" if meant else f"expected one of: {', '.join(LEVELS)}"
                 self.doubts.doubt(f"unknown level; {hint}", name, *where, "outputs", short(level))
             elif not null(files):
-                found[level] = list(self.files(level, files, where))
-        if not found:
+                paths[level] = list(self.files(level, files, where))
+        if not paths:
             self.doubts.doubt(f"no outputs; expected at least one of: {', '.join(LEVELS)}", key, *where, "outputs")
-        return found
+        return paths
 
     def files(self, level: str, node: Node, where: tuple[str, ...]) -> Iterator[str]:
         if not isinstance(node, yaml_positions.Mapping):
@@ -226,30 +226,30 @@ class _Actions:
                 self.doubts.doubt(f"{short(value.text)!r} is already an output of {short(first)!r}", value, *place)
             yield value.text
 
-    def run(self, name: str, one: Written, outputs: Mapping[str, list[str]]) -> None:
-        node, where = one.fields["run"][1], ("actions", name, "run")
-        if one.run not in self.words:
-            self.words[one.run] = _words(one.run)
-        words = self.words[one.run]
+    def run(self, name: str, action: Written, outputs: Mapping[str, list[str]]) -> None:
+        node, where = action.fields["run"][1], ("actions", name, "run")
+        if action.run not in self.words:
+            self.words[action.run] = _words(action.run)
+        words = self.words[action.run]
         if not words:
             self.doubts.doubt("cannot be read as a command: is a quote missing?", node, *where)
             return
-        found = _IMAGE.fullmatch(words[0])
-        if found is None:
+        match = _IMAGE.fullmatch(words[0])
+        if match is None:
             image = words[0].partition(":")[0]
-            said = f"{short(words[0])!r} is not an image with a version; expected something like {short(image)}:v2"
-            self.doubts.doubt(said, node, *where)
-        elif found[2] == "latest" and self.doubts.is_strict:
-            said = f"{short(words[0])!r} is no longer supported; expected a version, such as {short(found[1])}:v2"
-            self.doubts.fault(said, node, *where)
+            message = f"{short(words[0])!r} is not an image with a version; expected something like {short(image)}:v2"
+            self.doubts.doubt(message, node, *where)
+        elif match[2] == "latest" and self.doubts.is_strict:
+            message = f"{short(words[0])!r} is no longer supported; expected a version, such as {short(match[1])}:v2"
+            self.doubts.fault(message, node, *where)
         elif words[0] in _OLD_IMAGES and self.doubts.is_strict:
-            self.doubts.warn(f"{words[0]} will soon not be supported; use {found[1]}:v2", node, *where)
+            self.doubts.warn(f"{words[0]} will soon not be supported; use {match[1]}:v2", node, *where)
         if words[0].startswith("cohortextractor") and self.doubts.is_strict:
             self.doubts.fault("cohortextractor is no longer supported; expected ehrql", node, *where)
-        if (first := self.runs.setdefault(one.run, name)) != name:
+        if (first := self.runs.setdefault(action.run, name)) != name:
             self.doubts.doubt(f"{short(first)!r} already runs the same command", node, *where)
-        if problem := output_rules.ehrql_problem(one.run, words, outputs):
-            self.doubts.doubt(problem, one.key, "actions", name, "outputs")
+        if problem := output_rules.ehrql_problem(action.run, words, outputs):
+            self.doubts.doubt(problem, action.key, "actions", name, "outputs")
 
 
 def _words(run: str) -> list[str]:

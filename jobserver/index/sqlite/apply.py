@@ -125,7 +125,7 @@ _PUT_JOBS = f"""
 INSERT INTO jobs ({rows.JOB_COLUMNS})
 SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
     (SELECT workspace FROM requests WHERE identifier = json_extract(value, '$[0]') AND branch = ?1),
-    {", ".join(f"json_extract(value, '$[{at}]')" for at in range(2, 11))}
+    {", ".join(f"json_extract(value, '$[{index}]')" for index in range(2, 11))}
 FROM json_each(?2) WHERE true
 ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace = excluded.workspace, action = excluded.action,
     status = excluded.status, status_code = excluded.status_code, status_message = excluded.status_message,
@@ -137,8 +137,8 @@ ON CONFLICT (branch, request, identifier) DO UPDATE SET workspace = excluded.wor
 def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
     gone = [(branch, *key) for key, job in gathered.jobs.items() if job is None]
     sql.executemany("DELETE FROM jobs WHERE branch=? AND request=? AND identifier=?", gone)
-    found = [(identifier, *rows.job_values(job)) for (identifier, _), job in gathered.jobs.items() if job is not None]
-    sql.execute(_PUT_JOBS, (branch, orjson.dumps(found).decode()))
+    written = [(identifier, *rows.job_values(job)) for (identifier, _), job in gathered.jobs.items() if job is not None]
+    sql.execute(_PUT_JOBS, (branch, orjson.dumps(written).decode()))
 
 
 def _summarise(sql: sqlite3.Connection, branch: int, identifiers: Iterable[str]) -> None:

@@ -150,10 +150,10 @@ class _Loading:
         if place is None:
             return
         workspace = request.workspace.name if request else None
-        found = [rows.job_row(self._number, place.identifier, workspace, job) for job in jobs]
-        self._jobs += found
+        job_rows = [rows.job_row(self._number, place.identifier, workspace, job) for job in jobs]
+        self._jobs += job_rows
         if request is not None:
-            facts = [(row[5], row[10], row[11], row[9]) for row in found]
+            facts = [(row[5], row[10], row[11], row[9]) for row in job_rows]
             area = place.area.value
             self._requests.append(rows.request_row(self._number, place, request) + rows.summary(area, facts))
 

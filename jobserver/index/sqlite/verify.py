@@ -61,7 +61,7 @@ class _Comparison:
         for number, branch, tip in self._sql.execute("SELECT id, name, tip FROM live.branches").fetchall():
             try:
                 wanted = self._sample(number, tip) if sampled else None
-                folders = None if wanted is None else [folder for found in wanted.values() for folder in found]
+                folders = None if wanted is None else [folder for folders in wanted.values() for folder in folders]
                 files = tree_files(self._repository, tip, folders)
                 fill(self._sql, number, branch, tip, files, progress)
             except Error as error:
@@ -75,9 +75,9 @@ class _Comparison:
             ours.executescript(schema.INDEXES)
             asked = "SELECT type || ' ' || name, sql FROM {}sqlite_master WHERE sql IS NOT NULL"
             wanted = dict(ours.execute(asked.format("")).fetchall())
-            found = dict(self._sql.execute(asked.format("live.")).fetchall())
-        for name in sorted(wanted.keys() | found.keys()):
-            if wanted.get(name) != found.get(name):
+            actual = dict(self._sql.execute(asked.format("live.")).fetchall())
+        for name in sorted(wanted.keys() | actual.keys()):
+            if wanted.get(name) != actual.get(name):
                 yield f"the {name} is not as jobserver makes it"
         numbers = [number for (number,) in self._sql.execute("SELECT id FROM live.branches ORDER BY id")]
         for table in (*_TABLES, "actions"):
@@ -89,7 +89,7 @@ class _Comparison:
 
     def _sample(self, number: int, tip: str) -> dict[str, list[str]]:
         """Job request -> the folders where it may stand: some that the index has, and some that the branch has."""
-        found: dict[str, list[str]] = {}
+        folders: dict[str, list[str]] = {}
         chosen = self._sql.execute(
             "SELECT area, day, identifier FROM (SELECT * FROM live.requests WHERE branch = ?1 AND active LIMIT ?2)"
             " UNION SELECT area, day, identifier FROM live.requests WHERE rowid IN"
@@ -97,11 +97,11 @@ class _Comparison:
             (number, _SAMPLE // 2),
         )
         for area, day, identifier in chosen:
-            found.setdefault(identifier, []).append(Place(Area(area), date.fromisoformat(day), identifier).folder)
+            folders.setdefault(identifier, []).append(Place(Area(area), date.fromisoformat(day), identifier).folder)
         listed = git(self._repository, "ls-tree", "-d", "-r", "--name-only", tip, "active/").split()
-        for folder in [one for one in listed if one.count("/") == 2][-_SAMPLE // 2 :]:
-            found.setdefault(folder.rpartition("/")[2], []).append(folder)
-        return found
+        for folder in [path for path in listed if path.count("/") == 2][-_SAMPLE // 2 :]:
+            folders.setdefault(folder.rpartition("/")[2], []).append(folder)
+        return folders
 
     def _compare(self, number: int, branch: str, wanted: Collection[str] | None) -> Iterator[str]:
         for table, (key, columns) in _TABLES.items():
@@ -112,13 +112,13 @@ class _Comparison:
                 f"SELECT {key} AS what, {columns} FROM {schema_}.{table} WHERE branch = :number{which}"
                 for schema_ in ("live", "main")
             )
-            found = self._sql.execute(
+            differences = self._sql.execute(
                 f"SELECT what FROM (SELECT * FROM ({there} EXCEPT {here}) UNION ALL"
                 f" SELECT * FROM ({here} EXCEPT {there})) GROUP BY what ORDER BY what LIMIT {_SHOWN}",
                 {"number": number, "wanted": orjson.dumps(list(wanted or ())).decode()},
             )
-            for (what,) in found.fetchall():
-                yield f"{branch}: {_WHAT[table]} {what}: not as on the branch"
+            for (key_value,) in differences.fetchall():
+                yield f"{branch}: {_WHAT[table]} {key_value}: not as on the branch"
         missing = self._sql.execute(
             "SELECT workspace, action FROM main.jobs WHERE branch = ?1 AND workspace IS NOT NULL EXCEPT"
             f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",

@@ -85,10 +85,10 @@ class GitHubLogin:
         app = Github(base_url=self._url).get_oauth_application(self._key, self._secret)
         token = app.get_access_token(code).token
         user = self._hub(Auth.Token(token)).get_user()
-        found = Person(user.id, user.login, user.name or "", user.email or "")
-        if self._org and not self._is_in_org(self._hub(Auth.Token(self._org_token or token)), found.login):
-            raise forbidden(f"{found.login} is not in the GitHub organisation {self._org}")
-        return found
+        person = Person(user.id, user.login, user.name or "", user.email or "")
+        if self._org and not self._is_in_org(self._hub(Auth.Token(self._org_token or token)), person.login):
+            raise forbidden(f"{person.login} is not in the GitHub organisation {self._org}")
+        return person
 
     def _is_there(self, github_id: int) -> bool:
         from github import Auth, UnknownObjectException

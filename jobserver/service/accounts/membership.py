@@ -23,7 +23,7 @@ class MembershipStatus:
     """GitHub's last answer about a person, and when it came, in seconds since 1970."""
 
     has_left: bool
-    at: float
+    answered_at: float
 
 
 class Membership:
@@ -40,7 +40,7 @@ class Membership:
         self._tried: dict[int, float] = {}
         self._asking: dict[int, threading.Event] = {}
         members = private.members() if private is not None else {}
-        self._answers = {number: MembershipStatus(has_left, at) for number, (has_left, at) in members.items()}
+        self._answers = {number: MembershipStatus(has_left, time) for number, (has_left, time) in members.items()}
 
     def record_member(self, github_id: int) -> None:
         """The person has just logged in as a member."""
@@ -54,7 +54,7 @@ class Membership:
         now = self._clock()
         with self._guard:
             answer = self._answers.get(github_id)
-            tried = max(self._tried.get(github_id, -EVERY_SECONDS), answer.at if answer else -EVERY_SECONDS)
+            tried = max(self._tried.get(github_id, -EVERY_SECONDS), answer.answered_at if answer else -EVERY_SECONDS)
             answered = self._asking.get(github_id)
             is_due = answered is None and now - tried >= EVERY_SECONDS
             if is_due:
@@ -62,7 +62,7 @@ class Membership:
                 answered = self._asking[github_id] = threading.Event()
         if is_due:
             self._begin(github_id)
-        if waits and answered is not None and (answer is None or now - answer.at >= WAITED_FOR_SECONDS):
+        if waits and answered is not None and (answer is None or now - answer.answered_at >= WAITED_FOR_SECONDS):
             answered.wait()
             answer = self._answers.get(github_id)
         return answer is not None and answer.has_left
@@ -92,7 +92,7 @@ class Membership:
         answer = MembershipStatus(has_left, self._clock())
         if self._private is not None:
             try:
-                self._private.set_member(github_id, has_left, answer.at)
+                self._private.set_member(github_id, has_left, answer.answered_at)
             except Error as error:
                 _log.warning("%s", error)
         with self._guard:

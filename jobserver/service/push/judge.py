@@ -67,7 +67,7 @@ class Judge:
             before = commit.time
             if is_sound:
                 head = Head.read(branch, commit.sha, self.objects)
-        ahead = max(commit.at for commit in commits) - self.now
+        ahead = max(commit.committed_at for commit in commits) - self.now
         verdict.ahead = ahead if ahead > CLOCKS_AGREE else timedelta()
 
     def _judge_changes(self, state: Snapshot, commit: Commit, verdict: "Verdict") -> bool:
@@ -163,8 +163,10 @@ def _false_claims(commit: Commit, before: int, actor: Actor, now: datetime) -> l
     """What a pushed commit says of itself that can't be true. ``before``: the time of its parent."""
     faults = [Fault(message) for message in forged_claims(commit, before)]
     # If the clock of a server was ahead, the parent may be in the future: the next commit may then have the same time.
-    if commit.at > now + _AHEAD and commit.time > before:
-        faults.append(Fault(f"has the time {commit.at:%Y-%m-%d %H:%M:%S} UTC, which is in the future: set the clock"))
+    if commit.committed_at > now + _AHEAD and commit.time > before:
+        faults.append(
+            Fault(f"has the time {commit.committed_at:%Y-%m-%d %H:%M:%S} UTC, which is in the future: set the clock")
+        )
     if actor.kind is ActorKind.BACKEND and not is_author(commit.author, actor):
         expected = f"{actor.name}@backends.<the server's host>"
         faults.append(Fault(f"its author is {commit.author}: expected {expected} (git config user.email)"))

@@ -90,12 +90,12 @@ def read(body: bytes, identifier: str, may_have: Callable[[int], None] = lambda 
 
 def _check_end(body: bytes) -> None:
     """Before the directory is read: how long it is, as the zip's last record says."""
-    at = body.rfind(_END, 0, max(len(body) - _END_BYTES + len(_END), 0))
-    if at < 0:
+    start = body.rfind(_END, 0, max(len(body) - _END_BYTES + len(_END), 0))
+    if start < 0:
         raise zipfile.BadZipFile("it has no end record")
-    if body[max(at - 20, 0) : at].startswith(_ZIP64):
+    if body[max(start - 20, 0) : start].startswith(_ZIP64):
         raise invalid("the zip is in the format for more than 4 GiB (zip64), which so small a one does not need")
-    if struct.unpack_from("<I", body, at + 12)[0] > _MAX_DIRECTORY:
+    if struct.unpack_from("<I", body, start + 12)[0] > _MAX_DIRECTORY:
         raise invalid(f"the zip's list of files is longer than {_MAX_DIRECTORY} bytes")
 
 
@@ -114,8 +114,8 @@ def _entries(listed: Sequence[ZipInfo]) -> list[ZipInfo]:
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise invalid(f"{twice!r} is in the zip more than once")
-    if found := clashes(paths):
-        raise invalid(f"in the zip {found[0]}")
+    if faults := clashes(paths):
+        raise invalid(f"in the zip {faults[0]}")
     if MANIFEST not in paths:
         raise invalid(f"{MANIFEST} is not in the zip")
     if (size := files[paths.index(MANIFEST)].file_size) > MAX_MANIFEST:

@@ -76,17 +76,17 @@ class ReleaseService:
                 self._budget.add(str(actor), -spent)
         return kept, is_new
 
-    def _take(self, actor: Actor, upload: Upload, found: archive.Archive, via: str) -> tuple[StoredRelease, bool]:
+    def _take(self, actor: Actor, upload: Upload, content: archive.Archive, via: str) -> tuple[StoredRelease, bool]:
         release = Release(
             workspace=upload.workspace,
             identifier=upload.identifier,
             user=upload.user,
-            files=len(found.files),
-            size=sum(file.size for file in found.files),
-            sha256=digest(found.files),
+            files=len(content.files),
+            size=sum(file.size for file in content.files),
+            sha256=digest(content.files),
         )
-        kept = StoredRelease(actor.name, self._clock(), release, found.files)
-        with self.store.staged(kept, found.contents) as staged:
+        kept = StoredRelease(actor.name, self._clock(), release, content.files)
+        with self.store.staged(kept, content.contents) as staged:
             try:
                 commit = self._record(actor, release, via)
             except Unconfirmed:

@@ -25,11 +25,11 @@ class NoRepository(Exception):
 
 
 class OutsideRepository(Exception):
-    """``what`` of it would be read from elsewhere; empty: the repository itself."""
+    """``part`` of it leads outside the folder; empty if the repository itself does."""
 
-    def __init__(self, what: str = "") -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, part: str = "") -> None:
+        super().__init__(part)
+        self.part = part
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ def _place(path: Path, holds: Callable[[Path], bool]) -> Path:
         place = inner.resolve()
     elif os.path.lexists(inner):
         _must_be(inner, stat.S_ISREG, ".git")
-        told = _pointer(inner)
-        if not told.startswith("gitdir: "):
+        pointer = _pointer(inner)
+        if not pointer.startswith("gitdir: "):
             raise NoRepository
-        place = (path / told.removeprefix("gitdir: ")).resolve()
+        place = (path / pointer.removeprefix("gitdir: ")).resolve()
     if not holds(place):
         raise OutsideRepository
     common = place / "commondir"
@@ -108,10 +108,10 @@ def _pointer(file: Path) -> str:
 def _must_be(path: Path, kind: Callable[[int], bool], name: str) -> None:
     """If it is there."""
     try:
-        found = path.lstat().st_mode
+        mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return
-    if not kind(found):
+    if not kind(mode):
         raise OutsideRepository(name)
 
 

@@ -104,7 +104,7 @@ class GitHubSource:
 
         def ask(client: github.Github) -> tuple[str, ...]:
             every = client.get_organization(self._org).get_repos(sort="full_name")
-            names = [one.full_name for one in islice(every, MAX_REPOSITORIES)]
+            names = [repository.full_name for repository in islice(every, MAX_REPOSITORIES)]
             return tuple(f"https://{GITHUB_HOST}/{name}" for name in sorted(names, key=str.lower))
 
         try:
@@ -114,12 +114,12 @@ class GitHubSource:
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         def ask(opened: Repository) -> tuple[Branch, ...]:
-            found: list[Branch] = []
+            branches: list[Branch] = []
             for branch in opened.get_branches():
-                found.append(Branch(branch.name, branch.commit.sha))
-                if len(found) == MAX_BRANCHES:
+                branches.append(Branch(branch.name, branch.commit.sha))
+                if len(branches) == MAX_BRANCHES:
                     break
-            return tuple(sorted(found, key=lambda branch: branch.name))
+            return tuple(sorted(branches, key=lambda branch: branch.name))
 
         return self._ask(repo, until, ask, missing=None, empty=())
 

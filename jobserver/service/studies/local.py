@@ -58,20 +58,24 @@ class LocalSource:
         """Those in the folder, and in its folders (of organisations, say), but none inside another one."""
         if self.folder is None:
             return ()
-        found: list[str] = []
+        paths: list[str] = []
         try:
             for path in _folders(self.folder):
-                inner = [path] if _is_repository(path) else [one for one in _folders(path) if _is_repository(one)]
-                found += [one.relative_to(self.folder).as_posix() for one in inner if self._holds(one.resolve())]
+                inner = (
+                    [path] if _is_repository(path) else [folder for folder in _folders(path) if _is_repository(folder)]
+                )
+                paths += [
+                    folder.relative_to(self.folder).as_posix() for folder in inner if self._holds(folder.resolve())
+                ]
         except (OSError, RuntimeError) as error:
             raise unavailable(f"STUDY_REPOS can't be read: {type(error).__name__}") from error
-        return tuple(sorted(found)[:MAX_REPOSITORIES])
+        return tuple(sorted(paths)[:MAX_REPOSITORIES])
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
         with self._open(repo) as (_, opened):
             heads = opened.refs.as_dict(Ref(_HEADS))
-        found = ((name.decode("utf-8", "replace"), sha.decode("latin-1")) for name, sha in sorted(heads.items()))
-        return tuple(Branch(name, sha) for name, sha in found if check_sha(sha))
+        branches = ((name.decode("utf-8", "replace"), sha.decode("latin-1")) for name, sha in sorted(heads.items()))
+        return tuple(Branch(name, sha) for name, sha in branches if check_sha(sha))
 
     def tip(self, repo: str, branch: str, until: float) -> str:
         name = check_branch(branch).encode()
@@ -115,9 +119,9 @@ class LocalSource:
         except NoRepository:
             raise missing_repo(repo) from None
         except OutsideRepository as error:
-            if not error.what:
+            if not error.part:
                 raise self._outside(repo) from None
-            raise invalid(f"{repo!r} can't be used as a repository: {error.what} leads out of it") from None
+            raise invalid(f"{repo!r} can't be used as a repository: {error.part} leads out of it") from None
         except (OSError, KeyError, ValueError, zlib.error, RecursionError) as error:
             _log.warning("the repository %r can't be read: %r", repo, error)
             raise unavailable(f"The repository {repo!r} can't be read: {reason(error)}") from error
@@ -143,7 +147,11 @@ class LocalSource:
 
 
 def _folders(path: Path) -> list[Path]:
-    return [one for one in path.iterdir() if not one.name.startswith(".") and one.is_dir() and os.access(one, os.R_OK)]
+    return [
+        folder
+        for folder in path.iterdir()
+        if not folder.name.startswith(".") and folder.is_dir() and os.access(folder, os.R_OK)
+    ]
 
 
 def _is_repository(path: Path) -> bool:

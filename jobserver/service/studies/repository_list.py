@@ -68,15 +68,17 @@ class RepositoryList:
     def _ask(self, done: threading.Event) -> None:
         asked = self._clock()
         due = asked + min(AGAIN, self._every)
-        found = replace(self._known, problem="The list of repositories can't be asked for: a bug, which was logged")
+        repositories = replace(
+            self._known, problem="The list of repositories can't be asked for: a bug, which was logged"
+        )
         try:
-            found = Repositories(self._place(monotonic() + PATIENCE), asked)
+            repositories = Repositories(self._place(monotonic() + PATIENCE), asked)
             due = asked + self._every
         except Error as error:
-            found = replace(self._known, problem=error.message)
+            repositories = replace(self._known, problem=error.message)
         except Exception:  # noqa: BLE001 - a thread's last resort: the next page asks again
             _log.exception("the list of repositories")
         finally:
             with self._guard:
-                self._known, self._due, self._asking = found, due, None
+                self._known, self._due, self._asking = repositories, due, None
             done.set()

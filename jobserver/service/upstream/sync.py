@@ -103,7 +103,7 @@ class Hosted:
         if main is None:
             return
         if self._main_signers[0] != main:
-            self._main_signers = main, keys.read(keys.at(self.repo.path, main))
+            self._main_signers = main, keys.read(keys.text_at_commit(self.repo.path, main))
         ours = self.repo.writer.keys.current().fingerprint
         signer = self._main_signers[1].get(ours)
         if signer is None or signer.before is not None:

@@ -199,14 +199,14 @@ class BranchGuard:
         return keys.read(text.decode(errors="replace"))
 
     def _descends(self, commit: Commit, known: str) -> bool:
-        at = commit
+        ancestor = commit
         for _ in range(_NEAR):
-            if len(at.parents) != 1:
+            if len(ancestor.parents) != 1:
                 return False
-            if at.parents[0] == known:
+            if ancestor.parents[0] == known:
                 return True
-            at = self._commit(at.parents[0])
-        return is_ancestor(self._path, known, at.sha)
+            ancestor = self._commit(ancestor.parents[0])
+        return is_ancestor(self._path, known, ancestor.sha)
 
 
 def guard_branches(repo: StateRepo) -> BranchGuard:

@@ -115,8 +115,8 @@ class Gate:
             except _AlreadyDone as repeated:
                 return repeated_answer(repeated.done, repeated.result)
             except Unconfirmed as error:
-                look = f"look for Request-Id {trailers['Request-Id']} before you ask again, or use an {TRAILER}"
-                raise Unconfirmed(f"{error.message}: {look}") from None
+                advice = f"look for Request-Id {trailers['Request-Id']} before you ask again, or use an {TRAILER}"
+                raise Unconfirmed(f"{error.message}: {advice}") from None
 
     def _open(self, branch: str) -> None:
         """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""

@@ -50,7 +50,7 @@ class CompletedWrite:
     commit: str
     body: str
     request: str
-    at: datetime
+    written_at: datetime
 
 
 class Ledger:
@@ -97,7 +97,7 @@ class Ledger:
                 if self._tips.get(branch) != tip:
                     self._read(branch, tip, oldest)
             done = self._done.get(key.digest) or self._idle.get(key.digest)
-        if done is None or done.at < oldest:
+        if done is None or done.written_at < oldest:
             return None
         if done.body != key.body:
             raise conflict("this Idempotency-Key was used with another body", TRAILER)
@@ -114,15 +114,19 @@ class Ledger:
     def _read(self, branch: str, tip: str, oldest: datetime) -> None:
         commit, stop = tip, self._tips.get(branch)
         while commit != stop:
-            found = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
-            if found.at < oldest and found.is_servers:  # the server's times never go back, others' end nothing
+            parsed = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
+            if (
+                parsed.committed_at < oldest and parsed.is_servers
+            ):  # the server's times never go back, others' end nothing
                 break
-            digest, _, body = found.trailer(TRAILER).partition(" ")
+            digest, _, body = parsed.trailer(TRAILER).partition(" ")
             if body:
-                self._done[digest] = CompletedWrite(branch, commit, body, found.trailer("Job-Request"), found.at)
-            if not found.parents:
+                self._done[digest] = CompletedWrite(
+                    branch, commit, body, parsed.trailer("Job-Request"), parsed.committed_at
+                )
+            if not parsed.parents:
                 break
-            commit = found.parents[0]
+            commit = parsed.parents[0]
         self._tips[branch] = tip
         if len(self._done) > _MOST:
-            self._done = {digest: done for digest, done in self._done.items() if done.at >= oldest}
+            self._done = {digest: done for digest, done in self._done.items() if done.written_at >= oldest}

@@ -65,7 +65,7 @@ class KeyWalk:
             self.signers[key] = _narrowed(self.signers.get(key), signer)
             if signer.before is not None:
                 self.ended.add(key)
-        if made_by in changed and made_by not in before and not self.signers[made_by].was_valid(commit.at):
+        if made_by in changed and made_by not in before and not self.signers[made_by].was_valid(commit.committed_at):
             self.revoking[commit.sha] = made_by
 
     def _changed_by(self, commit: Commit, changed: Mapping[str, Signer]) -> str:

@@ -134,13 +134,13 @@ def ended_at(repo: StateRepo, fingerprint: str) -> datetime | None:
     return None
 
 
-def _check_end(ended: str, at: datetime | None, before: datetime | None, moment: datetime) -> None:
+def _check_end(ended: str, end: datetime | None, before: datetime | None, moment: datetime) -> None:
     """Raises `Error` if the end would make the key's signatures count longer, or is in the future."""
-    if before is not None and (at is None or at.replace(microsecond=0) >= before):
+    if before is not None and (end is None or end.replace(microsecond=0) >= before):
         raise conflict(f"{ended} already ended at {before:%Y-%m-%d %H:%M:%S} UTC: --at can only set an earlier end")
-    if at is not None and at > moment:
-        raise invalid(f"expected a time in the past, found {at:%Y-%m-%d %H:%M:%S} UTC", "--at")
-    if at is not None and at < _EARLIEST:
+    if end is not None and end > moment:
+        raise invalid(f"expected a time in the past, found {end:%Y-%m-%d %H:%M:%S} UTC", "--at")
+    if end is not None and end < _EARLIEST:
         raise invalid(f"expected a time after {_EARLIEST:%Y-%m-%d}", "--at")
 
 
@@ -219,9 +219,9 @@ def _time(repo: StateRepo, branch: str) -> datetime:
     return datetime.fromtimestamp(repo.writer.read(branch, lambda state: state.time), UTC)
 
 
-def _ending(line: str, at: datetime) -> str:
+def _ending(line: str, end: datetime) -> str:
     line = _ENDS.sub("", line)
-    return line.replace(' namespaces="git"', f' namespaces="git",valid-before="{signers_time(at)}"', 1)
+    return line.replace(' namespaces="git"', f' namespaces="git",valid-before="{signers_time(end)}"', 1)
 
 
 def _vouch(repo: StateRepo) -> None:

@@ -32,18 +32,18 @@ class Signer:
     before: datetime | None = None
     public: str = field(default="", compare=False)
 
-    def was_valid(self, at: datetime) -> bool:
-        return (self.after is None or at >= self.after) and (self.before is None or at <= self.before)
+    def was_valid(self, time: datetime) -> bool:
+        return (self.after is None or time >= self.after) and (self.before is None or time <= self.before)
 
     @property
     def line(self) -> str:
         """The key's line in ``allowed_signers``, with its newline."""
         times = (("valid-after", self.after), ("valid-before", self.before))
-        options = "".join(f',{name}="{signers_time(at)}"' for name, at in times if at is not None)
+        options = "".join(f',{name}="{signers_time(time)}"' for name, time in times if time is not None)
         return f'{PRINCIPAL} namespaces="git"{options} ssh-ed25519 {self.public}\n'
 
 
-def at(repository: Path, commit: str) -> str:
+def text_at_commit(repository: Path, commit: str) -> str:
     """The text of ``allowed_signers`` at a commit. Raises `Error` (unavailable) if there is none."""
     return git(repository, "show", f"{commit}:{SIGNERS}")
 
@@ -100,8 +100,8 @@ def signed_by(commit: Commit, signers: Mapping[str, Signer]) -> str:
     signer = signers.get(made_by)
     if signer is None:
         raise invalid(f"is signed by {made_by}, which is not a key of the server")
-    if not signer.was_valid(commit.at):
-        raise invalid(f"is signed by {made_by}, which was not valid at {commit.at:%Y-%m-%d %H:%M:%S} UTC")
+    if not signer.was_valid(commit.committed_at):
+        raise invalid(f"is signed by {made_by}, which was not valid at {commit.committed_at:%Y-%m-%d %H:%M:%S} UTC")
     return made_by
 
 

@@ -42,7 +42,7 @@ class Commit:
         return self.message.partition("\n")[0]
 
     @property
-    def at(self) -> datetime:
+    def committed_at(self) -> datetime:
         return datetime.fromtimestamp(self.time, UTC)
 
     @property

@@ -169,7 +169,7 @@ def test_a_commit_is_read_as_git_reads_it(repository: Repository) -> None:
     )  # fmt: skip
     commit = parse_commit("f" * 40, raw)
     assert (commit.parents, commit.author, commit.time) == (("2" * 40, "3" * 40), "a@b", 86400)
-    assert commit.at.isoformat() == "1970-01-02T00:00:00+00:00"
+    assert commit.committed_at.isoformat() == "1970-01-02T00:00:00+00:00"
     assert commit.signature == b"-----BEGIN\nabc\n-----END"
     assert commit.signed == raw.replace(b"gpgsig -----BEGIN\n abc\n -----END\n", b"")
     assert commit.subject == "subject"
