@@ -15,6 +15,7 @@ runner/    the reference runner
 store/     the state repository: git, YAML, keys, the one writer
 domain/    the rules: documents, commands, `plan` and `admit`
 logs       the log, and the request that each record is about
+steps      times the steps of a request
 worker     a step that a thread repeats in the background
 errors     the error that every part raises
 """

@@ -141,6 +141,15 @@ class Index:
             ).fetchall()
         yield from ((name, Fault(message, path, line, key)) for name, message, path, line, key in rows)
 
+    def branches_behind(self) -> int:
+        """Backends' branches whose rows are older than their tips. Rows that nobody reads are written a moment late."""
+        try:
+            with self.peek() as sql:
+                rows = dict(sql.execute("SELECT name, tip FROM branches"))
+        except sqlite3.Error as error:
+            raise unavailable(f"the index can't be read: {reason(error)}") from None
+        return sum(rows.get(branch) != self._refs.tip(branch) for branch in self._backend_branches())
+
     def tips(self) -> tuple[str, ...]:
         """The tip of main and of each backend's branch: as long as they are the same, so is all that is shown."""
         return (self.directory().tip or "", *(self._refs.tip(branch) or "" for branch in self._backend_branches()))

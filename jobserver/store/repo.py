@@ -154,6 +154,14 @@ class StateRepo:
     def pack_count(self) -> int:
         return sum(1 for _ in (self.path / "objects" / "pack").glob("pack-*.idx"))
 
+    def pack_sizes(self) -> list[int]:
+        """The bytes of each pack. Packs that are deleted meanwhile are left out."""
+        sizes = []
+        for path in (self.path / "objects" / "pack").glob("pack-*.pack"):
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(path.stat().st_size)
+        return sizes
+
 
 def _sync_tree(folder: Path) -> None:
     """Syncs what `git init` and `git config` wrote: they don't."""

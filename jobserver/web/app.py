@@ -2,6 +2,7 @@
 
 from bottle import Bottle
 
+from jobserver import steps
 from jobserver.domain.tokens import Scope
 from jobserver.web.api.common import Keys
 from jobserver.web.api.job_requests import JobRequestsApi
@@ -33,6 +34,7 @@ from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.site import Site
 from jobserver.web.server.bodies import Bodies
 from jobserver.web.services import Services
+from jobserver.web.state_metrics import StateMetrics
 from jobserver.web.webhooks import Hooks
 
 
@@ -44,7 +46,7 @@ def make_app(services: Services) -> Bottle:
     endpoints = Endpoints(app, services, callers, metrics)
     for endpoint in (*_api(services, callers, metrics), *_operations(services, callers, metrics)):
         endpoints.add(endpoint)
-    app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers).call)
+    app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers, metrics).call)
     endpoints.page = _add_pages(app, services, metrics).not_found
     return app
 
@@ -56,8 +58,9 @@ def _metrics(services: Services) -> Metrics:
         "Job requests that are not finished",
         lambda: len(index.listing(services.visible.slugs()).items),
     )
-    metrics.gauge("unreadable_documents", "Documents that /health-check/ lists", lambda: sum(1 for _ in index.faults()))
     metrics.gauge("bodies", "Large bodies that callers are sending", lambda: services.budgets.bodies.count)
+    metrics.add(StateMetrics(services))
+    steps.listeners["metrics"] = metrics.observe_step
     return metrics
 
 

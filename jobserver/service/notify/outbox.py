@@ -143,6 +143,16 @@ class Outbox:
         """How many messages are to be sent."""
         return int(str(self._private.run("SELECT count(*) FROM outbox WHERE given_up = 0")[0][0]))
 
+    def counts(self) -> list[tuple[str, bool, int, int]]:
+        """(kind, whether given up, how many messages, seconds since the oldest was queued), for each that there are."""
+        query = """SELECT substr(receiver, 1, instr(receiver, '/') - 1) AS kind, given_up, count(*), min(queued_at)
+            FROM outbox GROUP BY kind, given_up"""
+        now = self._now()
+        return [
+            (str(kind), bool(given_up), int(str(count)), max(now - int(str(oldest)), 0))
+            for kind, given_up, count, oldest in self._private.run(query)
+        ]
+
     def problems(self, kind: str) -> list[str]:
         """Messages of this kind that failed: those that were given up, then those that will be sent again."""
         query = f"""SELECT {_COLUMNS} FROM outbox WHERE problem != '' AND given_up = ? AND receiver LIKE ?

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jobserver import steps
 from jobserver.errors import unavailable
 from jobserver.store import proxies
 
@@ -110,8 +111,10 @@ def run(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Runs git to its end and captures stdout and stderr. ``options``: of `subprocess.run`. ``variables``: the
     environment, by default `environment()`."""
+    arguments = list(arguments)
     command = _command(arguments, repository, before)
-    return subprocess.run(command, env=_given(variables), capture_output=True, check=False, **options)
+    with steps.timed("git", arguments[0]):
+        return subprocess.run(command, env=_given(variables), capture_output=True, check=False, **options)
 
 
 def start(

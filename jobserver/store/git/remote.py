@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from jobserver import steps
 from jobserver.domain.base import urls
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import environment_to_others, start
@@ -110,7 +111,8 @@ class Remote:
             start_new_session=True,  # so that git's helpers end with git
         )
         try:
-            out, err = process.communicate(timeout=seconds * self._patience)
+            with steps.timed("git", command[0]):
+                out, err = process.communicate(timeout=seconds * self._patience)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

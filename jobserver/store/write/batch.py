@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from jobserver import steps
 from jobserver.domain.base import layout
 from jobserver.domain.base.state import Changes
 from jobserver.errors import Error
@@ -40,7 +41,8 @@ class Batch:
             self._heads[branch] = self._head(branch)
         head, main = self._heads[branch], self._heads[layout.MAIN]
         tip, size = head.tip, self.builder.pack.size
-        admitted, trailers = submission.decide(Snapshot(self._objects, head, main))
+        with steps.timed("decide"):
+            admitted, trailers = submission.decide(Snapshot(self._objects, head, main))
         changed = bool(admitted.changes)
         if changed:
             self._old_tips.setdefault(branch, tip)

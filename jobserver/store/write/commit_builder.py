@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from jobserver import steps
 from jobserver.domain.admit import POLICY, Admitted
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.documents import AnyDocument
@@ -116,7 +117,8 @@ class CommitBuilder:
             time,
         )
         body = b"\n" + message.encode()
-        signature = self._identity.key.sign(top + body).replace(b"\n", b"\n ")
+        with steps.timed("sign"):
+            signature = self._identity.key.sign(top + body).replace(b"\n", b"\n ")
         sha = self.pack.add(packs.COMMIT, b"%sgpgsig %s\n%s" % (top, signature, body))
         head.tip, head.root, head.time = sha.hex(), root, time
 

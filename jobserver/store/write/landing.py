@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobserver import steps
 from jobserver.domain.base import layout
 from jobserver.domain.base.state import Changes
 from jobserver.errors import Error
@@ -68,10 +69,12 @@ class Lander:
         announce: Callable[[str, str | None, str], None],
     ) -> Landing:
         landing = Landing()
-        stem = pack.save(self._packs)
+        with steps.timed("sync"):
+            stem = pack.save(self._packs)
         try:
             if authority is not None:
-                landing.failures.update(authority.publish(moves))
+                with steps.timed("publish"):
+                    landing.failures.update(authority.publish(moves))
             # What was decided on a main of this batch may not land without it, so main moves first.
             for branch in sorted(moves, key=lambda branch: branch != layout.MAIN):
                 if layout.MAIN in landing.failures:

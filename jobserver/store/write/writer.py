@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from jobserver import steps
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.errors import Code, Error
@@ -58,6 +59,7 @@ class Writer:
         self.authority: Authority | None = None  # who has the last word on branches, if not this repository
         self.tip_check: TipCheck | None = None
         self.tries: Counter[int] = Counter()  # number of retries after conflicts -> batches that wrote something
+        self.batch_sizes: Counter[int] = Counter()  # number of submissions -> batches
         self._host = host
         self._lock_path = repository / "jobserver.lock"
         self._objects = Objects(repository)
@@ -120,10 +122,11 @@ class Writer:
         (unavailable) if the disk refuses or other processes keep moving the branch.
         """
         submission = Submission(branch, decide)
-        self.queue.add(submission)
-        if is_urgent and self.authority is not None:
-            self.authority.hurry()
-        self.queue.wait(submission)
+        with steps.timed("write", branch):
+            self.queue.add(submission)
+            if is_urgent and self.authority is not None:
+                self.authority.hurry()
+            self.queue.wait(submission)
         return result(branch, submission.outcome)
 
     def create_branch(self, branch: str, files: Mapping[str, bytes], subject: str, event: str, now: datetime) -> bool:
@@ -187,8 +190,9 @@ class Writer:
 
     def _serve(self, batch: list[Submission]) -> None:
         """Gives each submission of the batch its outcome."""
+        self.batch_sizes[len(batch)] += 1
         try:
-            with self.locked():
+            with steps.timed("batch"), self.locked():
                 if self.authority is not None:
                     self.authority.permit()
                 self._attempt(batch)

@@ -14,13 +14,17 @@ class Exchange:
 
     def __init__(self, process: "subprocess.Popen[bytes]", ended: Callable[[], None]) -> None:
         """Calls ``ended`` once, at the end."""
-        self._process, self._ended = process, ended
+        self._process, self._on_close = process, [ended]
         self._closed = False
         assert process.stdin is not None
         assert process.stdout is not None
         self._stdin: IO[bytes] = process.stdin
         self._stdout: IO[bytes] = process.stdout
         self._feeder: threading.Thread | None = None
+
+    def on_close(self, ended: Callable[[], None]) -> None:
+        """Calls ``ended`` too, once, at the end."""
+        self._on_close.append(ended)
 
     def feed(self, body: bytes) -> None:
         """Sends the request's body, in a thread if it does not fit into the pipe."""
@@ -69,4 +73,5 @@ class Exchange:
         except subprocess.TimeoutExpired:
             self._process.kill()  # its child goes on: a push that is being checked finishes, or cleans up
             self._process.wait()
-        self._ended()
+        for ended in self._on_close:
+            ended()

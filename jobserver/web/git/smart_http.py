@@ -6,6 +6,8 @@ its ID (docs/decisions/0009). The server lists refs to backends itself, because 
 Formats: gitprotocol-http(5), gitprotocol-pack(5).
 """
 
+from time import perf_counter
+
 from bottle import HTTPResponse, request
 
 from jobserver.domain.tokens import Scope
@@ -16,20 +18,23 @@ from jobserver.web import http
 from jobserver.web.authentication import Callers
 from jobserver.web.errors import guarded, message_of, retry_after
 from jobserver.web.git.access import Access, access_of
+from jobserver.web.git.cgi import Exchange
 from jobserver.web.git.fetch_request import Fetch
 from jobserver.web.git.http_backend import MAX_PUSH, RECEIVE_PACK, UPLOAD_PACK, HttpBackend, git_environment
 from jobserver.web.git.pkt_line import FLUSH, decoded, packet
 from jobserver.web.git.push_guard import refusal, without_shallow
+from jobserver.web.metrics import Metrics
 from jobserver.web.services import Services
 
+_PATHS = ("info/refs", UPLOAD_PACK, RECEIVE_PACK)
 _REALM = {"WWW-Authenticate": 'Basic realm="jobserver: any username, a token as the password", charset="UTF-8"'}
 
 
 class StateGit:
     """The URLs below /state.git."""
 
-    def __init__(self, services: Services, callers: Callers) -> None:
-        self._repo, self._index, self._callers = services.repo, services.index, callers
+    def __init__(self, services: Services, callers: Callers, metrics: Metrics) -> None:
+        self._repo, self._index, self._callers, self._metrics = services.repo, services.index, callers, metrics
         self._git = HttpBackend(services.repo.path)
         self._capabilities = b""
 
@@ -39,7 +44,19 @@ class StateGit:
             needed = Scope.ADMIN if service == RECEIVE_PACK else Scope.READ
             return self._serve(access_of(self._callers, self._index, needed), rest, service)
 
-        return guarded(handle, _refused)
+        started = perf_counter()
+        method = request.method
+        reply = guarded(handle, _refused)
+
+        def observe() -> None:
+            path = rest if rest in _PATHS else "other"
+            self._metrics.observe(f"/state.git/{path}", method, reply.status_code, perf_counter() - started)
+
+        if isinstance(reply.body, Exchange):
+            reply.body.on_close(observe)  # the answer goes out while git writes it
+        else:
+            observe()
+        return reply
 
     def _serve(self, access: Access, rest: str, service: str) -> HTTPResponse:
         if service == RECEIVE_PACK and not access.may_push:
