@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobserver.audit.receipts import PushRecord
 from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, with_release
-from jobserver.domain.admit import admit
+from jobserver.domain.admit import POLICY, admit, newer_policy
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.record import KEY_EVENTS, check_key_change
@@ -26,7 +26,9 @@ from jobserver.store.read.validate import OTHER_FILES
 
 # The rules of each `Policy:`. Old policies stay as long as there is history that was judged by them.
 _WITHOUT_CLAIMS = frozenset({"1"})  # policies that did not check the claims of pushed commits
-POLICIES: dict[str, Callable[..., object]] = {str(number): partial(admit, policy=number) for number in (1, 2)}
+POLICIES: dict[str, Callable[..., object]] = {
+    str(number): partial(admit, policy=number) for number in range(1, POLICY + 1)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,10 @@ class _Replay:
     def _admit(self, actor: Actor, policy: str, commit: Commit, main: str | None, head: Head) -> Iterator[str]:
         rules = POLICIES.get(policy)
         if rules is None:
-            yield f"says Policy: {policy or 'nothing'}, which this version does not know"
+            yield (
+                newer_policy(policy)
+                or f"says Policy: {policy or 'nothing'}, and there are only the policies 1 to {POLICY}"
+            )
             return
         if actor.kind is not ActorKind.SERVER and head.branch == layout.AUDIT:
             yield f"is by {actor}: only the server writes {layout.AUDIT}"

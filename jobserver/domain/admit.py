@@ -23,8 +23,17 @@ from jobserver.errors import Fault, invalid
 
 # Which rules a commit was judged by. Since 2: no two users or backends share a token, and usernames differ by more than
 # case; a release needs a user with the right to it; users who are enabled again begin new sessions; a pushed commit is
-# not older than the one before it, and has none of the trailers that only the server writes.
-POLICY = 2
+# not older than the one before it, and has none of the trailers that only the server writes. Since 3: no workspace is
+# called `schemas`.
+POLICY = 3
+
+
+def newer_policy(policy: str) -> str:
+    """Why this version can't judge or follow a commit with this trailer `Policy:`; empty if it can."""
+    if not (policy.isascii() and policy.isdecimal()) or len(policy) > 9 or int(policy) <= POLICY:
+        return ""
+    return f"was made by a newer jobserver (Policy: {policy}; this version knows up to {POLICY}): upgrade jobserver"
+
 
 _RULES: dict[Kind, Rules] = {
     Kind.BACKEND: backends.RULES,
@@ -125,7 +134,7 @@ def _faults(proposal: Proposal) -> list[Fault]:
 
 def _document_faults(proposal: Proposal, change: Change) -> Iterator[Fault]:
     path = _path(proposal.changes, change)
-    if change.before is None and is_page(path.kind, path.name):
+    if change.before is None and is_page(path.kind, path.name, proposal.policy):
         key = "name" if path.kind is Kind.WORKSPACE else "slug"
         message = f"{path.name.rpartition('/')[2]!r} is reserved for a page of the server: choose another name"
         yield Fault(message, change.path, key=key)

@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from jobserver.domain.base.values import Day, Document, Line, Text
+from jobserver.domain.base.values import LINE_SCHEMA, TEXT_SCHEMA, Day, Document, Line, Text
 
 _ADDRESS = re.compile(r"[\w+-]@[\w-]+\.\w")
 
@@ -16,12 +16,16 @@ def _no_address(text: str) -> str:
     return text
 
 
-PublicLine: TypeAlias = Annotated[Line, AfterValidator(_no_address)]
-PublicText: TypeAlias = Annotated[Text, AfterValidator(_no_address)]
+_NO_ADDRESS = {"not": {"pattern": _ADDRESS.pattern}}
+PublicLine: TypeAlias = Annotated[Line, AfterValidator(_no_address), WithJsonSchema({**LINE_SCHEMA, **_NO_ADDRESS})]
+PublicText: TypeAlias = Annotated[Text, AfterValidator(_no_address), WithJsonSchema({**TEXT_SCHEMA, **_NO_ADDRESS})]
+_Name = Annotated[
+    PublicLine, StringConstraints(min_length=1), WithJsonSchema({**LINE_SCHEMA, **_NO_ADDRESS, "minLength": 1})
+]
 
 
 class Researcher(Document):
-    name: Annotated[PublicLine, StringConstraints(min_length=1)]
+    name: _Name
     passed_researcher_training_at: Day | None = None
     is_ons_accredited_researcher: bool = False
 
@@ -29,7 +33,7 @@ class Researcher(Document):
 class Registration(Document):
     """job-server's registration form, without the email address and telephone number."""
 
-    project_lead: Annotated[PublicLine, StringConstraints(min_length=1)]
+    project_lead: _Name
     job_title: PublicLine = ""
     team_name: PublicLine = ""
     region: PublicLine = ""

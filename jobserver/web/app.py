@@ -5,6 +5,7 @@ from bottle import Bottle
 from jobserver import steps
 from jobserver.domain.tokens import Scope
 from jobserver.web.api.common import Keys
+from jobserver.web.api.document_schemas import DocumentSchemas
 from jobserver.web.api.job_requests import JobRequestsApi
 from jobserver.web.api.jobs import JobsApi
 from jobserver.web.api.openapi import describe
@@ -85,7 +86,9 @@ def _api(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoin
 
 def _operations(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:
     operations = Operations(services, callers, metrics)
+    schemas = DocumentSchemas(services.options.base_url)
     return [
+        Endpoint("/schemas/<kind>.json", {"GET": schemas.show}, is_open=True),
         Endpoint("/health-check/", {"GET": operations.health}, is_open=True),
         Endpoint("/health-check/alive/", {"GET": operations.alive}, is_open=True),
         Endpoint("/health-check/read/", {"GET": operations.ready_to_read}, is_open=True),

@@ -48,6 +48,7 @@ NOTHING_TO_SEE = (
         "/health-check/write/",
         "/hooks/state/",
         "/metrics",
+        "/schemas/<kind>.json",
         "/state.git/<rest:path>",
         "/static/<name>",
         "/live/",

@@ -172,7 +172,7 @@ def test_the_first_files_of_a_repository_are_a_part_of_the_package(
     """`pip install --user` and `--target` put nothing beside a package where it was looked for."""
     package = Path(bootstrap.__file__).parent
     assert bootstrap.templates().is_relative_to(package)
-    assert {one.name for one in bootstrap.templates().iterdir()} == {"main", "backend", "audit"}
+    assert {one.name for one in bootstrap.templates().iterdir()} == {"main", "backend", "audit", "tools"}
     monkeypatch.setattr(bootstrap, "__file__", str(tmp_path / "bootstrap.py"))
     with pytest.raises(Error, match="this installation is incomplete"):
         bootstrap.templates()

@@ -2,7 +2,7 @@
 
 from jobserver.domain.base.layout import Kind
 
-# Segments of the server's own URLs: a workspace's page stands at the root beside them, and below its project.
+# First parts of the server's own URLs. The page of a workspace is beside them, and below its project.
 RESERVED = frozenset(
     [
         "admin",
@@ -23,6 +23,7 @@ RESERVED = frozenset(
         "orgs",
         "projects",
         "robots.txt",
+        "schemas",
         "settings",
         "state",
         "state.git",
@@ -35,15 +36,17 @@ RESERVED = frozenset(
 )
 
 
+_SINCE_POLICY_3 = frozenset(["schemas"])  # commits of older policies may have these names
 RESERVED_ORGS = frozenset(["new"])
 RESERVED_PROJECTS = frozenset(["new-project", "settings"])
 
 
-def is_page(kind: Kind, name: str) -> bool:
-    """Whether a page of the server stands where this document's would."""
+def is_page(kind: Kind, name: str, policy: int | None = None) -> bool:
+    """Whether a page of the server is at the URL of this document, by the rules of ``policy`` (the newest)."""
     match kind:
         case Kind.WORKSPACE:
-            return name in RESERVED
+            is_old = policy is not None and policy < 3
+            return name in RESERVED and not (is_old and name in _SINCE_POLICY_3)
         case Kind.ORG:
             return name in RESERVED_ORGS
         case Kind.PROJECT:

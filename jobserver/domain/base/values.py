@@ -7,15 +7,23 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import Role
 
 _LINE = r"^[^\x00-\x1f\x7f]*$"
-# What each pattern means, for whoever has to mend what does not match it.
-_MEANING = {f"^(?:{pattern})$": f"expected {words}" for pattern, words in names.WORDS.items()}
+# What each pattern means, for people whose text does not match it.
+MEANING = {f"^(?:{pattern})$": f"expected {words}" for pattern, words in names.WORDS.items()}
 
 
 def named(pattern: str) -> Any:
@@ -30,7 +38,7 @@ def mismatch(pattern: str, text: str) -> str:
         char = next(char for char in text if char < " " or char == "\x7f")
         character = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}.get(char, "a control character")
         return f"has {character}: expected one line of text"
-    return f"{text!r:.60} is not valid: {_MEANING[pattern]}"
+    return f"{text!r:.60} is not valid: {MEANING[pattern]}"
 
 
 def _utc(moment: datetime) -> datetime:
@@ -62,6 +70,14 @@ def _day(text: str) -> str:
     return text
 
 
+# For editors, which have no check but a pattern.
+_DAY_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$"
+# As `_repo` decides, without possessive quantifiers, which JavaScript does not have.
+_REPO_PATTERN = (
+    r"^(?!(?:.*/)?\.\.(?:/|$))"
+    r"(?:https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]+)+/?|(?![-/~])(?=\s*\S)[^:]+)$"
+)
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]++)+/?")
 
 
@@ -79,6 +95,11 @@ def _known(version: int) -> int:
     return version
 
 
+MEANING |= {
+    _DAY_PATTERN: "expected a day such as 2026-11-23",
+    _TIME_PATTERN: "expected a time in UTC such as 2026-11-23T20:15:04.123456Z",
+    _REPO_PATTERN: "expected an https URL, or a path inside STUDY_REPOS",
+}
 MAX_DEPTH = 8  # of JSON
 MAX_KEY = 128  # characters
 
@@ -125,19 +146,33 @@ def _role(value: Any) -> Any:
         raise ValueError(f"{value!r:.60} is not a valid role: {known}") from None
 
 
-Version: TypeAlias = Annotated[int, AfterValidator(_known)]
-RequestVersion: TypeAlias = Annotated[int, AfterValidator(_known_request)]
-Time: TypeAlias = Annotated[datetime, AfterValidator(_utc)]
+# `WithJsonSchema` says for editors what pydantic can't derive from the check before it (`web.api.document_schemas`).
+Version: TypeAlias = Annotated[int, AfterValidator(_known), WithJsonSchema({"const": 1})]
+RequestVersion: TypeAlias = Annotated[int, AfterValidator(_known_request), WithJsonSchema({"enum": [1, 2]})]
+Time: TypeAlias = Annotated[
+    datetime,
+    AfterValidator(_utc),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME_PATTERN}),
+]
 Slug: TypeAlias = Annotated[str, named(names.SLUG)]
 Username: TypeAlias = Annotated[str, named(names.USERNAME)]
 WorkspaceName: TypeAlias = Annotated[str, named(names.WORKSPACE)]
 ActionName: TypeAlias = Annotated[str, named(names.ACTION)]
 Database: TypeAlias = Annotated[str, named(names.DATABASE)]
 ProjectName: TypeAlias = Annotated[str, named(names.PROJECT)]
+LINE_SCHEMA = {"type": "string", "maxLength": 1000, "pattern": _LINE}
+TEXT_SCHEMA = {"type": "string", "maxLength": 10_000}
 Text: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_length=10_000)]
-Line: TypeAlias = Annotated[str, AfterValidator(clean), StringConstraints(max_length=1000, pattern=_LINE)]
-Repo: TypeAlias = Annotated[Line, AfterValidator(_repo)]
-Day: TypeAlias = Annotated[str, AfterValidator(_day)]
+Line: TypeAlias = Annotated[
+    str,
+    AfterValidator(clean),
+    StringConstraints(max_length=1000, pattern=_LINE),
+    WithJsonSchema(LINE_SCHEMA),
+]
+Repo: TypeAlias = Annotated[Line, AfterValidator(_repo), WithJsonSchema({**LINE_SCHEMA, "pattern": _REPO_PATTERN})]
+Day: TypeAlias = Annotated[
+    str, AfterValidator(_day), WithJsonSchema({"type": "string", "format": "date", "pattern": _DAY_PATTERN})
+]
 JsonMap: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_json)]
 RoleName: TypeAlias = Annotated[Role, BeforeValidator(_role)]
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 
 from jobserver.audit.repository_check import UNEXPECTED_REF, anomalies, objects_of, wrong_objects
+from jobserver.domain.admit import newer_policy
 from jobserver.domain.base import layout
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.upstream.trust import TrustContext, TrustPolicy
@@ -59,9 +60,10 @@ class BranchGuard:
             return
         with self._guard, self._reading(objects):
             known = self._known(branch)
-            if tip == known:
+            newer = self._newer_policy(tip) if tip is not None else ""  # even if a checkpoint vouches for the tip
+            if tip == known and not newer:
                 return
-            problem = GONE if tip is None else self._problem(branch, known, tip, is_told)
+            problem = newer or (GONE if tip is None else self._problem(branch, known, tip, is_told))
             if not problem:
                 if tip is not None and self._good.get(branch) in (None, known):
                     self._good[branch] = tip
@@ -151,6 +153,13 @@ class BranchGuard:
         head = Head.read(layout.AUDIT, audit, self._objects)
         last = Snapshot(self._objects, head, head).checkpoint()
         return last.tips.get(branch) if last is not None else None
+
+    def _newer_policy(self, tip: str) -> str:
+        """After a downgrade, rules that this version does not know may hold on the branch: it must not break them."""
+        try:
+            return newer_policy(self._commit(tip).trailer("Policy"))
+        except (Error, KeyError, ValueError):
+            return ""  # `_problem` names it
 
     def _problem(self, branch: str, known: str | None, tip: str, is_told: bool) -> str:
         try:

@@ -9,4 +9,5 @@ common           whose token a call needs, and idempotency keys
 fields           reads the fields of a JSON object
 openapi          openapi.json
 openapi_schemas  its schemas and parameters
+document_schemas the schemas of documents, for editors
 """

@@ -130,7 +130,7 @@ def test_every_fault_is_told(state: Memory) -> None:
 
 def test_the_rules_have_a_version() -> None:
     """Each commit says by which rules it was judged; others would need this test and the auditor to know them."""
-    assert POLICY == 2
+    assert POLICY == 3
 
 
 def test_nothing_is_legal_too(state: Memory) -> None:
@@ -258,3 +258,11 @@ def test_names_of_people_differ_by_more_than_case(state: Memory) -> None:
 def test_what_an_older_policy_allowed_stays_legal(state: Memory) -> None:
     changes = main(("users/Root.yaml", None, User(username="Root")))
     assert admit(state.on("main"), changes, ROOT, NOW, policy=1).changes is changes
+
+
+def test_since_policy_3_no_workspace_is_called_schemas(state: Memory) -> None:
+    path = "workspaces/schemas.yaml"
+    changes = main((path, None, edited(TRENDS, name="schemas")))
+    assert admit(state.on("main"), changes, ROOT, NOW, policy=2).changes is changes
+    message = "'schemas' is reserved for a page of the server: choose another name"
+    assert faults(state, changes) == [f"{path}: name: {message}"]

@@ -275,3 +275,19 @@ def test_health_names_a_commit_that_nothing_is_built_on(site: Site, tmp_path: Pa
         assert "audit: the branch is gone" in "".join(health.check_health(site.repo, index).problems)
     finally:
         index.close()
+
+
+def test_a_server_does_not_write_where_a_newer_one_did(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a downgrade: also if a checkpoint vouches for the tip. Reading goes on."""
+    with monkeypatch.context() as newer:
+        newer.setattr("jobserver.store.write.commit_builder.POLICY", 99)
+        site.do(ADMIN, AddUser("dora"))
+        Checkpointer(site.repo, site.gate).checkpoint()
+    expected = "was made by a newer jobserver (Policy: 99; this version knows up to 3): upgrade jobserver"
+    with another(site) as (repo, gate):
+        guard_branches(repo)
+        with pytest.raises(Error) as caught:
+            gate.submit(ADMIN, AddUser("eve"), "test")
+        assert (caught.value.code, caught.value.message) == (Code.UNAVAILABLE, f"{expected}: nothing is written there")
+        assert expected in guard_branches(repo).problems()["main"]
+        assert repo.writer.read("main", lambda state: state.user("dora")) is not None
