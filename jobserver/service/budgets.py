@@ -92,7 +92,7 @@ class ConcurrencyLimit:
 
 
 class WriteBudget:
-    """What each caller can write: a number of commits, and bytes. The server itself has no limit."""
+    """Limits the commits and the bytes that each caller can write. The server itself has no limit."""
 
     def __init__(self, people: int = 0, backends: int = 0, stored_mib: int = 0) -> None:
         """``people``, ``backends``: commits of each in a minute; ``stored_mib``: in a day."""
@@ -105,13 +105,13 @@ class WriteBudget:
         self._stored = RateLimit(stored_mib * _MIB, _DAY, f"the {stored_mib} MiB a day of MAX_STORED_MIB_PER_DAY")
 
     def begin(self, actor: Actor) -> None:
-        """Before a write. Raises `Error` (too_many)."""
+        """Call before a write. Raises `Error` (too_many)."""
         if (rate := self._rates.get(actor.kind)) is not None:
             self._stored.spend(str(actor), 0)
             rate.spend(str(actor))
 
     def end(self, actor: Actor, size: int) -> None:
-        """After it: how many bytes the repository has grown by; 0 where nothing was written."""
+        """Call after a write. ``size``: the bytes by which the repository has grown; 0 if nothing was written."""
         if (rate := self._rates.get(actor.kind)) is not None:
             rate.add(str(actor), 0 if size else -1)
             self._stored.add(str(actor), size)
@@ -130,7 +130,7 @@ def _bodies(most: int) -> ConcurrencyLimit:
 
 
 def _strangers() -> ConcurrencyLimit:
-    return ConcurrencyLimit(64, "bodies on their way from people who did not say caller they are")
+    return ConcurrencyLimit(64, "uploads in progress by callers without a token")
 
 
 def _released(mib: int) -> RateLimit:

@@ -1,7 +1,7 @@
-"""Copies of the record elsewhere, which only go forward: what a witness keeps, and what a backup begins with.
+"""Copies of the record on other machines, for witnesses and backups. A copy never goes back.
 
-git's own mirrors follow whatever they are told, also a history that was rewritten. Here a branch that went back, or is
-gone, is a refusal, and then nothing of the copy moves. What came is judged as `audit verify` does.
+git's own mirrors also follow a rewritten history. These copies refuse all of an update if a branch went back, was
+rewritten or is gone. `audit verify` then judges the new commits.
 """
 
 import contextlib
@@ -22,16 +22,17 @@ from jobserver.store.git.refs import Refs
 from jobserver.store.git.remote import Remote
 from jobserver.store.init import check_place
 
-_PATIENCE = 120.0  # an hour, for a first copy over a slow line
+_PATIENCE = 120.0  # a factor: an hour for a first copy over a slow line
 _MARK = "jobserver.verified"
 _CONFIG = {"core.fsync": "all", "gc.auto": "0", "maintenance.auto": "false", "transfer.fsckObjects": "true"}
 
 
 def update_copy(source: str, copy: Path) -> list[str]:
-    """Brings what is new at ``source`` (a URL or a path) to the bare repository ``copy``, made if it is not there.
+    """Copies the new commits at ``source`` (a URL or a path) to the bare repository ``copy``. Creates that if it is
+    missing.
 
-    Returns the branches that moved. Raises `Error` (conflict) with every branch that was rewritten or taken away there,
-    and nothing has moved.
+    Returns the branches that moved. Raises `Error` (conflict) with every branch that was rewritten or deleted; then no
+    branch of the copy moves.
     """
     check_place(copy)
     if Path(source).exists() and copy.exists() and Path(source).samefile(copy):
@@ -49,13 +50,13 @@ def update_copy(source: str, copy: Path) -> list[str]:
     here = {branch: tip for branch, tip in refs.branches().items() if layout.is_branch(branch)}
     there = {branch: tip for branch, tip in remote.tips().items() if layout.is_branch(branch)}
     if layout.MAIN not in there:
-        raise invalid("has no branch main: it is no state repository", remote.url)
+        raise invalid("has no branch main: it is not a state repository", remote.url)
     new = {branch: tip for branch, tip in there.items() if here.get(branch) != tip}
     if new:
         remote.fetch(new)
     faults = [Fault(fault) for branch, tip in here.items() if (fault := _fault(copy, branch, tip, there.get(branch)))]
     if faults:
-        advice = Fault(f"{copy} stays as it was: keep it, it shows what was there")
+        advice = Fault(f"{copy} was not changed: keep it as evidence of the earlier history")
         raise Error(Code.CONFLICT, str(faults[0]), remote.url, [*faults, advice])
     with disk_errors():
         for branch, tip in new.items():
@@ -79,8 +80,10 @@ def _fault(copy: Path, branch: str, old: str, new: str | None) -> str:
 def verify_copy(
     copy: Path, signers: str | None = None, *, fast: bool = False, releases: Path | None = None, progress: Progress
 ) -> AuditResult:
-    """As `verify`, of what came since it last found no fault in this copy, by the same keys; objects are all hashed
-    unless ``fast``."""
+    """As `verify`, but only for commits since the last check with the same keys that found no problem.
+
+    Hashes all objects unless ``fast``.
+    """
     mark, tip = copy / _MARK, Refs(copy).tip(layout.AUDIT)
     by = hashlib.sha256((signers or "").encode()).hexdigest()
     known = ""
@@ -96,15 +99,17 @@ def verify_copy(
 
 
 def copy_key(key: Path, target: Path, folder: Path) -> None:
-    """With mode 0600. Raises `Error` (invalid) for a place in ``folder``: who has both can sign."""
+    """The copy has mode 0600. Raises `Error` (invalid) for a target in ``folder``: a person with both can sign."""
     whole = target.absolute()
     if folder.resolve() in whole.resolve().parents:
-        raise invalid(f"expected a place outside of {folder}: who has the key and the repository can sign", "--key")
+        raise invalid(
+            f"expected a path outside of {folder}: a person with the key and the repository can sign", "--key"
+        )
     _written(whole, lambda beside: beside.write_bytes(key.read_bytes()))
 
 
 def copy_private(store: Path, target: Path) -> None:
-    """Of one moment, also beside servers at work. Raises `Error` (unavailable)."""
+    """Copies the state of one moment, also while servers write. Raises `Error` (unavailable)."""
     if not store.exists():
         return
 
@@ -116,11 +121,11 @@ def copy_private(store: Path, target: Path) -> None:
 
 
 def copy_releases(root: Path, target: Path, copy: Path) -> int:
-    """Those that the copy of the record names and ``target`` does not have yet; how many. Releases never change."""
+    """Copies the recorded releases that ``target`` does not have yet; returns how many. Releases never change."""
     count = 0
     for folder in recorded_folders(copy, Refs(copy).branches()):
         source, here = root / folder, target / folder
-        if here.exists() or not source.is_dir():  # what is missing is found by `judge`
+        if here.exists() or not source.is_dir():  # `verify_copy` reports missing files
             continue
         with disk_errors():
             here.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +141,7 @@ def copy_releases(root: Path, target: Path, copy: Path) -> int:
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> None:
-    """A file that only its owner reads, whole or not at all."""
+    """Writes a file with mode 0600, whole or not at all."""
     with disk_errors():
         try:
             beside = path.with_name(f".{path.name}.partial")

@@ -1,7 +1,7 @@
-"""Who somebody is, by GitHub's OAuth, and whether they are there and in the organisation still.
+"""Identifies people by GitHub's OAuth, and checks whether their account still exists and is in the organisation.
 
-People are told apart by GitHub's number: names are given up, taken by others, and written in any case. Of REST's
-answers only those that say something count: what is neither a yes nor a no leaves standing what was known.
+Uses GitHub's number of each person, because names are given up and taken by others. Only a clear yes or no from GitHub
+counts; after any other answer, the last known one stays valid.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from github import Github
 
 _SECONDS = 5.0
-_SCOPE = "read:org"  # of the person's own token: whether they are a member, also where that is private
+_SCOPE = "read:org"  # lets a person's own token see their private membership
 _YES, _NO, _NO_MEMBER_ASKS = 204, 404, 302
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """As GitHub has them. ``name`` and ``email`` may be empty."""
+    """A person on GitHub. ``name`` and ``email`` may be empty."""
 
     github_id: int
     login: str
@@ -34,10 +34,10 @@ class Person:
 
 
 class GitHubLogin:
-    """``org`` empty: everybody on GitHub may log in, and has no rights until somebody gives them roles.
+    """Without ``org``, everybody on GitHub can log in, but has no rights until somebody gives them roles.
 
-    ``org_token`` (GITHUB_TOKEN) sees private members too. Without it the person's own token has to at login, and
-    afterwards only public membership can be seen, and whether the account is there still.
+    ``org_token`` (GITHUB_TOKEN) also sees private members. Without it, the login uses the person's own token. Later
+    checks then see only public members, and whether the account still exists.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class GitHubLogin:
         url: str = GITHUB_API,
         is_ours: Callable[[int], bool] = lambda number: True,
     ) -> None:
-        """``is_ours``: whether the organisation of that number is meant. Another could be called ``org`` by now."""
+        """``is_ours``: whether GITHUB_ORG means the organisation with this number: another can take its name."""
         self._key, self._secret, self._org, self._url, self._is_ours = key, secret, org, url, is_ours
         self._org_token = org_token
         self._within = DeadlineRunner()
@@ -62,11 +62,13 @@ class GitHubLogin:
         return f"{url}&scope={quote(_SCOPE)}" if self._org and not self._org_token else url
 
     def person(self, code: str) -> Person:
-        """Raises `Error`: forbidden for who is not let in, unavailable without GitHub."""
+        """Raises `Error`: forbidden if the person may not log in, unavailable if GitHub does not answer."""
         return self._timely(lambda: self._ask(code))
 
     def is_member(self, github_id: int) -> bool:
-        """Whether the account is there, and in the organisation. Raises `Error` (unavailable): GitHub does not say."""
+        """Whether the account exists and is in the organisation. Raises `Error` (unavailable) if GitHub does not
+        answer.
+        """
         return self._timely(lambda: self._is_there(github_id))
 
     def _timely(self, work: Callable[[], T]) -> T:
@@ -95,18 +97,18 @@ class GitHubLogin:
 
         hub = self._hub(Auth.Token(self._org_token) if self._org_token else Auth.Login(self._key, self._secret))
         try:
-            login = hub.get_user_by_id(github_id).login  # as they are called now
+            login = hub.get_user_by_id(github_id).login  # their present name
         except UnknownObjectException:
             return False
         return not self._org or self._is_in_org(hub, login)
 
     def _is_in_org(self, hub: "Github", login: str) -> bool:
-        """Raises `Error` (unavailable) where that is not for this token to see."""
-        org = hub.get_organization(self._org)  # or else a 404 could mean that there is no such organisation
+        """Raises `Error` (unavailable) if the token cannot see the membership."""
+        org = hub.get_organization(self._org)  # otherwise a 404 below could mean that the organisation is missing
         if org.id is not None and not self._is_ours(org.id):
             raise unavailable(
-                f"{self._org} is another organisation on GitHub than it was, number {org.id}:"
-                " an administrator has to look, and set GITHUB_ORG, or GITHUB_ORG_ID if it is the right one"
+                f"GitHub has another organisation with the name {self._org} now, with the id {org.id}:"
+                " an administrator needs to correct GITHUB_ORG, or set GITHUB_ORG_ID if it is the right one"
             )
         status = self._status(hub, f"/orgs/{org.login}/members/{login}")
         if status in (_YES, _NO):
@@ -115,8 +117,8 @@ class GitHubLogin:
             return True
         whose = "GITHUB_TOKEN" if self._org_token else "this login"
         raise unavailable(
-            f"GitHub does not tell {whose} whether {login} is in the organisation {self._org}: that needs the scope"
-            f" {_SCOPE} of a member, and that the organisation lets this application see it"
+            f"GitHub does not show {whose} whether {login} is in the organisation {self._org}: the token needs the"
+            f" scope {_SCOPE}, must be a member's, and the organisation must have approved this application"
         )
 
     @staticmethod
@@ -126,5 +128,5 @@ class GitHubLogin:
     def _hub(self, auth: object) -> "Github":
         from github import Github
 
-        # Without PyGithub's pause of a quarter of a second between two calls: somebody waits for each of them.
+        # Without PyGithub's pause of a quarter of a second between two calls, because a person waits.
         return Github(auth=auth, base_url=self._url, retry=None, seconds_between_requests=None)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""A zip from somebody else: looked through whole, before anything of it is written anywhere.
+"""Reads the zip of a release, which may be hostile. Checks all of it before anything is written.
 
-What can be told from its directory (how much, how many, which names) is told before a byte is unpacked; then every file
-is unpacked once, into nothing, for its hashes.
+Checks the zip's directory first (number, sizes and names of the files). Then unpacks each file once without keeping it,
+for its hashes.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from jobserver.domain.releases import MANIFEST, MAX_BYTES, MAX_FILES, MAX_MANIFE
 from jobserver.errors import invalid, printable
 
 _CHUNK = 256 * 1024
-_MAX_DIRECTORY = 1024 * 1024  # bytes that list the files: all of them are read before anybody knows how many there are
+_MAX_DIRECTORY = 1024 * 1024  # bytes; zipfile reads the whole directory before the number of files is known
 _END, _END_BYTES = b"PK\x05\x06", 22
 _ZIP64 = b"PK\x06\x07"
 _BROKEN = (
@@ -38,7 +38,7 @@ _UTF8 = 0x800
 
 
 class Archive:
-    """A zip in which nothing is wrong. ``files`` are in the order of their paths."""
+    """A zip without faults. ``files`` are in the order of their paths."""
 
     def __init__(self, archive: zipfile.ZipFile, entries: Sequence[ZipInfo]) -> None:
         self._archive = archive
@@ -47,7 +47,7 @@ class Archive:
 
     @property
     def size(self) -> int:
-        """Bytes of all files, as the zip says: `contents` refuses one that says too little."""
+        """The sum of the sizes in the directory, in bytes. `contents` refuses a file with another size."""
         return sum(entry.file_size for entry in self._entries.values())
 
     @property
@@ -55,7 +55,7 @@ class Archive:
         return list(self._entries)
 
     def contents(self, path: str) -> Iterator[bytes]:
-        """Raises `Error` (invalid) where it is not what the zip's directory says."""
+        """Raises `Error` (invalid) if the file differs from its entry in the zip's directory."""
         entry = self._entries[path]
         size = 0
         try:
@@ -66,19 +66,19 @@ class Archive:
         except _BROKEN as error:
             raise invalid(f"{path!r} in the zip can't be unpacked: {_words(error)}") from None
         if size != entry.file_size:
-            raise invalid(f"{path!r} in the zip says that it has {entry.file_size} bytes, and has {size}")
+            raise invalid(f"{path!r} in the zip has {size} bytes, but the zip says {entry.file_size}")
 
 
 def read(body: bytes, identifier: str, may_have: Callable[[int], None] = lambda size: None) -> Archive:
     """The archive in ``body``, whose hash is ``identifier``. Raises `Error` (invalid) for anything else.
 
-    ``may_have`` is told how many bytes it has, before any is unpacked, and may refuse.
+    Calls ``may_have`` with the unpacked size before unpacking; it may raise `Error`.
     """
     try:
         _check_end(body)
         opened = zipfile.ZipFile(io.BytesIO(body))
     except _BROKEN as error:
-        raise invalid(f"the body is no zip that can be read: {_words(error)}") from None
+        raise invalid(f"the body is not a readable zip: {_words(error)}") from None
     archive = Archive(opened, _entries(opened.infolist()))
     may_have(archive.size)
     _check_manifest(b"".join(archive.contents(MANIFEST)))
@@ -89,18 +89,18 @@ def read(body: bytes, identifier: str, may_have: Callable[[int], None] = lambda 
 
 
 def _check_end(body: bytes) -> None:
-    """Before the directory is read: how long it is, as the zip's last record says."""
+    """Checks the size of the directory, which the zip's last record gives, before zipfile reads the directory."""
     start = body.rfind(_END, 0, max(len(body) - _END_BYTES + len(_END), 0))
     if start < 0:
         raise zipfile.BadZipFile("it has no end record")
     if body[max(start - 20, 0) : start].startswith(_ZIP64):
-        raise invalid("the zip is in the format for more than 4 GiB (zip64), which so small a one does not need")
+        raise invalid("the zip has the format for more than 4 GiB (zip64): use the ordinary format")
     if struct.unpack_from("<I", body, start + 12)[0] > _MAX_DIRECTORY:
         raise invalid(f"the zip's list of files is longer than {_MAX_DIRECTORY} bytes")
 
 
 def _entries(listed: Sequence[ZipInfo]) -> list[ZipInfo]:
-    """The files among what the zip lists, by path; what is wrong with any is told before anything is unpacked."""
+    """The files of the zip, by path. Raises `Error` (invalid) for the first fault in the zip's directory."""
     if len(listed) > MAX_FILES:
         raise invalid(f"the zip has {len(listed)} entries, at most {MAX_FILES} are allowed")
     for entry in listed:
@@ -132,13 +132,13 @@ def _fault(entry: ZipInfo) -> str:
         return fault
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFDIR if entry.is_dir() else stat.S_IFREG):
-        return "is no ordinary file (a link, or a device)"
+        return "is not an ordinary file (a link, or a device)"
     if entry.is_dir():
         return "is a folder with contents" if entry.file_size else ""
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is packed by a method other than deflate"
+        return "is compressed with a method other than deflate"
     return ""
 
 
@@ -146,15 +146,15 @@ def _check_manifest(data: bytes) -> None:
     try:
         manifest = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"{MANIFEST} is no JSON: line {error.lineno}, column {error.colno}") from None
+        raise invalid(f"{MANIFEST} is not JSON: line {error.lineno}, column {error.colno}") from None
     if not isinstance(manifest, dict):
-        raise invalid(f"{MANIFEST} is no JSON object")
+        raise invalid(f"{MANIFEST} is not a JSON object")
 
 
 def _hashed(archive: Archive) -> tuple[tuple[ReleaseFile, ...], list[str]]:
-    """(the files, the MD5s of their contents together).
+    """(the files, the MD5s of their joined contents).
 
-    ``a-b/x`` and ``a/x`` are sorted one way as text and the other way folder by folder; runners may have done either.
+    ``a-b/x`` and ``a/x`` have one order as texts and another folder by folder; runners may use either.
     """
     files = {}
     as_text = [*archive.paths]
@@ -177,5 +177,5 @@ def _hashed(archive: Archive) -> tuple[tuple[ReleaseFile, ...], list[str]]:
 
 
 def _words(error: Exception) -> str:
-    """The reason on one short line: it may quote what stands in the zip."""
+    """The reason on one short line: the text may quote the zip."""
     return printable(str(error) or type(error).__name__)[:200]

@@ -1,7 +1,7 @@
-"""Taking a release: looked through, durable where nobody sees it, recorded in git, and only then given its name.
+"""Receives a release: checks it, stores it where nobody sees it, records it in git, and then gives it its name.
 
-In this order, because each step can be finished by whoever comes after a crash: what is durable and not recorded is
-recorded, what is recorded gets its name (docs/decisions/0014-releases-are-recorded.md).
+The steps have this order so that any process can finish them after a crash: a stored release without a record gets its
+record, and a recorded release gets its name (docs/decisions/0014-releases-are-recorded.md).
 """
 
 import logging
@@ -30,7 +30,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What a backend sends: ``user`` let it out, ``identifier`` is the hash that it claims, ``body`` the zip."""
+    """A request of a backend. ``user`` released the files. ``identifier``: the hash that the backend states. ``body``:
+    the zip.
+    """
 
     workspace: str
     identifier: str
@@ -49,14 +51,14 @@ class ReleaseService:
         clock: Callable[[], datetime],
         budget: RateLimit | None = None,
     ) -> None:
-        """``budget``: bytes that a backend may have stored, unpacked; None: as many as it likes."""
+        """``budget``: unpacked bytes that a backend can store; None for no limit."""
         self.store, self._repo, self._gate, self._clock = store, repo, gate, clock
         self._budget = budget or RateLimit(0, 1, "")
 
     def upload(self, actor: Actor, upload: Upload, via: str) -> tuple[StoredRelease, bool]:
-        """(the release, whether it is new). Durable and recorded.
+        """(the release, whether it is new), when it is durable and recorded.
 
-        Raises `Error`: invalid or too_many, with nothing left of it; or unavailable.
+        Raises `Error`: invalid or too_many, and then stores nothing; or unavailable.
         """
         self.settle_interrupted()
         if (kept := self.find(actor.name, upload)) is not None:
@@ -90,7 +92,7 @@ class ReleaseService:
             try:
                 commit = self._record(actor, release, via)
             except Unconfirmed:
-                raise  # it may be in the record: `settle_interrupted` will see
+                raise  # the record may have it: `settle_interrupted` finds out
             except Error:
                 staged.discard()
                 raise
@@ -102,7 +104,7 @@ class ReleaseService:
         return stored, is_new
 
     def find(self, backend: str, upload: Upload) -> StoredRelease | None:
-        """The release of this name, confirmed to be durable."""
+        """The release of this name, after making sure that it is durable."""
         if not releases.is_release_id(upload.identifier):
             return None
         kept = self.store.find(upload.workspace, backend, upload.identifier)
@@ -111,12 +113,12 @@ class ReleaseService:
         return kept
 
     def settle_interrupted(self) -> None:
-        """Finishes what killed processes left, or throws it away. What can't be settled now waits for the next time."""
+        """Finishes or discards what killed processes left. Tries again at the next call if that fails."""
         try:
             for staged in self.store.leftovers():
                 self._settle(staged)
         except (Error, OSError) as error:
-            _log.warning("an interrupted release can't be settled: %s", error)
+            _log.warning("can't finish or discard an interrupted release: %s", error)
 
     def _settle(self, staged: StagedRelease) -> None:
         kept = staged.kept
@@ -128,20 +130,20 @@ class ReleaseService:
         except Error as error:
             if error.code is Code.UNAVAILABLE:
                 raise
-            _log.warning("an interrupted release of %s is thrown away: %s", kept.release.workspace, error)
+            _log.warning("discarded an interrupted release of %s: %s", kept.release.workspace, error)
             staged.discard()
             return
         if not staged.publish(commit):
             staged.discard()
 
     def _record(self, actor: Actor, release: Release, via: str) -> str:
-        """The commit that says so. The same release again, also from another process, finds the one there is."""
+        """The commit that records the release. For a release that is recorded already, that commit."""
         name = f"/{release.workspace}/releases/{release.identifier}"
         key = Key.of(actor, "PUT", name, release.sha256, b"")
         return self._gate.submit(actor, RecordRelease(actor.name, release), via, key).commit
 
     def _recorded(self, kept: StoredRelease) -> str:
-        """The commit, however old it is; empty if there is none."""
+        """The commit that records the release, whatever its age; empty if there is none."""
         release = kept.release
         wanted = {"Event": releases.EVENT, "Workspace": release.workspace, "Sha256": release.sha256}
         greps = [f"--grep=^{key}: {value}$" for key, value in wanted.items()]
@@ -149,7 +151,7 @@ class ReleaseService:
         if self._repo.writer.refs.tip(branch) is None:
             return ""
         objects = PipedObjects(self._repo.path)
-        try:  # any line of a message matches; what counts are the server's trailers
+        try:  # git finds any line of a message, but only the server's trailers count
             for sha in git(self._repo.path, "rev-list", "--all-match", *greps, f"refs/heads/{branch}", "--").split():
                 commit = objects.commit(sha)
                 if all(commit.trailer(key) == value for key, value in wanted.items()):

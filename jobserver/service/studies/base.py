@@ -1,4 +1,4 @@
-"""What a place where studies live has to answer, and the values that it answers with.
+"""The protocol of a source of studies, and the values that its answers consist of.
 
 May import errors, domain and store (to read YAML).
 """
@@ -27,7 +27,7 @@ _NO_BRANCH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """``sha`` is its tip, 40 hex digits; None if the place does not say."""
+    """``sha``: the tip, 40 hex digits; None if the source does not report it."""
 
     name: str
     sha: str | None = None
@@ -35,7 +35,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BranchList:
-    """Branches, by name. ``as_of`` is None if they are fresh, else when they were (aware, UTC)."""
+    """Branches by name. ``as_of``: the time of an older answer (aware, UTC); None if the answer is new."""
 
     branches: tuple[Branch, ...]
     as_of: datetime | None = None
@@ -43,7 +43,7 @@ class BranchList:
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The commit of a branch. ``as_of`` is None if it is fresh, else when it was (aware, UTC)."""
+    """The commit of a branch. ``as_of``: the time of an older answer (aware, UTC); None if the answer is new."""
 
     sha: str
     as_of: datetime | None = None
@@ -51,7 +51,7 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """project.yaml as it is in one commit. ``as_of`` is when that was the branch's tip; None is now."""
+    """The project.yaml of one commit. ``as_of``: when the branch had this tip (aware, UTC); None if it has it now."""
 
     sha: str
     pipeline: Pipeline
@@ -60,20 +60,20 @@ class Study:
 
 
 class Source(Protocol):
-    """A place, asked each time anew. All of it may be called from several threads at once.
+    """Where studies come from: GitHub, or a folder. Answers without a cache. Several threads may call it at once.
 
-    ``until`` is the moment, on `time.monotonic`'s clock, after which the answer is not waited for any more.
-    Each raises `Error`: not_found names the repository or the branch, unavailable names the place.
+    ``until`` is the time on the clock of `time.monotonic` when the caller stops waiting. Each method raises `Error`:
+    not_found names the repository or the branch, unavailable names the source.
     """
 
     patience: float
 
     def check_repo(self, repo: str) -> str:
-        """The one spelling of ``repo`` that is stored. Asks no other machine; raises `Error`."""
+        """The spelling of ``repo`` that documents store. Calls no other machine. Raises `Error`."""
         ...
 
     def repositories(self, until: float) -> tuple[str, ...]:
-        """Those that there are to choose from, sorted, as `check_repo` spells them; none where nobody said whose."""
+        """The repositories to choose from, sorted, spelled as by `check_repo`; none if no owner is configured."""
         ...
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]: ...
@@ -96,7 +96,7 @@ def missing_project_file(sha: str) -> Error:
 
 
 def unusable_project_file(sha: str, problem: str) -> Error:
-    """``problem`` says what stands where the file was expected, or what is wrong with the whole of it."""
+    """``problem`` says what is wrong with the file as a whole, or what the path has instead of a file."""
     fault = Fault(problem, PROJECT_FILE)
     return invalid(str(fault), f"commit {sha}", [fault])
 
@@ -106,7 +106,7 @@ def too_large(sha: str, size: int) -> Error:
 
 
 def check_branch(branch: str) -> str:
-    """``branch`` if git could have one of that name: no other ever reaches a URL or a path.
+    """Returns ``branch`` if git allows this name, so that no other text gets into a URL or a path.
 
     Raises `Error` (not_found).
     """

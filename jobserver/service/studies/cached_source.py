@@ -1,6 +1,6 @@
-"""Answers about studies that are kept: by commit for ever, and by branch in case the source is unavailable.
+"""Caches answers about studies: those about a commit for good, those about a branch for when the source is unavailable.
 
-Bounded in bytes.
+The caches have a limit in bytes.
 """
 
 import threading
@@ -15,16 +15,16 @@ from jobserver.errors import Code, Error
 from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
-_OVERHEAD = 1024  # of an entry, whatever it holds
-_FAULT = 512  # with its message, about
-_PARSED = 6  # a pipeline in memory beside the text that it was read from, about
+_OVERHEAD = 1024  # bytes of each entry, beside its value
+_FAULT = 512  # bytes of a fault with its message, roughly
+_PARSED = 6  # how many times larger than its text a pipeline is in memory, roughly
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Drops the entries that were not used for longest once their weights (bytes) exceed ``limit``. Thread-safe."""
+    """Drops the least recently used entries when the sum of their weights (bytes) exceeds ``limit``. Thread-safe."""
 
     def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
         self.limit = limit
@@ -52,9 +52,9 @@ class Lru(Generic[K, V]):
 
 
 class CachedSource:
-    """A source's answers, or its last ones while it is unavailable, which say so in ``as_of``.
+    """Answers from a source. While the source is unavailable, its last answers, with their time in ``as_of``.
 
-    ``clock`` gives the time now, aware and UTC. Only "unavailable" is replaced by an earlier answer.
+    ``clock`` returns the time now (aware, UTC). An earlier answer replaces no other error than "unavailable".
     """
 
     def __init__(self, source: Source, clock: Callable[[], datetime], max_bytes: int = MAX_BYTES) -> None:
@@ -121,7 +121,7 @@ class CachedSource:
         return study
 
     def _read(self, repo: str, sha: str, data: bytes) -> "Study | Error":
-        """A commit never changes, so its study, or its faults, are kept."""
+        """Caches the study, or its faults: a commit never changes."""
         study: Study | Error
         try:
             study = read_study(sha, data)

@@ -1,7 +1,7 @@
-"""Calls that are not waited for longer than they are worth.
+"""Runs calls in threads, so that a caller can stop waiting at a deadline.
 
-A client's own time-out counts from one byte to the next, and each redirect starts another: none of them
-bounds the whole. May import the standard library only.
+A client's own time-out is not enough: it begins again with each byte and each redirect. May import the standard library
+only.
 """
 
 import threading
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class _Call(Generic[T]):
-    """One call on its way; whoever started it may have gone when it ends."""
+    """One call in progress. Its caller may have stopped waiting when it ends."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self.work = work
@@ -24,20 +24,20 @@ class _Call(Generic[T]):
     def run(self) -> None:
         try:
             self.result.append(self.work())
-        except BaseException as error:  # noqa: BLE001 - raised again where the answer is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self.error = error
         finally:
             self.ended.set()
 
 
 class DeadlineRunner:
-    """Runs calls on threads of their own, at most ``at_once`` with those that nobody waits for any more."""
+    """Runs each call in a thread of its own. ``at_once`` limits the calls in progress, also those without a caller."""
 
     def __init__(self, at_once: int = 32) -> None:
         self._free = threading.BoundedSemaphore(at_once)
 
     def __call__(self, until: float, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises. Raises TimeoutError once `time.monotonic` has passed ``until``."""
+        """Returns or raises what ``work`` does. Raises TimeoutError when `time.monotonic` passes ``until``."""
         left = until - time.monotonic()
         if left <= 0 or not self._free.acquire(timeout=left):
             raise TimeoutError

@@ -1,7 +1,7 @@
-"""A local repository opened where nothing in it leads out of its folder.
+"""Opens a local repository only if nothing in it leads outside of its folder.
 
-Whoever may write a study's folder must not have the server read another file through it, nor wait for one. So its
-settings are not read at all (they include files), and what is read are its own folders and ordinary files: no links, no
+Somebody who can write to a study's folder must not make the server read other files, or wait. So this module ignores
+the repository's settings, which can include files, and reads only its own folders and ordinary files: no links, no
 pipes, no objects of other repositories. May import errors and dulwich.
 """
 
@@ -21,11 +21,11 @@ _MAX_LOOSE_BYTES = 64 * 1024 * 1024
 
 
 class NoRepository(Exception):
-    """There is none at this path."""
+    """The path is not a repository."""
 
 
 class OutsideRepository(Exception):
-    """``part`` of it leads outside the folder; empty if the repository itself does."""
+    """``part``: the part of the repository that leads outside the folder; empty if the repository itself does."""
 
     def __init__(self, part: str = "") -> None:
         super().__init__(part)
@@ -34,14 +34,14 @@ class OutsideRepository(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OpenRepository:
-    """What a repository holds; used up once it is closed."""
+    """The refs and objects of a repository, until it is closed."""
 
     refs: DiskRefsContainer
     objects: DiskObjectStore
     place: Path
 
     def object(self, sha: bytes) -> ShaFile | None:
-        """None if it is not there. Raises `OutsideRepository`, and what dulwich does of a damaged one."""
+        """None if there is no such object. Raises `OutsideRepository`, and dulwich's errors for a damaged object."""
         name = sha.decode()
         _must_be(self.place / "objects" / name[:2], stat.S_ISDIR, "objects")
         _must_be(self.place / "objects" / name[:2] / name[2:], stat.S_ISREG, "objects")
@@ -53,7 +53,7 @@ class OpenRepository:
 
 @contextmanager
 def enclosed(path: Path, holds: Callable[[Path], bool]) -> Iterator[OpenRepository]:
-    """Opens the repository at ``path``, bare or not, whose every part ``holds`` says to be inside.
+    """Opens the repository at ``path``, bare or not. ``holds`` tells whether a path is inside the allowed folder.
 
     Raises `NoRepository` and `OutsideRepository`.
     """
@@ -78,7 +78,9 @@ def enclosed(path: Path, holds: Callable[[Path], bool]) -> Iterator[OpenReposito
 
 
 def _place(path: Path, holds: Callable[[Path], bool]) -> Path:
-    """Where its refs and objects are: here, in `.git`, or where that, of a linked work tree, says."""
+    """The folder of the refs and objects: ``path``, its `.git`, or the folder that the `.git` file of a linked work
+    tree names.
+    """
     inner = path / ".git"
     place = path
     if inner.is_dir():
@@ -106,7 +108,7 @@ def _pointer(file: Path) -> str:
 
 
 def _must_be(path: Path, kind: Callable[[int], bool], name: str) -> None:
-    """If it is there."""
+    """Raises `OutsideRepository` if ``path`` exists and is not of this ``kind``."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -116,7 +118,7 @@ def _must_be(path: Path, kind: Callable[[int], bool], name: str) -> None:
 
 
 def _check_folder(folder: Path, name: str) -> None:
-    """Only folders and ordinary files are in it."""
+    """Raises `OutsideRepository` if the folder contains anything but folders and ordinary files."""
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:

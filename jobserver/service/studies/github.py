@@ -1,11 +1,10 @@
 """Studies on GitHub, through its REST API.
 
-May import errors and PyGithub. A client per call, since PyGithub's is not for several threads, and no
-retries: who asks has a last known answer, and waits for one that is fresh only so long.
+May import errors and PyGithub. Each call has a client of its own, because PyGithub's client is not thread-safe. There
+are no retries, because the caller has an earlier answer and waits only briefly for a new one.
 
-Files are read as git objects, by id, and checked against it. The contents endpoint takes the commit as a
-query parameter, which PyGithub drops when GitHub redirects (a renamed repository): it would read the default
-branch.
+Reads files as git objects by id, and checks their ids. The contents endpoint would take the commit as a query
+parameter. PyGithub drops that when GitHub redirects, as for a renamed repository, and would read the default branch.
 """
 
 import base64
@@ -39,9 +38,9 @@ from jobserver.service.studies.base import (
 )
 from jobserver.service.studies.deadline import DeadlineRunner
 
-TIME_OUT = 5.0  # seconds, of one question with all the calls that it takes
+TIME_OUT = 5.0  # seconds for one answer, with all the calls to GitHub that it needs
 MAX_BRANCHES = 5000
-MAX_REPOSITORIES = 2000  # offered; any other one's address can be pasted
+MAX_REPOSITORIES = 2000  # in the list; people can paste the URL of any other
 
 _ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -56,10 +55,10 @@ T = TypeVar("T")
 
 
 class GitHubSource:
-    """Repositories of ``org``, or of anybody if it is empty.
+    """The repositories of ``org``, or all of GitHub if ``org`` is empty.
 
-    ``token`` may be empty: then public ones only, and few questions an hour. ``time_out`` is in seconds. ``org_id``:
-    GitHub's number of ``org``, which another could be called by now.
+    Without ``token``: public repositories only, and few calls an hour. ``time_out`` is in seconds. ``org_id``: the
+    number of ``org`` on GitHub, because another organisation can take its name.
     """
 
     def __init__(
@@ -75,10 +74,10 @@ class GitHubSource:
         self._org, self._org_id = org, org_id
         self._url = url.rstrip("/")
         self._within = DeadlineRunner()
-        self._seen_here: dict[str, float] = {}  # when each repository was last seen to be of ``org``
+        self._seen_here: dict[str, float] = {}  # when each repository last belonged to ``org``
 
     def check_repo(self, repo: str) -> str:
-        """``https://github.com/<org>/<name>``. Raises `Error` (invalid; forbidden: another organisation)."""
+        """Returns ``https://github.com/<org>/<name>``. Raises `Error`: invalid; forbidden for another organisation."""
         try:
             parts = urlsplit(repo)
             usual = (parts.scheme, parts.netloc.lower(), parts.query, parts.fragment) == (
@@ -98,7 +97,7 @@ class GitHubSource:
         return f"https://{GITHUB_HOST}/{org}/{name}"
 
     def repositories(self, until: float) -> tuple[str, ...]:
-        """Of ``org``: all that ``token`` may see."""
+        """The repositories of ``org`` that ``token`` can see."""
         if not self._org:
             return ()
 
@@ -109,7 +108,7 @@ class GitHubSource:
 
         try:
             return self._asked(until, ask)
-        except github.GithubException:  # only those that say that nothing is there
+        except github.GithubException:  # `_asked` turns all others into an `Error`
             raise unavailable(f"GitHub has no organisation {self._org!r} (GITHUB_ORG)", GITHUB_HOST) from None
 
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]:
@@ -148,7 +147,7 @@ class GitHubSource:
             blob = opened.get_git_blob(entry.sha)
             data = base64.b64decode(blob.content)
             if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != entry.sha:
-                raise ValueError("not the file that was asked for")
+                raise ValueError("the file differs from its id")
             return data
 
         return self._ask(repo, until, ask, missing=missing_project_file(sha))
@@ -161,7 +160,7 @@ class GitHubSource:
         missing: Error | None,
         empty: T | None = None,
     ) -> T:
-        """What ``ask`` finds. ``missing`` is raised if it is not there though the repository is."""
+        """The result of ``ask``. Raises ``missing`` if the repository exists, but not what ``ask`` looks for."""
         full_name = self.check_repo(repo).removeprefix(f"https://{GITHUB_HOST}/")
         try:
             return self._asked(until, lambda client: ask(self._opened(client, full_name)))
@@ -174,17 +173,17 @@ class GitHubSource:
                 raise _refused(error) from error
         if missing is None:
             raise missing_repo(repo)
-        # GitHub says the same of a missing repository and of what is missing in one.
+        # GitHub gives the same answer if the repository is missing as if something in it is.
         self._ask(repo, until, lambda opened: opened.complete(), missing=None)
         raise missing
 
     def _opened(self, client: github.Github, full_name: str) -> Repository:
-        """Raises `Error` (forbidden) if GitHub leads from this name to somebody else's: a repository that was moved."""
+        """Raises `Error` (forbidden) if GitHub redirects this name to a repository of another owner."""
         opened = client.get_repo(full_name)
         now = time.monotonic()
         if not self._org or now - self._seen_here.get(full_name, -_SEEN_SECONDS) < _SEEN_SECONDS:
             return opened
-        opened.complete()  # from here on by the name that it has now
+        opened.complete()  # loads its present name and owner
         owner = opened.full_name.partition("/")[0]
         if owner.lower() != self._org.lower():
             raise forbidden(f"{full_name!r} was moved to {opened.full_name!r}; {_ONLY.format(self._org)}")
@@ -196,7 +195,9 @@ class GitHubSource:
         return opened
 
     def _asked(self, until: float, ask: Callable[[github.Github], T]) -> T:
-        """What ``ask`` finds. Raises `Error`, but PyGithub's own where GitHub says that nothing is there."""
+        """The result of ``ask``. Raises `Error`; PyGithub's own exception if GitHub answers that something does not
+        exist.
+        """
         patience = max(self.patience, until - time.monotonic())
         try:
             return self._within(until, lambda: self._call(until, ask))
@@ -206,7 +207,7 @@ class GitHubSource:
             raise
         except TimeoutError:
             raise _silent(patience) from None
-        except OSError as error:  # all errors of the HTTP client that PyGithub uses are
+        except OSError as error:  # so are all errors of the HTTP client that PyGithub uses
             raise unavailable("GitHub can't be reached", GITHUB_HOST) from error
         except _STRANGE as error:
             raise unavailable(
@@ -229,7 +230,7 @@ class GitHubSource:
             return ask(client)
 
 
-# What PyGithub raises for bodies that are no JSON, or other JSON, and for redirects to elsewhere.
+# PyGithub raises these for bodies that are not the expected JSON, and for redirects to other hosts.
 _STRANGE = (
     github.BadAttributeException,
     ArithmeticError,

@@ -1,7 +1,7 @@
-"""Studies in local git repositories, inside one folder that the operator names.
+"""Studies in local git repositories, inside the folder STUDY_REPOS.
 
-May import errors, the store and dulwich. Opens a repository for each question: dulwich's objects are not for several
-threads, and a repository may be repacked between two questions.
+May import errors, the store and dulwich. Opens the repository for each answer: dulwich's objects are not thread-safe,
+and somebody may repack the repository between two answers.
 """
 
 import logging
@@ -34,28 +34,28 @@ from jobserver.store.fs import reason
 
 _HEADS = b"refs/heads/"
 _log = logging.getLogger(__name__)
-MAX_REPOSITORIES = 2000  # offered; any other one's path can be typed
+MAX_REPOSITORIES = 2000  # in the list; people can type the path of any other
 
 
 class LocalSource:
-    """Repositories, bare or with a work tree, inside ``folder`` once symbolic links are followed."""
+    """The repositories, bare or with a work tree, that are inside ``folder`` after following symbolic links."""
 
-    patience = 5.0  # unused: a disk is not waited for
+    patience = 5.0  # unused, because reading a disk has no time limit
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder.resolve() if folder is not None else None
 
     def check_repo(self, repo: str) -> str:
-        """The path inside the folder, which may stand elsewhere on a runner's machine.
+        """The path relative to the folder, because a runner may have the folder elsewhere.
 
-        Raises `Error`: invalid if it is outside, not_found if nothing is there.
+        Raises `Error`: invalid if the path leads outside, not_found if there is no repository.
         """
         with self._open(repo) as (path, _):
             assert self.folder is not None
             return path.relative_to(self.folder).as_posix()
 
     def repositories(self, until: float) -> tuple[str, ...]:
-        """Those in the folder, and in its folders (of organisations, say), but none inside another one."""
+        """The repositories in the folder, and in its folders (for example one for each organisation)."""
         if self.folder is None:
             return ()
         paths: list[str] = []
@@ -84,7 +84,7 @@ class LocalSource:
                 sha = opened.refs[Ref(_HEADS + name)].decode("latin-1")
             except KeyError:
                 raise missing_branch(branch) from None
-        if not check_sha(sha):  # nor is it said what stands there
+        if not check_sha(sha):  # the message does not show the text, which may be anything
             raise unavailable(f"The repository {repo!r} can't be read: its branch {branch!r} names no commit")
         return sha
 

@@ -1,4 +1,4 @@
-"""Which place a repository is at, by how it is written: the one thing that the rest of the server uses.
+"""Finds the source of a repository by the form of its name. The rest of the server uses only this module.
 
 May import errors and this package.
 """
@@ -18,11 +18,11 @@ _DISK_SECONDS = 1.0
 
 
 class StudyRegistry:
-    """GitHub for https URLs, folders inside ``study_repos`` for everything else; safe for any thread.
+    """Uses GitHub for https URLs, and the folder ``study_repos`` for everything else. Thread-safe.
 
-    Each method raises `Error`: invalid (not a repository that may be used, or a faulty project.yaml, with its
-    faults), forbidden (another organisation than ``github_org``), not_found (repository, branch,
-    project.yaml), unavailable (names the place; only if no earlier answer is known).
+    Each method raises `Error`: invalid (a repository that cannot be used, or the faults of project.yaml), forbidden (an
+    organisation other than ``github_org``), not_found (repository, branch or project.yaml), unavailable (names the
+    source; only without an earlier answer).
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class StudyRegistry:
         return self._place(repo).source.check_repo(repo)
 
     def repositories(self, wait: float = 0.0) -> Repositories:
-        """Those in ``study_repos``, and of ``github_org`` as far as GitHub said, which may be given time to say it."""
+        """The repositories in ``study_repos`` and of ``github_org``. Waits up to ``wait`` seconds for GitHub; else uses
+        its last answer.
+        """
         local = self._in_folder.known(_DISK_SECONDS)
         if not self.github_org:
             return local
@@ -64,7 +66,7 @@ class StudyRegistry:
         return list(self.answer(repo).branches)
 
     def answer(self, repo: str) -> BranchList:
-        """The branches, and how old the answer is."""
+        """The branches, and the age of the answer."""
         return self._place(repo).branches(repo)
 
     def resolve(self, repo: str, branch: str) -> str:
@@ -72,11 +74,11 @@ class StudyRegistry:
         return self.tip(repo, branch).sha
 
     def tip(self, repo: str, branch: str) -> Tip:
-        """The commit of the branch's tip, and how old the answer is."""
+        """The branch's tip, and the age of the answer."""
         return self._place(repo).tip(repo, branch)
 
     def project(self, repo: str, branch: str) -> Study:
-        """The tip of the branch and the project.yaml in that very commit."""
+        """The branch's tip and the project.yaml of that commit."""
         return self._place(repo).project(repo, branch)
 
     def _place(self, repo: str) -> CachedSource:

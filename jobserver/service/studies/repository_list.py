@@ -1,6 +1,6 @@
-"""Which repositories there are to choose from: asked in the background, so that no page waits for another machine.
+"""The repositories that forms suggest. Updated in the background, so that no page waits for GitHub.
 
-May import errors; the clock is passed in.
+May import errors; the clock is an argument.
 """
 
 import logging
@@ -14,15 +14,15 @@ from jobserver.errors import Error
 
 _log = logging.getLogger(__name__)
 EVERY = timedelta(minutes=10)
-AGAIN = timedelta(minutes=1)  # after a place did not say
-PATIENCE = 30.0  # seconds: of a list that takes many calls, and that nobody waits for
+AGAIN = timedelta(minutes=1)  # after a failure
+PATIENCE = 30.0  # seconds; long, because the list takes many calls and nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
 class Repositories:
-    """As a workspace stores them, sorted. ``as_of``: when the place said so; None if it never did.
+    """The spelling is that of workspaces; sorted. ``as_of``: the time of the answer; None if there never was one.
 
-    ``problem``: why it says nothing now, where it does not.
+    ``problem``: why the last update failed; empty if it did not.
     """
 
     names: tuple[str, ...] = ()
@@ -31,9 +31,9 @@ class Repositories:
 
 
 class RepositoryList:
-    """Thread-safe. What a place last said stands until it says something else.
+    """Thread-safe. Keeps the last answer until there is a new one.
 
-    ``ask`` takes the moment, on `time.monotonic`'s clock, until which it has time, and may raise `Error`.
+    ``ask`` gets the time, on the clock of `time.monotonic`, when it has to be done. It may raise `Error`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RepositoryList:
         self._asking: threading.Event | None = None
 
     def known(self, wait: float = 0.0) -> Repositories:
-        """What is known; starts to ask again if that is old, and gives the answer ``wait`` seconds to come."""
+        """The last answer. If that is old, starts an update, and waits up to ``wait`` seconds for it."""
         now = self._clock()
         with self._guard:
             if self._asking is None and (self._due is None or now >= self._due):
@@ -69,15 +69,15 @@ class RepositoryList:
         asked = self._clock()
         due = asked + min(AGAIN, self._every)
         repositories = replace(
-            self._known, problem="The list of repositories can't be asked for: a bug, which was logged"
+            self._known, problem="The list of repositories can't be updated because of a bug, which was logged"
         )
         try:
             repositories = Repositories(self._place(monotonic() + PATIENCE), asked)
             due = asked + self._every
         except Error as error:
             repositories = replace(self._known, problem=error.message)
-        except Exception:  # noqa: BLE001 - a thread's last resort: the next page asks again
-            _log.exception("the list of repositories")
+        except Exception:  # noqa: BLE001 - the thread must set the result; the next page tries again
+            _log.exception("could not update the list of repositories")
         finally:
             with self._guard:
                 self._known, self._due, self._asking = repositories, due, None

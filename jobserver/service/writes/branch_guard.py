@@ -1,10 +1,10 @@
-"""Whether the writer may build on what stands on a branch: only on what a server of ours made or judged.
+"""Decides whether the writer may build on a branch: only if a server made or judged its commits.
 
-The server's next commit vouches for all below it, so it must never stand on what came past every rule: a commit that
-somebody with the disk put there, a branch that went back, or one that is gone. What others did by the rules is known
-by its signature (another process, the command line, another machine) or by its receipt (a push). Since each of them
-refuses likewise, a commit that a server signed speaks for those below it: where the tip is one, and descends from
-where the branch was, nothing else is looked at. The branches that this process itself left are not looked at at all.
+The server's next commit vouches for all commits below it. So the writer must not build on a commit that somebody wrote
+to the disk past every rule, or on a branch that went back or is gone. Commits of other servers, processes and commands
+have a signature, and pushed commits have a receipt. All of them apply this rule, so a signed commit vouches for those
+below it: if the tip is signed and descends from the last known tip, no other commit is read. The tips that this process
+wrote itself are not checked.
 """
 
 import threading
@@ -25,8 +25,8 @@ from jobserver.store.read.commits import Commit, parse_commit
 from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.repo import GONE, PRINCIPAL, SIGNERS, StateRepo
 
-_INSPECT_SECONDS = 30.0  # until problems that an inspection found are inspected again
-_NEAR = 2_000  # commits that are read here, before git is asked
+_INSPECT_SECONDS = 30.0  # between two inspections while there are problems
+_NEAR = 2_000  # commits to read here before asking git
 
 
 class BranchGuard:
@@ -35,7 +35,7 @@ class BranchGuard:
     def __init__(self, repo: StateRepo) -> None:
         self._path, self._refs = repo.path, repo.writer.refs
         self._keys = KeyFile(repo.writer.keys.path, PRINCIPAL)
-        # Not a git process that waits for questions: `store.git.locks` would take it for one at work.
+        # In process, because `store.git.locks` would take a waiting `git cat-file` for a git process at work.
         self._objects = Objects(repo.path)
         self._policy = TrustPolicy(repo.path, self._keys.current)
         self._good: dict[str, str] = {}
@@ -67,7 +67,7 @@ class BranchGuard:
             if not problem:
                 if tip is not None and self._good.get(branch) in (None, known):
                     self._good[branch] = tip
-            elif self._refs.tip(branch) == tip:  # else it has moved: what is decided on this one can't be done
+            elif self._refs.tip(branch) == tip:  # else the branch has moved, and a decision on this tip has no effect
                 raise unavailable(f"{problem}: nothing is written there", branch)
 
     @contextmanager
@@ -80,9 +80,9 @@ class BranchGuard:
             self._objects = before
 
     def problems(self) -> dict[str, str]:
-        """Branch, ref or file -> why no server builds on it, or what else somebody changed on the disk."""
+        """Branch, ref or file -> why no server builds on it, or what somebody changed on the disk."""
         branches = {layout.AUDIT, *filter(layout.is_branch, self._refs.branches()), *self._good}
-        with suppress(Error):  # then the last inspection counts
+        with suppress(Error):  # keeps the result of the last inspection
             if self._inspected and monotonic() >= self._inspect_at:
                 self._inspect()
         problems = dict(self._inspected)
@@ -96,10 +96,10 @@ class BranchGuard:
         return problems
 
     def inspect(self) -> dict[str, str]:
-        """Checks everything that is about to be served: commits and objects since the last checkpoint, and all refs.
+        """Checks the commits and objects since the last checkpoint, and all refs.
 
-        What is wrong is in `problems` from then on, until somebody corrects it, or in `idle`. Raises `Error` if it
-        can't be checked.
+        `problems` lists what is wrong until somebody corrects it; `idle` lists refs that change nothing. Raises `Error`
+        if the check is not possible.
         """
         self._inspect()
         return self.problems()
@@ -128,7 +128,7 @@ class BranchGuard:
             self._inspected = problems
 
     def _last_checkpoint(self, audit: str) -> str:
-        """The commit of `audit` that wrote it, or else the first one."""
+        """The commit of `audit` that wrote the last checkpoint, or else the first commit."""
         commit = self._commit(audit)
         while commit.parents and commit.trailer("Event") != "tips.checkpointed":
             commit = self._commit(commit.parents[0])
@@ -142,7 +142,7 @@ class BranchGuard:
         return True
 
     def _known(self, branch: str) -> str | None:
-        """Where it was when it was last known to be good."""
+        """The last tip of the branch that was known to be good."""
         return self._good.get(branch) or self._checkpointed(branch)
 
     def _checkpointed(self, branch: str) -> str | None:
@@ -176,7 +176,7 @@ class BranchGuard:
         return self._policy.judge(branch, known, tip, context).problem
 
     def _good_main(self, branch: str, known: str | None, tip: str) -> str | None:
-        """The commit of main whose keys count: never one that is not judged itself, or it would name any key."""
+        """The commit of main whose keys count. Checks it first, because an unchecked commit could name any key."""
         if branch == layout.MAIN:
             return known or tip
         main = self._refs.tip(layout.MAIN)
@@ -219,7 +219,7 @@ class BranchGuard:
 
 
 def guard_branches(repo: StateRepo) -> BranchGuard:
-    """Has the repository's writer refuse to build on what no server made or judged."""
+    """Makes the repository's writer refuse to build on commits that no server made or judged."""
     if not isinstance(repo.writer.tip_check, BranchGuard):
         repo.writer.tip_check = BranchGuard(repo)
     return repo.writer.tip_check

@@ -1,4 +1,4 @@
-"""The one door for writes: snapshot, plan, admit, commit on that snapshot, answer. Every front end calls `submit`."""
+"""The one entrance for writes: snapshot, plan, admit, commit, answer. Every front end calls `Gate.submit`."""
 
 import secrets
 import threading
@@ -28,13 +28,15 @@ from jobserver.store.write.submission import WriteResult
 
 
 class Random(Protocol):
-    """Where the random parts of ids come from; `secrets`, or a seeded one in tests."""
+    """The source of the random parts of ids: `secrets`, or a seeded one in tests."""
 
     def randbits(self, k: int, /) -> int: ...
 
 
 class _AlreadyDone(Error):
-    """Out of the writer's turn: this was done before. ``result`` is what it would tell now."""
+    """Leaves the writer's turn because an earlier call made this write. ``result``: what a report's answer would be
+    now.
+    """
 
     def __init__(self, done: CompletedWrite, result: Mapping[str, Any]) -> None:
         super().__init__(Code.CONFLICT, "done before")
@@ -42,14 +44,16 @@ class _AlreadyDone(Error):
 
 
 def repeated_answer(done: CompletedWrite, result: Mapping[str, Any]) -> WriteResult:
-    """What was answered then: the commit, the id that was made then, and what is ignored now as it was then."""
+    """The answer to a repeated call: the commit and the new id of the first call, with ``result``."""
     identifier = {"identifier": done.request} if done.request else {}
     return WriteResult(done.branch, done.commit, True, Changes(done.branch, "", "", result={**result, **identifier}))
 
 
 def _result(state: Snapshot, command: Command, actor: Actor, now: datetime) -> Mapping[str, Any]:
-    """Only reports tell more than their commit does: which job requests they named in vain. What was skipped then, only
-    the first answer and the log say."""
+    """The result of a repeated call beyond its commit: only reports have one, the unknown job requests.
+
+    A repeated call does not list the skipped jobs again.
+    """
     if isinstance(command, UpdateJobs):
         with suppress(Error):
             return {"ignored": plan(state, command, actor, now, "").result["ignored"]}
@@ -71,16 +75,16 @@ class Gate:
         self.ledger.close()
 
     def _new_id(self, now: datetime) -> str:
-        """Later is greater, also within a microsecond and when the clock goes back."""
+        """A later id is greater, also within one microsecond and when the clock goes back."""
         with self._guard:
             self._last = max(identifiers.micros(now), self._last + 1)
             return identifiers.request_id(self._last, self._random.randbits(27))
 
     def submit(self, actor: Actor, command: Command, via: str, key: Key | None = None) -> WriteResult:
-        """Decides and writes. Returns once the commit is durable; raises `Error` with nothing changed.
+        """Decides on the command and writes. Returns when the commit is durable. Raises `Error` if nothing was changed.
 
-        ``via`` says by which front end it came (``http``, ``cli``), for the record. With a ``key`` that did this
-        already, writes nothing and returns what was written then. Where ``budget`` allows no more it is too_many.
+        ``via``: the front end, for the record (``http``, ``cli``). With a ``key`` that was used already, writes nothing
+        and returns the first result. Raises `Error` (too_many) if the ``budget`` is used up.
         """
         self.budget.begin(actor)
         size = 0
@@ -119,7 +123,9 @@ class Gate:
                 raise Unconfirmed(f"{error.message}: {advice}") from None
 
     def _open(self, branch: str) -> None:
-        """Makes a backend's branch if it is missing: adding one writes main only, and a crash may come before this."""
+        """Creates the branch of a backend if it is missing. Adding a backend writes main only, and the process may stop
+        before it creates the branch.
+        """
         slug = branch_backend(branch)
         if not layout.is_branch(branch):  # it is also a path
             raise not_found(f"backend {branch.removeprefix(layout.backend_branch(''))!r} does not exist")

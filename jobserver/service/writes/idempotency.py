@@ -1,8 +1,8 @@
-"""Idempotency keys: the same POST again finds the commit that it made, on any server, after any crash.
+"""Idempotency keys: a repeated POST finds the commit of the first one, on any server, also after a crash.
 
-The commits themselves are the ledger (trailer ``Idempotency-Key: <digest> <digest of the body>``), so there is nothing
-to keep in step with them; this is a cache of the last 24 hours of it, brought up to date within the writer's turn. What
-changed nothing has no commit: it is remembered by this process only.
+The commits are the ledger (trailer ``Idempotency-Key: <digest> <digest of the body>``). This module caches the last 24
+hours of them, and updates the cache in the writer's turn. A write that changed nothing has no commit, so only this
+process remembers it.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from jobserver.store.write.submission import WriteResult
 
 TRAILER = "Idempotency-Key"
 KEPT = timedelta(hours=24)
-_MOST = 10_000  # entries, before old ones are looked for
+_MOST = 10_000  # entries; beyond that, old ones are removed
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``digest`` is of actor, method, path and the client's key; ``body`` of the body. 32 hex each."""
+    """``digest``: of actor, method, path and the client's key. ``body``: of the request's body. 32 hex digits each."""
 
     digest: str
     body: str
@@ -44,7 +44,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class CompletedWrite:
-    """What a key did before. ``request`` is the first job request that the commit names, or empty."""
+    """An earlier write with a key. ``request``: the first job request that the commit names, or empty."""
 
     branch: str
     commit: str
@@ -71,7 +71,7 @@ class Ledger:
 
     @contextmanager
     def holding(self, key: Key) -> Iterator[None]:
-        """One at a time per key in this process: two in one batch would see nothing of each other."""
+        """Lets one caller at a time use the key: two in one batch would not see each other."""
         with self._guard:
             lock, count = self._held.get(key.digest, (threading.Lock(), 0))
             self._held[key.digest] = lock, count + 1
@@ -87,9 +87,9 @@ class Ledger:
                     self._held[key.digest] = lock, count - 1
 
     def find(self, key: Key) -> CompletedWrite | None:
-        """What the key did within 24 hours; exact within the writer's turn.
+        """The write with this key in the last 24 hours. Exact in the writer's turn.
 
-        Raises `Error` (conflict) if it was used with another body.
+        Raises `Error` (conflict) if the key was used with another body.
         """
         with self._guard:
             oldest = self._clock() - KEPT
@@ -104,7 +104,7 @@ class Ledger:
         return done
 
     def remember(self, key: Key, written: WriteResult) -> None:
-        """Of what changed nothing: what was answered."""
+        """Records a write that changed nothing."""
         request = str(written.changes.result.get("identifier", ""))
         with self._guard:
             self._idle[key.digest] = CompletedWrite(written.branch, written.commit, key.body, request, self._clock())
@@ -115,9 +115,8 @@ class Ledger:
         commit, stop = tip, self._tips.get(branch)
         while commit != stop:
             parsed = parse_commit(commit, self._objects.raw(bytes.fromhex(commit)))
-            if (
-                parsed.committed_at < oldest and parsed.is_servers
-            ):  # the server's times never go back, others' end nothing
+            # The times of the server's commits never go back; those of others say nothing about older commits.
+            if parsed.committed_at < oldest and parsed.is_servers:
                 break
             digest, _, body = parsed.trailer(TRAILER).partition(" ")
             if body:

@@ -1,6 +1,6 @@
-"""Asking for jobs, finding and cancelling them: what every front end does around the gate.
+"""Requests, finds and cancels job requests, for every front end.
 
-The study is asked before the gate, so that no commit ever waits for GitHub.
+Reads the study before it calls the gate, so that no commit waits for GitHub.
 """
 
 from dataclasses import dataclass, replace
@@ -22,10 +22,7 @@ from jobserver.store.write.submission import WriteResult
 
 @dataclass(frozen=True, slots=True)
 class RequestWithJobs:
-    """A job request with its jobs, as its backend's branch has them.
-
-    ``warnings``: of its project.yaml, where it was asked for just now.
-    """
+    """A job request with its jobs on its backend's branch. ``warnings``: those of its project.yaml, if it is new."""
 
     stored: Stored
     jobs: tuple[Job, ...]
@@ -49,7 +46,7 @@ class JobRequestService:
         will_notify: bool | None = None,
         database_name: str | None = None,
     ) -> WriteResult:
-        """Requests jobs at the tip of the workspace's branch; the new id is in the result, ``identifier``."""
+        """Requests jobs at the tip of the workspace's branch. The result's ``identifier`` is the new id."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
             return repeated_answer(done, {})  # also while the study's host does not answer
         document = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(workspace))
@@ -76,12 +73,12 @@ class JobRequestService:
     def cancel(
         self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None
     ) -> WriteResult:
-        """Cancels these actions, or all that are not finished; durable before the runner has request the request."""
+        """Cancels these actions, or all that are not finished. Durable before the runner gets the list."""
         request = self.find(identifier).stored.request
         return self._gate.submit(actor, CancelJobs(identifier, request.backend, actions), via, key)
 
     def read_written(self, written: WriteResult) -> RequestWithJobs:
-        """The job request that ``written`` is about, as it was at that commit."""
+        """The job request of ``written``, as it was at that commit."""
         identifier = written.changes.result["identifier"]
 
         def read(state: Snapshot) -> RequestWithJobs | None:
@@ -122,5 +119,5 @@ class JobRequestService:
 
 
 def with_jobs(state: Snapshot, stored: Stored | None) -> RequestWithJobs | None:
-    """With its jobs, if there is one."""
+    """The request with its jobs; None for None."""
     return None if stored is None else RequestWithJobs(stored, tuple(state.jobs(stored.place).values()))

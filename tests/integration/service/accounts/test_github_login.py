@@ -58,7 +58,7 @@ def test_private_members_can_log_in_without_the_servers_token(github: GitHub) ->
 def test_a_token_that_sees_no_private_members_says_nobody_has_left(github: GitHub) -> None:
     """GitHub's 302 is no "no", and neither is a refusal."""
     github.sees_members = set()
-    with pytest.raises(Error, match="GitHub does not tell GITHUB_TOKEN whether dora is in the organisation") as unknown:
+    with pytest.raises(Error, match="GitHub does not show GITHUB_TOKEN whether dora is in the organisation") as unknown:
         login(github).is_member(1)
     assert unknown.value.code is Code.UNAVAILABLE
     github.public_members = {"dora"}
