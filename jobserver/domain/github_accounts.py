@@ -1,6 +1,6 @@
-"""Which account belongs to a person who logs in from GitHub: the one that is bound to GitHub's number for them.
+"""Finds the account of a person who logs in with GitHub, by GitHub's number for them.
 
-The number stays theirs. Their name on GitHub does not: they can give it up, and another person can take it.
+The number never changes. Their GitHub username can: they can give it up, and another person can take it.
 """
 
 from collections.abc import Iterable
@@ -12,14 +12,15 @@ from jobserver.errors import Error, forbidden
 if TYPE_CHECKING:
     from jobserver.domain.users import User
 
-_NAMED = 3  # administrators that are named to who is not let in
+_NAMED = 3  # how many administrators a refusal names
 
 
 def account_of(users: "Iterable[User]", github_id: int, login: str) -> "User | None":
-    """The account that is bound to this number, whatever it is called now; or else the one of that name that is bound
-    to none. None: there is neither. GitHub takes names that differ by case only for one.
+    """The account with this GitHub number, or else the account with this username and no number; None if there is
+    neither.
 
-    Raises `Error` (forbidden) where the name is another's.
+    Ignores upper and lower case in usernames, as GitHub does. Raises `Error` (forbidden) if the username belongs to
+    another person's account.
     """
     everybody = list(users)
     if (bound := next((user for user in everybody if user.github_id == github_id), None)) is not None:

@@ -1,7 +1,7 @@
-"""Branch ``main`` in memory: who and what there is, and whose each token is. One immutable view per tip.
+"""Branch ``main`` in memory: all its documents, and the owner of each token. There is one immutable `Directory` per
+tip.
 
-Small (people, backends, workspaces), and looked into at every request, so it is kept whole; a new tip costs what
-changed.
+It is kept whole because it is small and each request reads it. A new tip costs what has changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """`domain.base.state.Main` without unreadable documents, whose faults it has instead."""
+    """Like `domain.base.state.Main`, but unreadable documents are left out, and their faults are in ``faults``."""
 
     tip: str | None = None
     backends: Mapping[str, Backend] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Directory:
         return account is not None and account.active
 
     def updated(self, tip: str, deltas: Iterable[Delta]) -> "Directory":
-        """The view at ``tip``, which differs from this one by ``deltas``."""
+        """The directory at ``tip``, which differs from this one by ``deltas``."""
         documents: dict[Kind, dict[str, AnyDocument | None]] = {kind: {} for kind in Kind}
         faults = dict(self.faults)
         for delta in deltas:
@@ -88,7 +88,7 @@ def _merged(known: Mapping[str, D], updates: Mapping[str, AnyDocument | None]) -
 
 
 def _tokens(directory: Directory) -> dict[str, Actor]:
-    """SHA-256 -> whose it is; of active users and backends only. One that two have says nothing of who holds it."""
+    """SHA-256 -> owner, of active users and backends only. Leaves out a token that two of them have."""
     holders: dict[str, set[Actor]] = {}
     for user in directory.users.values():
         for token in user.tokens:

@@ -30,8 +30,8 @@ from jobserver.store.write.submission import RefUpdate
 from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
-_BACKSTOP_SECONDS = 2.0  # in case nothing reports that a ref moved
-_ROWS_SECONDS = 0.25  # rows that nobody reads are written this seldom: the writer needs the time
+_BACKSTOP_SECONDS = 2.0  # for moves that nobody reported
+_ROWS_SECONDS = 0.25  # between writes of rows that nobody reads, so that the writer gets the time
 
 
 class Index:
@@ -58,7 +58,7 @@ class Index:
         self._worker = Worker("index", self._follow)
 
     def start(self) -> None:
-        """Starts to follow the branches in a thread; without it, readers still see everything."""
+        """Starts the thread that follows the branches. Without it, readers still see everything."""
         self._worker.start()
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Index:
         return self._lag.problem
 
     def announce(self, update: RefUpdate) -> None:
-        """For `Writer.listen`: a branch is about to move by these changes."""
+        """For `Writer.listen`: a branch is about to move by this update."""
         if update.branch == layout.MAIN:
             self._directory.announced.add(update)
         else:
@@ -112,16 +112,16 @@ class Index:
         return self._listings.of_backends(slugs)
 
     def wait(self, slugs: Sequence[str], etag: str, seconds: float) -> Listing:
-        """The listing as soon as its ETag is not ``etag``, or as it is after ``seconds``."""
+        """The listing as soon as its ETag differs from ``etag``, or after ``seconds``."""
         return self._listings.wait(slugs, etag, seconds)
 
     def peek(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The rows as they were last written, which may be a moment ago: for callers that check again if it matters."""
+        """The rows as last written, which can be older than the tips. For callers that check again where it matters."""
         return self._rows.view()
 
     @contextmanager
     def view(self) -> Iterator[sqlite3.Connection]:
-        """The rows of all backends' branches, of one moment, no older than the tips are now."""
+        """The rows of all branches of backends at one moment, no older than the tips now."""
         for branch in self._backend_branches():
             self._rows.catch_up(branch)
         try:
@@ -151,7 +151,7 @@ class Index:
         return sum(rows.get(branch) != self._refs.tip(branch) for branch in self._backend_branches())
 
     def tips(self) -> tuple[str, ...]:
-        """The tip of main and of each backend's branch: as long as they are the same, so is all that is shown."""
+        """The tips of main and of each branch of a backend. While they stay the same, so do all pages and answers."""
         return (self.directory().tip or "", *(self._refs.tip(branch) or "" for branch in self._backend_branches()))
 
     def refresh(self) -> None:
@@ -169,7 +169,7 @@ class Index:
             self._listings.of_branch(branch)
 
     def _follow(self) -> float:
-        """One step of the thread; how many seconds to wait for the next."""
+        """One step of the thread. Returns the seconds until the next step."""
         self._refresh_lists()
         self._report_change()
         if (seconds := self._write_rows_at - monotonic()) > 0:

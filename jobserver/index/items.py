@@ -1,6 +1,6 @@
 """Job requests and jobs as JSON data, in the shapes of the HTTP API v2 (docs/contract.md, section 4).
 
-An item carries the keys that the runners of 2021 and of 2025 need, both; kept ready, because a poll must cost nothing.
+An item has the keys of the runners of 2021 and those of 2025.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def time_text(moment: datetime | None) -> str | None:
 
 
 def request_item(request: JobRequest) -> dict[str, Any]:
-    """What a runner has to know about a job request."""
+    """The part of a job request that a runner needs."""
     workspace = {key: getattr(request.workspace, key) for key in _WORKSPACE}
     workspace["created_at"] = time_text(request.workspace.created_at)
     org, _, project = (request.project or "").partition("/")
@@ -57,7 +57,7 @@ def job_item(job: Job) -> dict[str, Any]:
 
 
 def detail(item: dict[str, Any], jobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The item with its jobs (items, oldest first) and what follows from them."""
+    """The item with its jobs (oldest first), and the status and times that follow from them."""
     ordered = sorted(jobs, key=lambda job: (job["created_at"], job["identifier"]))
     of_jobs = lifecycle.summarise(  # times are texts of one form, so that their order is that of time
         [(job["status"], job["started_at"], job["completed_at"], job["updated_at"]) for job in ordered]

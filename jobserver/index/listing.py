@@ -1,6 +1,6 @@
-"""The active job requests of one backend as ready JSON: what every poll asks for. Immutable; a new one per change.
+"""The active job requests of one backend as JSON that is ready to send: the answer to every poll. Immutable.
 
-Kept as bytes with their digest, so that a poll that brings nothing new costs a comparison.
+Kept as bytes with their digest, so that a poll without news costs one comparison.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ Key = tuple[int, str]
 
 
 def list_body(count: int, items: Iterable[bytes], following: bytes = b"null", previous: bytes = b"null") -> bytes:
-    """The reply's JSON; ``following`` and ``previous`` are JSON already."""
+    """The JSON of the answer. ``following`` and ``previous`` are JSON already."""
     parts = (b'{"count":%d,"next":%s,"previous":%s,"results":[' % (count, following, previous), b",".join(items), b"]}")
     return b"".join(parts)
 
 
 def etag(body: bytes) -> str:
-    """A strong validator: it changes when the bytes do, and only then."""
+    """A strong validator (RFC 9110): it changes exactly when the bytes change."""
     return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """``items`` newest first, with ``body`` the whole of them as a reply."""
+    """``items``: newest first. ``body``: the answer with all of them."""
 
     items: tuple[tuple[Key, bytes], ...]
     body: bytes
@@ -41,7 +41,7 @@ class Listing:
 
     @classmethod
     def of(cls, items: Iterable[tuple[Key, bytes]]) -> "Listing":
-        """From items in any order."""
+        """A listing of items in any order."""
         return cls._of(tuple(sorted(items, reverse=True)))
 
     @classmethod
@@ -54,9 +54,10 @@ class Listing:
         return cls._of(tuple(merge(*(listing.items for listing in listings), reverse=True)))
 
     def followed(self, events: Iterable[Changes]) -> "Listing | None":
-        """After these events of the gate, in which a request leaves ``active/`` in the commit that finishes it.
+        """The listing after these events. The gate removes a request from ``active/`` in the commit that finishes it.
 
-        Itself if the list is the same; None if they do not tell, because a request came back.
+        The same object if nothing changed; None if a request came back from the archive, which the events do not
+        contain.
         """
         updates: dict[str, tuple[Key, bytes] | None] = {}
         for event in events:

@@ -1,6 +1,7 @@
-"""The life of a job and of its request. Everything that decides what may follow what is in this file.
+"""The lifecycle of jobs and job requests: which status may follow which, and how a request's status follows from its
+jobs.
 
-Facts: job-server 2021 (how a request's status follows from its jobs) and docs/contract.md (what an update may do).
+Sources: job-server 2021 (the status of a request) and docs/contract.md (which updates count).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ MARKED_FAILED = "marked_as_failed"  # by an administrator here; runners have cod
 FINISHED = frozenset({"failed", "succeeded"})
 STATUSES = ("pending", "running", "failed", "succeeded")
 
-# (stored, reported) -> must the report be newer than what is stored? Reports that are older never count.
-# running -> pending is a reboot; leaving a finished state is a rerun, which only news can announce.
+# (stored, reported) -> whether the report must be newer than the stored job. Older reports never count.
+# running -> pending is a restart of the runner. Leaving a finished status is a rerun, which needs a newer report.
 NEEDS_NEWER: dict[tuple[str, str], bool] = {
     (stored, reported): stored in FINISHED and reported not in FINISHED for stored in STATUSES for reported in STATUSES
 }
 
 
-# By how much a runner's clock and ours may differ and still be said to agree.
+# The difference between a runner's clock and ours that is not reported as a problem.
 CLOCKS_AGREE = timedelta(seconds=5)
 TIMES = ("created_at", "updated_at", "started_at", "completed_at")
 
@@ -36,9 +37,9 @@ def is_ahead(moment: datetime | None, now: datetime) -> bool:
 
 
 def on_time(reported: Job, stored: Job | None, now: datetime) -> Job:
-    """``reported`` with every time in the future counted as now: itself if it has none.
+    """``reported`` with each time in the future replaced by now; ``reported`` itself if it has none.
 
-    What was counted so before stays as it is stored, so that the same report again changes nothing.
+    Keeps the stored times that were replaced before, so that repeating a report changes nothing.
     """
     times = (reported.created_at, reported.updated_at, reported.started_at, reported.completed_at)
     limit = now + CLOCKS_AGREE
@@ -61,12 +62,12 @@ def on_time(reported: Job, stored: Job | None, now: datetime) -> Job:
 
 
 def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
-    """Whether ``reported`` replaces ``stored``; if not, it is stale and is skipped.
+    """Whether ``reported`` replaces ``stored``. If not, the report is stale and is skipped.
 
-    A stored time that is ahead of ``now`` says nothing of what is newer: a clock was wrong when it came.
+    A stored time that is ahead of ``now`` came from a wrong clock, so it does not make a report stale.
     """
     if stored.status_code == MARKED_FAILED:
-        return reported.status in FINISHED  # our clock marked it: the runner's, which may be behind, tells how it ended
+        return reported.status in FINISHED  # the mark has our time, and the runner's clock may be behind
     if stored.updated_at is None:
         return True
     if reported.updated_at is not None and reported.updated_at > stored.updated_at:
@@ -79,13 +80,13 @@ def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
 
 
 def newest(jobs: Collection[Job], now: datetime | None = None) -> datetime | None:
-    """Of those that are not ahead of ``now``."""
+    """The latest ``updated_at`` that is not ahead of ``now``."""
     limit = datetime.max.replace(tzinfo=UTC) if now is None else now + CLOCKS_AGREE
     return max((job.updated_at for job in jobs if job.updated_at and job.updated_at <= limit), default=None)
 
 
 def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
-    """Whether any two of them are, as of `is_run_twice`."""
+    """Whether `is_run_twice` is true for any stored and any reported job."""
     known: dict[str, list[Job]] = {}
     for job in stored:
         known.setdefault(job.action, []).append(job)
@@ -93,10 +94,10 @@ def are_run_twice(stored: Iterable[Job], reported: Iterable[Job]) -> bool:
 
 
 def is_run_twice(stored: Job, reported: Job) -> bool:
-    """Whether two runners were at one action of a request at the same time, and reported these two jobs of it.
+    """Whether two runners ran the same action of a request at the same time, and reported these two jobs.
 
-    One runner makes an action's job anew only when the one before is over, or forgotten. Two runners may give theirs
-    the same id, which then is made now earlier, now later.
+    One runner creates a new job for an action only after the last one has ended or was lost. Two runners may use the
+    same id for their jobs; then the job's ``created_at`` goes back.
     """
     if stored.action != reported.action or stored.status_code == MARKED_FAILED:
         return False
@@ -106,17 +107,17 @@ def is_run_twice(stored: Job, reported: Job) -> bool:
 
 
 def _last(job: Job) -> datetime:
-    """When it was last known to be at work."""
+    """The last time when the job was known to be running."""
     return job.completed_at or job.updated_at or job.created_at
 
 
 def finished(jobs: Collection[Job]) -> bool:
-    """Whether a request with these jobs has nothing left to do; without jobs it has not begun."""
+    """Whether all jobs are finished. A request without jobs has not started."""
     return bool(jobs) and all(job.status in FINISHED for job in jobs)
 
 
 def request_status(statuses: Collection[str]) -> str:
-    """What all of its jobs are; else running until all are finished, and then failed. Unknown without jobs."""
+    """The status that all jobs have; else running until all are finished, then failed. Unknown without jobs."""
     distinct = set(statuses)
     if not distinct:
         return "unknown"
@@ -130,7 +131,7 @@ T = TypeVar("T", int, str, datetime)
 
 @dataclass(frozen=True, slots=True)
 class Summary(Generic[T]):
-    """What follows for a request from its jobs. Times are of the type that the jobs' times have."""
+    """The status and times of a request, from its jobs. The times have the type of the jobs' times."""
 
     status: str
     is_finished: bool
@@ -142,8 +143,9 @@ class Summary(Generic[T]):
 
 
 def summarise(jobs: Sequence[tuple[str, T | None, T | None, T | None]]) -> Summary[T]:
-    """From (status, started_at, completed_at, updated_at) of each job: started with the first job, completed with the
-    last one, once all are finished."""
+    """``jobs``: (status, started_at, completed_at, updated_at) of each job. The request starts with its first job, and
+    completes with its last one, once all are finished.
+    """
     statuses = [job[0] for job in jobs]
     is_finished = bool(statuses) and FINISHED.issuperset(statuses)
     started = [moment for _, moment, _, _ in jobs if moment is not None]

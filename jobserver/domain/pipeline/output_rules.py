@@ -1,4 +1,4 @@
-"""Which paths an action's outputs may have, and those that ehrQL's commands want. Part of `pipeline`; pure text."""
+"""The allowed paths of outputs, and the outputs that commands of ehrQL need. Part of `pipeline`; pure."""
 
 import posixpath
 import re
@@ -7,14 +7,14 @@ from fnmatch import fnmatch
 
 HIGHLY, MODERATELY, MINIMALLY = LEVELS = ("highly_sensitive", "moderately_sensitive", "minimally_sensitive")
 
-# What people may look at outside of the secure environment's database: tables, images, reports.
+# Files that people can view outside of the secure database: tables, images, reports.
 _SHOWN = (".csv", ".jpg", ".jpeg", ".png", ".svg", ".svgz", ".html", ".txt", ".log", ".json", ".md")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _EHRQL = re.compile(r"(?:ehrql|databuilder):\S+ generate[-_](dataset|measures)")
 
 
 def path_problem(path: str, level: str) -> str:
-    """What is wrong with an output's path, to be read after it; empty if nothing is."""
+    """What is wrong with an output's path, in words that follow the path; empty if nothing is."""
     if "\\" in path:
         return "has a backslash; expected / between folders"
     if pattern := next((sign for sign in ("**", "?", "[") if sign in path), ""):
@@ -61,7 +61,7 @@ def ehrql_problem(run: str, words: Sequence[str], outputs: Mapping[str, Sequence
 
 
 def _target(words: Sequence[str]) -> str:
-    """What the first ``--output`` of a command says."""
+    """The value of the first ``--output`` of a command; empty if there is none."""
     for index, word in enumerate(words):
         if word == "--output":
             return words[index + 1] if index + 1 < len(words) else ""

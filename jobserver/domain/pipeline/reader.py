@@ -1,7 +1,7 @@
-"""A study's pipeline: which actions project.yaml defines, what each needs, and all that is wrong with it.
+"""Reads a study's pipeline from project.yaml: its actions, what each needs, and everything that is wrong with it.
 
-Pure rules over nodes with lines (`domain.base.yaml_positions`). This file reads the structure, whose faults are faults
-everywhere; what the runners that read the file will not take, `jobserver.domain.pipeline.rules` says.
+Pure; works on nodes with lines (`domain.base.yaml_positions`). This module checks the structure. `rules` checks what
+OpenSAFELY's runners refuse.
 """
 
 import re
@@ -31,7 +31,7 @@ Fields = dict[str, tuple[yaml_positions.Scalar, Node]]
 
 
 class ActionDocument(TypedDict):
-    """An action as a request's pipeline.yaml holds it."""
+    """An action in a request's pipeline.yaml."""
 
     needs: list[str]
     run: str
@@ -39,7 +39,7 @@ class ActionDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``outputs`` (privacy level -> {name: pattern}) and ``config`` are for runners: no request stores them."""
+    """``outputs`` (privacy level -> {name: pattern}) and ``config`` are for runners; no request stores them."""
 
     needs: tuple[str, ...]
     run: str
@@ -49,9 +49,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Actions by name, in the order of the file; ``run_all`` is none of them and stands for all of them.
+    """Actions by name, in the order of the file, without ``run_all``, which stands for all of them.
 
-    ``warnings``: what runs perhaps, and was perhaps not meant.
+    ``warnings``: problems that may not stop a runner.
     """
 
     actions: Mapping[str, Action]
@@ -76,7 +76,7 @@ class Pipeline:
         return tuple(closure(requested, self.actions))
 
     def as_document(self) -> dict[str, ActionDocument]:
-        """What a request's pipeline.yaml has under ``actions``."""
+        """The ``actions`` of a request's pipeline.yaml."""
         return {name: {"needs": list(a.needs), "run": a.run} for name, a in self.actions.items()}
 
 
@@ -109,7 +109,7 @@ class _TooMuch(Exception):
 
 
 class _Reader:
-    """One reading of one file: goes on after a fault, so that all of them are told at once."""
+    """Reads one file. Goes on after a fault, so that all faults are reported together."""
 
     def __init__(self, path: str, tab: int = 0) -> None:
         self.doubts = Doubts(path, MAX_FAULTS)
@@ -229,7 +229,7 @@ class _Reader:
         return tuple(needs)
 
     def outputs(self, node: Node) -> Outputs:
-        """As far as they have the usual shape; what is wrong with the others is for the rules to say."""
+        """The outputs that have the usual shape; `rules` reports the others."""
         if not isinstance(node, yaml_positions.Mapping):
             return {}
         levels = ((level, files) for level, (_, files) in self.shared(node).items())
@@ -242,7 +242,7 @@ class _Reader:
         return self.files_of[id(node)]
 
     def shared(self, node: yaml_positions.Mapping) -> Fields:
-        """As `fields`, of what several actions may name."""
+        """As `fields`, for a mapping that several actions may share by an alias."""
         if id(node) not in self.known:
             fields = self.fields(node)
             self.known[id(node)] = fields, _weight(fields.values())
@@ -251,7 +251,7 @@ class _Reader:
         return fields
 
     def fields(self, node: yaml_positions.Mapping, *keys: str) -> Fields:
-        """A mapping's entries, with those that YAML's merge key ``<<`` brings in: the nearest one counts."""
+        """A mapping's entries, with those that YAML's merge key ``<<`` adds. The nearest value of a key counts."""
         fields: Fields = {}
         waiting, met = [node], set[int]()
         while waiting:
@@ -275,7 +275,7 @@ class _Reader:
 
 
 def _weight(entries: Collection[tuple[yaml_positions.Scalar, Node]]) -> int:
-    """As how many values they count."""
+    """How many values these entries count as."""
     text = sum(
         len(key.text) + (len(value.text) if isinstance(value, yaml_positions.Scalar) else 0) for key, value in entries
     )

@@ -1,8 +1,8 @@
-"""What OpenSAFELY's runners say of a project.yaml whose structure is sound. Part of `pipeline`; see there.
+"""The checks that OpenSAFELY's runners make of a project.yaml whose structure is valid. Part of `pipeline`.
 
-A file of version 5, the one that they read now, is refused for what they refuse. Older files, and files without a
-version, are for runners that this server does not know the rules of: there the same things are warnings. Facts:
-`opensafely._vendor.pipeline` (2.1.5), which a test holds this file against.
+For version 5, which the runners read now, each problem is a fault. For other versions it is a warning, because this
+server does not know the rules of the runners that read them. Source: `opensafely._vendor.pipeline` (2.1.5); a test
+compares this module with it.
 """
 
 import math
@@ -42,7 +42,7 @@ Fields = Mapping[str, tuple[yaml_positions.Scalar, Node]]
 
 @dataclass(slots=True)
 class Written:
-    """An action as it was written. ``run`` is empty where it is no command."""
+    """An action as the file has it. ``run`` is empty if it is not a command."""
 
     key: yaml_positions.Scalar
     fields: Fields
@@ -50,7 +50,7 @@ class Written:
 
 
 class Doubts:
-    """What was found in one file. Of each kind, ``limit`` are kept; ``more`` counts the faults beyond it."""
+    """The faults and warnings of one file: at most ``limit`` of each. ``more`` counts further faults."""
 
     def __init__(self, path: str, limit: int) -> None:
         self.path, self.limit = path, limit
@@ -61,24 +61,24 @@ class Doubts:
 
     @property
     def has_room(self) -> bool:
-        """Whether another doubt would be kept."""
+        """Whether a further doubt would be kept."""
         return len(self.faults if self.is_strict else self.warnings) < self.limit
 
     def fault(self, message: str, node: Node | None, *keys: str) -> None:
         if len(self.faults) < self.limit:
-            self.faults.append(self._said(message, node, keys))
+            self.faults.append(self._fault_at(message, node, keys))
         else:
             self.more += 1
 
     def warn(self, message: str, node: Node | None, *keys: str) -> None:
         if len(self.warnings) < self.limit:
-            self.warnings.append(self._said(message, node, keys))
+            self.warnings.append(self._fault_at(message, node, keys))
 
     def doubt(self, message: str, node: Node | None, *keys: str) -> None:
-        """A fault where those are known who read the file, else a warning."""
+        """Adds a fault if the file has the current version, else a warning."""
         (self.fault if self.is_strict else self.warn)(message, node, *keys)
 
-    def _said(self, message: str, node: Node | None, keys: tuple[str, ...]) -> Fault:
+    def _fault_at(self, message: str, node: Node | None, keys: tuple[str, ...]) -> Fault:
         key = ".".join(short(part) for part in keys)
         return Fault(message, self.path, node.line if node is not None else 0, key)
 
@@ -88,7 +88,7 @@ def null(node: Node) -> bool:
 
 
 def is_text(node: Node) -> TypeGuard[yaml_positions.Scalar]:
-    """Whether YAML takes it for text, and not for a number, say."""
+    """Whether YAML reads the node as text, and not as a number or another type."""
     if not isinstance(node, yaml_positions.Scalar):
         return False
     return not node.plain or (node.text not in _NULL and not _NOT_TEXT.fullmatch(node.text))
@@ -105,9 +105,10 @@ def judge(
     fields: Callable[[yaml_positions.Mapping], Fields],
     doubts: Doubts,
 ) -> None:
-    """Adds to ``doubts`` what is wrong with the file. ``run_all`` is the key of an action that is called so.
+    """Adds the problems of the file to ``doubts``.
 
-    ``fields`` gives a mapping's entries, merges followed.
+    ``run_all``: the key of an action with that name, if there is one. ``fields`` returns a mapping's entries, including
+    merged ones.
     """
     _version(top, doubts)
     for name, (key, value) in top.items():
@@ -145,7 +146,7 @@ def _number(node: Node) -> float | None:
 
 
 def _unknown(value: Node, known: tuple[str, ...], fields: Callable[[yaml_positions.Mapping], Fields]) -> str:
-    """Of a key that nobody reads."""
+    """The message for an unknown key."""
     if isinstance(value, yaml_positions.Mapping) and "run" in fields(value):
         return "unknown key; it looks like an action: should it be indented below `actions`?"
     return f"unknown key; expected one of: {', '.join(known)}"
@@ -187,7 +188,7 @@ class _Actions:
                 self.doubts.doubt("YAML does not read this as text: put it in quotes", item, *where, "needs")
 
     def levels(self, action: Written, where: tuple[str, ...]) -> Mapping[str, list[str]]:
-        """level -> its paths, of those that can be read."""
+        """level -> the paths that can be read."""
         if not action.fields:
             return {}
         if "outputs" not in action.fields:
@@ -253,7 +254,7 @@ class _Actions:
 
 
 def _words(run: str) -> list[str]:
-    """As a shell takes them apart; empty if it can't."""
+    """The words of a command, split as a shell does; empty if that is not possible."""
     if not _QUOTES.search(run):  # a hundred times as fast
         return [word for word in _SPACE.split(run) if word]
     try:

@@ -3,11 +3,11 @@
 from jobserver.domain.base.state import Changes
 from jobserver.store.write.submission import RefUpdate
 
-_MOST = 1000  # of a branch; a reader that is further behind compares trees
+_MOST = 1000  # updates of a branch; a reader that is further behind compares trees
 
 
 class AnnouncedUpdates:
-    """The writer adds; one reader, who holds its own lock, takes."""
+    """The writer adds updates. One reader at a time takes them, under a lock of its own."""
 
     def __init__(self) -> None:
         self._by_branch: dict[str, dict[str, RefUpdate]] = {}

@@ -15,7 +15,7 @@ from jobserver.store.read.validate import read_document
 
 
 class BranchDiff:
-    """For one thread at a time."""
+    """Not thread-safe."""
 
     def __init__(self, repository: Path) -> None:
         self._objects = Objects(repository)

@@ -1,4 +1,4 @@
-"""The list of active job requests of each backend, for polls: ready as bytes, and held back until it changes."""
+"""The list of active job requests of each backend, ready as bytes for polls, which wait here until it changes."""
 
 import threading
 from collections.abc import Collection, Sequence
@@ -35,7 +35,7 @@ class LiveListings:
 
     @property
     def branches(self) -> Collection[str]:
-        """Those that were listed so far."""
+        """The branches whose list somebody has read."""
         return self._by_branch.keys()
 
     def of_backends(self, slugs: Sequence[str]) -> Listing:
@@ -51,7 +51,7 @@ class LiveListings:
         return joined
 
     def wait(self, slugs: Sequence[str], etag: str, seconds: float) -> Listing:
-        """The listing as soon as its ETag is not ``etag``, or as it is after ``seconds``."""
+        """The listing as soon as its ETag differs from ``etag``, or after ``seconds``."""
         waiter = threading.Event()
         ends = monotonic() + seconds
         branches = [layout.backend_branch(slug) for slug in slugs]

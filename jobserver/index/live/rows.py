@@ -29,7 +29,7 @@ class LiveRows:
         self._diff.close()
 
     def view(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The rows as they were last written. All that is read through the connection is of one moment."""
+        """The rows as last written. A reader sees the state of one moment."""
         return self._database.view()
 
     def catch_up(self, branch: str) -> None:

@@ -1,4 +1,4 @@
-"""How many job requests there are of each kind: every count on the event log."""
+"""Counts job requests by backend, workspace, person and status, for the filters of the event log."""
 
 import sqlite3
 from collections import Counter
@@ -18,7 +18,7 @@ class RequestCounts:
     cells: Sequence[tuple[str, str, str, str, int]]
 
     def by_field(self, chosen: RequestFilter, backends: Collection[str]) -> dict[str, Counter[str]]:
-        """For each field of the filter, its values with their counts, all other fields as chosen."""
+        """For each field of the filter: its values with their counts, after all other filters are applied."""
         wanted = (chosen.backend, chosen.workspace, chosen.username, chosen.status)
         counts: dict[str, Counter[str]] = {name: Counter() for name in _FIELDS}
         for *values, count in self.cells:

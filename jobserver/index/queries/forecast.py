@@ -1,6 +1,6 @@
-"""Durations and waits of past job requests, from which pages estimate when a request starts and ends.
+"""Durations and waiting times of past job requests, from which pages estimate when a request starts and ends.
 
-Times are microseconds. Each query looks back a bounded way.
+Times are in microseconds. Each query reads a limited number of past requests.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""Jobs."""
+"""Queries for jobs."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -60,7 +60,7 @@ def _job(row: Sequence[Any]) -> JobRow:
 
 
 def jobs_of_request(sql: sqlite3.Connection, branch: int, request: str) -> list[JobRow]:
-    """In the order in which they were created."""
+    """The jobs of a request, oldest first."""
     rows = sql.execute(
         f"SELECT {_COLUMNS} FROM jobs WHERE branch=? AND request=? ORDER BY created_at, identifier", (branch, request)
     )
@@ -68,7 +68,7 @@ def jobs_of_request(sql: sqlite3.Connection, branch: int, request: str) -> list[
 
 
 def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> dict[str, str]:
-    """The job request of each of these jobs that the branch has, its archive included."""
+    """The job request of each of these jobs on the branch, also in its archive."""
     return dict(
         sql.execute(
             "SELECT identifier, request FROM jobs WHERE branch = (SELECT id FROM branches WHERE name=?)"
@@ -79,7 +79,7 @@ def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> d
 
 
 def requests_with_job(sql: sqlite3.Connection, job: str, backends: Collection[str]) -> list[str]:
-    """Ids of at most two job requests that have a job of this id: each backend's runner names its own jobs."""
+    """The ids of at most two job requests that have a job with this id: two runners can choose the same id."""
     numbers = branch_numbers(sql, backends)
     rows = sql.execute(
         f"SELECT DISTINCT request FROM jobs WHERE identifier = ? AND branch IN ({marks(numbers)}) LIMIT 2",
@@ -114,7 +114,7 @@ JOIN jobs ON (jobs.branch, jobs.request, jobs.identifier) = (
 
 
 def latest_jobs(sql: sqlite3.Connection, workspace: str, backends: Collection[str]) -> dict[str, JobRow]:
-    """action -> its job that was created last, over all job requests of the workspace on these backends."""
+    """action -> its newest job in all job requests of the workspace on these backends."""
     latest: dict[str, JobRow] = {}
     for number in branch_numbers(sql, backends):
         for row in sql.execute(_LATEST, (number, workspace)):

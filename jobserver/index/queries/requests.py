@@ -1,4 +1,4 @@
-"""Job requests. Times are microseconds since 1970."""
+"""Queries for job requests. Times are microseconds since 1970."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -44,7 +44,7 @@ class JobRequestRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """An empty field matches everything. ``before``: (created_at, identifier) of the last row of the page before."""
+    """An empty field matches everything. ``before``: (created_at, identifier) of the last row of the previous page."""
 
     status: str = ""
     backend: str = ""
@@ -56,7 +56,7 @@ class RequestFilter:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits on a backend. ``acknowledged``: requests that the runner has made jobs of."""
+    """The unfinished requests of a backend. ``acknowledged``: those that the runner has created jobs for."""
 
     active: int = 0
     acknowledged: int = 0
@@ -74,7 +74,7 @@ def _row(values: Sequence[Any]) -> JobRequestRow:
 def list_requests(
     sql: sqlite3.Connection, chosen: RequestFilter, backends: Collection[str], limit: int
 ) -> list[JobRequestRow]:
-    """Newest first. One more than ``limit`` if there are more."""
+    """Newest first. Returns one more than ``limit`` if there are more."""
     shown = [chosen.backend] if chosen.backend else list(backends)
     numbers = branch_numbers(sql, [slug for slug in shown if slug in backends])
     if not numbers:
@@ -106,7 +106,7 @@ def list_requests(
 
 
 def active_requests(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[JobRequestRow]:
-    """Those that a runner has to look at, oldest first; of one person, or of everybody."""
+    """The requests that are not finished, oldest first: of one person, or of everybody."""
     numbers = branch_numbers(sql, backends)
     extra = " AND created_by = ?" if username else ""
     rows = sql.execute(
@@ -128,7 +128,7 @@ def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -
 def find_request(
     sql: sqlite3.Connection, identifier: str, backends: Collection[str]
 ) -> tuple[JobRequestRow, list[JobRow]] | None:
-    """A job request with its jobs, in the order in which they were created."""
+    """A job request with its jobs, oldest first."""
     row = _find(sql, identifier, backends)
     return None if row is None else (_row(row), jobs_of_request(sql, row[13], identifier))
 
@@ -159,14 +159,14 @@ def has_unarchived(sql: sqlite3.Connection, branch: str) -> bool:
 
 
 def previous_request(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:
-    """The request on the same workspace before this one."""
+    """The previous request on the same workspace."""
     chosen = RequestFilter(workspace=row.workspace, before=(row.created_at, row.identifier))
     rows = list_requests(sql, chosen, backends, 1)
     return rows[0] if rows else None
 
 
 def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:
-    """The newest request on the same workspace before this one that succeeded, among the last `LOOK_BACK`."""
+    """The newest earlier request on the same workspace that succeeded, among the last `LOOK_BACK`."""
     numbers = branch_numbers(sql, backends)
     match = sql.execute(
         "SELECT identifier, branch FROM (SELECT identifier, branch, status FROM requests"

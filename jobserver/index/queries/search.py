@@ -1,4 +1,4 @@
-"""Job requests by text: by id, by a job's id, or by the name of an action or a workspace."""
+"""Finds job requests by id, by the id of a job, or by the name of an action or workspace."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -63,7 +63,8 @@ def _matching_actions(numbers: Sequence[int], text: str, workspace: str = "") ->
 
 
 def resolve_identifier(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tuple[Kind, str] | None:
-    """The job request or the job that an identifier, or its beginning, means; None if it means none or several.
+    """The one job request or job that has this identifier, or one that begins with this text; None if there is none, or
+    several.
 
     A job's identifier may be any word, so it counts only if no workspace or action contains the text, and if only one
     job request has that job.

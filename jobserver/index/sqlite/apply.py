@@ -1,6 +1,6 @@
-"""Changes of one branch, gathered and then written to the index's rows in one go.
+"""Gathers the changes of one branch, and writes them to the rows of the index in one transaction.
 
-Only the last state of each document is written: under load a job changes several times between two writes.
+Writes only the last state of each document: under load, a job changes several times between two writes.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from jobserver.index.sqlite import rows
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What became of one path: a document, faults where it can't be read, or neither: it is gone."""
+    """The change of one path: the new document, its faults if it cannot be read, or neither if it is gone."""
 
     path: str
     document: AnyDocument | None = None
@@ -29,7 +29,7 @@ class Delta:
 
 
 class PendingUpdate:
-    """What became of one branch, by document. ``touched``: ids of the requests that anything changed for."""
+    """The changes of one branch, by document. ``touched``: ids of the requests that change."""
 
     def __init__(self, branch: str) -> None:
         self._branch = branch
@@ -40,7 +40,7 @@ class PendingUpdate:
         self.faults: dict[str, tuple[Fault, ...]] = {}
 
     def add_changes(self, changes: Changes) -> None:
-        """An event as the writer knows it: moves first, then documents at their new paths."""
+        """Adds an event of the writer: first its moves, then the documents at their new paths."""
         for move in changes.moves:
             identifier = move.place.identifier
             self.touched.add(identifier)
@@ -51,7 +51,7 @@ class PendingUpdate:
             self._add(Delta(change.path, change.after))
 
     def add_deltas(self, deltas: Iterable[Delta]) -> None:
-        """The difference of two trees: what is gone first, so that a moved folder ends up where it went."""
+        """Adds the difference of two trees: first the deleted documents, so that a moved folder keeps its new place."""
         kept = []
         for delta in deltas:
             if delta.document is None:
@@ -76,7 +76,7 @@ class PendingUpdate:
 
 
 def write(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:
-    """Brings the rows of the branch of this number in step, within a transaction that the caller holds."""
+    """Updates the rows of the branch with this number, in a transaction of the caller."""
     _write_faults(sql, branch, gathered)
     for identifier, (place, request) in gathered.requests.items():
         if request is None:
@@ -142,5 +142,5 @@ def _write_jobs(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -
 
 
 def _summarise(sql: sqlite3.Connection, branch: int, identifiers: Iterable[str]) -> None:
-    """What follows from the jobs."""
+    """Updates the columns of the requests that follow from their jobs."""
     sql.execute(rows.SUMMARISE, (branch, orjson.dumps(list(identifiers)).decode()))

@@ -1,6 +1,6 @@
-"""The index made anew from the branches, beside the old one, which it then replaces in one step.
+"""Builds the index again from the branches, in a new file that then replaces the old one in one step.
 
-Reads each branch whole and in order, so that a request's files come one after the other.
+Reads each branch whole and in order, so that the files of a request follow each other.
 """
 
 import fcntl
@@ -24,13 +24,13 @@ from jobserver.store.git.revision_files import tree_files
 from jobserver.store.read.validate import read_document
 
 Progress = Callable[[str, int], None]
-"""Told now and then: the branch, and how many files of it have been read."""
+"""Called now and then with the branch, and how many of its files have been read."""
 _CHUNK = 5000
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Servers that start at the same time build the index at ``path`` once, and none of them opens a partial file."""
+    """Lets one process at a time build the index at ``path``, so that no other opens a partial file."""
     try:
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -49,7 +49,7 @@ def rebuild(repository: Path, refs: Refs, path: Path, progress: Progress = lambd
 
 
 def build_all(repository: Path, refs: Refs, path: Path, progress: Progress) -> int:
-    """As `rebuild`, for a caller that is within `exclusive`."""
+    """As `rebuild`, for a caller that holds `exclusive`."""
     tips = {branch: tip for branch, tip in refs.branches().items() if layout.branch_backend(branch)}
     try:
         build(repository, path, tips, progress)
@@ -61,7 +61,7 @@ def build_all(repository: Path, refs: Refs, path: Path, progress: Progress) -> i
 def build(
     repository: Path, path: Path, tips: Mapping[str, str], progress: Progress = lambda branch, count: None
 ) -> None:
-    """Writes the index of backends' branches at ``tips`` to ``path``, whole or not at all."""
+    """Writes the index of the backends' branches at ``tips`` to ``path``, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     _remove(partial)
     connection = schema.create(partial)
@@ -91,7 +91,7 @@ def fill(
     files: Iterable[tuple[str, bytes]],
     progress: Progress,
 ) -> None:
-    """The rows of one branch, from its files (path, data) in the tree's order."""
+    """Inserts the rows of one branch. ``files``: (path, data), in the tree's order."""
     connection.execute("INSERT INTO branches VALUES (?,?,?)", (number, branch, tip))
     _Loading(connection, number, branch).load(files, progress)
 
@@ -103,7 +103,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Nothing here makes cycles, and looking for them over and over would cost more than the loading."""
+    """Turns the garbage collector off: loading makes no cycles, and searching for them would take longer."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -114,7 +114,7 @@ def _no_collection() -> Iterator[None]:
 
 
 class _Loading:
-    """Rows of one branch, gathered request by request and inserted in chunks."""
+    """Collects the rows of one branch request by request, and inserts them in chunks."""
 
     def __init__(self, connection: sqlite3.Connection, number: int, branch: str) -> None:
         self._sql, self._number, self._branch = connection, number, branch

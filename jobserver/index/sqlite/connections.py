@@ -1,4 +1,4 @@
-"""The index file in use: one connection that writes, a few that read, each with a consistent view."""
+"""The open index file: one connection that writes, and a few that read, each with a consistent view."""
 
 import sqlite3
 import threading
@@ -23,7 +23,7 @@ class Database:
         self._writer = schema.connect(path)
         self._writer.execute("PRAGMA journal_mode=WAL")
         self._writer.execute("PRAGMA synchronous=NORMAL")
-        # Opened now: on a full disk a new connection could not be, and reads must go on.
+        # Opened at the start, because a full disk allows no new connections, and reads must go on.
         self._idle = [self._open() for _ in range(_KEPT)]
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, all or nothing; other processes wait for it."""
+        """One transaction: all or nothing. Other processes wait for it."""
         with self._writing:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -53,7 +53,7 @@ class Database:
 
     @contextmanager
     def view(self) -> Iterator[sqlite3.Connection]:
-        """All that is read through it is of one moment."""
+        """A connection that reads the state of one moment."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
         if connection is None:

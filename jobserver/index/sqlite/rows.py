@@ -1,4 +1,4 @@
-"""Documents as rows of the index, and what of a request follows from its jobs."""
+"""Documents as rows of the index, with the columns of a request that follow from its jobs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,9 +41,9 @@ def job_row(branch: int, request: str, workspace: str | None, job: Job) -> tuple
 
 
 def job_values(job: Job) -> tuple[Any, ...]:
-    """What a job itself says of its row: identifier, action, and so on to the end.
+    """The columns that come from the job itself, from identifier to the last.
 
-    SQLite's functions end a text at its first NUL, which a pushed document may have.
+    Replaces NUL characters, which a pushed document may have: SQLite's functions end a text at the first one.
     """
     more = {key: value for key in _MORE if (value := getattr(job, key)) is not None}
     times = (job.created_at, job.updated_at, job.started_at, job.completed_at)

@@ -1,7 +1,8 @@
-"""The index file: its tables, and how a file that is not ours, or of another version, is told apart.
+"""The tables of the index file, and how to recognise a file that is not ours or has another version.
 
-SQLite in WAL mode: readers see one commit's state while the next is applied. `synchronous=NORMAL`: after a power loss
-the newest transactions may be gone, never half there; the tips in ``branches`` then say what has to be applied again.
+SQLite in WAL mode: readers see the state of one commit while the next is applied. `synchronous=NORMAL`: after a power
+loss the newest transactions may be missing, but none is incomplete. The tips in ``branches`` then say which changes to
+apply again.
 """
 
 import sqlite3
@@ -70,7 +71,7 @@ _ADD_ACTION = """BEGIN
     INSERT INTO actions SELECT new.branch, new.workspace, new.action WHERE new.workspace IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.action);
 END;"""
-# Made after a rebuild has loaded its rows: one sort instead of a search per row.
+# A rebuild creates these after loading the rows: one sort is faster than a search for each row.
 INDEXES = f"""
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
@@ -90,14 +91,18 @@ CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs {_ADD_ACTI
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Transactions are begun by hand. The page cache is small: the system's own serves all connections."""
+    """Callers begin transactions themselves. The page cache is small, because the system caches the file for all
+    connections.
+    """
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA cache_size=-1024")
     return connection
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """A new, empty file at ``path``, without its indexes, for loading: neither safe nor shared until it is done."""
+    """A new, empty file at ``path`` without indexes, for loading: not durable, and not to be shared until it is
+    complete.
+    """
     connection = connect(path)
     connection.executescript(
         f"PRAGMA application_id={APPLICATION}; PRAGMA user_version={VERSION};"
@@ -107,7 +112,7 @@ def create(path: Path) -> sqlite3.Connection:
 
 
 def usable(path: Path) -> bool:
-    """Whether an index of this version stands at ``path``."""
+    """Whether the file at ``path`` is an index of this version."""
     if not path.is_file():
         return False
     connection = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""How far the index file is, beside the branches. Looks, and changes nothing."""
+"""How far the index file is behind the branches. Changes nothing."""
 
 import sqlite3
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from jobserver.store.git.refs import Refs
 
 @dataclass(frozen=True, slots=True)
 class BranchStatus:
-    """``indexed``: the tip that the rows are of, None if there are none."""
+    """``indexed``: the tip that the rows were made from; None if there are no rows."""
 
     branch: str
     tip: str

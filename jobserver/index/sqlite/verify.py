@@ -1,7 +1,7 @@
-"""The index against the branches: rows that are not as the documents have them, whoever changed them.
+"""Compares the rows of the index with the branches.
 
-What should stand there is read from the branches anew, by the code that makes an index, and compared row by row: all
-of it, or, for a start, some job requests of each branch.
+Reads the branches again with the code that builds an index, and compares row by row: all rows, or a sample of job
+requests of each branch, for a quick check at the start.
 """
 
 import sqlite3
@@ -34,9 +34,9 @@ _WHAT = {"requests": "the job request", "jobs": "the jobs of", "faults": "the fa
 def differences(
     repository: Path, path: Path, progress: Progress = lambda branch, count: None, *, sampled: bool = False
 ) -> list[str]:
-    """What of the index file at ``path`` is not as its branches are, in words.
+    """A line for each difference between the index file at ``path`` and its branches.
 
-    Each branch is read at the commit that the index says its rows are of. Raises `Error` (unavailable).
+    Reads each branch at the commit that the index names for it. Raises `Error` (unavailable).
     """
     with tempfile.TemporaryDirectory(prefix="jobserver-index-") as folder:
         try:
@@ -45,11 +45,11 @@ def differences(
         except sqlite3.Error as error:
             return [f"the file can't be read: {error}"]
         except OSError as error:
-            raise unavailable(f"the index can't be looked at: {error.strerror}", str(path)) from None
+            raise unavailable(f"the index can't be opened: {error.strerror}", str(path)) from None
 
 
 class _Comparison:
-    """``sql`` is of what should be; the index is attached to it as ``live``."""
+    """``sql``: the rows as they should be. The index is attached as ``live``."""
 
     def __init__(self, repository: Path, path: Path, sql: sqlite3.Connection) -> None:
         self._repository, self._sql = repository, sql
@@ -65,12 +65,12 @@ class _Comparison:
                 files = tree_files(self._repository, tip, folders)
                 fill(self._sql, number, branch, tip, files, progress)
             except Error as error:
-                yield f"{branch} can't be read at {tip[:10]}, which its rows are of: {error}"
+                yield f"{branch} can't be read at {tip[:10]}, the commit of its rows: {error}"
                 continue
             yield from self._compare(number, branch, wanted)
 
     def _strange(self) -> Iterator[str]:
-        """Tables and triggers that are not ours, which change what is written, and rows that no branch claims."""
+        """Tables and triggers that jobserver did not create, and rows of unknown branches."""
         with closing(schema.create(Path(":memory:"))) as ours:
             ours.executescript(schema.INDEXES)
             asked = "SELECT type || ' ' || name, sql FROM {}sqlite_master WHERE sql IS NOT NULL"
@@ -78,17 +78,17 @@ class _Comparison:
             actual = dict(self._sql.execute(asked.format("live.")).fetchall())
         for name in sorted(wanted.keys() | actual.keys()):
             if wanted.get(name) != actual.get(name):
-                yield f"the {name} is not as jobserver makes it"
+                yield f"the {name} differs from the one that jobserver creates"
         numbers = [number for (number,) in self._sql.execute("SELECT id FROM live.branches ORDER BY id")]
         for table in (*_TABLES, "actions"):
-            # Between two numbers that there are: that is found at once, however many rows there are.
+            # Searches between two known numbers, which is fast for any number of rows.
             between = f"SELECT 1 FROM live.{table} WHERE branch > ? AND branch < ? LIMIT 1"
             gaps = zip([_LEAST, *numbers], [*numbers, -_LEAST], strict=True)
             if any(self._sql.execute(between, gap).fetchone() for gap in gaps):
                 yield f"the table {table} has rows of a branch that the index does not have"
 
     def _sample(self, number: int, tip: str) -> dict[str, list[str]]:
-        """Job request -> the folders where it may stand: some that the index has, and some that the branch has."""
+        """Job request -> its possible folders, for some requests of the index and some of the branch."""
         folders: dict[str, list[str]] = {}
         chosen = self._sql.execute(
             "SELECT area, day, identifier FROM (SELECT * FROM live.requests WHERE branch = ?1 AND active LIMIT ?2)"
@@ -118,7 +118,7 @@ class _Comparison:
                 {"number": number, "wanted": orjson.dumps(list(wanted or ())).decode()},
             )
             for (key_value,) in differences.fetchall():
-                yield f"{branch}: {_WHAT[table]} {key_value}: not as on the branch"
+                yield f"{branch}: {_WHAT[table]} {key_value}: differs from the branch"
         missing = self._sql.execute(
             "SELECT workspace, action FROM main.jobs WHERE branch = ?1 AND workspace IS NOT NULL EXCEPT"
             f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",

@@ -66,8 +66,8 @@ def test_changed_triggers_are_named(site: Site, path: Path, sampled: bool) -> No
         sql.execute("CREATE TRIGGER x AFTER INSERT ON jobs BEGIN UPDATE jobs SET status = 'failed'; END")
         sql.execute("DROP TRIGGER jobs_inserted")
     assert differences(site.path, path, sampled=sampled) == [
-        "the trigger jobs_inserted is not as jobserver makes it",
-        "the trigger x is not as jobserver makes it",
+        "the trigger jobs_inserted differs from the one that jobserver creates",
+        "the trigger x differs from the one that jobserver creates",
     ]
 
 
