@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, mar
 CREATE INDEX IF NOT EXISTS outbox_queues ON outbox (given_up, receiver, number);
 """
 
+_VERSION = 1  # to raise with a change that earlier versions can't work with
+
 
 def check_email(text: str) -> str:
     """The address. Raises `Error` (invalid)."""
@@ -71,9 +73,17 @@ class PrivateStore:
             self._sql = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA secure_delete=ON")  # erased means erased
-            self._sql.executescript(_SCHEMA)
+            version = self._sql.execute("PRAGMA user_version").fetchone()[0]
+            if version < _VERSION:
+                self._sql.execute(f"PRAGMA user_version={_VERSION}")
+            if version <= _VERSION:
+                self._sql.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise unavailable(f"PRIVATE_STORE can't be used: {reason(error)}", str(path)) from None
+        if version > _VERSION:
+            self._sql.close()
+            message = f"was made by a newer jobserver (version {version}; this one knows up to {_VERSION})"
+            raise unavailable(f"{message}: upgrade jobserver, or restore a backup from before the upgrade", str(path))
 
     def close(self) -> None:
         self._sql.close()
