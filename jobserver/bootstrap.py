@@ -17,9 +17,9 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.service.accounts.admins import ensure_admins
-from jobserver.service.notify import mail
-from jobserver.service.notify.mail import Console, Mailer, Mailgun
-from jobserver.service.notify.smtp import SmtpMailer, SmtpServer
+from jobserver.service.notify.email import mail
+from jobserver.service.notify.email.mail import Console, Mailer, Mailgun
+from jobserver.service.notify.email.smtp import SmtpMailer, SmtpServer
 from jobserver.service.push.hook_server import answer_hook
 from jobserver.service.push.receiver import Receiver
 from jobserver.service.studies.registry import StudyRegistry

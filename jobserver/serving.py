@@ -21,11 +21,17 @@ from jobserver.service.background.archiver import Archiver
 from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.background.maintenance import Maintenance
 from jobserver.service.budgets import Budgets, WriteBudget
-from jobserver.service.notify import mail
-from jobserver.service.notify.mail import Mailer
+from jobserver.service.notify.email import mail
+from jobserver.service.notify.email.mail import Mailer
+from jobserver.service.notify.email.writer import EmailWriter
+from jobserver.service.notify.news import MessageWriter
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.notify.outbox import Outbox
-from jobserver.service.notify.sender import Sender
+from jobserver.service.notify.sender import Sender, Transport
+from jobserver.service.notify.webhooks import store
+from jobserver.service.notify.webhooks.client import WebhookClient
+from jobserver.service.notify.webhooks.events import WebhookWriter
+from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
@@ -54,14 +60,12 @@ class Server:
     watch: Watch
     maintenance: Maintenance
     wsgi: Callable[..., Any]
-    notifier: Notifier | None = None
-    sender: Sender | None = None
+    notifier: Notifier
+    sender: Sender
 
     def close(self) -> None:
-        if self.notifier is not None:
-            self.notifier.close()
-        if self.sender is not None:
-            self.sender.close()
+        self.notifier.close()
+        self.sender.close()
         self.maintenance.close()
         self.watch.close()
         self.pushes.close()
@@ -131,7 +135,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
         strayed=lambda: [*checkpointer.strayed, *guard_branches(app.repo).idle],
-        unsent=partial(outbox.problems, "mail"),
+        unsent=outbox.problems,
     )
 
     def refs_moved() -> None:
@@ -171,14 +175,19 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
 
 def _notifier(
     app: App, index: Index, private: PrivateStore, clock: Clock, outbox: Outbox, mailer: Mailer | None
-) -> tuple[Notifier | None, Sender | None]:
-    if mailer is None:
-        return None, None
-    settings = app.settings
-    links = InvitationLinks(settings.secret_key, settings.base_url)
-    sender = Sender(outbox, {"mail": partial(mail.send_queued, private, mailer)})
+) -> tuple[Notifier, Sender]:
+    """With its sender. Both do nothing until there is a mailer or a webhook."""
+    settings, webhooks = app.settings, Webhooks(private)
+    client = WebhookClient(settings.webhook_networks)
+    transports: dict[str, Transport] = {"webhook": partial(store.send_queued, webhooks, client, clock)}
+    writers: list[MessageWriter] = [WebhookWriter(app.repo, private, webhooks, settings.base_url, clock)]
+    if mailer is not None:
+        transports["mail"] = partial(mail.send_queued, private, mailer)
+        links = InvitationLinks(settings.secret_key, settings.base_url)
+        writers.append(EmailWriter(app.repo, private, settings.base_url, clock, links.url))
+    sender = Sender(outbox, transports)
     sender.start()
-    notifier = Notifier(app.repo, private, outbox, settings.base_url, clock, links.url)
+    notifier = Notifier(app.repo, private, outbox, writers)
     index.on_change(notifier.wake)
     notifier.start()
     return notifier, sender

@@ -11,11 +11,11 @@ FOLDERS = ("domain", "store", "index", "service", "audit")
 
 # Words that mean in jobserver what they mean in any program.
 PLAIN_WORDS = """
-add announced archive auth builder cached check checkpointer completed console context count cube database deadline
-decision delta diff difference disk doc doubt entry failure filter git github ha health identity lag lander list
-local log lru mail mailer mailgun main mapping need no notifier open outbox outside path pending person piped pushed
-random range queued received refused registry remote requested scalar sender sequence server service smtp socket spot
-staged store stored summary tree unconfirmed unreadable unusual upload verdict watch with write written
+add announced archive auth builder cached check checkpointer client completed console context count cube database
+deadline decision delta diff difference disk doc doubt email entry failure filter git github ha health identity lag
+lander list local log lru mail mailer mailgun main mapping need no notifier open outbox outside path pending person
+piped pushed random range queued received refused registry remote requested scalar sender sequence server service smtp
+socket spot staged store stored summary tree unconfirmed unreadable unusual upload verdict watch with write written
 """
 
 

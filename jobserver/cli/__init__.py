@@ -13,7 +13,7 @@ run         the runner
 demo        everything in one folder
 hook        git's pre-receive hook
 login_link  login links
-notify/     outbox
+notify/     outbox, webhook
 manage/     user, workspace, org, project, release
 terminal/   text, tables, errors and progress bars
 

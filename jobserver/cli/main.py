@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": ("demo",),
     "operate": ("health", "index", "maintain", "backup", "sendtestemail", "judge-push"),
     "notify.outbox": ("outbox",),
+    "notify.webhooks": ("webhook",),
     "audit": ("audit",),
     "keys": ("key",),
     "remote": ("remote",),

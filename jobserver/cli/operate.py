@@ -154,7 +154,7 @@ def sendtestemail(address: str) -> None:
 
     Shows whether EMAIL_BACKEND works.
     """
-    from jobserver.service.notify.mail import Mail
+    from jobserver.service.notify.email.mail import Mail
 
     settings = Settings.from_env()
     proxies.check()

@@ -18,8 +18,8 @@ from jobserver.config.checks import as_value_error
 from jobserver.domain.base import names, urls
 from jobserver.errors import Fault, invalid
 from jobserver.service.accounts.private_store import check_email
-from jobserver.service.notify import mail
-from jobserver.service.notify.smtp import Tls
+from jobserver.service.notify.email import mail
+from jobserver.service.notify.email.smtp import Tls
 from jobserver.store.git.remote import check_url
 
 _FILE = ".env"

@@ -50,8 +50,9 @@ class Operations:
             "unreadable_count": len(health.unreadable),
             # Branches that another program rewrote: `jobserver audit verify` gives details.
             "strayed": list(self._services.strayed()),
-            # Emails that were refused since the start, or that the server tries again.
-            "email": list(self._services.unsent()),
+            # Emails and calls to webhooks that the server gave up, or will try again.
+            "email": list(self._services.unsent("mail")),
+            "webhooks": list(self._services.unsent("webhook")),
         }
         return _answer(data, health.problems)
 

@@ -65,7 +65,7 @@ class Services:
     identity: Identity | None = None
     membership: Membership | None = None
     strayed: Callable[[], Sequence[str]] = tuple
-    unsent: Callable[[], Sequence[str]] = tuple
+    unsent: Callable[[str], Sequence[str]] = lambda kind: ()
 
     @cached_property
     def auth(self) -> Auth:

@@ -1,6 +1,7 @@
 """The commands about messages to people and other systems.
 
-outbox  outbox
+outbox    outbox
+webhooks  webhook
 
 May import everything, as `cli`.
 """

@@ -1,6 +1,5 @@
 """The command outbox: the messages that wait to be sent."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -8,7 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.terminal.output import say
+from jobserver.cli.admin import as_json_array
+from jobserver.cli.terminal.output import show_rows
 from jobserver.config.settings import Settings
 from jobserver.errors import invalid, not_found
 from jobserver.service.accounts.private_store import PrivateStore
@@ -27,17 +27,12 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@as_json_array
 def outbox_list(as_json: bool) -> None:
-    """List the messages: number, state, receiver, subject, and why the last attempt failed."""
+    """List the messages, with their next attempt, and why the last one failed."""
     with _opened() as queue:
-        messages = queue.messages()
-    if as_json:
-        click.echo(json.dumps([_as_dict(message) for message in messages]))
-        return
-    for queued in messages:
-        message = queued.message
-        say(str(queued.number), _state(queued), message.receiver, message.subject, queued.problem)
+        rows = [_row(message) for message in queue.messages()]
+    show_rows(rows, as_json)
 
 
 @outbox.command("retry")
@@ -75,13 +70,7 @@ def _report(count: int, chosen: list[int], result: str) -> None:
     click.echo(f"{count} {result}", err=True)
 
 
-def _state(queued: QueuedMessage) -> str:
-    if queued.is_given_up:
-        return "given up"
-    return f"failed {queued.attempts} times" if queued.problem else "waiting"
-
-
-def _as_dict(queued: QueuedMessage) -> dict[str, object]:
+def _row(queued: QueuedMessage) -> dict[str, object]:
     return {
         "number": queued.number,
         "receiver": queued.message.receiver,
@@ -89,8 +78,8 @@ def _as_dict(queued: QueuedMessage) -> dict[str, object]:
         "queued_at": _time(queued.queued_at),
         "attempts": queued.attempts,
         "next_attempt_at": None if queued.is_given_up else _time(queued.due),
-        "problem": queued.problem,
         "given_up": queued.is_given_up,
+        "problem": queued.problem,
     }
 
 

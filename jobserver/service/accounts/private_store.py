@@ -8,7 +8,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, mar
     subject TEXT NOT NULL, content TEXT NOT NULL, queued_at INTEGER NOT NULL, due INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT '', given_up INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS outbox_queues ON outbox (given_up, receiver, number);
+CREATE TABLE IF NOT EXISTS webhooks (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, url TEXT NOT NULL,
+    secret TEXT NOT NULL, scope TEXT NOT NULL, events TEXT NOT NULL, created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS silences (backend TEXT PRIMARY KEY, last_seen INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _VERSION = 1  # to raise with a change that earlier versions can't work with
@@ -177,6 +181,10 @@ class PrivateStore:
         """The commit of the branch up to which everything to send about it is in the outbox."""
         rows = self.run("SELECT tip FROM notified WHERE branch=?", branch)
         return str(rows[0][0]) if rows else None
+
+    def start_notifying(self, tips: Mapping[str, str]) -> None:
+        """Of branches that nobody got messages about so far, what comes after these tips is news."""
+        self.run_all([("INSERT OR IGNORE INTO notified VALUES (?, ?)", item) for item in tips.items()])
 
     @staticmethod
     def set_notified(branch: str, tip: str) -> Statement:

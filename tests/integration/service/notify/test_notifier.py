@@ -20,7 +20,8 @@ from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProj
 from jobserver.domain.users import AddUser, AddUserToken, WelcomeUser
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
-from jobserver.service.notify.mail import Console, Mail, Mailgun, send_queued
+from jobserver.service.notify.email.mail import Console, Mail, Mailgun, send_queued
+from jobserver.service.notify.email.writer import EmailWriter
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.notify.outbox import Outbox
 from jobserver.service.notify.sender import Sender
@@ -68,7 +69,12 @@ class Notifications:
     def __init__(self, site: Site, private: PrivateStore, sent: Sent) -> None:
         self.outbox = Outbox(private, site.clock)
         self.sender = Sender(self.outbox, {"mail": partial(send_queued, private, sent)})
-        self.notifier = Notifier(site.repo, private, self.outbox, "https://jobs.example", site.clock, link)
+        self.notifier = Notifier(
+            site.repo,
+            private,
+            self.outbox,
+            [EmailWriter(site.repo, private, "https://jobs.example", site.clock, link)],
+        )
 
     def close(self) -> None:
         self.notifier.close()

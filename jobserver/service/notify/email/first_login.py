@@ -7,7 +7,7 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.users import User
 from jobserver.errors import Error
-from jobserver.service.notify.mail import Mail
+from jobserver.service.notify.email.mail import Mail
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from jobserver.domain.tokens import PersonalToken
 from jobserver.domain.users import User
-from jobserver.service.notify.mail import Mail
+from jobserver.service.notify.email.mail import Mail
 
 
 def expiring_tokens(users: Iterable[User], now: datetime) -> Iterator[tuple[User, PersonalToken]]:

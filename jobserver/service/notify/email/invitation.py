@@ -8,7 +8,7 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.members import Invitation, added_invitations
 from jobserver.domain.projects import Project
 from jobserver.errors import Error
-from jobserver.service.notify.mail import Mail
+from jobserver.service.notify.email.mail import Mail
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 

@@ -1,7 +1,7 @@
 """The email to a person whose jobs finished."""
 
 from jobserver.domain.job_requests import lifecycle
-from jobserver.service.notify.mail import Mail
+from jobserver.service.notify.email.mail import Mail
 from jobserver.service.writes.job_requests import RequestWithJobs
 
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 from jobserver.errors import Error, invalid, unavailable
-from jobserver.service.notify.mail import Mail, as_message
+from jobserver.service.notify.email.mail import Mail, as_message
 from jobserver.service.studies.deadline import DeadlineRunner
 from jobserver.store.fs import reason
 
@@ -41,7 +41,7 @@ class SmtpMailer:
         try:
             self._run_until(monotonic() + SECONDS, lambda: self._send(to, mail))
         except TimeoutError:
-            raise self._unavailable(f"{self._server.host} did not answer within {SECONDS:.0f} s") from None
+            raise self._unavailable(f"the mail server did not answer within {SECONDS:.0f} s") from None
 
     def _send(self, to: str, mail: Mail) -> None:
         import smtplib
@@ -49,12 +49,12 @@ class SmtpMailer:
         try:
             connection = self._connect()
         except smtplib.SMTPAuthenticationError as error:
-            message = f"{self._server.host} refused SMTP_USER and SMTP_PASSWORD ({error.smtp_code})"
+            message = f"the mail server refused SMTP_USER and SMTP_PASSWORD ({error.smtp_code})"
             raise self._unavailable(message) from None
         except smtplib.SMTPNotSupportedError:
-            raise self._unavailable(f"{self._server.host} offers no STARTTLS, or no log-in: check SMTP_TLS") from None
+            raise self._unavailable("the mail server offers no STARTTLS, or no log-in: check SMTP_TLS") from None
         except (smtplib.SMTPException, OSError) as error:
-            raise self._unavailable(f"can't connect to {self._server.host}: {_reason(error)}") from None
+            raise self._unavailable(f"can't connect to the mail server: {_reason(error)}") from None
         try:
             connection.send_message(as_message(self._sender, to, mail), self._sender, [to])
         except smtplib.SMTPRecipientsRefused as error:
@@ -64,7 +64,7 @@ class SmtpMailer:
         except smtplib.SMTPNotSupportedError:
             raise invalid("the email could not be sent: the mail server does not accept this address") from None
         except (smtplib.SMTPException, OSError) as error:
-            raise self._unavailable(f"{self._server.host}: {_reason(error)}") from None
+            raise self._unavailable(f"the mail server failed: {_reason(error)}") from None
         finally:
             connection.close()  # the server has answered: its goodbye changes nothing
 
@@ -93,7 +93,7 @@ class SmtpMailer:
 
     def _refused(self, code: int) -> Error:
         """5xx is permanent (RFC 5321, 4.2.1). The text of the answer may name the address, so it is not shown."""
-        message = f"the email could not be sent: {self._server.host} answered {code}"
+        message = f"the email could not be sent: the mail server answered {code}"
         return invalid(message, "SMTP_HOST") if code >= 500 else unavailable(message, "SMTP_HOST")
 
 
