@@ -108,9 +108,9 @@ def test_a_release_that_is_too_large_is_refused(tpp: Client) -> None:
 def test_a_release_whose_zip_is_malformed_is_refused(site: Site, tpp: Client) -> None:
     before = site.count()
     for url, body, words in (
-        (URL, b"no zip", "no zip that can be read"),
+        (URL, b"no zip", "not a readable zip"),
         (URL, zipped({"a": b"1"}), "metadata/manifest.json is not in the zip"),
-        (URL, zipped({MANIFEST: b"{"}), "metadata/manifest.json is no JSON"),
+        (URL, zipped({MANIFEST: b"{"}), "metadata/manifest.json is not JSON"),
         (NO_HASH, zipped(GOOD), f"is {HASH}, not {'0' * 32}"),
         (URL.replace(HASH, HASH.upper()), zipped(GOOD), "the MD5 of the files' contents"),
         (URL, zipped({"../../../evil": b"1", MANIFEST: b"{}"}), "has an empty part"),
