@@ -13,6 +13,8 @@ from jobserver.domain.backends import (
     ActivateBackend,
     AddBackend,
     DeactivateBackend,
+    PauseBackend,
+    ResumeBackend,
     RevokeBackendToken,
     RotateBackendToken,
 )
@@ -123,6 +125,22 @@ def backend_activate(slug: str, username: str | None) -> None:
     submit(username, ActivateBackend(slug))
 
 
+@backend.command("pause")
+@click.argument("slug")
+@acting
+def backend_pause(slug: str, username: str | None) -> None:
+    """Take no new requests on a backend. Its runner finishes those that it has."""
+    submit(username, PauseBackend(slug))
+
+
+@backend.command("resume")
+@click.argument("slug")
+@acting
+def backend_resume(slug: str, username: str | None) -> None:
+    """Take new requests on a backend again."""
+    submit(username, ResumeBackend(slug))
+
+
 @backend.command("list")
 @as_json_array
 def backend_list(as_json: bool) -> None:
@@ -133,6 +151,7 @@ def backend_list(as_json: bool) -> None:
         {
             "slug": backend.slug,
             "active": backend.active,
+            "paused": backend.is_paused,
             "databases": list(backend.databases),
             "name": backend.name,
         }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, TypeAlias, assert_never
+from typing import Annotated, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
@@ -23,9 +23,17 @@ class Backend(Document):
     parent_directory: Line = ""
     databases: tuple[Database, ...] = Field(default=(), strict=False)
     active: bool = True
+    accepts_requests: bool | None = None
     alert_after_minutes: Annotated[int, Field(ge=1, le=100_000)] = 5
     tokens: tuple[Token, ...] = Field(default=(), strict=False)
     created_at: Time
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"accepts_requests"})
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it takes no new requests. Its runner goes on with those that it has."""
+        return self.accepts_requests is False
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"slug": path.name}
@@ -68,7 +76,27 @@ class ActivateBackend:
     slug: str
 
 
-Command: TypeAlias = AddBackend | RotateBackendToken | RevokeBackendToken | DeactivateBackend | ActivateBackend
+@dataclass(frozen=True, slots=True)
+class PauseBackend:
+    """Stops new requests, before maintenance for example. Requests that it has go on."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeBackend:
+    slug: str
+
+
+Command: TypeAlias = (
+    AddBackend
+    | RotateBackendToken
+    | RevokeBackendToken
+    | DeactivateBackend
+    | ActivateBackend
+    | PauseBackend
+    | ResumeBackend
+)
 
 
 def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
@@ -100,6 +128,10 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             update, event, verb = {"active": True}, "backend.activated", "activated"
         case DeactivateBackend():
             update, event, verb = {"active": False}, "backend.deactivated", "deactivated"
+        case PauseBackend():
+            update, event, verb = {"accepts_requests": False}, "backend.paused", "paused"
+        case ResumeBackend():
+            update, event, verb = {"accepts_requests": None}, "backend.resumed", "resumed"
         case _:
             assert_never(command)
     after = before.model_copy(update=update)

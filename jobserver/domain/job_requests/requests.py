@@ -141,6 +141,10 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         raise invalid(f"backend {command.backend!r} does not exist", "backend")
     if not backend.active:
         raise conflict(f"backend {backend.slug} is not active", "backend")
+    if backend.is_paused:
+        raise conflict(
+            f"backend {backend.slug} is paused and takes no new requests: choose another or try again later", "backend"
+        )
     document = JobRequest(
         identifier=new_id,
         backend=backend.slug,

@@ -170,3 +170,23 @@ def test_which_studies_and_branches_there_are_is_told_to_who_may_use_them(site: 
         assert (answer.status_code, "Missing" in answer.text) == (403, False)
     with Browser(site, "bob") as bob:
         assert bob.get("/workspaces/new/branches/?repo=study").json()["branches"] == ["feature/slashes", "main"]
+
+
+def test_a_paused_backend_takes_no_new_requests_and_finishes_those_it_has(site: Site, root: Browser) -> None:
+    site.run("backend", "add", "busy", "--database", "full")
+    identifier = site.ask(backend="busy")
+    root.submit("/backends/busy/", what="pause")
+    assert "takes no new requests" in root.get("/status/").text
+    assert 'value="busy"' not in root.get("/plain/").text
+    with site.client("alice") as alice:
+        body = {"requested_actions": ["generate"], "backend": "busy"}
+        refused = alice.post("/api/v2/workspaces/plain/job-requests/", json=body)
+        assert refused.status_code == 409
+        assert "busy is paused and takes no new requests" in refused.text
+        assert identifier in alice.listed(backend="busy")
+    site.run("backend", "resume", "busy")
+    assert 'value="busy"' in root.get("/plain/").text
+    site.ask(backend="busy")
+    site.run("backend", "pause", "busy")
+    assert "Take new requests again" in root.get("/backends/busy/").text
+    root.submit("/backends/busy/", what="deactivate")

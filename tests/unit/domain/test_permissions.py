@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from jobserver.domain.admit import admit
-from jobserver.domain.backends import ActivateBackend, AddBackend, Backend, DeactivateBackend, RotateBackendToken
+from jobserver.domain.backends import (
+    ActivateBackend,
+    AddBackend,
+    Backend,
+    DeactivateBackend,
+    PauseBackend,
+    RotateBackendToken,
+)
 from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import (
     GLOBAL_ROLES,
@@ -261,6 +268,7 @@ def test_a_move_that_is_refused(state: Memory) -> None:
         (AddBackend("new", "0" * 64), {"root"}),
         (RotateBackendToken("tpp", "0" * 64), {"root"}),
         (DeactivateBackend("tpp"), {"root"}),
+        (PauseBackend("tpp"), {"root"}),
         (AddOrg("fresh"), {"root"}),
         (AddProject("lab/q"), {"root"}),
     ],

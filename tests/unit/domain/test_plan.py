@@ -9,6 +9,8 @@ from jobserver.domain.backends import (
     AddBackend,
     Backend,
     DeactivateBackend,
+    PauseBackend,
+    ResumeBackend,
     RevokeBackendToken,
     RotateBackendToken,
 )
@@ -31,7 +33,7 @@ from jobserver.domain.users import (
 )
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from tests.memory import NOW, Memory
-from tests.unit.domain.planning import ALICE, DEV, GONE, LAPTOP, LEAD, NEW, OLD, TPP, TRENDS, P, planned, prepared
+from tests.unit.domain.planning import ALICE, DEV, GONE, LAPTOP, LEAD, NEW, OLD, ROOT, TPP, TRENDS, P, planned, prepared
 
 
 @pytest.fixture
@@ -83,6 +85,14 @@ def state() -> Memory:
             TPP.model_copy(update={"active": False}),
             "backend.deactivated",
             "root deactivated backend tpp",
+        ),
+        (
+            PauseBackend("tpp"),
+            "backends/tpp.yaml",
+            TPP,
+            TPP.model_copy(update={"accepts_requests": False}),
+            "backend.paused",
+            "root paused backend tpp",
         ),
         (
             AddUser("new"),
@@ -300,3 +310,11 @@ def test_a_workspaces_switches_go_back(state: Memory) -> None:
     changes = planned(state, ChangeWorkspace("trends", archived=False, should_notify=False))
     assert changes.changes[0].after == TRENDS
     assert changes.subject == ("root unarchived and turned off notifications for workspace trends")
+
+
+def test_a_backend_that_is_resumed_has_the_document_that_it_had(state: Memory) -> None:
+    state.do(ROOT, PauseBackend("tpp"))
+    assert state.backend("tpp") == TPP.model_copy(update={"accepts_requests": False})
+    state.do(ROOT, ResumeBackend("tpp"))
+    assert state.backend("tpp") == TPP
+    assert "accepts_requests" not in dict(TPP.written_items())

@@ -9,6 +9,8 @@ from jobserver.domain.backends import (
     AddBackend,
     Backend,
     DeactivateBackend,
+    PauseBackend,
+    ResumeBackend,
     RevokeBackendToken,
     RotateBackendToken,
 )
@@ -90,9 +92,11 @@ class Backends:
             "revoke": RevokeBackendToken(slug),
             "deactivate": DeactivateBackend(slug),
             "activate": ActivateBackend(slug),
+            "pause": PauseBackend(slug),
+            "resume": ResumeBackend(slug),
         }
         if operation not in commands:
-            raise invalid("expected rotate, revoke, deactivate or activate", "what")
+            raise invalid("expected rotate, revoke, deactivate, activate, pause or resume", "what")
         self._services.gate.submit(context.actor, commands[operation], "web")
         return redirect(f"/backends/{slug}/")
 

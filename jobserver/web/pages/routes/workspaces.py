@@ -47,7 +47,8 @@ class Workspaces:
             workspace = self._historical(name, revision)
         study, faults = self._study(workspace)
         slugs = self._services.visible.slugs()
-        backends = [context.directory.backends[slug] for slug in slugs if context.directory.backends[slug].active]
+        known = [context.directory.backends[slug] for slug in slugs]
+        backends = [backend for backend in known if backend.active and not backend.is_paused]
         with self._services.index.view() as sql:
             recent = list_requests(sql, RequestFilter(workspace=name), slugs, 5)[:5]
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])

@@ -48,6 +48,7 @@ def prepared() -> Memory:
         Backend(slug="tpp", name="TPP", databases=("full", "slice"), created_at=NOW),
         Backend(slug="emis", name="EMIS", created_at=NOW),
         Backend(slug="old", name="Old", active=False, created_at=NOW),
+        Backend(slug="paused", name="Paused", accepts_requests=False, created_at=NOW),
         TRENDS,
         TRENDS.model_copy(update={"name": "past", "archived": True}),
         TRENDS.model_copy(update={"name": "told", "should_notify": True}),

@@ -107,6 +107,7 @@ def test_a_backend_that_names_no_databases_has_any(state: Memory) -> None:
         (asked(workspace="none"), Code.NOT_FOUND, "workspace 'none' does not exist"),
         (asked(workspace="past"), Code.CONFLICT, "workspace past is archived"),
         (asked(backend="none"), Code.INVALID, "backend: backend 'none' does not exist"),
+        (asked(backend="paused"), Code.CONFLICT, "backend: backend paused is paused and takes no new requests"),
         (asked(backend="old"), Code.CONFLICT, "backend: backend old is not active"),
         (
             RequestJobs("trends", "tpp", (), "0" * 40, PIPELINE),
