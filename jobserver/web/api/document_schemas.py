@@ -34,6 +34,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "parent_directory": "The folder with its outputs, shown in hints about log files.",
         "databases": "The databases that it has. An empty list allows any.",
         "active": "Whether it may do anything, and people may request jobs on it.",
+        "accepts_requests": "false while it takes no new requests. Leave it out otherwise.",
         "alert_after_minutes": "After how many minutes without a call from its runner people are told.",
         "tokens": "The SHA-256 of each valid token. `jobserver backend rotate-token` makes one.",
         "created_at": "In UTC.",
