@@ -14,7 +14,7 @@ from jobserver.config.settings import RepositorySettings
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle
-from jobserver.errors import Error, Fault, invalid, printable
+from jobserver.errors import Error, invalid, printable
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
@@ -124,15 +124,14 @@ def check(branch: str | None, staged: bool, targets: tuple[str, ...]) -> None:
     """
     files = [Path(target) for target in targets if Path(target).is_file()]
     top = top_of(Path.cwd())
-    notes: list[Fault] = []
     if staged and top is None:
         raise invalid("is not in a working copy, so nothing is staged", str(Path.cwd()))
     if top is not None and (staged or (not targets and "GIT_INDEX_FILE" in os.environ)):
-        count, faults = check_staged(top, branch or branch_of(top), notes)
+        count, faults = check_staged(top, branch or branch_of(top))
     elif files and len(files) == len(targets):
         count, faults = check_files(branch or _branch_of_files(top), top or Path.cwd(), files)
     elif not targets and top is not None:
-        count, faults = check_worktree(top, branch or branch_of(top), notes)
+        count, faults = check_worktree(top, branch or branch_of(top))
     elif len(targets) > 1:
         raise click.UsageError("expected one revision, or existing files")
     else:
@@ -144,8 +143,6 @@ def check(branch: str | None, staged: bool, targets: tuple[str, ...]) -> None:
                 f"this revision does not exist in {repository}: expected a branch, a tag or a commit", revision
             )
         count, faults = check_revision(repository, branch or _branch(revision, here), revision)
-    for note in dict.fromkeys(notes):
-        click.echo(f"note: {note}", err=True)
     for fault in faults:
         click.echo(str(fault), err=True)
     if faults:

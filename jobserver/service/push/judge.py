@@ -1,6 +1,6 @@
 """What is wrong with a push: each commit is judged by `admit`, on the state that the commit before it left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -17,7 +17,7 @@ from jobserver.errors import MAX_FAULTS, Error, Fault, invalid
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.commits import Commit, forged_claims, parse_commit
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import COMMENTS_LOST, MERGE, TreeChanges, read_changes
+from jobserver.store.read.tree_changes import MERGE, TreeChanges, read_changes
 
 MAX_COMMITS = 10_000
 _JUDGE_SECONDS = 60.0  # git's hook waits for twice as long
@@ -92,11 +92,11 @@ class Judge:
                 faults += error.faults or [Fault(error.message, error.where)]
             else:
                 verdict.run_twice += _run_twice(state, changes.changes)
-        return verdict.add(commit, faults, changes.comments)
+        return verdict.add(commit, faults)
 
 
 class Verdict:
-    """Every fault of a push, at the commit that introduced it, and what its authors should know.
+    """Every fault of a push, at the commit that introduced it.
 
     ``ahead``: how far the times of its commits are in the future; None if it was not judged to the end. ``run_twice``:
     job requests that two runners work on.
@@ -107,32 +107,20 @@ class Verdict:
         self.ahead: timedelta | None = None
         self.run_twice: list[str] = []
         self._reported: set[Fault] = set()
-        self._comments: dict[str, str] = {}
 
     def add_claims(self, commit: Commit, faults: Sequence[Fault]) -> None:
         self.faults += [_at_commit(commit, fault) for fault in faults]
 
-    def add(self, commit: Commit, faults: Sequence[Fault], comments: Mapping[str, bool] | None = None) -> bool:
-        """``comments``: documents that the commit changes, and whether each has comments.
-
-        Returns whether there are no faults. A fault that later commits still have is reported once.
-        """
+    def add(self, commit: Commit, faults: Sequence[Fault]) -> bool:
+        """Returns whether there are no faults. A fault that later commits still have is reported once."""
         self.faults += [_at_commit(commit, fault) for fault in faults if fault not in self._reported]
         self._reported.update(faults)
-        for path, has_any in (comments or {}).items():
-            self._comments.pop(path, None)
-            if has_any:
-                self._comments[path] = commit.sha[:10]
         return not faults
 
     def check(self) -> None:
         """Raises `Error` (invalid) if there are faults."""
         if self.faults:
             raise invalid(str(self.faults[0]), faults=self.faults)
-
-    @property
-    def notes(self) -> list[str]:
-        return [f"note: {Fault(COMMENTS_LOST, f'{sha} {path}')}" for path, sha in self._comments.items()][:MAX_FAULTS]
 
 
 def _at_commit(commit: Commit, fault: Fault) -> Fault:

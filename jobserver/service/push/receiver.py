@@ -77,14 +77,14 @@ class Receiver:
         path = self._repo.path
         objects = QuarantinedObjects(path, push.quarantine) if push.quarantine else Objects(path)
         updates = list(zip(branches, push.updates, strict=True))
-        verdict = self._judged(objects, push.actor, updates)
+        self._judged(objects, push.actor, updates)
         for branch, update in updates:
             self._gate.submit(SERVER, RecordPush(branch, update.old, update.new, str(push.actor)), "push")
         if self._relay is not None:
             moves: dict[str, tuple[str | None, str]] = {branch: (update.old, update.new) for branch, update in updates}
             self._relay(moves, push.quarantine)
         self._accepted(branches)
-        return [f"{update.ref}: {update.new[:10]} has a receipt" for update in push.updates] + verdict.notes
+        return [f"{update.ref}: {update.new[:10]} has a receipt" for update in push.updates]
 
     def adopt(self, branch: str, old: str, new: str, actor: Actor) -> None:
         """Accepts commits that no server judged, as if ``actor`` had pushed them. Raises `Error` with all faults."""

@@ -110,6 +110,11 @@ class Snapshot:
         entry = self._entry(self._head, path)
         return None if entry is None else self._objects.raw(entry.sha)
 
+    def blob(self, path: str) -> bytes | None:
+        """The id of a file of this branch; None if there is no such file."""
+        entry = self._entry(self._head, path)
+        return None if entry is None else entry.sha
+
     def backend(self, slug: str) -> Backend | None:
         return self._document(self._main, layout.main_path(Kind.BACKEND, slug), Backend)
 

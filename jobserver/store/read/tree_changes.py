@@ -15,7 +15,6 @@ from jobserver.store.git import trees
 from jobserver.store.git.diff import Difference, diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.validate import OTHER_FILES, is_no_document, read_document
-from jobserver.store.yaml.nodes import has_comments
 
 MAX_FILES = 20_000  # changed by one commit
 _MAX_FOLDERS = 3 * MAX_FILES  # a job request that moves is two folders, and its day may be a third
@@ -24,22 +23,19 @@ _KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", _EXECUTABLE: "
 
 
 MERGE = "is a merge: rebase instead; a branch has a linear history"
-COMMENTS_LOST = "has comments, which the server's next write of the file removes"
 
 
 @dataclass(slots=True)
 class TreeChanges:
     """What one commit changes. ``others``: allowed files that are not documents (README.md).
 
-    ``unread``: paths of new documents that can't be read, which ``changes`` leaves out. ``comments``: path -> whether
-    the new document has comments, which the server's next write of the file removes.
+    ``unread``: paths of new documents that can't be read, which ``changes`` leaves out.
     """
 
     changes: Changes
     faults: list[Fault] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
-    comments: dict[str, bool] = field(default_factory=dict)
 
     @property
     def keys(self) -> list[Fault]:
@@ -87,7 +83,7 @@ def read_changes(
         stood = None if old is None else _read(objects, branch, path, old)[0]
         stands: AnyDocument | None = None
         if new is not None:
-            stands, faults = _read(objects, branch, path, new, result.comments)
+            stands, faults = _read(objects, branch, path, new)
             result.faults += faults
             if faults:
                 if layout.parse_path(branch, path) is not None:
@@ -101,9 +97,7 @@ def read_changes(
     return result
 
 
-def _read(
-    objects: Objects, branch: str, path: str, blob: bytes, comments: dict[str, bool] | None = None
-) -> tuple[AnyDocument | None, list[Fault]]:
+def _read(objects: Objects, branch: str, path: str, blob: bytes) -> tuple[AnyDocument | None, list[Fault]]:
     known, where = objects.known(blob), layout.parse_path(branch, path)
     if where is not None and isinstance(known, MODELS[where.kind]):
         return known, []  # the same bytes at another path: `admit` judges the names in them
@@ -114,8 +108,6 @@ def _read(
     document, faults = read_document(branch, path, data)
     if document is not None:
         objects.remember_document(blob, document)
-        if comments is not None:
-            comments[path] = has_comments(data)
     return document, faults
 
 

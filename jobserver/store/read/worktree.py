@@ -16,7 +16,7 @@ from jobserver.store.git.cat_file import PipedObjects, commits_between, first_pa
 from jobserver.store.git.command import commit_of, environment_of_user, fork_of, git, run
 from jobserver.store.read.commits import forged_claims
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.read.tree_changes import COMMENTS_LOST, MERGE, read_changes
+from jobserver.store.read.tree_changes import MERGE, read_changes
 from jobserver.store.read.validate import read_document
 
 
@@ -48,21 +48,18 @@ def _is_work(branch: str) -> bool:
     return branch == layout.MAIN or layout.branch_backend(branch) is not None
 
 
-def check_staged(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
-    """(number of files, faults) of the changes in the next commit, for a pre-commit hook.
-
-    ``notes`` gets hints that are not faults. Raises `Error`.
-    """
+def check_staged(top: Path, branch: str) -> tuple[int, list[Fault]]:
+    """(number of files, faults) of the changes in the next commit, for a pre-commit hook. Raises `Error`."""
     objects = PipedObjects(top)
     try:
         if commit_of(top, "MERGE_HEAD") is not None:
             return 0, [Fault(MERGE)]
-        return _changed(objects, Head.read(branch, commit_of(top, "HEAD"), objects), _index_tree(top), notes)
+        return _changed(objects, Head.read(branch, commit_of(top, "HEAD"), objects), _index_tree(top))
     finally:
         objects.close()
 
 
-def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> tuple[int, list[Fault]]:
+def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
     """(number of documents, faults) of the files in the working copy, committed or not. Raises `Error`."""
     listing = _git(top, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     faults: list[Fault] = []
@@ -85,7 +82,7 @@ def check_worktree(top: Path, branch: str, notes: list[Fault] | None = None) -> 
         empty = Head(branch, None, None, 0)
         if not faults:  # other documents may refer to those that can't be read
             faults += review(Snapshot(objects, empty, empty), Changes(branch, "", "", tuple(changes)))
-        commit_faults, reported = _since(objects, top, branch, notes)
+        commit_faults, reported = _since(objects, top, branch)
     finally:
         objects.close()
     return count, [*commit_faults, *(fault for fault in dict.fromkeys(faults) if fault not in reported)]
@@ -110,7 +107,7 @@ def _upstream(top: Path) -> str:
         return ""
 
 
-def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | None) -> tuple[list[Fault], set[Fault]]:
+def _since(objects: PipedObjects, top: Path, branch: str) -> tuple[list[Fault], set[Fault]]:
     """(the faults of each commit that is not pushed yet, and of uncommitted changes; the same without commit ids)."""
     base = _base(top, branch)
     if base is None:
@@ -128,7 +125,7 @@ def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | N
         before = commit.time
     reported: set[Fault] = set()
     for label, tree in [*([] if merges else steps), ("", bytes.fromhex(_tree(top)))]:
-        _, step = _changed(objects, head, tree, notes)
+        _, step = _changed(objects, head, tree)
         faults += [
             Fault(fault.message, label + fault.path, fault.line, fault.key) for fault in step if fault not in reported
         ]
@@ -138,17 +135,13 @@ def _since(objects: PipedObjects, top: Path, branch: str, notes: list[Fault] | N
     return faults, reported
 
 
-def _changed(
-    objects: PipedObjects, head: Head, tree: str | bytes, notes: list[Fault] | None
-) -> tuple[int, list[Fault]]:
+def _changed(objects: PipedObjects, head: Head, tree: str | bytes) -> tuple[int, list[Fault]]:
     """(number of files, faults) of the changes from ``head`` to ``tree``."""
     changes = read_changes(objects, head.branch, head.root, tree if isinstance(tree, bytes) else bytes.fromhex(tree))
     faults = changes.faults + changes.keys
     # Other branches are not known here, so of a backend's branch only the files are checked.
     if not changes.unread:
         faults += review(Snapshot(objects, head, head), changes.changes)
-    if notes is not None:
-        notes += [Fault(COMMENTS_LOST, path) for path, has_any in changes.comments.items() if has_any]
     return len(changes.changes.changes) + len(changes.others) + len(changes.unread), faults
 
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from jobserver import steps
 from jobserver.domain.admit import POLICY, Admitted
+from jobserver.domain.base.layout import MAIN
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.documents import AnyDocument
 from jobserver.domain.job_requests.pipelines import StoredPipeline
@@ -15,8 +16,9 @@ from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.packs import Pack
 from jobserver.store.keys.signing import SigningKey
-from jobserver.store.read.snapshot import Head, follow_owners
+from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
 from jobserver.store.yaml import codec
+from jobserver.store.yaml.edit import rewrite
 
 # What happens to the entries of a folder: a blob or tree to put there, None to remove it, or edits inside it.
 Edits: TypeAlias = "dict[bytes, trees.TreeEntry | Edits | None]"
@@ -55,6 +57,7 @@ class CommitBuilder:
     def __init__(self, objects: Objects, identity: CommitIdentity) -> None:
         self.pack = Pack()
         self._objects, self._identity = objects, identity
+        self._texts: dict[bytes, bytes] = {}  # documents of main in the pack, by blob
 
     def commit(self, head: Head, admitted: Admitted, trailers: Mapping[str, str]) -> str:
         """Adds a commit on ``head``, which moves on to it. Returns the commit's id.
@@ -132,20 +135,31 @@ class CommitBuilder:
             if change.after is None:
                 _put(edits, change.path, None)
             else:
-                blob = self._blob(change.path, change.after)
+                blob = self._blob(head, change.path, change.before, change.after)
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.TreeEntry(trees.FILE, b"", blob))
         head.owners = follow_owners(head.owners, admitted.changes)
         return edits
 
-    def _blob(self, path: str, document: AnyDocument) -> bytes:
-        data = _canonical(path, document)
-        if isinstance(document, StoredPipeline):
+    def _blob(self, head: Head, path: str, before: AnyDocument | None, after: AnyDocument) -> bytes:
+        if head.branch == MAIN and before is not None:
+            old = Snapshot(self._objects, head, head).blob(path)
+            assert old is not None
+            data = rewrite(self._texts.get(old) or self._objects.raw(old), before, after)
+        else:
+            data = codec.write(after)
+        if len(data) > (limit := after.max_bytes):
+            fault = Fault(f"{len(data)} bytes as YAML, at most {limit} are allowed", path)
+            raise invalid(str(fault), faults=[fault])
+        if isinstance(after, StoredPipeline):
             # A cached pipeline is on a branch or in this pack: the writer forgets what fails to land.
             blob = packs.object_id(packs.BLOB, data)
             if self._objects.known(blob) is not None:
                 return blob
-        return self.pack.add(packs.BLOB, data)
+        blob = self.pack.add(packs.BLOB, data)
+        if head.branch == MAIN:
+            self._texts[blob] = data  # the next commit of the batch may change it again
+        return blob
 
     def _folder(self, head: Head, path: str) -> Edits:
         """The folder's entries as edits, so that further edits apply to the moved folder."""
@@ -207,15 +221,6 @@ class CommitBuilder:
     def _remember(self, sha: bytes, raw: bytes, instead_of: bytes | None) -> bytes:
         self._objects.remember_tree(sha, raw, instead_of)
         return sha
-
-
-def _canonical(path: str, document: AnyDocument) -> bytes:
-    """The document's canonical YAML. Raises `Error` (invalid) if it is too large to be read again."""
-    data = codec.write(document)
-    if len(data) > (limit := document.max_bytes):
-        fault = Fault(f"{len(data)} bytes as YAML, at most {limit} are allowed", path)
-        raise invalid(str(fault), faults=[fault])
-    return data
 
 
 def _line(text: str) -> str:

@@ -150,32 +150,6 @@ def _explained(error: yaml.YAMLError, text: str, path: str) -> Fault:
     return Fault(f"not YAML: {message}", path, line + 1)
 
 
-_COMMENT = re.compile(r"(?:\A|\s)#")
-
-
-def has_comments(data: bytes) -> bool:
-    """Whether YAML that `read_nodes` can read has comments."""
-    text = data.decode()
-    if _COMMENT.search(text) is None:
-        return False
-    loader: Any = _Loader(text)
-    position = 0
-    try:
-        for event in iter(loader.get_event, None):
-            if not isinstance(event, yaml.ScalarEvent):
-                continue
-            assert event.start_mark is not None
-            assert event.end_mark is not None
-            begins, ends = event.start_mark.index, event.end_mark.index
-            head = text[begins:ends].partition("\n")[0] if event.style in ("|", ">") else ""
-            if _COMMENT.search(text[position:begins]) or _COMMENT.search(head):
-                return True
-            position = ends
-        return _COMMENT.search(text[position:]) is not None
-    finally:
-        loader.dispose()
-
-
 _AFTER_SPACE = re.compile(r"(?:\A|(?<=\s))#[^\n]*")
 
 

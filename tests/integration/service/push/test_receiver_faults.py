@@ -2,6 +2,9 @@
 
 import pytest
 
+from jobserver.audit.verify import verify
+from jobserver.domain.base.permissions import Role
+from jobserver.domain.users import DisableUser, SetUserRoles
 from jobserver.errors import Error
 from tests.integration.service.push.pushing import EVE, Push
 from tests.integration.service.push.test_receiver_commits import refused
@@ -97,13 +100,14 @@ def test_files_that_hosts_and_editors_need_may_be_pushed(site: Site) -> None:
     assert refused(push, ADMIN) == [".github/x.yml: no document is allowed here on backends/tpp"]
 
 
-def test_a_push_with_comments_is_told_that_they_do_not_stay(site: Site) -> None:
+def test_a_comment_that_was_pushed_survives_the_servers_next_writes(site: Site) -> None:
     push = Push(site, "main")
-    commented = push.commit(("users/eve.yaml", EVE + "roles: []  # none yet\n"))
-    push.commit(("users/fay.yaml", "# who?\nversion: 1\nusername: fay\n"))
-    push.commit(("users/fay.yaml", "version: 1\nusername: fay\nname: 'no # comment'\n"))
-    _, *notes = push.send(ADMIN)
-    (note,) = notes
-    assert note == (
-        f"note: {commented[:10]} users/eve.yaml: has comments, which the server's next write of the file removes"
-    )
+    text = "# who is it?\nusername: eve\nversion: 1\nname: Eve  # of the lab\n"
+    push.commit(("users/eve.yaml", text))
+    push.send(ADMIN)
+    push.land()
+    site.do(ADMIN, SetUserRoles("eve", (Role.AUDITOR,)))
+    assert site.git("show", "main:users/eve.yaml") == text + "roles:\n- Auditor\n"
+    site.do(ADMIN, DisableUser("eve"))
+    assert site.git("show", "main:users/eve.yaml") == text + "roles:\n- Auditor\nactive: false\n"
+    assert verify(site.path).problems == []

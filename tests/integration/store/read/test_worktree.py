@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.errors import Error, Fault
+from jobserver.errors import Error
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
 from tests.e2e.harness import git
 from tests.site import Site
@@ -122,18 +122,6 @@ def test_a_fault_is_told_once_at_the_commit_that_brought_it(clone: Path) -> None
     (clone / "users" / "eve.yaml").write_text("version: 1\nusername: eve\n")
     (told,) = faults(clone)
     assert told.startswith(f"{sha} users/bob.yaml:")
-
-
-def test_comments_are_noted_and_are_no_fault(clone: Path) -> None:
-    user = clone / "users" / "bob.yaml"
-    user.write_text("# who is it?\n" + user.read_text())
-    notes: list[Fault] = []
-    assert check_worktree(clone, "main", notes)[1] == []
-    assert [note.path for note in notes] == ["users/bob.yaml"]
-    git(clone, "add", "-A")
-    assert check_staged(clone, "main") == (1, [])
-    assert check_staged(clone, "main", notes)[1] == []
-    assert len(notes) == 2
 
 
 def test_a_first_commit_has_nothing_below_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import yaml
 from jobserver.domain.base.yaml_positions import Mapping, Scalar, Sequence
 from jobserver.errors import Error
 from jobserver.store.yaml import nodes
-from jobserver.store.yaml.nodes import has_comments, read_nodes
+from jobserver.store.yaml.nodes import read_nodes
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
@@ -55,28 +55,6 @@ def test_yaml_that_is_not_plain_is_refused_with_its_line(source: bytes, aliases:
     (found,) = refused.value.faults
     assert str(found).startswith(fault)
     assert fault.count(":") > 1 or "not YAML: " in str(found)
-
-
-@pytest.mark.parametrize(
-    ("text", "has_any"),
-    [
-        ("a: b\n", False),
-        ("# x\na: b\n", True),
-        ("a: b # x\n", True),
-        ("a: b\n  # x\n", True),
-        ("a: b#c\n", False),
-        ("a: 'b # c'\n", False),
-        ('a: "b\n  # c"\n', False),
-        ("a: |\n  b\n  # c\n", False),
-        ("a: | # c\n  b\n", True),
-        ("a: |\n  b\n# c\n", True),
-        ("a: [b, c] # d\n", True),
-        ("a: [b,\n  # c\n  d]\n", True),
-        ("'a # b': c\n", False),
-    ],
-)
-def test_comments_are_told_from_text(text: str, has_any: bool) -> None:
-    assert has_comments(text.encode()) == has_any
 
 
 @pytest.mark.parametrize(
