@@ -1,7 +1,7 @@
 """The package's shape: short functions, few arguments, folders that a stranger can name, one class for each name."""
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +67,9 @@ def test_one_name_is_one_class() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_folders_of_templates_are_small() -> None:
+    counts = Counter(path.parent.name for path in (PACKAGE / "web" / "templates").rglob("*.html"))
+    assert counts["templates"] > 0
+    assert [name for name, count in counts.items() if count > MAX_MODULES] == []

@@ -10,4 +10,6 @@ site       adds pages to the application, and shows errors as pages
 routes/    the pages by their addresses
 views/     what pages show, prepared for a template
 format/    values as text and pictures
+
+The templates are in `web/templates/`: a folder for each noun, beside what all pages share.
 """

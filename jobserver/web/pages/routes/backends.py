@@ -45,7 +45,7 @@ class Backends:
         with self._services.index.view() as sql:
             queues = {slug: queue(sql, slug) for slug in slugs}
         hours = {slug: self._services.live.hours_by_day(slug) for slug in slugs}
-        return self._site.page(context, "status.html", title="Status", slugs=slugs, queues=queues, hours=hours)
+        return self._site.page(context, "backends/status.html", title="Status", slugs=slugs, queues=queues, hours=hours)
 
     def monitor(self, context: PageContext, slug: str) -> HTTPResponse:
         """For monitoring tools: 200 while the backend is online, 503 if it is late, never connected or deactivated."""
@@ -67,7 +67,7 @@ class Backends:
     def index(self, context: PageContext, new_secret: str = "", slug: str = "") -> HTTPResponse:
         """``new_secret``: the token of the backend ``slug``, which was added just now."""
         context.check_admin()
-        return self._site.page(context, "backends.html", title="Backends", new_secret=new_secret, slug=slug)
+        return self._site.page(context, "backends/backends.html", title="Backends", new_secret=new_secret, slug=slug)
 
     def add(self, context: PageContext) -> HTTPResponse:
         secret, digest = new_token()
@@ -80,7 +80,9 @@ class Backends:
     def show(self, context: PageContext, slug: str, new_secret: str = "") -> HTTPResponse:
         context.check_admin()
         backend = _find(context, slug)
-        return self._site.page(context, "backend.html", title=backend.name, backend=backend, new_secret=new_secret)
+        return self._site.page(
+            context, "backends/backend.html", title=backend.name, backend=backend, new_secret=new_secret
+        )
 
     def change(self, context: PageContext, slug: str) -> HTTPResponse:
         operation = text("what")
@@ -109,7 +111,7 @@ class Backends:
         entries.sort(key=lambda entry: entry.commit.time, reverse=True)
         title = f"Audit of {backend.name}"
         return self._site.page(
-            context, "audit_backend.html", title=title, backend=backend, entries=entries[:_MOST_ENTRIES]
+            context, "backends/audit.html", title=title, backend=backend, entries=entries[:_MOST_ENTRIES]
         )
 
 

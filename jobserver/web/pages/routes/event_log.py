@@ -58,7 +58,7 @@ class EventLog:
         ]
         return self._site.page(
             context,
-            "log.html",
+            "requests/event_log.html",
             title=f"Event log of {workspace}" if workspace else "Event log",
             workspace=document,
             has_releases=has_tab(self._services, context, document),

@@ -26,7 +26,7 @@ class Home:
         workspaces = [workspace for workspace in context.directory.workspaces.values() if not workspace.archived]
         return self._site.page(
             context,
-            "home.html",
+            "home/home.html",
             title="Home",
             latest=latest,
             unfinished=unfinished[::-1],

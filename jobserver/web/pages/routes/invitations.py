@@ -44,7 +44,7 @@ class Invitations:
 
     def index(self, context: PageContext) -> HTTPResponse:
         _ = context.actor  # needs a person, also where pages are public
-        return self._site.page(context, "invitations.html", title="Invitations", pending=context.invitations)
+        return self._site.page(context, "people/invitations.html", title="Invitations", pending=context.invitations)
 
     def linked(self, context: PageContext, token: str) -> HTTPResponse:
         """Only shows the invitation: mail scanners open links, so opening one must not accept."""
@@ -60,7 +60,9 @@ class Invitations:
         if project is None or invitation is None or timestamp(invitation.created_at) != created_at:
             raise not_found(_CLOSED)
         pending = [(name, project, invitation)]
-        return self._site.page(context, "invitations.html", title=f"Invitation to {project.name}", pending=pending)
+        return self._site.page(
+            context, "people/invitations.html", title=f"Invitation to {project.name}", pending=pending
+        )
 
     def answer(self, context: PageContext) -> HTTPResponse:
         name, operation, username = text("project", 200), text("what"), context.actor.name

@@ -52,7 +52,7 @@ class JobRequests:
         is_refused = not details.is_over and contact is not None and labels.is_refused(identifier, contact.flags)
         return self._site.page(
             context,
-            "request.html",
+            "requests/request.html",
             title=f"{', '.join(row.actions[:3])} on {row.workspace}",
             row=row,
             jobs=jobs,
@@ -134,4 +134,4 @@ class JobRequests:
         end = times.moment(row.updated_at) if row.completed_at else None
         entries = audit_tab.entries(self._services.repo, backend_branch(row.backend), folders, created_at, end)
         title = f"Audit of {identifier}"
-        return self._site.page(context, "audit_request.html", title=title, row=row, entries=entries)
+        return self._site.page(context, "requests/audit.html", title=title, row=row, entries=entries)

@@ -48,7 +48,7 @@ class Jobs:
             }
         return self._site.page(
             context,
-            "job.html",
+            "jobs/job.html",
             title=f"{job.action} on {row.workspace}",
             job=job,
             row=row,
@@ -101,7 +101,7 @@ class Jobs:
         end = times.moment(row.updated_at) if row.completed_at else None
         entries = audit_tab.entries(self._services.repo, backend_branch(row.backend), paths, created_at, end)
         title = f"Audit of {job.action}"
-        return self._site.page(context, "audit_job.html", title=title, job=job, row=row, entries=entries)
+        return self._site.page(context, "jobs/audit.html", title=title, job=job, row=row, entries=entries)
 
 
 def _metrics(job: JobRow) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ class NewWorkspace:
         databases = sorted({db for backend in context.directory.backends.values() for db in backend.databases})
         return self._site.page(
             context,
-            "new_workspace.html",
+            "workspaces/new_workspace.html",
             400 if error else 200,
             title="New workspace",
             repos=_with_used(context, offered),
@@ -77,7 +77,7 @@ class NewWorkspace:
         _check_allowed(context)
         offered = self._services.studies.repositories(wait=_LIST_SECONDS)
         values = {"offered": offered, "org": self._services.studies.github_org, "now": context.now}
-        hint = self._site.render.text("repository_hint.html", values).strip()
+        hint = self._site.render.text("workspaces/repository_hint.html", values).strip()
         return self._json({"repositories": _with_used(context, offered), "hint": hint})
 
     def _json(self, data: object) -> HTTPResponse:

@@ -34,14 +34,19 @@ class Orgs:
         for name, project in context.directory.projects.items():
             projects.setdefault(project.org, []).append((name, project))
         return self._site.page(
-            context, "orgs.html", title="Projects", projects=projects, workspaces=_workspaces(context)
+            context, "projects/orgs.html", title="Projects", projects=projects, workspaces=_workspaces(context)
         )
 
     def new(self, context: PageContext, error: Error | None = None) -> HTTPResponse:
         context.check_admin()
         values = {key: text(key, 200) for key in ("name", "slug")}
         return self._site.page(
-            context, "new_org.html", 400 if error else 200, title="New organisation", values=values, error=error
+            context,
+            "projects/new_org.html",
+            400 if error else 200,
+            title="New organisation",
+            values=values,
+            error=error,
         )
 
     def add(self, context: PageContext) -> HTTPResponse:
@@ -68,7 +73,12 @@ class Orgs:
         document = self._find(context, org)
         projects = {name: project for name, project in context.directory.projects.items() if project.org == org}
         return self._site.page(
-            context, "org.html", title=document.name, org=document, projects=projects, workspaces=_workspaces(context)
+            context,
+            "projects/org.html",
+            title=document.name,
+            org=document,
+            projects=projects,
+            workspaces=_workspaces(context),
         )
 
     # Registering a project
@@ -79,7 +89,7 @@ class Orgs:
         context.check_admin()
         return self._site.page(
             context,
-            "new_project.html",
+            "projects/new_project.html",
             400 if error else 200,
             title="Register a project",
             org=self._find(context, org),

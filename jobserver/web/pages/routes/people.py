@@ -43,7 +43,7 @@ class People:
     def login(self, context: PageContext) -> HTTPResponse:
         if context.user is not None:
             return redirect(local(text("next") or "/"))
-        reply = self._site.page(context, "login.html", title="Log in", has_github=self._identity is not None)
+        reply = self._site.page(context, "people/login.html", title="Log in", has_github=self._identity is not None)
         self._services.sessions.remember(reply, "next", local(text("next") or "/"))
         return reply
 
@@ -111,7 +111,7 @@ class People:
         if owner is None:
             self._limit.failed(self._services.client())
             raise not_found(_LINK_EXPIRED)
-        return self._site.page(context, "login_link.html", title="Log in", owner=owner.username)
+        return self._site.page(context, "people/login_link.html", title="Log in", owner=owner.username)
 
     def use_link(self, context: PageContext, token: str) -> HTTPResponse:
         self._slow_down()
@@ -142,7 +142,7 @@ class People:
         username = context.actor.name
         return self._site.page(
             context,
-            "settings.html",
+            "people/settings.html",
             title="Settings",
             email=self._services.private.email(username),
             uses=self._services.private.token_uses(),
@@ -172,7 +172,7 @@ class People:
 
     def users(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
-        return self._site.page(context, "users.html", title="People", roles=sorted(GLOBAL_ROLES))
+        return self._site.page(context, "people/users.html", title="People", roles=sorted(GLOBAL_ROLES))
 
     def add_user(self, context: PageContext) -> HTTPResponse:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
@@ -185,7 +185,7 @@ class People:
         user = context.directory.user(username)
         if user is None:
             raise not_found(f"user {username!r} does not exist")
-        return self._site.page(context, "user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
+        return self._site.page(context, "people/user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
 
     def save_user(self, context: PageContext, username: str) -> HTTPResponse:
         if text("what") == "seen":

@@ -55,7 +55,7 @@ class Projects:
             }
         return self._site.page(
             context,
-            "project.html",
+            "projects/project.html",
             title=document.name,
             project=document,
             name=name,
@@ -84,7 +84,7 @@ class Projects:
         entries = audit_tab.entries(self._services.repo, layout.MAIN, [layout.main_path(Kind.PROJECT, name)])
         return self._site.page(
             context,
-            "audit_project.html",
+            "projects/audit.html",
             title=f"Audit of {document.name}",
             project=document,
             name=name,
@@ -103,7 +103,7 @@ class Projects:
         known |= {invitation.username for invitation in document.invitations}
         return self._site.page(
             context,
-            "project_settings.html",
+            "projects/project_settings.html",
             400 if error else 200,
             title=f"Settings of {document.name}",
             project=document,

@@ -36,7 +36,7 @@ class Releases:
         page = page_number("page")
         return self._site.page(
             context,
-            "releases.html",
+            "releases/releases.html",
             title=f"Releases of {name}",
             workspace=workspace,
             releases=releases[(page - 1) * _PAGE : page * _PAGE],
@@ -52,7 +52,7 @@ class Releases:
             raise not_found(f"workspace {name} has no release {identifier!r}")
         return self._site.page(
             context,
-            "release.html",
+            "releases/release.html",
             title=f"Release {identifier[:10]} of {name}",
             workspace=workspace,
             identifier=identifier,

@@ -56,7 +56,7 @@ class Workspaces:
         can_run = not revision and context.may(Permission.RUN_JOB, workspace.project)
         return self._site.page(
             context,
-            "workspace.html",
+            "workspaces/workspace.html",
             400 if error else 200,
             title=name,
             workspace=workspace,
@@ -135,7 +135,7 @@ class Workspaces:
         paths = [layout.main_path(Kind.WORKSPACE, name)]
         return self._site.page(
             context,
-            "audit_workspace.html",
+            "workspaces/audit.html",
             title=f"Audit of {name}",
             workspace=workspace,
             entries=audit_tab.entries(self._services.repo, layout.MAIN, paths),
