@@ -1,7 +1,7 @@
 """Messages that wait to be sent, in the private store: emails and webhooks. `sender` sends them.
 
 A message is durable here before the server forgets the event that it is about, so a crash loses none. It is deleted
-after the receiver has accepted it. If the server is killed between the two, or an attempt exceeds its time limit, the
+after the receiver has accepted it. If the server ends between the two, or an attempt exceeds its time limit, the
 message is sent again, with the same id.
 """
 

@@ -51,8 +51,8 @@ class WebhookClient:
         if self._context is None:
             self._context = httpx.create_ssl_context()
         sent = {**headers, "Content-Type": "application/json", "User-Agent": f"jobserver/{__version__}"}
-        has_proxy = bool(proxies.whole_proxy_of(url))
-        with httpx.Client(timeout=SECONDS, verify=self._context, trust_env=has_proxy) as client:
+        proxy = _proxy_of(url)
+        with httpx.Client(timeout=SECONDS, verify=self._context, proxy=proxy, trust_env=False) as client:
             try:
                 status = self._run_until(monotonic() + SECONDS, lambda: self._status(client, parts, body, sent))
             except TimeoutError:
@@ -84,7 +84,7 @@ class WebhookClient:
     def _targets(self, parts: SplitResult) -> list[str]:
         """The addresses to connect to; the name itself if a proxy looks it up. Raises `Error`."""
         host = parts.hostname or ""
-        if proxies.whole_proxy_of(parts.geturl()) and not _is_address(host) and parts.scheme == "https":
+        if parts.scheme == "https" and _proxy_of(parts.geturl()) and not _is_address(host):
             return [host]
         addresses = resolve(host, parts.port or _PORTS[parts.scheme])
         for address in addresses:
@@ -102,6 +102,11 @@ class WebhookClient:
         return unavailable(f"{reason}; WEBHOOK_NETWORKS can allow it", "URL")
 
 
+def _proxy_of(url: str) -> str | None:
+    proxy = proxies.whole_proxy_of(url)
+    return proxy if "://" in proxy else f"http://{proxy}" if proxy else None
+
+
 def resolve(host: str, port: int) -> list[_Address]:
     """Raises `Error` (unavailable)."""
     try:
@@ -113,7 +118,8 @@ def resolve(host: str, port: int) -> list[_Address]:
 
 def _parts(url: str) -> SplitResult:
     parts = urls.url_parts(url)
-    is_plain = parts is not None and "@" not in parts.netloc and not parts.fragment and url.isprintable()
+    is_plain = parts is not None and "@" not in parts.netloc and not parts.fragment
+    is_plain = is_plain and url.isascii() and url.isprintable() and " " not in url
     if parts is None or not is_plain or parts.scheme not in _PORTS or not urls.is_host(parts.hostname or ""):
         raise invalid("expected a URL such as https://hooks.example.org/jobs", "URL")
     return parts

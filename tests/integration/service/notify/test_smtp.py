@@ -1,7 +1,8 @@
 """Email by SMTP, to a real SMTP server: STARTTLS, TLS, credentials, and answers that refuse for now or permanently."""
 
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from jobserver.errors import Code, Error
+from jobserver.service.notify.email import smtp
 from jobserver.service.notify.email.mail import Mail
 from jobserver.service.notify.email.smtp import SmtpMailer, SmtpServer
 from tests.certificates import tls_context
@@ -128,3 +130,11 @@ def test_a_server_that_is_down_can_be_tried_again() -> None:
     error = error_of(lambda: mailer(free_port()).send("a@example.org", MAIL))
     assert error.code is Code.UNAVAILABLE
     assert "can't connect to the mail server" in error.message
+
+
+def test_a_server_that_does_not_answer_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "SECONDS", 0.2)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        error = error_of(lambda: mailer(silent.getsockname()[1]).send("a@example.org", MAIL))
+    assert error.code is Code.UNAVAILABLE
+    assert "did not answer within" in error.message

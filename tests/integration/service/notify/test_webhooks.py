@@ -1,10 +1,13 @@
 """Webhooks: what is called, and what is not; which events reach which webhook."""
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -114,7 +117,17 @@ def test_private_networks_are_called_only_if_a_setting_allows_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://example.org", "https://", "https://a@example.org/", "https://example.org/#x", "/x", "https://a:0/"]
+    "url",
+    [
+        "https://bücher.example/",
+        "https://example.org/a b",
+        "ftp://example.org",
+        "https://",
+        "https://a@example.org/",
+        "https://example.org/#x",
+        "/x",
+        "https://a:0/",
+    ],
 )
 def test_what_is_no_url_of_a_webhook(url: str) -> None:
     with pytest.raises(Error, match="expected a URL"):
@@ -144,6 +157,30 @@ def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(Receiver()) as receiver:
         post(f"http://hooks.example:{receiver.port}/")
     assert len(receiver.calls) == 1
+
+
+def test_a_proxy_looks_up_names_but_gets_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with closing(socket.create_server(("127.0.0.1", 0))) as proxy:
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{proxy.getsockname()[1]}")
+        lines: list[bytes] = []
+
+        def refuse() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                lines.append(connection.recv(1000).split(b"\r\n")[0])
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = Thread(target=refuse)
+        thread.start()
+        with pytest.raises(Error, match="can't be reached: ProxyError"):
+            WebhookClient().post("https://hooks.nowhere.example/x", b"", {})
+        thread.join()
+        assert lines == [b"CONNECT hooks.nowhere.example:443 HTTP/1.1"]
+        with pytest.raises(Error, match="private network"):
+            WebhookClient().post("https://10.0.0.1/x", b"", {})
 
 
 def test_a_certificate_is_checked_for_the_name_in_the_url(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
