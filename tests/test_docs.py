@@ -4,13 +4,18 @@ import ast
 import re
 from pathlib import Path
 
+import click
 import pytest
+
+from jobserver.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md", "docs/reliability.md")
 DECISIONS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
 PATH = re.compile(r"(?<![\w./<-])((?:[a-z_0-9]+/)+[a-z_0-9]*(?:\.[a-z]+)?|[a-z_]+\.py)(?![\w*<])")
 METHOD = re.compile(r"\b([A-Z][A-Za-z]+)\.([a-z_]+)\b(?!/)")
+ALL_DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
+COMMAND = re.compile(r"(?<![\w./-])(?<!-u )jobserver (?!jobserver)([a-z][a-z-]*)(?:\s([a-z][a-z-]*))?")
 NOT_OURS = (
     *("org/", "orgs/", "and/", "api/v2/", "backends/", "job-requests/", "jobs/", "refs/", "active/", "archive/"),
     *("screenshots/", "text/", "static/pico"),
@@ -69,3 +74,27 @@ def test_every_method_that_a_document_names_exists(name: str, methods: dict[str,
 def test_each_decision_record_has_a_number_of_its_own() -> None:
     numbers = [Path(name).name[:4] for name in DECISIONS]
     assert len(numbers) == len(set(numbers))
+
+
+def _commands() -> set[tuple[str, str]]:
+    """("user", "add") for each command of a group, ("serve", "") for each other."""
+    with click.Context(cli) as context:
+        named = [(name, cli.get_command(context, name)) for name in cli.list_commands(context)]
+    return {
+        (name, below)
+        for name, command in named
+        for below in (command.commands if isinstance(command, click.Group) else [""])
+    }
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *ALL_DOCUMENTS])
+def test_every_command_that_a_document_names_exists(name: str) -> None:
+    known = _commands()
+    groups = {command for command, below in known if below}
+    unknown = []
+    for code in re.findall(r"```.*?```|`[^`]+`", (ROOT / name).read_text(), re.DOTALL):
+        for command, below in COMMAND.findall(code):
+            pair = (command, below if command in groups else "")
+            if pair not in known and pair not in {(group, "") for group in groups}:
+                unknown.append(f"{command} {below}".strip())
+    assert unknown == []
