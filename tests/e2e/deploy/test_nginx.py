@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,7 @@ class Proxied(Site):
 
     def __init__(self, folder: Path, path: str = "") -> None:
         super().__init__(folder)
+        self.path = path
         self.https, self.http = free_port(), free_port()
         self.behind = self.url + path
         self.url = f"https://127.0.0.1:{self.https}{path}"
@@ -47,6 +49,7 @@ class Proxied(Site):
             r"/etc/letsencrypt\S*/fullchain\.pem": str(self.certificate),
             r"/etc/letsencrypt\S*/privkey\.pem": str(key),
             r"jobs\.example\.org": "127.0.0.1",
+            r"location / \{\n": f"location {self.path}/ {{\n",
         }.items():
             text, count = re.subn(pattern, replacement, text)
             assert count, pattern
@@ -71,17 +74,22 @@ class Proxied(Site):
             self.url = front
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    made = Proxied(tmp_path_factory.mktemp("site"))
-    conf = made.write()
-    nginx = subprocess.Popen(["nginx", "-p", str(made.folder), "-c", str(conf), "-e", str(made.folder / "nginx.log")])
+@contextmanager
+def behind_nginx(site: Proxied) -> Iterator[Proxied]:
+    conf = site.write()
+    nginx = subprocess.Popen(["nginx", "-p", str(site.folder), "-c", str(conf), "-e", str(site.folder / "nginx.log")])
     try:
-        with serving(made):
-            yield made
+        with serving(site):
+            yield site
     finally:
         nginx.terminate()
         nginx.wait(20)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    with behind_nginx(Proxied(tmp_path_factory.mktemp("site"))) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +160,19 @@ def test_who_guesses_tokens_can_not_pretend_to_be_many(site: Proxied) -> None:
             for number in range(101)
         ]
     assert (statuses[0], statuses[-1]) == (403, 429)
+
+
+def test_a_base_url_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/deploy/nginx.md: `location /data/jobs/`, and no path after the name of the upstream."""
+    with behind_nginx(Proxied(tmp_path / "site", "/data/jobs")) as site:
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(site.certificate))
+        with Browser(site, "alice") as alice:
+            page = alice.get("/")
+            assert page.status_code == 200
+            assert 'href="/data/jobs/status/"' in page.text
+        with site.client("tpp") as tpp:
+            assert tpp.get("/api/v2/job-requests/").status_code == 200
+        git(tmp_path, "clone", "-q", "--bare", url(site, "root"), "copy.git")
 
 
 def url(site: Proxied, who: str) -> str:
