@@ -4,6 +4,7 @@ Instructions: the Dockerfile reference, https://docs.docker.com/reference/docker
 image is a folder that debootstrap made; RUN is chroot; a container is `unshare` with the image mounted read-only.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -63,8 +65,11 @@ class Image:
             )
 
 
-def build(context: Path, folder: Path) -> Image:
-    """The last stage of ``context``'s Dockerfile, made below ``folder`` (as root, with the network)."""
+def build(context: Path, folder: Path, bases: Path) -> Image:
+    """The last stage of ``context``'s Dockerfile, made below ``folder`` (as root, with the network).
+
+    ``bases``: where `debian` makes the images that it begins with.
+    """
     stages: dict[str, Image] = {}
     image: Image | None = None
     for keyword, rest in _instructions((context / "Dockerfile").read_text()):
@@ -72,7 +77,7 @@ def build(context: Path, folder: Path) -> Image:
             base, _, name = rest.partition(" AS ")
             name = name or "last"
             image = stages[name] = Image(folder / name)
-            subprocess.run(["cp", "--archive", str(debian(SUITES[base], folder)), str(image.root)], check=True)
+            subprocess.run(["cp", "--archive", str(debian(SUITES[base], bases)), str(image.root)], check=True)
             continue
         assert image is not None, "the Dockerfile begins with FROM"
         match keyword:
@@ -108,12 +113,23 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def debian(suite: str, folder: Path) -> Path:
-    """A minimal Debian below ``folder``, made once."""
+    """A minimal Debian below ``folder``, made once, also if several processes ask for it."""
     root = folder / suite
-    if not root.exists():
-        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), MIRROR]
-        subprocess.run(command, check=True, capture_output=True)
+    with once(folder):
+        if not root.exists():
+            partial = folder / f"{suite}.partial"
+            command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(partial), MIRROR]
+            subprocess.run(command, check=True, capture_output=True)
+            partial.rename(root)
     return root
+
+
+@contextmanager
+def once(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of the block."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_inside(root: Path, command: str, environment: dict[str, str], folder: str = "/") -> None:
@@ -164,3 +180,12 @@ def _copy(image: Image, rest: str, context: Path, stages: dict[str, Image]) -> N
             shutil.copy(file, place)
         else:
             shutil.copy(file, place)
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all below it; nothing of one that has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:  # it has ended
+        return []
+    return [pid, *(descendant for child in children for descendant in tree(int(child)))]

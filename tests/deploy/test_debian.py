@@ -89,9 +89,9 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    folder = tmp_path_factory.mktemp("debian")
-    root = debian("trixie", folder)
+def machine(machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    root = tmp_path_factory.mktemp("debian") / "root"
+    subprocess.run(["cp", "--archive", str(debian("trixie", machines)), str(root)], check=True)
     environment = {"PATH": PATH, "HOME": "/root"}
     run_inside(
         root, "apt-get update; apt-get install --yes systemd systemd-sysv dbus curl openssl nginx sudo", environment

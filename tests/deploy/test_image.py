@@ -10,20 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.image import Image, build
+from tests.deploy.image import Image, tree
 from tests.e2e.harness import free_port, until
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.skipif("WHOLE_SAMPLES" not in os.environ, reason="a minute, and Debian's packages: `make test-whole`"),
     pytest.mark.skipif(os.getuid() != 0 or shutil.which("debootstrap") is None, reason="needs root and debootstrap"),
 ]
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return build(ROOT, tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def serving(container: Container) -> Iterator["subprocess.Popen[bytes]"]:
         until(lambda: container.start(*container.image.health).wait(30) == 0, 60)
         yield process
     finally:
-        for pid in _tree(process.pid):
+        for pid in tree(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait(30)
 
@@ -86,7 +79,7 @@ def test_it_serves_as_another_user_on_a_read_only_file_system(
 
 
 def test_it_ends_in_order_when_it_is_told_to_stop(container: Container, serving: "subprocess.Popen[bytes]") -> None:
-    os.kill(_tree(serving.pid)[1], signal.SIGTERM)  # the first process of the container, as `docker stop` does
+    os.kill(tree(serving.pid)[1], signal.SIGTERM)  # the first process of the container, as `docker stop` does
     assert serving.wait(30) == 0
     assert "Traceback" not in container.log.read_text()
 
@@ -95,11 +88,3 @@ def test_nothing_of_the_tests_or_the_build_is_in_it(image: Image) -> None:
     for name in ("pytest", "setuptools", "tests"):
         assert not list((image.root / "opt/jobserver/lib").glob(f"python3.*/site-packages/{name}"))
     assert not (image.root / "src").exists()
-
-
-def _tree(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:  # it has ended
-        return []
-    return [pid, *(descendant for child in children for descendant in _tree(int(child)))]
