@@ -276,11 +276,12 @@ def test_mailgun_is_asked_as_it_wants_to_be() -> None:
     server = HTTPServer(("127.0.0.1", 0), Api)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     gun = Mailgun("key", "jobserver@mg.example.org", f"http://127.0.0.1:{server.server_address[1]}/v3")
-    gun.send("a@example.org", Mail("x: succeeded", "Hello"))
+    gun.send("a@example.org", Mail("x: succeeded", "Hello", "abc"))
     path, authorization, body = asked[0]
     assert path == "/v3/mg.example.org/messages"
     assert authorization == "Basic YXBpOmtleQ=="
     assert b"to=a%40example.org" in body
+    assert b"h%3AMessage-Id=%3Cabc%40mg.example.org%3E" in body
     for status in answers[1:]:
         with pytest.raises(Error, match=str(status)) as error:
             gun.send("a@example.org", Mail("x", "Hello"))

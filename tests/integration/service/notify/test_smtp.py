@@ -138,3 +138,14 @@ def test_a_server_that_does_not_answer_is_left_in_time(monkeypatch: pytest.Monke
         error = error_of(lambda: mailer(silent.getsockname()[1]).send("a@example.org", MAIL))
     assert error.code is Code.UNAVAILABLE
     assert "did not answer within" in error.message
+
+
+def test_an_address_with_other_letters_needs_a_server_that_accepts_them() -> None:
+    inbox = Inbox()
+    with smtp_server(inbox, enable_SMTPUTF8=True) as port:
+        mailer(port).send("zoé@example.org", MAIL)
+    assert inbox.envelopes[0].rcpt_tos == ["zoé@example.org"]
+    with smtp_server(inbox, enable_SMTPUTF8=False) as port:
+        error = error_of(lambda: mailer(port).send("zoé@example.org", MAIL))
+    assert error.code is Code.INVALID
+    assert "does not accept this address" in error.message
