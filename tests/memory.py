@@ -18,7 +18,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
 from jobserver.domain.plan import Command, branch_of, plan
 from jobserver.domain.projects import Project
-from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid
@@ -175,6 +175,9 @@ class Memory:
 
     def checkpoint(self) -> Checkpoint | None:
         return self._read(self.branch, layout.CHECKPOINT_PATH)
+
+    def import_statement(self) -> ImportStatement | None:
+        return self._read(self.branch, layout.IMPORT_PATH)
 
     def owner(self, job: str) -> str | None:
         for path in self._own():

@@ -1,12 +1,12 @@
 """Reads the branch `audit`: receipts of accepted pushes, and checkpoints of where branches were."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor
-from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.record import STATED, Checkpoint, ImportStatement, Receipt
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.commits import Commit
@@ -24,10 +24,11 @@ class PushRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """The receipts, each with the policy of its judgement, and the checkpoints, in order."""
+    """The receipts, each with the policy of its judgement, the checkpoints, and the statements of imports, in order."""
 
     receipts: list[tuple[Receipt, str]]
     checkpoints: list[Checkpoint]
+    statements: list[ImportStatement] = field(default_factory=list)
 
 
 def read_audit_record(objects: Objects, commits: Iterable[Commit]) -> AuditRecord:
@@ -42,6 +43,9 @@ def read_audit_record(objects: Objects, commits: Iterable[Commit]) -> AuditRecor
         elif event == "tips.checkpointed":
             data = objects.raw(tree[layout.CHECKPOINT_PATH.encode()])
             record.checkpoints.append(codec.read(Checkpoint, data, layout.CHECKPOINT_PATH))
+        elif event == STATED:
+            data = objects.raw(tree[layout.IMPORT_PATH.encode()])
+            record.statements.append(codec.read(ImportStatement, data, layout.IMPORT_PATH))
     return record
 
 

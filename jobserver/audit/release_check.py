@@ -6,11 +6,13 @@ from pathlib import Path
 
 from jobserver.audit.replay import Problem
 from jobserver.domain.base import layout
-from jobserver.domain.releases import EVENT, Release, read_trailers
+from jobserver.domain.releases import EVENT, IMPORTED, Release, read_trailers
 from jobserver.errors import Error
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.git.command import git
 from jobserver.store.release_record import file_faults, read_release
+
+_EVENTS = (EVENT, IMPORTED)
 
 
 def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[Problem]:
@@ -40,10 +42,11 @@ def recorded_folders(repository: Path, tips: Mapping[str, str]) -> Iterator[Path
 def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
     objects = PipedObjects(repository)
     try:
-        for sha in git(repository, "rev-list", "--reverse", f"--grep=^Event: {EVENT}$", tip).split():
+        events = [f"--grep=^Event: {event}$" for event in _EVENTS]
+        for sha in git(repository, "rev-list", "--reverse", *events, tip).split():
             commit = objects.commit(sha)
             with contextlib.suppress(Error):  # `verify` reports it
-                if commit.trailer("Event") == EVENT:
+                if commit.trailer("Event") in _EVENTS:
                     yield sha, read_trailers(commit.trailers())
     finally:
         objects.close()

@@ -15,7 +15,7 @@ from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, with
 from jobserver.domain.admit import POLICY, admit, newer_policy
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.record import KEY_EVENTS, check_key_change
+from jobserver.domain.record import KEY_EVENTS, TRAILER, check_key_change, is_import
 from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by
@@ -63,11 +63,14 @@ class CommitRange:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """``signed_by``: commit -> fingerprint of the server's key; ``retired``: commit -> the keys that it ends."""
+    """``signed_by``: commit -> fingerprint of the server's key; ``retired``: commit -> the keys that it ends.
+
+    ``imported``: commit -> the digest of the statement that it names."""
 
     problems: list[Problem] = field(default_factory=list)
     signed_by: dict[str, str] = field(default_factory=dict)
     retired: dict[str, list[str]] = field(default_factory=dict)
+    imported: dict[str, str] = field(default_factory=dict)
 
 
 def replay(commit_range: CommitRange) -> ReplayResult:
@@ -145,6 +148,8 @@ class _Replay:
             yield f"has no valid Actor: trailer: {commit.trailer('Actor')!r}"
             return
         yield from disagreements(commit, actor, self._changes, others)
+        if is_import(event):
+            self._judged.imported[commit.sha] = commit.trailer(TRAILER)
         if event in WITHOUT_DOCUMENTS:
             if set(others) - OTHER_FILES or (is_root != (event == "branch.opened")):
                 yield f"says Event: {event}, but does something else"

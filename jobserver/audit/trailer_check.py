@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobserver.domain import releases
+from jobserver.domain import record, releases
 from jobserver.domain.base import layout, urls
 from jobserver.domain.base.layout import Area, Kind
-from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.base.state import Changes
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.record import KEY_EVENTS
@@ -14,9 +14,11 @@ from jobserver.store.read.commits import Commit
 
 # Events of commits that change no document: those that open a branch or change its keys.
 WITHOUT_DOCUMENTS = KEY_EVENTS | {"branch.opened"}
+_RELEASED = frozenset({releases.EVENT, releases.IMPORTED})
 _KINDS = {
     "push": Kind.RECEIPT,
     "tips": Kind.CHECKPOINT,
+    "database": Kind.IMPORT,
     "backend": Kind.BACKEND,
     "user": Kind.USER,
     "org": Kind.ORG,
@@ -31,7 +33,8 @@ def disagreements(commit: Commit, actor: Actor, changes: Changes, others: Sequen
     event = commit.trailer("Event")
     if commit.trailer("Branch") != changes.branch:
         problems.append(f"says Branch: {commit.trailer('Branch') or 'nothing'}, but is on {changes.branch}")
-    if not is_author(commit.author, actor):
+    authors = _imported_authors(commit.author) if record.is_import(event) else [actor]
+    if not any(is_author(commit.author, author) for author in authors):
         problems.append(f"says Actor: {actor}, but its author is {commit.author}")
     if event in WITHOUT_DOCUMENTS:
         if changes:
@@ -58,9 +61,16 @@ def is_author(email: str, actor: Actor) -> bool:
     return not before and (not host or (host[0] == "." and urls.is_host(host[1:])))
 
 
+def _imported_authors(email: str) -> list[Actor]:
+    """Whom the author of an imported commit may be: any person, any backend, or the server."""
+    name, _, place = email.partition("@")
+    kinds = [kind for kind in (ActorKind.USER, ActorKind.BACKEND) if place.startswith(f"{kind.value}s")]
+    return [SERVER, *(Actor(kind, name) for kind in kinds)]
+
+
 def with_release(commit: Commit, changes: Changes) -> Changes:
     """Adds the release that the commit's trailers describe, which its tree can't. Raises `Error` (invalid)."""
-    if commit.trailer("Event") != releases.EVENT:
+    if commit.trailer("Event") not in _RELEASED:
         return changes
     return replace(changes, release=releases.read_trailers(commit.trailers()))
 
@@ -73,8 +83,11 @@ def _touched(changes: Changes) -> set[str]:
 def _fits(event: str, changes: Changes) -> bool:
     made = changes.changes
     kinds = {where.kind for change in made if (where := layout.parse_path(changes.branch, change.path))}
-    if event == releases.EVENT:
+    if event in _RELEASED:
         return not made and not changes.moves
+    if event == "job-request.imported":  # created with all of its jobs, or changed by a later import
+        is_to_archive = all(move.to is Area.ARCHIVE for move in changes.moves)
+        return kinds <= {Kind.REQUEST, Kind.PIPELINE, Kind.JOB} and len(_touched(changes)) == 1 and is_to_archive
     if event == "jobs.updated":
         return kinds <= {Kind.JOB} and bool(changes)
     if event == "job-requests.archived":

@@ -4,6 +4,7 @@ Needs the repository, or a clone, and the public keys. docs/threat-model.md says
 has the key and can rewrite the whole repository can rewrite `audit` too.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -46,11 +47,13 @@ class AuditResult:
     """``commits``: how many were judged. ``problems``: everything that is wrong, in order.
 
     ``followed``: key -> the commit of main that added it, if ``signers`` lead to it.
+    ``imported``: statement of an import, in words -> the number of commits that name it.
     """
 
     commits: int
     problems: list[Problem]
     followed: Mapping[str, str] = field(default_factory=dict)
+    imported: Mapping[str, int] = field(default_factory=dict)
 
 
 def verify(
@@ -111,6 +114,7 @@ def _verify(
         problems += result.problems
         problems += _retired(branch, lines[branch], result)
         problems += _unpaired(branch, lines[branch], covered[branch], result)
+        problems += _unstated(branch, result, record)
     problems += _checkpoints(record, lines)
     problems += _numbers(record)
     if witness is not None:
@@ -118,7 +122,8 @@ def _verify(
     if releases is not None:
         problems += compare(repository, ours, releases)
     followed = {} if signers is None else walk.brought
-    return AuditResult(sum(len(line.commits) - line.known for line in lines.values()), problems, followed)
+    commits = sum(len(line.commits) - line.known for line in lines.values())
+    return AuditResult(commits, problems, followed, _imported(record, judged))
 
 
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:
@@ -197,6 +202,7 @@ def _judge(
         result.problems += replayed.problems
         result.signed_by |= replayed.signed_by
         result.retired |= replayed.retired
+        result.imported |= replayed.imported
         done += len(commit_range.commits)
         progress(done, total)
     return results, covered
@@ -236,6 +242,24 @@ def _unpaired(
             yield Problem(branch, sha, f"is signed by the server, but a receipt says {covered[sha].actor} pushed it")
 
 
+def _unstated(branch: str, judged: ReplayResult, record: AuditRecord) -> Iterator[Problem]:
+    """Imported commits without a statement of what was read."""
+    stated = {statement.sha256 for statement in record.statements}
+    for sha, digest in judged.imported.items():
+        if digest not in stated:
+            yield Problem(branch, sha, f"says Imported: {digest[:10] or 'nothing'}, which no statement on audit has")
+
+
+def _imported(record: AuditRecord, judged: Mapping[str, ReplayResult]) -> dict[str, int]:
+    counts = Counter(digest for result in judged.values() for digest in result.imported.values())
+    return {
+        f"statement {statement.number} of {statement.read_at:%Y-%m-%d} ({statement.source}, "
+        f"{sum(table.rows for table in statement.tables.values())} rows, sha256 {statement.sha256[:10]})": count
+        for statement in record.statements
+        if (count := counts[statement.sha256])
+    }
+
+
 def _checkpoints(record: AuditRecord, lines: Mapping[str, BranchHistory]) -> Iterator[Problem]:
     last: dict[str, tuple[int, Checkpoint]] = {}
     reported: set[str] = set()
@@ -271,6 +295,7 @@ def _numbers(record: AuditRecord) -> Iterator[Problem]:
     for kind, numbers in (
         ("receipts", [receipt.number for receipt, _ in record.receipts]),
         ("checkpoints", [checkpoint.number for checkpoint in record.checkpoints]),
+        ("statements of imports", [statement.number for statement in record.statements]),
     ):
         if numbers != list(range(1, len(numbers) + 1)):
             yield Problem(layout.AUDIT, "", f"the {kind} are not numbered in sequence")

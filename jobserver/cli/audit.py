@@ -144,6 +144,12 @@ def report(verdict: AuditResult, fast: bool = False) -> None:
     """Prints the faults. Ends the command with exit code 1 if there are any."""
     for key, commit in verdict.followed.items():
         click.echo(f"also trusting {key}: commit {commit[:10]} of main adds it, signed by a key of --signers", err=True)
+    for statement, count in verdict.imported.items():
+        click.echo(
+            f"{count} commits were imported: {statement}. The signature covers what the server read. "
+            "The old database alone says who did it",
+            err=True,
+        )
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
     left = " (--fast: only objects that were read were hashed)" if fast else ""

@@ -14,7 +14,7 @@ registration     the form that registers a project
 workspaces       a study's repository and branch
 job_requests/    requests, their jobs and their pipelines
 releases         files that a backend lets out
-record           receipts of pushes, checkpoints, and changes of the signing keys
+record           receipts of pushes, checkpoints, statements of imports, and changes of the signing keys
 pipeline/        what project.yaml says, and what is wrong with it
 base/            what every noun is built on
 

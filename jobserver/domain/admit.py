@@ -46,6 +46,7 @@ _RULES: dict[Kind, Rules] = {
     Kind.JOB: jobs.RULES,
     Kind.RECEIPT: record.RULES,
     Kind.CHECKPOINT: record.RULES,
+    Kind.IMPORT: record.RULES,
 }
 
 
@@ -98,8 +99,9 @@ def _check_right(rights: Rights, change: Change) -> None:
     path = _path(rights.changes, change)
     rules = _RULES[path.kind]
     if rights.is_server:
-        # It writes ADMIN_USERS, receipts and checkpoints, and nothing else.
-        rights.need(rules.by_server and change.after is not None, "change this")
+        # It writes ADMIN_USERS, receipts, checkpoints and what it imports, and nothing else.
+        is_imported = record.is_import(rights.changes.event) and path.kind in record.IMPORTED_KINDS
+        rights.need((rules.by_server or is_imported) and change.after is not None, "change this")
         return
     rights.need(rights.changes.branch != AUDIT, f"write {AUDIT}")
     rules.limits(rights, change)

@@ -9,12 +9,22 @@ from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
-from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 
 AnyDocument: TypeAlias = (
-    Backend | User | Org | Project | Workspace | JobRequest | StoredPipeline | Job | Receipt | Checkpoint
+    Backend
+    | User
+    | Org
+    | Project
+    | Workspace
+    | JobRequest
+    | StoredPipeline
+    | Job
+    | Receipt
+    | Checkpoint
+    | ImportStatement
 )
 
 MODELS: dict[Kind, type[AnyDocument]] = {
@@ -28,4 +38,5 @@ MODELS: dict[Kind, type[AnyDocument]] = {
     Kind.JOB: Job,
     Kind.RECEIPT: Receipt,
     Kind.CHECKPOINT: Checkpoint,
+    Kind.IMPORT: ImportStatement,
 }

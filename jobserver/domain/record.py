@@ -1,4 +1,9 @@
-"""The record of the record: receipts of pushes, checkpoints of all branches, and who may change the signing keys."""
+"""The record of the record: receipts of pushes, checkpoints of all branches, statements of imports, and who may change
+the signing keys.
+
+An import reads the database of a job-server. The server makes each imported commit itself, and the commit's author is
+the person of the old database. Such a commit proves what the server read, and not who did it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +13,7 @@ from typing import Annotated, TypeAlias, assert_never
 from pydantic import Field
 
 from jobserver.domain.base import names
-from jobserver.domain.base.layout import AUDIT, CHECKPOINT_PATH, MAIN, RECEIPT_PATH
+from jobserver.domain.base.layout import AUDIT, CHECKPOINT_PATH, IMPORT_PATH, MAIN, RECEIPT_PATH, Kind
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
 from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.base.rules import Rules
@@ -18,6 +23,14 @@ from jobserver.errors import forbidden
 
 KEY_EVENTS = frozenset({"keys.rotated", "key.revoked"})
 """Events that change the server's signing keys. They change `allowed_signers`, which is not a document."""
+
+STATED = "database.imported"
+SUFFIX = ".imported"
+TRAILER = "Imported"
+IMPORTED_KINDS = frozenset(
+    {Kind.BACKEND, Kind.USER, Kind.ORG, Kind.PROJECT, Kind.WORKSPACE, Kind.REQUEST, Kind.PIPELINE, Kind.JOB}
+)
+"""The kinds of documents that an import may write."""
 
 
 class Receipt(Document):
@@ -41,6 +54,25 @@ class Checkpoint(Document):
     made_at: Time
 
 
+class ImportedTable(Document):
+    """``rows``: how many the table had. ``sha256``: of the rows, in the order of their ids."""
+
+    rows: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, named(names.DIGEST)]
+
+
+class ImportStatement(Document):
+    """``database`` tells one database from another. ``sha256`` covers all tables: commits name the statement by it."""
+
+    version: Version = 1
+    number: Annotated[int, Field(ge=1)]
+    source: Line
+    database: Annotated[str, named(names.DIGEST)]
+    tables: dict[Line, ImportedTable]
+    sha256: Annotated[str, named(names.DIGEST)]
+    read_at: Time
+
+
 @dataclass(frozen=True, slots=True)
 class RecordPush:
     """``pusher`` was authenticated, and is a name such as ``backend/tpp``; ``old`` and ``new`` are commit ids."""
@@ -59,7 +91,17 @@ class RecordCheckpoint:
     after: int
 
 
-Command: TypeAlias = RecordPush | RecordCheckpoint
+@dataclass(frozen=True, slots=True)
+class RecordImport:
+    """The fields of the statement. Changes nothing if the last statement says the same."""
+
+    source: str
+    database: str
+    tables: Mapping[str, ImportedTable]
+    sha256: str
+
+
+Command: TypeAlias = RecordPush | RecordCheckpoint | RecordImport
 
 
 def plan(state: State, command: Command, now: datetime) -> Changes:
@@ -68,6 +110,8 @@ def plan(state: State, command: Command, now: datetime) -> Changes:
             return _push(state, command, now)
         case RecordCheckpoint():
             return _checkpoint(state, command, now)
+        case RecordImport():
+            return _import(state, command, now)
         case _:
             assert_never(command)
 
@@ -110,6 +154,33 @@ def _checkpoint(state: State, command: RecordCheckpoint, now: datetime) -> Chang
         (Change(CHECKPOINT_PATH, before, after),),
         trailers=(("Number", str(after.number)),),
     )
+
+
+def _import(state: State, command: RecordImport, now: datetime) -> Changes:
+    before = state.import_statement()
+    if before is not None and before.sha256 == command.sha256:
+        return Changes(AUDIT, STATED, "")
+    after = ImportStatement(
+        number=before.number + 1 if before else 1,
+        source=command.source,
+        database=command.database,
+        tables=dict(command.tables),
+        sha256=command.sha256,
+        read_at=now,
+    )
+    rows = sum(table.rows for table in command.tables.values())
+    return Changes(
+        AUDIT,
+        STATED,
+        f"jobserver read {rows} rows of a job-server database",
+        (Change(IMPORT_PATH, before, after),),
+        trailers=(("Number", str(after.number)), (TRAILER, command.sha256)),
+    )
+
+
+def is_import(event: str) -> bool:
+    """Whether this is the event of an imported commit, such as ``user.imported``."""
+    return event.endswith(SUFFIX) and event != STATED
 
 
 def check_key_change(main: Main, actor: Actor, branch: str = MAIN) -> None:

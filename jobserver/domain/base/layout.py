@@ -28,6 +28,7 @@ class Kind(StrEnum):
     JOB = "job"
     RECEIPT = "receipt"
     CHECKPOINT = "checkpoint"
+    IMPORT = "import"
 
 
 class Area(StrEnum):
@@ -102,10 +103,11 @@ _MAIN_PATHS = tuple(
         (Kind.ORG, names.SLUG),
     )
 )
-RECEIPT_PATH, CHECKPOINT_PATH = "receipt.yaml", "checkpoint.yaml"
+RECEIPT_PATH, CHECKPOINT_PATH, IMPORT_PATH = "receipt.yaml", "checkpoint.yaml", "import.yaml"
 _AUDIT_PATHS = {
     RECEIPT_PATH: DocPath(Kind.RECEIPT, "receipt"),
     CHECKPOINT_PATH: DocPath(Kind.CHECKPOINT, "checkpoint"),
+    IMPORT_PATH: DocPath(Kind.IMPORT, "import"),
 }
 _BACKEND_PATH = re.compile(
     r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jobserver.domain.base.layout import Area, Kind, Place
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.values import Document
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobserver.domain.backends import Backend
     from jobserver.domain.documents import AnyDocument
     from jobserver.domain.job_requests.jobs import Job
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from jobserver.domain.job_requests.requests import JobRequest
     from jobserver.domain.orgs import Org
     from jobserver.domain.projects import Project
-    from jobserver.domain.record import Checkpoint, Receipt
+    from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
     from jobserver.domain.releases import Release
     from jobserver.domain.users import User
     from jobserver.domain.workspaces import Workspace
@@ -77,6 +80,7 @@ class State(Main, Protocol):
 
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...
+    def import_statement(self) -> ImportStatement | None: ...
     def owner(self, job: str) -> str | None:
         """The active request that has a job with this identifier, or None."""
 
@@ -122,13 +126,22 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made an imported change in the old record, and when: the author of its commit."""
+
+    actor: Actor
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What one commit would change on one branch.
 
     ``subject`` is the first line of its message. ``trailers`` are those that this event needs beyond the ones that
     every commit has. ``result`` is for the caller, such as new identifiers. A ``release`` changes no document: its
     trailers say all about it. ``unchanged`` are documents that already say what was requested: they are not written,
-    but the actor still needs the right to change them. Without changes, moves and a release nothing is written.
+    but the actor still needs the right to change them. Imported changes have an ``origin``. Without changes, moves and
+    a release nothing is written.
     """
 
     branch: str
@@ -140,6 +153,7 @@ class Changes:
     result: Mapping[str, Any] = field(default_factory=dict)
     release: Release | None = None
     unchanged: tuple[Change, ...] = ()
+    origin: Origin | None = None
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.moves or self.release)

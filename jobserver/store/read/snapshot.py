@@ -15,7 +15,7 @@ from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
-from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
@@ -225,6 +225,9 @@ class Snapshot:
 
     def checkpoint(self) -> Checkpoint | None:
         return self._document(self._head, layout.CHECKPOINT_PATH, Checkpoint)
+
+    def import_statement(self) -> ImportStatement | None:
+        return self._document(self._head, layout.IMPORT_PATH, ImportStatement)
 
     def owner(self, job: str) -> str | None:
         if self._head.owners is None:

@@ -70,7 +70,9 @@ class CommitBuilder:
         lines = [f"{key}: {_line(value)}" for key, value in self._trailers(admitted, trailers)]
         message = "\n".join([_line(admitted.changes.subject), "", *lines, ""])
         empty = self.pack.add(packs.TREE, b"") if root is None else b""
-        self._commit(head, root or empty, message, self._identity.author(admitted.actor), admitted.now)
+        origin = admitted.changes.origin
+        author = self._identity.author(origin.actor if origin else admitted.actor)
+        self._commit(head, root or empty, message, author, admitted.now, origin.at if origin else None)
         assert head.tip is not None
         return head.tip
 
@@ -107,7 +109,16 @@ class CommitBuilder:
             ("Policy", str(POLICY)),
         ]
 
-    def _commit(self, head: Head, root: bytes, message: str, author: bytes, now: datetime) -> None:
+    def _commit(
+        self,
+        head: Head,
+        root: bytes,
+        message: str,
+        author: bytes,
+        now: datetime,
+        authored_at: datetime | None = None,
+    ) -> None:
+        """``authored_at``: the author's time, if it is another than the commit's; not before 1970."""
         # git's walks rely on times that never go back on a branch, whatever the clock does.
         time = max(int(now.timestamp()), head.time)
         parent = b"parent %s\n" % head.tip.encode() if head.tip else b""
@@ -115,7 +126,7 @@ class CommitBuilder:
             root.hex().encode(),
             parent,
             author,
-            time,
+            max(int(authored_at.timestamp()), 0) if authored_at else time,
             self._identity.committer,
             time,
         )
