@@ -41,6 +41,7 @@ OWNERS = {
     "granian": {"web", "cli"},
     "sentry_sdk": {"service"},
     "standardwebhooks": {"service"},
+    "psycopg": {"service"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -7,6 +7,7 @@ audit       audit log, verify, witness, checkpoint
 keys        key list, export, rotate, revoke
 operate     health, index, maintain, backup, sendtestemail
 remote      remote status, adopt
+imports     import
 serve       the server
 service_manager  what systemd asks of it
 run         the runner

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import traceback
+from keyword import iskeyword
 
 import click
 
@@ -33,6 +34,7 @@ COMMANDS = {
     "audit": ("audit",),
     "keys": ("key",),
     "remote": ("remote",),
+    "imports": ("import",),
 }
 _MODULES = {command: module for module, commands in COMMANDS.items() for command in commands}
 
@@ -45,7 +47,8 @@ class _Commands(click.Group):
         if cmd_name not in _MODULES:
             return None
         module = importlib.import_module(f"jobserver.cli.{_MODULES[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return command
 
 

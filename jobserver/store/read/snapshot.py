@@ -1,7 +1,7 @@
 """A branch as it is, read through the writer's caches: the store's side of `domain.base.state.State`."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TypeVar
 
@@ -63,8 +63,18 @@ def follow_owners(owners: dict[str, str] | None, changes: Changes) -> dict[str, 
 class Snapshot:
     """`State` over the heads of one batch. Valid until the next commit is staged on its branch."""
 
-    def __init__(self, objects: Objects, head: Head, main: Head) -> None:
+    def __init__(
+        self, objects: Objects, head: Head, main: Head, known: Mapping[str, Place | None] | None = None
+    ) -> None:
         self._objects, self._head, self._main = objects, head, main
+        self._known = known or {}
+
+    def with_places(self, known: Mapping[str, Place | None]) -> "Snapshot":
+        """The same state for a caller who knows where these job requests are, or that they don't exist (None).
+
+        To find out that a request does not exist takes a look into every day of the history.
+        """
+        return Snapshot(self._objects, self._head, self._main, known)
 
     @property
     def branch(self) -> str:
@@ -167,6 +177,10 @@ class Snapshot:
 
     def _places(self, identifier: str) -> Iterator[Place]:
         """Where the request may be: first where its id says; then every day, for ids that jobserver did not make."""
+        if identifier in self._known:
+            if (place := self._known[identifier]) is not None:
+                yield place
+            return
         guess = identifiers.request_day(identifier)
         yield Place(Area.ACTIVE, guess, identifier)
         yield Place(Area.ARCHIVE, guess, identifier)
@@ -180,6 +194,22 @@ class Snapshot:
                     if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
                         parts = (int(part.name) for part in (year, month, day))
                         yield Place(Area.ARCHIVE, date(*parts), identifier)
+
+    def places(self) -> dict[str, Place]:
+        """Every job request of this branch, by its identifier, and where its folder is."""
+        days = [
+            (Area.ACTIVE, date.fromisoformat(day.name.decode()), day.sha) for day in self._list(self._head, "active")
+        ]
+        for year in self._list(self._head, "archive"):
+            for month in trees.entries(self._objects.tree(year.sha)):
+                for day in trees.entries(self._objects.tree(month.sha)):
+                    parts = (int(part.name) for part in (year, month, day))
+                    days.append((Area.ARCHIVE, date(*parts), day.sha))
+        return {
+            entry.name.decode(): Place(area, day, entry.name.decode())
+            for area, day, sha in days
+            for entry in trees.entries(self._objects.tree(sha))
+        }
 
     def pipeline(self, place: Place) -> StoredPipeline | None:
         return self._document(self._head, place.pipeline, StoredPipeline)

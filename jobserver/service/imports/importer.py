@@ -1,0 +1,217 @@
+"""`jobserver import`: reads the database of a job-server, and adds what the state repository does not have yet.
+
+An import that was interrupted goes on when it is run again. Run again later, it adds the rows that are new since.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from jobserver.domain.base import layout
+from jobserver.domain.base.layout import Kind, Place, backend_branch
+from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.record import RecordImport
+from jobserver.errors import Code, Error, conflict
+from jobserver.service.accounts.private_store import Contact, PrivateStore
+from jobserver.service.background.checkpointer import Checkpointer
+from jobserver.service.imports import database as tables
+from jobserver.service.imports.commits import ImportCommits
+from jobserver.service.imports.context import ImportContext, ImportedDocument
+from jobserver.service.imports.database import OldDatabase, digest_of
+from jobserver.service.imports.notes import ImportNotes
+from jobserver.service.imports.people import People
+from jobserver.service.imports.requests import ImportedRequest, Requests
+from jobserver.service.imports.studies import Studies
+from jobserver.service.writes.gate import Gate
+from jobserver.store.git.command import git
+from jobserver.store.repo import StateRepo
+from jobserver.store.write.submission import Decide, Submission, WriteResult, result
+
+_BATCH = 500  # commits; one pack and one fsync for each batch
+T = TypeVar("T")
+Progress = Callable[[str, int, int], None]
+"""Called with (a noun, how many are done, how many there are)."""
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """``commits``: kind -> how many commits were written. ``refused``: rows whose documents the rules refuse."""
+
+    notes: ImportNotes = field(default_factory=ImportNotes)
+    commits: dict[str, int] = field(default_factory=dict)
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A commit to be made. ``row``: the row that it comes from."""
+
+    branch: str
+    kind: Kind
+    row: str
+    decide: Decide
+
+
+class Importer:
+    def __init__(
+        self,
+        repo: StateRepo,
+        gate: Gate,
+        database: OldDatabase,
+        clock: Callable[[], datetime],
+        progress: Progress = lambda noun, done, total: None,
+    ) -> None:
+        self._repo, self._gate, self._database, self._clock = repo, gate, database, clock
+        self._progress = progress
+        self._result = ImportResult()
+        self._context = ImportContext(database, self._result.notes)
+        self._people, self._studies = People(self._context), Studies(self._context)
+        self._statement: RecordImport | None = None  # until it is written
+
+    def dry_run(self) -> ImportNotes:
+        """Reads everything and writes nothing. Raises `Error` if this repository can't take the import."""
+        self._check_repository()
+        for _ in self._documents():
+            pass
+        total = self._database.count(tables.REQUESTS)
+        for number, _ in enumerate(Requests(self._context, self._studies.requested).all()):
+            self._progress("job requests", number, total)
+        self._result.notes.missing = self._database.others()
+        return self._result.notes
+
+    def run(self, private: PrivateStore) -> ImportResult:
+        """Raises `Error` if this repository can't take the import, or if the disk refuses."""
+        updates = self._check_repository()
+        digests = self._database.digests(lambda done, total: self._progress("rows read", done, total))
+        digest = digest_of(digests)
+        self._statement = RecordImport(self._database.description, self._database.identity(), digests, digest)
+        commits = ImportCommits(digest, updates)
+        self._import_documents(commits)
+        self._import_requests(commits)
+        self._result.notes.missing = self._database.others()
+        self._keep_contacts(private)
+        for branch, tip in self._repo.writer.refs.branches().items():
+            private.set_notified(branch, tip)  # nobody gets emails about what finished long ago
+        Checkpointer(self._repo, self._gate).checkpoint()
+        return self._result
+
+    def _check_repository(self) -> bool:
+        """Whether nobody but the server has written here. Raises `Error` (conflict) if the import would mix histories.
+
+        People's work is fine in a repository that this database was imported into before.
+        """
+        writer = self._repo.writer
+        statement = writer.read(layout.AUDIT, lambda state: state.import_statement())
+        branches = [branch for branch in writer.refs.branches() if branch != layout.AUDIT]
+        options = ("-1", "--format=%h %s", "--invert-grep", "--grep=^Actor: server/")
+        others = git(self._repo.path, "log", *options, *branches)
+        where = str(self._repo.path)
+        if statement is not None and statement.database != self._database.identity():
+            raise conflict("another database was imported into this repository: import into a new one", where)
+        if statement is None and others:
+            raise conflict(f"people have worked in this repository ({others.strip()}): import into a new one", where)
+        return not others
+
+    def _documents(self) -> Iterator[ImportedDocument]:
+        yield from self._people.documents()
+        yield from self._studies.backends()
+        yield from self._studies.workspaces()
+
+    def _import_documents(self, commits: ImportCommits) -> None:
+        def write(imported: ImportedDocument) -> _Write:
+            return _Write(
+                layout.MAIN,
+                imported.kind,
+                imported.row,
+                lambda state: (commits.of_document(state, imported, self._clock()), {}),
+            )
+
+        names = (tables.USERS, tables.ORGS, tables.PROJECTS, tables.BACKENDS, tables.WORKSPACES)
+        total = sum(map(self._database.count, names))
+        backends = []
+        for done, documents in _batches(self._documents()):
+            self._write([write(imported) for imported in documents])
+            self._progress("people and studies", done, total)
+            backends += [imported.name for imported in documents if imported.kind is Kind.BACKEND]
+        for slug in backends:
+            self._repo.create_branch(backend_branch(slug), "backend", self._clock())
+
+    def _import_requests(self, commits: ImportCommits) -> None:
+        places: dict[str, dict[str, Place]] = {}
+
+        def write(imported: ImportedRequest) -> _Write:
+            branch = backend_branch(imported.request.backend)
+            if branch not in places:
+                places[branch] = self._repo.writer.read(branch, lambda state: state.places())
+            place = places[branch].get(imported.place.identifier)
+            return _Write(
+                branch,
+                Kind.REQUEST,
+                imported.row,
+                lambda state: (commits.of_request(state, imported, place, self._clock()), {}),
+            )
+
+        total = self._database.count(tables.REQUESTS)
+        for done, requests in _batches(Requests(self._context, self._studies.requested).all()):
+            self._write([write(imported) for imported in requests])
+            self._progress("job requests", done, total)
+
+    def _write(self, writes: list[_Write]) -> None:
+        """Makes the commits that change something, all in one batch."""
+        if self._statement is not None:
+            if not any(map(self._changes, writes)):
+                return
+            # Each imported commit names the statement, so that is first; without news there is none.
+            self._gate.submit(SERVER, self._statement, "import")
+            self._statement = None
+        submissions = [Submission(write.branch, write.decide) for write in writes]
+        outcomes = self._repo.writer.submit_all(submissions)
+        for write, outcome in zip(writes, outcomes, strict=True):
+            try:
+                written: WriteResult = result(write.branch, outcome)
+            except Error as error:
+                if error.code is Code.UNAVAILABLE:
+                    raise
+                self._refuse(write, error)
+                continue
+            if written.changed:
+                self._result.commits[write.kind.value] = self._result.commits.get(write.kind.value, 0) + 1
+
+    def _changes(self, write: _Write) -> bool:
+        try:
+            return bool(self._repo.writer.read(write.branch, lambda state: write.decide(state)[0].changes))
+        except Error:  # it needs a document that is not written yet
+            return True
+
+    def _refuse(self, write: _Write, error: Error) -> None:
+        table, _, row = write.row.partition("/")
+        self._result.refused += 1
+        self._result.notes.add(table, row, "row", f"breaks a rule ({error})", "not taken")
+
+    def _keep_contacts(self, private: PrivateStore) -> None:
+        """Email addresses and telephone numbers, unless somebody has given others here."""
+        for username, email in self._people.emails.items():
+            if not private.email(username):
+                self._keep(tables.USERS, username, partial(private.set_email, username, email))
+        for project, contact in self._people.contacts.items():
+            if private.project_contact(project) == Contact():
+                self._keep(tables.PROJECTS, project, partial(private.set_project_contact, project, contact))
+
+    def _keep(self, table: str, row: str, keep: Callable[[], None]) -> None:
+        try:
+            keep()
+        except Error as error:
+            if error.code is Code.UNAVAILABLE:
+                raise
+            self._result.notes.add(table, row, error.where, error.message, "not taken")
+
+
+def _batches(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    """(how many items there were so far, the next ones)."""
+    iterator, done = iter(items), 0
+    while batch := list(islice(iterator, _BATCH)):
+        done += len(batch)
+        yield done, batch
