@@ -6,7 +6,6 @@ An import that was interrupted goes on when it is run again. Run again later, it
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -195,18 +194,10 @@ class Importer:
         """Email addresses and telephone numbers, unless somebody has given others here."""
         for username, email in self._people.emails.items():
             if not private.email(username):
-                self._keep(tables.USERS, username, partial(private.set_email, username, email))
+                private.set_email(username, email)
         for project, contact in self._people.contacts.items():
             if private.project_contact(project) == Contact():
-                self._keep(tables.PROJECTS, project, partial(private.set_project_contact, project, contact))
-
-    def _keep(self, table: str, row: str, keep: Callable[[], None]) -> None:
-        try:
-            keep()
-        except Error as error:
-            if error.code is Code.UNAVAILABLE:
-                raise
-            self._result.notes.add(table, row, error.where, error.message, "not taken")
+                private.set_project_contact(project, contact)
 
 
 def _batches(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:

@@ -13,7 +13,8 @@ from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
 from jobserver.domain.registration import Registration, Researcher
 from jobserver.domain.users import User
-from jobserver.service.accounts.private_store import Contact
+from jobserver.errors import Error
+from jobserver.service.accounts.private_store import Contact, check_email
 from jobserver.service.imports import database as tables
 from jobserver.service.imports.context import (
     DELETED_USER,
@@ -56,8 +57,7 @@ class People:
         accounts = self._accounts()
         for row in self._database.rows(tables.USERS):
             username = self._context.users.add(row["id"], row.get("username"), "username")
-            if email := line_of(row.get("notifications_email") or row.get("email")):
-                self.emails[username] = email
+            self._email(row, username)
             joined = time_of(row.get("date_joined"))
             user = User(
                 username=username,
@@ -76,6 +76,14 @@ class People:
         ):
             user = User(username=DELETED_USER, name="Deleted user", active=False)
             yield ImportedDocument(Kind.USER, DELETED_USER, user, origin(None, EPOCH), tables.USERS)
+
+    def _email(self, row: Row, username: str) -> None:
+        column = "notifications_email" if row.get("notifications_email") else "email"
+        if address := line_of(row.get(column)):
+            try:
+                self.emails[username] = check_email(address)
+            except Error as error:
+                self._notes.add(tables.USERS, row["id"], column, error.message, "not taken")
 
     def _accounts(self) -> dict[object, int]:
         """id of the user -> number of the account on GitHub. Each number is one user's."""
@@ -216,8 +224,11 @@ class People:
 
     def _contact(self, row: Row, name: str) -> None:
         contact = Contact(line_of(row.get("email")), line_of(row.get("telephone")))
-        if contact != Contact():
-            self.contacts[name] = contact
+        try:
+            if contact != Contact():
+                self.contacts[name] = contact.checked()
+        except Error as error:
+            self._notes.add(tables.PROJECTS, row["id"], error.where, error.message, "not taken")
 
 
 def _row(table: str, row: Row) -> str:

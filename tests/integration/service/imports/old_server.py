@@ -179,6 +179,7 @@ def _request(number: int, **values: Any) -> dict[str, Any]:
 
 
 def _job(number: int, request: int, status: str, **values: Any) -> dict[str, Any]:
+    day = min(request, 28)
     is_over = status.lower() in ("failed", "succeeded")
     return {
         "id": number,
@@ -188,10 +189,10 @@ def _job(number: int, request: int, status: str, **values: Any) -> dict[str, Any
         "status": status,
         "status_code": "",
         "status_message": "",
-        "created_at": DAY.format(request),
-        "updated_at": f"2021-05-{request:02d} 11:00:00",
-        "started_at": f"2021-05-{request:02d} 10:30:00",
-        "completed_at": f"2021-05-{request:02d} 11:00:00" if is_over else None,
+        "created_at": DAY.format(day),
+        "updated_at": f"2021-05-{day:02d} 11:00:00",
+        "started_at": f"2021-05-{day:02d} 10:30:00",
+        "completed_at": f"2021-05-{day:02d} 11:00:00" if is_over else None,
     } | values
 
 
