@@ -81,6 +81,14 @@ _REPO_PATTERN = (
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[^/\s@?#]++)+/?")
 
 
+def is_repo(text: str) -> bool:
+    """Whether a workspace can have this repository."""
+    try:
+        return bool(_repo(text))
+    except ValueError:
+        return False
+
+
 def _repo(text: str) -> str:
     """Whether a path leads out of STUDY_REPOS by a link is for whoever opens it to see."""
     is_path = bool(text.strip()) and ":" not in text and not text.startswith(("/", "-", "~"))

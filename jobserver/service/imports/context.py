@@ -1,9 +1,9 @@
 """What the parts of one import share: the database, the notes, and the names of the rows that other rows refer to."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-
-from pydantic import ValidationError
+from typing import TypeVar
 
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import Kind
@@ -11,10 +11,11 @@ from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.base.state import Origin
 from jobserver.domain.documents import AnyDocument
 from jobserver.errors import Error
-from jobserver.service.imports.database import BACKENDS, ORGS, USERS, WORKSPACES, OldDatabase
+from jobserver.service.imports.database import BACKENDS, ORGS, USERS, WORKSPACES, OldDatabase, Row
 from jobserver.service.imports.naming import RowNames
 from jobserver.service.imports.notes import ImportNotes
 
+T = TypeVar("T")
 DELETED_USER, UNKNOWN_BACKEND, UNKNOWN_ORG = "deleted-user", "unknown-backend", "unknown-org"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,13 +56,19 @@ class ImportContext:
             self.notes.add(table, row, column, "names no user", f"takes {DELETED_USER!r}")
         return username or DELETED_USER
 
-    def not_taken(self, table: str, row: object, error: Error | ValidationError) -> None:
+    def not_taken(self, table: str, row: object, error: Error) -> None:
         """Notes a row whose document can't be made."""
-        column, problem = "row", str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False, include_input=False)[0]
-            column, problem = ".".join(map(str, first["loc"])), first["msg"]
-        self.notes.add(table, row, column, problem, "not taken")
+        column = error.faults[0].key if error.faults else ""
+        problem = error.faults[0].message if error.faults else error.message
+        self.notes.add(table, row, column or "row", problem, "not taken")
+
+    def documents(self, table: str, make: Callable[[Row], T]) -> Iterator[T]:
+        """What ``make`` returns for each row of the table. Rows for which it raises `Error` get a note."""
+        for row in self.database.rows(table):
+            try:
+                yield make(row)
+            except Error as error:
+                self.not_taken(table, row["id"], error)
 
 
 def origin(username: str | None, at: datetime | None) -> Origin:

@@ -160,11 +160,13 @@ class OldDatabase:
             for cells in self._sql.query(f'SELECT * FROM "{table}" ORDER BY {order}'):
                 yield dict(zip(columns, cells, strict=True))
 
-    def orphans(self, table: str, column: str, parent: str) -> int:
-        """The number of rows whose ``column`` names no row of ``parent``."""
+    def orphans(self, table: str, column: str, parent: str, key: str = "id") -> int:
+        """The number of rows whose ``column`` names no row of ``parent`` by its ``key``."""
         if not self.has(table, column):
             return 0
-        names = f'SELECT 1 FROM "{parent}" WHERE "{parent}".id = "{table}"."{column}"'
+        if not self.has(parent, key):
+            return self.count(table)
+        names = f'SELECT 1 FROM "{parent}" WHERE "{parent}"."{key}" = "{table}"."{column}"'
         return self._number(f'SELECT count(*) FROM "{table}" WHERE NOT EXISTS ({names})')
 
     def others(self) -> dict[str, int]:
@@ -222,4 +224,5 @@ def _database_errors(source: str = "") -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "psycopg":
             raise
-        raise unavailable(f"the database can't be read: {str(error).strip()}", _shown(source)) from None
+        hint = "check the URL, the password, and that PostgreSQL runs"
+        raise unavailable(f"the database can't be read ({reason(error)}): {hint}", _shown(source)) from None

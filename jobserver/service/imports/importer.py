@@ -21,15 +21,16 @@ from jobserver.service.imports.commits import ImportCommits
 from jobserver.service.imports.context import ImportContext, ImportedDocument
 from jobserver.service.imports.database import OldDatabase, digest_of
 from jobserver.service.imports.notes import ImportNotes
-from jobserver.service.imports.people import People
+from jobserver.service.imports.people import ImportedPeople
 from jobserver.service.imports.requests import ImportedRequest, Requests
 from jobserver.service.imports.studies import Studies
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.command import git
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Decide, Submission, WriteResult, result
 
-_BATCH = 500  # commits; one pack and one fsync for each batch
+_BATCH = 2_000  # commits; one pack and one fsync for each batch
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Called with (a noun, how many are done, how many there are)."""
@@ -67,7 +68,7 @@ class Importer:
         self._progress = progress
         self._result = ImportResult()
         self._context = ImportContext(database, self._result.notes)
-        self._people, self._studies = People(self._context), Studies(self._context)
+        self._people, self._studies = ImportedPeople(self._context), Studies(self._context)
         self._statement: RecordImport | None = None  # until it is written
 
     def dry_run(self) -> ImportNotes:
@@ -161,7 +162,8 @@ class Importer:
     def _write(self, writes: list[_Write]) -> None:
         """Makes the commits that change something, all in one batch."""
         if self._statement is not None:
-            if not any(map(self._changes, writes)):
+            branches = {write.branch for write in writes}
+            if not any(self._has_news(branch, writes) for branch in branches):
                 return
             # Each imported commit names the statement, so that is first; without news there is none.
             self._gate.submit(SERVER, self._statement, "import")
@@ -179,11 +181,10 @@ class Importer:
             if written.changed:
                 self._result.commits[write.kind.value] = self._result.commits.get(write.kind.value, 0) + 1
 
-    def _changes(self, write: _Write) -> bool:
-        try:
-            return bool(self._repo.writer.read(write.branch, lambda state: write.decide(state)[0].changes))
-        except Error:  # it needs a document that is not written yet
-            return True
+    def _has_news(self, branch: str, writes: list[_Write]) -> bool:
+        """Whether one of the writes on this branch changes something."""
+        own = [write for write in writes if write.branch == branch]
+        return self._repo.writer.read(branch, lambda state: any(_changes(state, write) for write in own))
 
     def _refuse(self, write: _Write, error: Error) -> None:
         table, _, row = write.row.partition("/")
@@ -198,6 +199,13 @@ class Importer:
         for project, contact in self._people.contacts.items():
             if private.project_contact(project) == Contact():
                 private.set_project_contact(project, contact)
+
+
+def _changes(state: Snapshot, write: _Write) -> bool:
+    try:
+        return bool(write.decide(state)[0].changes)
+    except Error:  # it needs a document that is not written yet
+        return True
 
 
 def _batches(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:

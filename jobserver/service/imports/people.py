@@ -1,13 +1,13 @@
 """Users, organisations and projects of the old server, as documents, and how to reach people."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-
-from pydantic import ValidationError
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import GLOBAL_ROLES, ORG_ROLES, PROJECT_ROLES, Role
+from jobserver.domain.base.validation import checked
 from jobserver.domain.members import Invitation, Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
@@ -37,7 +37,17 @@ _TEXTS = (
 )
 
 
-class People:
+@dataclass(frozen=True, slots=True)
+class _ProjectParts:
+    """What other tables say of projects: id of the project -> it. ``orgs``: ids."""
+
+    members: Mapping[object, tuple[Member, ...]]
+    invitations: Mapping[object, tuple[Invitation, ...]]
+    researchers: Mapping[object, tuple[Researcher, ...]]
+    orgs: Mapping[object, object]
+
+
+class ImportedPeople:
     """``emails``: username -> address; ``contacts``: project -> how to reach its lead. Both go to the private store."""
 
     def __init__(self, context: ImportContext) -> None:
@@ -55,27 +65,32 @@ class People:
 
     def _all_users(self) -> Iterator[ImportedDocument]:
         accounts = self._accounts()
-        for row in self._database.rows(tables.USERS):
-            username = self._context.users.add(row["id"], row.get("username"), "username")
-            self._email(row, username)
-            joined = time_of(row.get("date_joined"))
-            user = User(
-                username=username,
-                github_id=accounts.get(row["id"]),
-                name=line_of(row.get("fullname") or f"{row.get('first_name') or ''} {row.get('last_name') or ''}"),
-                roles=self._roles(tables.USERS, row, GLOBAL_ROLES),
-                active=bool(row.get("is_active", True)),
-            )
-            if row.get("pat_token"):
-                action = "not taken: make a new one with `jobserver user token`"
-                self._notes.add(tables.USERS, row["id"], "pat_token", "is hashed in another way", action)
-            self._users[username] = user
-            yield ImportedDocument(Kind.USER, username, user, origin(username, joined), _row(tables.USERS, row))
+        yield from self._context.documents(tables.USERS, lambda row: self._user(row, accounts))
         if self._database.orphans(tables.WORKSPACES, "created_by_id", tables.USERS) or self._database.orphans(
             tables.REQUESTS, "created_by_id", tables.USERS
         ):
             user = User(username=DELETED_USER, name="Deleted user", active=False)
             yield ImportedDocument(Kind.USER, DELETED_USER, user, origin(None, EPOCH), tables.USERS)
+
+    def _user(self, row: Row, accounts: Mapping[object, int]) -> ImportedDocument:
+        username = self._context.users.add(row["id"], row.get("username"), "username")
+        self._email(row, username)
+        name = row.get("fullname") or f"{row.get('first_name') or ''} {row.get('last_name') or ''}"
+        user = self._users[username] = checked(
+            User,
+            {
+                "username": username,
+                "github_id": accounts.get(row["id"]),
+                "name": line_of(name),
+                "roles": self._roles(tables.USERS, row, GLOBAL_ROLES),
+                "active": bool(row.get("is_active", True)),
+            },
+        )
+        if row.get("pat_token"):
+            action = "not taken: make a new one with `jobserver user token`"
+            self._notes.add(tables.USERS, row["id"], "pat_token", "is hashed in another way", action)
+        created = origin(username, time_of(row.get("date_joined")))
+        return ImportedDocument(Kind.USER, username, user, created, _row(tables.USERS, row))
 
     def _email(self, row: Row, username: str) -> None:
         column = "notifications_email" if row.get("notifications_email") else "email"
@@ -119,43 +134,51 @@ class People:
 
     def _all_orgs(self) -> Iterator[ImportedDocument]:
         members = self._members(tables.ORG_MEMBERS, "org_id", ORG_ROLES)
-        for row in self._database.rows(tables.ORGS):
-            slug = self._context.orgs.add(row["id"], row.get("slug"), "slug")
-            org = Org(slug=slug, name=line_of(row.get("name")) or slug, members=members.get(row["id"], ()))
-            author = self._context.users.get(row.get("created_by_id"))
-            created = origin(author, time_of(row.get("created_at")))
-            yield ImportedDocument(Kind.ORG, slug, org, created, _row(tables.ORGS, row))
+        yield from self._context.documents(tables.ORGS, lambda row: self._org(row, members))
+        column = "org_id" if self._database.has(tables.PROJECTS, "org_id") else "id"
+        parent = tables.ORGS if column == "org_id" else tables.COLLABORATIONS
+        key = "id" if column == "org_id" else "project_id"
+        if self._database.orphans(tables.PROJECTS, column, parent, key):
+            unknown = Org(slug=UNKNOWN_ORG, name="Unknown organisation")
+            yield ImportedDocument(Kind.ORG, UNKNOWN_ORG, unknown, origin(None, EPOCH), tables.ORGS)
+
+    def _org(self, row: Row, members: Mapping[object, tuple[Member, ...]]) -> ImportedDocument:
+        slug = self._context.orgs.add(row["id"], row.get("slug"), "slug")
+        values = {"slug": slug, "name": line_of(row.get("name")) or slug, "members": members.get(row["id"], ())}
+        author = self._context.users.get(row.get("created_by_id"))
+        created = origin(author, time_of(row.get("created_at")))
+        return ImportedDocument(Kind.ORG, slug, checked(Org, values), created, _row(tables.ORGS, row))
 
     def _all_projects(self) -> Iterator[ImportedDocument]:
         members = self._members(tables.PROJECT_MEMBERS, "project_id", PROJECT_ROLES)
-        invitations = self._invitations(members)
-        researchers, orgs = self._researchers(), self._leading_orgs()
+        parts = _ProjectParts(members, self._invitations(members), self._researchers(), self._leading_orgs())
         slugs = RowNames(tables.PROJECTS, Kind.PROJECT, names.SLUG, 64, self._notes, "x/")
-        has_unknown_org = False
-        for row in self._database.rows(tables.PROJECTS):
-            key = row["id"]
-            org = self._context.orgs.get(row.get("org_id", orgs.get(key)))
-            slug = slugs.add(key, row.get("slug"), "slug")
-            if org is None:
-                org = UNKNOWN_ORG
-                self._notes.add(tables.PROJECTS, key, "org_id", "names no org", f"takes {UNKNOWN_ORG!r}")
-                if not has_unknown_org:
-                    has_unknown_org = True
-                    unknown = Org(slug=org, name="Unknown organisation")
-                    yield ImportedDocument(Kind.ORG, org, unknown, origin(None, EPOCH), tables.ORGS)
-            name = self._context.projects[key] = f"{org}/{slug}"
-            project = Project(
-                slug=slug,
-                name=line_of(row.get("name")) or slug,
-                org=org,
-                members=members.get(key, ()),
-                registration=self._registration(row, researchers.get(key, ())),
-                invitations=invitations.get(key, ()),
-            )
-            self._contact(row, name)
-            author = self._context.users.get(row.get("created_by_id"))
-            created = origin(author, time_of(row.get("created_at")))
-            yield ImportedDocument(Kind.PROJECT, name, project, created, _row(tables.PROJECTS, row))
+        return self._context.documents(tables.PROJECTS, lambda row: self._project(row, parts, slugs))
+
+    def _project(self, row: Row, parts: "_ProjectParts", slugs: RowNames) -> ImportedDocument:
+        key = row["id"]
+        org = self._context.orgs.get(row.get("org_id", parts.orgs.get(key)))
+        slug = slugs.add(key, row.get("slug"), "slug")
+        if org is None:
+            org = UNKNOWN_ORG
+            self._notes.add(tables.PROJECTS, key, "org_id", "names no org", f"takes {UNKNOWN_ORG!r}")
+        name = f"{org}/{slug}"
+        project = checked(
+            Project,
+            {
+                "slug": slug,
+                "name": line_of(row.get("name")) or slug,
+                "org": org,
+                "members": parts.members.get(key, ()),
+                "registration": self._registration(row, parts.researchers.get(key, ())),
+                "invitations": parts.invitations.get(key, ()),
+            },
+        )
+        self._context.projects[key] = name
+        self._contact(row, name)
+        author = self._context.users.get(row.get("created_by_id"))
+        created = origin(author, time_of(row.get("created_at")))
+        return ImportedDocument(Kind.PROJECT, name, project, created, _row(tables.PROJECTS, row))
 
     def _leading_orgs(self) -> dict[object, object]:
         """id of the project -> id of its org: the one that leads, else the first."""
@@ -214,11 +237,10 @@ class People:
             problem, action = "holds an email address", "leaves the address out"
             self._notes.add(tables.PROJECTS, row["id"], "registration", problem, action)
         answers["project_lead"] = answers["project_lead"] or "(not known)"
+        values = {**answers, "researchers": researchers, "declaration": bool(row.get("has_signed_declaration"))}
         try:
-            return Registration.model_validate(
-                {**answers, "researchers": researchers, "declaration": bool(row.get("has_signed_declaration"))}
-            )
-        except ValidationError as error:
+            return checked(Registration, values)
+        except Error as error:
             self._context.not_taken(tables.PROJECTS, row["id"], error)
             return None
 

@@ -10,11 +10,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from pydantic import ValidationError
-
 from jobserver.domain.base import identifiers, names
 from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.state import Origin
+from jobserver.domain.base.validation import checked
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import Job, cut_message
 from jobserver.domain.job_requests.pipelines import StoredPipeline
@@ -71,7 +70,7 @@ class Requests:
                 key, group = next(jobs, (None, iter(())))
             try:
                 request = self._request(row, own)
-            except (ValidationError, Error) as error:
+            except Error as error:
                 self._context.not_taken(tables.REQUESTS, row["id"], error)
                 continue
             if request is not None:
@@ -95,24 +94,28 @@ class Requests:
             created_at = min(filter(None, (time_of(job.get("created_at")) for job in job_rows)), default=EPOCH)
             self._note(key, "created_at", "is no time", f"takes '{created_at:%Y-%m-%d}'")
         actions = self._actions(row, job_rows)
+        cancelled = self._texts(row, "cancelled_actions")
         backend = self._context.backends.get(row.get("backend_id"))
         if backend is None:
             backend = UNKNOWN_BACKEND
             self._note(key, "backend_id", "names no backend", f"takes {UNKNOWN_BACKEND!r}")
-        request = JobRequest(
-            identifier=self._identifier(row, created_at),
-            backend=backend,
-            created_by=self._context.person(tables.REQUESTS, key, "created_by_id", row.get("created_by_id")),
-            created_at=created_at,
-            sha=self._sha(row),
-            requested_actions=actions,
-            cancelled_actions=tuple(dict.fromkeys(filter(names.is_action, self._texts(row, "cancelled_actions")))),
-            force_run_dependencies=bool(row.get("force_run_dependencies")),
-            database_name=workspace.db,
-            codelists_ok=bool(row.get("codelists_ok", True)),
-            will_notify=bool(row.get("will_notify")),
-            workspace=workspace,
-            project=project,
+        request = checked(
+            JobRequest,
+            {
+                "identifier": self._identifier(row, created_at),
+                "backend": backend,
+                "created_by": self._context.person(tables.REQUESTS, key, "created_by_id", row.get("created_by_id")),
+                "created_at": created_at,
+                "sha": self._sha(row),
+                "requested_actions": actions,
+                "cancelled_actions": tuple(dict.fromkeys(filter(names.is_action, cancelled))),
+                "force_run_dependencies": bool(row.get("force_run_dependencies")),
+                "database_name": workspace.db,
+                "codelists_ok": bool(row.get("codelists_ok", True)),
+                "will_notify": bool(row.get("will_notify")),
+                "workspace": workspace,
+                "project": project,
+            },
         )
         jobs = self._jobs(row, request, job_rows)
         area = Area.ARCHIVE if lifecycle.finished(jobs) else Area.ACTIVE
@@ -183,7 +186,8 @@ class Requests:
         if status != str(row.get("status") or "").lower():
             message = f"job-server's status was {row.get('status')!r}. {message}".strip()
         try:
-            return Job.model_validate(
+            return checked(
+                Job,
                 {
                     **times,
                     "created_at": times["created_at"] or request.created_at,
@@ -195,9 +199,9 @@ class Requests:
                     "run_command": text_of(row.get("run_command")) or None,
                     "trace_context": self._map(row, "trace_context"),
                     "metrics": self._map(row, "metrics"),
-                }
+                },
             )
-        except ValidationError as error:
+        except Error as error:
             self._context.not_taken(tables.JOBS, row["id"], error)
             return None
 

@@ -17,6 +17,8 @@ from jobserver.store.upstream import Authority, Moves, RefConflict
 from jobserver.store.write.compactor import Compactor
 from jobserver.store.write.submission import RefUpdate
 
+_LARGE = 1024 * 1024  # bytes; larger packs are few, and joining a hundred of them would take much memory
+
 
 @dataclass(slots=True)
 class Landing:
@@ -84,7 +86,8 @@ class Lander:
         finally:
             with contextlib.suppress(OSError):
                 stem.with_suffix(".keep").unlink()
-            self._compactor.add(stem)
+            if pack.size < _LARGE:
+                self._compactor.add(stem)
         return landing
 
     def _move(

@@ -17,6 +17,7 @@ from tests.memory import ID, NOW, job
 from tests.unit.domain.admitting import REQUEST
 
 PLACE = Place(Area.ACTIVE, NOW.date(), ID)
+GONE = PLACE.moved(Area.ARCHIVE)
 OTHER = Place(Area.ACTIVE, NOW.date(), "2" * 16)
 ALICE, TPP = Actor.parse("user/alice"), Actor.parse("backend/tpp")
 EVE, LAB = User(username="eve"), Org(slug="lab", name="Lab")
@@ -92,6 +93,19 @@ ONE = (ID,)
         ),
         ("push.received", [Change("receipt.yaml", None, RECEIPT)], {"branch": "audit"}),
         ("tips.checkpointed", [Change("checkpoint.yaml", CHECKPOINT, CHECKPOINT)], {"branch": "audit"}),
+        ("user.imported", [Change("users/eve.yaml", None, EVE)], {"actor": SERVER}),
+        ("user.imported", [Change("users/eve.yaml", EVE, EVE)], {"actor": SERVER, "author": "tpp@backends.x"}),
+        ("org.imported", [Change("orgs/lab.yaml", None, LAB)], {"actor": SERVER, "author": "jobserver@x"}),
+        (
+            "job-request.imported",
+            [Change(PLACE.request, None, REQUEST), Change(PLACE.job("j"), None, job())],
+            {"branch": "backends/tpp", "requests": ONE, "actor": SERVER},
+        ),
+        (
+            "job-request.imported",
+            [Change(GONE.job("j"), None, job())],
+            {"branch": "backends/tpp", "requests": ONE, "actor": SERVER, "moves": (Move(PLACE, Area.ARCHIVE),)},
+        ),
         ("branch.opened", [], {"others": ("README.md",)}),
         ("keys.rotated", [], {"others": ("allowed_signers",)}),
     ],
@@ -120,6 +134,18 @@ ELSE = "says Event: {}, but does something else"
         ("job-request.cancelled", [Change(PLACE.job("j"), job(), job())], {"branch": "backends/tpp", "requests": ONE}),
         ("jobs.updated", [], {"branch": "backends/tpp"}),
         ("jobs.updated", [Change(PLACE.request, REQUEST, CANCELLED)], {"branch": "backends/tpp", "requests": ONE}),
+        ("user.imported", [Change("orgs/lab.yaml", None, LAB)], {}),
+        ("job-request.imported", [Change("users/eve.yaml", None, EVE)], {}),
+        (
+            "job-request.imported",
+            [Change(PLACE.job("j"), None, job()), Change(OTHER.job("k"), None, job("k"))],
+            {"branch": "backends/tpp", "requests": (OTHER.identifier, ID)},
+        ),
+        (
+            "job-request.imported",
+            [Change(PLACE.job("j"), None, job())],
+            {"branch": "backends/tpp", "moves": (Move(GONE, Area.ACTIVE),), "requests": ONE},
+        ),
         ("job-requests.archived", [], {"branch": "backends/tpp"}),
         (
             "job-requests.archived",
@@ -173,6 +199,11 @@ ADDED = Change("users/eve.yaml", None, EVE)
 )
 def test_trailers_that_disagree_with_the_changes_are_named(more: dict[str, Any], expected: str) -> None:
     assert told("user.created", ADDED, **more) == [expected]
+
+
+def test_an_imported_commit_has_an_author_of_this_server() -> None:
+    said = told("user.imported", ADDED, actor=SERVER, author="alice@elsewhere.example")
+    assert said == ["says Actor: server/jobserver, but its author is alice@elsewhere.example"]
 
 
 def test_a_commit_without_trailers_is_named() -> None:

@@ -9,7 +9,7 @@ from jobserver.domain.base.permissions import SERVER
 from jobserver.domain.job_requests.jobs import FailJob, UpdateJobs
 from jobserver.domain.job_requests.requests import ArchiveFinished, CancelJobs, RequestJobs
 from jobserver.domain.plan import Command, branch_of
-from jobserver.domain.record import RecordCheckpoint, RecordPush
+from jobserver.domain.record import ImportedTable, RecordCheckpoint, RecordImport, RecordPush
 from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
 from tests.memory import ID, NOW, Memory
@@ -31,6 +31,7 @@ def state() -> Memory:
         (FailJob("j", ID, "tpp"), "backends/tpp"),
         (RecordPush("main", "0" * 40, "1" * 40, "user/root"), "audit"),
         (RecordCheckpoint({}, 0), "audit"),
+        (RecordImport("", "0" * 64, {}, "0" * 64), "audit"),
         (AddUser("x"), "main"),
         (AddWorkspace("x", "y", "z"), "main"),
     ],
@@ -85,3 +86,16 @@ def test_checkpoints_are_numbered_and_say_something_new(state: Memory) -> None:
     assert second.trailers == (("Number", "2"),)
     assert second.changes[0].before == change.after
     assert second.subject == "jobserver saw 1 branches"
+
+
+def test_statements_of_imports_are_numbered_and_say_something_new(state: Memory) -> None:
+    tables = {"jobserver_user": ImportedTable(rows=3, sha256="a" * 64)}
+    first = RecordImport("SQLite", "0" * 64, tables, "b" * 64)
+    changes = state.do(SERVER, first)
+    assert changes.subject == "jobserver read 3 rows of a job-server database"
+    assert changes.trailers == (("Number", "1"), ("Imported", "b" * 64))
+    assert not state.do(SERVER, first)
+    state.do(SERVER, replace(first, sha256="c" * 64))
+    statement = state.on(layout.AUDIT).import_statement()
+    assert statement is not None
+    assert (statement.number, statement.sha256, statement.tables) == (2, "c" * 64, tables)

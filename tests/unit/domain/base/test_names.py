@@ -26,6 +26,7 @@ from jobserver.domain.base.layout import Area, Kind, Place
         ("main", f"backends/{'b' * 64}.yaml", Kind.BACKEND, "b" * 64),
         ("audit", "receipt.yaml", Kind.RECEIPT, "receipt"),
         ("audit", "checkpoint.yaml", Kind.CHECKPOINT, "checkpoint"),
+        ("audit", "import.yaml", Kind.IMPORT, "import"),
     ],
 )
 def test_paths_that_hold_documents(branch: str, path: str, kind: Kind, name: str) -> None:
