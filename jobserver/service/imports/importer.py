@@ -93,8 +93,9 @@ class Importer:
         self._import_requests(commits)
         self._result.notes.missing = self._database.others()
         self._keep_contacts(private)
-        for branch, tip in self._repo.writer.refs.branches().items():
-            private.set_notified(branch, tip)  # nobody gets emails about what finished long ago
+        # Nobody gets emails about what finished long ago.
+        tips = self._repo.writer.refs.branches()
+        private.run_all([private.set_notified(branch, tip) for branch, tip in tips.items()])
         Checkpointer(self._repo, self._gate).checkpoint()
         return self._result
 

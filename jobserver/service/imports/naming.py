@@ -28,6 +28,14 @@ def _workspace(text: str) -> str:
     return _username(text).lower()
 
 
+_FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], str]]] = {
+    names.USERNAME: (re.compile(names.USERNAME), _username),
+    names.WORKSPACE: (re.compile(names.WORKSPACE), _workspace),
+    names.SLUG: (re.compile(names.SLUG), names.slug_of),
+}
+"""For each pattern: whether a name is valid, and a name that is like another one."""
+
+
 class RowNames:
     """Names of the rows of one table. ``pattern`` is one of `names`, with ``length`` characters at most.
 
@@ -36,10 +44,7 @@ class RowNames:
 
     def __init__(self, table: str, kind: Kind, pattern: str, length: int, notes: ImportNotes, prefix: str = "") -> None:
         self._table, self._kind, self._length, self._notes, self._prefix = table, kind, length, notes, prefix
-        self._pattern = re.compile(pattern)
-        self._make: Callable[[str], str] = {names.USERNAME: _username, names.WORKSPACE: _workspace}.get(
-            pattern, names.slug_of
-        )
+        self._pattern, self._make = _FORMS[pattern]
         self._taken: set[str] = set()
         self._names: dict[object, str] = {}
 
