@@ -12,7 +12,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
-from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.tokens import Token
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
@@ -58,6 +58,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
     Job: {"version": 1, "run_command": None, "trace_context": None, "metrics": None, "requires_db": None},
     Receipt: {"version": 1},
     Checkpoint: {"version": 1},
+    ImportStatement: {"version": 1},
 }
 GOOD: dict[type[Document], dict[str, Any]] = {
     Token: {"sha256": "a" * 64, "label": "laptop", "created_at": NOW},
@@ -89,6 +90,14 @@ GOOD: dict[type[Document], dict[str, Any]] = {
         "received_at": NOW,
     },
     Checkpoint: {"number": 1, "tips": {"main": "0" * 40}, "made_at": NOW},
+    ImportStatement: {
+        "number": 1,
+        "source": "SQLite, schema of 2021",
+        "database": "0" * 64,
+        "tables": {"jobserver_user": {"rows": 3, "sha256": "1" * 64}},
+        "sha256": "2" * 64,
+        "read_at": NOW,
+    },
 }
 
 
@@ -169,6 +178,9 @@ REFUSED: list[tuple[type[Document], str, list[Any]]] = [
     (Receipt, "pusher", ["", "alice", "server/jobserver", "user/", "user/a/b", "backend/TPP", "user/a\n"]),
     (Receipt, "old", ["0" * 39, "x" * 40]),
     (Checkpoint, "number", [0]),
+    (ImportStatement, "number", [0]),
+    (ImportStatement, "database", ["0" * 63]),
+    (ImportStatement, "tables", [{"a": {"rows": -1, "sha256": "1" * 64}}, {"a\nb": {"rows": 1, "sha256": "1" * 64}}]),
     (Checkpoint, "tips", [{"main": "x"}, {"a\nb": "0" * 40}]),
 ]
 GOOD_REPOS = ["study", "org/study.git", "a b/c", "https://github.com/org/study", "https://git.example:8443/a/b.git"]
