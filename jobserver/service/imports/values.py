@@ -9,7 +9,7 @@ from typing import Any
 from jobserver.domain.base.permissions import Role
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w[\w.-]*")
 _LINE, _TEXT = 1000, 10_000  # characters that a document takes
 _ROLES = {role.value: role for role in Role}
 
