@@ -49,7 +49,7 @@ def test_a_body_in_chunks_is_read(tpp: Client) -> None:
     assert tpp.post("/api/v2/jobs/", content=iter([b"[", b"]"])).status_code == 200
 
 
-def test_10_mib_are_taken(tpp: Client) -> None:
+def test_a_body_of_10_mib_is_accepted(tpp: Client) -> None:
     assert tpp.post("/api/v2/jobs/", content=b"[" + b" " * (10 * 1024 * 1024 - 2) + b"]").status_code == 200
 
 

@@ -82,7 +82,7 @@ def test_only_the_named_files_are_checked(clone: Path) -> None:
     assert check(clone, "users/alice.yaml").returncode == 0
 
 
-def test_a_revision_of_the_copy(clone: Path) -> None:
+def test_check_takes_a_revision_of_the_working_copy(clone: Path) -> None:
     assert check(clone, "HEAD").returncode == 0
     (clone / "users" / "bob.yaml").write_text("version: 2\n")
     git(clone, "commit", "-qam", "x")

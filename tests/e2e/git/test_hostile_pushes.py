@@ -96,7 +96,7 @@ def test_a_push_that_moves_nothing_leaves_no_receipt(site: Site, tpp: Clone) -> 
     assert site.count("audit") == receipts
 
 
-def test_a_push_that_is_none(site: Site, tpp: Clone) -> None:
+def test_a_malformed_push_is_refused(site: Site, tpp: Clone) -> None:
     tip = tpp.git("rev-parse", "HEAD")
     for body in (b"", b"garbage", b"0008abcd"):
         assert raw(site, body).status_code == 400

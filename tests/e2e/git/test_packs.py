@@ -12,7 +12,7 @@ from tests.e2e.harness import Site
 
 
 @pytest.mark.parametrize("options", [(), ("-c", "pack.window=0"), ("-c", "pack.allowPackReuse=false")])
-def test_packs_of_honest_clients(site: Site, tpp: Clone, options: tuple[str, ...]) -> None:
+def test_packs_of_git_clients_are_accepted(site: Site, tpp: Clone, options: tuple[str, ...]) -> None:
     """Thin and whole, with deltas by distance and by id, of new commits and of what was there before."""
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
@@ -102,7 +102,7 @@ def test_packs_that_are_cut_off_or_damaged(site: Site, tpp: Clone, damage: str) 
     assert site.git("fsck", "--full", "--strict") == ""
 
 
-def test_the_same_push_twice(site: Site, tpp: Clone) -> None:
+def test_repeating_a_push_writes_nothing(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")
     tpp.commit(**{f"{folder}/jobs/twice.yaml": document("twice")})

@@ -162,7 +162,7 @@ def test_a_record_does_not_rely_on_a_runners_clock(site: Site, alice: Browser) -
     assert "alice requested" in alice.get(f"/job-requests/{identifier}/audit/").text
 
 
-def test_live_pages_are_told(site: Site, alice: Browser) -> None:
+def test_a_live_page_is_notified_of_a_change(site: Site, alice: Browser) -> None:
     identifier = site.ask("generate")
     other = site.ask("generate")
     with alice.stream("GET", f"/live/?topic=request/{identifier}") as stream:

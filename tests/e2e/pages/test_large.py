@@ -64,7 +64,7 @@ def test_a_pipeline_is_stored_once_however_often_it_runs(big: Site) -> None:
     big.check_record()
 
 
-def test_its_jobs_are_grouped(big: Site, alice: Browser) -> None:
+def test_many_jobs_of_a_request_are_grouped_by_status(big: Site, alice: Browser) -> None:
     identifier = big.ask("run_all", workspace="big")
     jobs = [
         job(identifier, f"{identifier}{n}", "failed" if n == 2000 else "pending", 1,

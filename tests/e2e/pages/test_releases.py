@@ -58,7 +58,7 @@ def test_nobody_else_also_where_pages_are_public(site: Site) -> None:
             assert answer.headers["Location"].startswith("/login/")
 
 
-def test_the_list_and_the_files(site: Site) -> None:
+def test_the_pages_of_releases_list_the_files(site: Site) -> None:
     with Browser(site, "checker") as checker:
         listed = checker.get("/plain/releases/").text
         assert f'href="/plain/releases/{ID}"' in listed

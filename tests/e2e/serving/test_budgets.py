@@ -170,7 +170,7 @@ def test_open_pages_of_one_person(site: Site, stack: ExitStack) -> None:
     assert opened("bob").recv(12) == b"HTTP/1.1 200"
 
 
-def test_writes_of_one_person(site: Site, stack: ExitStack) -> None:
+def test_the_writes_of_one_person_are_limited(site: Site, stack: ExitStack) -> None:
     """Found: one person without roles made 1,158 commits on main in five seconds."""
     browser = stack.enter_context(Browser(site, "carol"))
     form = {"form": Browser.token(browser.get("/settings/")), "what": "new-token"}

@@ -60,7 +60,7 @@ def test_a_body_may_come_in_chunks(site: Site, stack: ExitStack, size: int) -> N
 
 
 @pytest.mark.parametrize("size", [10, 200_000])
-def test_a_body_may_come_slowly(site: Site, stack: ExitStack, size: int) -> None:
+def test_a_body_that_arrives_slowly_is_accepted(site: Site, stack: ExitStack, size: int) -> None:
     body = report(site, site.ask(), "y" * size)
     made = connect(stack, site, head(site, "POST", "/api/v2/jobs/", b"Content-Length: %d" % len(body)))
     for at in (0, 1, 2):
@@ -107,7 +107,7 @@ def test_a_cancel_whose_sender_went_cancels_nothing(site: Site, stack: ExitStack
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_half_a_form_is_none(site: Site, stack: ExitStack, is_whole: bool) -> None:
+def test_a_form_that_ends_early_changes_nothing(site: Site, stack: ExitStack, is_whole: bool) -> None:
     """Found: a form over 64 KiB whose sender went in the middle was taken as what had come of it."""
     browser = stack.enter_context(Browser(site, "alice"))
     label = f"half {is_whole}"

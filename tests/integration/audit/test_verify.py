@@ -244,7 +244,7 @@ def test_an_interrupted_rotation_is_completed_or_never_was(
     assert not Path(f"{site.key}.new").exists()
 
 
-def test_the_log_by_everything(site: Site) -> None:
+def test_the_log_is_filtered_by_each_field(site: Site) -> None:
     everything = list(log(site.path, LogFilter()))
     assert len(everything) == int(site.git("rev-list", "--count", "--all"))
     assert [entry.at for entry in everything] == sorted((entry.at for entry in everything), reverse=True)

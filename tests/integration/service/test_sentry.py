@@ -73,7 +73,7 @@ def test_an_error_is_reported_without_who_asked_for_what(heard: tuple[str, list[
 
 
 @pytest.mark.parametrize("dsn", ["nonsense", "https://sentry.example.org/1", "ftp://key@host/1"])
-def test_a_dsn_that_is_none(dsn: str) -> None:
+def test_a_malformed_dsn_is_refused(dsn: str) -> None:
     with pytest.raises(Error) as caught:
         sentry.check(dsn)
     assert (caught.value.code, caught.value.where) == (Code.INVALID, "SENTRY_DSN")

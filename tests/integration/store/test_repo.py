@@ -132,7 +132,7 @@ def test_a_git_at_work_there_is_not_disturbed(tmp_path: Path) -> None:
     create(path).close()
 
 
-def test_made_again_it_goes_on(tmp_path: Path) -> None:
+def test_creating_an_existing_repository_keeps_it(tmp_path: Path) -> None:
     create(tmp_path / "state.git").close()
     (tmp_path / "state.git" / "a-link").symlink_to("nowhere")
     again = create(tmp_path / "state.git")

@@ -116,7 +116,7 @@ def test_a_change_of_main_has_these_faults(state: Memory, changes: Changes, expe
     assert faults(state, changes) == expected
 
 
-def test_every_fault_is_told(state: Memory) -> None:
+def test_every_fault_is_reported(state: Memory) -> None:
     changes = main(
         ("workspaces/jobs.yaml", None, edited(TRENDS, name="jobs", project="lab/q")),
         (ORG, LAB, None),
@@ -133,7 +133,7 @@ def test_the_rules_have_a_version() -> None:
     assert POLICY == 3
 
 
-def test_nothing_is_legal_too(state: Memory) -> None:
+def test_an_empty_change_is_admitted(state: Memory) -> None:
     for branch in ("main", "backends/tpp", "audit"):
         assert faults(state, Changes(branch, "pushed", "")) == []
 

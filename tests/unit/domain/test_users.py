@@ -88,7 +88,7 @@ def test_a_number_is_one_accounts(state: Memory) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**63, "1", 1.5, True])
-def test_a_number_is_githubs(value: Any) -> None:
+def test_a_github_id_that_is_not_a_positive_number_is_refused(value: Any) -> None:
     with pytest.raises(Error, match="github_id"):
         codec.read(User, f"version: 1\nusername: a\ngithub_id: {value!r}\n".encode(), "users/a.yaml")
 

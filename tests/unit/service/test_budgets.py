@@ -67,7 +67,7 @@ def test_without_a_setting_there_is_no_limit(rate: RateLimit) -> None:
         rate.spend("alice", 1e12)
 
 
-def test_so_many_at_once() -> None:
+def test_a_concurrency_limit_counts_each_caller() -> None:
     room = ConcurrencyLimit(2, "things", seconds=7)
     room.enter("alice")
     room.enter("alice")

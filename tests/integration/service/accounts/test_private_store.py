@@ -10,7 +10,7 @@ from jobserver.errors import Error
 from jobserver.service.accounts.private_store import Contact, PrivateStore
 
 
-def test_kept_erased_and_private(tmp_path: Path) -> None:
+def test_an_email_address_is_stored_privately_and_can_be_erased(tmp_path: Path) -> None:
     path = tmp_path / "private.sqlite3"
     with closing(PrivateStore(path)) as store:
         assert store.email("alice") == ""

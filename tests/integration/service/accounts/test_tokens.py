@@ -41,7 +41,7 @@ def since_of(site: Site, username: str) -> str:
         ("Bearer", ""),
     ],
 )
-def test_the_token_in_a_header(header: str, token: str) -> None:
+def test_the_token_is_read_from_the_authorization_header(header: str, token: str) -> None:
     assert Auth.token_of(header) == token
 
 
@@ -152,11 +152,11 @@ def test_a_token_is_refused_beyond_its_scope(site: Site, auth: Auth) -> None:
     ("text", "expected"),
     [("90d", START + timedelta(days=90)), ("2027-03-31", datetime(2027, 4, 1, tzinfo=UTC)), ("0d", START)],
 )
-def test_when_a_token_expires(text: str, expected: datetime) -> None:
+def test_an_expiry_is_read_as_days_or_as_a_day(text: str, expected: datetime) -> None:
     assert parse_expiry(text, START) == expected
 
 
 @pytest.mark.parametrize("text", ["90", "-1d", "d", "99999999999d", "2027-02-30", "9999-12-31", "soon", "\u0661d"])
-def test_no_time_when_a_token_could_expire(text: str) -> None:
+def test_a_malformed_expiry_is_refused(text: str) -> None:
     with pytest.raises(Error, match="expires: expected days such as 90d, or a day such as 2027-03-31"):
         parse_expiry(text, START)

@@ -196,7 +196,7 @@ def test_a_commit_is_not_older_than_the_one_before_it(site: Site) -> None:
     assert push.send(ADMIN)
 
 
-def test_a_commit_of_tomorrow(site: Site) -> None:
+def test_a_pushed_commit_from_the_future_is_refused(site: Site) -> None:
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE), at=(START + timedelta(days=1)).isoformat())
     assert refused(push, ADMIN) == ["it: has the time 2026-11-25 09:00:00 UTC, which is in the future: set the clock"]

@@ -74,7 +74,7 @@ def refusal(ask: Callable[[], object]) -> Error:
 
 
 @pytest.mark.parametrize("branch", ["main", "feature/a/b", "50%#1&x=y", "größe", "a+b"])
-def test_a_study_at_its_branch(studies: StudyRegistry, repo: FakeRepo, branch: str) -> None:
+def test_a_study_is_read_at_the_tip_of_its_branch(studies: StudyRegistry, repo: FakeRepo, branch: str) -> None:
     repo.commit("other", {"README.md": b""})
     sha = repo.commit(branch, {"README.md": b"", "project.yaml": PROJECT})
     assert studies.resolve(REPO, branch) == sha

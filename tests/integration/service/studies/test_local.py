@@ -60,7 +60,7 @@ def refusal(studies: StudyRegistry, repo: str, branch: str = "main") -> Error:
     return caught.value
 
 
-def test_a_study_at_its_branch(studies: StudyRegistry, repo: Path) -> None:
+def test_a_study_is_read_at_the_tip_of_its_branch(studies: StudyRegistry, repo: Path) -> None:
     first = commit(repo)
     second = commit(repo, "actions: {b: {run: y}}", "feature/a/b")
     assert studies.branches("team/study") == [Branch("feature/a/b", second), Branch("main", first)]

@@ -75,7 +75,7 @@ def test_a_submodule_is_nothing_that_a_branch_has(repository: Repository) -> Non
         assert strange == {bytes.fromhex(other)}
 
 
-def test_nobody_looks_for_ever(
+def test_reading_a_history_has_a_time_limit(
     repository: Repository, two: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(revisions, "_READ_SECONDS", -1)

@@ -42,7 +42,7 @@ def test_a_sound_working_copy_has_no_faults(clone: Path) -> None:
     assert (count, found) == (len(git(clone, "ls-files").splitlines()), [])
 
 
-def test_files_that_are_none(clone: Path) -> None:
+def test_links_and_submodules_are_faults_of_the_working_copy(clone: Path) -> None:
     (clone / "users" / "bob.yaml").unlink()
     (clone / "users" / "dora.yaml").symlink_to("alice.yaml")
     (clone / "module").mkdir()
@@ -103,7 +103,7 @@ def test_a_topic_branch_is_judged_from_where_it_left_the_servers(clone: Path) ->
     assert faults(clone) == [f"{sha}: only the server may write the trailer actor:"]
 
 
-def test_a_merge_is_no_line(clone: Path) -> None:
+def test_a_merge_is_a_fault_of_the_working_copy(clone: Path) -> None:
     """It passed once, and its push was refused."""
     git(clone, "checkout", "-q", "-b", "side")
     git(clone, "commit", "-q", "--allow-empty", "-m", "x")

@@ -69,7 +69,7 @@ def test_paths_that_hold_documents(branch: str, path: str, kind: Kind, name: str
         ("topic", "backends/tpp.yaml"),
     ],
 )
-def test_paths_that_hold_none(branch: str, path: str) -> None:
+def test_paths_without_a_document(branch: str, path: str) -> None:
     assert layout.parse_path(branch, path) is None
 
 
@@ -106,7 +106,9 @@ def test_a_branch_is_told_by_its_name(branch: str, is_one: bool, slug: str | Non
     ],
     ids=["request", "username", "action"],
 )
-def test_names_good_and_bad(check: Callable[[str], bool], good: list[str], bad: list[str]) -> None:
+def test_each_kind_of_name_accepts_and_refuses_these(
+    check: Callable[[str], bool], good: list[str], bad: list[str]
+) -> None:
     assert [name for name in good if not check(name)] == []
     assert [name for name in bad if check(name)] == []
 

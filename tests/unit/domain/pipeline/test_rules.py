@@ -72,7 +72,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), CASES)
-def test_how_it_is_told(old: str, new: str, expected: tuple[int, str, str]) -> None:
+def test_a_problem_is_reported_with_its_line_and_key(old: str, new: str, expected: tuple[int, str, str]) -> None:
     assert SOUND.count(old) == 1
     told = faults(SOUND.replace(old, new))
     assert [one for one in told if one[:2] == expected[:2] and one[2].startswith(expected[2])], told

@@ -37,7 +37,7 @@ def test_a_zip_may_hold_any_well_named_files(files: dict[str, bytes]) -> None:
     assert {file.path for file in read(zipped(files), md5_of(files)).files} == set(files)
 
 
-def test_folders_are_no_files() -> None:
+def test_entries_for_folders_are_not_files() -> None:
     """`zip -r` lists them."""
     body = zipped([("output/", b""), (special("metadata/", stat.S_IFDIR), b""), *GOOD.items()])
     assert {file.path for file in read(body, md5_of(GOOD)).files} == set(GOOD)
@@ -160,7 +160,7 @@ def test_a_long_directory_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> N
         read(directory + end, "0" * 32)
 
 
-def test_a_zip64_that_lies() -> None:
+def test_a_second_end_record_of_zip64_is_refused() -> None:
     """Its second end record would tell of a longer directory than the first one does."""
     body = zipped(GOOD)
     at = body.rfind(b"PK\x05\x06")

@@ -70,7 +70,7 @@ def test_without_proc_nothing_is_ever_stale(repository: Path, tmp_path: Path, mo
     assert lock.exists()
 
 
-def test_young_locks_and_none(repository: Path, proc: Path) -> None:
+def test_a_young_lock_stays_and_a_missing_one_is_clear(repository: Path, proc: Path) -> None:
     lock = old(repository / "config.lock", 0)
     assert not locks.clear(repository, [lock])
     lock.unlink()

@@ -90,13 +90,13 @@ def test_objects_that_commits_and_trees_name_are_read() -> None:
     assert thin.referenced == {one, two, three, four}
 
 
-def test_objects_of_any_size() -> None:
+def test_objects_of_any_size_are_read() -> None:
     data = hashlib.shake_256(b"x").digest(3 * 1024 * 1024 + 1)
     large = [entry(BLOB, data, level=0), entry(BLOB, bytes(5_000_000)), entry(BLOB, b"")]
     assert ReceivedPack(pack(*large)).contained == {object_id(BLOB, one) for one in (data, bytes(5_000_000), b"")}
 
 
-def test_packs_that_git_makes(tmp_path: Path) -> None:
+def test_packs_of_git_are_read(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", ".")
     tips = []
     for number in range(3):
@@ -202,13 +202,13 @@ def test_folders_that_name_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
         ReceivedPack(pack(entry(TREE, tree)))
 
 
-def test_a_delta_of_nothing() -> None:
+def test_a_delta_without_a_base_leaves_the_pack_incomplete() -> None:
     found = ReceivedPack(pack(entry(BLOB, BASE), entry(OFS_DELTA, DELTA, bytes([3]))))
     assert (found.bases, found.is_whole) == (set(), False)
 
 
 @given(st.data())
-def test_any_damage_is_told_or_changes_nothing(data: st.DataObject) -> None:
+def test_damage_to_a_pack_is_reported_or_changes_nothing(data: st.DataObject) -> None:
     good = bytearray(pack(entry(BLOB, BASE), entry(REF_DELTA, DELTA, ID), entry(TREE, b"")))
     for _ in range(data.draw(st.integers(1, 3))):
         good[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))

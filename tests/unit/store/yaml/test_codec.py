@@ -209,14 +209,14 @@ def test_free_values_of_a_job_are_read_as_yaml_means_them() -> None:
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "2026-11-24 25:00:00Z", "soon", "2026-11-24T10:00:00"])
-def test_times_that_are_none(time: str) -> None:
+def test_an_impossible_time_is_refused(time: str) -> None:
     """The first would be before the year 1 in UTC."""
     with pytest.raises(Error, match="expected a time like"):
         codec.read(Workspace, WORKSPACE.replace(b"2026-11-23T20:15:04.123456Z", time.encode()))
 
 
 @pytest.mark.parametrize("version", ["x", "1x", "-x", "99999999999999999999", "٣"])
-def test_numbers_that_are_none(version: str) -> None:
+def test_an_impossible_number_is_refused(version: str) -> None:
     with pytest.raises(Error, match="expected a whole number"):
         codec.read(Workspace, WORKSPACE.replace(b"version: 1", f"version: {version}".encode()))
 

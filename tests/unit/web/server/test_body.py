@@ -43,7 +43,7 @@ def test_a_body_that_comes_in_parts_is_read_whole(parts: list[bytes], is_sized: 
     assert read(Sent(parts), len(whole) if is_sized else None) == whole
 
 
-def test_half_a_body_is_none() -> None:
+def test_a_body_that_ends_early_is_not_read() -> None:
     """Found: a form over 64 KiB whose sender went in the middle was taken as what had come of it."""
     assert read(Sent([b"abc"]), 4) is None
 
