@@ -19,7 +19,7 @@ class Member(Document):
 
 
 class Invitation(Document):
-    """Of a user who is not a member yet. Ends when the user accepts or declines it, or somebody cancels it."""
+    """For a user who is not a member yet. Ends when the user accepts or declines, or when somebody cancels it."""
 
     username: Username
     roles: tuple[RoleName, ...] = Field(min_length=1, strict=False)
@@ -36,7 +36,7 @@ def member_problems(members: Iterable[Member], allowed: frozenset[Role], proposa
 
 
 def role_problems(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[Problem]:
-    """Roles that these people, as (username, roles), cannot have here."""
+    """The roles of these people, as (username, roles), that are not allowed here."""
     return [
         ("roles", f"{username} cannot have the role {role} here: expected one of {', '.join(sorted(allowed))}")
         for username, roles in given
@@ -61,7 +61,7 @@ def without_invitation(project: "Project", username: str) -> "Project":
 
 
 def with_member(project: "Project", username: str, roles: tuple[Role, ...]) -> "Project":
-    """``project`` with exactly these roles of this person, who is no member without any."""
+    """``project`` with exactly these roles of this person. Without roles, they are not a member."""
     members = [member for member in project.members if member.username != username]
     if roles:
         members.append(Member(username=username, roles=roles))

@@ -1,4 +1,4 @@
-"""What was answered when a project was registered. How to reach people is not among it: git can't forget."""
+"""The answers given when a project was registered. Contact details are elsewhere, because git keeps everything."""
 
 import re
 from typing import Annotated, TypeAlias

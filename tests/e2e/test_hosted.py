@@ -203,7 +203,7 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
         answer = alice.post("/api/v2/workspaces/plain/job-requests/", json=body)
         assert answer.status_code == 503
         assert "can't be reached since" in answer.json()["detail"]
-        assert "This server cannot reach the hosted repository since" in alice.get("/jobs/").text
+        assert "This server lost its connection to the hosted repository" in alice.get("/jobs/").text
         statuses = {path: alice.get(f"/health-check/{path}/").status_code for path in ("alive", "read", "write")}
         assert statuses == {"alive": 200, "read": 200, "write": 503}
         host.is_down = False

@@ -1,4 +1,6 @@
-"""Identifiers of job requests: 16 characters that hold the time they were made, so that text order is time order."""
+"""Identifiers of job requests: 16 characters that begin with the time of creation, so that their text order is time
+order.
+"""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +24,7 @@ def is_request_id(text: str) -> bool:
 
 
 def request_day(identifier: str) -> date:
-    """The UTC day that an id of ours was made on; a mere guess for an id that somebody made up."""
+    """The UTC day in an identifier that jobserver made. For any other identifier, the result means nothing."""
     number = 0
     for digit in identifier:
         number = number << 5 | _DIGITS.index(digit)

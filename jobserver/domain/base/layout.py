@@ -1,6 +1,6 @@
-"""The layout of a state repository: its branches, and which document is at which path of each.
+"""The layout of a state repository: its branches, and which document is at which path.
 
-docs/contract.md, section 1 as code. A path that `parse_path` does not know holds no document, on any branch.
+This is section 1 of docs/contract.md as code. A path that `parse_path` does not know holds no document.
 """
 
 import re
@@ -38,7 +38,7 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job request's folder stands on its backend's branch."""
+    """Where a job request's folder is on its backend's branch."""
 
     area: Area
     day: date
@@ -67,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class DocPath:
-    """What a path says about its document. ``name`` is ``org/project`` for projects, the job's id for jobs."""
+    """The document that a path names. ``name`` is ``org/project`` for projects, and the id for jobs."""
 
     kind: Kind
     name: str
@@ -85,7 +85,7 @@ def branch_backend(branch: str) -> str | None:
 
 
 def is_branch(branch: str) -> bool:
-    """Whether a state repository has branches of this name."""
+    """Whether a state repository can have a branch of this name."""
     return branch in (MAIN, AUDIT) or branch_backend(branch) is not None
 
 
@@ -125,7 +125,7 @@ _MAIN_LAYOUT = {
 
 
 def misplaced(branch: str, path: str) -> str:
-    """The message for a path that can hold no document, with the expected path where one can be guessed."""
+    """The message for a path that cannot hold a document. Suggests a path if possible."""
     message = f"no document is allowed here on {branch}"
     stem, _, ending = path.rpartition(".")
     if ending.lower() not in ("yaml", "yml"):
@@ -138,7 +138,7 @@ def misplaced(branch: str, path: str) -> str:
 
 @lru_cache(maxsize=16384)  # each path of a change is parsed several times, and the same jobs change again and again
 def parse_path(branch: str, path: str) -> DocPath | None:
-    """Which document ``path`` of ``branch`` holds, or None if it can hold none."""
+    """The document that ``path`` of ``branch`` holds; None if it cannot hold one."""
     if branch == MAIN:
         for kind, pattern in _MAIN_PATHS:
             if match := pattern.fullmatch(path):

@@ -39,7 +39,7 @@ _ACTION = re.compile(ACTION)
 
 
 def slug_of(name: str) -> str:
-    """A slug that is like this name in words; empty if nothing of it can stand in one."""
+    """A slug made from this name; empty if no character of it is allowed."""
     plain = normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return _NO_SLUG.sub("-", plain).strip("-")[:64].rstrip("-")
 

@@ -83,7 +83,7 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whom the gate authenticated. ``str()`` is the form of the `Actor:` trailer, ``user/alice``."""
+    """An authenticated caller of the gate. ``str()`` gives the form of the `Actor:` trailer, ``user/alice``."""
 
     kind: ActorKind
     name: str
@@ -93,7 +93,7 @@ class Actor:
 
     @classmethod
     def parse(cls, text: str) -> "Actor":
-        """From that form. Raises ValueError."""
+        """The actor of a text such as ``user/alice``. Raises ValueError."""
         kind, _, name = text.partition("/")
         return cls(ActorKind(kind), name)
 
@@ -102,5 +102,5 @@ SERVER = Actor(ActorKind.SERVER, "jobserver")
 
 
 def granted(*roles: Iterable[Role]) -> frozenset[Permission]:
-    """What all these roles together permit (a person's global roles, and those in the context)."""
+    """The permissions of all these roles together."""
     return frozenset(permission for some in roles for role in some for permission in GRANTS[role])

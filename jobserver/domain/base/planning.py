@@ -42,6 +42,6 @@ def require(document: D | None, kind: Kind, name: str) -> D:
 
 
 def require_free_url(kind: Kind, name: str) -> None:
-    """Raises `Error` (invalid) if a page of the server is at the URL of this document."""
+    """Raises `Error` (invalid) if the server has a page of its own at the URL of this document."""
     if is_page(kind, name):
         raise invalid(f"{name.rpartition('/')[2]!r} is reserved for a page of the server: choose another name", "name")

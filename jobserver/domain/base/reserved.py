@@ -42,7 +42,7 @@ RESERVED_PROJECTS = frozenset(["new-project", "settings"])
 
 
 def is_page(kind: Kind, name: str, policy: int | None = None) -> bool:
-    """Whether a page of the server is at the URL of this document, by the rules of ``policy`` (the newest)."""
+    """Whether the server has a page of its own at the URL of this document."""
     match kind:
         case Kind.WORKSPACE:
             is_old = policy is not None and policy < 3

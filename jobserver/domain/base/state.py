@@ -33,7 +33,7 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A job request, and where its folder is."""
+    """A job request, and the place of its folder."""
 
     place: Place
     request: JobRequest
@@ -135,13 +135,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one commit would change on one branch.
+    """The changes of one commit on one branch.
 
-    ``subject`` is the first line of its message. ``trailers`` are those that this event needs beyond the ones that
-    every commit has. ``result`` is for the caller, such as new identifiers. A ``release`` changes no document: its
-    trailers say all about it. ``unchanged`` are documents that already say what was requested: they are not written,
-    but the actor still needs the right to change them. Imported changes have an ``origin``. Without changes, moves and
-    a release nothing is written.
+    ``subject``: the first line of its message. ``trailers``: beyond those that every commit has. ``result``: for the
+    caller, such as new identifiers. ``release``: is in the trailers only, and changes no document. ``unchanged``:
+    documents that already have the requested values. They are not written, but the actor needs the right to change
+    them. ``origin``: of imported changes. Without changes, moves and a release there is no commit.
     """
 
     branch: str

@@ -8,7 +8,7 @@ _HOST = re.compile(r"[^\W_](?:[\w.-]*\w)?\.?")
 
 
 def is_host(text: str) -> bool:
-    """Whether a URL may name this host: a name of the Internet's or of the machine's network, or an IP address."""
+    """Whether a URL may have this host: a name on the Internet or in the local network, or an IP address."""
     try:
         return bool(_HOST.fullmatch(text) or ip_address(text))
     except ValueError:
@@ -16,7 +16,7 @@ def is_host(text: str) -> bool:
 
 
 def url_parts(text: str) -> SplitResult | None:
-    """None for what can be no URL: its port is none, or brackets are left open."""
+    """None if the text is not a URL, for example because its port is not a number."""
     try:
         parts = urlsplit(text)
         return None if parts.port == 0 else parts

@@ -1,4 +1,4 @@
-"""Documents from values that somebody sent or wrote, and pydantic's faults in words that help to correct them."""
+"""Makes documents from values, and turns pydantic's errors into messages that help to correct the values."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,4 @@
-"""The values that documents are made of, and their common base: strict, frozen, nothing unknown."""
+"""The types of the values in documents, and the base class of documents: strict, frozen, without unknown keys."""
 
 import re
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""YAML as it was written: scalars as text, each node with its line, so that a fault can be shown where it stands.
+"""YAML nodes as plain data: scalars as text, each node with its line, so that a fault can name its line.
 
-Plain data; `jobserver.store.yaml.nodes` makes it from bytes. Kept in the domain because the readers of
-documents and of project.yaml are rules, and rules must not import a YAML library.
+`jobserver.store.yaml.nodes` makes the nodes from bytes. The classes are in the domain because the rules for documents
+and project.yaml use them, and the domain imports no YAML library.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """``plain`` is False for quoted and block scalars, which are never anything but text."""
+    """``plain`` is False for quoted and block scalars, which YAML always reads as text."""
 
     text: str
     plain: bool

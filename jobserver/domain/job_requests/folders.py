@@ -1,7 +1,7 @@
-"""What must hold between the files of one job request's folder, whatever a push changes.
+"""The rules for the files in one job request's folder, which pushes must keep.
 
-No job and no pipeline is without its request, no request is in two folders, no job belongs to two active requests, and
-a request is in ``archive/`` exactly when all of its jobs are finished. Commands never break these rules.
+Each job and pipeline has its request. No request is in two folders. No job belongs to two active requests. A request is
+in ``archive/`` exactly when all of its jobs are finished. Commands always keep these rules.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _NO_REQUEST = "there is no readable request.yaml in the same folder"
 
 
 def folder_faults(proposal: Proposal) -> Iterator[Fault]:
-    """Every fault in the folders that these changes of a backend's branch touch."""
+    """Every fault in the folders that these changes of a backend's branch affect."""
     folders = _Folders(proposal)
     yield from folders.wrong_moves()
     for file in folders.files:

@@ -73,7 +73,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
 
 
 def cut_message(text: str, cut_by: str = "the server") -> str:
-    """A runner's text, cut to what a document may hold: a text that is too long must not stop its report."""
+    """Cuts a message of a runner to the size that a document may have: a long message must not stop a report."""
     data = text.encode(errors="replace")
     if len(data) <= MAX_MESSAGE_BYTES:
         return text
@@ -83,7 +83,7 @@ def cut_message(text: str, cut_by: str = "the server") -> str:
 
 @dataclass(slots=True)
 class _Report:
-    """What a report changes, and what its answer says: see `_update`."""
+    """The changes of a report, and the result that its answer uses: see `_update`."""
 
     changes: list[Change] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
@@ -139,7 +139,7 @@ def _by_request(reported: Iterable[tuple[str, Job]]) -> dict[str, dict[str, Job]
 
 
 def _find(state: State, identifier: str) -> Stored | None:
-    """None also for a request that cannot be read: it must not stop the report of the others."""
+    """None also for a request that cannot be read, which must not stop the report of the others."""
     try:
         return state.find(identifier) if is_request_id(identifier) else None
     except Error:
@@ -178,7 +178,7 @@ def _update_request(state: State, stored: Stored, sent: Mapping[str, Job], now: 
 
 
 def _are_run_twice(before: Mapping[str, Job], reported: Mapping[str, Job]) -> bool:
-    """Whether two runners seem to have run the request: a runner reports its own jobs again, and not another's."""
+    """Whether two runners seem to run the request. One runner repeats its own jobs, and never those of another."""
     others = [job for identifier, job in before.items() if identifier not in reported]
     again = [
         (old, job)

@@ -18,8 +18,10 @@ class PipelineAction(Document):
 
 
 class StoredPipeline(Document):
-    """A file of its own, so that git stores it once however often a study runs. ``warnings`` are those of project.yaml
-    that were shown with the request."""
+    """In a file of its own, so that git stores it once, however often a study runs.
+
+    ``warnings``: those of project.yaml that the request showed.
+    """
 
     version: Version = 1
     warnings: tuple[Line, ...] = Field(default=(), strict=False)
@@ -40,7 +42,7 @@ def pipeline_of(state: State, stored: Stored) -> StoredPipeline:
 
 
 def pipeline_problems(pipeline: StoredPipeline) -> Iterator[str]:
-    """What no project.yaml could say, and no runner could run."""
+    """Problems that no pipeline of a project.yaml can have."""
     if len(pipeline.actions) > MAX_ACTIONS:
         yield f"more than {MAX_ACTIONS} actions"
     if RUN_ALL in pipeline.actions:

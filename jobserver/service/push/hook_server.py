@@ -1,8 +1,8 @@
-"""Where git's `pre-receive` hook asks for a verdict: a socket in the repository's folder, and what is said over it.
+"""The socket where git's `pre-receive` hook asks whether to accept a push.
 
-One JSON object each way: ``{"updates": [[old, new, ref]], "quarantine": path, "actor": "backend/tpp"}``, answered by
-``{"ok": bool, "lines": [text]}``. Only the repository's owner can connect. An empty actor is somebody at the
-repository itself (a local push): they act as the first of ADMIN_USERS, as the command line does.
+Each side sends one JSON object. The hook: ``{"updates": [[old, new, ref]], "quarantine": path, "actor":
+"backend/tpp"}``. The server: ``{"ok": bool, "lines": [text]}``. Only the repository's owner can connect. An empty actor
+means a push on this machine: it acts as the first of ADMIN_USERS, as commands do.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _LITTER_SECONDS = 3600.0
 
 
 def answer_hook(receiver: Receiver, question: bytes, local: Actor) -> dict[str, Any]:
-    """The answer to what the hook asks; never raises."""
+    """The answer to the hook's question. Never raises."""
     try:
         asked = json.loads(question)
         actor = Actor.parse(asked["actor"]) if asked["actor"] else local
@@ -46,14 +46,14 @@ def answer_hook(receiver: Receiver, question: bytes, local: Actor) -> dict[str, 
 
 
 class PushSocket:
-    """Answers hooks from threads of its own."""
+    """Answers each hook in a thread of its own."""
 
     def __init__(self, repository: Path, receiver: Receiver, local: Actor) -> None:
         self._receiver, self._local = receiver, local
-        # Not by the process's id: in containers they repeat, and those of others can't be seen.
+        # Process ids would not do: containers have equal ones, and cannot see each other's.
         self._path = repository / f"jobserver-{secrets.token_hex(8)}.sock"
         remove_stale_sockets(repository)
-        # By way of the folder's descriptor: a socket's name may have 107 bytes only.
+        # Through the folder's descriptor, because a socket's path may have at most 107 bytes.
         folder = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
         self._socket = socket.socket(socket.AF_UNIX)
         begun = repository / f"{_BEGUN}{self._path.name}"
@@ -64,7 +64,7 @@ class PushSocket:
             os.umask(before)
             os.close(folder)
         self._socket.listen(64)
-        begun.rename(self._path)  # only now: who finds it finds somebody who listens
+        begun.rename(self._path)  # only now, so that every hook that finds the socket gets an answer
         self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
         self._thread.start()
 
@@ -91,13 +91,13 @@ class PushSocket:
                 question += part
                 if len(question) > _MAX_QUESTION:
                     return
-            if not question:  # somebody who only asks whether we are there
+            if not question:  # a check whether this server still listens
                 return
             connection.sendall(json.dumps(answer_hook(self._receiver, question, self._local)).encode())
 
 
 def remove_stale_sockets(repository: Path) -> None:
-    """Takes away the sockets of servers that were killed: where nobody listens any more."""
+    """Removes the sockets of killed servers."""
     for path in repository.glob("jobserver-*.sock"):
         if not _is_heard(path):
             path.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ def remove_stale_sockets(repository: Path) -> None:
 
 
 def _is_heard(path: Path) -> bool:
-    """Whether somebody listens there; also if it can't be told, because they are busy, say."""
+    """Whether a server listens on the socket. Also True if that is uncertain, for example while the server is busy."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX) as asking:

@@ -1,4 +1,4 @@
-"""What is wrong with a push: each commit is judged by `admit`, on the state that the commit before it left."""
+"""Judges a push with `admit`: each commit on the state that the commit before it left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _AHEAD = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PushedRef:
-    """One line of git's `pre-receive`: ids in hex, ``ref`` in full."""
+    """One line of input of git's `pre-receive` hook: ids in hex, and the full name of the ref."""
 
     old: str
     new: str
@@ -148,7 +148,7 @@ def _commits(objects: Objects, update: PushedRef) -> list[Commit]:
 
 
 def _false_claims(commit: Commit, before: int, actor: Actor, now: datetime) -> list[Fault]:
-    """What a pushed commit says of itself that can't be true. ``before``: the time of its parent."""
+    """Claims of a pushed commit that cannot be true. ``before``: the time of its parent."""
     faults = [Fault(message) for message in forged_claims(commit, before)]
     # If the clock of a server was ahead, the parent may be in the future: the next commit may then have the same time.
     if commit.committed_at > now + _AHEAD and commit.time > before:
@@ -162,7 +162,7 @@ def _false_claims(commit: Commit, before: int, actor: Actor, now: datetime) -> l
 
 
 def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
-    """Job requests of which another runner has run the same action meanwhile."""
+    """Job requests with an action that another runner has run too."""
     reported: dict[Place, list[Job]] = {}
     for change in changes.changes:
         where = layout.parse_path(changes.branch, change.path)

@@ -111,7 +111,9 @@ class Hosted:
             raise unavailable(f"this server's key {ours} {state}: copy SIGNING_KEY from a server that works")
 
     def frozen_error(self, branch: str) -> Error:
-        return unavailable(f"frozen, because the hosted repository {self.frozen[branch]}: an admin has to look", branch)
+        return unavailable(
+            f"frozen, because the hosted repository {self.frozen[branch]}: an administrator needs to check it", branch
+        )
 
     # Writing and reading
 
