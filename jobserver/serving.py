@@ -16,6 +16,7 @@ from jobserver.index.sqlite.build import Progress
 from jobserver.service.accounts.admins import ensure_admins
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.oidc import OidcLogin, OidcProvider
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.background.checkpointer import Checkpointer
@@ -134,6 +135,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         releases=releases,
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
+        oidc=_oidc_login(settings),
         strayed=lambda: [*checkpointer.strayed, *guard_branches(app.repo).idle],
         unsent=outbox.problems,
     )
@@ -209,6 +211,22 @@ def _github_login(settings: Settings, private: PrivateStore) -> GitHubLogin | No
         settings.github_token,
         is_ours=is_ours,
     )
+
+
+def _oidc_login(settings: Settings) -> OidcLogin | None:
+    """None if OIDC_ISSUER is not set."""
+    if not settings.oidc_issuer:
+        return None
+    config = OidcProvider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        name=settings.oidc_name,
+        scopes=settings.oidc_scopes,
+        claim=settings.oidc_claim,
+        group=settings.oidc_group,
+    )
+    return OidcLogin(config, f"{settings.base_url}/login/oidc/callback/")
 
 
 def _options(settings: Settings, *, sends_email: bool) -> Options:

@@ -32,6 +32,7 @@ OWNERS = {
     "pydantic_settings": {"config"},
     "github": {"service"},
     "httpx": {"runner", "service", "cli"},
+    "jwt": {"service"},
     "orjson": {"index", "service", "web"},
     "bottle": {"web"},
     "jinja2": {"web"},

@@ -80,6 +80,15 @@ def web_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def issuer(value: str) -> str:
+    """Of OpenID Connect. Exactly as it is written, because ID tokens repeat it: a slash at the end counts."""
+    web_url(value)
+    parts = urlsplit(value)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("expected an https URL: people's identities depend on it")
+    return value
+
+
 def base_url(value: str) -> str:
     """As browsers spell it, because it is compared with the origin that they send with a form."""
     parts = urlsplit(value)

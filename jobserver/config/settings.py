@@ -93,6 +93,15 @@ class Settings(RepositorySettings):
     social_auth_github_key: str = ""
     social_auth_github_secret: str = Field(default="", repr=False, validate_default=True)
 
+    # OpenID Connect
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = Field(default="", repr=False, validate_default=True)
+    oidc_name: str = "single sign-on"
+    oidc_scopes: str = "openid profile email"
+    oidc_claim: str = "groups"
+    oidc_group: str = ""
+
     # Emails, webhooks, released files and error reports
     email_backend: str = ""
     email_from: str = ""
@@ -200,6 +209,25 @@ class Settings(RepositorySettings):
     def _pair(cls, value: str, info: ValidationInfo) -> str:
         if bool(value) != bool(info.data.get("social_auth_github_key")):
             raise ValueError("expected both SOCIAL_AUTH_GITHUB_KEY and SOCIAL_AUTH_GITHUB_SECRET, or neither")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        return checks.issuer(value)
+
+    @field_validator("oidc_client_secret")
+    @classmethod
+    def _oidc(cls, value: str, info: ValidationInfo) -> str:
+        if len({bool(value), *(bool(info.data.get(name)) for name in ("oidc_issuer", "oidc_client_id"))}) > 1:
+            raise ValueError("expected all of OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("expected scopes with spaces between them, and openid among them")
         return value
 
     @field_validator("email_backend")

@@ -5,7 +5,7 @@ admit            whether changes are sound, and whether the actor may make them
 documents        every kind of document, with its model
 backends         the secure environments that run jobs
 users            people with an account
-github_accounts  which account belongs to a person from GitHub
+accounts         which account belongs to a person who logs in
 tokens           how users and backends prove who they are
 orgs             organisations
 projects         projects of an organisation

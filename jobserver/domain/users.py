@@ -7,14 +7,15 @@ from typing import Annotated, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
+from jobserver.domain.accounts import github_account, oidc_account
+from jobserver.domain.base import names
 from jobserver.domain.base.layout import DocPath, Kind, main_path
 from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, Role
 from jobserver.domain.base.planning import require, require_absent, write_document
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, State, changed_keys
-from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version
-from jobserver.domain.github_accounts import account_of
+from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version, named
 from jobserver.domain.members import role_problems
 from jobserver.domain.tokens import PersonalToken, Scope, expiry_problems
 from jobserver.errors import Fault, conflict, invalid, not_found
@@ -23,7 +24,8 @@ _NEW = timedelta(minutes=1)  # a document as young as this was made by the comma
 
 
 class User(Document):
-    """``github_id`` is the number of the person's account on GitHub, known since they logged in from there.
+    """``github_id`` is the number of the person's account on GitHub, known since they logged in from there. ``oidc_id``
+    is who they are at the OpenID Connect provider (`accounts.oidc_id`).
 
     Sessions that began under another ``sessions_since`` are over.
     """
@@ -31,13 +33,14 @@ class User(Document):
     version: Version = 1
     username: Username
     github_id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    oidc_id: Annotated[str, named(names.DIGEST)] | None = None
     name: Line = ""
     roles: tuple[RoleName, ...] = Field(default=(), strict=False)
     active: bool = True
     sessions_since: Time | None = None
     tokens: tuple[PersonalToken, ...] = Field(default=(), strict=False)
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "sessions_since"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "oidc_id", "sessions_since"})
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"username": path.name}
@@ -51,6 +54,7 @@ class AddUser:
     name: str = ""
     roles: tuple[Role, ...] = ()
     github_id: int | None = None
+    oidc_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,26 @@ class WelcomeUser:
     username: str
     github_id: int
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeOidcUser:
+    """Somebody logged in with OpenID Connect: makes an account for them, unless one is bound to them.
+
+    The result's ``username`` is the account's.
+    """
+
+    username: str
+    oidc_id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BindOidcUser:
+    """Binds an account to a person at the OpenID Connect provider; None ends that."""
+
+    username: str
+    oidc_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +138,8 @@ class EnableUser:
     username: str
 
 
-_Update: TypeAlias = SetUserRoles | AddUserToken | RevokeUserToken | DisableUser | EnableUser
-Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | _Update
+_Update: TypeAlias = SetUserRoles | BindOidcUser | AddUserToken | RevokeUserToken | DisableUser | EnableUser
+Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | WelcomeOidcUser | _Update
 
 
 def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
@@ -123,10 +147,19 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
     match command:
         case AddUser():
             require_absent(state.user(name), Kind.USER, name)
-            after = _new_user(now, username=name, github_id=command.github_id, name=command.name, roles=command.roles)
+            after = _new_user(
+                now,
+                username=name,
+                github_id=command.github_id,
+                oidc_id=command.oidc_id,
+                name=command.name,
+                roles=command.roles,
+            )
             return write_document(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
         case WelcomeUser():
             return _welcome(state, command, now)
+        case WelcomeOidcUser():
+            return _welcome_oidc(state, command, now)
         case EnsureAdmin():
             return _ensure_admin(state, command, now)
         case _:
@@ -157,6 +190,9 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
             if len(kept) == len(user.tokens):
                 raise not_found(f"{name} has no token with the label {label!r}")
             update, event, action = {"tokens": kept}, "user.token-revoked", f"revoked a token of {name}"
+        case BindOidcUser(_, oidc_id):
+            update, event = {"oidc_id": oidc_id}, "user.bound" if oidc_id else "user.updated"
+            action = f"{'connected' if oidc_id else 'disconnected'} {name} and OpenID Connect"
         case EnableUser():
             update = {"active": True, "sessions_since": user.sessions_since if user.active else now}
             event, action = "user.enabled", f"enabled user {name}"
@@ -175,7 +211,7 @@ def _new_user(now: datetime, **values: object) -> User:
 
 def _welcome(state: State, command: WelcomeUser, now: datetime) -> Changes:
     login, github_id = command.username, command.github_id
-    before = account_of(state.users(), github_id, login)
+    before = github_account(state.users(), github_id, login)
     event, subject = "user.created", f"{login} logged in for the first time"
     if before is None:
         require_absent(state.user(login), Kind.USER, login)  # one that cannot be read
@@ -187,6 +223,16 @@ def _welcome(state: State, command: WelcomeUser, now: datetime) -> Changes:
     else:
         after = before
     changes = write_document(Kind.USER, after.username, before, after, event, subject)
+    return replace(changes, result={"username": after.username})
+
+
+def _welcome_oidc(state: State, command: WelcomeOidcUser, now: datetime) -> Changes:
+    before = oidc_account(state.users(), command.oidc_id, command.username)
+    if before is None:
+        require_absent(state.user(command.username), Kind.USER, command.username)  # one that cannot be read
+    after = before or _new_user(now, username=command.username, oidc_id=command.oidc_id, name=command.name)
+    subject = f"{after.username} logged in for the first time"
+    changes = write_document(Kind.USER, after.username, before, after, "user.created", subject)
     return replace(changes, result={"username": after.username})
 
 
@@ -218,10 +264,12 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     if after is None:
         return []
     problems = role_problems([(after.username, after.roles)], GLOBAL_ROLES)
-    if after.github_id is not None and (before is None or before.github_id != after.github_id):
-        users = [*proposal.unchanged_users(), *proposal.changed(User)]
-        others = [user for user in users if user.github_id == after.github_id and user.username != after.username]
-        problems += [("github_id", f"{after.github_id} already belongs to user {user.username}") for user in others]
+    for key in ("github_id", "oidc_id"):
+        value = getattr(after, key)
+        if value is not None and value != getattr(before, key, None):
+            users = [*proposal.unchanged_users(), *proposal.changed(User)]
+            others = [user for user in users if getattr(user, key) == value and user.username != after.username]
+            problems += [(key, f"{value} already belongs to user {user.username}") for user in others]
     if proposal.policy >= 2:
         problems += _session_problems(before, after, proposal.now)
     problems += expiry_problems(after.tokens)
@@ -255,9 +303,9 @@ def duplicate_usernames(proposal: Proposal) -> Iterator[Fault]:
 
 
 def _may_update(rights: Rights, change: Change) -> bool:
-    """People change their own name, and their own tokens."""
+    """People change their own name and tokens, and connect their account to an OpenID Connect provider."""
     before, after = change.updated(User)
-    return rights.is_user(before.username) and changed_keys(before, after) <= {"tokens", "name"}
+    return rights.is_user(before.username) and changed_keys(before, after) <= {"tokens", "name", "oidc_id"}
 
 
 def _limits(rights: Rights, change: Change) -> None:

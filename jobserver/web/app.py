@@ -18,6 +18,9 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
+from jobserver.web.pages.login.github import GitHubPages
+from jobserver.web.pages.login.login import Login
+from jobserver.web.pages.login.oidc import OidcPages
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.routes.backends import Backends
 from jobserver.web.pages.routes.event_log import EventLog
@@ -104,7 +107,9 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     site = Site(app, services, Renderer(assets, services.is_https), metrics)
     live = LivePages(site)
     metrics.gauge("open_pages", "Open pages that follow changes", lambda: live.count)
-    People(site)
+    login = Login(site)
+    GitHubPages(site, login)
+    People(site, OidcPages(site, login))
     Home(site)
     EventLog(site)
     JobPages(site, JobRequestPages(site))

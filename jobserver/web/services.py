@@ -9,6 +9,7 @@ from typing import Protocol
 from jobserver.index.index import Index
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.membership import Membership
+from jobserver.service.accounts.oidc import OidcLogin
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
@@ -47,8 +48,9 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """``identity`` and ``membership`` are None without GitHub's login, ``hosted`` without STATE_REMOTE, ``releases``
-    without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the problems that /health-check/ shows."""
+    """``identity`` and ``membership`` are None without GitHub's login, ``oidc`` without OIDC_ISSUER, ``hosted`` without
+    STATE_REMOTE, ``releases`` without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the problems that /health-check/
+    shows."""
 
     options: Options
     clock: Callable[[], datetime]
@@ -64,6 +66,7 @@ class Services:
     releases: ReleaseService | None = None
     identity: Identity | None = None
     membership: Membership | None = None
+    oidc: OidcLogin | None = None
     strayed: Callable[[], Sequence[str]] = tuple
     unsent: Callable[[str], Sequence[str]] = lambda kind: ()
 
@@ -76,7 +79,10 @@ class Services:
     @cached_property
     def sessions(self) -> Sessions:
         def is_valid(session: Session, waits: bool) -> bool:
-            return self.auth.session_user(session.username, session.since, session.github_id, waits) is not None
+            user = self.auth.session_user(
+                session.username, session.since, session.github_id, waits, oidc_id=session.oidc_id
+            )
+            return user is not None
 
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
 

@@ -12,6 +12,7 @@ import pytest
 
 from jobserver import bootstrap
 from jobserver.config.settings import Settings
+from jobserver.domain.accounts import oidc_id
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
@@ -78,6 +79,12 @@ def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None
     assert "scope: read" in git(Path(settings["STATE_REPO"]), "show", "main:users/alice.yaml")
     for wrong in (("--expires", "soon"), ("--expires", "2020-01-01"), ("--scope", "all")):
         assert run("user", "token", "alice", "--label", "x", *wrong, code=2 if "all" in wrong else 1).stderr
+    assert "OIDC_ISSUER: required" in run("user", "add", "dora", "--oidc-subject", "sub-dora", code=1).stderr
+    settings |= {"OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "x"}
+    run("user", "add", "dora", "--oidc-subject", "sub-dora")
+    assert oidc_id("https://login.example", "sub-dora") in git(
+        Path(settings["STATE_REPO"]), "show", "main:users/dora.yaml"
+    )
     run("org", "add", "datalab")
     run("project", "add", "datalab/diabetes")
     run("project", "member", "datalab/diabetes", "alice", "--role", "ProjectDeveloper")

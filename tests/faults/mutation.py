@@ -32,7 +32,7 @@ TESTS = "tests/unit/domain"
 SECONDS = 60  # of computing, for one mistake: an endless loop is noticed too
 FIRST = {  # where a mistake is most likely noticed, if not in the tests of the same name
     "backends": "plan",
-    "github_accounts": "users",
+    "accounts": "users",
     "identifiers": "names",
     "layout": "names",
     "members": "projects",

@@ -11,6 +11,7 @@ from jobserver import bootstrap
 from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit
 from jobserver.cli.terminal.output import say, show_rows
 from jobserver.config.settings import Settings
+from jobserver.domain.accounts import oidc_id
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import GLOBAL_ROLES
 from jobserver.domain.base.values import timestamp
@@ -25,7 +26,7 @@ from jobserver.domain.users import (
     SetUserRoles,
     User,
 )
-from jobserver.errors import not_found
+from jobserver.errors import invalid, not_found
 from jobserver.service.accounts.private_store import PrivateStore, check_email
 from jobserver.service.accounts.tokens import new_token, parse_expiry
 from jobserver.store.read.snapshot import Snapshot
@@ -46,18 +47,29 @@ def user() -> None:
 @click.option("--name", default="", help="Full name.")
 @click.option("--email", default="", help="Email address. Stored in PRIVATE_STORE, never in git.")
 @click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="The number of the user's account on GitHub.")
+@click.option("--oidc-subject", metavar="SUBJECT", help="The user's `sub` at the OpenID Connect provider, OIDC_ISSUER.")
 @_with_roles("A role. Repeatable.")
 @acting
 def user_add(
-    name_: str, name: str, email: str, github_id: int | None, roles: tuple[str, ...], username: str | None
+    name_: str,
+    name: str,
+    email: str,
+    github_id: int | None,
+    oidc_subject: str | None,
+    roles: tuple[str, ...],
+    username: str | None,
 ) -> None:
     """Add a user.
 
     Without --github-id, the account on GitHub that has this username at the first login.
     """
     address = check_email(email) if email else ""
-    submit(username, AddUser(name_, name, as_roles(roles), github_id))
-    place = Settings.from_env().private_store
+    settings = Settings.from_env()
+    if oidc_subject and not settings.oidc_issuer:
+        raise invalid("required by --oidc-subject but not set", "OIDC_ISSUER")
+    identifier = oidc_id(settings.oidc_issuer, oidc_subject) if oidc_subject else None
+    submit(username, AddUser(name_, name, as_roles(roles), github_id, identifier))
+    place = settings.private_store
     if address or place.exists():
         with closing(PrivateStore(place)) as private:
             private.set_email(name_, address)  # if empty, removes the address of an earlier user with this name

@@ -3,6 +3,7 @@
 admins         ADMIN_USERS become SuperUsers at each start
 tokens         a token's digest, looked up in main as it is now
 github         who somebody is, by GitHub's login
+oidc           who somebody is, by OpenID Connect
 membership     whether they are still in the organisation
 private_store  how to reach people, and what is live but outlives a process: never in git
 """

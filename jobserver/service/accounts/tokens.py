@@ -87,14 +87,16 @@ class Auth:
         return token
 
     def session_user(
-        self, username: str, since: str = "", github_id: int | None = None, waits: bool = True
+        self, username: str, since: str = "", github_id: int | None = None, waits: bool = True, oidc_id: str = ""
     ) -> Actor | None:
-        """Somebody who has a session that began at this `epoch` of theirs, and, if GitHub said who they are, as whose
-        account there; None if it counts no more."""
+        """The person with a session that began at this `epoch` of theirs. ``github_id``, ``oidc_id``: who they were
+        where they logged in. None if the session is not valid any more."""
         user = self._index.directory().user(username)
         if user is None or not user.active or epoch(user) != since:
             return None
-        if github_id not in (None, user.github_id) or self._has_left(user.github_id, waits):
+        if github_id not in (None, user.github_id) or oidc_id not in ("", user.oidc_id):
+            return None
+        if self._has_left(user.github_id, waits):
             return None
         return Actor(ActorKind.USER, username)
 

@@ -7,6 +7,7 @@ redirects  redirects within the site, and to the login page
 render     templates as HTTP answers
 sessions   who is logged in
 site       adds pages to the application, and shows errors as pages
+login/     the pages that people log in on
 routes/    the pages by their addresses
 views/     what pages show, prepared for a template
 format/    values as text and pictures

@@ -24,12 +24,14 @@ _COOKIE = "jobserver-session"
 @dataclass(frozen=True, slots=True)
 class Session:
     """``since``: the person's `epoch` when the session began. ``github_id``: the GitHub account, if they logged in with
-    one; 0 for sessions from before the server stored that id."""
+    one; 0 for sessions from before the server stored that id. ``oidc_id``: who they are at the OpenID Connect provider,
+    if they logged in there."""
 
     username: str
     identifier: str
     github_id: int | None = None
     since: str = ""
+    oidc_id: str = ""
 
 
 class Sessions:
@@ -60,7 +62,9 @@ class Sessions:
             return None
         account = values.get("g")
         github_id = account if type(account) is int else 0 if account else None
-        session = Session(str(values["u"]), str(values["i"]), github_id, str(values.get("e", "")))
+        session = Session(
+            str(values["u"]), str(values["i"]), github_id, str(values.get("e", "")), str(values.get("o", ""))
+        )
         return session if self._is_valid(session, True) else None
 
     def still(self, sessions: Iterable[Session]) -> set[Session]:
@@ -68,10 +72,14 @@ class Sessions:
         ended = self._private.used_marks("session")
         return {session for session in sessions if session.identifier not in ended and self._is_valid(session, False)}
 
-    def begin(self, reply: HTTPResponse, username: str, since: str, github_id: int | None = None) -> None:
+    def begin(
+        self, reply: HTTPResponse, username: str, since: str, github_id: int | None = None, oidc_id: str = ""
+    ) -> None:
         """With a new id, which nobody can know beforehand. ``since``: the person's `epoch`."""
-        value = self._sessions.dumps({"u": username, "i": secrets.token_hex(16), "g": github_id, "e": since})
-        self._set(reply, _COOKIE, value, HOURS * 3600)
+        values = {"u": username, "i": secrets.token_hex(16), "g": github_id, "e": since}
+        if oidc_id:
+            values["o"] = oidc_id
+        self._set(reply, _COOKIE, self._sessions.dumps(values), HOURS * 3600)
 
     def end(self, reply: HTTPResponse, session: Session | None) -> None:
         if session is not None:
@@ -94,7 +102,7 @@ class Sessions:
     def _form_owner(session: Session | None) -> str:
         return session.identifier if session else "nobody"
 
-    # Signed notes, for the way to GitHub and back
+    # Signed notes, for the way to GitHub or another provider and back
 
     def remember(self, reply: HTTPResponse, key: str, value: str) -> None:
         """Stores a value in a signed cookie, for ten minutes."""

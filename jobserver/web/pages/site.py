@@ -117,6 +117,7 @@ class Site:
             "sends_email": services.options.sends_email,
             "is_public": services.options.public_read,
             "version": context.version,
+            "oidc_name": services.oidc.name if services.oidc is not None else "",
             "notices": self._notices(context) if context.is_admin else {},
         }
 

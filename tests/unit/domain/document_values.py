@@ -35,6 +35,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
     User: {
         "version": 1,
         "github_id": None,
+        "oidc_id": None,
         "name": "",
         "roles": (),
         "active": True,

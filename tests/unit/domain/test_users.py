@@ -5,11 +5,22 @@ from typing import Any
 
 import pytest
 
+from jobserver.domain.accounts import oidc_id
 from jobserver.domain.admit import admit, review
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.plan import Command
-from jobserver.domain.users import AddUser, DisableUser, EnableUser, EnsureAdmin, SetUserRoles, User, WelcomeUser
+from jobserver.domain.users import (
+    AddUser,
+    BindOidcUser,
+    DisableUser,
+    EnableUser,
+    EnsureAdmin,
+    SetUserRoles,
+    User,
+    WelcomeOidcUser,
+    WelcomeUser,
+)
 from jobserver.errors import Code, Error
 from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory
@@ -163,3 +174,55 @@ def test_setting_roles_leaves_a_disabled_user_disabled(state: Memory) -> None:
     assert changes.subject == "root set the roles of alice to OutputChecker"
     user = stored(state, "alice")
     assert (user.active, user.roles) == (False, (Role.OUTPUT_CHECKER,))
+
+
+DORA = oidc_id("https://login.example.org", "sub-dora")
+OTHER = oidc_id("https://other.example.org", "sub-dora")
+
+
+def test_who_somebody_is_depends_on_the_provider_and_the_subject() -> None:
+    assert len({DORA, OTHER, oidc_id("https://login.example.org", "sub-dora2")}) == 3
+
+
+def test_a_new_person_from_a_provider_gets_an_account_without_rights(state: Memory) -> None:
+    changes = state.do(SERVER, WelcomeOidcUser("dora", DORA, "Dora"))
+    assert (changes.result["username"], changes.event) == ("dora", "user.created")
+    assert stored(state, "dora") == User(username="dora", oidc_id=DORA, name="Dora", sessions_since=NOW)
+    again = state.do(SERVER, WelcomeOidcUser("renamed-there", DORA))
+    assert (again.result["username"], bool(again)) == ("dora", False)
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE", "Bob", "root"])
+def test_a_name_at_the_provider_gives_nobody_an_account(state: Memory, name: str) -> None:
+    """Bound to GitHub, or to nobody: people choose their names there."""
+    with pytest.raises(Error, match=r"the username \w+ is taken.*: ask root$") as caught:
+        state.do(SERVER, WelcomeOidcUser(name, DORA))
+    assert caught.value.code is Code.FORBIDDEN
+
+
+def test_a_name_on_github_gives_nobody_the_account_of_another_provider(state: Memory) -> None:
+    state.do(SERVER, WelcomeOidcUser("dora", DORA))
+    with pytest.raises(Error, match=r"the user dora here does not log in with GitHub, so .*: ask root$"):
+        state.do(SERVER, WelcomeUser("Dora", 9))
+    state.do(ROOT, AddUser("zoe", oidc_id=OTHER))
+    assert state.do(SERVER, WelcomeOidcUser("whatever", OTHER)).result["username"] == "zoe"
+
+
+def test_people_connect_their_own_account(state: Memory) -> None:
+    alice, bob = Actor(ActorKind.USER, "alice"), Actor(ActorKind.USER, "Bob")
+    assert state.do(alice, BindOidcUser("alice", DORA)).event == "user.bound"
+    assert stored(state, "alice").oidc_id == DORA
+    with pytest.raises(Error, match="Bob may not update the user alice"):
+        state.do(bob, BindOidcUser("alice", None))
+    with pytest.raises(Error, match=r"oidc_id: .* already belongs to user alice"):
+        state.do(bob, BindOidcUser("Bob", DORA))
+    assert state.do(alice, BindOidcUser("alice", None)).event == "user.updated"
+    assert stored(state, "alice") == ALICE
+
+
+def test_documents_have_an_oidc_id_only_once_it_is_known() -> None:
+    known = ALICE.model_copy(update={"oidc_id": DORA})
+    content = codec.write(known)
+    assert f"oidc_id: {DORA}".encode() in content.replace(b'"', b"")
+    assert codec.read(User, content, "users/alice.yaml") == known
+    assert b"oidc_id" not in codec.write(ALICE)
