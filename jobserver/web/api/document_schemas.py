@@ -43,6 +43,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "version": "The version of the format.",
         "username": "As in the name of this file.",
         "github_id": "The number of the person's account on GitHub. The server writes it at the first login.",
+        "oidc_id": "Who the person is at the OpenID Connect provider. The server writes it at the first login.",
         "name": "Full name.",
         "roles": "The roles that count everywhere. Projects and organisations give others.",
         "active": "Whether the person may log in and use their tokens.",
