@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -140,6 +141,8 @@ def _make_study(folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(STUDY, partial, ignore=shutil.ignore_patterns("__pycache__"))
+    for copied in (partial, *partial.rglob("*")):  # an installation may be read-only
+        copied.chmod(copied.stat().st_mode | stat.S_IWUSR)
     identity = ("-c", "user.name=Ada", "-c", "user.email=ada@users.localhost", "-c", "commit.gpgsign=false")
     git(partial, "init", "--quiet", "--initial-branch=main")
     git(partial, "add", "--all")
