@@ -19,6 +19,7 @@ from jobserver.domain.orgs import Org
 from jobserver.domain.plan import Command, branch_of, plan
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid
@@ -54,6 +55,8 @@ class Memory:
                 path = main_path(Kind.PROJECT, f"{document.org}/{document.slug}")
             case Workspace():
                 path = main_path(Kind.WORKSPACE, document.name)
+            case SiteMessage():
+                path = main_path(Kind.MESSAGE, layout.SITE_MESSAGE)
             case JobRequest():
                 branch = layout.backend_branch(document.backend)
                 path = Place(area, document.created_at.date(), document.identifier).request
@@ -119,6 +122,9 @@ class Memory:
 
     def project(self, name: str) -> Project | None:
         return self._main(Kind.PROJECT, name)
+
+    def site_message(self) -> SiteMessage | None:
+        return self._main(Kind.MESSAGE, layout.SITE_MESSAGE)
 
     def projects(self) -> list[Project]:
         return self._all(Project)

@@ -24,6 +24,7 @@ _KINDS = {
     "org": Kind.ORG,
     "project": Kind.PROJECT,
     "workspace": Kind.WORKSPACE,
+    "message": Kind.MESSAGE,
 }
 
 

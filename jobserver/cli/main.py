@@ -23,6 +23,7 @@ COMMANDS = {
     "manage.users": ("user",),
     "manage.workspaces": ("workspace",),
     "manage.releases": ("release",),
+    "manage.messages": ("message",),
     "manage.projects": ("org", "project"),
     "jobs": ("request", "cancel", "status", "check"),
     "serve": ("serve",),

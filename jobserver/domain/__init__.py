@@ -8,9 +8,9 @@ users            people with an account
 accounts         which account belongs to a person who logs in
 tokens           how users and backends prove who they are
 orgs             organisations
+site_messages    the message that every page shows
 projects         projects of an organisation
 members          members of organisations and projects, and invitations
-registration     the form that registers a project
 workspaces       a study's repository and branch
 job_requests/    requests, their jobs and their pipelines
 releases         files that a backend lets out

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobserver.domain import backends, orgs, projects, record, releases, users, workspaces
+from jobserver.domain import backends, orgs, projects, record, releases, site_messages, users, workspaces
 from jobserver.domain.base.layout import AUDIT, MAIN, DocPath, Kind, branch_backend, misplaced, parse_path
 from jobserver.domain.base.permissions import Actor, Permission
 from jobserver.domain.base.reserved import is_page
@@ -41,6 +41,7 @@ _RULES: dict[Kind, Rules] = {
     Kind.ORG: orgs.RULES,
     Kind.PROJECT: projects.RULES,
     Kind.WORKSPACE: workspaces.RULES,
+    Kind.MESSAGE: site_messages.RULES,
     Kind.REQUEST: requests.RULES,
     Kind.PIPELINE: requests.PIPELINE_RULES,
     Kind.JOB: jobs.RULES,

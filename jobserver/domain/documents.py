@@ -10,6 +10,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 
@@ -19,6 +20,7 @@ AnyDocument: TypeAlias = (
     | Org
     | Project
     | Workspace
+    | SiteMessage
     | JobRequest
     | StoredPipeline
     | Job
@@ -33,6 +35,7 @@ MODELS: dict[Kind, type[AnyDocument]] = {
     Kind.ORG: Org,
     Kind.PROJECT: Project,
     Kind.WORKSPACE: Workspace,
+    Kind.MESSAGE: SiteMessage,
     Kind.REQUEST: JobRequest,
     Kind.PIPELINE: StoredPipeline,
     Kind.JOB: Job,

@@ -8,14 +8,16 @@ from typing import TypeAlias, assert_never
 
 from pydantic import ValidationError
 
-from jobserver.domain import backends, orgs, projects, record, releases, users, workspaces
+from jobserver.domain import backends, orgs, projects, record, releases, site_messages, users, workspaces
 from jobserver.domain.base.layout import AUDIT, MAIN, backend_branch
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.validation import invalid_values
 from jobserver.domain.job_requests import jobs, requests
 
-_OnMain: TypeAlias = users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command
+_OnMain: TypeAlias = (
+    users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
+)
 _OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command
 Command: TypeAlias = _OnBackend | record.Command | _OnMain
 
@@ -61,4 +63,6 @@ def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: s
         return backends.plan(state, command, actor, now)
     if isinstance(command, orgs.Command):
         return orgs.plan(state, command, actor)
+    if isinstance(command, site_messages.Command):
+        return site_messages.plan(state, command, actor)
     assert_never(command)

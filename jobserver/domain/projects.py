@@ -10,6 +10,7 @@ from pydantic import Field
 from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import PROJECT_ROLES, Actor, Permission, Role
 from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
+from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, State, changed_keys
@@ -26,7 +27,6 @@ from jobserver.domain.members import (
     with_member,
     without_invitation,
 )
-from jobserver.domain.registration import Registration
 from jobserver.errors import conflict, invalid, not_found
 
 

@@ -15,6 +15,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.documents import AnyDocument
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Fault
@@ -33,6 +34,7 @@ class Directory:
     orgs: Mapping[str, Org] = field(default_factory=dict)
     projects: Mapping[str, Project] = field(default_factory=dict)
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
+    site_messages: Mapping[str, SiteMessage] = field(default_factory=dict)
     faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
     tokens: Mapping[str, Actor] = field(default_factory=dict)
 
@@ -50,6 +52,10 @@ class Directory:
 
     def workspace(self, name: str) -> Workspace | None:
         return self.workspaces.get(name)
+
+    @property
+    def site_message(self) -> SiteMessage | None:
+        return self.site_messages.get(layout.SITE_MESSAGE)
 
     def is_active(self, actor: Actor) -> bool:
         account = self.users.get(actor.name) if actor.kind is ActorKind.USER else self.backends.get(actor.name)
@@ -73,6 +79,7 @@ class Directory:
             orgs=_merged(self.orgs, documents[Kind.ORG]),
             projects=_merged(self.projects, documents[Kind.PROJECT]),
             workspaces=_merged(self.workspaces, documents[Kind.WORKSPACE]),
+            site_messages=_merged(self.site_messages, documents[Kind.MESSAGE]),
             faults=faults,
         )
         if documents[Kind.BACKEND] or documents[Kind.USER]:

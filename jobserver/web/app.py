@@ -34,6 +34,7 @@ from jobserver.web.pages.routes.orgs import Orgs
 from jobserver.web.pages.routes.people import People
 from jobserver.web.pages.routes.projects import Projects
 from jobserver.web.pages.routes.releases import Releases as ReleasePages
+from jobserver.web.pages.routes.site_message import SiteMessagePage
 from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.site import Site
 from jobserver.web.server.bodies import Bodies
@@ -118,6 +119,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     Projects(site)
     Invitations(site, InvitationLinks(services.options.secret_key, services.options.base_url))
     ReleasePages(site)
+    SiteMessagePage(site)
     NewWorkspace(site)
     Workspaces(site)
     return site

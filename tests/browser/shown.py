@@ -5,6 +5,7 @@ SHOWN = {
     "/login/": ("login", "login-github"),
     "/login/link/<token>/": ("login-link", "error-429"),
     "/settings/": ("settings", "settings-token"),
+    "/settings/message/": ("site-message",),
     "/users/": ("people", "error-403"),
     "/users/<username>/": ("person",),
     "/jobs/": ("event-log", "event-log-empty", "new-event-log"),

@@ -276,6 +276,17 @@ def test_a_paused_backend_and_one_that_is_silent(site: Site, root: Page) -> None
     site.run("backend", "deactivate", "silent")
 
 
+def test_every_page_shows_the_site_message(site: Site, root: Page) -> None:
+    root.goto(f"{site.url}/settings/message/")
+    root.get_by_label("Message").fill("No jobs run on Friday.")
+    root.get_by_label("Level").select_option("warning")
+    root.get_by_role("button", name="Show message").click()
+    expect(root.get_by_role("status").get_by_text("No jobs run on Friday.")).to_be_visible()
+    inspect(root, "site-message")
+    root.get_by_role("button", name="Remove message").click()
+    expect(root.get_by_text("No jobs run on Friday.")).to_have_count(0)
+
+
 def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.goto(f"{site.url}/settings/")
     root.get_by_label("Token name").fill("my laptop")

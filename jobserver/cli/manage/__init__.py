@@ -4,6 +4,7 @@ users       user
 workspaces  workspace
 projects    org, project
 releases    release
+messages    message
 
 May import everything, as `cli`.
 """

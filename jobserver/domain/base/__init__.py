@@ -6,6 +6,7 @@ identifiers     identifiers of job requests
 reserved        names that the server's own pages have
 urls            which hosts and URLs are allowed
 values          the values of documents, and their common base
+registration    the answers on the form that registers a project
 validation      documents from values, and faults in plain words
 yaml_positions  YAML as it was written, each node with its line
 permissions     roles, permissions and actors

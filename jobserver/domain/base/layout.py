@@ -13,6 +13,8 @@ from jobserver.domain.base import names
 
 MAIN = "main"
 AUDIT = "audit"
+SITE_MESSAGE = "site"
+"""The name of the one document of its kind."""
 _BACKENDS = "backends/"
 PIPELINE_FILE = "/pipeline.yaml"
 
@@ -23,6 +25,7 @@ class Kind(StrEnum):
     ORG = "org"
     PROJECT = "project"
     WORKSPACE = "workspace"
+    MESSAGE = "message"
     REQUEST = "job-request"
     PIPELINE = "pipeline"
     JOB = "job"
@@ -101,6 +104,7 @@ _MAIN_PATHS = tuple(
         (Kind.PROJECT, names.PROJECT),
         (Kind.BACKEND, names.SLUG),
         (Kind.ORG, names.SLUG),
+        (Kind.MESSAGE, SITE_MESSAGE),
     )
 )
 RECEIPT_PATH, CHECKPOINT_PATH, IMPORT_PATH = "receipt.yaml", "checkpoint.yaml", "import.yaml"
@@ -120,6 +124,7 @@ _MAIN_LAYOUT = {
     "users": f"users/<username>.yaml, the username {names.WORDS[names.USERNAME]}",
     "projects": f"projects/<org>/<project>.yaml, both {names.WORDS[names.SLUG]}",
     "backends": f"backends/<slug>.yaml, the slug {names.WORDS[names.SLUG]}",
+    "messages": "messages/site.yaml",
     "orgs": f"orgs/<slug>.yaml, the slug {names.WORDS[names.SLUG]}",
 }
 

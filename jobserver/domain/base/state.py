@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jobserver.domain.projects import Project
     from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
     from jobserver.domain.releases import Release
+    from jobserver.domain.site_messages import SiteMessage
     from jobserver.domain.users import User
     from jobserver.domain.workspaces import Workspace
 
@@ -77,6 +78,9 @@ class State(Main, Protocol):
 
     def backends(self) -> Iterable[Backend]:
         """Every backend that can be read."""
+
+    def site_message(self) -> SiteMessage | None:
+        """Raises `Error` (invalid) if it can't be read."""
 
     def receipt(self) -> Receipt | None: ...
     def checkpoint(self) -> Checkpoint | None: ...

@@ -16,6 +16,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
@@ -137,6 +138,9 @@ class Snapshot:
 
     def org(self, slug: str) -> Org | None:
         return self._document(self._main, layout.main_path(Kind.ORG, slug), Org)
+
+    def site_message(self) -> SiteMessage | None:
+        return self._document(self._main, layout.main_path(Kind.MESSAGE, layout.SITE_MESSAGE), SiteMessage)
 
     def project(self, name: str) -> Project | None:
         return self._document(self._main, layout.main_path(Kind.PROJECT, name), Project)

@@ -65,6 +65,11 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "registration": "The answers on the registration form, without email addresses.",
         "invitations": "People who have not accepted or declined yet.",
     },
+    "message": {
+        "version": "The version of the format.",
+        "level": "How it looks: info, success, warning or danger.",
+        "text": "What every page shows. Empty for nothing.",
+    },
     "workspace": {
         "version": "The version of the format.",
         "name": "As in the name of this file.",

@@ -1,5 +1,6 @@
 """What people set up for themselves, and admins for others; wrong input is said and kept."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -190,3 +191,21 @@ def test_a_paused_backend_takes_no_new_requests_and_finishes_those_it_has(site: 
     site.run("backend", "pause", "busy")
     assert "Take new requests again" in root.get("/backends/busy/").text
     root.submit("/backends/busy/", what="deactivate")
+
+
+def test_every_page_shows_the_site_message(site: Site, root: Browser, alice: Browser) -> None:
+    root.submit("/settings/message/", what="set", text="No <jobs> run on Friday", level="danger")
+    shown = re.compile(
+        r'<div class="banner danger" role="status"><div class="container">\s+No &lt;jobs&gt; run on Friday'
+    )
+    for page in (root.get("/").text, alice.get("/settings/").text, httpx.get(f"{site.url}/login/").text):
+        assert shown.search(page)
+    assert alice.get("/settings/message/").status_code == 403
+    assert site.run("message", "show") == "danger: No <jobs> run on Friday"
+    assert site.command("message", "set", "x", "--as", "alice").returncode == 1
+    site.run("message", "set", "Slow today")
+    assert json.loads(site.run("message", "show", "--json")) == {"level": "info", "text": "Slow today"}
+    assert '<div class="banner info" role="status">' in alice.get("/").text
+    root.submit("/settings/message/", what="remove")
+    assert site.run("message", "show") == ""
+    assert "Slow today" not in root.get("/").text

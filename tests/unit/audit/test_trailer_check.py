@@ -11,6 +11,7 @@ from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.orgs import Org
 from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.store.read.commits import Commit
 from tests.memory import ID, NOW, job
@@ -55,6 +56,7 @@ ONE = (ID,)
     [
         ("user.created", [Change("users/eve.yaml", None, EVE)], {}),
         ("user.updated", [Change("users/eve.yaml", EVE, EVE)], {}),
+        ("message.updated", [Change("messages/site.yaml", None, SiteMessage(text="x"))], {}),
         ("org.created", [Change("orgs/lab.yaml", None, LAB)], {}),
         ("backend.deactivated", [Change("backends/tpp.yaml", BACKEND, BACKEND)], {}),
         ("job-request.created", [Change(PLACE.request, None, REQUEST)], {"branch": "backends/tpp", "requests": ONE}),

@@ -13,6 +13,7 @@ from jobserver.domain.members import Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.tokens import Token
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
@@ -43,6 +44,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "tokens": (),
     },
     Org: {"version": 1, "members": ()},
+    SiteMessage: {"version": 1, "level": "info"},
     Project: {"version": 1, "members": (), "invitations": (), "registration": None},
     Workspace: {"version": 1, "project": None, "archived": False, "should_notify": False},
     PipelineAction: {"needs": ()},
@@ -67,6 +69,7 @@ GOOD: dict[type[Document], dict[str, Any]] = {
     Backend: {"slug": "tpp", "name": "TPP", "created_at": NOW},
     User: {"username": "alice"},
     Org: {"slug": "lab", "name": "Lab"},
+    SiteMessage: {"text": "x"},
     Project: {"slug": "p", "name": "P", "org": "lab"},
     Workspace: WORKSPACE,
     PipelineAction: {"run": "x"},
@@ -117,6 +120,8 @@ ACCEPTED: list[tuple[type[Document], str, list[Any]]] = [
     (Backend, "tokens", [[], [{"sha256": "a" * 64, "label": "x", "created_at": NOW}]]),
     (User, "tokens", [[], [{"sha256": "a" * 64, "label": "x", "created_at": NOW}]]),
     (User, "roles", [[], ["SuperUser", Role.AUDITOR]]),
+    (SiteMessage, "level", ["info", "success", "warning", "danger"]),
+    (SiteMessage, "text", ["", "x"]),
     (Org, "members", [[], [{"username": "a", "roles": ["OrgCoordinator"]}]]),
     (Project, "members", [[], [{"username": "a", "roles": ["ProjectDeveloper"]}]]),
     (PipelineAction, "needs", [[], ["a"]]),

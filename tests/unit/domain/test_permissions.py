@@ -36,6 +36,7 @@ from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AddProject, Project, SetProjectMember
 from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.site_messages import SetSiteMessage
 from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, SetUserRoles, User
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from jobserver.errors import Code, Error
@@ -269,6 +270,7 @@ def test_a_move_that_is_refused(state: Memory) -> None:
         (RotateBackendToken("tpp", "0" * 64), {"root"}),
         (DeactivateBackend("tpp"), {"root"}),
         (PauseBackend("tpp"), {"root"}),
+        (SetSiteMessage("x"), {"root"}),
         (AddOrg("fresh"), {"root"}),
         (AddProject("lab/q"), {"root"}),
     ],

@@ -9,6 +9,7 @@ from jobserver.domain.admit import admit
 from jobserver.domain.base import layout, names
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.base.validation import checked
 from jobserver.domain.members import Invitation, Member
@@ -23,7 +24,6 @@ from jobserver.domain.projects import (
     RenameProject,
     SetProjectMember,
 )
-from jobserver.domain.registration import Registration
 from jobserver.domain.workspaces import AddWorkspace, ConnectWorkspace, Workspace
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory

@@ -12,5 +12,6 @@ people         log-in, settings, and the users for admins
 orgs           organisations
 projects       projects, with their members and registration
 invitations    invitations to a project
+site_message   the message that every page shows
 live           tells open pages about changes
 """

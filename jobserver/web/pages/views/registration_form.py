@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.validation import checked
-from jobserver.domain.registration import Registration
 from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages.forms import text
 

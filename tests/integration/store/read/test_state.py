@@ -18,6 +18,7 @@ from jobserver.domain.members import Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, Receipt
+from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error
@@ -52,6 +53,7 @@ REQUEST = JobRequest(
 PIPELINE = StoredPipeline(actions={"generate": PipelineAction(run="python g.py")})
 ALICE, BOB = User(username="alice"), User(username="bob", active=False)
 EMIS, BACKEND = (Backend(slug=slug, name=slug.upper(), created_at=NOW) for slug in ("emis", "tpp"))
+MESSAGE = SiteMessage(text="No jobs run on Friday")
 LAB = Org(slug="lab", name="Lab", members=(Member(username="bob"),))
 P = Project(slug="p", name="P", org="lab", members=(Member(username="alice"),))
 DOCUMENTS: Files = {
@@ -60,6 +62,7 @@ DOCUMENTS: Files = {
     main_path(Kind.USER, "bob"): BOB,
     main_path(Kind.USER, "alice"): ALICE,
     main_path(Kind.ORG, "lab"): LAB,
+    "messages/site.yaml": MESSAGE,
     main_path(Kind.PROJECT, "lab/p"): P,
     main_path(Kind.WORKSPACE, "trends"): TRENDS,
 }
@@ -108,6 +111,7 @@ def test_a_document_of_main_is_read_by_its_name_from_every_branch(state: Open) -
     assert (seen.backend("tpp"), seen.backend("emis"), seen.backend("none")) == (BACKEND, EMIS, None)
     assert (seen.user("alice"), seen.user("bob"), seen.user("none")) == (ALICE, BOB, None)
     assert (seen.org("lab"), seen.org("none")) == (LAB, None)
+    assert seen.site_message() == MESSAGE
     assert (seen.project("lab/p"), seen.project("lab/none"), seen.project("none/p")) == (P, None, None)
     assert (seen.workspace("trends"), seen.workspace("none")) == (TRENDS, None)
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.domain.base.permissions import Role
+from jobserver.domain.base.registration import Registration, Researcher
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Invitation
 from jobserver.domain.projects import Project
-from jobserver.domain.registration import Registration, Researcher
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
