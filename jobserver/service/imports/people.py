@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import GLOBAL_ROLES, ORG_ROLES, PROJECT_ROLES, Role
+from jobserver.domain.base.registration import Registration, Researcher
 from jobserver.domain.base.validation import checked
 from jobserver.domain.members import Invitation, Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
-from jobserver.domain.registration import Registration, Researcher
 from jobserver.domain.users import User
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import Contact, check_email
