@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -38,7 +38,9 @@ class Level(StrEnum):
 class Request:
     """One HTTP request, while a thread handles it. ``actor`` is empty until it is known.
 
-    ``id``: 24 hex digits. The first commit of the request has them as its trailer Request-Id.
+    ``id``: 24 hex digits. The first commit of the request has them as its trailer Request-Id. For traces: ``route`` is
+    the pattern of the URL, ``traceparent`` the caller's trace, ``job_traces`` the traceparents of reported jobs, and
+    ``steps`` what was timed: (step, detail, start, end) in nanoseconds since 1970.
     """
 
     method: str
@@ -47,19 +49,27 @@ class Request:
     actor: str = ""
     status: int = 0
     is_id_taken: bool = False
+    route: str = ""
+    traceparent: str = ""
+    job_traces: set[str] = field(default_factory=set)
+    steps: list[tuple[str, str, int, int]] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         self.path = _SECRET.sub(r"/\1/***", self.path)
 
-    def log(self) -> None:
-        """Writes the request's line."""
+    def end(self) -> None:
+        """Writes the request's line, and tells the listeners."""
+        for listener in tuple(listeners.values()):
+            listener(self)
         if _log.isEnabledFor(logging.INFO):
             seconds = time.perf_counter() - self.started
             actor, path = self.actor or "-", printable(self.path)
             _log.info("%s %s %s %d %.4f", actor, self.method, path, self.status, seconds, extra={"seconds": seconds})
 
 
+listeners: dict[str, Callable[[Request], None]] = {}
+"""Get each request when it has ended. One listener for each name."""
 _current: ContextVar[Request | None] = ContextVar("request", default=None)
 
 
@@ -71,6 +81,11 @@ def handling(request: Request) -> Iterator[Request]:
         yield request
     finally:
         _current.reset(token)
+
+
+def current() -> Request | None:
+    """The request that this thread handles."""
+    return _current.get()
 
 
 def know_actor(actor: str) -> None:

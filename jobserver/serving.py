@@ -10,6 +10,7 @@ from typing import Any
 from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, make_mailer, now, release_store
 from jobserver.config.settings import Settings
+from jobserver.errors import invalid
 from jobserver.index.index import Index
 from jobserver.index.queries.requests import has_unarchived
 from jobserver.index.sqlite.build import Progress
@@ -83,6 +84,7 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     """
     check_git()
     _report_errors(settings)
+    _send_traces(settings)
     mailer = make_mailer(settings)
     with ExitStack() as stack:
         app = connect(settings, clock)
@@ -252,3 +254,14 @@ def _report_errors(settings: Settings) -> None:
         from jobserver.service import sentry
 
         sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
+
+
+def _send_traces(settings: Settings) -> None:
+    """If OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise does not load the library. Raises `Error` (invalid)."""
+    if settings.otel_exporter_otlp_endpoint:
+        try:
+            from jobserver.service import traces
+        except ImportError:
+            reason = "needs OpenTelemetry, which is not installed: pip install 'jobserver[otel]'"
+            raise invalid(reason, "OTEL_EXPORTER_OTLP_ENDPOINT") from None
+        traces.start(settings.otel_exporter_otlp_endpoint, __version__)

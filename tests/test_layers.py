@@ -41,6 +41,7 @@ OWNERS = {
     "prometheus_client": {"web"},
     "granian": {"web", "cli"},
     "sentry_sdk": {"service"},
+    "opentelemetry": {"service"},
     "standardwebhooks": {"service"},
     "psycopg": {"service"},
     "click": {"cli"},

@@ -121,6 +121,9 @@ class Settings(RepositorySettings):
     log_format: logs.Format = Field(default=logs.Format.TEXT, strict=False)
     log_level: logs.Level = Field(default=logs.Level.INFO, strict=False)
 
+    # Traces
+    otel_exporter_otlp_endpoint: str = ""
+
     # Several servers
     state_remote: str = Field(default="", repr=False)  # may contain a password
     state_remote_pushes_per_minute: float = Field(default=0, ge=0, allow_inf_nan=False)
@@ -163,7 +166,7 @@ class Settings(RepositorySettings):
             raise ValueError("expected at least 16 random characters")
         return value
 
-    @field_validator("base_url", "mailgun_url")
+    @field_validator("base_url", "mailgun_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _url(cls, value: str) -> str:
         return checks.web_url(value)

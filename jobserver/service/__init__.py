@@ -14,6 +14,7 @@ presence     when each backend was last seen, and its flags
 health       whether the server can read and write state
 copies       witnesses and backups
 sentry       reports errors
+traces       sends traces of requests
 
 May import errors, domain, store, index, audit and runner.
 """

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from jobserver import logs
+
 _STEP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
@@ -53,6 +55,8 @@ class Metrics:
         duration.observe(seconds)
 
     def observe(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        if (request := logs.current()) is not None:
+            request.route = endpoint
         # Cached, because finding a counter by its labels costs more than counting.
         try:
             duration = self._seconds[endpoint, method]

@@ -36,7 +36,7 @@ def test_text_has_the_time_the_level_the_logger_and_the_request(stream: io.Strin
         logs.know_actor("backend/tpp")
         LOG.warning("slow")
         request.status = 200
-        request.log()
+        request.end()
     first, second, third = stream.getvalue().splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO jobserver.test - started", first)
     assert second.endswith(f"WARNING jobserver.test {request.id} slow")
@@ -47,7 +47,7 @@ def test_json_has_the_same_as_fields(stream: io.StringIO) -> None:
     logs.configure(logs.Format.JSON, logs.Level.INFO, stream)
     with logs.handling(logs.Request("GET", "/é\n")) as request:
         request.status = 404
-        request.log()
+        request.end()
         try:
             raise ValueError("a\nb")
         except ValueError:
@@ -66,7 +66,7 @@ def test_json_has_the_same_as_fields(stream: io.StringIO) -> None:
 def test_no_text_of_a_client_looks_like_another_line(stream: io.StringIO) -> None:
     logs.configure(logs.Format.TEXT, logs.Level.INFO, stream)
     with logs.handling(logs.Request("GET", "/a\n2026-11-27 ERROR b\x1b[2J")) as request:
-        request.log()
+        request.end()
     LOG.warning("%s", "c\r\nd")
     assert len(stream.getvalue().splitlines()) == 2
     assert "\x1b" not in stream.getvalue()

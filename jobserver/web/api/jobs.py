@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from bottle import HTTPResponse
 
+from jobserver import logs
 from jobserver.domain.base.layout import backend_branch
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
@@ -52,6 +53,8 @@ class JobsApi:
             self._check_owners(actor.name, jobs)
         command = UpdateJobs(actor.name, tuple(jobs))
         written = self._gate.submit(actor, command, "http", key)
+        if written.changed and (request := logs.current()) is not None:
+            request.job_traces |= _traces(job for _, job in jobs)
         reply = {"status": "success", **self._remarks(actor.name, written.changes.result)}
         if repaired:
             reply["repaired"] = repaired
@@ -91,6 +94,12 @@ class JobsApi:
             for job, owner in known.items():
                 if owner != claimed[job] and has_request(sql, branch, claimed[job]):
                     raise invalid(f"job {job} belongs to job request {owner}", "identifier")
+
+
+def _traces(jobs: Iterable[Job]) -> set[str]:
+    """The W3C traceparents that the runner sent with its jobs."""
+    traces = ((job.trace_context or {}).get("traceparent") for job in jobs)
+    return {trace for trace in traces if isinstance(trace, str)}
 
 
 def read_jobs(data: Sequence[Any]) -> tuple[list[tuple[str, Job]], list[_Problems], dict[str, storable.Done]]:

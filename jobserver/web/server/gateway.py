@@ -144,7 +144,8 @@ class Gateway:
         """Runs in a thread, and sends the answer from there, so that it does not wait for the event loop."""
         result: _Result = None
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        with logs.handling(logs.Request(environ["REQUEST_METHOD"], path)) as request:
+        incoming = logs.Request(environ["REQUEST_METHOD"], path, traceparent=environ.get("HTTP_TRACEPARENT", ""))
+        with logs.handling(incoming) as request:
             try:
                 result = self._answer(loop, environ, protocol, request)
             except Later as later:
@@ -155,7 +156,7 @@ class Gateway:
                 _log.exception("a request failed because of a bug")
             loop.call_soon_threadsafe(_set, done, result)
             if not isinstance(result, Later):  # which runs again, with the body
-                request.log()
+                request.end()
 
     def _answer(
         self,
