@@ -28,7 +28,7 @@ from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import JobRequestService
-from jobserver.store import hooks
+from jobserver.store import hooks, proxies
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys.rotation import check_key, settle
@@ -161,6 +161,23 @@ def make_mailer(settings: Settings) -> Mailer | None:
             user, password = settings.smtp_user, settings.smtp_password
             return SmtpMailer(SmtpServer(settings.smtp_host, port, user, password, settings.smtp_tls), settings.sender)
     return None
+
+
+def check_settings(settings: Settings) -> None:
+    """What `init` and `serve` ask of settings that need more than a look at their text. Raises `Error`."""
+    proxies.check()
+    if settings.sentry_dsn:
+        from jobserver.service import sentry
+
+        sentry.check(settings.sentry_dsn)
+    release_store(settings)
+
+
+def check_private_store(settings: Settings) -> None:
+    """Creates the private store if it is missing. Raises `Error` if it can't be used."""
+    from jobserver.service.accounts.private_store import PrivateStore
+
+    PrivateStore(settings.private_store).close()
 
 
 def local_actor(settings: Settings) -> Actor:

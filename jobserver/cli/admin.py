@@ -66,9 +66,15 @@ def as_roles(values: tuple[str, ...]) -> tuple[Role, ...]:
 
 @click.command()
 def init() -> None:
-    """Create STATE_REPO, its signing key and the ADMIN_USERS."""
-    app = bootstrap.create(Settings.from_env())
+    """Create STATE_REPO, its signing key and the ADMIN_USERS.
+
+    Judges all settings as `serve` does, so that a mistake shows before the server starts.
+    """
+    settings = Settings.from_env()
+    bootstrap.check_settings(settings)
+    app = bootstrap.create(settings)
     app.close()
+    bootstrap.check_private_store(settings)
     click.echo(f"created {app.settings.state_repo} with the signing key {app.settings.signing_key}")
 
 

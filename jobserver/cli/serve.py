@@ -26,7 +26,6 @@ from jobserver.cli import service_manager
 from jobserver.config.checks import check_host
 from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
-from jobserver.store import proxies
 
 _THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); started on demand
 _ANSWER_SECONDS = 10.0
@@ -196,13 +195,7 @@ def serve(host: str | None, port: int | None) -> None:
 def _check(settings: Settings) -> None:
     """Finds errors before the serving process starts, so that the supervisor reports them."""
     from jobserver import bootstrap
-    from jobserver.service.accounts.private_store import PrivateStore
 
-    proxies.check()
-    if settings.sentry_dsn:
-        from jobserver.service import sentry
-
-        sentry.check(settings.sentry_dsn)
-    bootstrap.release_store(settings)
+    bootstrap.check_settings(settings)
     bootstrap.connect(settings).close()
-    PrivateStore(settings.private_store).close()
+    bootstrap.check_private_store(settings)

@@ -155,6 +155,26 @@ def test_init_refuses_a_folder_that_holds_something_else(run: Run, settings: dic
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("HTTPS_PROXY", "socks4://proxy.example", "HTTPS_PROXY: expected the URL of a proxy"),
+        ("SENTRY_DSN", "nonsense", "SENTRY_DSN: "),
+        ("RELEASE_STORAGE", "{STATE_REPO}/releases", "RELEASE_STORAGE: expected a folder outside STATE_REPO"),
+        ("PRIVATE_STORE", "/proc/private", "/proc/private: PRIVATE_STORE can't be used"),
+        ("PORT", "none", "PORT: "),
+    ],
+)
+def test_init_and_serve_judge_settings_alike(
+    run: Run, settings: dict[str, str], setting: str, value: str, message: str
+) -> None:
+    """A release phase that runs `init` finds what would stop the server."""
+    run("init")
+    settings[setting] = value.format(**settings)
+    for command in ("init", "serve"):
+        assert message in run(command, code=1).stderr
+
+
 def test_init_again_changes_nothing(run: Run, settings: dict[str, str]) -> None:
     run("init")
     tip = (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text()
