@@ -21,7 +21,7 @@ def compare(repository: Path, tips: Mapping[str, str], root: Path) -> Iterator[P
     for branch, tip in tips.items():
         slug = layout.branch_backend(branch)
         if slug is not None:
-            for sha, release in _recorded(repository, tip):
+            for sha, release in recorded_releases(repository, tip):
                 folder = root / release.workspace / slug / release.identifier
                 recorded.add(folder)
                 yield from (Problem(branch, sha, message) for message in _faults(folder, release))
@@ -35,11 +35,12 @@ def recorded_folders(repository: Path, tips: Mapping[str, str]) -> Iterator[Path
     """The folder, relative to RELEASE_STORAGE, of every release that the commits up to ``tips`` record."""
     for branch, tip in tips.items():
         if (slug := layout.branch_backend(branch)) is not None:
-            for _, release in _recorded(repository, tip):
+            for _, release in recorded_releases(repository, tip):
                 yield Path(release.workspace, slug, release.identifier)
 
 
-def _recorded(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
+def recorded_releases(repository: Path, tip: str) -> Iterator[tuple[str, Release]]:
+    """The commits up to ``tip`` that record a release, and the releases, oldest first."""
     objects = PipedObjects(repository)
     try:
         events = [f"--grep=^Event: {event}$" for event in _EVENTS]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import click
 
@@ -9,6 +10,7 @@ from jobserver import bootstrap
 from jobserver.cli.admin import connected
 from jobserver.cli.terminal.output import say
 from jobserver.cli.terminal.progress import counting
+from jobserver.errors import invalid
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.imports.database import OldDatabase
 from jobserver.service.imports.importer import Importer, ImportResult
@@ -18,7 +20,12 @@ from jobserver.service.imports.notes import ImportNotes
 @click.command("import")
 @click.argument("database", metavar="DATABASE")
 @click.option("--dry-run", is_flag=True, help="List each row that can't be taken as it is. Changes nothing.")
-def import_(database: str, dry_run: bool) -> None:
+@click.option(
+    "--releases",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The old server's RELEASE_STORAGE, or a copy: imports the released files too, to RELEASE_STORAGE.",
+)
+def import_(database: str, dry_run: bool, releases: Path | None) -> None:
     """Import the database of a job-server into this state repository.
 
     DATABASE is a SQLite file, or a URL: postgresql://user:password@host/name. The schemas of May 2021 to August 2026
@@ -28,7 +35,11 @@ def import_(database: str, dry_run: bool) -> None:
     again: it goes on. Run it again later to add what is new in the same database.
     """
     with connected() as app, closing(OldDatabase(database)) as old, _phases() as progress:
-        importer = Importer(app.repo, app.gate, old, bootstrap.now, progress)
+        store = bootstrap.release_store(app.settings) if releases is not None else None
+        if releases is not None and store is None:
+            raise invalid("is not set, so released files can't be imported", "RELEASE_STORAGE")
+        folders = (releases, store) if releases is not None and store is not None else None
+        importer = Importer(app.repo, app.gate, old, bootstrap.now, progress, folders)
         if dry_run:
             notes = importer.dry_run()
         else:

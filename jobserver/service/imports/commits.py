@@ -17,8 +17,10 @@ from jobserver.domain.documents import AnyDocument
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.record import SUFFIX, TRAILER
+from jobserver.domain.releases import IMPORTED
 from jobserver.domain.users import User
 from jobserver.service.imports.context import ImportedDocument
+from jobserver.service.imports.releases import ImportedRelease
 from jobserver.service.imports.requests import ImportedRequest
 from jobserver.store.read.snapshot import Snapshot
 
@@ -73,6 +75,19 @@ class ImportCommits:
                 (TRAILER, self._digest),
                 (ROW, imported.row),
             ),
+            origin=imported.origin,
+        )
+        return admit(state, made, SERVER, now)
+
+    def of_release(self, state: Snapshot, imported: ImportedRelease, now: datetime) -> Admitted:
+        """Records a release. Raises `Error`."""
+        release = imported.stored.release
+        made = Changes(
+            state.branch,
+            IMPORTED,
+            f"jobserver imported a release of {release.workspace}",
+            trailers=(*release.trailers(), (TRAILER, self._digest), (ROW, imported.row)),
+            release=release,
             origin=imported.origin,
         )
         return admit(state, made, SERVER, now)

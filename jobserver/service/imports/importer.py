@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
+from jobserver.audit.release_check import recorded_releases
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind, Place, backend_branch
 from jobserver.domain.base.permissions import SERVER
@@ -22,11 +24,13 @@ from jobserver.service.imports.context import ImportContext, ImportedDocument
 from jobserver.service.imports.database import OldDatabase, digest_of
 from jobserver.service.imports.notes import ImportNotes
 from jobserver.service.imports.people import ImportedPeople
+from jobserver.service.imports.releases import ImportedRelease, ImportedReleases
 from jobserver.service.imports.requests import ImportedRequest, Requests
 from jobserver.service.imports.studies import Studies
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.command import git
 from jobserver.store.read.snapshot import Snapshot
+from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import Decide, Submission, WriteResult, result
 
@@ -50,7 +54,7 @@ class _Write:
     """A commit to be made. ``row``: the row that it comes from."""
 
     branch: str
-    kind: Kind
+    kind: str
     row: str
     decide: Decide
 
@@ -63,12 +67,16 @@ class Importer:
         database: OldDatabase,
         clock: Callable[[], datetime],
         progress: Progress = lambda noun, done, total: None,
+        releases: tuple[Path, ReleaseStore] | None = None,
     ) -> None:
+        """``releases``: the old folder of released files, and where they go; without it, no release is taken."""
         self._repo, self._gate, self._database, self._clock = repo, gate, database, clock
         self._progress = progress
         self._result = ImportResult()
         self._context = ImportContext(database, self._result.notes)
         self._people, self._studies = ImportedPeople(self._context), Studies(self._context)
+        self._folder = releases[0] if releases is not None else None
+        self._store = releases[1] if releases is not None else None
         self._statement: RecordImport | None = None  # until it is written
 
     def dry_run(self) -> ImportNotes:
@@ -79,6 +87,8 @@ class Importer:
         total = self._database.count(tables.REQUESTS)
         for number, _ in enumerate(Requests(self._context, self._studies.requested).all()):
             self._progress("job requests", number, total)
+        for _ in ImportedReleases(self._context, self._folder).all():
+            pass
         self._result.notes.missing = self._database.others()
         return self._result.notes
 
@@ -91,6 +101,7 @@ class Importer:
         commits = ImportCommits(digest, updates)
         self._import_documents(commits)
         self._import_requests(commits)
+        self._import_releases(commits)
         self._result.notes.missing = self._database.others()
         self._keep_contacts(private)
         # Nobody gets emails about what finished long ago.
@@ -125,7 +136,7 @@ class Importer:
         def write(imported: ImportedDocument) -> _Write:
             return _Write(
                 layout.MAIN,
-                imported.kind,
+                imported.kind.value,
                 imported.row,
                 lambda state: (commits.of_document(state, imported, self._clock()), {}),
             )
@@ -150,7 +161,7 @@ class Importer:
             place = places[branch].get(imported.place.identifier)
             return _Write(
                 branch,
-                Kind.REQUEST,
+                Kind.REQUEST.value,
                 imported.row,
                 lambda state: (commits.of_request(state, imported, place, self._clock()), {}),
             )
@@ -160,17 +171,46 @@ class Importer:
             self._write([write(imported) for imported in requests])
             self._progress("job requests", done, total)
 
-    def _write(self, writes: list[_Write]) -> None:
-        """Makes the commits that change something, all in one batch."""
+    def _import_releases(self, commits: ImportCommits) -> None:
+        """Each release is on the disk before its commit, and visible after it, as with an upload."""
+        recorded: dict[tuple[str, str, str], str] = {}
+        for branch, tip in self._repo.writer.refs.branches().items():
+            for sha, release in recorded_releases(self._repo.path, tip):
+                recorded[branch, release.workspace, release.identifier] = sha
+        for imported in ImportedReleases(self._context, self._folder).all():
+            assert self._store is not None
+            stored, release = imported.stored, imported.stored.release
+            if self._store.find(release.workspace, stored.backend, release.identifier) is not None:
+                continue
+            branch = backend_branch(stored.backend)
+            known = recorded.get((branch, release.workspace, release.identifier), "")
+            with self._store.staged(stored, imported.contents) as staged:
+                commit = known or self._record(commits, imported, branch)
+                if not commit or not staged.publish(commit):
+                    staged.discard()
+
+    def _record(self, commits: ImportCommits, imported: ImportedRelease, branch: str) -> str:
+        """The commit of the release; empty if the rules refuse it."""
+        write = _Write(
+            branch,
+            "release",
+            imported.row,
+            lambda state: (commits.of_release(state, imported, self._clock()), {}),
+        )
+        return self._write([write])[0]
+
+    def _write(self, writes: list[_Write]) -> list[str]:
+        """Makes the commits that change something, all in one batch. Returns each commit; empty if it was refused."""
         if self._statement is not None:
             branches = {write.branch for write in writes}
             if not any(self._has_news(branch, writes) for branch in branches):
-                return
+                return []
             # Each imported commit names the statement, so that is first; without news there is none.
             self._gate.submit(SERVER, self._statement, "import")
             self._statement = None
         submissions = [Submission(write.branch, write.decide) for write in writes]
         outcomes = self._repo.writer.submit_all(submissions)
+        made: list[str] = []
         for write, outcome in zip(writes, outcomes, strict=True):
             try:
                 written: WriteResult = result(write.branch, outcome)
@@ -178,9 +218,12 @@ class Importer:
                 if error.code is Code.UNAVAILABLE:
                     raise
                 self._refuse(write, error)
+                made.append("")
                 continue
+            made.append(written.commit)
             if written.changed:
-                self._result.commits[write.kind.value] = self._result.commits.get(write.kind.value, 0) + 1
+                self._result.commits[write.kind] = self._result.commits.get(write.kind, 0) + 1
+        return made
 
     def _has_news(self, branch: str, writes: list[_Write]) -> bool:
         """Whether one of the writes on this branch changes something."""

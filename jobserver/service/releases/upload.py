@@ -145,7 +145,7 @@ class ReleaseService:
     def _recorded(self, kept: StoredRelease) -> str:
         """The commit that records the release, whatever its age; empty if there is none."""
         release = kept.release
-        wanted = {"Event": releases.EVENT, "Workspace": release.workspace, "Sha256": release.sha256}
+        wanted = {"Workspace": release.workspace, "Sha256": release.sha256}
         greps = [f"--grep=^{key}: {value}$" for key, value in wanted.items()]
         branch = backend_branch(kept.backend)
         if self._repo.writer.refs.tip(branch) is None:
@@ -154,7 +154,8 @@ class ReleaseService:
         try:  # git finds any line of a message, but only the server's trailers count
             for sha in git(self._repo.path, "rev-list", "--all-match", *greps, f"refs/heads/{branch}", "--").split():
                 commit = objects.commit(sha)
-                if all(commit.trailer(key) == value for key, value in wanted.items()):
+                is_release = commit.trailer("Event") in (releases.EVENT, releases.IMPORTED)
+                if is_release and all(commit.trailer(key) == value for key, value in wanted.items()):
                     return sha
         finally:
             objects.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobserver.audit.release_check import _recorded
+from jobserver.audit.release_check import recorded_releases
 from jobserver.audit.verify import verify
 from jobserver.domain.admit import Admitted
 from jobserver.domain.backends import AddBackend
@@ -73,7 +73,7 @@ def test_a_message_that_speaks_of_a_release_records_none(place: Place) -> None:
     message = f"Of something else\n\nEvent: {EVENT}\nand no trailer"
     sha = place.git("-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", tree, "-p", tip, "-m", message).strip()
     place.take()
-    assert [one for one, _ in _recorded(place.path, sha)] == []
+    assert [one for one, _ in recorded_releases(place.path, sha)] == []
 
 
 def release(**more: object) -> Release:
