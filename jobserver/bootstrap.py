@@ -4,6 +4,8 @@
 """
 
 import contextlib
+import os
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import JobRequestService
 from jobserver.store import hooks, proxies
+from jobserver.store.fs import reason
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys.rotation import check_key, settle
@@ -166,6 +169,13 @@ def make_mailer(settings: Settings) -> Mailer | None:
 def check_settings(settings: Settings) -> None:
     """What `init` and `serve` ask of settings that need more than a look at their text. Raises `Error`."""
     proxies.check()
+    certificates = os.environ.get("SSL_CERT_FILE", "")
+    if certificates:
+        try:
+            ssl.create_default_context(cafile=certificates)
+        except OSError as error:
+            expected = "expected a readable file of certificates in PEM"
+            raise invalid(f"{expected}, but {certificates}: {reason(error)}", "SSL_CERT_FILE") from None
     if settings.sentry_dsn:
         from jobserver.service import sentry
 

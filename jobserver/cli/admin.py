@@ -72,10 +72,9 @@ def init() -> None:
     """
     settings = Settings.from_env()
     bootstrap.check_settings(settings)
-    app = bootstrap.create(settings)
-    app.close()
+    bootstrap.create(settings).close()
     bootstrap.check_private_store(settings)
-    click.echo(f"created {app.settings.state_repo} with the signing key {app.settings.signing_key}")
+    click.echo(f"{settings.state_repo} is ready, with the signing key {settings.signing_key}")
 
 
 @click.group()

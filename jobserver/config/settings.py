@@ -23,6 +23,20 @@ from jobserver.service.notify.email.smtp import Tls
 from jobserver.store.git.remote import check_url
 
 _FILE = ".env"
+_EXPECTED = {  # pydantic's types of errors, in our words
+    "missing": "required but not set",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a number",
+    "bool_parsing": "expected true or false",
+    "enum": "expected {expected}",
+    "literal_error": "expected {expected}",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected {le} or less",
+}
 _PATHS = ("state_repo", "study_repos", "release_storage", "signing_key", "index", "private_store")
 _BESIDE_REPO = {"signing_key": ".key", "index": ".index.sqlite3", "private_store": ".private.sqlite3"}
 _Names = Annotated[tuple[str, ...], NoDecode]
@@ -324,6 +338,6 @@ def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fault(detail: Mapping[str, Any]) -> Fault:
-    is_missing = detail["type"] == "missing"
-    message = "required but not set" if is_missing else str(detail["msg"]).removeprefix("Value error, ")
+    wording = _EXPECTED.get(detail["type"])
+    message = wording.format(**detail.get("ctx", {})) if wording else str(detail["msg"]).removeprefix("Value error, ")
     return Fault(message, key="_".join(map(str, detail["loc"][:1])).upper())

@@ -163,6 +163,7 @@ def test_init_refuses_a_folder_that_holds_something_else(run: Run, settings: dic
         ("RELEASE_STORAGE", "{STATE_REPO}/releases", "RELEASE_STORAGE: expected a folder outside STATE_REPO"),
         ("PRIVATE_STORE", "/proc/private", "/proc/private: PRIVATE_STORE can't be used"),
         ("PORT", "none", "PORT: "),
+        ("SSL_CERT_FILE", "/missing.pem", "SSL_CERT_FILE: expected a readable file of certificates"),
     ],
 )
 def test_init_and_serve_judge_settings_alike(
@@ -178,7 +179,7 @@ def test_init_and_serve_judge_settings_alike(
 def test_init_again_changes_nothing(run: Run, settings: dict[str, str]) -> None:
     run("init")
     tip = (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text()
-    run("init")
+    assert run("init").stdout.startswith(f"{settings['STATE_REPO']} is ready")
     assert (Path(settings["STATE_REPO"]) / "refs/heads/main").read_text() == tip
 
 
