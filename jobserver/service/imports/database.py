@@ -136,7 +136,7 @@ class OldDatabase:
 
     @property
     def description(self) -> str:
-        year = "2021" if "auth_token" in self._columns[BACKENDS] and self.has(BACKENDS, "display_name") else "2025 or later"
+        year = "2021" if self.has(BACKENDS, "display_name") else "2025 or later"
         return f"{self._sql.product}, schema of {year}"
 
     def has(self, table: str, column: str = "") -> bool:
