@@ -162,6 +162,14 @@ def test_who_guesses_tokens_can_not_pretend_to_be_many(site: Proxied) -> None:
     assert (statuses[0], statuses[-1]) == (403, 429)
 
 
+def test_no_link_that_logs_in_is_in_the_log(site: Proxied) -> None:
+    with Browser(site, "alice") as alice:
+        assert alice.get("/status/").status_code == 200
+    log = (site.folder / "access.log").read_text()
+    assert "/status/" in log
+    assert "/login/link/" not in log
+
+
 def test_a_base_url_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/deploy/nginx.md: `location /data/jobs/`, and no path after the name of the upstream."""
     with behind_nginx(Proxied(tmp_path / "site", "/data/jobs")) as site:
