@@ -15,7 +15,7 @@ from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import AddProject, SetProjectMember
-from jobserver.domain.tokens import Token
+from jobserver.domain.tokens import PersonalToken
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error, unavailable
@@ -103,7 +103,7 @@ def test_a_change_judged_on_another_tip_is_not_committed(site: Site) -> None:
 
 
 def test_a_document_too_large_to_be_read_again_is_not_written(site: Site) -> None:
-    tokens = [Token(sha256="a" * 64, label="x" * 900, created_at=START)] * 100
+    tokens = [PersonalToken(sha256="a" * 64, label="x" * 900, created_at=START)] * 100
     with pytest.raises(Error, match=r"users/dora.yaml: \d+ bytes as YAML, at most 65536"):
         site.repo.writer.submit("main", adds("dora", tokens=tokens))
 
