@@ -116,6 +116,8 @@ def machine(machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         start = commands("systemd.md", "Start")
         made.run(start.replace("journalctl --unit jobserver --follow\n", ""))
         made.run(commands("nginx.md", "nginx"))
+        # `systemctl reload nginx` returns before nginx listens at the new port.
+        until(lambda: made.try_("ss --listening --tcp --numeric | grep -q ':443 '").returncode == 0)
         yield made
     finally:
         made.close()
