@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
-MIRROR = "http://deb.debian.org/debian"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUITES = {"debian:13-slim": "trixie"}
 
@@ -118,7 +117,7 @@ def debian(suite: str, folder: Path) -> Path:
     with once(folder):
         if not root.exists():
             partial = folder / f"{suite}.partial"
-            command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(partial), MIRROR]
+            command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(partial)]
             subprocess.run(command, check=True, capture_output=True)
             partial.rename(root)
     return root
