@@ -56,7 +56,7 @@ def interpreter(version: str) -> str | None:
     """A Python of this version, of the system or of pyenv."""
     names = [shutil.which(f"python{version}", path="/usr/bin:/usr/local/bin")]
     names += sorted(
-        str(path) for path in Path("/root/.pyenv/versions").glob(f"{version}.*/bin/python") if readable(path)
+        str(path) for path in (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python") if readable(path)
     )
     names += [shutil.which(f"python{version}")]
     for name in filter(None, names):
