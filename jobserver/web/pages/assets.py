@@ -1,7 +1,11 @@
-"""Static files, under names that change with their content, so that browsers can cache them for ever."""
+"""Static files, under names that change with their content, so that browsers can cache them for ever.
+
+The style sheet and the script are written in parts and sent as one file each.
+"""
 
 import gzip
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +13,8 @@ from bottle import HTTPResponse, request
 
 FOLDER = Path(__file__).parent.parent / "static"
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+# The part on which others rest comes first, and those that change others come last; the rest has no order.
+_FIRST, _LAST = ("base",), ("small", "print", "live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +30,12 @@ class Assets:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._names: dict[str, str] = {}
         self._files: dict[str, _File] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix in _KINDS:
-                data = path.read_bytes()
-                digest = hashlib.sha256(data).hexdigest()[:10]
-                name = f"{path.stem}.{digest}{path.suffix}"
-                self._names[path.name] = f"/static/{name}"
-                self._files[name] = _File(_KINDS[path.suffix], data, gzip.compress(data, 9))
+        for name, data in _contents(folder):
+            path = Path(name)
+            digest = hashlib.sha256(data).hexdigest()[:10]
+            versioned = f"{path.stem}.{digest}{path.suffix}"
+            self._names[name] = f"/static/{versioned}"
+            self._files[versioned] = _File(_KINDS[path.suffix], data, gzip.compress(data, 9))
 
     def url(self, name: str) -> str:
         return self._names[name]
@@ -48,3 +53,20 @@ class Assets:
         if "gzip" in request.get_header("Accept-Encoding", ""):
             return HTTPResponse(file.packed, 200, {**headers, "Content-Encoding": "gzip"})
         return HTTPResponse(file.data, 200, headers)
+
+
+def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each file that is sent."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _KINDS:
+            yield path.name, path.read_bytes()
+    yield "app.css", "\n".join(_parts(folder / "css")).encode()
+    yield "app.js", "\n".join(['"use strict";\n(() => {', *_parts(folder / "js"), "})();\n"]).encode()
+
+
+def _parts(folder: Path) -> list[str]:
+    def place(path: Path) -> tuple[int, str]:
+        order = -1 if path.stem in _FIRST else _LAST.index(path.stem) + 1 if path.stem in _LAST else 0
+        return order, path.name
+
+    return [path.read_text() for path in sorted(folder.iterdir(), key=place)]

@@ -80,7 +80,7 @@ def when(moment: datetime | int | None, now: datetime, none: str = "–") -> Mar
 
 
 def span(moment: datetime | int, now: datetime) -> Markup:
-    """How far away a time is (``3 minutes``), with the exact one on hover; app.js keeps it up to date."""
+    """How far away a time is (``3 minutes``), with the exact one on hover; js/times.js keeps it up to date."""
     known = times.moment(moment) if isinstance(moment, int) else moment
     assert known is not None
     return _time(known, times.length(abs((now - known).total_seconds())), " data-span")

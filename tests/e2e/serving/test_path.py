@@ -66,8 +66,9 @@ def test_no_link_form_or_file_of_any_page_leaves_the_path(site: Site, request_id
 
 
 def test_scripts_of_pages_ask_below_the_path() -> None:
-    script = (Path(__file__).parents[3] / "jobserver/web/static/app.js").read_text()
-    assert not re.findall(r"[\"'`]/(?!/)\w", script)
+    scripts = list((Path(__file__).parents[3] / "jobserver/web/static/js").glob("*.js"))
+    assert scripts
+    assert not [path.name for path in scripts if re.findall(r"[\"'`]/(?!/)\w", path.read_text())]
 
 
 def test_forms_and_redirects_go_on_below_the_path(site: Site) -> None:
