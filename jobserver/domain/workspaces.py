@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import Actor, Permission
 from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
-from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
-from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import (
     Database,
     Document,
@@ -21,6 +21,9 @@ from jobserver.domain.base.values import (
     Version,
     WorkspaceName,
 )
+
+if TYPE_CHECKING:
+    from jobserver.domain.users import User
 
 
 class Workspace(Document):
@@ -53,7 +56,7 @@ class AddWorkspace:
 
 @dataclass(frozen=True, slots=True)
 class ChangeWorkspace:
-    """None leaves a key as it is. Only administrators may change the repository, the branch and the database."""
+    """None leaves a key as it is. Only administrators may change the repository."""
 
     name: str
     archived: bool | None = None
@@ -135,6 +138,20 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     return [("project", f"project {after.project!r} does not exist")]
 
 
+def changeable(main: Main, user: "User", workspace: Workspace) -> frozenset[str]:
+    """The keys that this person may change. The project has a rule of its own (`_may_update`)."""
+    permissions = permissions_of(main, user, workspace.project)
+    if Permission.ADMINISTER in permissions:
+        return frozenset({"archived", "should_notify", "branch", "db", "repo"})
+    runs_jobs = Permission.RUN_JOB in permissions
+    # Who created a workspace could as well create another one with the new branch and database.
+    manages = Permission.MANAGE_PROJECT_WORKSPACES in permissions or (
+        runs_jobs and user.username == workspace.created_by
+    )
+    switches, defaults = {"archived", "should_notify"}, {"branch", "db"}
+    return frozenset((switches if runs_jobs else set()) | (defaults if manages else set()))
+
+
 def _may_create(rights: Rights, change: Change) -> bool:
     after = change.created(Workspace)
     return rights.is_user(after.created_by) and rights.may(Permission.RUN_JOB, after.project)
@@ -143,12 +160,13 @@ def _may_create(rights: Rights, change: Change) -> bool:
 def _may_update(rights: Rights, change: Change) -> bool:
     before, after = change.updated(Workspace)
     changed = changed_keys(before, after)
-    may_run_jobs = rights.may(Permission.RUN_JOB, before.project)
     if changed == {"project"}:
         projects = [project for project in (before.project, after.project) if project is not None]
         manages = all(rights.may(Permission.MANAGE_PROJECT_WORKSPACES, project) for project in projects)
+        may_run_jobs = rights.may(Permission.RUN_JOB, before.project)
         return manages and (rights.is_user(before.created_by) or may_run_jobs or after.project is None)
-    return changed <= {"archived", "should_notify"} and may_run_jobs
+    allowed = changeable(rights.state, rights.user, before) if rights.user is not None else frozenset()
+    return bool(allowed) and changed <= allowed
 
 
 RULES = Rules(problems=_problems, create=_may_create, update=_may_update)

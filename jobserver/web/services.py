@@ -19,6 +19,7 @@ from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.job_requests import JobRequestService
+from jobserver.service.writes.workspaces import WorkspaceService
 from jobserver.store.repo import StateRepo
 from jobserver.web.clients import Network, address
 from jobserver.web.pages.sessions import Session, Sessions
@@ -89,6 +90,10 @@ class Services:
     @cached_property
     def visible(self) -> VisibleBackends:
         return VisibleBackends(self.index, self.options.backends)
+
+    @cached_property
+    def workspaces(self) -> WorkspaceService:
+        return WorkspaceService(self.repo, self.gate, self.studies)
 
     @property
     def is_https(self) -> bool:

@@ -270,6 +270,7 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     run("init")
     run("backend", "add", "tpp", "--database", "full")
     run("user", "add", "alice", "--name", "Alice Ng", "--github-id", "7")
+    run("user", "add", "bob")
     run("user", "role", "alice", "--role", "CoreDeveloper", "--role", "Auditor")
     run("user", "token", "alice", "--label", "laptop")
     run("org", "add", "lab", "--name", "The lab")
@@ -278,7 +279,7 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     run("workspace", "add", "trends", "--repo", "trends", "--branch", "main", "--project", "lab/p", "--as", "alice")
     run("workspace", "add", "other", "--repo", "trends", "--branch", "main", "--as", "alice")
 
-    assert [user["username"] for user in listed(run, "user", "list")] == ["admin", "alice", "boss"]
+    assert [user["username"] for user in listed(run, "user", "list")] == ["admin", "alice", "bob", "boss"]
     alice = json.loads(run("user", "show", "alice", "--json").stdout)
     assert (alice["roles"], alice["projects"]) == (["CoreDeveloper", "Auditor"], {"lab/p": ["ProjectDeveloper"]})
     assert [list(token) for token in alice["tokens"]] == [
@@ -293,6 +294,8 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     assert [row["name"] for row in listed(run, "workspace", "list")] == ["other", "trends"]
     assert [row["name"] for row in listed(run, "workspace", "list", "--project", "lab/p")] == ["trends"]
 
+    assert "Missing branch: 'dev'" in run("workspace", "edit", "trends", "--branch", "dev", "--notify", code=1).stderr
+    git(Path(settings["STUDY_REPOS"]) / "trends", "branch", "dev")
     run("workspace", "edit", "trends", "--branch", "dev", "--notify")
     run("workspace", "archive", "trends")
     row = listed(run, "workspace", "list")[1]
@@ -300,10 +303,10 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     run("workspace", "edit", "trends", "--branch", "main", "--no-notify")
     assert "archived" in run("request", "trends", "run_all", "--backend", "tpp", "--as", "alice", code=1).stderr
     run("workspace", "unarchive", "trends")
-    assert (
-        "may not update the workspace trends"
-        in run("workspace", "edit", "trends", "--db", "slice", "--as", "alice", code=1).stderr
-    )
+    run("workspace", "edit", "trends", "--db", "slice", "--as", "alice")  # it is hers
+    for option, value in (("--repo", "../../etc"), ("--branch", "dev")):
+        refused = run("workspace", "edit", "trends", option, value, "--as", "bob", code=1).stderr
+        assert f"bob may not change the {option[2:]} of workspace trends" in refused
     assert "name what to change" in run("workspace", "edit", "trends", code=2).stderr
     assert "expected lowercase letters" in run("workspace", "edit", "trends", "--db", "No Name", code=1).stderr
     run("user", "disable", "alice")

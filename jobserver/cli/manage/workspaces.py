@@ -2,11 +2,17 @@
 
 import click
 
-from jobserver.cli.admin import acting, as_json_array, connected, submit
+from jobserver import bootstrap
+from jobserver.cli.admin import acting, actor_of, as_json_array, connected, submit, via
 from jobserver.cli.terminal.output import show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
 from jobserver.errors import not_found
+from jobserver.service.writes.workspaces import WorkspaceService
+
+
+def _service(app: bootstrap.App) -> WorkspaceService:
+    return WorkspaceService(app.repo, app.gate, app.studies)
 
 
 @click.group()
@@ -24,8 +30,7 @@ def workspace() -> None:
 def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
     """Add a workspace."""
     with connected() as app:
-        repo = app.studies.check_repo(repo)
-    submit(username, AddWorkspace(name, repo, branch, db, project_))
+        _service(app).add(actor_of(app, username), AddWorkspace(name, repo, branch, db, project_), via())
 
 
 @workspace.command("connect")
@@ -57,14 +62,13 @@ def workspace_edit(
 ) -> None:
     """Change a workspace. Job requests that exist keep the values of their time.
 
-    Only administrators may change the repository, the branch and the database.
+    Only administrators may change the repository.
     """
     if (repo, branch, db, notify) == (None, None, None, None):
         raise click.UsageError("name what to change: --repo, --branch, --db, --notify or --no-notify")
-    if repo is not None:
-        with connected() as app:
-            repo = app.studies.check_repo(repo)
-    submit(username, ChangeWorkspace(name, should_notify=notify, repo=repo, branch=branch, db=db))
+    with connected() as app:
+        command = ChangeWorkspace(name, should_notify=notify, repo=repo, branch=branch, db=db)
+        _service(app).change(actor_of(app, username), command, via())
 
 
 @workspace.command("archive")

@@ -74,6 +74,7 @@ P = Project(
     ),
 )
 OWNED = Workspace(name="owned", project="lab/p", repo="s", branch="main", db="full", created_by="root", created_at=NOW)
+OWN = OWNED.model_copy(update={"name": "own", "created_by": "dev"})
 FREE = OWNED.model_copy(update={"name": "free", "project": None})
 TPP = Backend(slug="tpp", name="TPP", created_at=NOW)
 SERVERS = {
@@ -90,7 +91,7 @@ ACTORS = {
 
 @pytest.fixture
 def state() -> Memory:
-    return Memory(*PEOPLE.values(), LAB, P, OWNED, FREE, *SERVERS.values())
+    return Memory(*PEOPLE.values(), LAB, P, OWNED, OWN, FREE, *SERVERS.values())
 
 
 def request(workspace: str) -> RequestJobs:
@@ -151,7 +152,7 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True), {"root", "core", "dev"}),
         ("workspaces/owned.yaml", OWNED, edited(OWNED, should_notify=True), {"root", "core", "dev"}),
         ("workspaces/free.yaml", FREE, edited(FREE, archived=True), {"root", "core"}),
-        ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True, branch="b"), {"root"}),
+        ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True, branch="b"), {"root", "core"}),
         ("workspaces/owned.yaml", OWNED, None, {"root"}),
         # backends
         ("backends/new.yaml", None, edited(TPP, slug="new"), {"root"}),
@@ -260,7 +261,12 @@ def test_a_move_that_is_refused(state: Memory) -> None:
         (AddWorkspace("fresh", "s", "main"), {"root", "core"}),
         (AddWorkspace("fresh", "s", "main", project="lab/p"), {"root", "core", "dev"}),
         (ChangeWorkspace("owned", archived=True), {"root", "core", "dev"}),
-        (ChangeWorkspace("owned", branch="other"), {"root"}),
+        (ChangeWorkspace("owned", branch="other"), {"root", "core", "lead"}),
+        (ChangeWorkspace("owned", branch="other", db="slice"), {"root", "core", "lead"}),
+        (ChangeWorkspace("owned", branch="other", archived=True), {"root", "core"}),
+        (ChangeWorkspace("owned", repo="other"), {"root"}),
+        (ChangeWorkspace("own", branch="other"), {"root", "core", "lead", "dev"}),
+        (ChangeWorkspace("free", branch="other"), {"root", "core"}),
         (SetProjectMember("lab/p", "nobody", (Role.PROJECT_DEVELOPER,)), {"root", "core", "lead"}),
         (AddUser("new"), {"root"}),
         (DisableUser("dev"), {"root"}),
@@ -280,7 +286,7 @@ def test_each_command_is_for_these_people_only(state: Memory, command: Command, 
     allowed = set()
     for name in PEOPLE:
         try:
-            Memory(*PEOPLE.values(), LAB, P, OWNED, FREE, *SERVERS.values()).do(ACTORS[name], command)
+            Memory(*PEOPLE.values(), LAB, P, OWNED, OWN, FREE, *SERVERS.values()).do(ACTORS[name], command)
             allowed.add(name)
         except Error as error:
             assert error.code is Code.FORBIDDEN, error

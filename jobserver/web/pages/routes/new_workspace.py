@@ -55,11 +55,9 @@ class NewWorkspace:
             return self.show(context, None, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
         try:
-            repo = self._services.studies.check_repo(text("repo", 500))
-            branch = text("branch", 255) or "main"
-            self._services.studies.resolve(repo, branch)
-            command = AddWorkspace(name, repo, branch, text("db", 64) or "full", text("project", 200) or None)
-            self._services.gate.submit(context.actor, command, "web")
+            branch, project = text("branch", 255) or "main", text("project", 200) or None
+            command = AddWorkspace(name, text("repo", 500), branch, text("db", 64) or "full", project)
+            self._services.workspaces.add(context.actor, command, "web")
         except Error as error:
             if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND):
                 raise
