@@ -5,4 +5,5 @@ jobs       a job: report it, mark it as failed
 pipelines  the actions of a request, as its pipeline.yaml stores them
 folders    what must hold between the files of one request
 lifecycle  what may follow what, and the status of a request
+query      the language of searches for job requests
 """
