@@ -5,7 +5,7 @@ between commas or by repeating the filter. Quotation marks keep spaces, commas a
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -35,9 +35,7 @@ ME = "me"
 MAX_TEXT, MAX_VALUES = 1000, 50
 LEAST_ID = 4  # characters of an id or a commit
 _ALSO = {"unknown": "requested"}  # names of statuses in the API
-_TOKEN = re.compile(r'(?:"[^"]*"|[^\s"])+')
 _FILTER = re.compile(r"([A-Za-z][A-Za-z_-]*):(.*)", re.DOTALL)
-_VALUE = re.compile(r'((?:"[^"]*"|[^,"])*)(?:,|$)')
 _PLAIN = re.compile(r"[^\s\",:]+")
 _COMMIT, _DAYS = re.compile(rf"[0-9a-f]{{{LEAST_ID},40}}"), re.compile(r"([0-9]{1,4})d")
 _ID = re.compile(names.JOB_ID)
@@ -113,12 +111,11 @@ def parse(text: str) -> Query:
     words: list[str] = []
     filters: dict[str, list[str]] = {}
     unknown: list[str] = []
-    for token in _TOKEN.findall(text):
-        match = _FILTER.fullmatch(token)
-        if match is None:
-            words.append(token.replace('"', "").strip())
+    for token in _split(text, str.isspace):
+        if (match := _FILTER.fullmatch(token)) is None:
+            words.append(_bare(token))
         elif (name := match[1].lower()) in FILTERS:
-            filters.setdefault(name, []).extend(_split(match[2]))
+            filters.setdefault(name, []).extend(map(_bare, _split(match[2], ",".__eq__) or [""]))
         else:
             unknown.append(match[1])
     if unknown:
@@ -147,10 +144,20 @@ def _checked(values: Mapping[str, tuple[str, ...]]) -> Query:
     return Query(**values)
 
 
-def _split(text: str) -> list[str]:
-    """The values between the commas, without quotation marks."""
-    values = [match[1].replace('"', "").strip() for match in _VALUE.finditer(text) if match.start() < len(text)]
-    return values or [""]
+def _split(text: str, is_separator: Callable[[str], bool]) -> list[str]:
+    """The parts between separators that stand outside quotation marks; a last one that is empty is left out."""
+    parts, is_quoted = [""], False
+    for char in text:
+        is_quoted ^= char == '"'
+        if not is_quoted and is_separator(char):
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts if parts[-1] else parts[:-1]
+
+
+def _bare(text: str) -> str:
+    return text.replace('"', "").strip()
 
 
 def _normal(name: str, value: str) -> str:
