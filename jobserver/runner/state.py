@@ -3,12 +3,11 @@
     requests/<id>.json       a request, its jobs, and whether the server has accepted them
     workspaces/<name>.json   which actions succeeded there, and the outputs of each
 
-Each file is written under another name, synced and renamed, so a reader always gets a whole version.
+A reader always gets a whole version of a file.
 """
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from jobserver.domain.pipeline.reader import Action
 from jobserver.errors import Error, conflict, invalid, unavailable
 from jobserver.runner import plan
 from jobserver.runner.model import RunnerJob, RunnerRequest
+from jobserver.store.fs import replace_durably
 
 _VERSION = 1
 
@@ -97,7 +97,7 @@ class StateFolder:
         records = {}
         with _disk(self.requests):
             for path in sorted(self.requests.iterdir()):
-                if path.suffix == ".tmp":
+                if path.name.startswith("."):
                     path.unlink()
                 elif path.suffix == ".json":
                     records[path.stem] = _record(path)
@@ -138,17 +138,7 @@ class StateFolder:
 
     def _write(self, path: Path, data: Mapping[str, Any]) -> None:
         with _disk(path):
-            new = path.with_suffix(".tmp")
-            with new.open("w", encoding="utf-8") as file:
-                json.dump(data, file, ensure_ascii=True, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_durably(path, json.dumps(data, indent=1).encode())
 
 
 def _record(path: Path) -> RequestRecord:

@@ -16,7 +16,7 @@ from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import AuditResult, Progress, verify
 from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.store.fs import disk_errors, sync_folder
+from jobserver.store.fs import disk_errors, move_durably, sync_file, sync_tree
 from jobserver.store.git.command import commit_of, git, is_ancestor
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.remote import Remote
@@ -132,10 +132,8 @@ def copy_releases(root: Path, target: Path, copy: Path) -> int:
             beside = here.with_name(f".{here.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
             shutil.copytree(source, beside)
-            for path in beside.rglob("*"):
-                _sync(path)
-            beside.rename(here)
-            sync_folder(here.parent)
+            sync_tree(beside)
+            move_durably(beside, here)
         count += 1
     return count
 
@@ -148,16 +146,7 @@ def _written(path: Path, write: Callable[[Path], object]) -> None:
             beside.unlink(missing_ok=True)
             os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             write(beside)
-            _sync(beside)
-            beside.replace(path)
-            sync_folder(path.parent)
+            sync_file(beside)
+            move_durably(beside, path)
         except sqlite3.Error as error:
             raise Error(Code.UNAVAILABLE, f"can't be copied: {error}", str(path)) from None
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir():
-        sync_folder(path)
-    else:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

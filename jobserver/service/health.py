@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from jobserver.errors import Error, Fault
 from jobserver.index.index import Index
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.branch_guard import branch_problems
+from jobserver.store.fs import write_durably
 from jobserver.store.repo import StateRepo
 
 _BLOCK = 64 * 1024  # bytes that a small batch takes
@@ -56,17 +57,12 @@ def check_health(repo: StateRepo, index: Index, hosted: Hosted | None = None) ->
 
 def _cannot_write(folder: Path) -> str:
     """Why a commit could not be written; empty if it could. Leaves no file."""
+    path = folder / f"tmp_health_{secrets.token_hex(8)}"
     try:
-        descriptor, name = tempfile.mkstemp(prefix="tmp_health_", dir=folder)
-    except OSError as error:
-        return error.strerror or str(error)
-    try:
-        os.write(descriptor, bytes(_BLOCK))
-        os.fsync(descriptor)
+        write_durably(path, [bytes(_BLOCK)], flags=os.O_EXCL)
     except OSError as error:
         return error.strerror or str(error)
     finally:
-        os.close(descriptor)
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            path.unlink()
     return ""

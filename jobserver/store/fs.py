@@ -21,7 +21,26 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_DIRECTORY)
+
+
+def sync_tree(folder: Path) -> None:
+    """Makes durable what others wrote to the folder: git, sqlite or shutil."""
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        elif path.is_file():
+            sync_file(path)
+    sync_folder(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Makes durable the bytes that others wrote to the file."""
+    _sync(path)
+
+
+def _sync(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
@@ -52,8 +71,15 @@ def replace_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)  # left by a process with this id that was killed
     write_durably(partial, [data], flags=os.O_EXCL, chmod=mode)
-    partial.replace(path)
-    sync_folder(path.parent)
+    move_durably(partial, path)
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Renames a file or folder whose contents are durable. Replaces a file: readers see the old one or the new one."""
+    source.replace(target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
 
 
 def disk_error(error: OSError) -> Error:

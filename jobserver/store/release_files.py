@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.store.fs import disk_error, sync_folder, write_durably
+from jobserver.store.fs import disk_error, move_durably, sync_folder, write_durably
 from jobserver.store.release_record import (
     COMMIT,
     FILES,
@@ -54,13 +54,11 @@ class StagedRelease:
             _make(above / name)
             above /= name
         try:
-            self._folder.rename(above / release.identifier)
+            move_durably(self._folder, above / release.identifier)
         except OSError as error:
             if error.errno in _TAKEN:
                 return False
             raise
-        sync_folder(above)
-        sync_folder(self._folder.parent)
         return True
 
     def discard(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.domain.base import layout
 from jobserver.errors import invalid, unavailable
-from jobserver.store.fs import check_owner, disk_errors, sync_folder
+from jobserver.store.fs import check_owner, disk_errors, sync_folder, sync_tree
 from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.refs import Refs
@@ -80,7 +80,8 @@ class StateRepo:
             git(path, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", ".")
             for name, value in _CONFIG.items():
                 git(path, "config", name, value)
-            _sync_tree(path)
+            sync_tree(path)  # `git init` and `git config` sync nothing
+            sync_folder(path.parent)
             with contextlib.suppress(FileExistsError):
                 SigningKey.create(key_path, PRINCIPAL)
             repo = cls(path, key_path, host, templates)
@@ -161,15 +162,3 @@ class StateRepo:
             with contextlib.suppress(FileNotFoundError):
                 sizes.append(path.stat().st_size)
         return sizes
-
-
-def _sync_tree(folder: Path) -> None:
-    """Syncs what `git init` and `git config` wrote: they don't."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        elif path.is_dir():
-            sync_folder(path)
-    sync_folder(folder)
-    sync_folder(folder.parent)

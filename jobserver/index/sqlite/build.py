@@ -18,7 +18,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Fault, unavailable
 from jobserver.index.sqlite import rows, schema
-from jobserver.store.fs import reason, sync_folder
+from jobserver.store.fs import move_durably, reason
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.revision_files import tree_files
 from jobserver.store.read.validate import read_document
@@ -79,8 +79,7 @@ def build(
     finally:
         connection.close()
     _remove(path)
-    partial.replace(path)
-    sync_folder(path.parent)
+    move_durably(partial, path)
 
 
 def fill(

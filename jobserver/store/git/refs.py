@@ -82,6 +82,7 @@ class Refs:
         try:
             if self.tip(branch) != old:
                 return False
+            # Not fs.replace_durably: the lock is git's, and what fails after the rename must be told apart.
             write_all(descriptor, new.encode() + b"\n")
             os.fsync(descriptor)
             lock.rename(path)

@@ -15,7 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
 from jobserver.domain.record import check_key_change
 from jobserver.errors import Error, conflict, invalid, not_found
-from jobserver.store.fs import disk_errors, replace_durably, sync_folder
+from jobserver.store.fs import disk_errors, move_durably, replace_durably
 from jobserver.store.keys.key_walk import KeyWalk, follow
 from jobserver.store.keys.signers import Signer, read
 from jobserver.store.keys.signing import SigningKey, fingerprint_of, signers_time
@@ -60,7 +60,6 @@ def rotate(
             beside = _beside(writer.keys.path)
             beside.unlink(missing_ok=True)
             new = SigningKey.create(beside, PRINCIPAL)
-            sync_folder(beside.parent)
             lines.append(new.allowed_from(moment))
         elif is_successor:
             lines.append(new.allowed_from(moment))
@@ -165,8 +164,7 @@ def _settle(repo: StateRepo, now: datetime) -> None:
         if any(fingerprint_of(line) == new.fingerprint for line in text.splitlines()):
             check_followed(repo)
             _hand_over(repo, now, new)
-            beside.replace(repo.writer.keys.path)
-            sync_folder(beside.parent)
+            move_durably(beside, repo.writer.keys.path)
         else:
             beside.unlink()  # main never named it
     if is_current(repo):

@@ -6,7 +6,36 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.fs import application_of, disk_errors
+from jobserver.store.fs import application_of, disk_errors, move_durably, sync_tree
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The paths that were synced, in their order."""
+    paths: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: paths.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    return paths
+
+
+def test_a_tree_is_synced_with_its_own_folder(tmp_path: Path, synced: list[Path]) -> None:
+    inner = tmp_path / "tree" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    sync_tree(tmp_path / "tree")
+    assert synced == [inner, inner / "file", inner.parent]
+
+
+def test_a_move_is_durable_in_the_folder_that_gains_the_name_before_the_one_that_loses_it(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    (old / "file").touch()
+    move_durably(old / "file", new / "file")
+    assert synced == [new, old]
+    move_durably(new / "file", new / "other")
+    assert synced == [new, old, new]
 
 
 @pytest.mark.parametrize(

@@ -152,14 +152,14 @@ def test_a_record_that_the_disk_did_not_confirm(place: Place, monkeypatch: pytes
 
 
 def test_a_disk_that_does_not_name_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.rename
+    real = Path.replace
 
     def refuse(path: Path, target: Path) -> Path:
         if target == place.root / "trends" / "tpp" / ID:
             raise OSError(errno.EIO, "Input/output error")
         return real(path, target)
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(Error) as caught:
         place.take()
     assert caught.value.code is Code.UNAVAILABLE
