@@ -11,9 +11,9 @@ imports     import
 serve       the server
 service_manager  what systemd asks of it
 run         the runner
-demo        everything in one folder
 hook        git's pre-receive hook
 login_link  login links
+demo/       everything in one folder
 notify/     outbox, webhook
 manage/     user, workspace, org, project, release
 terminal/   text, tables, errors and progress bars

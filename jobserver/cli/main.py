@@ -28,7 +28,7 @@ COMMANDS = {
     "jobs": ("request", "cancel", "status", "check"),
     "serve": ("serve",),
     "run": ("runner",),
-    "demo": ("demo",),
+    "demo.command": ("demo",),
     "operate": ("health", "index", "maintain", "backup", "sendtestemail", "judge-push"),
     "notify.outbox": ("outbox",),
     "notify.webhooks": ("webhook",),

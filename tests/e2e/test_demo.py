@@ -32,12 +32,19 @@ def test_the_demo_computes_something_and_leaves_a_sound_record(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_demo_shows_a_failure_and_a_queue_and_leaves_no_process_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "jobserver", "demo", "--folder", "demo", "--port", str(port)]
     with (tmp_path / "out").open("wb") as out:
         demo = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
-    until(lambda: "keep running until" in (tmp_path / "out").read_text(), 60)
+    output = tmp_path / "out"
+    until(lambda: "Open this to log in" in output.read_text(), 60)
+    record = tmp_path / "demo" / "state.git"
+    assert "seasonal_model failed" in git(record, "log", "--format=%s", "backends/demo")
+    requested = git(record, "log", "--format=%an %s", "--grep=requested", "backends/demo-git").splitlines()
+    assert [line.split()[0] for line in requested] == ["ben", "ada", "ben"]
     demo.send_signal(number)
     assert demo.wait(30) == 128 + number
     mine = str(tmp_path).encode()

@@ -16,7 +16,7 @@ STARTING = ("subprocess.", "os.system", "os.popen", "os.exec", "os.spawn", "os.p
 STARTERS = {
     "store/git/command.py": "git",
     "runner/process.py": "a study's commands, and git as store/git/command.py says",
-    "cli/demo.py": "our own commands",
+    "cli/demo/processes.py": "our own commands",
     "cli/hook.py": "our own command",
 }
 SURROUNDINGS = {
