@@ -48,11 +48,18 @@ class Fault:
 class Error(Exception):
     """A refusal: a code, one clear line, the place that it is about, and its faults (MAX_FAULTS at most).
 
-    ``seconds``: when to try again, if that is known.
+    ``seconds``: when to try again, if that is known. ``field``: the input that is wrong, for forms; the text leaves it
+    out where it would say the same twice.
     """
 
     def __init__(
-        self, code: Code, message: str, where: str = "", faults: Sequence[Fault] = (), seconds: int | None = None
+        self,
+        code: Code,
+        message: str,
+        where: str = "",
+        faults: Sequence[Fault] = (),
+        seconds: int | None = None,
+        field: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -60,6 +67,7 @@ class Error(Exception):
         self.where = where
         self.faults = _limited(faults)
         self.seconds = seconds
+        self.field = field
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -73,20 +81,20 @@ def _limited(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return (*unique[:MAX_FAULTS], Fault(f"and {len(unique) - MAX_FAULTS} more"))
 
 
-def invalid(message: str, where: str = "", faults: Sequence[Fault] = ()) -> Error:
-    return Error(Code.INVALID, message, where, faults)
+def invalid(message: str, where: str = "", faults: Sequence[Fault] = (), field: str = "") -> Error:
+    return Error(Code.INVALID, message, where, faults, field=field)
 
 
-def conflict(message: str, where: str = "") -> Error:
-    return Error(Code.CONFLICT, message, where)
+def conflict(message: str, where: str = "", field: str = "") -> Error:
+    return Error(Code.CONFLICT, message, where, field=field)
 
 
-def not_found(message: str, where: str = "") -> Error:
-    return Error(Code.NOT_FOUND, message, where)
+def not_found(message: str, where: str = "", field: str = "") -> Error:
+    return Error(Code.NOT_FOUND, message, where, field=field)
 
 
-def forbidden(message: str, where: str = "") -> Error:
-    return Error(Code.FORBIDDEN, message, where)
+def forbidden(message: str, where: str = "", field: str = "") -> Error:
+    return Error(Code.FORBIDDEN, message, where, field=field)
 
 
 def unauthenticated(message: str, where: str = "") -> Error:

@@ -18,6 +18,7 @@ from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
+from jobserver.web.pages.design.gallery import Design
 from jobserver.web.pages.login.github import GitHubPages
 from jobserver.web.pages.login.login import Login
 from jobserver.web.pages.login.oidc import OidcPages
@@ -120,6 +121,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     Invitations(site, InvitationLinks(services.options.secret_key, services.options.base_url))
     ReleasePages(site)
     SiteMessagePage(site)
+    Design(site)
     NewWorkspace(site)
     Workspaces(site)
     return site

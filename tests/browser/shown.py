@@ -16,6 +16,11 @@ SHOWN = {
         *("request-cancel-requested", "request-compared", "request-as-it-was"),
     ),
     "/job-requests/<identifier>/audit/": ("audit", "request-audit"),
+    "/design/": ("design",),
+    "/design/<name>/": (
+        *("design-status", "design-summary", "design-graph", "design-timeline", "design-table", "design-field"),
+        "design-message",
+    ),
     "/status/": ("status", "status-paused", "new-status"),
     "/backends/": ("backends", "backends-token", "new-backends"),
     "/backends/<slug>/": ("backend", "backend-token", "backend-off"),

@@ -9,6 +9,7 @@ RESERVED = frozenset(
         "api",
         "audit",
         "backends",
+        "design",
         "favicon.ico",
         "health-check",
         "hooks",
@@ -36,7 +37,7 @@ RESERVED = frozenset(
 )
 
 
-_SINCE_POLICY_3 = frozenset(["schemas"])  # commits of older policies may have these names
+_SINCE_POLICY_3 = frozenset(["design", "schemas"])  # commits of older policies may have these names
 RESERVED_ORGS = frozenset(["new"])
 RESERVED_PROJECTS = frozenset(["new-project", "settings"])
 

@@ -6,7 +6,9 @@ forms      reads forms and queries, and refuses forged forms
 redirects  redirects within the site, and to the login page
 render     templates as HTTP answers
 sessions   who is logged in
+sent_form  a form that was refused: what was typed, and which field is wrong in which way
 site       adds pages to the application, and shows errors as pages
+design/    the components of pages, each in all its states
 login/     the pages that people log in on
 routes/    the pages by their addresses
 views/     what pages show, prepared for a template
