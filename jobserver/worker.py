@@ -1,8 +1,12 @@
-"""One step, repeated by a thread of its own: how the server does everything that nobody waits for."""
+"""Threads for what nobody waits for: a `Worker` repeats one step, and `start_task` runs a task once.
+
+Both log what goes wrong, so that no work ends unseen.
+"""
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from jobserver.errors import Error
 
@@ -11,32 +15,33 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """Runs ``step``, again after the seconds that it returns, and as soon as `wake` is called.
+    """Runs ``step``, again after the seconds that it returns (None: not by itself), and as soon as `wake` is called.
 
     A step that fails is logged and runs again after `RETRY_SECONDS`: a bug or a full disk must not end the thread.
     """
 
-    def __init__(self, name: str, step: Callable[[], float], settle_seconds: float = 0.0) -> None:
+    def __init__(self, name: str, step: Callable[[], float | None], settle_seconds: float = 0.0) -> None:
         """``settle_seconds``: how long to wait after `wake`, for what is about to follow."""
         self._name, self._step, self._settle_seconds = name, step, settle_seconds
-        self._delay = 0.0
+        self._delay: float | None = 0.0
         self._woken, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self, delay: float = 0.0) -> None:
-        """``delay``: seconds before the first step."""
-        self._delay = delay
-        self._thread.start()
+    def start(self, delay: float | None = 0.0) -> None:
+        """``delay``: seconds before the first step; None: the first `wake`. A worker that has started goes on."""
+        if self._thread.ident is None:
+            self._delay = delay
+            self._thread.start()
 
     def wake(self) -> None:
         self._woken.set()
 
-    def close(self, run_again: bool = False) -> None:
-        """Waits for the step that is running. ``run_again``: then runs a last one."""
+    def close(self, run_again: bool = False, patience: float | None = None) -> None:
+        """Waits for the step that is running, up to ``patience`` seconds. ``run_again``: then runs a last one."""
         self._closing.set()
         self._woken.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(patience)
         if run_again:
             self._attempt()
 
@@ -50,12 +55,31 @@ class Worker:
                 return
             seconds = self._attempt()
 
-    def _attempt(self) -> float:
+    def _attempt(self) -> float | None:
         """How many seconds to wait."""
-        try:
+        with _logged(self._name):
             return self._step()
-        except (Error, OSError) as error:
-            _log.warning("%s: %s", self._name, error)
-        except Exception:  # noqa: BLE001 - the thread must outlive a bug, which is logged
-            _log.exception("%s", self._name)
         return RETRY_SECONDS
+
+
+def start_task(name: str, task: Callable[[], object]) -> threading.Thread:
+    """Runs ``task`` once, in a thread of its own. Raises RuntimeError if the machine has no more threads."""
+
+    def run() -> None:
+        with _logged(name):
+            task()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def _logged(name: str) -> Iterator[None]:
+    """Ends its block at an error, which it logs."""
+    try:
+        yield
+    except (Error, OSError) as error:
+        _log.warning("%s: %s", name, error)
+    except Exception:  # noqa: BLE001 - the thread must outlive a bug, which is logged
+        _log.exception("%s", name)

@@ -26,6 +26,7 @@ from jobserver.cli import service_manager
 from jobserver.config.checks import check_host
 from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
+from jobserver.worker import start_task
 
 _THREADS = 512  # 256 may hold polls (web.api.job_requests.MAX_HELD); started on demand
 _ANSWER_SECONDS = 10.0
@@ -71,7 +72,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
             os._exit(1)
 
     gc.freeze()
-    threading.Thread(target=end, name="lifeline", daemon=True).start()
+    start_task("lifeline", end)
     service_manager.start_watchdog(lambda: _answers(*address))
     service_manager.notify("READY=1")
     http_server.run()

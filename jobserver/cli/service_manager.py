@@ -5,8 +5,9 @@ Protocols: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3). Without syste
 
 import os
 import socket
-import threading
 from collections.abc import Callable
+
+from jobserver.worker import Worker
 
 _FIRST_FD = 3
 
@@ -38,10 +39,9 @@ def start_watchdog(is_alive: Callable[[], bool]) -> None:
         return
     pause = microseconds / 2_000_000
 
-    def run() -> None:
-        waiting = threading.Event()
-        while not waiting.wait(pause):
-            if is_alive():
-                notify("WATCHDOG=1")
+    def step() -> float:
+        if is_alive():
+            notify("WATCHDOG=1")
+        return pause
 
-    threading.Thread(target=run, name="watchdog", daemon=True).start()
+    Worker("watchdog", step).start(pause)

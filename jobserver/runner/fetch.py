@@ -11,6 +11,7 @@ from jobserver.errors import Code, Error
 from jobserver.runner.backoff import Backoff
 from jobserver.runner.config import RunnerConfig
 from jobserver.runner.transport.base import Transport
+from jobserver.worker import Worker
 
 _BAD_TOKEN = (Code.UNAUTHENTICATED, Code.FORBIDDEN)
 _log = logging.getLogger(__name__)
@@ -55,15 +56,15 @@ class Fetcher:
         self.halt = halt
         self.clock = clock
         self.backoff = new_backoff(config)
-        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+        self._known: list[Any] | None = None
+        self._worker = Worker("fetch", self._fetch)
 
     def start(self) -> None:
-        self._thread.start()
+        self._worker.start()
 
-    def join(self, patience: float = 2.0) -> None:
+    def close(self, patience: float = 2.0) -> None:
         """Waits up to ``patience`` seconds: a poll that the server holds can't be interrupted, and ends by itself."""
-        if self._thread.ident is not None:
-            self._thread.join(patience)
+        self._worker.close(patience=patience)
 
     def first(self, stop: threading.Event) -> RequestsListed | None:
         """The list as it is now. None if ``stop`` was set first.
@@ -76,35 +77,34 @@ class Fetcher:
             except Error as error:
                 if error.code is not Code.UNAVAILABLE or self.backoff.failures + 1 >= self.config.attempts:
                     raise
-                self._pause(error, stop)
+                stop.wait(self._pause(error))
         return None
 
-    def _run(self) -> None:
-        known: list[Any] | None = None
-        while not self.halt.is_set():
-            asked = self.clock()
-            try:
-                items = self.transport.fetch(self.config.wait)
-            except Error as error:
-                if known is None and error.code is not Code.UNAVAILABLE:
-                    self.send(FetchFailed(_explained(error)))
-                    return
-                self._pause(error, self.halt)
-                continue
-            self.backoff.worked()
-            # A server that answers at once without news does not hold polls.
-            is_held = self.clock() - asked >= min(1.0, self.config.wait)
-            is_news = items is not None and items != known
-            if items is not None:
-                known = items
-                self.send(RequestsListed(items))
-            if not is_news and not is_held:
-                self.halt.wait(self.config.interval)
+    def _fetch(self) -> float | None:
+        """Returns the seconds before the next call; None: the last one was this."""
+        if self.halt.is_set():
+            return None
+        asked = self.clock()
+        try:
+            items = self.transport.fetch(self.config.wait)
+        except Error as error:
+            if self._known is None and error.code is not Code.UNAVAILABLE:
+                self.send(FetchFailed(_explained(error)))
+                return None
+            return self._pause(error)
+        self.backoff.worked()
+        # A server that answers at once without news does not hold polls.
+        is_held = self.clock() - asked >= min(1.0, self.config.wait)
+        is_news = items is not None and items != self._known
+        if items is not None:
+            self._known = items
+            self.send(RequestsListed(items))
+        return 0.0 if is_news or is_held else self.config.interval
 
-    def _pause(self, error: Error, stop: threading.Event) -> None:
+    def _pause(self, error: Error) -> float:
         pause = self.backoff.failed()
         _log.warning("%s; trying again in %.1f s", _explained(error), pause)
-        stop.wait(pause)
+        return pause
 
 
 def _explained(error: Error) -> Error:

@@ -118,7 +118,7 @@ class Runner:
                         self._loop()
                     finally:
                         self._wind_down()
-                        fetcher.join()
+                        fetcher.close()
         finally:
             self.transport.close()
         return RunSummary(**self.done, all_reported=not self._unreported(), refused=len(self.transport.refused))

@@ -12,6 +12,7 @@ from time import time
 
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.worker import start_task
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 600.0
@@ -69,7 +70,7 @@ class Membership:
 
     def _begin(self, github_id: int) -> None:
         try:
-            threading.Thread(target=self._ask, args=(github_id,), name="membership", daemon=True).start()
+            start_task("membership", lambda: self._ask(github_id))
         except RuntimeError:  # no more threads: nobody must wait for an answer that will not come
             with self._guard:
                 self._answered(github_id)

@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import socket
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.errors import Error, invalid
 from jobserver.service.push.judge import PushedRef
 from jobserver.service.push.receiver import GitPush, Receiver, refusal_lines
+from jobserver.worker import Worker, start_task
 
 _log = logging.getLogger(__name__)
 _MAX_QUESTION = 1024 * 1024
@@ -65,23 +65,31 @@ class PushSocket:
             os.close(folder)
         self._socket.listen(64)
         begun.rename(self._path)  # only now, so that every hook that finds the socket gets an answer
-        self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
-        self._thread.start()
+        self._is_closing = False
+        self._worker = Worker("pushes", self._accept)
+        self._worker.start()
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)
+        self._is_closing = True
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends `accept`
+        self._worker.close()
         self._socket.close()
-        self._thread.join()
 
-    def _run(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(connection,), name="push", daemon=True).start()
+    def _accept(self) -> float | None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:
+            if self._is_closing:
+                return None
+            raise
+        try:
+            start_task("push", lambda: self._answer(connection))
+        except RuntimeError:  # no more threads: the hook judges the push itself
+            connection.close()
+            raise
+        return 0.0
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):

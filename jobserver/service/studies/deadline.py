@@ -50,6 +50,7 @@ class DeadlineRunner:
                 self._free.release()
 
         try:
+            # Not a task of `jobserver.worker`: its errors are the caller's.
             threading.Thread(target=run, name="studies", daemon=True).start()
         except RuntimeError:  # no more threads
             self._free.release()

@@ -1,9 +1,8 @@
 """The repositories that forms suggest. Updated in the background, so that no page waits for GitHub.
 
-May import errors; the clock is an argument.
+May import errors and worker; the clock is an argument.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from jobserver.errors import Error
+from jobserver.worker import start_task
 
-_log = logging.getLogger(__name__)
 EVERY = timedelta(minutes=10)
 AGAIN = timedelta(minutes=1)  # after a failure
 PATIENCE = 30.0  # seconds; long, because the list takes many calls and nobody waits for it
@@ -60,7 +59,7 @@ class RepositoryList:
     def _begin(self) -> threading.Event | None:
         done = threading.Event()
         try:
-            threading.Thread(target=self._ask, args=(done,), name="repositories", daemon=True).start()
+            start_task("repositories", lambda: self._ask(done))
         except RuntimeError:  # no more threads: the next page tries again
             return None
         return done
@@ -76,8 +75,6 @@ class RepositoryList:
             due = asked + self._every
         except Error as error:
             repositories = replace(self._known, problem=error.message)
-        except Exception:  # noqa: BLE001 - the thread must set the result; the next page tries again
-            _log.exception("could not update the list of repositories")
         finally:
             with self._guard:
                 self._known, self._due, self._asking = repositories, due, None

@@ -1,7 +1,6 @@
 """The thread that looks on the hosted repository for what other servers wrote."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from jobserver.errors import Error
 from jobserver.service.upstream.branches import HostedBranches
 from jobserver.service.upstream.status import HostStatus
 from jobserver.store.write.writer import Writer
+from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -27,35 +27,27 @@ class Follower:
         """``refresh`` brings the branches here up to date, in the writer's turn."""
         self._writer, self._branches, self._status = writer, branches, status
         self._clock, self._refresh = clock, refresh
-        self._hint = threading.Event()
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._seconds = 0.0
+        self._worker = Worker("hosted", self._step)
 
     def start(self, seconds: float) -> None:
         """``seconds``: the interval."""
-        self._thread = threading.Thread(target=self._run, args=(seconds,), name="hosted", daemon=True)
-        self._thread.start()
+        self._seconds = seconds
+        self._worker.start(seconds)
 
     def hint(self) -> None:
         """A branch may have moved on the host."""
-        self._hint.set()
+        self._worker.wake()
 
     def close(self) -> None:
-        self._closing = True
-        self._hint.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._worker.close()
 
-    def _run(self, seconds: float) -> None:
-        while not self._closing:
-            self._hint.wait(seconds)
-            self._hint.clear()
-            try:
-                self._look()
-            except (Error, OSError) as error:
-                _log.info("Could not follow the hosted repository: %s", error)
-            except Exception:  # noqa: BLE001 - a bug is logged, and must not end this thread
-                _log.exception("Could not follow the hosted repository")
+    def _step(self) -> float:
+        try:
+            self._look()
+        except (Error, OSError) as error:  # health checks show an outage; each try of it need not warn
+            _log.info("Could not follow the hosted repository: %s", error)
+        return self._seconds
 
     def _look(self) -> None:
         asked = self._clock()

@@ -1,6 +1,5 @@
 """Passes a push that this server accepted on to the hosted repository, before git moves the branches here."""
 
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
@@ -9,6 +8,7 @@ from jobserver.errors import conflict
 from jobserver.service.upstream.sync import Hosted
 from jobserver.store.git.refs import Refs
 from jobserver.store.upstream import Moves, RefConflict
+from jobserver.worker import start_task
 
 _HOOK_SECONDS = 2.0  # for git to move its refs after the hook has accepted the push
 
@@ -36,7 +36,7 @@ def relay(hosted: Hosted, moves: Moves, quarantine: Path | None) -> None:
     except BaseException:
         turn.close()
         raise
-    threading.Thread(target=_await_git, args=(turn, writer.refs, moves), name="pushed", daemon=True).start()
+    start_task("pushed", lambda: _await_git(turn, writer.refs, moves))
 
 
 def _await_git(turn: ExitStack, refs: Refs, moves: Moves) -> None:

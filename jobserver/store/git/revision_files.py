@@ -4,7 +4,6 @@ Faster than reading object by object in process, and holds only a part in memory
 """
 
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -12,6 +11,7 @@ from typing import IO
 from jobserver.errors import unavailable
 from jobserver.store.git.command import git, start
 from jobserver.store.git.objects import check_id
+from jobserver.worker import start_task
 
 
 def tree_files(
@@ -32,8 +32,7 @@ def tree_files(
         assert requests is not None
         assert answers is not None
         # Requests come from a thread of their own, because both pipes fill up.
-        thread = threading.Thread(target=_request, args=(requests, [sha for _, sha in files]), daemon=True)
-        thread.start()
+        thread = start_task("objects", lambda: _request(requests, [sha for _, sha in files]))
         try:
             for path, sha in files:
                 head = answers.readline().split()

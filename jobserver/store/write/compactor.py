@@ -8,11 +8,11 @@ deletes packs, takes turns with it by a lock file.
 import contextlib
 import fcntl
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from jobserver.store.git import packs
+from jobserver.worker import Worker
 
 _PACKS_TO_JOIN = 100
 
@@ -36,35 +36,24 @@ class Compactor:
     def __init__(self, folder: Path, lock: Path) -> None:
         self._folder, self._lock = folder, lock
         self._small: list[Path] = []
-        self._ready = threading.Event()
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("compactor", self._join)
 
     def add(self, stem: Path) -> None:
         """Adds a small pack that is complete. Called by one thread at a time."""
         self._small.append(stem)
         if len(self._small) >= _PACKS_TO_JOIN:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="compactor", daemon=True)
-                self._thread.start()
-            self._ready.set()
+            self._worker.start(delay=None)
+            self._worker.wake()
 
     def close(self) -> None:
-        self._closing = True
-        self._ready.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._worker.close()
 
-    def _run(self) -> None:
-        while True:
-            self._ready.wait()
-            self._ready.clear()
-            if self._closing:
-                return
-            stems, self._small = self._small, []
-            with contextlib.suppress(OSError, ValueError), maintaining(self._lock, wait=False) as is_locked:
-                if is_locked:
-                    join(stems, self._folder)
+    def _join(self) -> None:
+        """Packs that can't be joined now are left to maintenance."""
+        stems, self._small = self._small, []
+        with contextlib.suppress(OSError, ValueError), maintaining(self._lock, wait=False) as is_locked:
+            if is_locked:
+                join(stems, self._folder)
 
 
 def join(stems: list[Path], folder: Path) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import IO
 
+from jobserver.worker import start_task
+
 _CHUNK = 64 * 1024
 
 
@@ -31,8 +33,7 @@ class Exchange:
         if len(body) <= _CHUNK:
             self._pump(body)  # fits into the pipe
         else:
-            self._feeder = threading.Thread(target=self._pump, args=(body,), name="git", daemon=True)
-            self._feeder.start()
+            self._feeder = start_task("git", lambda: self._pump(body))
 
     def _pump(self, body: bytes) -> None:
         with contextlib.suppress(OSError):  # git may stop reading early

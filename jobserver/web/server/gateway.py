@@ -221,7 +221,7 @@ class Gateway:
 class _Threads:
     """Starts up to ``most`` threads on demand. Threads over `_KEPT` end after ``idle_seconds`` without a task.
 
-    They are daemons: they end with the process, whatever they do then.
+    They are daemons: they end with the process, whatever they do then. Not workers: they take tasks in turn.
     """
 
     def __init__(self, most: int, idle_seconds: float = 5.0) -> None:

@@ -5,7 +5,6 @@ under a WSGI server without streams, its body is an iterator that a thread waits
 "Server-sent events".
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -19,13 +18,12 @@ from jobserver.web.pages.forms import text
 from jobserver.web.pages.sessions import Session
 from jobserver.web.pages.site import Site
 from jobserver.web.server.stream import CAN_STREAM, STREAM
+from jobserver.worker import Worker
 
 _PING_SECONDS = 25
 _LIFE_SECONDS = 3600
 _MAX_OPEN = 4000
-_RETRY_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1
-_log = logging.getLogger(__name__)
 
 
 class _Page:
@@ -82,12 +80,12 @@ class Live:
         self._room = services.budgets.pages  # for one person, or for one address where nobody has to log in
         self._guard = threading.Lock()
         self._open: set[_Page] = set()
-        self._moved = threading.Event()
         self.is_closing = False
-        self._index.on_change(self._moved.set)
+        self._worker = Worker("live", self._notify, _SETTLE_SECONDS)  # changes often come together
+        self._index.on_change(self._worker.wake)
         self._index.on_end(self.close)
         site.add("/live/", self.stream)
-        threading.Thread(target=self._run, name="live", daemon=True).start()
+        self._worker.start(delay=None)
 
     @property
     def count(self) -> int:
@@ -95,10 +93,10 @@ class Live:
 
     def close(self) -> None:
         self.is_closing = True
-        self._moved.set()
         with self._guard:
             for page in self._open:
                 page.wake()
+        self._worker.close()
 
     def stream(self, context: PageContext) -> HTTPResponse:
         who = str(context.actor) if context.user is not None else self._services.client()
@@ -127,18 +125,6 @@ class Live:
             if page in self._open:
                 self._open.remove(page)
                 self._room.leave(page.who)
-
-    def _run(self) -> None:
-        while not self.is_closing:
-            self._moved.wait()
-            self._moved.clear()
-            threading.Event().wait(_SETTLE_SECONDS)  # changes often come together: one event for all of them
-            try:
-                self._notify()
-            except Exception:  # noqa: BLE001 - without this thread, no page would change any more
-                _log.exception("could not notify open pages")
-                threading.Event().wait(_RETRY_SECONDS)
-                self._moved.set()
 
     def _notify(self) -> None:
         with self._guard:

@@ -1,5 +1,6 @@
 """The socket that git's hook asks over, and what is said on it."""
 
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobserver import worker
 from jobserver.cli import hook
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import conflict
@@ -124,6 +126,24 @@ def test_a_hook_that_says_nothing_holds_nobody_up(
     silent.close()
     monkeypatch.setattr(hook_server, "_SECONDS", 0.01)
     assert answer(connect(tmp_path)) == b""
+
+
+def test_a_machine_that_is_out_of_files_for_a_moment_answers_later_hooks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that accepts ended there: every later hook found the socket, and waited for ever."""
+    real, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")]
+
+    def accept(listener: socket.socket) -> tuple[socket.socket, Any]:
+        if failures:
+            raise failures.pop()
+        return real(listener)
+
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    made = PushSocket(tmp_path, Receiver(), LOCAL)  # type: ignore[arg-type]
+    test_a_hook_asks_and_is_answered(made, tmp_path)
+    made.close()
 
 
 def test_sockets_of_servers_that_were_killed_are_swept_away(tmp_path: Path) -> None:
