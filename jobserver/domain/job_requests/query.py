@@ -79,27 +79,31 @@ class Query:
         both = {field.name: (*getattr(self, field.name), *getattr(other, field.name)) for field in fields(self)}
         return _checked({name: tuple(dict.fromkeys(values)) for name, values in both.items()})
 
-    def of_person(self, username: str) -> "Query":
-        """With ``username`` in place of "me". Raises `Error` (invalid) if nobody is logged in."""
-        if ME not in self.by:
-            return self
-        if not username:
+    def resolved(self, username: str, today: date) -> "Query":
+        """With a name in place of "me", and days in place of numbers of days.
+
+        ``username``: who searches; empty if nobody is logged in. Raises `Error` (invalid) if it has to be known.
+        """
+        if ME in self.by and not username:
             raise invalid("`by:me` needs a person: log in first", "by")
-        return replace(self, by=tuple(username if name == ME else name for name in self.by))
+        by = [username if name == ME else name for name in self.by]
+        days = {name: [_day(text, today).isoformat() for text in self.values(name)] for name in ("since", "until")}
+        return self.replaced(by=by, **days)
 
     def statuses(self) -> tuple[str, ...]:
         """The statuses as they are stored."""
         return tuple(STATUSES[status] for status in self.status)
 
-    def starts_at(self, now: datetime) -> datetime | None:
-        """The first moment that matches; None for any."""
-        days = [_day(text, now.date()) for text in self.since]
-        return _midnight(max(days)) if days else None
+    @property
+    def starts_at(self) -> datetime | None:
+        """The first moment that matches; None for any. Of a resolved query, as `ends_at`."""
+        return _midnight(date.fromisoformat(max(self.since))) if self.since else None
 
-    def ends_at(self, now: datetime) -> datetime | None:
+    @property
+    def ends_at(self) -> datetime | None:
         """The first moment that does not match any more; None for never."""
-        days = [_day(text, now.date()) for text in self.until]
-        return _midnight(min(days) + timedelta(days=1)) if days and min(days) < date.max else None
+        last = date.fromisoformat(min(self.until)) if self.until else date.max
+        return _midnight(last + timedelta(days=1)) if last < date.max else None
 
 
 def parse(text: str) -> Query:

@@ -1,13 +1,13 @@
 """The language of searches: what is read, what is refused with which words, and that its text means the same again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from jobserver.domain.job_requests.query import FILTERS, MAX_TEXT, Query, of_values, parse
 from jobserver.errors import Error
 
-NOW = datetime(2026, 11, 27, 13, 30, tzinfo=UTC)
+TODAY = date(2026, 11, 27)
 WHOLE = (
     "status:failed by:alice workspace:asthma project:lab/a org:lab backend:tpp action:model code:nonzero_exit"
     " commit:abc1234 id:aaq5k3 since:2026-11-01 until:2026-11-30"
@@ -89,15 +89,15 @@ def test_every_wrong_value_is_named() -> None:
     ],
 )
 def test_days_are_whole_days_of_utc(text: str, first: datetime | None, end: datetime | None) -> None:
-    query = parse(text)
-    assert (query.starts_at(NOW), query.ends_at(NOW)) == (first, end)
+    query = parse(text).resolved("", TODAY)
+    assert (query.starts_at, query.ends_at) == (first, end)
 
 
 def test_me_is_whoever_searches() -> None:
-    assert parse("by:me,bob x").of_person("alice") == parse("by:alice,bob x")
-    assert parse("by:bob").of_person("") == parse("by:bob")
+    assert parse("by:me,bob x").resolved("alice", TODAY) == parse("by:alice,bob x")
+    assert parse("by:bob").resolved("", TODAY) == parse("by:bob")
     with pytest.raises(Error, match="log in first"):
-        parse("by:me").of_person("")
+        parse("by:me").resolved("", TODAY)
 
 
 def test_queries_join_and_change() -> None:
