@@ -113,7 +113,7 @@ def reads_the_record(page: Page, look: str) -> None:
     accessible(page)
     shoot(page, look, "audit")
     page.get_by_role("link", name="view as of this commit").last.click()
-    expect(page.get_by_text("You are viewing this page as of")).to_be_visible()
+    expect(page.get_by_text("This page is as it was on")).to_be_visible()
     accessible(page)
     shoot(page, look, "request-as-it-was")
     assert page.evaluate("window.hacked") is None

@@ -163,7 +163,7 @@ def test_a_run_is_compared_with_the_ones_before_it(site: Site, root: Page) -> No
     root.goto(f"{site.url}/jobs/c{identifier}/")
     inspect(root, "job-failed")
     root.goto(f"{site.url}/slashed/?at={site.git('rev-parse', 'main')}")
-    expect(root.get_by_text("You are viewing this page as of")).to_be_visible()
+    expect(root.get_by_text("This page is as it was on")).to_be_visible()
     inspect(root, "workspace-as-it-was")
 
 

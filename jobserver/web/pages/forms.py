@@ -6,9 +6,10 @@ from bottle import BaseRequest, request
 
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
-from jobserver.errors import forbidden, invalid
+from jobserver.errors import Code, Error, forbidden, invalid
 from jobserver.service.writes.idempotency import Key
 from jobserver.web import http
+from jobserver.web.errors import status_of
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.server.stream import UNSIZED
 
@@ -35,6 +36,17 @@ def check_form(sessions: Sessions, session: Session | None, base_url: str) -> No
         raise invalid("this form cannot be read: check its Content-Type header") from None
     if not sessions.is_genuine(session, str(request.forms.get("form", ""))):
         raise forbidden("this form has expired: go back, reload the page and send the form again")
+
+
+def is_shown_in_form(error: Error) -> bool:
+    """Whether the form is shown again, with what was typed: so is any error that the person can do something about,
+    also by sending it again later."""
+    return error.code not in (Code.FORBIDDEN, Code.UNAUTHENTICATED)
+
+
+def refused_status(error: Error) -> int:
+    """The status of a form that is shown again."""
+    return status_of(error) if error.code in (Code.UNAVAILABLE, Code.TOO_MANY) else 400
 
 
 def text(name: str, most: int = 1000) -> str:

@@ -38,7 +38,14 @@ class Renderer:
             asset=assets.url, github=github, labels=labels, tab_links=tabs, times=times, badge=badge
         )
         self._env.filters.update(
-            when=when, span=span, duration=times.duration, elapsed=elapsed, diff=highlight.diff, marked=marked
+            when=when,
+            span=span,
+            exactly=times.exactly,
+            duration=times.duration,
+            elapsed=elapsed,
+            so_far=so_far,
+            diff=highlight.diff,
+            marked=marked,
         )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
@@ -96,6 +103,14 @@ def _time(moment: datetime, text: str, attribute: str = "") -> Markup:
 def elapsed(start: int, end: int) -> str:
     """The time between two times in microseconds, as `times.duration`."""
     return times.duration((end - start) / 1_000_000)
+
+
+def so_far(start: int, end: int, runs: bool = True) -> Markup:
+    """As `elapsed`, of what has not ended. If it still ``runs``, js/times.js keeps it up to date."""
+    text = times.running((end - start) / 1_000_000)
+    moment = times.moment(start)
+    assert moment is not None
+    return Markup(f'<span data-since="{moment.isoformat()}">{text}</span>') if runs else Markup(text)
 
 
 def marked(text: str) -> Markup:

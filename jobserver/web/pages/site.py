@@ -8,7 +8,7 @@ from typing import Any
 from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.errors import Code, Error, Fault, not_found
+from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index.directory import Directory
 from jobserver.web import http
 from jobserver.web.errors import guarded, handler_of, message_of, retry_after, status_of
@@ -38,13 +38,15 @@ class Site:
         post: Handler | None = None,
         is_open: bool = False,
         filters: Collection[str] | None = None,
+        has_history: bool = False,
     ) -> None:
-        """``is_open``: nobody has to log in. ``filters``: the query parameters that a page with a list takes."""
+        """``is_open``: nobody has to log in. ``filters``: the query parameters that a page with a list takes.
+        ``has_history``: it can be shown as of a commit or a time, its parameter ``at``."""
         handlers = {"GET": get, "POST": post}
 
         def call(**parts: str) -> HTTPResponse:
             started = perf_counter()
-            reply = self._answer(handlers, is_open, filters, parts)
+            reply = self._answer(handlers, is_open, filters, has_history, parts)
             self._metrics.observe(path, request.method, reply.status_code, perf_counter() - started)
             return reply
 
@@ -71,6 +73,7 @@ class Site:
         handlers: Mapping[str, Handler | None],
         is_open: bool,
         filters: Collection[str] | None,
+        has_history: bool,
         parts: Mapping[str, str],
     ) -> HTTPResponse:
         context: PageContext | None = None
@@ -87,6 +90,8 @@ class Site:
                 check_form(self.services.sessions, context.session, options.base_url)
             elif filters is not None:
                 http.check_filters(filters)
+            elif "at" in request.query and not has_history:
+                raise invalid("this page has no earlier versions", "at")
             return handler(context, **parts)
 
         def refused(error: Error, status: int) -> HTTPResponse:

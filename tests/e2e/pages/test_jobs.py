@@ -43,7 +43,7 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert audit.count("verified signature") == 4
     first = re.findall(r"\?at=([0-9a-f]{40})", audit)[-1]
     then = alice.get(f"{path}?at={first}").text
-    assert "You are viewing this page as of" in then
+    assert "This page is as it was on" in then
     assert "Waiting for the runner of" in then
     assert alice.get(f"{path}?at=nonsense").status_code == 400
     assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
@@ -148,7 +148,7 @@ def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Brow
     assert "?at=" in alice.get("/slashed/audit/").text
     sha = re.findall(r"/slashed/\?at=([0-9a-f]{40})", alice.get("/slashed/audit/").text)[-1]
     then = alice.get(f"/slashed/?at={sha}").text
-    assert "You are viewing this page as of" in then
+    assert "This page is as it was on" in then
     assert "Run selected actions" not in then
 
 

@@ -52,7 +52,7 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     found = [entry for entry in log(site.path, LogFilter(since=start)) if entry.branch == "backends/tpp"]
     assert [entry.event for entry in found] == ["jobs.updated", "pushed", "job-request.created"]
     assert found[1].at == stands.replace(microsecond=0)
-    tab = audit_tab.entries(site.repo, "backends/tpp", ["active"], start)
+    tab = audit_tab.audit_page(site.repo, {"backends/tpp": ["active"]}, since=start).entries
     assert [entry.commit.trailer("Event") for entry in tab] == ["jobs.updated", "job-request.created"]
     seconds = int(site.now.timestamp())
     created = int(start.timestamp()) + 2

@@ -34,6 +34,17 @@ def length(seconds: float) -> str:
     return f"{count} {unit}{'s' if count != 1 else ''}"
 
 
+def exactly(moment: datetime) -> str:
+    """``2026-11-24 10:00:05 UTC``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def running(seconds: float) -> str:
+    """As `duration`, of what has not ended: from a minute on, in steps that a person can read while it goes on."""
+    text = duration(seconds)
+    return text.partition(" ")[0] if 60 <= seconds < 3600 else text
+
+
 def duration(seconds: float) -> str:
     """``8s``, ``48m 8s``, ``2h 5m``, ``3d 4h``: the two largest units. Never negative: two clocks may disagree."""
     whole = max(int(seconds), 0)

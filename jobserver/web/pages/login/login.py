@@ -30,7 +30,11 @@ class Login:
         if context.user is not None:
             return redirect(local(text("next") or "/"))
         reply = self._site.page(
-            context, "people/login.html", title="Log in", has_github=self._services.identity is not None
+            context,
+            "people/login.html",
+            title="Log in",
+            has_github=self._services.identity is not None,
+            github_org=self._services.studies.github_org,
         )
         self._services.sessions.remember(reply, "next", local(text("next") or "/"))
         return reply

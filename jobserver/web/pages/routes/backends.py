@@ -1,7 +1,5 @@
 """The pages of backends, for everybody (`/status/`) and for SuperUsers (`/backends/`)."""
 
-from datetime import timedelta
-
 from bottle import HTTPResponse
 
 from jobserver.domain.backends import (
@@ -26,9 +24,6 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.backend_status import backend_status
-
-_MOST_ENTRIES = 200
-_AUDIT_DAYS = 7
 
 
 class Backends:
@@ -103,16 +98,13 @@ class Backends:
         return redirect(f"/backends/{slug}/")
 
     def audit(self, context: PageContext, slug: str) -> HTTPResponse:
-        """The changes of the backend's document, and a week of its branch."""
+        """The changes of the backend's document and of its branch."""
         backend = _find(context, slug)
-        repo, week_ago = self._services.repo, context.now - timedelta(days=_AUDIT_DAYS)
-        entries = audit_tab.entries(repo, layout.MAIN, [layout.main_path(Kind.BACKEND, slug)])
-        entries += audit_tab.entries(repo, layout.backend_branch(slug), ["active", "archive"], week_ago)
-        entries.sort(key=lambda entry: entry.commit.time, reverse=True)
+        document = layout.main_path(Kind.BACKEND, slug)
+        paths = {layout.MAIN: [document], layout.backend_branch(slug): ["active", "archive"]}
+        audit = audit_tab.audit_page(self._services.repo, paths, text("before", 100))
         title = f"Audit of {backend.name}"
-        return self._site.page(
-            context, "backends/audit.html", title=title, backend=backend, entries=entries[:_MOST_ENTRIES]
-        )
+        return self._site.page(context, "backends/audit.html", title=title, backend=backend, audit=audit)
 
 
 def _find(context: PageContext, slug: str) -> Backend:

@@ -1,6 +1,8 @@
 """The page of a job request, with its audit tab; cancelling a request and running it again."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from bottle import HTTPResponse
 
@@ -9,7 +11,7 @@ from jobserver.domain.base.layout import Area, Place, backend_branch
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.pipelines import StoredPipeline, pipeline_of
 from jobserver.errors import Error, invalid, not_found
-from jobserver.index.queries.requests import find_request
+from jobserver.index.queries.requests import JobRequestRow, find_request
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version, tabs, times
@@ -17,7 +19,7 @@ from jobserver.web.pages.format.graph import counts, picture
 from jobserver.web.pages.forms import idempotency_key, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
-from jobserver.web.pages.views import audit_tab
+from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.request_details import (
     RequestDetails,
@@ -32,17 +34,17 @@ from jobserver.web.pages.views.request_details import (
 class JobRequests:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/job-requests/<identifier>/", self.show)
+        site.add("/job-requests/<identifier>/", self.show, has_history=True)
         site.add("/job-requests/<identifier>/cancel/", post=self.cancel)
         site.add("/job-requests/<identifier>/rerun/", post=self.rerun)
         site.add("/job-requests/<identifier>/audit/", self.audit)
 
     def show(self, context: PageContext, identifier: str) -> HTTPResponse:
-        details = self.find(identifier, text("at", 64))
+        details = self.find(identifier, text("at", 64), context.now)
         row, jobs, document = details.row, details.jobs, details.document
         order = {action: number for number, action in enumerate(details.pipeline.actions)}
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
-        now = times.micros(context.now)
+        now = details.moment(times.micros(context.now))
         with self._services.index.view() as sql:
             needs = graph_needs(sql, details)
             forecast = outlook(sql, details, needs, now)
@@ -58,6 +60,8 @@ class JobRequests:
             jobs=jobs,
             links={job.action: tabs.job_url(job) for job in jobs},
             revision=details.revision,
+            as_of=details.as_of,
+            until=now,
             document=document,
             picture=picture(needs, statuses),
             counts=counts(needs, statuses),
@@ -74,7 +78,7 @@ class JobRequests:
             **permitted(context, details),
         )
 
-    def find(self, identifier: str, revision: str = "") -> RequestDetails:
+    def find(self, identifier: str, revision: str = "", now: datetime | None = None) -> RequestDetails:
         """As it is, or as it was at a commit or time. Raises `Error` (not_found, invalid)."""
         slugs = self._services.visible.slugs()
         with self._services.index.view() as sql:
@@ -83,7 +87,8 @@ class JobRequests:
             raise not_found(f"job request {identifier!r} does not exist")
         row, jobs = row_and_jobs
         branch = backend_branch(row.backend)
-        commit = audit_tab.commit_at(self._services.repo, branch, revision) if revision else None
+        repo = self._services.repo
+        commit = history.commit_at(repo, branch, revision, now or self._services.clock()) if revision else None
 
         def read(state):  # type: ignore[no-untyped-def]
             stored = state.find(identifier)
@@ -94,13 +99,14 @@ class JobRequests:
                 pipeline = pipeline_of(state, stored)
             return RequestWithJobs(stored, tuple(state.jobs(stored.place).values()) if revision else ()), pipeline
 
-        documents = self._services.repo.writer.read(branch, read, commit)
+        documents = repo.writer.read(branch, read, commit)
         if documents is None:
             raise not_found(f"job request {identifier} did not exist at {revision}")
         historical, pipeline = documents
-        if revision:
+        if commit is not None:
             row, jobs = as_rows(row, historical)
-        return RequestDetails(row, jobs, historical.stored.request, pipeline, revision)
+        as_of = audit_tab.entry_of(repo, branch, commit) if commit is not None else None
+        return RequestDetails(row, jobs, historical.stored.request, pipeline, revision, as_of)
 
     def cancel(self, context: PageContext, identifier: str) -> HTTPResponse:
         self.find(identifier)
@@ -131,7 +137,12 @@ class JobRequests:
         details = self.find(identifier)
         row, created_at = details.row, details.document.created_at
         folders = [Place(area, created_at.date(), identifier).folder for area in Area]
+        title, actions = f"Audit of {identifier}", {job.identifier: job.action for job in details.jobs}
+        audit = self.audit_page(row, created_at, folders)
+        return self._site.page(context, "requests/audit.html", title=title, row=row, audit=audit, actions=actions)
+
+    def audit_page(self, row: JobRequestRow, created_at: datetime, paths: Sequence[str]) -> audit_tab.AuditPage:
+        """The changes of files of this job request."""
         end = times.moment(row.updated_at) if row.completed_at else None
-        entries = audit_tab.entries(self._services.repo, backend_branch(row.backend), folders, created_at, end)
-        title = f"Audit of {identifier}"
-        return self._site.page(context, "requests/audit.html", title=title, row=row, entries=entries)
+        branch = backend_branch(row.backend)
+        return audit_tab.audit_page(self._services.repo, {branch: paths}, text("before", 100), created_at, end)

@@ -2,7 +2,7 @@
 
 from bottle import HTTPResponse
 
-from jobserver.domain.base.layout import Area, Place, backend_branch
+from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
@@ -14,7 +14,6 @@ from jobserver.web.pages.format import highlight, labels, page_version, tabs, ti
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.job_requests import JobRequests
 from jobserver.web.pages.site import Site
-from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.request_details import can_cancel, open_actions
 
 _LOST_AFTER = 30 * 60 * 1_000_000  # microseconds without a report
@@ -98,10 +97,9 @@ class Jobs:
         job, row, _ = self._find(identifier, request)
         created_at = self._requests.find(row.identifier).document.created_at
         paths = [Place(area, created_at.date(), row.identifier).job(identifier) for area in Area]
-        end = times.moment(row.updated_at) if row.completed_at else None
-        entries = audit_tab.entries(self._services.repo, backend_branch(row.backend), paths, created_at, end)
-        title = f"Audit of {job.action}"
-        return self._site.page(context, "jobs/audit.html", title=title, job=job, row=row, entries=entries)
+        audit = self._requests.audit_page(row, created_at, paths)
+        title, actions = f"Audit of {job.action}", {job.identifier: job.action}
+        return self._site.page(context, "jobs/audit.html", title=title, job=job, row=row, audit=audit, actions=actions)
 
 
 def _metrics(job: JobRow) -> list[tuple[str, str]]:

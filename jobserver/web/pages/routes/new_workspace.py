@@ -7,10 +7,10 @@ from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.workspaces import AddWorkspace
-from jobserver.errors import Code, Error, forbidden
+from jobserver.errors import Error, forbidden
 from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import text
+from jobserver.web.pages.forms import is_shown_in_form, refused_status, text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 
@@ -36,7 +36,7 @@ class NewWorkspace:
         return self._site.page(
             context,
             "workspaces/new_workspace.html",
-            400 if error else 200,
+            refused_status(error) if error else 200,
             title="New workspace",
             repos=_with_used(context, offered),
             offered=offered,
@@ -59,7 +59,7 @@ class NewWorkspace:
             command = AddWorkspace(name, text("repo", 500), branch, text("db", 64) or "full", project)
             self._services.workspaces.add(context.actor, command, "web")
         except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND):
+            if not is_shown_in_form(error):
                 raise
             return self.show(context, error)  # the form keeps what was typed
         return redirect(f"/{name}/")

@@ -81,7 +81,7 @@ class Projects:
         name, document = self._find(context, org, project)
         if not _can_audit(context, name, document):
             raise forbidden("only members and reviewers of the project can view this page")
-        entries = audit_tab.entries(self._services.repo, layout.MAIN, [layout.main_path(Kind.PROJECT, name)])
+        paths = {layout.MAIN: [layout.main_path(Kind.PROJECT, name)]}
         return self._site.page(
             context,
             "projects/audit.html",
@@ -89,7 +89,7 @@ class Projects:
             project=document,
             name=name,
             can_manage=_manages(context, name),
-            entries=entries,
+            audit=audit_tab.audit_page(self._services.repo, paths, text("before", 100)),
         )
 
     # Settings

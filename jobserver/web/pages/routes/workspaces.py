@@ -13,18 +13,18 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
 from jobserver.domain.workspaces import ChangeWorkspace, Workspace
-from jobserver.errors import Code, Error, Fault, invalid, not_found
+from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow, latest_jobs
 from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_requests
 from jobserver.service.studies.base import Study
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
 from jobserver.web.pages.format.graph import counts, grouped, picture
-from jobserver.web.pages.forms import idempotency_key, text, texts
+from jobserver.web.pages.forms import idempotency_key, is_shown_in_form, refused_status, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
-from jobserver.web.pages.views import audit_tab
+from jobserver.web.pages.views import audit_tab, history
 
 _LONG_URL = 8000
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
@@ -35,17 +35,16 @@ class Workspaces:
 
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/<name>/", self.show, self.request_jobs)
+        site.add("/<name>/", self.show, self.request_jobs, has_history=True)
         site.add("/<name>/switch/", post=self.switch)
         site.add("/<name>/audit/", self.audit)
 
     def show(self, context: PageContext, name: str, error: Error | None = None) -> HTTPResponse:
         """``error``: why a form was refused, which is shown again with what was chosen."""
-        revision = text("at", 64)
         workspace = _find(context, name)
-        if revision:
-            workspace = self._historical(name, revision)
-        study, faults = self._study(workspace)
+        if revision := text("at", 64):
+            return self._show_as_of(context, workspace, revision)
+        study, problem = self._study(workspace)
         slugs = self._services.visible.slugs()
         known = [context.directory.backends[slug] for slug in slugs]
         backends = [backend for backend in known if backend.active and not backend.is_paused]
@@ -53,16 +52,15 @@ class Workspaces:
             recent = list_requests(sql, RequestFilter(workspace=name), slugs, 5)[:5]
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])
             latest = latest_jobs(sql, name, [backend])  # results on other backends say nothing about this one
-        can_run = not revision and context.may(Permission.RUN_JOB, workspace.project)
+        can_run = context.may(Permission.RUN_JOB, workspace.project)
         return self._site.page(
             context,
             "workspaces/workspace.html",
-            400 if error else 200,
+            refused_status(error) if error else 200,
             title=name,
             workspace=workspace,
-            revision=revision,
             study=study,
-            faults=faults,
+            problem=problem,
             backend=backend,
             latest=latest,
             recent=recent,
@@ -76,12 +74,21 @@ class Workspaces:
             preview=_preview(study, latest),
         )
 
-    def _historical(self, name: str, revision: str) -> Workspace:
-        commit = audit_tab.commit_at(self._services.repo, layout.MAIN, revision)
-        workspace = self._services.repo.writer.read(layout.MAIN, lambda state: state.own_workspace(name), commit)
+    def _show_as_of(self, context: PageContext, current: Workspace, revision: str) -> HTTPResponse:
+        """Its settings at a commit: its actions and requests have histories of their own."""
+        repo, name = self._services.repo, current.name
+        commit = history.commit_at(repo, layout.MAIN, revision, context.now)
+        workspace = repo.writer.read(layout.MAIN, lambda state: state.own_workspace(name), commit)
         if workspace is None:
             raise not_found(f"workspace {name!r} did not exist at {revision}")
-        return workspace
+        return self._site.page(
+            context,
+            "workspaces/as_of.html",
+            title=name,
+            workspace=workspace,
+            as_of=audit_tab.entry_of(repo, layout.MAIN, commit),
+            has_releases=has_tab(self._services, context, current),
+        )
 
     def _usual_backend(self, recent: Sequence[JobRequestRow], slugs: Sequence[str]) -> str:
         """The backend that this workspace used last, else one with a runner."""
@@ -89,11 +96,11 @@ class Workspaces:
         used = [row.backend for row in recent if row.backend in slugs]
         return next(iter([*used, *(slug for slug in slugs if slug in connected), *slugs]), "")
 
-    def _study(self, workspace: Workspace) -> tuple[Study | None, list[Fault]]:
+    def _study(self, workspace: Workspace) -> tuple[Study | None, Error | None]:
         try:
-            return self._services.studies.project(workspace.repo, workspace.branch), []
+            return self._services.studies.project(workspace.repo, workspace.branch), None
         except Error as error:
-            return None, list(error.faults) or [Fault(str(error))]
+            return None, error
 
     def request_jobs(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = _find(context, name)
@@ -113,7 +120,7 @@ class Workspaces:
                 key=idempotency_key(context.actor),
             )
         except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND):
+            if not is_shown_in_form(error):
                 raise
             return self.show(context, name, error)  # the form keeps what was chosen
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
@@ -132,13 +139,13 @@ class Workspaces:
 
     def audit(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = _find(context, name)
-        paths = [layout.main_path(Kind.WORKSPACE, name)]
+        paths = {layout.MAIN: [layout.main_path(Kind.WORKSPACE, name)]}
         return self._site.page(
             context,
             "workspaces/audit.html",
             title=f"Audit of {name}",
             workspace=workspace,
-            entries=audit_tab.entries(self._services.repo, layout.MAIN, paths),
+            audit=audit_tab.audit_page(self._services.repo, paths, text("before", 100)),
             has_releases=has_tab(self._services, context, workspace),
         )
 
@@ -188,8 +195,10 @@ def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend]
 
 
 def _chosen_actions(study: Study | None) -> dict[str, None]:
-    actions = study.pipeline.actions if study else {}
     chosen = texts("actions") or texts("requested_actions")
+    if study is None:
+        return dict.fromkeys(chosen)  # a form that is sent again can keep them
+    actions = study.pipeline.actions
     return dict.fromkeys(name for name in chosen if name in actions or (actions and name == RUN_ALL))
 
 

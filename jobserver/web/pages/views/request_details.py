@@ -18,6 +18,7 @@ from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
 from jobserver.web.pages.format.graph import place_of
 from jobserver.web.pages.views import estimate
+from jobserver.web.pages.views.audit_tab import Entry
 from jobserver.web.pages.views.estimate import Estimate
 
 _ERROR = "__error__"  # the action of the job that a runner reports for a request that it could not start
@@ -27,13 +28,19 @@ _MOST_JOBS = 100  # shown one by one
 
 @dataclass(frozen=True, slots=True)
 class RequestDetails:
-    """A request as the index and git have it. ``revision``: the commit or time it is shown at, or empty for now."""
+    """A request as the index and git have it. ``revision``: the commit or time it is shown at, or empty for now;
+    ``as_of``: that commit."""
 
     row: JobRequestRow
     jobs: list[JobRow]
     document: JobRequest
     pipeline: StoredPipeline
     revision: str = ""
+    as_of: Entry | None = None
+
+    def moment(self, now: int) -> int:
+        """The time up to which durations count, in microseconds: that of the commit, on a page as it was."""
+        return self.as_of.commit.time * 1_000_000 if self.as_of is not None else now
 
     @property
     def is_over(self) -> bool:

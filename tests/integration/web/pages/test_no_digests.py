@@ -24,7 +24,8 @@ def test_no_diff_shows_a_digest(tmp_path: Path, path: str) -> None:
         site.do(ADMIN, RotateBackendToken("tpp", "b" * 64, keep_old=True))
         site.do(ALICE, AddUserToken("alice", "laptop", "c" * 64))
         site.do(ALICE, RevokeUserToken("alice", "laptop"))
-        shown = "\n".join(line for one in audit_tab.entries(site.repo, "main", [path]) for line in one.diff)
+        page = audit_tab.audit_page(site.repo, {"main": [path]})
+        shown = "\n".join(line for entry in page.entries for line in entry.changes.lines)
     finally:
         site.gate.close()
         site.repo.close()
@@ -39,11 +40,11 @@ def test_an_image_in_a_pipeline_is_shown_with_its_digest(tmp_path: Path) -> None
     try:
         pipeline = {"generate": PipelineAction(run=f"python@sha256:{digest} x.py")}
         site.do(ALICE, RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
-        found = audit_tab.entries(site.repo, "backends/tpp", ["active"])
+        found = audit_tab.audit_page(site.repo, {"backends/tpp": ["active"]}).entries
     finally:
         site.gate.close()
         site.repo.close()
-    assert digest in "\n".join(line for one in found for line in one.diff)
+    assert digest in "\n".join(line for entry in found for line in entry.changes.lines)
 
 
 @pytest.mark.parametrize(("model", "head"), [(User, "username: alice"), (Backend, "slug: tpp\nname: TPP")])
