@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, TypeAlias, assert_never
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
@@ -11,9 +11,9 @@ from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import PROJECT_ROLES, Actor, Permission, Role
 from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
 from jobserver.domain.base.registration import Registration
-from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
-from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import Document, Line, Slug, Version
 from jobserver.domain.members import (
     Invitation,
@@ -28,6 +28,9 @@ from jobserver.domain.members import (
     without_invitation,
 )
 from jobserver.errors import conflict, invalid, not_found
+
+if TYPE_CHECKING:
+    from jobserver.domain.users import User
 
 
 class Project(Document):
@@ -50,6 +53,27 @@ class Project(Document):
             usernames = [member.username for member in self.members]
             return name in usernames or any(invitation.username == name for invitation in self.invitations)
         return kind is Kind.ORG and self.org == name
+
+
+_MANAGING = frozenset(
+    {Permission.MANAGE_PROJECT_MEMBERS, Permission.INVITE_PROJECT_MEMBERS, Permission.MANAGE_PROJECT_WORKSPACES}
+)
+
+
+def manages(main: Main, user: "User | None", project: str) -> bool:
+    """Whether this person may change something about the project, and so may see its invitations."""
+    return user is not None and not _MANAGING.isdisjoint(permissions_of(main, user, project))
+
+
+def sees_registration(main: Main, user: "User | None", project: Project) -> bool:
+    """Whether this person may see the registration and the history of the project, which name people."""
+    if user is None:
+        return False
+    name = f"{project.org}/{project.slug}"
+    permissions = permissions_of(main, user, name)
+    is_member = any(member.username == user.username for member in project.members)
+    reviews = not permissions.isdisjoint({Permission.REVIEW_PROJECT, Permission.READ_ALL})
+    return is_member or reviews or manages(main, user, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,13 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from jobserver.domain.base import names
-from jobserver.domain.base.permissions import Actor, Permission
+from jobserver.domain.base.permissions import SEE_RELEASES, Actor, Permission
 from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.state import Changes, Main, State
 from jobserver.domain.base.validation import checked
 from jobserver.domain.base.values import Document, Line, WorkspaceName, named
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, Fault, forbidden
 
 EVENT = "release.uploaded"
@@ -114,6 +116,11 @@ def may_release(main: Main, username: str, workspace: str) -> bool:
     if user is None or document is None:
         return False
     return Permission.UPLOAD_RELEASE in permissions_of(main, user, document.project)
+
+
+def may_view(main: Main, user: User, workspace: Workspace) -> bool:
+    """Whether this person may see and download what was released of ``workspace``."""
+    return not permissions_of(main, user, workspace.project).isdisjoint(SEE_RELEASES)
 
 
 def no_releaser(username: str, workspace: str) -> Error:

@@ -10,11 +10,11 @@ from pydantic import Field
 from jobserver.domain.accounts import github_account, oidc_account
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import DocPath, Kind, main_path
-from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, Role
+from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, Permission, Role
 from jobserver.domain.base.planning import require, require_absent, write_document
-from jobserver.domain.base.rights import Rights
+from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
-from jobserver.domain.base.state import Change, Changes, State, changed_keys
+from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version, named
 from jobserver.domain.members import role_problems
 from jobserver.domain.tokens import PersonalToken, Scope, expiry_problems
@@ -44,6 +44,11 @@ class User(Document):
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"username": path.name}
+
+
+def sees_all_users(main: Main, user: User) -> bool:
+    """Whether this person may list all accounts."""
+    return not permissions_of(main, user).isdisjoint({Permission.ADMINISTER, Permission.READ_ALL})
 
 
 @dataclass(frozen=True, slots=True)

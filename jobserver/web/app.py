@@ -1,20 +1,13 @@
-"""The WSGI application, with every URL in one place."""
+"""The WSGI application, with every URL that is not one of the API (`api.urls`)."""
 
 from bottle import Bottle
 
 from jobserver import steps
-from jobserver.domain.tokens import Scope
-from jobserver.web.api.common import Keys
 from jobserver.web.api.document_schemas import DocumentSchemas
-from jobserver.web.api.job_requests import JobRequestsApi
-from jobserver.web.api.jobs import JobsApi
-from jobserver.web.api.openapi import describe
-from jobserver.web.api.people import PeopleApi
-from jobserver.web.api.releases import ReleasesApi
+from jobserver.web.api.urls import api_endpoints
 from jobserver.web.authentication import Callers
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.git.smart_http import StateGit
-from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
@@ -50,7 +43,7 @@ def make_app(services: Services) -> Bottle:
     app.add_hook("before_request", Bodies(budgets.bodies, budgets.strangers, services.options.proxies).offer)
     callers = Callers(services)
     endpoints = Endpoints(app, services, callers, metrics)
-    for endpoint in (*_api(services, callers, metrics), *_operations(services, callers, metrics)):
+    for endpoint in (*api_endpoints(services, callers, metrics), *_operations(services, callers, metrics)):
         endpoints.add(endpoint)
     app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers, metrics).call)
     endpoints.page = _add_pages(app, services, metrics).not_found
@@ -68,25 +61,6 @@ def _metrics(services: Services) -> Metrics:
     metrics.add(StateMetrics(services))
     steps.listeners["metrics"] = metrics.observe_step
     return metrics
-
-
-def _api(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:
-    keys = Keys(services.gate.ledger)
-    job_requests = JobRequestsApi(services, callers, keys, metrics)
-    jobs, people, releases = JobsApi(services, keys), PeopleApi(services), ReleasesApi(services)
-    description = describe(services.options.base_url)
-    api = "/api/v2"
-    return [
-        Endpoint(f"{api}/job-requests/", {"GET": job_requests.list_active}, filters=("backend", "limit", "offset")),
-        Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
-        Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}, scope=Scope.REQUEST),
-        Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
-        Endpoint(f"{api}/users/<username>/", {"GET": people.user}),
-        Endpoint(f"{api}/workspaces/<name>/statuses/", {"GET": people.statuses}, filters=("backend",)),
-        Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.create}, scope=Scope.REQUEST),
-        Endpoint(f"{api}/workspaces/<name>/releases/<identifier>", {"PUT": releases.upload}),
-        Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
-    ]
 
 
 def _operations(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:

@@ -1,13 +1,17 @@
 """The HTTP API v2, for runners and for people's scripts (docs/contract.md, section 4).
 
+urls             every URL, with its methods and filters
 job_requests     list, show, create and cancel job requests; the runners' polls
 jobs             a runner's report
 storable         alters values in a report that can't be stored
-people           a user's roles, and the statuses of a workspace
-releases         upload of released files
-common           whose token a call needs, and idempotency keys
+workspaces       workspaces, and the statuses of their actions
+projects         organisations and projects, with members and invitations
+people           users, and the caller's own settings
+backends         backends, and the site message
+releases         upload, lists and download of released files
+lists            filters and pages of lists
+common           whose token a call needs, its fields, and idempotency keys
 fields           reads the fields of a JSON object
-openapi          openapi.json
-openapi_schemas  its schemas and parameters
+openapi/         openapi.json
 document_schemas the schemas of documents, for editors
 """

@@ -1,17 +1,29 @@
-"""What the endpoints of the API share: whose token a call needs, and idempotency keys."""
+"""What the endpoints of the API share: whose token a call needs, its fields, and idempotency keys."""
 
 from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.users import User
 from jobserver.errors import forbidden, invalid
+from jobserver.index.directory import Directory
 from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.web import http
+from jobserver.web.api.fields import Fields
 
 
 def require_person(actor: Actor) -> None:
     """Raises `Error` (forbidden) for a backend."""
     if actor.kind is not ActorKind.USER:
         raise forbidden("This needs a person's token, not a backend's")
+
+
+def person_of(directory: Directory, actor: Actor) -> User:
+    """The account of the caller. Raises `Error` (forbidden) for a backend."""
+    require_person(actor)
+    user = directory.user(actor.name)
+    if user is None:  # it was deleted a moment ago
+        raise forbidden(f"{actor.name} is not an active user")
+    return user
 
 
 def require_backend(actor: Actor) -> None:
@@ -41,3 +53,10 @@ class Keys:
         key = Key.of(actor, request.method, request.path, text, body)
         self._ledger.find(key)
         return key
+
+    def fields(self, actor: Actor) -> tuple[Fields, Key | None]:
+        """The fields of a person's call, none without a body, and its key. Raises `Error` (forbidden, invalid, ...)."""
+        require_person(actor)
+        body = http.read_body()
+        key = self.of(actor, body)
+        return Fields(http.read_json(body) if body else {}), key

@@ -1,7 +1,9 @@
 """Reads the fields of a JSON object one by one, and collects the faults, so that one answer names all of them."""
 
+from collections.abc import Collection
 from typing import Any, TypeVar, overload
 
+from jobserver.domain.base.permissions import Role
 from jobserver.errors import Fault, invalid
 
 T = TypeVar("T")
@@ -17,6 +19,10 @@ class Fields:
         self._taken: set[str] = set()
         self._faults: list[Fault] = []
 
+    def has(self, name: str) -> bool:
+        """Whether the object has this key, even with null."""
+        return name in self._data
+
     def done(self) -> None:
         """Raises `Error` (invalid) with every fault; fields that were not read are unknown ones."""
         unknown = [name for name in self._data if name not in self._taken]
@@ -27,6 +33,11 @@ class Fields:
             self._faults.append(Fault(f"{len(unknown) - len(shown)} more unknown fields", key="non_field_errors"))
         if self._faults:
             raise invalid(str(self._faults[0]), faults=self._faults)
+
+    def none_of(self, names: Collection[str], reason: str) -> None:
+        """Refuses these fields."""
+        self._taken.update(names)
+        self._faults += [Fault(reason, key=name) for name in names if self.has(name)]
 
     def _take(self, name: str, default: Any) -> Any:
         self._taken.add(name)
@@ -53,11 +64,20 @@ class Fields:
             return self._fault(name, f"expected text, found {kind(value)}", "")
         return value
 
-    def flag(self, name: str, default: bool | None) -> bool | None:
+    def flag(self, name: str, default: bool | None = REQUIRED) -> bool | None:
         value = self._take(name, default)
+        if value is REQUIRED:
+            return None
         if not isinstance(value, bool | None):
             return self._fault(name, f"expected true or false, found {kind(value)}", default)
         return value
+
+    def roles(self, name: str, most: int = 50, default: Any = REQUIRED) -> tuple[Role, ...]:
+        """A list of roles, which may be empty."""
+        values = self.texts(name, most, empty=True, default=default)
+        if unknown := set(values) - set(Role):
+            return self._fault(name, f"{min(unknown)[:100]!r} is not a role: expected {', '.join(Role)}", ())
+        return tuple(map(Role, values))
 
     def texts(self, name: str, most: int, empty: bool = False, default: Any = REQUIRED) -> list[str]:
         value = self._take(name, default)

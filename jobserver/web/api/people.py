@@ -1,25 +1,64 @@
-"""A user's roles and permissions, and the statuses of a workspace's actions."""
+"""People: a user's roles and permissions; for SuperUsers, all users; the caller's own settings."""
+
+from typing import Any
 
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor, granted
 from jobserver.domain.members import Member
-from jobserver.errors import not_found
-from jobserver.index.queries.jobs import latest_jobs
-from jobserver.index.queries.requests import RequestFilter, list_requests
+from jobserver.domain.plan import Command
+from jobserver.domain.tokens import Scope
+from jobserver.domain.users import AddUser, DisableUser, EnableUser, RevokeUserToken, SetUserRoles, User, sees_all_users
+from jobserver.errors import forbidden, invalid, not_found
+from jobserver.index.items import time_text
+from jobserver.service.accounts.private_store import check_email
 from jobserver.web import http
+from jobserver.web.api import lists
+from jobserver.web.api.common import Keys, person_of
 from jobserver.web.services import Services
+
+USER_FILTERS = ("active", *lists.PAGING)
 
 
 class PeopleApi:
-    def __init__(self, services: Services) -> None:
-        self._index, self._visible = services.index, services.visible
+    def __init__(self, services: Services, keys: Keys) -> None:
+        self._index, self._gate, self._private = services.index, services.gate, services.private
+        self._base_url, self._keys = services.options.base_url, keys
+
+    def users(self, actor: Actor) -> HTTPResponse:
+        directory = self._index.directory()
+        if not sees_all_users(directory, person_of(directory, actor)):
+            raise forbidden("Only SuperUsers and Auditors can list the users")
+        active = lists.flag("active")
+        users = ((name, user) for name, user in directory.users.items() if active in (None, user.active))
+        return lists.page_of(self._base_url, users, _item)
+
+    def add(self, actor: Actor) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        username, name, roles = fields.text("username"), fields.text("name", None), fields.roles("roles", default=[])
+        fields.done()
+        written = self._gate.submit(actor, AddUser(username, name or "", roles), "http", key)
+        self._private.set_email(username, "")  # an earlier account of this name may have left one
+        headers = {"Location": f"{self._base_url}/api/v2/users/{username}/"}
+        return http.written(_item(self._find(username)), written.commit, 201, headers)
+
+    def edit(self, actor: Actor, username: str) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        roles, active = fields.roles("roles", default=[]), fields.flag("active", None)
+        fields.done()
+        if fields.has("roles"):
+            command: Command = SetUserRoles(username, roles, active)
+        elif active is not None:
+            command = EnableUser(username) if active else DisableUser(username)
+        else:
+            raise invalid("expected roles, active or both", "non_field_errors")
+        written = self._gate.submit(actor, command, "http", key)
+        return http.written(_item(self._find(username)), written.commit)
 
     def user(self, _: Actor, username: str) -> HTTPResponse:
+        """In the shape of job-server."""
         directory = self._index.directory()
-        user = directory.user(username)
-        if user is None:
-            raise not_found(f"User {username} does not exist")
+        user = self._find(username)
         active = user.active
 
         def within(members: tuple[Member, ...]) -> tuple[list[str], list[str]]:
@@ -45,16 +84,50 @@ class PeopleApi:
             }
         )
 
-    def statuses(self, actor: Actor, name: str) -> HTTPResponse:
-        """The latest status of each action on one backend: the token's own, that of the query, or the last used one."""
-        if self._index.directory().workspace(name) is None:
-            return HTTPResponse(b"", 404)
-        slugs, is_named = self._visible.chosen(actor)
-        with self._index.view() as sql:
-            if not is_named:
-                slugs = [row.backend for row in list_requests(sql, RequestFilter(workspace=name), slugs, 1)[:1]]
-            latest = latest_jobs(sql, name, slugs)
-            return http.answer({action: job.status for action, job in sorted(latest.items())})
+    # The caller's own settings
+
+    def settings(self, actor: Actor) -> HTTPResponse:
+        return http.answer(self._own(actor))
+
+    def save_settings(self, actor: Actor) -> HTTPResponse:
+        """Changes only what is not in git, so there is no commit to name."""
+        fields, _ = self._keys.fields(actor)
+        address = fields.text("email", None)
+        is_given = fields.has("email")
+        fields.done()
+        if is_given:
+            self._private.set_email(actor.name, check_email(address) if address else "")
+        return http.answer(self._own(actor))
+
+    def revoke_token(self, actor: Actor, label: str) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        fields.done()
+        written = self._gate.submit(actor, RevokeUserToken(actor.name, label), "http", key)
+        return http.written(self._own(actor), written.commit)
+
+    def _own(self, actor: Actor) -> dict[str, Any]:
+        user = person_of(self._index.directory(), actor)
+        tokens = [
+            {
+                "label": token.label,
+                "scope": token.scope or Scope.ADMIN,
+                "created_at": time_text(token.created_at),
+                "expires_at": time_text(token.expires_at),
+            }
+            for token in user.tokens
+        ]
+        return {**_item(user), "email": self._private.email(user.username) or None, "tokens": tokens}
+
+    def _find(self, username: str) -> User:
+        """Raises `Error` (not_found)."""
+        user = self._index.directory().user(username)
+        if user is None:
+            raise not_found(f"User {username} does not exist")
+        return user
+
+
+def _item(user: User) -> dict[str, Any]:
+    return {"username": user.username, "name": user.name, "active": user.active, "roles": sorted(user.roles)}
 
 
 def _in(members: tuple[Member, ...], username: str) -> bool:

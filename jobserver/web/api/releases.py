@@ -1,18 +1,25 @@
-"""PUT /api/v2/workspaces/<name>/releases/<hash>: a zip of files that a backend releases.
+"""Releases: a backend uploads them as zips; people who may view them list, show and download them.
 
-Checks the token first, so that strangers can't find out which workspaces exist, then the rest in job-server's order.
+An upload checks the token first, so that strangers can't find out which workspaces exist, then the rest in job-server's
+order.
 """
 
 import contextlib
+from typing import Any
 
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor
-from jobserver.domain.releases import is_user, may_release, no_releaser
-from jobserver.errors import forbidden, invalid, unavailable
-from jobserver.service.releases.upload import Upload
+from jobserver.domain.releases import is_release_id, is_user, may_release, may_view, no_releaser
+from jobserver.domain.workspaces import Workspace
+from jobserver.errors import forbidden, invalid, not_found, unavailable
+from jobserver.index.items import time_text
+from jobserver.service.releases.upload import ReleaseService, Upload
+from jobserver.store.release_record import StoredRelease
 from jobserver.web import http
-from jobserver.web.api.common import require_backend
+from jobserver.web.api import lists
+from jobserver.web.api.common import person_of, require_backend
+from jobserver.web.downloads import download
 from jobserver.web.server.stream import UNREADABLE
 from jobserver.web.services import Services
 
@@ -20,7 +27,7 @@ from jobserver.web.services import Services
 class ReleasesApi:
     def __init__(self, services: Services) -> None:
         self._index, self._service = services.index, services.releases
-        self._base_url = services.options.base_url
+        self._base_url, self._visible = services.options.base_url, services.visible
 
     def upload(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
         require_backend(actor)
@@ -43,6 +50,57 @@ class ReleasesApi:
             "X-Commit": kept.commit,
         }
         return HTTPResponse(b"", 201 if is_new else 303, headers)
+
+    def index(self, actor: Actor, name: str) -> HTTPResponse:
+        workspace, service = self._viewed(actor, name)
+        releases = service.store.of_workspace(workspace.name, self._visible.slugs())
+        named = [(f"{stored.backend}.{stored.release.identifier}", stored) for stored in releases]
+        return lists.page_in_order(self._base_url, named, _item)
+
+    def show(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
+        """The release of each backend that has this identifier: the same files are the same identifier."""
+        workspace, service = self._viewed(actor, name)
+        slugs = self._visible.slugs()
+        releases = [one for slug in slugs if (one := _find(service, workspace.name, slug, identifier)) is not None]
+        if not releases:
+            raise not_found(f"Release {identifier[:100]} does not exist")
+        return http.answer({"results": [_item(stored) for stored in releases]})
+
+    def download(self, actor: Actor, name: str, identifier: str, backend: str, path: str) -> HTTPResponse:
+        workspace, service = self._viewed(actor, name)
+        is_visible = backend in self._visible.slugs()
+        release = _find(service, workspace.name, backend, identifier) if is_visible else None
+        if release is None:
+            raise not_found(f"Release {identifier[:100]} does not exist")
+        return download(service.store, release, path, {"Cache-Control": "no-store"})
+
+    def _viewed(self, actor: Actor, name: str) -> tuple[Workspace, ReleaseService]:
+        """Raises `Error` (forbidden, not_found)."""
+        directory = self._index.directory()
+        user, workspace = person_of(directory, actor), directory.workspace(name)
+        if workspace is None:
+            raise not_found(f"Workspace {name[:100]} does not exist")
+        if not may_view(directory, user, workspace):
+            raise forbidden(f"{user.username} can't view the releases of {name}: that needs a role that checks output")
+        if self._service is None:
+            raise not_found("This server does not store releases: RELEASE_STORAGE is not set")
+        return workspace, self._service
+
+
+def _find(service: ReleaseService, workspace: str, backend: str, identifier: str) -> StoredRelease | None:
+    return service.store.find(workspace, backend, identifier) if is_release_id(identifier) else None
+
+
+def _item(stored: StoredRelease) -> dict[str, Any]:
+    return {
+        "identifier": stored.release.identifier,
+        "backend": stored.backend,
+        "released_by": stored.release.user,
+        "received_at": time_text(stored.received_at),
+        "size": stored.release.size,
+        "commit": stored.commit,
+        "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in stored.files],
+    }
 
 
 def _user() -> str:

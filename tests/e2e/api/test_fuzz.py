@@ -12,6 +12,9 @@ from schemathesis.generation import GenerationMode
 from tests import samples
 from tests.e2e.harness import Site
 
+TAKEN = {"Job requests", "For runners"}
+"""The tags of what backends may call."""
+
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -28,12 +31,14 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str) -> None:
     described = schemathesis.openapi.from_url(f"{fuzzed.url}/api/v2/openapi.json")
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) >= 8
+    if who == "tpp":  # it is refused everything else, before anybody reads what it sent
+        operations = [operation for operation in operations if TAKEN & set(operation.tags or ())]
+    assert len(operations) >= 6
     tried = 0
     for operation in operations:
 
         @settings(
-            max_examples=samples.size(10, 50),
+            max_examples=samples.size(4, 50),
             derandomize=True,
             deadline=None,
             database=None,
@@ -51,4 +56,4 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
 
         with contextlib.suppress(Unsatisfiable):  # some take nothing that could be wrong
             calls()
-    assert tried > 50
+    assert tried > 20

@@ -9,7 +9,15 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import PROJECT_ROLES, Permission
 from jobserver.domain.members import invitation_of
 from jobserver.domain.plan import Command
-from jobserver.domain.projects import CancelInvitation, InviteToProject, Project, RenameProject, SetProjectMember
+from jobserver.domain.projects import (
+    CancelInvitation,
+    InviteToProject,
+    Project,
+    RenameProject,
+    SetProjectMember,
+    manages,
+    sees_registration,
+)
 from jobserver.domain.workspaces import ConnectWorkspace, Workspace
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
 from jobserver.index.queries.requests import RequestFilter, list_requests
@@ -20,11 +28,6 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, registration_form
 
-_MANAGE = (
-    Permission.MANAGE_PROJECT_MEMBERS,
-    Permission.INVITE_PROJECT_MEMBERS,
-    Permission.MANAGE_PROJECT_WORKSPACES,
-)
 _SEPARATORS = re.compile(r"[\s,;]+")
 
 
@@ -63,7 +66,7 @@ class Projects:
             latest=latest,
             can_manage=_manages(context, name),
             can_add=context.may(Permission.RUN_JOB, name),
-            can_audit=_can_audit(context, name, document),
+            can_audit=sees_registration(context.directory, context.user, document),
             invitation=invitation_of(document, context.user.username) if context.user else None,
             lines={"project_lead": "Lead", **registration_form.LINES},
             texts=registration_form.TEXTS,
@@ -79,7 +82,7 @@ class Projects:
 
     def audit(self, context: PageContext, org: str, project: str) -> HTTPResponse:
         name, document = self._find(context, org, project)
-        if not _can_audit(context, name, document):
+        if not sees_registration(context.directory, context.user, document):
             raise forbidden("only members and reviewers of the project can view this page")
         paths = {layout.MAIN: [layout.main_path(Kind.PROJECT, name)]}
         return self._site.page(
@@ -179,13 +182,4 @@ def _available(context: PageContext) -> list[Workspace]:
 
 
 def _manages(context: PageContext, project: str) -> bool:
-    return any(context.may(permission, project) for permission in _MANAGE)
-
-
-def _can_audit(context: PageContext, name: str, project: Project) -> bool:
-    """Whether this person can see the registration and the history, which name people."""
-    if context.user is None:
-        return False
-    is_member = any(member.username == context.user.username for member in project.members)
-    reviews = context.may(Permission.REVIEW_PROJECT, name) or context.may(Permission.READ_ALL, name)
-    return is_member or reviews or _manages(context, name)
+    return manages(context.directory, context.user, project)

@@ -4,23 +4,20 @@ Needs a role that checks or publishes output (domain/base/permissions.py), also 
 downloaded and never shown, because a released file can be HTML with scripts.
 """
 
-from urllib.parse import quote
-
 from bottle import HTTPResponse
 
-from jobserver.domain.base.permissions import SEE_RELEASES
-from jobserver.domain.releases import is_release_id
+from jobserver.domain.releases import is_release_id, may_view
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import forbidden, not_found
 from jobserver.service.releases.upload import ReleaseService as Service
 from jobserver.store.release_record import StoredRelease
+from jobserver.web.downloads import download
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import page_number
 from jobserver.web.pages.site import Site
 from jobserver.web.services import Services
 
 _PAGE = 50
-_FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 class Releases:
@@ -64,17 +61,7 @@ class Releases:
         release = self._find(service, name, backend, identifier)
         if release is None:
             raise not_found(f"workspace {name} has no release {identifier!r} from backend {backend!r}")
-        file = service.store.open(release, path)
-        size = next(listed.size for listed in release.files if listed.path == path)
-        headers = self._site.render.headers() | {
-            "Content-Type": "application/octet-stream",
-            "Content-Disposition": _attachment(path.rpartition("/")[2]),
-            "Content-Length": str(size),
-            "Content-Security-Policy": _FILE_CSP,
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Vary": "Cookie",
-        }
-        return HTTPResponse(file, 200, headers)
+        return download(service.store, release, path, self._site.render.headers() | {"Vary": "Cookie"})
 
     def _allowed(self, context: PageContext, name: str) -> tuple[Workspace, Service]:
         """Raises `Error`: not_found; unauthenticated, or forbidden for a person who cannot view these releases."""
@@ -95,15 +82,9 @@ class Releases:
 
 
 def can_view(context: PageContext, workspace: Workspace) -> bool:
-    return any(context.may(permission, workspace.project) for permission in SEE_RELEASES)
+    return context.user is not None and may_view(context.directory, context.user, workspace)
 
 
 def has_tab(services: Services, context: PageContext, workspace: Workspace | None) -> bool:
     """Whether the workspace's pages have a tab with its releases."""
     return services.releases is not None and workspace is not None and can_view(context, workspace)
-
-
-def _attachment(name: str) -> str:
-    """The Content-Disposition: in ASCII for old browsers, and exactly for others (RFC 6266)."""
-    ascii_name = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in name)
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

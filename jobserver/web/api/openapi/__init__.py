@@ -1,0 +1,12 @@
+"""openapi.json: a description of the API for machines (OpenAPI 3.1), from which the page `/api/` is made for people.
+
+Written by hand, and compared with the API by tests.
+
+document    the whole document
+operations  what the operations share: answers, bodies, the scope that a token needs
+work        the operations on job requests, jobs, workspaces and releases
+people      the operations on users, organisations, projects, backends and the site message
+schemas     the schemas of answers and bodies
+parameters  the parameters of paths, queries and headers
+reference   the document as the page `/api/` shows it
+"""

@@ -1,0 +1,40 @@
+"""The whole of openapi.json."""
+
+from jobserver import __version__
+from jobserver.web.api.openapi import people, work
+from jobserver.web.api.openapi.schemas import SCHEMAS, Schema
+
+
+def describe(base_url: str) -> Schema:
+    """The document, as JSON data."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "jobserver",
+            "version": __version__,
+            "description": "Job requests for secure environments, recorded in git.",
+        },
+        "servers": [{"url": base_url}],
+        "security": [{"token": []}],
+        "paths": {
+            **work.job_requests(),
+            **work.workspaces(),
+            **work.releases(),
+            **people.projects(),
+            **people.people(),
+            **people.backends(),
+            **work.reports(),
+            **people.server(),
+        },
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "token": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "The token alone, or after `Bearer`.",
+                }
+            },
+        },
+    }

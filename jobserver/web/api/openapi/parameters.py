@@ -1,0 +1,78 @@
+"""The parameters of paths, queries and headers (OpenAPI 3.1)."""
+
+from jobserver.domain.base import names
+from jobserver.web.api.lists import DEFAULT, MOST
+from jobserver.web.api.openapi import schemas
+from jobserver.web.api.openapi.schemas import TEXT, Schema
+
+
+def parameter(name: str, place: str, schema: Schema, text: str, required: bool = False) -> Schema:
+    is_required = required or place == "path"
+    return {"name": name, "in": place, "required": is_required, "schema": schema, "description": text}
+
+
+IDENTIFIER = parameter("identifier", "path", schemas.ID, "The job request's ID.")
+USERNAME = parameter("username", "path", {"type": "string", "pattern": f"^{names.USERNAME}$"}, "A user.")
+WORKSPACE = parameter("name", "path", {"type": "string", "pattern": f"^{names.WORKSPACE}$"}, "A workspace.")
+RELEASE_HASH = parameter(
+    "hash",
+    "path",
+    {"type": "string", "pattern": f"^{names.RELEASE_ID}$"},
+    "The MD5 of the files' contents, one after the other in the order of their paths.",
+)
+BACKEND_USER = parameter(
+    "Backend-User",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 200},
+    "The user who releases the files: active, and with permission to upload releases of the workspace.",
+    required=True,
+)
+IDEMPOTENCY_KEY = parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "For 24 hours, the same key with the same body gets the same answer and makes one commit."
+    " The same key with another body gets 409.",
+)
+LIST_PARAMETERS = [
+    parameter("backend", "query", TEXT, "Only this backend's job requests. A backend's token can name only its own."),
+    parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most this many; all by default."),
+    parameter("offset", "query", {"type": "integer", "minimum": 0}, "Skip this many."),
+    parameter("If-None-Match", "header", TEXT, "The ETag of the last answer. The answer is 304 if nothing changed."),
+    parameter(
+        "Prefer", "header", TEXT, "wait=N, with If-None-Match: wait for a change for up to N seconds, at most 50."
+    ),
+]
+STATUS_BACKEND = parameter("backend", "query", TEXT, "By default the backend that was used last.")
+
+ORG = parameter("org", "path", schemas.TEXT, "The slug of an organisation.")
+PROJECT = [ORG, parameter("project", "path", TEXT, "The slug of a project in it.")]
+BACKEND = parameter("slug", "path", TEXT, "A backend.")
+LABEL = parameter("label", "path", TEXT, "The label of a token.")
+RELEASE_PATH = [
+    parameter("backend", "path", TEXT, "The backend that released it."),
+    parameter("path", "path", TEXT, "The file's path in the release."),
+]
+PAGING = [
+    parameter(
+        "limit",
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT},
+        f"At most this many results; {DEFAULT} by default.",
+    ),
+    parameter("after", "query", TEXT, "Where the page begins. Taken from `next` of the page before."),
+]
+_FLAG: Schema = {"enum": ["true", "false"]}
+WORKSPACES = [
+    parameter("project", "query", TEXT, "Only this project's, as org/project."),
+    parameter("org", "query", TEXT, "Only those in this organisation's projects."),
+    parameter("created_by", "query", TEXT, "Only those that this person created."),
+    parameter("archived", "query", _FLAG, "Only archived ones, or only others."),
+    *PAGING,
+]
+PROJECTS = [
+    parameter("org", "query", TEXT, "Only this organisation's."),
+    parameter("member", "query", TEXT, "Only those with this member."),
+    *PAGING,
+]
+USERS = [parameter("active", "query", _FLAG, "Only enabled ones, or only disabled ones."), *PAGING]

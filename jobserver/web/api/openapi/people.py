@@ -1,0 +1,130 @@
+"""The operations on users, organisations, projects, backends and the site message."""
+
+from jobserver.web.api.openapi import parameters as p
+from jobserver.web.api.openapi import schemas as s
+from jobserver.web.api.openapi.operations import OPEN, body, operation, read, reply, write
+from jobserver.web.api.openapi.schemas import Schema, page_of, reference
+
+PROJECTS, PEOPLE, SETTINGS, BACKENDS, SERVER = (
+    "Organisations and projects",
+    "People",
+    "Your settings",
+    "Backends",
+    "The server",
+)
+
+
+def projects() -> Schema:
+    org, one = reference("Org"), reference("Project")
+    url = "/api/v2/projects/{org}/{project}"
+    return {
+        "/api/v2/orgs/": {
+            "get": read(PROJECTS, "List organisations, by slug", page_of(org), parameters=p.PAGING),
+            "post": write(PROJECTS, "Add an organisation (SuperUsers)", org, s.NEW_ORG, "201"),
+        },
+        "/api/v2/orgs/{org}/": {
+            "parameters": [p.ORG],
+            "get": read(PROJECTS, "Get an organisation", org, "404"),
+        },
+        "/api/v2/projects/": {
+            "get": read(PROJECTS, "List projects, by organisation and slug", page_of(one), parameters=p.PROJECTS),
+            "post": write(PROJECTS, "Add a project (SuperUsers)", one, s.NEW_PROJECT, "201"),
+        },
+        f"{url}/": {
+            "parameters": p.PROJECT,
+            "get": read(PROJECTS, "Get a project", one, "404"),
+            "patch": write(PROJECTS, "Rename a project", one, s.PROJECT_CHANGE),
+        },
+        f"{url}/members/{{username}}/": {
+            "parameters": [*p.PROJECT, p.USERNAME],
+            "put": write(PROJECTS, "Add a member, or set their roles", one, s.MEMBER_ROLES),
+            "delete": write(PROJECTS, "Remove a member", one),
+        },
+        f"{url}/invitations/": {
+            "parameters": p.PROJECT,
+            "post": write(PROJECTS, "Invite users", one, s.NEW_INVITATION),
+        },
+        f"{url}/invitations/{{username}}/": {
+            "parameters": [*p.PROJECT, p.USERNAME],
+            "delete": write(PROJECTS, "Cancel an invitation, or decline your own", one),
+        },
+        f"{url}/invitations/{{username}}/accept/": {
+            "parameters": [*p.PROJECT, p.USERNAME],
+            "post": write(PROJECTS, "Accept your invitation", one),
+        },
+    }
+
+
+def people() -> Schema:
+    account, own = reference("Account"), reference("Settings")
+    return {
+        "/api/v2/users/": {
+            "get": read(PEOPLE, "List users, by username (SuperUsers, Auditors)", page_of(account), parameters=p.USERS),
+            "post": write(PEOPLE, "Add a user (SuperUsers)", account, s.NEW_USER, "201"),
+        },
+        "/api/v2/users/{username}/": {
+            "parameters": [p.USERNAME],
+            "get": read(PEOPLE, "Get a user's roles and permissions, sorted by name", s.USER, "404"),
+            "patch": write(
+                PEOPLE, "Change a user's roles; disable or enable them (SuperUsers)", account, s.USER_CHANGE
+            ),
+        },
+        "/api/v2/settings/": {
+            "get": read(SETTINGS, "Get your account, with your email address and your tokens' labels", own),
+            "patch": operation(
+                SETTINGS, "Set or remove your email address", {"200": reply("As it is now.", own)}, "400", "409", "413",
+                parameters=[p.IDEMPOTENCY_KEY], requestBody=body(s.SETTINGS_CHANGE), **{"x-scope": "admin"},
+            ),
+        },
+        "/api/v2/settings/tokens/{label}/": {
+            "parameters": [p.LABEL],
+            "delete": write(SETTINGS, "Revoke one of your tokens", own),
+        },
+    }  # fmt: skip
+
+
+def backends() -> Schema:
+    one, message = reference("Backend"), reference("SiteMessage")
+    return {
+        "/api/v2/backends/": {
+            "get": read(BACKENDS, "List backends, by slug", page_of(one), parameters=p.PAGING),
+        },
+        "/api/v2/backends/{slug}/": {
+            "parameters": [p.BACKEND],
+            "get": read(BACKENDS, "Get a backend", one, "404"),
+            "patch": write(
+                BACKENDS,
+                "Pause or resume a backend; deactivate or activate it (SuperUsers)",
+                one,
+                s.BACKEND_CHANGE,
+                description="One of the two fields in each call.",
+            ),
+        },
+        "/api/v2/backends/{slug}/old-tokens/": {
+            "parameters": [p.BACKEND],
+            "delete": write(BACKENDS, "Revoke all tokens of a backend except the newest (SuperUsers)", one),
+        },
+        "/api/v2/site-message/": {
+            "get": read(BACKENDS, "Get the message that every page shows", message),
+            "put": write(BACKENDS, "Set the message that every page shows (SuperUsers)", message, s.NEW_MESSAGE),
+            "delete": write(BACKENDS, "Remove the message that every page shows (SuperUsers)", message),
+        },
+    }
+
+
+def server() -> Schema:
+    metrics = {"200": {"description": "Text.", "content": {"text/plain": {"schema": s.TEXT}}}}
+    any_object: Schema = {"type": "object"}
+    return {
+        "/api/v2/openapi.json": {
+            "get": operation(SERVER, "Get this description", {"200": reply("OpenAPI 3.1.", any_object)}, **OPEN)
+        },
+        "/health-check/": {
+            "get": operation(
+                SERVER, "Check that state can be read and written", {"200": reply("It can.", any_object)}, **OPEN
+            )
+        },
+        "/metrics": {
+            "get": operation(SERVER, "Prometheus metrics, for this machine, SuperUsers and Auditors", metrics)
+        },
+    }

@@ -1,0 +1,128 @@
+"""The operations on job requests, jobs, workspaces and releases."""
+
+from jobserver.domain.tokens import Scope
+from jobserver.web.api.openapi import parameters as p
+from jobserver.web.api.openapi import schemas as s
+from jobserver.web.api.openapi.operations import COMMIT, body, operation, read, reply, write
+from jobserver.web.api.openapi.schemas import Schema, page_of, reference
+
+_DETAIL = reference("JobRequestDetail")
+_RELEASED = {
+    "Location": {"schema": s.TEXT, "description": "The release's page."},
+    "Release-Id": {"schema": s.TEXT, "description": "The release's ID."},
+    **COMMIT,
+}
+REQUESTS, WORKSPACES, RELEASES, RUNNERS = "Job requests", "Workspaces", "Releases", "For runners"
+
+
+def job_requests() -> Schema:
+    listed = {"200": reply("The list.", s.LIST), "304": reply("Nothing changed.", None)}
+    return {
+        "/api/v2/job-requests/": {
+            "get": operation(
+                REQUESTS, "List active job requests, newest first", listed, "400", parameters=p.LIST_PARAMETERS
+            )
+        },
+        "/api/v2/job-requests/{identifier}/": {
+            "parameters": [p.IDENTIFIER],
+            "get": read(REQUESTS, "Get a job request with its jobs", _DETAIL, "404"),
+        },
+        "/api/v2/job-requests/{identifier}/cancel/": {
+            "parameters": [p.IDENTIFIER],
+            "post": write(
+                REQUESTS,
+                "Cancel some actions, or all that are not finished",
+                _DETAIL,
+                scope=Scope.REQUEST,
+                requestBody=body(s.CANCELLATION, required=False),
+            ),
+        },
+        "/api/v2/workspaces/{name}/job-requests/": {
+            "parameters": [p.WORKSPACE],
+            "post": write(REQUESTS, "Request jobs", s.CREATED_REQUEST, s.NEW_REQUEST, "201", scope=Scope.REQUEST),
+        },
+    }
+
+
+def workspaces() -> Schema:
+    one = reference("Workspace")
+    return {
+        "/api/v2/workspaces/": {
+            "get": read(WORKSPACES, "List workspaces, by name", page_of(one), parameters=p.WORKSPACES),
+            "post": write(WORKSPACES, "Create a workspace", one, s.NEW_WORKSPACE, "201"),
+        },
+        "/api/v2/workspaces/{name}/": {
+            "parameters": [p.WORKSPACE],
+            "get": read(WORKSPACES, "Get a workspace", one, "404"),
+            "patch": write(
+                WORKSPACES,
+                "Change a workspace: its branch, database, notifications or project; archive or restore it",
+                one,
+                s.WORKSPACE_CHANGE,
+            ),
+        },
+        "/api/v2/workspaces/{name}/statuses/": {
+            "parameters": [p.WORKSPACE],
+            "get": read(
+                WORKSPACES,
+                "Get the latest status of each action on one backend",
+                s.STATUSES_BY_ACTION,
+                "404",
+                parameters=[p.STATUS_BACKEND],
+            ),
+        },
+    }
+
+
+def releases() -> Schema:
+    one = reference("Release")
+    zipped = {f"application/{kind}": {"schema": s.BINARY} for kind in ("octet-stream", "zip")}
+    uploaded = {
+        "201": reply("The release is recorded.", None, _RELEASED),
+        "303": reply("The release exists already; see Location.", None, _RELEASED),
+    }
+    file = {"200": {"description": "The file.", "content": {"application/octet-stream": {"schema": s.BINARY}}}}
+    url = "/api/v2/workspaces/{name}/releases"
+    return {
+        f"{url}/": {
+            "parameters": [p.WORKSPACE],
+            "get": read(
+                RELEASES, "List what was released, newest first", page_of(one), "404", parameters=p.PAGING
+            ),
+        },
+        f"{url}/{{hash}}": {
+            "parameters": [p.WORKSPACE, p.RELEASE_HASH],
+            "get": read(
+                RELEASES,
+                "Get a release, of each backend that has released the same files",
+                s.object_of({"results": {"type": "array", "items": one}}),
+                "404",
+            ),
+            "put": operation(
+                RUNNERS,
+                "Release files: a zip that contains metadata/manifest.json",
+                uploaded,
+                "400", "404", "413",
+                parameters=[p.BACKEND_USER],
+                requestBody={"required": True, "content": zipped},
+            ),
+        },
+        f"{url}/{{hash}}/{{backend}}/{{path}}": {
+            "parameters": [p.WORKSPACE, p.RELEASE_HASH, *p.RELEASE_PATH],
+            "get": operation(RELEASES, "Download a released file", file, "400", "404"),
+        },
+    }  # fmt: skip
+
+
+def reports() -> Schema:
+    report = body({"type": "array", "items": reference("ReportedJob")})
+    return {
+        "/api/v2/jobs/": {
+            "post": operation(
+                RUNNERS,
+                "Report all jobs of each job request that the report names",
+                {"200": reply("The report is recorded.", s.REPORT_REPLY, COMMIT)}, "400", "409", "413",
+                parameters=[p.IDEMPOTENCY_KEY], requestBody=report,
+            )
+        },
+    }  # fmt: skip

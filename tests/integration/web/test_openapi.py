@@ -1,0 +1,55 @@
+"""openapi.json has every URL of the API with every method, and nothing else."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from jobserver import bootstrap, serving
+from jobserver.config.settings import Settings
+from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.users import AddUserToken
+from jobserver.service.accounts.tokens import new_token
+
+NOT_OURS = {"/health-check/", "/metrics"}  # described too, for monitors
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+    settings = Settings.from_env(
+        _env_file=None,
+        secret_key="0123456789abcdef",
+        base_url="http://jobs.example",
+        state_repo=tmp_path_factory.mktemp("openapi") / "state.git",
+        admin_users="root",
+    )
+    bootstrap.create(settings).close()
+    made = serving.serve(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def root(server: serving.Server) -> httpx.Client:
+    secret, digest = new_token()
+    server.app.gate.submit(Actor(ActorKind.USER, "root"), AddUserToken("root", "x", digest), "test")
+    transport = httpx.WSGITransport(app=server.wsgi)
+    return httpx.Client(transport=transport, base_url="http://jobs.example", headers={"Authorization": secret})
+
+
+def parts(path: str) -> str:
+    """A path without the names of its parts."""
+    return re.sub(r"<[^>]*>|\{[^}]*\}", "*", path)
+
+
+def test_every_url_and_method_of_the_api_is_described(server: serving.Server, root: httpx.Client) -> None:
+    described = {
+        parts(path): {method.upper() for method in operations if method != "parameters"}
+        for path, operations in root.get("/api/v2/openapi.json").json()["paths"].items()
+        if path not in NOT_OURS
+    }
+    rules: list[str] = [route.rule for route in server.wsgi.routes]  # type: ignore[attr-defined]
+    ours = {parts(rule) for rule in rules if rule.startswith("/api/v2/") and f"{rule}/" not in rules}
+    allowed = {rule: root.options(rule.replace("*", "x")).headers["Allow"] for rule in ours}
+    assert {rule: set(methods.split(", ")) for rule, methods in allowed.items()} == described
