@@ -13,7 +13,7 @@ from jobserver.cli.terminal.output import say
 from jobserver.config.settings import RepositorySettings
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import lifecycle, outcomes
 from jobserver.errors import Error, invalid, printable
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.store.git.command import commit_of
@@ -72,14 +72,17 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
         "workspace": request.workspace.name,
         "created_by": request.created_by,
         "created_at": timestamp(request.created_at),
-        "status": lifecycle.request_status([job.status for job in jobs]),
+        "status": outcomes.reported_status(seen.outcome),
+        "outcome": seen.outcome,
         "requested_actions": list(request.requested_actions),
         "cancelled_actions": list(request.cancelled_actions),
+        "cancelled_by": list(seen.cancelled_by),
         "jobs": [
             {
                 "identifier": job.identifier,
                 "action": job.action,
                 "status": job.status,
+                "outcome": outcomes.outcome(job.status, job.status_code),
                 "status_code": job.status_code,
                 "status_message": job.status_message,
             }
@@ -97,18 +100,20 @@ def status(identifier: str | None, as_json: bool) -> None:
     The list begins with the newest. With ID, also shows the jobs.
     """
     with connected() as app:
-        rows = [_row(seen) for seen in ([app.requests.find(identifier)] if identifier else app.requests.active())]
+        requests = [app.requests.find(identifier)] if identifier else app.requests.active()
+        rows = [_row(app.requests.with_cancellers(seen)) for seen in requests]
     if as_json:
         click.echo(json.dumps(rows[0] if identifier else rows))
         return
     for row in rows:
         done = sum(job["status"] in lifecycle.FINISHED for job in row["jobs"])
+        ended = outcomes.in_words(row["outcome"], row["cancelled_by"])
         say(
-            f"{row['identifier']}  {row['status']:<9}  {done}/{len(row['jobs'])} jobs  "
+            f"{row['identifier']}  {ended:<9}  {done}/{len(row['jobs'])} jobs  "
             f"{row['workspace']} on {row['backend']}, by {row['created_by']} at {row['created_at']}"
         )
         for job in row["jobs"] if identifier else ():
-            say(f"  {job['status']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}")
+            say(f"  {job['outcome']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jobserver.domain.base.values import timestamp
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 
@@ -48,6 +48,7 @@ def job_item(job: Job) -> dict[str, Any]:
         "identifier": job.identifier,
         "action": job.action,
         "status": job.status,
+        "outcome": outcomes.outcome(job.status, job.status_code),
         "status_code": job.status_code,
         "status_message": job.status_message,
     }
@@ -57,14 +58,18 @@ def job_item(job: Job) -> dict[str, Any]:
 
 
 def detail(item: dict[str, Any], jobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The item with its jobs (oldest first), and the status and times that follow from them."""
+    """The item with its jobs (oldest first), and the status, outcome and times that follow from them."""
     ordered = sorted(jobs, key=lambda job: (job["created_at"], job["identifier"]))
-    of_jobs = lifecycle.summarise(  # times are texts of one form, so that their order is that of time
-        [(job["status"], job["started_at"], job["completed_at"], job["updated_at"]) for job in ordered]
+    of_jobs = outcomes.summarise(  # times are texts of one form, so that their order is that of time
+        [
+            (job["status"], job["status_code"], job["started_at"], job["completed_at"], job["updated_at"])
+            for job in ordered
+        ]
     )
     return {
         **item,
         "status": of_jobs.status,
+        "outcome": of_jobs.outcome,
         "started_at": of_jobs.started_at,
         "completed_at": of_jobs.completed_at,
         "jobs": ordered,

@@ -94,7 +94,8 @@ def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None
     assert (shown["status"], shown["requested_actions"]) == ("unknown", ["run_all"])
     assert identifier in run("status").stdout
     run("cancel", identifier, "--as", "alice")
-    assert json.loads(run("status", identifier, "--json").stdout)["cancelled_actions"] == ["generate", "analyse"]
+    cancelled = json.loads(run("status", identifier, "--json").stdout)
+    assert (cancelled["cancelled_actions"], cancelled["cancelled_by"]) == (["generate", "analyse"], ["alice"])
     run("backend", "rotate-token", "tpp", "--keep-old")
     run("backend", "revoke-token", "tpp")
     run("user", "revoke-token", "alice", "laptop")

@@ -6,4 +6,5 @@ pipelines  the actions of a request, as its pipeline.yaml stores them
 folders    what must hold between the files of one request
 lifecycle  what may follow what, and the status of a request
 query      the language of searches for job requests
+outcomes   how a job or request ended: as its status says, cancelled or skipped
 """

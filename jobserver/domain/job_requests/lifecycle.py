@@ -6,10 +6,9 @@ Sources: job-server 2021 (the status of a request) and docs/contract.md (which u
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from jobserver.domain.base.values import same
 
@@ -124,39 +123,3 @@ def request_status(statuses: Collection[str]) -> str:
     if len(distinct) == 1:
         return distinct.pop()
     return "failed" if distinct <= FINISHED else "running"
-
-
-T = TypeVar("T", int, str, datetime)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary(Generic[T]):
-    """The status and times of a request, from its jobs. The times have the type of the jobs' times."""
-
-    status: str
-    is_finished: bool
-    jobs: int
-    succeeded: int
-    started_at: T | None
-    completed_at: T | None
-    updated_at: T | None
-
-
-def summarise(jobs: Sequence[tuple[str, T | None, T | None, T | None]]) -> Summary[T]:
-    """``jobs``: (status, started_at, completed_at, updated_at) of each job. The request starts with its first job, and
-    completes with its last one, once all are finished.
-    """
-    statuses = [job[0] for job in jobs]
-    is_finished = bool(statuses) and FINISHED.issuperset(statuses)
-    started = [moment for _, moment, _, _ in jobs if moment is not None]
-    completed = [moment for _, _, moment, _ in jobs if moment is not None]
-    updated = [moment for _, _, _, moment in jobs if moment is not None]
-    return Summary(
-        request_status(statuses),
-        is_finished,
-        len(statuses),
-        statuses.count("succeeded"),
-        min(started, default=None),
-        max(completed, default=None) if is_finished else None,
-        max(updated, default=None),
-    )

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 
 from jobserver.domain.base import names
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import outcomes
 from jobserver.errors import Error, Fault, invalid, some
 
 FILTERS: Mapping[str, str] = {
@@ -29,8 +29,10 @@ FILTERS: Mapping[str, str] = {
     "until": "requested on this day or earlier",
 }
 """Each filter with what its values are, in the order in which pages and documents show them."""
-STATUSES: Mapping[str, str] = {**{status: status for status in lifecycle.STATUSES}, "requested": "unknown"}
-"""What people type -> the status that is stored."""
+STATUSES: Mapping[str, str] = {
+    {"unknown": "requested"}.get(outcome, outcome): outcome for outcome in outcomes.REQUEST_OUTCOMES
+}
+"""What people type -> the outcome of a request."""
 ME = "me"
 MAX_TEXT, MAX_VALUES = 1000, 50
 LEAST_ID = 4  # characters of an id or a commit

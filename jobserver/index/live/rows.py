@@ -11,6 +11,7 @@ from jobserver.index.live.lag import Lag
 from jobserver.index.sqlite.apply import PendingUpdate, write
 from jobserver.index.sqlite.connections import Database
 from jobserver.store.git.refs import Refs
+from jobserver.store.read.cancellations import cancellers
 
 
 class LiveRows:
@@ -19,7 +20,7 @@ class LiveRows:
     def __init__(self, repository: Path, refs: Refs, path: Path, lag: Lag) -> None:
         self._refs, self._lag = refs, lag
         self._writing = threading.Lock()
-        self._diff = BranchDiff(repository)  # under `_writing`
+        self._repository, self._diff = repository, BranchDiff(repository)  # the latter under `_writing`
         self._tips: dict[str, str] = {}  # branch -> the tip that its rows are of, at least
         self._database = Database(path)
         self.announced = AnnouncedUpdates()
@@ -64,4 +65,6 @@ class LiveRows:
         else:
             for changes in announced:
                 pending.add_changes(changes)
+        if pending.has_cancellations:
+            pending.cancellers = cancellers(self._repository, tip, old)
         return pending

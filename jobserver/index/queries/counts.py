@@ -1,4 +1,4 @@
-"""Counts job requests by backend, workspace, person and status, for the filters of the event log."""
+"""Counts job requests by backend, workspace, person and outcome, for the filters of the event log."""
 
 import sqlite3
 from collections import Counter
@@ -13,7 +13,7 @@ _FIELDS = ("backend", "workspace", "username", "status")
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """``cells``: (backend, workspace, person, status, number of job requests)."""
+    """``cells``: (backend, workspace, person, outcome, number of job requests)."""
 
     cells: Sequence[tuple[str, str, str, str, int]]
 
@@ -38,7 +38,7 @@ class RequestCounts:
 
 def count_requests(sql: sqlite3.Connection) -> RequestCounts:
     rows = sql.execute(
-        "SELECT name, workspace, created_by, status, count(*) FROM requests JOIN branches ON id = branch"
-        " GROUP BY branch, workspace, created_by, status"
+        "SELECT name, workspace, created_by, outcome, count(*) FROM requests JOIN branches ON id = branch"
+        " GROUP BY branch, workspace, created_by, outcome"
     )
     return RequestCounts([(branch_backend(name) or "", *rest) for name, *rest in rows])

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from jobserver.domain.job_requests import outcomes
 from jobserver.index.items import time_text
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 
@@ -34,12 +35,17 @@ class JobRow:
     completed_at: int | None
     more: dict[str, Any]
 
+    @property
+    def outcome(self) -> str:
+        return outcomes.outcome(self.status, self.status_code)
+
     def as_item(self) -> dict[str, Any]:
         """As the API has it."""
         return {
             "identifier": self.identifier,
             "action": self.action,
             "status": self.status,
+            "outcome": self.outcome,
             "status_code": self.status_code,
             "status_message": self.status_message,
             "created_at": _text(self.created_at),

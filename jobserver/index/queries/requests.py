@@ -8,22 +8,24 @@ from typing import Any, TypeAlias
 import orjson
 
 from jobserver.domain.base.layout import branch_backend
+from jobserver.domain.job_requests import outcomes
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 from jobserver.index.queries.jobs import JobRow, jobs_of_request
 from jobserver.index.queries.search import search_requests
 
 _COLUMNS = (
-    "requests.identifier, name, workspace, project, created_by, requests.created_at, status, jobs, succeeded,"
-    " started_at, completed_at, updated_at, item, branch"
+    "requests.identifier, name, workspace, project, created_by, requests.created_at, outcome, jobs, succeeded,"
+    " started_at, completed_at, updated_at, cancelled_by, item, branch"
 )
-RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
-"""A job request and its jobs, as the API has them."""
+RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[str]]
+"""A job request and its jobs, as the API has them, and who cancelled actions of it."""
 _FROM = f"SELECT {_COLUMNS} FROM requests JOIN branches ON id = branch"
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequestRow:
-    """A job request in a list. ``jobs`` and ``succeeded`` are numbers of jobs."""
+    """A job request in a list. ``jobs`` and ``succeeded`` are numbers of jobs. ``cancelled``: actions, by the persons
+    ``cancelled_by``."""
 
     identifier: str
     backend: str
@@ -31,20 +33,30 @@ class JobRequestRow:
     project: str | None
     created_by: str
     created_at: int
-    status: str
+    outcome: str
     jobs: int
     succeeded: int
     started_at: int | None
     completed_at: int | None
     updated_at: int | None
+    cancelled_by: tuple[str, ...]
     actions: tuple[str, ...]
     cancelled: tuple[str, ...]
     sha: str
 
+    @property
+    def status(self) -> str:
+        return self.outcome
+
+    @property
+    def is_finished(self) -> bool:
+        return self.outcome in outcomes.ENDED
+
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """An empty field matches everything. ``before``: (created_at, identifier) of the last row of the previous page."""
+    """An empty field matches everything. ``status``: an outcome. ``before``: (created_at, identifier) of the last row
+    of the previous page."""
 
     status: str = ""
     backend: str = ""
@@ -65,8 +77,8 @@ class Queue:
 
 
 def _row(values: Sequence[Any]) -> JobRequestRow:
-    item = orjson.loads(values[12])
-    fields = [values[0], branch_backend(values[1]), *values[2:12]]
+    item = orjson.loads(values[13])
+    fields = [values[0], branch_backend(values[1]), *values[2:12], tuple(values[12].split(",")) if values[12] else ()]
     fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"]]
     return JobRequestRow(*fields)
 
@@ -81,7 +93,7 @@ def list_requests(
         return []
     where, values = [f"branch IN ({marks(numbers)})"], list[Any](numbers)
     for column, value in (
-        ("status", chosen.status),
+        ("outcome", chosen.status),
         ("workspace", chosen.workspace),
         ("created_by", chosen.username),
     ):
@@ -130,14 +142,15 @@ def find_request(
 ) -> tuple[JobRequestRow, list[JobRow]] | None:
     """A job request with its jobs, oldest first."""
     row = _find(sql, identifier, backends)
-    return None if row is None else (_row(row), jobs_of_request(sql, row[13], identifier))
+    return None if row is None else (_row(row), jobs_of_request(sql, row[14], identifier))
 
 
 def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> RequestItem | None:
     row = _find(sql, identifier, backends)
     if row is None:
         return None
-    return orjson.loads(row[12]), [job.as_item() for job in jobs_of_request(sql, row[13], identifier)]
+    jobs = [job.as_item() for job in jobs_of_request(sql, row[14], identifier)]
+    return orjson.loads(row[13]), jobs, _row(row).cancelled_by
 
 
 def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
@@ -169,9 +182,9 @@ def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Coll
     """The newest earlier request on the same workspace that succeeded, among the last `LOOK_BACK`."""
     numbers = branch_numbers(sql, backends)
     match = sql.execute(
-        "SELECT identifier, branch FROM (SELECT identifier, branch, status FROM requests"
+        "SELECT identifier, branch FROM (SELECT identifier, branch, outcome FROM requests"
         " WHERE workspace = ? AND (created_at, identifier) < (?, ?)"
-        f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded'"
+        f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK}) WHERE outcome = 'succeeded'"
         f" AND branch IN ({marks(numbers)}) LIMIT 1",
         (row.workspace, row.created_at, row.identifier, *numbers),
     ).fetchone()
@@ -184,7 +197,7 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
     if not numbers:
         return Queue()
     row = sql.execute(
-        "SELECT count(*), total(jobs > 0), total(status = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
+        "SELECT count(*), total(jobs > 0), total(outcome = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
         " FROM requests WHERE branch = ? AND active",
         numbers,
     ).fetchone()

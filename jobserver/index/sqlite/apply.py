@@ -4,7 +4,7 @@ Writes only the last state of each document: under load, a job changes several t
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -29,7 +29,8 @@ class Delta:
 
 
 class PendingUpdate:
-    """The changes of one branch, by document. ``touched``: ids of the requests that change."""
+    """The changes of one branch, by document. ``touched``: ids of the requests that change. ``cancellers``: as
+    `store.read.cancellations` has them, of the commits of these changes."""
 
     def __init__(self, branch: str) -> None:
         self._branch = branch
@@ -38,6 +39,12 @@ class PendingUpdate:
         self.areas: dict[str, Area] = {}
         self.jobs: dict[tuple[str, str], Job | None] = {}
         self.faults: dict[str, tuple[Fault, ...]] = {}
+        self.cancellers: Mapping[str, Sequence[str]] = {}
+
+    @property
+    def has_cancellations(self) -> bool:
+        """Whether these commits can have cancelled something."""
+        return any(request is not None and request.cancelled_actions for _, request in self.requests.values())
 
     def add_changes(self, changes: Changes) -> None:
         """Adds an event of the writer: first its moves, then the documents at their new paths."""
@@ -90,6 +97,19 @@ def write(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None
         sql.execute("UPDATE requests SET area=? WHERE identifier=? AND branch=?", (area, identifier, branch))
     _write_jobs(sql, branch, gathered)
     _summarise(sql, branch, gathered.touched)
+    add_cancellers(sql, branch, gathered.cancellers)
+
+
+def add_cancellers(sql: sqlite3.Connection, branch: int, cancellers: Mapping[str, Sequence[str]]) -> None:
+    """Adds those who cancelled actions of these requests to those of earlier commits."""
+    for identifier, usernames in cancellers.items():
+        row = sql.execute("SELECT cancelled_by FROM requests WHERE identifier=? AND branch=?", (identifier, branch))
+        for (known,) in row.fetchall():
+            names = dict.fromkeys([*filter(None, known.split(",")), *usernames])
+            sql.execute(
+                "UPDATE requests SET cancelled_by=? WHERE identifier=? AND branch=?",
+                (",".join(names), identifier, branch),
+            )
 
 
 def _write_faults(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None:

@@ -18,9 +18,11 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Fault, unavailable
 from jobserver.index.sqlite import rows, schema
+from jobserver.index.sqlite.apply import add_cancellers
 from jobserver.store.fs import move_durably, reason
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.revision_files import tree_files
+from jobserver.store.read.cancellations import cancellers
 from jobserver.store.read.validate import read_document
 
 Progress = Callable[[str, int], None]
@@ -73,6 +75,10 @@ def build(
                 fill(connection, number, branch, tip, files, progress)
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
+            connection.execute("BEGIN")
+            for number, (_, tip) in enumerate(sorted(tips.items()), 1):
+                add_cancellers(connection, number, cancellers(repository, tip))
+            connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -152,7 +158,7 @@ class _Loading:
         job_rows = [rows.job_row(self._number, place.identifier, workspace, job) for job in jobs]
         self._jobs += job_rows
         if request is not None:
-            facts = [(row[5], row[10], row[11], row[9]) for row in job_rows]
+            facts = [(row[5], row[6], row[10], row[11], row[9]) for row in job_rows]
             area = place.area.value
             self._requests.append(rows.request_row(self._number, place, request) + rows.summary(area, facts))
 

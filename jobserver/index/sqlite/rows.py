@@ -7,13 +7,13 @@ import orjson
 
 from jobserver.domain.base.identifiers import micros
 from jobserver.domain.base.layout import Area, Place
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import lifecycle, outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.index.items import request_item
 
 REQUEST_COLUMNS = "branch, identifier, area, day, workspace, project, created_by, created_at, item"
-SUMMARY_COLUMNS = "active, status, jobs, succeeded, started_at, completed_at, updated_at"
+SUMMARY_COLUMNS = "active, outcome, jobs, succeeded, started_at, completed_at, updated_at"
 JOB_COLUMNS = (
     "branch, request, identifier, workspace, action, status, status_code, status_message, "
     "created_at, updated_at, started_at, completed_at, more"
@@ -55,13 +55,13 @@ def job_values(job: Job) -> tuple[Any, ...]:
     )
 
 
-def summary(area: str, jobs: Sequence[tuple[str, int | None, int | None, int | None]]) -> tuple[Any, ...]:
-    """SUMMARY_COLUMNS from the jobs' (status, started_at, completed_at, updated_at)."""
-    of_jobs = lifecycle.summarise(jobs)
+def summary(area: str, jobs: Sequence[tuple[str, str, int | None, int | None, int | None]]) -> tuple[Any, ...]:
+    """SUMMARY_COLUMNS from the jobs' (status, status_code, started_at, completed_at, updated_at)."""
+    of_jobs = outcomes.summarise(jobs)
     is_active = area == Area.ACTIVE and not of_jobs.is_finished
     return (
         int(is_active),
-        of_jobs.status,
+        of_jobs.outcome,
         of_jobs.jobs,
         of_jobs.succeeded,
         of_jobs.started_at,
@@ -70,14 +70,19 @@ def summary(area: str, jobs: Sequence[tuple[str, int | None, int | None, int | N
     )
 
 
-# `lifecycle.summarise` for many requests in one statement: SQLite works without the interpreter, which the writer needs
+# `outcomes.summarise` for many requests in one statement: SQLite works without the interpreter, which the writer needs
 # meanwhile. A test holds this to `summary`.
 _IS_FINISHED = f"status IN ({', '.join(repr(status) for status in sorted(lifecycle.FINISHED))})"
+_OF_CODE = " ".join(f"WHEN '{code}' THEN '{outcome}'" for code, outcome in outcomes.CODES.items())
+_OUTCOME = f"CASE status WHEN 'failed' THEN CASE status_code {_OF_CODE} ELSE status END ELSE status END"
 SUMMARISE = f"""
 UPDATE requests SET ({SUMMARY_COLUMNS}) = (
     SELECT requests.area = '{Area.ACTIVE.value}' AND (count(*) = 0 OR count(*) > total({_IS_FINISHED})),
-        CASE WHEN count(*) = 0 THEN '{lifecycle.request_status([])}' WHEN min(status) = max(status) THEN min(status)
-            WHEN count(*) = total({_IS_FINISHED}) THEN 'failed' ELSE 'running' END,
+        CASE WHEN count(*) = 0 THEN '{outcomes.request_outcome([])}'
+            WHEN count(*) > total({_IS_FINISHED}) THEN iif(min(status) = max(status), min(status), 'running')
+            WHEN total({_OUTCOME} = 'failed') THEN 'failed'
+            WHEN total({_OUTCOME} = '{outcomes.CANCELLED}') THEN '{outcomes.CANCELLED}'
+            WHEN min(status) = 'succeeded' THEN 'succeeded' ELSE 'failed' END,
         count(*), count(*) FILTER (WHERE status = 'succeeded'), min(started_at),
         CASE WHEN count(*) = total({_IS_FINISHED}) THEN max(completed_at) END, max(updated_at)
     FROM jobs WHERE jobs.branch = requests.branch AND jobs.request = requests.identifier

@@ -8,7 +8,7 @@ apply again.
 import sqlite3
 from pathlib import Path
 
-VERSION = 5
+VERSION = 6
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
@@ -30,12 +30,13 @@ CREATE TABLE requests (
     created_at INTEGER NOT NULL, -- times are microseconds since 1970
     item TEXT NOT NULL,          -- JSON, as a runner gets it
     active INTEGER NOT NULL,     -- 1: a runner has to look at it
-    status TEXT NOT NULL,
+    outcome TEXT NOT NULL,       -- the status, or cancelled
     jobs INTEGER NOT NULL,
     succeeded INTEGER NOT NULL,
     started_at INTEGER,
     completed_at INTEGER,
-    updated_at INTEGER
+    updated_at INTEGER,
+    cancelled_by TEXT NOT NULL DEFAULT '' -- usernames, separated by commas: from the commits
 );
 CREATE TABLE jobs (
     branch INTEGER NOT NULL,
@@ -77,10 +78,10 @@ CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
 CREATE INDEX requests_active ON requests (branch, created_at, identifier) WHERE active;
 CREATE INDEX requests_unmoved ON requests (branch) WHERE area = 'active' AND NOT active;
 CREATE INDEX requests_created ON requests (created_at, identifier);
-CREATE INDEX requests_status ON requests (status, created_at, identifier);
+CREATE INDEX requests_outcome ON requests (outcome, created_at, identifier);
 CREATE INDEX requests_workspace ON requests (workspace, created_at, identifier);
 CREATE INDEX requests_person ON requests (created_by, created_at, identifier);
-CREATE INDEX requests_facets ON requests (branch, workspace, created_by, status);
+CREATE INDEX requests_facets ON requests (branch, workspace, created_by, outcome);
 CREATE INDEX jobs_identifier ON jobs (identifier);
 CREATE INDEX jobs_action ON jobs (branch, workspace, action, created_at, status);
 CREATE INDEX faults_path ON faults (branch, path);

@@ -16,9 +16,11 @@ import orjson
 from jobserver.domain.base.layout import Area, Place
 from jobserver.errors import Error, unavailable
 from jobserver.index.sqlite import rows, schema
+from jobserver.index.sqlite.apply import add_cancellers
 from jobserver.index.sqlite.build import Progress, fill
 from jobserver.store.git.command import git
 from jobserver.store.git.revision_files import tree_files
+from jobserver.store.read.cancellations import cancellers
 
 _SAMPLE = 100  # job requests of a branch
 _LEAST = -(2**63) + 1
@@ -57,6 +59,7 @@ class _Comparison:
 
     def run(self, sampled: bool, progress: Progress) -> Iterator[str]:
         self._sql.execute("BEGIN")
+        self._sql.execute("CREATE INDEX main.by_identifier ON requests (identifier)")
         yield from self._strange()
         for number, branch, tip in self._sql.execute("SELECT id, name, tip FROM live.branches").fetchall():
             try:
@@ -64,6 +67,8 @@ class _Comparison:
                 folders = None if wanted is None else [folder for folders in wanted.values() for folder in folders]
                 files = tree_files(self._repository, tip, folders)
                 fill(self._sql, number, branch, tip, files, progress)
+                if not sampled:
+                    add_cancellers(self._sql, number, cancellers(self._repository, tip))
             except Error as error:
                 yield f"{branch} can't be read at {tip[:10]}, the commit of its rows: {error}"
                 continue
@@ -107,6 +112,8 @@ class _Comparison:
         for table, (key, columns) in _TABLES.items():
             if wanted is not None and table == "faults":
                 continue
+            if wanted is None and table == "requests":
+                columns += ", cancelled_by"  # only all commits tell
             which = "" if wanted is None else f" AND {key} IN (SELECT value FROM json_each(:wanted))"
             there, here = (
                 f"SELECT {key} AS what, {columns} FROM {schema_}.{table} WHERE branch = :number{which}"

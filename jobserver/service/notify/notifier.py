@@ -16,7 +16,7 @@ from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.email import first_login, invitation
 from jobserver.service.notify.news import MessageWriter, News
 from jobserver.service.notify.outbox import Message, Outbox
-from jobserver.service.writes.job_requests import RequestWithJobs, with_jobs
+from jobserver.service.writes.job_requests import RequestWithJobs, with_cancellers, with_jobs
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head, Snapshot
@@ -105,7 +105,8 @@ class Notifier:
             requests = [with_jobs(state, state.find(place.identifier)) for place in places]
             return sorted((request for request in requests if request is not None), key=_finished_at)
 
-        return self._repo.writer.read(branch, read, commit=tip)
+        finished = self._repo.writer.read(branch, read, commit=tip)
+        return [with_cancellers(self._repo.path, tip, request) for request in finished]
 
 
 def _finished_at(request: RequestWithJobs) -> tuple[datetime, str]:

@@ -4,10 +4,12 @@ Reads the study before it calls the gate, so that no commit waits for GitHub.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from jobserver.domain.base import identifiers, layout
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Stored
+from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
@@ -15,6 +17,7 @@ from jobserver.errors import not_found
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.writes.gate import Gate, repeated_answer
 from jobserver.service.writes.idempotency import Key
+from jobserver.store.read.cancellations import cancellers
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import WriteResult
@@ -22,11 +25,17 @@ from jobserver.store.write.submission import WriteResult
 
 @dataclass(frozen=True, slots=True)
 class RequestWithJobs:
-    """A job request with its jobs on its backend's branch. ``warnings``: those of its project.yaml, if it is new."""
+    """A job request with its jobs on its backend's branch. ``warnings``: those of its project.yaml, if it is new.
+    ``cancelled_by``: who cancelled actions of it, for those readers who ask `with_cancellers`."""
 
     stored: Stored
     jobs: tuple[Job, ...]
     warnings: tuple[str, ...] = ()
+    cancelled_by: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        return outcomes.request_outcome([outcomes.outcome(job.status, job.status_code) for job in self.jobs])
 
 
 class JobRequestService:
@@ -101,6 +110,11 @@ class JobRequestService:
                 return request
         raise not_found(f"job request {identifier!r} does not exist")
 
+    def with_cancellers(self, request: RequestWithJobs) -> RequestWithJobs:
+        """As the function below, up to now."""
+        tip = self._repo.writer.refs.tip(layout.backend_branch(request.stored.request.backend))
+        return request if tip is None else with_cancellers(self._repo.path, tip, request)
+
     def active(self) -> list[RequestWithJobs]:
         """Every request that is not finished, newest first."""
         requests: list[RequestWithJobs] = []
@@ -116,6 +130,15 @@ class JobRequestService:
 
     def _backend_branches(self) -> list[str]:
         return [branch for branch in self._repo.writer.refs.branches() if layout.branch_backend(branch)]
+
+
+def with_cancellers(repository: Path, tip: str, request: RequestWithJobs) -> RequestWithJobs:
+    """The request with the names of those who cancelled actions of it up to the commit ``tip``."""
+    document = request.stored.request
+    if not document.cancelled_actions:
+        return request
+    usernames = cancellers(repository, tip, since=document.created_at).get(document.identifier, ())
+    return replace(request, cancelled_by=usernames)
 
 
 def with_jobs(state: Snapshot, stored: Stored | None) -> RequestWithJobs | None:

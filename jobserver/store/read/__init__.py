@@ -2,6 +2,7 @@
 
     snapshot      a branch as it is now: the store's side of `State`
     commits       parses commits, and finds claims that only the server may make
+    cancellations who cancelled actions of job requests
     tree_changes  what a commit changes, as changes of documents
     quarantine    the objects of a push that git has received and not accepted yet
     validate      finds every fault of the documents in a commit or in files

@@ -90,7 +90,8 @@ class JobRequestsApi:
         return f"{self._base_url}/api/v2/job-requests/?{query_}"
 
     def show(self, actor: Actor, identifier: str) -> HTTPResponse:
-        return http.answer(detail(*self._find(actor, identifier)))
+        item, jobs, cancelled_by = self._find(actor, identifier)
+        return http.answer({**detail(item, jobs), "cancelled_by": cancelled_by})
 
     def _find(self, actor: Actor, identifier: str) -> RequestItem:
         """Raises `Error` (not_found), also if this server or this token does not show its backend."""
@@ -99,9 +100,9 @@ class JobRequestsApi:
             item = find_item(sql, identifier, slugs)
         if item is None and self._index.problem:
             # On a full disk, the rows may lag behind git, which has everything that was acknowledged.
-            seen = self._requests.find(identifier)
+            seen = self._requests.with_cancellers(self._requests.find(identifier))
             if seen.stored.request.backend in slugs:
-                item = request_item(seen.stored.request), [job_item(job) for job in seen.jobs]
+                item = request_item(seen.stored.request), [job_item(job) for job in seen.jobs], seen.cancelled_by
         if item is None:
             raise not_found(f"Job request {identifier} does not exist")
         return item

@@ -34,7 +34,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
         Endpoint(f"{api}/workspaces/", {"GET": workspaces.index, "POST": workspaces.create}, filters=WORKSPACE_FILTERS),
         Endpoint(f"{of_workspace}/", {"GET": workspaces.show, "PATCH": workspaces.edit}),
-        Endpoint(f"{of_workspace}/statuses/", {"GET": workspaces.statuses}, filters=("backend",)),
+        Endpoint(f"{of_workspace}/statuses/", {"GET": workspaces.statuses}, filters=("backend", "field")),
         Endpoint(f"{api}/workspaces/<workspace>/job-requests/", {"POST": job_requests.create}, scope=runs),
         Endpoint(f"{of_workspace}/releases/", {"GET": releases.index}, filters=PAGING),
         Endpoint(f"{of_workspace}/releases/<identifier>", {"GET": releases.show, "PUT": releases.upload}),

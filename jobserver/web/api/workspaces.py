@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from bottle import HTTPResponse
+from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace, Workspace
-from jobserver.errors import not_found
+from jobserver.errors import invalid, not_found
 from jobserver.index.items import time_text
 from jobserver.index.queries.jobs import latest_jobs
 from jobserver.index.queries.requests import RequestFilter, list_requests
@@ -78,7 +78,13 @@ class WorkspacesApi:
         return http.written(_item(self._find(name)), written.commit)
 
     def statuses(self, actor: Actor, name: str) -> HTTPResponse:
-        """The latest status of each action on one backend: the token's own, that of the query, or the last used one."""
+        """The latest status of each action on one backend: the token's own, that of the query, or the last used one.
+
+        With ``field=outcome``, the outcome of each.
+        """
+        field = request.query.get("field", "status")
+        if field not in ("status", "outcome"):
+            raise invalid("expected status or outcome", "field")
         if self._index.directory().workspace(name) is None:
             return HTTPResponse(b"", 404)
         slugs, is_named = self._visible.chosen(actor)
@@ -86,7 +92,7 @@ class WorkspacesApi:
             if not is_named:
                 slugs = [row.backend for row in list_requests(sql, RequestFilter(workspace=name), slugs, 1)[:1]]
             latest = latest_jobs(sql, name, slugs)
-            return http.answer({action: job.status for action, job in sorted(latest.items())})
+            return http.answer({action: getattr(job, field) for action, job in sorted(latest.items())})
 
     def _find(self, name: str) -> Workspace:
         """Raises `Error` (not_found)."""

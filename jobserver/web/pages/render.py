@@ -125,8 +125,10 @@ def marked(text: str) -> Markup:
 
 
 @lru_cache(maxsize=256)
-def badge(status: str, count: int | None = None) -> Markup:
-    """A status as a sign and a word, or ``count`` of it. Cached, because lists show the same few many times."""
-    word = labels.status(status) if count is None else f"{count} {labels.status(status).lower()}"
+def badge(status: str, count: int | None = None, by: tuple[str, ...] = ()) -> Markup:
+    """A status or outcome as a sign and a word, or ``count`` of it. ``by``: who asked, of what was cancelled.
+
+    Cached, because lists show the same few many times."""
+    word = labels.status(status, by) if count is None else f"{count} {labels.status(status).lower()}"
     sign = Markup('<span class="sign" aria-hidden="true">{}</span>').format(labels.SIGNS.get(status, "…"))
     return Markup('<span class="badge {}">{} {}</span>').format(status, sign, word)

@@ -117,6 +117,7 @@ def test_a_backend_sees_its_own_only(site: Site, tpp: Client, alice: Client) -> 
         (LIST, "backend=%00", "backend"),
         ("/api/v2/workspaces/plain/statuses/", "backend=nope", "backend"),
         ("/api/v2/workspaces/plain/statuses/", "action=generate", "action"),
+        ("/api/v2/workspaces/plain/statuses/", "field=status_code", "field"),
         ("/api/v2/users/alice/", "org=x", "org"),
     ],
 )

@@ -366,6 +366,27 @@ def test_only_a_backend_reports(site: Site, alice: Client) -> None:
     assert alice.report(job(site.ask(), "x")).status_code == 403
 
 
+def test_what_was_cancelled_or_never_ran_has_an_outcome_of_its_own(site: Site, tpp: Client, alice: Client) -> None:
+    """The status stays as the runner reported it, for the scripts that know it."""
+    identifier = site.ask("run_all", workspace="slashed")
+    assert (
+        alice.post(f"/api/v2/job-requests/{identifier}/cancel/", json={"actions": ["generate"]}).json()["outcome"]
+        == "unknown"
+    )
+    cancelled = job(identifier, f"{identifier}a", "failed", 1, status_code="cancelled_by_user")
+    skipped = job(identifier, f"{identifier}b", "failed", 1, action="analyse", status_code="dependency_failed")
+    tpp.report(cancelled, skipped)
+    item = alice.get(f"/api/v2/job-requests/{identifier}/").json()
+    assert (item["status"], item["outcome"], item["cancelled_by"]) == ("failed", "cancelled", ["alice"])
+    assert [(one["status"], one["outcome"]) for one in item["jobs"]] == [("failed", "cancelled"), ("failed", "skipped")]
+    statuses = "/api/v2/workspaces/slashed/statuses/"
+    assert set(alice.get(statuses).json().values()) == {"failed"}
+    expected = {"analyse": "skipped", "generate": "cancelled"}
+    assert alice.get(statuses, params={"field": "outcome"}).json() == expected
+    tpp.report(cancelled, {**skipped, "status_code": "nonzero_exit", "updated_at": stamp(2)})
+    assert alice.get(f"/api/v2/job-requests/{identifier}/").json()["outcome"] == "failed"
+
+
 def test_statuses_of_a_workspace_are_the_latest_of_each_action(site: Site, tpp: Client, alice: Client) -> None:
     first, second = (site.ask(workspace="slashed") for _ in range(2))
     tpp.report(

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
         for table, columns in (
             (
                 "requests",
-                "area, day, workspace, project, created_by, created_at, item, active, status, requests.jobs,"
-                " succeeded, started_at, completed_at, updated_at, identifier",
+                "area, day, workspace, project, created_by, created_at, item, active, outcome, requests.jobs,"
+                " succeeded, started_at, completed_at, updated_at, cancelled_by, identifier",
             ),
             (
                 "jobs",
@@ -83,7 +84,8 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
             case 0 | 1:
                 known.append(site.ask(*chance.sample(["generate", "analyse", "run_all"], 2)))
             case 2 if target:
-                site.do(ALICE, CancelJobs(target, "tpp", ()))
+                actions = chance.choice([(), ("generate",), ("analyse",)])
+                site.do(chance.choice([ALICE, ADMIN]), CancelJobs(target, "tpp", actions))
             case 3:
                 site.do(ADMIN, AddUser(f"u{minute}"))
             case 4:
@@ -91,7 +93,9 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
             case _ if target:
                 count = chance.randrange(4)
                 statuses = [chance.choice(["pending", "running", "failed", "succeeded"]) for _ in range(count + 1)]
-                site.report(*((target, job(f"{target[-6:]}{n}", status, minute)) for n, status in enumerate(statuses)))
+                code = {"status_code": chance.choice(["", "cancelled_by_user", "dependency_failed"])}
+                jobs = [job(f"{target[-6:]}{n}", status, minute) for n, status in enumerate(statuses)]
+                site.report(*((target, reported.model_copy(update=code)) for reported in jobs))
     except Error:
         pass
 
@@ -119,6 +123,26 @@ def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_pat
     afresh = opened("anew")
     assert afresh.listing(["tpp"]) == told.listing(["tpp"])
     assert {**vars_of(afresh)} == {**vars_of(told)}
+
+
+def test_who_cancelled_is_known_by_any_way(site: Site, opened: Open, tmp_path: Path) -> None:
+    """The documents do not say it, only the commits do."""
+    first, second, _ = site.ask("analyse"), site.ask("analyse"), site.ask("analyse")
+    told, comparing = opened("told"), opened("comparing")
+    site.repo.writer.listen(told.announce, told.refs_moved)
+    site.do(ADMIN, CancelJobs(second, "tpp", ("generate",)))
+    told.refresh()
+    comparing.refresh()
+    for actor, action in ((ALICE, "analyse"), (ADMIN, "generate"), (ADMIN, "analyse")):
+        site.do(actor, CancelJobs(second, "tpp", (action,)))
+    site.report((second, job("j1", "failed", 1)), (first, job("j2", "failed", 1)))
+    told.refresh()
+    comparing.refresh()
+    rebuild(site.path, site.repo.writer.refs, tmp_path / "anew")
+    for path in (told.path, comparing.path, tmp_path / "anew"):
+        with closing(sqlite3.connect(path)) as sql:
+            found = sql.execute("SELECT identifier, cancelled_by FROM requests WHERE cancelled_by != ''").fetchall()
+        assert found == [(second, "admin,alice")]
 
 
 def test_a_text_with_a_nul_is_the_same_however_it_came_in(site: Site, opened: Open, tmp_path: Path) -> None:
@@ -149,7 +173,7 @@ def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
             "generate": "running"
         }
     assert found is not None
-    assert detail(*found)["status"] == "running"
+    assert detail(*found[:2])["status"] == "running"
 
 
 def test_a_report_of_running_leaves_the_list_as_it_was(site: Site, opened: Open) -> None:

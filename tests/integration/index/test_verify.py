@@ -13,14 +13,14 @@ from tests.site import Site, job
 
 EDITS = {
     "UPDATE jobs SET status = 'failed'": "the jobs of ",
-    "UPDATE requests SET status = 'failed'": "the job request ",
+    "UPDATE requests SET outcome = 'failed'": "the job request ",
     "UPDATE requests SET item = replace(item, 'alice', 'bob')": "the job request ",
     "UPDATE requests SET area = 'archive'": "the job request ",
     "DELETE FROM jobs": "the jobs of ",
     "DELETE FROM requests": "the job request ",
     "INSERT INTO requests SELECT branch, replace(identifier, substr(identifier, -2), '22'), area, day, workspace,"
-    " project, created_by, created_at, item, active, status, jobs, succeeded, started_at, completed_at, updated_at"
-    " FROM requests LIMIT 1": "the job request ",
+    " project, created_by, created_at, item, active, outcome, jobs, succeeded, started_at, completed_at, updated_at,"
+    " cancelled_by FROM requests LIMIT 1": "the job request ",
     "DELETE FROM actions": "generate of trends is missing in the list of actions",
     "DELETE FROM branches WHERE name = 'backends/tpp'": "the table jobs has rows of a branch that the index does not",
     "INSERT INTO faults VALUES (99, 'x', 1, '', 'y')": "the table faults has rows of a branch that the index does not",
@@ -57,6 +57,12 @@ def test_an_index_that_followed_is_as_the_branches_are(site: Site, path: Path, s
 def test_rows_that_somebody_changed_are_named(site: Site, path: Path, statement: str, sampled: bool) -> None:
     edit(path, statement)
     assert EDITS[statement] in "\n".join(differences(site.path, path, sampled=sampled))
+
+
+def test_a_forged_cancellation_is_named(site: Site, path: Path) -> None:
+    """Only all commits tell who cancelled, so the quick check at the start does not look."""
+    edit(path, "UPDATE requests SET cancelled_by = 'bob' WHERE rowid = 1")
+    assert "the job request " in "\n".join(differences(site.path, path))
 
 
 @pytest.mark.parametrize("sampled", [False, True])

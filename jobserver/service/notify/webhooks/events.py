@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import outcomes
 from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.news import News
 from jobserver.service.notify.outbox import Message
@@ -69,12 +69,10 @@ def _forget(slug: str) -> Statement:
 def finished_event(request: RequestWithJobs, base_url: str) -> WebhookEvent:
     """Without messages of jobs: those may hold more than may leave the page."""
     document = request.stored.request
-    summary = lifecycle.summarise(
-        [(job.status, job.started_at, job.completed_at, job.updated_at) for job in request.jobs]
+    summary = outcomes.summarise(
+        [(job.status, job.status_code, job.started_at, job.completed_at, job.updated_at) for job in request.jobs]
     )
-    failed = sorted(job.action for job in request.jobs if job.status == "failed")
-    is_cancelled = bool(failed) and set(failed) <= set(document.cancelled_actions)
-    status = "cancelled" if is_cancelled else summary.status
+    failed = sorted(job.action for job in request.jobs if outcomes.outcome(job.status, job.status_code) == "failed")
     url = f"{base_url}/job-requests/{document.identifier}/"
     workspace, backend, by = document.workspace.name, document.backend, document.created_by
     data = {
@@ -82,7 +80,9 @@ def finished_event(request: RequestWithJobs, base_url: str) -> WebhookEvent:
         "workspace": workspace,
         "project": document.project,
         "backend": backend,
-        "status": status,
+        "status": summary.outcome,
+        "outcome": summary.outcome,
+        "cancelled_by": list(request.cancelled_by),
         "created_by": by,
         "created_at": timestamp(document.created_at),
         "jobs": summary.jobs,
@@ -90,9 +90,10 @@ def finished_event(request: RequestWithJobs, base_url: str) -> WebhookEvent:
         "failed_actions": failed[:_SHOWN],
         "url": url,
     }
-    details = f": {', '.join(failed[:_SHOWN])}" if status == "failed" else ""
-    text = f"{_link(url, f'{workspace} on {backend}')} {status}{_escaped(details)} (requested by {_escaped(by)})"
-    names = (FINISHED, FAILED) if status == "failed" else (FINISHED,)
+    details = f": {', '.join(failed[:_SHOWN])}" if failed else ""
+    ended = _escaped(outcomes.in_words(summary.outcome, request.cancelled_by) + details)
+    text = f"{_link(url, f'{workspace} on {backend}')} {ended} (requested by {_escaped(by)})"
+    names = (FINISHED, FAILED) if summary.outcome == "failed" else (FINISHED,)
     scopes = (f"workspace/{workspace}", *((f"project/{document.project}",) if document.project else ()))
     occurred = summary.completed_at or summary.updated_at or document.created_at
     return WebhookEvent(f"job request {document.identifier}", names, occurred, data, text, scopes)

@@ -43,6 +43,9 @@ LIST_PARAMETERS = [
         "Prefer", "header", TEXT, "wait=N, with If-None-Match: wait for a change for up to N seconds, at most 50."
     ),
 ]
+STATUS_FIELD = parameter(
+    "field", "query", {"enum": ["status", "outcome"]}, "Which field of the latest jobs to get; status by default."
+)
 STATUS_BACKEND = parameter("backend", "query", TEXT, "By default the backend that was used last.")
 
 ORG = parameter("org", "path", schemas.TEXT, "The slug of an organisation.")

@@ -5,6 +5,7 @@ from typing import Any
 from jobserver.domain.base import names
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.job_requests.lifecycle import STATUSES
+from jobserver.domain.job_requests.outcomes import OUTCOMES, REQUEST_OUTCOMES
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.domain.tokens import Scope
 
@@ -75,15 +76,23 @@ _JOB_OPTIONS: Schema = {
     "metrics": {"type": ["object", "null"], "description": "Over 16 KiB of JSON, replaced by a note."},
     "requires_db": {"type": ["boolean", "null"]},
 }
+
+
+def _outcome(values: tuple[str, ...]) -> Schema:
+    return {"enum": list(values), "description": "The status, but cancelled or skipped where that is why it failed."}
+
+
+_OUTCOME: Schema = {"outcome": _outcome(OUTCOMES)}
 SCHEMAS: Schema = {
     "JobRequest": object_of(_REQUEST),
     "JobRequestDetail": object_of(
         {
             **_REQUEST,
             "status": {"enum": [*STATUSES, "unknown"]},
+            "outcome": _outcome(REQUEST_OUTCOMES),
             "started_at": _MAYBE_TIME,
             "completed_at": _MAYBE_TIME,
-            "jobs": {"type": "array", "items": object_of(_JOB | _JOB_OPTIONS, tuple(_JOB))},
+            "jobs": {"type": "array", "items": object_of(_JOB | _OUTCOME | _JOB_OPTIONS, (*_JOB, *_OUTCOME))},
         }
     ),
     "ReportedJob": object_of(
@@ -100,6 +109,12 @@ LIST = object_of(
         "results": {"type": "array", "items": reference("JobRequest")},
     }
 )
+SHOWN_REQUEST: Schema = {
+    "allOf": [
+        reference("JobRequestDetail"),
+        object_of({"cancelled_by": {**TEXTS, "description": "Who cancelled actions of this request."}}),
+    ]
+}
 NEW_REQUEST = object_of(
     {
         "requested_actions": {"type": "array", "items": ACTION, "minItems": 1, "examples": [["run_all"]]},
@@ -314,4 +329,4 @@ NEW_MESSAGE = object_of(
     ("text",),
     closed=True,
 )
-STATUSES_BY_ACTION: Schema = {"type": "object", "additionalProperties": STATUS}
+STATUSES_BY_ACTION: Schema = {"type": "object", "additionalProperties": {"enum": list(OUTCOMES)}}

@@ -25,7 +25,7 @@ def job_requests() -> Schema:
         },
         "/api/v2/job-requests/{identifier}/": {
             "parameters": [p.IDENTIFIER],
-            "get": read(REQUESTS, "Get a job request with its jobs", _DETAIL, "404"),
+            "get": read(REQUESTS, "Get a job request with its jobs", s.SHOWN_REQUEST, "404"),
         },
         "/api/v2/job-requests/{identifier}/cancel/": {
             "parameters": [p.IDENTIFIER],
@@ -68,7 +68,7 @@ def workspaces() -> Schema:
                 "Get the latest status of each action on one backend",
                 s.STATUSES_BY_ACTION,
                 "404",
-                parameters=[p.STATUS_BACKEND],
+                parameters=[p.STATUS_BACKEND, p.STATUS_FIELD],
             ),
         },
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jobserver.domain.job_requests import outcomes
 from jobserver.errors import Fault, invalid
 from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow
@@ -19,6 +20,8 @@ _NEEDS: dict[str, list[str]] = {
     "plot_curves": ["describe", "fit_model"],
     "report": ["plot_curves"],
     "check_codelists": [],
+    "fetch_weather": [],
+    "map_weather": ["fetch_weather"],
 }
 _STATUSES = {
     "generate_cohort": "succeeded",
@@ -28,6 +31,8 @@ _STATUSES = {
     "plot_curves": "pending",
     "report": "unknown",
     "check_codelists": "never",
+    "fetch_weather": "cancelled",
+    "map_weather": "skipped",
 }
 
 
@@ -37,7 +42,7 @@ def graph() -> dict[str, Any]:
 
 def timeline(now: int) -> dict[str, Any]:
     """Ten minutes ago a runner took this request."""
-    times = {"succeeded": (9, 6), "failed": (6, 2), "running": (6, None), "pending": (None, None)}
+    times = {"succeeded": (9, 6), "failed": (6, 2), "running": (6, None), "pending": (None, None), "cancelled": (9, 8)}
     jobs = [
         _job(action, status, now, *times[status])
         for action, status in _STATUSES.items()
@@ -47,17 +52,19 @@ def timeline(now: int) -> dict[str, Any]:
     return {"bars": estimate.timeline(jobs, begins, length, now), "timeline_length": length}
 
 
-def _job(action: str, status: str, now: int, started: int | None, completed: int | None) -> JobRow:
+def _job(action: str, outcome: str, now: int, started: int | None, completed: int | None) -> JobRow:
     """``started`` and ``completed``: minutes ago."""
 
     def ago(minutes: int | None) -> int | None:
         return None if minutes is None else now - minutes * _MINUTE
 
-    return JobRow(action, "", action, status, "", "", now - 10 * _MINUTE, now, ago(started), ago(completed), {})
+    code = outcomes.BY_USER if outcome == outcomes.CANCELLED else ""
+    status, created = outcomes.reported_status(outcome), now - 10 * _MINUTE
+    return JobRow(action, "", action, status, code, "", created, now, ago(started), ago(completed), {})
 
 
 def requests(now: int) -> dict[str, Any]:
-    """One row for each status."""
+    """One row for each outcome."""
     rows = [
         JobRequestRow(
             identifier=f"sample{number}",
@@ -66,17 +73,18 @@ def requests(now: int) -> dict[str, Any]:
             project=None,
             created_by="alice",
             created_at=now - (number + 1) * 35 * _MINUTE,
-            status=status,
-            jobs=0 if status == "unknown" else 4,
-            succeeded=4 if status == "succeeded" else 1 if status in ("failed", "running") else 0,
-            started_at=now - 30 * _MINUTE if status not in ("pending", "unknown") else None,
-            completed_at=now - 5 * _MINUTE if status in ("failed", "succeeded") else None,
+            outcome=outcome,
+            jobs=0 if outcome == "unknown" else 4,
+            succeeded=4 if outcome == "succeeded" else 1 if outcome in ("failed", "running") else 0,
+            started_at=now - 30 * _MINUTE if outcome not in ("pending", "unknown") else None,
+            completed_at=now - 5 * _MINUTE if outcome in outcomes.ENDED else None,
             updated_at=now,
             actions=("run_all",) if number % 2 else ("describe", "fit_model", "plot_curves", "report"),
+            cancelled_by=("cara",) if outcome == outcomes.CANCELLED else (),
             cancelled=(),
             sha="c7428a80e1b9f2d36a5544b0c9d81e7f6a2b3c4d",
         )
-        for number, status in enumerate(("unknown", "pending", "running", "failed", "succeeded"))
+        for number, outcome in enumerate(("unknown", "pending", "running", "failed", "cancelled", "succeeded"))
     ]
     return {"rows": rows}
 

@@ -9,7 +9,7 @@ _CHAR, _SIGN, _PAD, _LINE, _STATE = 7.6, 34, 6, 16, 30
 _GAP_X, _GAP_Y, _INDENT, _TALL_WIDTH = 44, 12, 18, 330
 _MOST_CHARS, _LEAST_CHARS, _MOST_INDENTS = 28, 12, 7
 _MOST_ACTIONS, _MOST_LINES = 200, 800  # a larger picture helps nobody
-_ORDER = ("failed", "running", "pending", "unknown", "succeeded")  # then all others
+_ORDER = ("failed", "running", "pending", "unknown", "cancelled", "skipped", "succeeded")  # then all others
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
+from jobserver.domain.job_requests import outcomes
 from jobserver.domain.releases import MANIFEST, ReleaseFile
+from jobserver.index.queries.jobs import JobRow
+from jobserver.index.queries.requests import JobRequestRow
 
 STATUS = {
     "pending": "Pending",
     "running": "Running",
     "failed": "Failed",
+    "cancelled": "Cancelled",
+    "skipped": "Skipped",
     "succeeded": "Succeeded",
     "unknown": "Requested",  # the runner has not created its jobs yet
 }
 NEVER = "never"  # not a status: an action that has no job
-SIGNS = {"pending": "◷", "running": "▶", "failed": "✕", "succeeded": "✓", "unknown": "…", NEVER: "○"}
+SIGNS = {
+    "pending": "◷",
+    "running": "▶",
+    "failed": "✕",
+    "cancelled": "⊘",
+    "skipped": "↷",
+    "succeeded": "✓",
+    "unknown": "…",
+    NEVER: "○",
+}
 
 # status code -> (what it means, what to do next)
 CODES = {
@@ -38,7 +52,10 @@ CODES = {
     "finalizing": ("Collecting the outputs.", ""),
     "finalized": ("The outputs have been collected.", ""),
     "succeeded": ("The job succeeded and its outputs are ready.", ""),
-    "dependency_failed": ("The job did not run because an action that it needs failed.", "Check that action first."),
+    "dependency_failed": (
+        "The job did not run because an action that it needs did not succeed.",
+        "Check that action first.",
+    ),
     "nonzero_exit": (
         "The action's command failed with an error.",
         "Read its log on the backend, or run the action on your own computer.",
@@ -94,9 +111,15 @@ class Flag:
     since: datetime | None
 
 
-def status(name: str) -> str:
-    """A status in words; another text as it is."""
-    return "Never run" if name == NEVER else STATUS.get(name, name)
+def status(name: str, cancelled_by: Sequence[str] = ()) -> str:
+    """A status or outcome in words; another text as it is. ``cancelled_by``: who asked, if it was cancelled."""
+    word = "Never run" if name == NEVER else STATUS.get(name, name)
+    return word if name not in STATUS else word + outcomes.in_words(name, cancelled_by).removeprefix(name)
+
+
+def cancellers(job: JobRow, row: JobRequestRow) -> tuple[str, ...]:
+    """Who asked to cancel this job of a request. An administrator of the backend has no name here."""
+    return row.cancelled_by if job.status_code == outcomes.BY_USER else ()
 
 
 def status_code(code: str) -> tuple[str, str]:

@@ -6,12 +6,12 @@ from urllib.parse import urlencode
 
 from bottle import HTTPResponse, request
 
+from jobserver.domain.job_requests.outcomes import REQUEST_OUTCOMES
 from jobserver.errors import Fault, invalid, not_found
 from jobserver.index.queries.counts import RequestCounts, count_requests
 from jobserver.index.queries.requests import RequestFilter, list_requests
 from jobserver.index.queries.search import resolve_identifier
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.format import labels
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
@@ -87,7 +87,7 @@ def _chosen(workspace: str) -> RequestFilter:
 def _check(context: PageContext, chosen: RequestFilter, slugs: Sequence[str], counts: RequestCounts) -> None:
     """Raises `Error` (invalid) for a value that neither exists nor has any request."""
     existing: dict[str, Container[str]] = {
-        "status": labels.STATUS,
+        "status": REQUEST_OUTCOMES,
         "backend": slugs,
         "workspace": context.directory.workspaces,
         "username": context.directory.users,

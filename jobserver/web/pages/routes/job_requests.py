@@ -8,7 +8,6 @@ from bottle import HTTPResponse
 
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import Area, Place, backend_branch
-from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.pipelines import StoredPipeline, pipeline_of
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.requests import JobRequestRow, find_request
@@ -48,7 +47,7 @@ class JobRequests:
         with self._services.index.view() as sql:
             needs = graph_needs(sql, details)
             forecast = outlook(sql, details, needs, now)
-        statuses = {job.action: job.status for job in jobs}
+        outcomes = {job.action: job.outcome for job in jobs}
         backend = context.directory.backends.get(row.backend)
         contact = self._services.live.contacts().get(row.backend)
         is_refused = not details.is_over and contact is not None and labels.is_refused(identifier, contact.flags)
@@ -63,15 +62,14 @@ class JobRequests:
             as_of=details.as_of,
             until=now,
             document=document,
-            picture=picture(needs, statuses),
-            counts=counts(needs, statuses),
+            picture=picture(needs, outcomes),
+            counts=counts(needs, outcomes),
             warnings=details.pipeline.warnings,
             start_failure=details.start_failure,
             is_waiting=not details.is_over and row.started_at is None,
             is_refused=is_refused,
             yaml=highlight.yaml(highlight.recorded(details.pipeline.actions), document.workspace.repo, document.sha),
             parent_directory=backend.parent_directory if backend else "",
-            finished=lifecycle.FINISHED,
             version=page_version.of_request(row, jobs),
             **forecast,
             **timeline(details, now),

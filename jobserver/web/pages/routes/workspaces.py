@@ -169,12 +169,12 @@ def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, An
     """The graph with each action's latest status on the backend."""
     actions = study.pipeline.actions if study else {}
     needs = {name: action.needs for name, action in actions.items()}
-    statuses = {name: latest[name].status if name in latest else labels.NEVER for name in needs}
+    statuses = {name: latest[name].outcome if name in latest else labels.NEVER for name in needs}
     return {
         "picture": picture(needs, statuses),
         "counts": counts(needs, statuses),
         "groups": grouped(needs, statuses),
-        "failed": [name for name, status in statuses.items() if status == "failed"],
+        "failed": [name for name, job in latest.items() if name in needs and job.status == "failed"],
         "latest_links": {name: tabs.job_url(job) for name, job in latest.items()},
     }
 

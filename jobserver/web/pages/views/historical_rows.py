@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.index import items
 from jobserver.index.queries.jobs import JobRow
@@ -16,10 +16,12 @@ def as_rows(row: JobRequestRow, historical: RequestWithJobs) -> tuple[JobRequest
     request = historical.stored.request
     jobs = sorted(historical.jobs, key=lambda job: (job.created_at, job.identifier))
     rows = [_job_row(request.identifier, job) for job in jobs]
-    summary = lifecycle.summarise([(job.status, job.started_at, job.completed_at, job.updated_at) for job in rows])
+    summary = outcomes.summarise(
+        [(job.status, job.status_code, job.started_at, job.completed_at, job.updated_at) for job in rows]
+    )
     historical_row = replace(
         row,
-        status=summary.status,
+        outcome=summary.outcome,
         jobs=summary.jobs,
         succeeded=summary.succeeded,
         started_at=summary.started_at,

@@ -119,8 +119,8 @@ def _split(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRo
     """(jobs to show one by one, the others by status): of many jobs, the most important ones come first."""
     if len(jobs) <= _MOST_JOBS:
         return jobs, []
-    ordered = sorted(jobs, key=lambda job: place_of(job.status))
-    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.status)
+    ordered = sorted(jobs, key=lambda job: place_of(job.outcome))
+    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.outcome)
     return ordered[:_MOST_JOBS], [(status, list(group)) for status, group in groups]
 
 

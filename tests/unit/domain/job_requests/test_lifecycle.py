@@ -69,20 +69,6 @@ def test_a_requests_status_follows_from_its_jobs(statuses: list[str], expected: 
     assert lifecycle.request_status(statuses) == expected
 
 
-def summary(*jobs: Job) -> lifecycle.Summary[datetime]:
-    return lifecycle.summarise([(job.status, job.started_at, job.completed_at, job.updated_at) for job in jobs])
-
-
-def test_a_request_runs_from_its_first_start_to_its_last_end() -> None:
-    jobs = [job("succeeded", 5, 1, 3), job("failed", 6, 2, 6), job("failed", 6)]
-    assert summary(*jobs).started_at == START + timedelta(minutes=1)
-    assert summary(*jobs).completed_at == START + timedelta(minutes=6)
-    assert (summary(*jobs).jobs, summary(*jobs).succeeded, summary(*jobs).is_finished) == (3, 1, True)
-    assert summary(*jobs, job("running")).completed_at is None
-    assert summary().started_at is summary().completed_at is None
-    assert summary(job("failed")).completed_at is None  # of a runner that does not say
-
-
 minutes = st.one_of(st.none(), st.integers(0, 20))
 jobs = st.builds(job, st.sampled_from(lifecycle.STATUSES), minutes)
 

@@ -33,7 +33,7 @@ def webhook(kind: str = "standard", scope: str = "all", events: tuple[str, ...] 
     )
 
 
-def finished(*statuses: str, cancelled: tuple[str, ...] = (), project: str | None = None) -> RequestWithJobs:
+def finished(*outcomes: str, cancelled_by: tuple[str, ...] = (), project: str | None = None) -> RequestWithJobs:
     """A request of the workspace trends, with actions a, b and so on."""
     request = JobRequest(
         identifier=ID,
@@ -42,18 +42,20 @@ def finished(*statuses: str, cancelled: tuple[str, ...] = (), project: str | Non
         created_at=NOW,
         sha="0" * 40,
         requested_actions=("run_all",),
-        cancelled_actions=cancelled,
         database_name="full",
         project=project,
         workspace=RequestedWorkspace(
             name="trends", repo="https://x", branch="main", db="full", created_by="bob", created_at=NOW
         ),
     )
+    codes = {"cancelled": "cancelled_by_user", "skipped": "dependency_failed"}
     jobs = tuple(
-        job(f"j{number}", status, number, "abcdefgh"[number], "patient 17 is odd")
-        for number, status in enumerate(statuses)
+        job(
+            f"j{number}", "failed" if outcome in codes else outcome, number, "abcdefgh"[number], "patient 17 is odd"
+        ).model_copy(update={"status_code": codes.get(outcome, "")})
+        for number, outcome in enumerate(outcomes)
     )
-    return RequestWithJobs(Stored(Place(Area.ARCHIVE, NOW.date(), ID), request), jobs)
+    return RequestWithJobs(Stored(Place(Area.ARCHIVE, NOW.date(), ID), request), jobs, (), cancelled_by)
 
 
 def backend(slug: str = "tpp", **more: Any) -> Backend:
@@ -86,20 +88,22 @@ def test_a_known_signature() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "cancelled", "status", "names"),
+    ("jobs", "outcome", "failed", "names"),
     [
-        (("succeeded", "succeeded"), (), "succeeded", {FINISHED}),
-        (("succeeded", "failed"), (), "failed", {FINISHED, FAILED}),
-        (("succeeded", "failed"), ("b",), "cancelled", {FINISHED}),
-        (("failed", "failed"), ("b",), "failed", {FINISHED, FAILED}),
+        (("succeeded", "succeeded"), "succeeded", [], {FINISHED}),
+        (("succeeded", "failed"), "failed", ["b"], {FINISHED, FAILED}),
+        (("failed", "skipped", "skipped"), "failed", ["a"], {FINISHED, FAILED}),
+        (("succeeded", "cancelled", "skipped"), "cancelled", [], {FINISHED}),
+        (("failed", "cancelled"), "failed", ["a"], {FINISHED, FAILED}),
     ],
 )
-def test_how_a_request_finished(
-    statuses: tuple[str, ...], cancelled: tuple[str, ...], status: str, names: set[str]
-) -> None:
-    event = finished_event(finished(*statuses, cancelled=cancelled, project="lab/p"), "https://jobs.example")
+def test_how_a_request_finished(jobs: tuple[str, ...], outcome: str, failed: list[str], names: set[str]) -> None:
+    event = finished_event(finished(*jobs, cancelled_by=("cara",), project="lab/p"), "https://jobs.example")
     assert set(event.names) == names
-    assert event.data["status"] == status
+    assert event.data["status"] == event.data["outcome"] == outcome
+    assert event.data["failed_actions"] == failed
+    assert event.data["cancelled_by"] == ["cara"]
+    assert ("cancelled by cara" in event.text) is (outcome == "cancelled")
     assert event.data["url"] == f"https://jobs.example/job-requests/{ID}/"
     assert (event.data["workspace"], event.data["project"], event.data["backend"]) == ("trends", "lab/p", "tpp")
     for kind in ("standard", "slack"):
