@@ -99,9 +99,13 @@ def status(identifier: str | None, as_json: bool) -> None:
 
     The list begins with the newest. With ID, also shows the jobs.
     """
+    from jobserver.cli.forecasts import added, forecasts_of
+
     with connected() as app:
         requests = [app.requests.find(identifier)] if identifier else app.requests.active()
         rows = [_row(app.requests.with_cancellers(seen)) for seen in requests]
+        with forecasts_of(app) as forecast_of:
+            rows = [added(row, forecast_of(row["identifier"], row["backend"])) for row in rows]
     if as_json:
         click.echo(json.dumps(rows[0] if identifier else rows))
         return
@@ -112,6 +116,11 @@ def status(identifier: str | None, as_json: bool) -> None:
             f"{row['identifier']}  {ended:<9}  {done}/{len(row['jobs'])} jobs  "
             f"{row['workspace']} on {row['backend']}, by {row['created_by']} at {row['created_at']}"
         )
+        if row["waiting"] is not None:
+            say(f"  {row['waiting']['text']}")
+        for name, key in (("start", "expected_start"), ("end", "expected_end")) if identifier else ():
+            if (moment := row[key]) is not None:
+                say(f"  expected {name}: {moment['at']}, {moment['earliest']} at the earliest, {moment['basis']}")
         for job in row["jobs"] if identifier else ():
             say(f"  {job['outcome']:<9}  {job['action']}  {job['status_code']}  {job['status_message']}")
 

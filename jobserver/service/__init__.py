@@ -10,6 +10,7 @@ notify/      email and webhooks
 imports/     reads the database of another server into a new state repository
 background/  what the server does by itself
 budgets      how much one caller may use
+forecasts    why a request waits, and when it is expected to start and end
 presence     when each backend was last seen, and its flags
 health       whether the server can read and write state
 copies       witnesses and backups

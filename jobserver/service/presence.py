@@ -8,13 +8,14 @@ it survives a restart and other servers see it.
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from jobserver.domain.base.values import timestamp
+from jobserver.domain.waiting.backend_status import BackendContact
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import PrivateStore
 
@@ -23,20 +24,6 @@ _MAX_FLAGS = 16 * 1024
 _WRITE_EVERY = timedelta(seconds=20)
 _USE_SECONDS = 60
 STRIP_DAYS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class BackendContact:
-    """``flags``: id -> ``{"v": text, number, boolean or None, "ts": time as text or None}``.
-
-    ``ahead``: how far in the future the times of its last report were. ``twice``: the last job request that two
-    runners worked on, and when. Only this process knows both.
-    """
-
-    last_seen: datetime
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    ahead: timedelta = timedelta()
-    twice: tuple[str, datetime] | None = None
 
 
 class Presence:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import orjson
 
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers
-from jobserver.index.queries.requests import JobRequestRow
 
 # One statement for all actions: there may be thousands.
 _DURATIONS = """
@@ -45,13 +44,3 @@ def waits(sql: sqlite3.Connection, backend: str, most: int) -> list[int]:
         (*numbers, most),
     )
     return [row[0] for row in rows]
-
-
-def ahead(sql: sqlite3.Connection, row: JobRequestRow) -> int:
-    """The number of requests on the same backend that are not finished and were requested earlier."""
-    numbers = branch_numbers(sql, [row.backend])
-    (count,) = sql.execute(
-        "SELECT count(*) FROM requests WHERE branch = ? AND active AND (created_at, identifier) < (?, ?)",
-        (*numbers, row.created_at, row.identifier),
-    ).fetchone()
-    return int(count)

@@ -8,11 +8,14 @@ from typing import Any
 
 import orjson
 
+from jobserver.domain.base.identifiers import micros
 from jobserver.domain.job_requests import outcomes
+from jobserver.domain.job_requests.jobs import Job
 from jobserver.index.items import time_text
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)  # an estimate adds up centuries
 _COLUMNS = (
     "identifier, request, action, status, status_code, status_message, created_at, updated_at, started_at,"
     " completed_at, more"
@@ -48,21 +51,31 @@ class JobRow:
             "outcome": self.outcome,
             "status_code": self.status_code,
             "status_message": self.status_message,
-            "created_at": _text(self.created_at),
-            "updated_at": _text(self.updated_at),
-            "started_at": _text(self.started_at),
-            "completed_at": _text(self.completed_at),
+            "created_at": micros_text(self.created_at),
+            "updated_at": micros_text(self.updated_at),
+            "started_at": micros_text(self.started_at),
+            "completed_at": micros_text(self.completed_at),
             **self.more,
         }
 
 
-def _text(micros: int | None) -> str | None:
-    return None if micros is None else time_text(_EPOCH + timedelta(microseconds=micros))
+def micros_text(moment: int | None) -> str | None:
+    """As the API writes it."""
+    return None if moment is None else time_text(_EPOCH + timedelta(microseconds=min(moment, _LAST)))
 
 
 def _job(row: Sequence[Any]) -> JobRow:
     fields = [*row[:10], orjson.loads(row[10]) if row[10] else {}]
     return JobRow(*fields)
+
+
+def row_of_job(request: str, job: Job) -> JobRow:
+    """A job's document as a row."""
+    moments = (job.updated_at, job.started_at, job.completed_at)
+    updated, started, completed = (micros(moment) if moment else None for moment in moments)
+    texts = (job.identifier, request, job.action, job.status, job.status_code, job.status_message)
+    more = {key: value for key in sorted(Job.optional_keys) if (value := getattr(job, key)) is not None}
+    return JobRow(*texts, micros(job.created_at), updated, started, completed, more)
 
 
 def jobs_of_request(sql: sqlite3.Connection, branch: int, request: str) -> list[JobRow]:

@@ -129,6 +129,17 @@ def active_requests(sql: sqlite3.Connection, backends: Collection[str], username
     return [_row(row) for row in rows]
 
 
+def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tuple[int, list[JobRequestRow]]:
+    """Unfinished requests on the same backend that were requested earlier: their number, and the first ``most``."""
+    values = (*branch_numbers(sql, [row.backend]), row.created_at, row.identifier)
+    where = "branch = ? AND active AND (requests.created_at, requests.identifier) < (?, ?)"
+    (count,) = sql.execute(f"SELECT count(*) FROM requests WHERE {where}", values).fetchone()
+    rows = sql.execute(
+        f"{_FROM} WHERE {where} ORDER BY requests.created_at, requests.identifier LIMIT ?", (*values, most)
+    )
+    return int(count), [_row(row) for row in rows]
+
+
 def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> Sequence[Any] | None:
     numbers = branch_numbers(sql, backends)
     row: Sequence[Any] | None = sql.execute(

@@ -16,13 +16,13 @@ from jobserver.domain.backends import (
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.plan import Command
 from jobserver.domain.site_messages import MessageLevel, SetSiteMessage
+from jobserver.domain.waiting.backend_status import backend_status
 from jobserver.errors import not_found
 from jobserver.index.items import time_text
 from jobserver.index.queries.requests import Queue, queue
 from jobserver.web import http
 from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, require_person
-from jobserver.web.pages.views.backend_status import backend_status
 from jobserver.web.services import Services
 
 

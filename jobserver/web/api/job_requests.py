@@ -15,6 +15,7 @@ from jobserver.errors import not_found, unauthenticated
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.requests import RequestItem, find_item
+from jobserver.service.forecasts import Forecasts, RequestForecast, forecast_items
 from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, require_person
@@ -32,6 +33,12 @@ class JobRequestsApi:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
         self._base_url, self._callers = services.options.base_url, callers
         self._keys, self._metrics = keys, metrics
+        self._forecasts = Forecasts(
+            services.repo,
+            lambda slug: services.index.directory().backends.get(slug),
+            services.live.contacts,
+            services.clock,
+        )
         self._slots, self._room = threading.Semaphore(MAX_HELD), services.budgets.polls
 
     def list_active(self, actor: Actor) -> HTTPResponse:
@@ -91,7 +98,14 @@ class JobRequestsApi:
 
     def show(self, actor: Actor, identifier: str) -> HTTPResponse:
         item, jobs, cancelled_by = self._find(actor, identifier)
-        return http.answer({**detail(item, jobs), "cancelled_by": cancelled_by})
+        item = {**detail(item, jobs), "cancelled_by": cancelled_by}
+        forecast = RequestForecast({})
+        if item["completed_at"] is None and not self._index.problem:
+            with self._index.view() as sql:
+                forecast = self._forecasts.of(sql, identifier, self._visible.slugs())
+        of_request, of_jobs = forecast_items(forecast)
+        jobs = [job | of_jobs.get(job["identifier"], {}) for job in item["jobs"]]
+        return http.answer(item | of_request | {"jobs": jobs})
 
     def _find(self, actor: Actor, identifier: str) -> RequestItem:
         """Raises `Error` (not_found), also if this server or this token does not show its backend."""

@@ -21,6 +21,7 @@ CSP = (
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _COMPRESS_FROM = 1000  # bytes
+_SOON = 5  # seconds
 
 
 class Renderer:
@@ -40,6 +41,8 @@ class Renderer:
         self._env.filters.update(
             when=when,
             span=span,
+            left=left,
+            expected=expected,
             exactly=times.exactly,
             duration=times.duration,
             elapsed=elapsed,
@@ -91,6 +94,22 @@ def span(moment: datetime | int, now: datetime) -> Markup:
     known = times.moment(moment) if isinstance(moment, int) else moment
     assert known is not None
     return _time(known, times.length(abs((now - known).total_seconds())), " data-span")
+
+
+def expected(moment: int, now: datetime) -> Markup:
+    """An expected time (``in 14 minutes``); ``any moment now`` once it has come, because no expectation lies in the
+    past."""
+    known = times.moment(moment)
+    assert known is not None
+    text = times.ago(known, now) if (known - now).total_seconds() >= _SOON else "any moment now"
+    return _time(known, text, " data-expected")
+
+
+def left(moment: int, now: datetime) -> Markup:
+    """How long it is until a time; zero once it has come."""
+    known = times.moment(moment)
+    assert known is not None
+    return _time(known, times.length(max((known - now).total_seconds(), 0)), " data-left")
 
 
 def _time(moment: datetime, text: str, attribute: str = "") -> Markup:

@@ -8,6 +8,7 @@ from typing import Any
 from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.waiting.backend_status import BackendStatus, backend_status, backend_statuses
 from jobserver.errors import Code, Error, Fault, invalid, not_found
 from jobserver.index.directory import Directory
 from jobserver.web import http
@@ -18,7 +19,6 @@ from jobserver.web.pages.format import page_version
 from jobserver.web.pages.forms import check_form
 from jobserver.web.pages.redirects import to_login
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.views.backend_status import backend_statuses
 from jobserver.web.services import Services
 
 Handler = Callable[..., HTTPResponse]
@@ -106,6 +106,12 @@ class Site:
     def page(self, context: PageContext, template: str, status: int = 200, **values: Any) -> HTTPResponse:
         return self.render.page(template, {**self._common(context), **values}, status)
 
+    def backend_status(self, context: PageContext, slug: str) -> BackendStatus | None:
+        """None for a backend whose document is gone."""
+        backend = context.directory.backends.get(slug)
+        contact = self.services.live.contacts().get(slug)
+        return backend_status(backend, contact, context.now) if backend is not None else None
+
     def _common(self, context: PageContext) -> dict[str, Any]:
         services = self.services
         return {
@@ -114,7 +120,7 @@ class Site:
             "path": request.path,
             "form": services.sessions.form_token(context.session),
             "backend_statuses": backend_statuses(
-                context.directory, services.visible.slugs(), services.live.contacts(), context.now
+                context.directory.backends, services.visible.slugs(), services.live.contacts(), context.now
             ),
             "once": secrets.token_hex(12),
             "title": "",

@@ -13,7 +13,7 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert answer.status_code == 303, answer.text
     path = answer.headers["Location"]
     identifier = path.split("/")[2]
-    assert "Waiting for the runner of" in alice.get(path).text
+    assert "No runner of tpp has ever connected." in alice.get(path).text
     with site.client("tpp") as tpp:
         tpp.report(
             job(identifier, f"g{identifier}", "succeeded", 1),
@@ -44,7 +44,7 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     first = re.findall(r"\?at=([0-9a-f]{40})", audit)[-1]
     then = alice.get(f"{path}?at={first}").text
     assert "This page is as it was on" in then
-    assert "Waiting for the runner of" in then
+    assert "had not created jobs for this request" in then
     assert alice.get(f"{path}?at=nonsense").status_code == 400
     assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from jobserver.domain.backends import Backend
+from jobserver.domain.waiting.backend_status import backend_status, flags
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.presence import Presence
-from jobserver.web.pages.format import labels
-from jobserver.web.pages.views.backend_status import backend_status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NESTED = "[" * 300 + "]" * 300
@@ -33,7 +32,7 @@ def test_the_time_of_a_flag_is_one_or_none(tmp_path: Path, sent: str, kept: str 
     Presence(lambda: NOW, private).record_call("tpp", sent)
     seen = Presence(lambda: NOW, private).contacts()["tpp"]  # after a restart
     assert seen.flags["paused"]["ts"] == kept
-    (flag,) = labels.flags(seen.flags)
+    (flag,) = flags(seen.flags)
     assert (flag.since is not None) is (kept is not None)
     assert backend_status(TPP, seen, NOW).label == "Online with limits"
     private.close()

@@ -8,6 +8,7 @@ from jobserver.domain.job_requests.lifecycle import STATUSES
 from jobserver.domain.job_requests.outcomes import OUTCOMES, REQUEST_OUTCOMES
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.domain.tokens import Scope
+from jobserver.domain.waiting.waiting import Reason
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -76,6 +77,31 @@ _JOB_OPTIONS: Schema = {
     "metrics": {"type": ["object", "null"], "description": "Over 16 KiB of JSON, replaced by a note."},
     "requires_db": {"type": ["boolean", "null"]},
 }
+_REASON: Schema = {
+    "reason": {"enum": [reason.value for reason in Reason]},
+    "text": {**TEXT, "description": "Why, in one sentence."},
+    "waits_for": {**TEXTS, "description": "Actions of this request that must finish first."},
+}
+_BEHIND = {"identifier": ID, "workspace": TEXT, "created_by": TEXT, "requested_actions": TEXTS}
+_WAITING = {
+    "type": ["object", "null"],
+    "properties": {
+        **_REASON,
+        "position": {"type": "integer", "description": "Its place in the queue of the backend, from 1."},
+        "behind": {
+            "type": "array",
+            "items": object_of(_BEHIND),
+            "description": "The first 10 requests before it.",
+        },
+    },
+    "description": "Why the request waits. Null while a job runs, and when all are finished.",
+}
+_MOMENT = {
+    "type": ["object", "null"],
+    "properties": {"at": _TIME, "earliest": _TIME, "latest": _TIME, "basis": TEXT},
+    "description": "From past runs on the backend. Null if nobody can say.",
+}
+_JOB_WAITING = {"waiting": {**object_of(_REASON), "description": "Why the job waits. Absent if it does not."}}
 
 
 def _outcome(values: tuple[str, ...]) -> Schema:
@@ -92,8 +118,15 @@ SCHEMAS: Schema = {
             "outcome": _outcome(REQUEST_OUTCOMES),
             "started_at": _MAYBE_TIME,
             "completed_at": _MAYBE_TIME,
-            "jobs": {"type": "array", "items": object_of(_JOB | _OUTCOME | _JOB_OPTIONS, (*_JOB, *_OUTCOME))},
-        }
+            "jobs": {
+                "type": "array",
+                "items": object_of(_JOB | _OUTCOME | _JOB_OPTIONS | _JOB_WAITING, (*_JOB, *_OUTCOME)),
+            },
+            "waiting": _WAITING,
+            "expected_start": _MOMENT,
+            "expected_end": _MOMENT,
+        },
+        (*_REQUEST, "status", "outcome", "started_at", "completed_at", "jobs"),
     ),
     "ReportedJob": object_of(
         {"job_request_id": {"type": "string", "minLength": 1}, **_JOB, **_JOB_OPTIONS},

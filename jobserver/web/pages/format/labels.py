@@ -1,8 +1,6 @@
-"""Statuses, status codes, flags, roles and sizes in words, with what to do next. Pure."""
+"""Statuses, status codes, roles and sizes in words, with what to do next. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.job_requests import outcomes
@@ -78,15 +76,6 @@ CODES = {
     ),
 }
 
-# a runner's flag -> (the backend's state, what follows from that)
-FLAGS = {
-    "paused": ("Paused", "No new jobs will start."),
-    "mode": ("In database maintenance", "Jobs that need the database are waiting."),
-    "manual-db-maintenance": ("In manual database maintenance", "Jobs that need the database are waiting."),
-    "refusing": ("Refusing some requests", "The runner does not trust their signatures. Its log has the reason."),
-}
-_OFF = (None, "", False, "false", "False", "off", "no")
-
 PERMISSIONS = {
     Permission.RUN_JOB: "run jobs",
     Permission.CANCEL_JOB: "cancel jobs",
@@ -100,15 +89,6 @@ PERMISSIONS = {
     Permission.READ_ALL: "view everything",
     Permission.ADMINISTER: "administer everything",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A flag that a runner has raised, in words. ``since`` is None where the runner did not send a time."""
-
-    state: str
-    effect: str
-    since: datetime | None
 
 
 def status(name: str, cancelled_by: Sequence[str] = ()) -> str:
@@ -134,29 +114,6 @@ def permissions(role: str) -> str:
         return "Can do everything"
     verbs = [verb for permission, verb in PERMISSIONS.items() if permission in granted]
     return f"Can {', '.join(verbs)}" if verbs else "Can view pages"
-
-
-def flags(raised: Mapping[str, Mapping[str, object]]) -> list[Flag]:
-    """``raised``: a runner's flags as `BackendContact` has them; flags that are off or unknown are left out."""
-    return [
-        Flag(*words, _time(raised[name].get("ts")))
-        for name, words in FLAGS.items()
-        if name in raised and raised[name].get("v") not in _OFF
-    ]
-
-
-def is_refused(identifier: str, raised: Mapping[str, Mapping[str, object]]) -> bool:
-    """Whether the runner refuses this request, or its whole branch, because it does not trust the signature."""
-    refused = str(raised.get("refusing", {}).get("v")).split()
-    return identifier in refused or any(name.startswith("backends/") for name in refused)
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # `service.presence` has checked its range
 
 
 def size(count: int) -> str:

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from jobserver.domain.waiting.words import length
+
+__all__ = ["ago", "duration", "exactly", "length", "micros", "moment", "running"]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def moment(micros: int | None) -> datetime | None:
@@ -25,13 +28,6 @@ def ago(moment: datetime, now: datetime) -> str:
     if abs(seconds) < 5:
         return "just now"
     return f"{length(seconds)} ago" if seconds > 0 else f"in {length(-seconds)}"
-
-
-def length(seconds: float) -> str:
-    """``45 seconds``, ``2 minutes``, ``3 hours``, ``4 days``: whole units, the largest that fits."""
-    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
-    count = int(seconds // size)
-    return f"{count} {unit}{'s' if count != 1 else ''}"
 
 
 def exactly(moment: datetime) -> str:

@@ -15,6 +15,7 @@ from jobserver.domain.backends import (
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.plan import Command
+from jobserver.domain.waiting.backend_status import backend_status
 from jobserver.errors import invalid, not_found
 from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
@@ -23,7 +24,6 @@ from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
-from jobserver.web.pages.views.backend_status import backend_status
 
 
 class Backends:

@@ -13,7 +13,7 @@ from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.requests import JobRequestRow, find_request
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.format import highlight, labels, page_version, tabs, times
+from jobserver.web.pages.format import highlight, page_version, tabs, times
 from jobserver.web.pages.format.graph import counts, picture
 from jobserver.web.pages.forms import idempotency_key, text, texts
 from jobserver.web.pages.redirects import redirect
@@ -23,7 +23,6 @@ from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.request_details import (
     RequestDetails,
     failed_actions,
-    graph_needs,
     outlook,
     permitted,
     timeline,
@@ -45,12 +44,10 @@ class JobRequests:
         jobs.sort(key=lambda job: order.get(job.action, len(order)))
         now = details.moment(times.micros(context.now))
         with self._services.index.view() as sql:
-            needs = graph_needs(sql, details)
-            forecast = outlook(sql, details, needs, now)
+            forecast = outlook(sql, details, self._site.backend_status(context, row.backend), context.now)
+        needs = forecast["forecast"].needs
         outcomes = {job.action: job.outcome for job in jobs}
         backend = context.directory.backends.get(row.backend)
-        contact = self._services.live.contacts().get(row.backend)
-        is_refused = not details.is_over and contact is not None and labels.is_refused(identifier, contact.flags)
         return self._site.page(
             context,
             "requests/request.html",
@@ -66,8 +63,6 @@ class JobRequests:
             counts=counts(needs, outcomes),
             warnings=details.pipeline.warnings,
             start_failure=details.start_failure,
-            is_waiting=not details.is_over and row.started_at is None,
-            is_refused=is_refused,
             yaml=highlight.yaml(highlight.recorded(details.pipeline.actions), document.workspace.repo, document.sha),
             parent_directory=backend.parent_directory if backend else "",
             version=page_version.of_request(row, jobs),

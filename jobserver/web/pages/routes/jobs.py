@@ -1,5 +1,7 @@
 """The page of one job, with its audit tab; marking a job as failed that its runner has lost."""
 
+import sqlite3
+
 from bottle import HTTPResponse
 
 from jobserver.domain.base.layout import Area, Place
@@ -9,12 +11,13 @@ from jobserver.errors import conflict, not_found
 from jobserver.index.queries.jobs import JobRow, last_success_before, requests_with_job
 from jobserver.index.queries.requests import JobRequestRow, find_request
 from jobserver.index.queries.search import resolve_identifier
+from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version, tabs, times
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.job_requests import JobRequests
 from jobserver.web.pages.site import Site
-from jobserver.web.pages.views.request_details import can_cancel, open_actions
+from jobserver.web.pages.views.request_details import RequestDetails, can_cancel, open_actions
 
 _LOST_AFTER = 30 * 60 * 1_000_000  # microseconds without a report
 
@@ -45,6 +48,7 @@ class Jobs:
                 for need in needs
                 if need not in by_action
             }
+            forecast = self._forecast(context, sql, details, job) if is_open else RequestForecast({})
         return self._site.page(
             context,
             "jobs/job.html",
@@ -56,11 +60,23 @@ class Jobs:
             metrics=_metrics(job),
             parent_directory=backend.parent_directory if backend else "",
             is_open=is_open,
+            forecast=forecast,
+            waiting=forecast.jobs.get(job.identifier),
+            links={sibling.action: tabs.job_url(sibling) for sibling in jobs},
             is_stale=is_open and now - last_report > _LOST_AFTER,
             can_cancel=can_cancel(context, document) and job.action in open_actions(row, jobs),
             is_cancelling=is_open and job.action in row.cancelled,
             version=page_version.of_request(row, jobs),
         )
+
+    def _forecast(
+        self, context: PageContext, sql: sqlite3.Connection, details: RequestDetails, job: JobRow
+    ) -> RequestForecast:
+        row, backend = details.row, self._site.backend_status(context, details.row.backend)
+        needs = needs_of(sql, row, details.jobs, details.document, details.pipeline.actions)
+        if backend is None:
+            return RequestForecast(needs)
+        return forecast_of(sql, row, details.jobs, needs, backend, context.now, job)
 
     def _other_page(self, identifier: str) -> str:
         """Where the short form of an address leads if it does not name one job; empty if it does, or names nothing."""

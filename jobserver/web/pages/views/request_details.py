@@ -1,8 +1,9 @@
 """What the page of a job request shows: its graph, its timeline, the outlook, and what a person can do with it."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -10,19 +11,17 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
-from jobserver.domain.pipeline.graph import select
-from jobserver.index.queries import forecast
-from jobserver.index.queries.jobs import JobRow, latest_jobs
+from jobserver.domain.waiting.backend_status import BackendStatus
+from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow, previous_request, previous_success
+from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
 from jobserver.web.pages.format.graph import place_of
 from jobserver.web.pages.views import estimate
 from jobserver.web.pages.views.audit_tab import Entry
-from jobserver.web.pages.views.estimate import Estimate
 
 _ERROR = "__error__"  # the action of the job that a runner reports for a request that it could not start
-_WAITS = 20  # past requests, for the expected start
 _MOST_JOBS = 100  # shown one by one
 
 
@@ -53,46 +52,22 @@ class RequestDetails:
         return next((job for job in self.jobs if job.action == _ERROR), None)
 
 
-def graph_needs(sql: sqlite3.Connection, details: RequestDetails) -> dict[str, list[str]]:
-    """The graph: each action that runs -> the others that it needs. Before the runner has created jobs, a preview."""
-    row, document, pipeline = details.row, details.document, details.pipeline.actions
-    actions: Sequence[str] = [job.action for job in details.jobs if job.action in pipeline]
-    if not details.jobs:
-        latest = latest_jobs(sql, row.workspace, [row.backend])
-        done = [action for action, job in latest.items() if job.status == "succeeded"]
-        preview = select(document.requested_actions, pipeline, done, document.force_run_dependencies)
-        order = {action: number for number, action in enumerate(pipeline)}
-        actions = sorted(preview.runs, key=lambda action: order[action])
-    shown = set(actions)
-    return {action: [need for need in pipeline[action].needs if need in shown] for action in actions}
-
-
 def outlook(
-    sql: sqlite3.Connection, details: RequestDetails, needs: Mapping[str, Sequence[str]], now: int
+    sql: sqlite3.Connection, details: RequestDetails, backend: BackendStatus | None, now: datetime
 ) -> dict[str, Any]:
-    """When it is expected to start and end, the queue before it, and the runs to compare it with."""
-    row, is_over = details.row, details.is_over
-    is_waiting = not is_over and row.started_at is None
+    """Why it waits, when it is expected to start and end, and the runs to compare it with."""
+    row = details.row
+    needs = needs_of(sql, row, details.jobs, details.document, details.pipeline.actions)
+    is_over = details.is_over or backend is None
     previous, success = previous_request(sql, row, [row.backend]), previous_success(sql, row, [row.backend])
     is_same = previous is not None and success is not None and previous.identifier == success.identifier
     return {
-        "expected": Estimate() if is_over else _expected(sql, details, needs, now),
-        "ahead": forecast.ahead(sql, row) if is_waiting else 0,
+        "forecast": forecast_of(sql, row, details.jobs, needs, backend, now)
+        if backend is not None and not is_over
+        else RequestForecast(needs),
         "previous": previous,
         "previous_success": None if is_same or previous is None else success,
     }
-
-
-def _expected(
-    sql: sqlite3.Connection, details: RequestDetails, needs: Mapping[str, Sequence[str]], now: int
-) -> Estimate:
-    row = details.row
-    waits = forecast.waits(sql, row.backend, _WAITS) if row.started_at is None else []
-    starts = estimate.start(row.created_at, now, waits, row.backend)
-    past = forecast.durations(sql, row.backend, row.workspace, needs)
-    jobs = {job.action: job for job in details.jobs}
-    ends = estimate.end({action: jobs.get(action) for action in needs}, needs, past, starts, now)
-    return Estimate(starts, ends, len(waits))
 
 
 def timeline(details: RequestDetails, now: int) -> dict[str, Any]:

@@ -23,7 +23,10 @@
   setInterval(() => {
     for (const element of all("time[datetime]")) {
       const seconds = since(element.dateTime);
-      show(element, "span" in element.dataset ? length(Math.abs(seconds)) : relative(seconds));
+      const kind = element.dataset;
+      show(element, "span" in kind ? length(Math.abs(seconds))
+        : "left" in kind ? length(Math.max(-seconds, 0))
+        : "expected" in kind && seconds > -5 ? "any moment now" : relative(seconds));
     }
     for (const element of all("[data-since]")) show(element, running(Math.max(since(element.dataset.since), 0)));
   }, 1000);

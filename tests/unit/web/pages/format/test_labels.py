@@ -36,26 +36,6 @@ def test_times_are_relative(seconds: int, text: str) -> None:
     assert times.ago(NOW - timedelta(seconds=seconds), NOW) == text
 
 
-def test_flags_have_their_time() -> None:
-    flags: dict[str, dict[str, object]] = {
-        "paused": {"v": "true", "ts": "2026-11-24T10:00:00Z"},
-        "mode": {"v": "", "ts": None},
-        "manual-db-maintenance": {"v": "on", "ts": "nonsense"},
-    }
-    paused, maintenance = labels.flags(flags)
-    assert (paused.state, paused.since) == ("Paused", NOW - timedelta(hours=2))
-    assert (maintenance.state, maintenance.since) == ("In manual database maintenance", None)
-
-
-def test_requests_that_a_runner_refuses_are_a_flag() -> None:
-    flags: dict[str, dict[str, object]] = {"refusing": {"v": "aaa bbb", "ts": "2026-11-24T10:00:00Z"}}
-    assert labels.flags(flags)[0].state == "Refusing some requests"
-    assert labels.is_refused("aaa", flags)
-    assert not labels.is_refused("aa", flags)
-    assert not labels.is_refused("aaa", {"refusing": {"v": None, "ts": None}})
-    assert labels.is_refused("ccc", {"refusing": {"v": "backends/tpp", "ts": None}})
-
-
 def test_only_people_who_can_view_releases_have_the_tab() -> None:
     assert [name for name, _ in tabs.workspace("trends", False)] == ["Run", "Event log", "Audit"]
     assert ("Releases", "/trends/releases/") in tabs.workspace("trends", True)

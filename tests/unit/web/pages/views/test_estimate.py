@@ -1,4 +1,4 @@
-"""When a request is expected to start and end."""
+"""The bars of a request's jobs."""
 
 from dataclasses import replace
 
@@ -13,48 +13,6 @@ def job(action: str, status: str, started: int | None = None, completed: int | N
     return JobRow(action, "r", action, status, "", "", 900 * S, None, started, completed, {})
 
 
-def test_a_start_from_how_long_others_waited() -> None:
-    moment = estimate.start(990 * S, NOW, [20 * S, 40 * S, 30 * S], "tpp")
-    assert moment is not None
-    assert (moment.expected, moment.earliest, moment.latest) == (1020 * S, 1010 * S, 1030 * S)
-    assert moment.basis == "based on the last 3 requests on tpp"
-
-
-def test_a_start_later_than_some_others_is_said_to_be() -> None:
-    moment = estimate.start(960 * S, NOW, [20 * S, 50 * S], "tpp")
-    assert moment is not None
-    assert moment.expected == 1010 * S
-    assert "1 of the last 2 requests on tpp waited less" in moment.basis
-    assert estimate.start(900 * S, NOW, [20 * S, 50 * S], "tpp") is None
-    assert estimate.start(990 * S, NOW, [], "tpp") is None
-
-
-def test_an_end_by_the_longest_chain_of_what_is_left() -> None:
-    needs = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
-    past = {"a": [10 * S], "b": [20 * S, 30 * S, 40 * S], "c": [5 * S], "d": [1 * S]}
-    jobs = {"a": job("a", "succeeded", 910 * S, 950 * S), "b": job("b", "running", 990 * S), "c": None, "d": None}
-    moment = estimate.end(jobs, needs, past, None, NOW)
-    assert moment is not None
-    assert (moment.expected, moment.earliest, moment.latest) == (1021 * S, 1011 * S, 1031 * S)
-    assert moment.basis == "based on 1 past run of each action"
-
-
-def test_an_end_counts_from_the_expected_start() -> None:
-    starts = estimate.Moment(1100 * S, 1050 * S, 1200 * S, "")
-    moment = estimate.end({"a": None}, {"a": []}, {"a": [10 * S, 20 * S]}, starts, NOW)
-    assert moment is not None
-    assert (moment.expected, moment.earliest, moment.latest) == (1115 * S, 1060 * S, 1220 * S)
-    assert moment.basis == "based on 2 past runs"
-
-
-def test_an_action_that_never_ran_makes_an_estimate_a_guess_or_nothing() -> None:
-    moment = estimate.end({"a": None, "b": None}, {"a": [], "b": []}, {"a": [10 * S]}, None, NOW)
-    assert moment is not None
-    assert moment.basis == "a rough estimate: only 1 of 2 actions succeeded before on this backend"
-    assert estimate.end({"a": None}, {"a": []}, {}, None, NOW) is None
-    assert estimate.end({"a": job("a", "failed", NOW, NOW)}, {"a": []}, {"a": [S]}, None, NOW) is None
-
-
 def test_a_timeline_covers_the_whole() -> None:
     jobs = [job("a", "succeeded", 920 * S, 960 * S), job("b", "running", 960 * S), job("c", "pending")]
     bars = estimate.timeline(jobs, *estimate.stretch(jobs, 900 * S, NOW), NOW)
@@ -66,16 +24,3 @@ def test_a_timeline_of_a_runner_whose_clock_is_behind() -> None:
     assert estimate.stretch([done], 900 * S, NOW) == (400 * S, 200 * S)
     (bar,) = estimate.timeline([done], *estimate.stretch([done], 900 * S, NOW), NOW)
     assert (bar.start, bar.waiting, bar.running) == (0, 50, 50)
-
-
-def test_actions_that_need_each_other_have_no_end() -> None:
-    needs = {"a": ["b"], "b": ["a"]}
-    assert estimate.end({"a": None, "b": None}, needs, {"a": [S]}, None, NOW) is None
-
-
-def test_a_chain_of_thousands_is_added_up() -> None:
-    names = [f"a{n}" for n in range(20_000)]
-    needs = {name: [names[n - 1]] if n else [] for n, name in enumerate(names)}
-    moment = estimate.end(dict.fromkeys(names), needs, {name: [2 * S] for name in names}, None, NOW)
-    assert moment is not None
-    assert moment.expected == NOW + 40_000 * S

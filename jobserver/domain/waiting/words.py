@@ -1,0 +1,22 @@
+"""Lengths of time, counts and lists in words."""
+
+from collections.abc import Sequence
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def length(seconds: float) -> str:
+    """``45 seconds``, ``2 minutes``, ``3 hours``, ``4 days``: whole units, the largest that fits."""
+    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
+    return count(int(seconds // size), unit)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 request``, ``1,200 requests``."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
+def names(values: Sequence[str], most: int = 2) -> str:
+    """``a, b and 3 more``."""
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
