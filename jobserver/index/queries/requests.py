@@ -45,10 +45,6 @@ class JobRequestRow:
     sha: str
 
     @property
-    def status(self) -> str:
-        return self.outcome
-
-    @property
     def is_finished(self) -> bool:
         return self.outcome in outcomes.ENDED
 
