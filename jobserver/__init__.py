@@ -14,9 +14,10 @@ audit/     who did what, and whether the record was changed
 runner/    the reference runner
 store/     the state repository: git, YAML, keys, the one writer
 domain/    the rules: documents, commands, `plan` and `admit`
+cache      keeps a limited number of values in memory
 logs       the log, and the request that each record is about
 steps      times the steps of a request
-worker     a step that a thread repeats in the background
+worker     threads for background work
 errors     the error that every part raises
 """
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "jobserver"
 FLOORS = [
     {"errors"},
-    {"logs", "steps", "worker"},
+    {"cache", "logs", "steps", "worker"},
     {"domain"},
     {"store"},
     {"index", "audit", "runner"},

@@ -4,11 +4,11 @@ The counts are in memory, for this process. A refusal says after how many second
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
+from jobserver.cache import Cache
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import too_many
 
@@ -27,7 +27,7 @@ class RateLimit:
     def __init__(self, most: float, seconds: float, label: str, clock: Callable[[], float] = monotonic) -> None:
         self._most, self._seconds, self._label, self._clock = most, seconds, label, clock
         self._guard = threading.Lock()
-        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()  # caller: (how much, when)
+        self._used = Cache[str, tuple[float, float]](_REMEMBERED)  # caller: (how much, when)
 
     def spend(self, caller: str, amount: float = 1) -> None:
         """Raises `Error` (too_many) and spends nothing if less than ``amount`` is left."""
@@ -37,7 +37,7 @@ class RateLimit:
             used = self._now(caller)
             over = used + min(amount, self._most) - self._most
             if over <= 0:
-                self._keep(caller, used + amount)
+                self._used.put(caller, (used + amount, self._clock()))
                 return
         raise too_many(f"{caller} has used up {self._label}", int(over * self._seconds / self._most) + 1)
 
@@ -45,17 +45,11 @@ class RateLimit:
         """Spends what can no longer be refused, or gives back what was not needed (less than 0)."""
         if self._most and amount:
             with self._guard:
-                self._keep(caller, max(0.0, self._now(caller) + amount))
+                self._used.put(caller, (max(0.0, self._now(caller) + amount), self._clock()))
 
     def _now(self, caller: str) -> float:
-        used, moment = self._used.get(caller, (0.0, 0.0))
+        used, moment = self._used.get(caller) or (0.0, 0.0)
         return max(0.0, used - (self._clock() - moment) * self._most / self._seconds)
-
-    def _keep(self, caller: str, used: float) -> None:
-        self._used[caller] = used, self._clock()
-        self._used.move_to_end(caller)
-        if len(self._used) > _REMEMBERED:
-            self._used.popitem(last=False)
 
 
 class ConcurrencyLimit:

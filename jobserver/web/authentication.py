@@ -4,11 +4,9 @@ An address that sends many wrong tokens is refused for a while, except with toke
 stranger behind the same proxy locks nobody out, and guessing reveals nothing.
 """
 
-import threading
-from collections import OrderedDict
-
 from bottle import request
 
+from jobserver.cache import Cache
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.tokens import Scope
@@ -28,8 +26,7 @@ class Callers:
     def __init__(self, services: Services) -> None:
         self._services, self._auth, self._live = services, services.auth, services.live
         self._limit = Limit(_GUESSES, 60)
-        self._guard = threading.Lock()
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known = Cache[tuple[str, str], bool](_REMEMBERED)
 
     def of_api(self, needed: Scope = Scope.READ) -> Actor:
         """The caller, whose token must have the ``needed`` scope. A session needs none.
@@ -72,10 +69,7 @@ class Callers:
                 self._limit.failed(client)
             raise
         if place not in self._known:
-            with self._guard:
-                self._known[place] = None
-                if len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
+            self._known.put(place, True)
         actor = holder.actor
         if actor.kind is ActorKind.BACKEND:
             self._live.record_call(actor.name, http.header("Flags"))

@@ -2,12 +2,13 @@
 
 import ipaddress
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 
 from bottle import request
 
+from jobserver.cache import Cache
 from jobserver.web import http
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -38,7 +39,7 @@ class Limit:
     def __init__(self, most: int, seconds: float, clock: Callable[[], float] = monotonic) -> None:
         self._most, self._seconds, self._clock = most, seconds, clock
         self._guard = threading.Lock()
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failures = Cache[str, deque[float]](_REMEMBERED)
 
     def wait(self, client: str) -> int:
         """Seconds until this address may try again; 0 if it may now."""
@@ -53,8 +54,8 @@ class Limit:
 
     def failed(self, client: str) -> None:
         with self._guard:
-            failures = self._failures.setdefault(client, deque(maxlen=self._most))
+            failures = self._failures.get(client)
+            if failures is None:
+                failures = deque(maxlen=self._most)
+                self._failures.put(client, failures)
             failures.append(self._clock())
-            self._failures.move_to_end(client)
-            if len(self._failures) > _REMEMBERED:
-                self._failures.popitem(last=False)

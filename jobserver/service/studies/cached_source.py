@@ -5,50 +5,19 @@ The caches have a limit in bytes.
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Generic, TypeVar
 
+from jobserver.cache import Cache
 from jobserver.errors import Code, Error
 from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # bytes of each entry, beside its value
+_BRANCH = 256  # bytes of a branch's name and tip, roughly
 _FAULT = 512  # bytes of a fault with its message, roughly
 _PARSED = 6  # how many times larger than its text a pipeline is in memory, roughly
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Lru(Generic[K, V]):
-    """Drops the least recently used entries when the sum of their weights (bytes) exceeds ``limit``. Thread-safe."""
-
-    def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
-        self.limit = limit
-        self.weigh = weigh
-        self.total = 0
-        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: K) -> V | None:
-        with self._lock:
-            if key not in self._entries:
-                return None
-            self._entries.move_to_end(key)
-            return self._entries[key][0]
-
-    def put(self, key: K, value: V) -> None:
-        weight = self.weigh(value) + _OVERHEAD
-        with self._lock:
-            if key in self._entries:
-                self.total -= self._entries.pop(key)[1]
-            self._entries[key] = (value, weight)
-            self.total += weight
-            while self.total > self.limit and self._entries:
-                self.total -= self._entries.popitem(last=False)[1][1]
 
 
 class CachedSource:
@@ -60,11 +29,11 @@ class CachedSource:
     def __init__(self, source: Source, clock: Callable[[], datetime], max_bytes: int = MAX_BYTES) -> None:
         self.source = source
         self.clock = clock
-        self._commits = Lru[tuple[str, str], Study | Error](max_bytes, _weigh)
+        self._commits = Cache[tuple[str, str], Study | Error](max_bytes, _weigh)
         self._reading = threading.Lock()  # a large file takes a second to read: callers of the same one wait
-        self._tips = Lru[tuple[str, str], Tip](max_bytes // 8, lambda _: 0)
-        self._latest = Lru[tuple[str, str], Study](max_bytes, _weigh)
-        self._branches = Lru[str, BranchList](max_bytes // 4, lambda answer: 256 * len(answer.branches))
+        self._tips = Cache[tuple[str, str], Tip](max_bytes // 8, lambda _: _OVERHEAD)
+        self._latest = Cache[tuple[str, str], Study](max_bytes, _weigh)
+        self._branches = Cache[str, BranchList](max_bytes // 4, _weigh_branches)
 
     def branches(self, repo: str) -> BranchList:
         asked = self.clock()
@@ -132,4 +101,8 @@ class CachedSource:
 
 
 def _weigh(study: "Study | Error") -> int:
-    return _FAULT * len(study.faults) if isinstance(study, Error) else _PARSED * len(study.source)
+    return _OVERHEAD + (_FAULT * len(study.faults) if isinstance(study, Error) else _PARSED * len(study.source))
+
+
+def _weigh_branches(answer: BranchList) -> int:
+    return _OVERHEAD + _BRANCH * len(answer.branches)

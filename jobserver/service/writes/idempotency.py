@@ -7,12 +7,12 @@ process remembers it.
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobserver.cache import Cache
 from jobserver.domain.base.permissions import Actor
 from jobserver.errors import conflict
 from jobserver.store.git.objects import Objects
@@ -63,7 +63,7 @@ class Ledger:
         self._guard = threading.Lock()
         self._tips: dict[str, str] = {}
         self._done: dict[str, CompletedWrite] = {}
-        self._idle: OrderedDict[str, CompletedWrite] = OrderedDict()
+        self._idle = Cache[str, CompletedWrite](_MOST)
         self._held: dict[str, tuple[threading.Lock, int]] = {}
 
     def close(self) -> None:
@@ -106,10 +106,8 @@ class Ledger:
     def remember(self, key: Key, written: WriteResult) -> None:
         """Records a write that changed nothing."""
         request = str(written.changes.result.get("identifier", ""))
-        with self._guard:
-            self._idle[key.digest] = CompletedWrite(written.branch, written.commit, key.body, request, self._clock())
-            if len(self._idle) > _MOST:
-                self._idle.popitem(last=False)
+        done = CompletedWrite(written.branch, written.commit, key.body, request, self._clock())
+        self._idle.put(key.digest, done)
 
     def _read(self, branch: str, tip: str, oldest: datetime) -> None:
         commit, stop = tip, self._tips.get(branch)

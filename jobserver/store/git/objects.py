@@ -6,7 +6,6 @@ miss opens the repository again.
 
 import hashlib
 import zlib
-from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 from dulwich.errors import FileFormatException
 from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
 
+from jobserver.cache import Cache
 from jobserver.domain.base.values import Document
 from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.errors import Error, unavailable
@@ -25,7 +25,7 @@ D = TypeVar("D", bound=Document)
 _KINDS = {1: b"commit", 2: b"tree", 3: b"blob", 4: b"tag"}
 _DAMAGED = (ValueError, zlib.error, FileFormatException)
 _TREE_BYTES = 32 * 1024 * 1024
-_SETS, _SET_ENTRIES = 64, 500_000
+_SET_ENTRIES, _SET = 500_000, 8_000  # of all cached sets together; and what each counts for besides, so at most 62
 _DOCUMENTS = 10_000  # each is a few more objects for the garbage collector to visit
 _ACTIONS = 50_000  # of all cached pipelines together
 
@@ -54,13 +54,10 @@ class Objects:
     def __init__(self, repository: Path) -> None:
         self._path = str(repository)
         self._repo: Repo | None = None
-        self._trees: OrderedDict[bytes, bytes] = OrderedDict()
-        self._size = 0
-        self._sets: OrderedDict[bytes, frozenset[tuple[bytes, bytes, bytes]]] = OrderedDict()
-        self._entries = 0  # of all sets
-        self._documents: OrderedDict[bytes, Document] = OrderedDict()
-        self._pipelines: OrderedDict[bytes, StoredPipeline] = OrderedDict()
-        self._actions = 0  # of all pipelines
+        self._trees = Cache[bytes, bytes](_TREE_BYTES, len)
+        self._sets = Cache[bytes, frozenset[tuple[bytes, bytes, bytes]]](_SET_ENTRIES, lambda known: _SET + len(known))
+        self._documents = Cache[bytes, Document](_DOCUMENTS)
+        self._pipelines = Cache[bytes, StoredPipeline](_ACTIONS, lambda pipeline: len(pipeline.actions))
 
     def close(self) -> None:
         repo, self._repo = self._repo, None
@@ -79,7 +76,6 @@ class Objects:
         self._documents.clear()
         self._pipelines.clear()
         self._sets.clear()
-        self._size = self._entries = self._actions = 0
 
     def raw(self, sha: bytes) -> bytes:
         """The object's bytes. Raises KeyError if there is no such object, `Error` (unavailable) if it is damaged."""
@@ -101,11 +97,8 @@ class Objects:
         return raw
 
     def tree(self, sha: bytes) -> bytes:
-        try:
-            self._trees.move_to_end(sha)
-            return self._trees[sha]
-        except KeyError:
-            return self.remember_tree(sha, self.raw(sha))
+        known = self._trees.get(sha)
+        return known if known is not None else self.remember_tree(sha, self.raw(sha))
 
     def entry_set(self, sha: bytes | None) -> frozenset[tuple[bytes, bytes, bytes]]:
         """The tree's entries; none for None. The last trees are cached: the next commit changes what this one made."""
@@ -113,21 +106,15 @@ class Objects:
             return frozenset()
         known = self._sets.get(sha)
         if known is None:
-            known = self._sets[sha] = trees.entry_set(self.tree(sha))
-            self._entries += len(known)
-            while len(self._sets) > 1 and (len(self._sets) > _SETS or self._entries > _SET_ENTRIES):
-                self._entries -= len(self._sets.popitem(last=False)[1])
+            known = trees.entry_set(self.tree(sha))
+            self._sets.put(sha, known)
         return known
 
     def remember_tree(self, sha: bytes, data: bytes, instead_of: bytes | None = None) -> bytes:
         """``instead_of``: the tree that this one replaces, which is not needed again."""
-        if instead_of is not None and (old := self._trees.pop(instead_of, None)) is not None:
-            self._size -= len(old)
-        if sha not in self._trees:
-            self._trees[sha] = data
-            self._size += len(data)
-            while self._size > _TREE_BYTES and len(self._trees) > 1:
-                self._size -= len(self._trees.popitem(last=False)[1])
+        if instead_of is not None:
+            self._trees.remove(instead_of)
+        self._trees.put(sha, data)
         return data
 
     def blob(self, sha: bytes) -> bytes:
@@ -147,17 +134,8 @@ class Objects:
         self.remember_document(sha, document)
         return document
 
-    def _remember_pipeline(self, sha: bytes, pipeline: StoredPipeline) -> None:
-        if sha not in self._pipelines:
-            self._pipelines[sha] = pipeline
-            self._actions += len(pipeline.actions)
-            while len(self._pipelines) > 1 and self._actions > _ACTIONS:
-                self._actions -= len(self._pipelines.popitem(last=False)[1].actions)
-
     def remember_document(self, sha: bytes, document: Document) -> None:
         if isinstance(document, StoredPipeline):
-            self._remember_pipeline(sha, document)
-            return
-        self._documents[sha] = document
-        if len(self._documents) > _DOCUMENTS:
-            self._documents.popitem(last=False)
+            self._pipelines.put(sha, document)
+        else:
+            self._documents.put(sha, document)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobserver.cache import Cache
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.errors import Code, Error
@@ -71,7 +72,7 @@ def test_a_key_of_what_changed_nothing_is_a_key_too(site: Site) -> None:
 
 
 def test_a_key_of_a_command_without_changes_is_forgotten_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "_MOST", 2)
+    monkeypatch.setattr(site.gate.ledger, "_idle", Cache(2))
     for name in ("a", "b", "c"):
         assert not site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key(name)).changed
     assert not site.gate.submit(TPP, UpdateJobs("tpp", ()), "http", key("a", body=b"[]")).changed

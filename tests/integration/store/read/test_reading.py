@@ -285,16 +285,16 @@ def test_branches_of_a_clone(repository: Repository, tmp_path: Path) -> None:
 
 
 def test_objects_are_remembered_up_to_a_size(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    objects = repository.objects
     monkeypatch.setattr("jobserver.store.git.objects._TREE_BYTES", 100)
-    monkeypatch.setattr("jobserver.store.git.objects._SETS", 2)
+    monkeypatch.setattr("jobserver.store.git.objects._SET_ENTRIES", 20_000)
     monkeypatch.setattr("jobserver.store.git.objects._DOCUMENTS", 1)
+    objects = Objects(repository.path)
     made = [repository.tree({name: b"x"}) for name in ("a", "b", "c", "d", "e")]
     for sha in [*made, *made]:
         assert objects.tree(sha) == objects.tree(sha)
         assert len(objects.entry_set(sha)) == 1
-    assert objects._size <= 100
-    assert len(objects._sets) == 2
+    assert (objects._trees.weight, len(objects._trees)) == (87, 3)
+    assert (objects._sets.weight, len(objects._sets)) == (16_002, 2)
     assert objects.entry_set(None) == frozenset()
     objects.remember_tree(made[0], objects.raw(made[0]), instead_of=made[4])
     objects.remember_tree(made[0], objects.raw(made[0]), instead_of=made[4])

@@ -7,7 +7,7 @@ import pytest
 from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
 from jobserver.service.studies.base import Branch, Study, Tip
-from jobserver.service.studies.cached_source import CachedSource, Lru
+from jobserver.service.studies.cached_source import CachedSource
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
 
@@ -68,19 +68,6 @@ def clock() -> Clock:
 @pytest.fixture
 def known(place: Place, clock: Clock) -> CachedSource:
     return CachedSource(place, clock)
-
-
-def test_least_recently_used_goes_first() -> None:
-    lru = Lru[str, int](3 * 1024 + 30, lambda weight: weight)
-    for key in "abc":
-        lru.put(key, 10)
-    assert lru.get("a") == 10
-    lru.put("d", 10)
-    assert [lru.get(key) for key in "abcd"] == [10, None, 10, 10]
-    lru.put("d", 5)
-    assert (lru.get("d"), lru.total) == (5, 3 * 1024 + 25)
-    lru.put("e", 5000)  # more than all of it: kept for nobody
-    assert (lru.get("e"), lru.total) == (None, 0)
 
 
 def test_a_commit_is_read_once(place: Place, known: CachedSource) -> None:
