@@ -22,6 +22,7 @@ from jobserver.service.writes.job_requests import JobRequestService
 from jobserver.service.writes.workspaces import WorkspaceService
 from jobserver.store.repo import StateRepo
 from jobserver.web.clients import Network, address
+from jobserver.web.pages.kept_forms import KeptForms
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.visibility import VisibleBackends
 
@@ -86,6 +87,10 @@ class Services:
             return user is not None
 
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
+
+    @cached_property
+    def kept_forms(self) -> KeptForms:
+        return KeptForms(self.private, self.clock)
 
     @cached_property
     def visible(self) -> VisibleBackends:

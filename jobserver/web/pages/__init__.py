@@ -3,6 +3,7 @@
 assets     static files, under names that change with their content
 context    who requests a page, and what they may do
 forms      reads forms and queries, and refuses forged forms
+kept_forms forms whose session ended before they were sent
 redirects  redirects within the site, and to the login page
 render     templates as HTTP answers
 sessions   who is logged in

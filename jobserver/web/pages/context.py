@@ -10,6 +10,7 @@ from jobserver.domain.projects import Project
 from jobserver.domain.users import User
 from jobserver.errors import Code, Error, forbidden
 from jobserver.index.directory import Directory
+from jobserver.web.pages.kept_forms import Fields
 from jobserver.web.pages.sessions import Session
 
 
@@ -17,7 +18,8 @@ from jobserver.web.pages.sessions import Session
 class PageContext:
     """One request for a page. ``user`` and ``session`` are None where nobody is logged in; ``now`` is UTC.
 
-    ``version``: the state that the page is about to show (`format.page_version`).
+    ``version``: the state that the page is about to show (`format.page_version`). ``kept``: a form that the person
+    sent after their session had ended, and now sees again.
     """
 
     directory: Directory
@@ -25,6 +27,7 @@ class PageContext:
     session: Session | None
     now: datetime
     version: str = ""
+    kept: Fields = ()
 
     @property
     def actor(self) -> Actor:

@@ -17,7 +17,7 @@ _MAX_BYTES = 2 * 1024 * 1024  # a form can name thousands of actions
 BaseRequest.MEMFILE_MAX = _MAX_BYTES  # bottle's own limit is 100 KiB
 
 
-def check_form(sessions: Sessions, session: Session | None, base_url: str) -> None:
+def read_form(base_url: str) -> None:
     """Reads the form that was sent. Raises `Error`: forbidden for one from another site, invalid for a malformed one;
     and `http.TooLarge`."""
     origin = http.header("Origin")
@@ -34,8 +34,11 @@ def check_form(sessions: Sessions, session: Session | None, base_url: str) -> No
         raise invalid("this form is not UTF-8 text") from None
     except (ValueError, LookupError):
         raise invalid("this form cannot be read: check its Content-Type header") from None
-    if not sessions.is_genuine(session, str(request.forms.get("form", ""))):
-        raise forbidden("this form has expired: go back, reload the page and send the form again")
+
+
+def is_own_form(sessions: Sessions, session: Session | None) -> bool:
+    """Whether the form that was read comes from a page of this session."""
+    return sessions.is_genuine(session, str(request.forms.get("form", "")))
 
 
 def is_shown_in_form(error: Error) -> bool:

@@ -17,8 +17,11 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from jobserver.service.accounts.private_store import PrivateStore
 
 HOURS = 12
+FORM_DAYS = 7  # a page can be open for longer than its session
 LINK_SECONDS = 15 * 60
+_ANY_TIME = 100 * 365 * 86_400
 _COOKIE = "jobserver-session"
+_NOTE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +99,26 @@ class Sessions:
 
     def is_genuine(self, session: Session | None, token: str) -> bool:
         owner = self._read(self._forms, token, HOURS * 3600)
-        return isinstance(owner, str) and hmac.compare_digest(owner, self._form_owner(session))
+        return isinstance(owner, str) and hmac.compare_digest(owner.encode(), self._form_owner(session).encode())
+
+    def form_person(self, token: str) -> str:
+        """The username of the person for whom this server made the form, also when their session has ended; else
+        empty. Such a form may be shown to them again, and nothing else."""
+        owner = self._read(self._forms, token, FORM_DAYS * 86_400)
+        return owner.partition(" ")[2] if isinstance(owner, str) else ""
 
     @staticmethod
     def _form_owner(session: Session | None) -> str:
-        return session.identifier if session else "nobody"
+        return f"{session.identifier} {session.username}" if session else "nobody"
 
     # Signed notes, for the way to GitHub or another provider and back
 
-    def remember(self, reply: HTTPResponse, key: str, value: str) -> None:
-        """Stores a value in a signed cookie, for ten minutes."""
-        self._set(reply, f"jobserver-{key}", self._states.dumps(value), 600)
+    def remember(self, reply: HTTPResponse, key: str, value: str, seconds: int = _NOTE_SECONDS) -> None:
+        """Stores a value in a signed cookie."""
+        self._set(reply, f"jobserver-{key}", self._states.dumps(value), seconds)
 
-    def recall(self, key: str) -> str:
-        value = self._read(self._states, self._cookie(f"jobserver-{key}"), 600)
+    def recall(self, key: str, seconds: int = _NOTE_SECONDS) -> str:
+        value = self._read(self._states, self._cookie(f"jobserver-{key}"), seconds)
         return value if isinstance(value, str) else ""
 
     # One-time links
@@ -125,6 +134,15 @@ class Sessions:
             return None
         owner = Session(str(values["u"]), str(values["n"]), since=str(values.get("e", "")))
         return owner if self._is_valid(owner, True) else None
+
+    def link_fault(self, token: str) -> str:
+        """Why `link_owner` is None: ``used``, ``expired``, ``ended`` (the account changed); empty for another text."""
+        values = self._read(self._links, token, _ANY_TIME)
+        if not isinstance(values, dict):
+            return ""
+        if self._private.is_used(f"link/{values.get('n')}"):
+            return "used"
+        return "ended" if self._read(self._links, token, LINK_SECONDS) else "expired"
 
     def use_link(self, token: str) -> Session | None:
         """As `link_owner`; the link cannot be used again."""

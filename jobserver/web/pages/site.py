@@ -2,22 +2,25 @@
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote, unquote, urlencode
 
 from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.waiting.backend_status import BackendStatus, backend_status, backend_statuses
-from jobserver.errors import Code, Error, Fault, invalid, not_found
+from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.directory import Directory
 from jobserver.web import http
 from jobserver.web.errors import guarded, handler_of, message_of, retry_after, status_of
 from jobserver.web.metrics import Metrics
+from jobserver.web.pages import kept_forms
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
-from jobserver.web.pages.forms import check_form
-from jobserver.web.pages.redirects import to_login
+from jobserver.web.pages.forms import is_own_form, read_form
+from jobserver.web.pages.redirects import form_page, redirect, to_login
 from jobserver.web.pages.render import Renderer
 from jobserver.web.services import Services
 
@@ -84,10 +87,14 @@ class Site:
             context = self.context()
             handler = handler_of(handlers)
             is_post = request.method == "POST"
-            if context.user is None and not is_open and (is_post or not options.public_read):
-                return to_login()
             if is_post:
-                check_form(self.services.sessions, context.session, options.base_url)
+                read_form(options.base_url)
+                if not is_own_form(self.services.sessions, context.session) or (context.user is None and not is_open):
+                    return self._keep_form(context, handlers["GET"] is not None)
+            elif context.user is None and not is_open and not options.public_read:
+                return to_login()
+            elif kept := self._kept_form(context):
+                context = kept
             elif filters is not None:
                 http.check_filters(filters)
             elif "at" in request.query and not has_history:
@@ -100,6 +107,32 @@ class Site:
             return self.error(context, error, status)
 
         return guarded(handle, refused)
+
+    # Forms of sessions that have ended
+
+    def _keep_form(self, context: PageContext, has_page: bool) -> HTTPResponse:
+        """Leads to the form's page, through the login if needed, which shows what was typed: nothing was done with it.
+
+        Raises `Error` (forbidden) for a form that this server did not make for this person."""
+        services, typed = self.services, request.forms.decode().allitems()
+        person = services.sessions.form_person(str(request.forms.get("form", "")))
+        if not person and context.user is None:
+            return to_login("" if has_page else "/")
+        if not person or (context.user is not None and context.user.username != person):
+            raise forbidden("this form is not one of yours: go back, reload the page and send the form again")
+        page = form_page(has_page, http.origins(services.options.base_url))
+        identifier = services.kept_forms.keep(person, page, typed)
+        target = f"{quote(page)}?{kept_forms.PARAMETER}={identifier}" if identifier else quote(page)
+        return to_login(target) if context.user is None else redirect(unquote(target))
+
+    def _kept_form(self, context: PageContext) -> PageContext | None:
+        """With what was typed, if the page's address names a form of this person that was kept."""
+        identifier = request.query.get(kept_forms.PARAMETER)
+        if not identifier or context.user is None:
+            return None
+        fields = self.services.kept_forms.find(identifier, context.user.username, request.path)
+        request["QUERY_STRING"] = urlencode(fields)
+        return replace(context, kept=fields)
 
     # Answers
 

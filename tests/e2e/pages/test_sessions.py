@@ -45,8 +45,8 @@ def test_a_link_works_once_and_looking_does_not_use_it_up(site: Site) -> None:
         token = first.token(first.get(link))
         assert first.post(link, data={"form": token}).status_code == 303
         assert first.get("/").status_code == 200
-        assert other.get(link).status_code == 404
-        assert other.post(link, data={"form": token}).status_code == 404
+        assert other.get(link).status_code == 410
+        assert other.post(link, data={"form": token}).status_code == 410
         assert other.get("/login/link/nonsense/").status_code == 404
 
 

@@ -5,17 +5,25 @@ import logging
 from bottle import HTTPResponse
 
 from jobserver.domain.users import User
-from jobserver.errors import Code, Error, forbidden, not_found, too_many
+from jobserver.errors import Code, Error, forbidden, too_many
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import epoch
 from jobserver.web.clients import Limit
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text
+from jobserver.web.pages.kept_forms import PARAMETER
 from jobserver.web.pages.redirects import local, redirect
 from jobserver.web.pages.site import Site
 
 _log = logging.getLogger(__name__)
-_LINK_EXPIRED = "this login link has expired or has been used: ask an administrator for a new one"
+_NEXT_SECONDS = 3600  # to get a login link from an administrator
+# Why a link does not work -> the page's title and status
+_LINK_FAULTS = {
+    "used": ("This login link has been used", 410),
+    "expired": ("This login link has expired", 410),
+    "ended": ("This login link does not work any more", 410),
+    "": ("This is not a login link of this server", 404),
+}
 
 
 class Login:
@@ -27,16 +35,18 @@ class Login:
         site.add("/logout/", post=self.logout, is_open=True)
 
     def login(self, context: PageContext) -> HTTPResponse:
+        target = local(text("next") or "/")
         if context.user is not None:
-            return redirect(local(text("next") or "/"))
+            return redirect(target)
         reply = self._site.page(
             context,
             "people/login.html",
             title="Log in",
             has_github=self._services.identity is not None,
             github_org=self._services.studies.github_org,
+            is_kept=f"?{PARAMETER}=" in target,
         )
-        self._services.sessions.remember(reply, "next", local(text("next") or "/"))
+        self._services.sessions.remember(reply, "next", target, _NEXT_SECONDS)
         return reply
 
     def link(self, context: PageContext, token: str) -> HTTPResponse:
@@ -44,8 +54,7 @@ class Login:
         self.slow_down()
         owner = self._services.sessions.link_owner(token)
         if owner is None:
-            self.failed()
-            raise not_found(_LINK_EXPIRED)
+            return self._link_gone(context, token)
         return self._site.page(context, "people/login_link.html", title="Log in", owner=owner.username)
 
     def use_link(self, context: PageContext, token: str) -> HTTPResponse:
@@ -53,9 +62,19 @@ class Login:
         owner = self._services.sessions.use_link(token)
         user = self._services.index.directory().user(owner.username) if owner else None
         if user is None:
-            self.failed()
-            raise not_found(_LINK_EXPIRED)
+            return self._link_gone(context, token)
         return self.logged_in(user)
+
+    def _link_gone(self, context: PageContext, token: str) -> HTTPResponse:
+        """Says why a link does not work, and how to get another one."""
+        fault = self._services.sessions.link_fault(token)
+        if not fault:
+            self.failed()
+        title, status = _LINK_FAULTS[fault]
+        has_github = self._services.identity is not None
+        return self._site.page(
+            context, "people/login_link_gone.html", status, title=title, fault=fault, has_github=has_github
+        )
 
     def logout(self, context: PageContext) -> HTTPResponse:
         reply = redirect("/login/")
@@ -69,7 +88,7 @@ class Login:
         disabled."""
         if not user.active:
             raise forbidden(f"the account {user.username} is disabled: contact an administrator")
-        reply = redirect(local(self._services.sessions.recall("next") or "/"))
+        reply = redirect(local(self._services.sessions.recall("next", _NEXT_SECONDS) or "/"))
         self._services.sessions.begin(reply, user.username, epoch(user), github_id, oidc_id)
         return reply
 

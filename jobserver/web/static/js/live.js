@@ -35,14 +35,28 @@
     if (again) again.focus({ preventScroll: true });
   };
 
+  // A form that somebody has begun to fill in is not lost with the session: the server keeps it when it is sent.
+  const changed = (field) => field.matches("input[type=checkbox], input[type=radio]") ? field.checked !== field.defaultChecked
+    : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+    : field.value !== field.defaultValue;
+  const hasInput = () => all("main input:not([type=hidden], [type=search]), main textarea, main select").some(changed);
+  const ended = () => {
+    lost.textContent = "Your session has ended. What you have typed is kept: send the form, and log in again.";
+    lost.hidden = false;
+    isOver = true;
+    source.close();
+  };
+
+  let isOver = false;
   let due = false;
   const refresh = async () => {
     due = isTyping();
-    if (due) return;
+    if (due || isOver) return;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (answer.redirected && new URL(answer.url).pathname === `${base}login/`) {
-        location.reload();
+        if (hasInput()) ended();
+        else location.reload();
         return;
       }
       if (!answer.ok) return;
@@ -63,6 +77,7 @@
   let source;
   let version = main.dataset.version;
   const connect = () => {
+    if (isOver) return;
     source = new EventSource(`${base}live/?topic=${encodeURIComponent(main.dataset.live)}`);
     source.addEventListener("hello", (event) => {
       lost.hidden = true;
@@ -75,7 +90,9 @@
     });
     source.onerror = () => {
       lost.hidden = false;
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+      if (source.readyState !== EventSource.CLOSED) return;
+      refresh(); // the session may have ended
+      setTimeout(connect, 5000);
     };
   };
   connect();

@@ -1,64 +1,15 @@
 """Pages as they were, and pages without GitHub, in a server in this process."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
-from jobserver.cli.login_link import login_path
-from jobserver.config.settings import Settings
-from jobserver.domain.backends import AddBackend
-from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error, unavailable
 from jobserver.service.studies.registry import StudyRegistry
-from tests.e2e.harness import STUDY, git
+from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
-
-ROOT = Actor(ActorKind.USER, "root")
-
-
-class Place:
-    """A server in this process, and root's browser."""
-
-    def __init__(self, server: serving.Server) -> None:
-        self.server, self.app = server, server.app
-        self.browser = httpx.Client(transport=httpx.WSGITransport(app=server.wsgi), base_url="http://jobs.example")
-        link = login_path(server.app.settings, "root")
-        assert self.browser.post(link, data={"form": Browser.token(self.browser.get(link))}).status_code == 303
-
-    def submit(self, path: str, page: str = "", **fields: object) -> httpx.Response:
-        form = Browser.token(self.browser.get(page or path))
-        return self.browser.post(path, data={"form": form, **fields})
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    study = tmp_path / "studies" / "study"
-    study.mkdir(parents=True)
-    (study / "project.yaml").write_text(STUDY)
-    git(study, "init", "-q", "-b", "main")
-    git(study, "add", ".")
-    git(study, "commit", "-qm", "a study")
-    settings = Settings.from_env(
-        _env_file=None,
-        secret_key="0123456789abcdef",
-        base_url="http://jobs.example",
-        state_repo=tmp_path / "state.git",
-        study_repos=tmp_path / "studies",
-        admin_users="root",
-    )
-    bootstrap.create(settings).close()
-    server = serving.serve(settings)
-    try:
-        server.app.gate.submit(ROOT, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
-        server.app.gate.submit(ROOT, AddWorkspace("trends", "study", "main"), "test")
-        yield Place(server)
-    finally:
-        server.close()
+from tests.integration.web.pages.conftest import Place
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: Error) -> None:

@@ -1,0 +1,70 @@
+"""A server in this process with a study, a backend and a workspace, and browsers without JavaScript."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobserver import bootstrap, serving
+from jobserver.cli.login_link import login_path
+from jobserver.config.settings import Settings
+from jobserver.domain.backends import AddBackend
+from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.workspaces import AddWorkspace
+from jobserver.service.accounts.private_store import PrivateStore
+from tests.e2e.harness import STUDY, git
+from tests.e2e.pages.browser import Browser
+
+ROOT = Actor(ActorKind.USER, "root")
+
+
+class Place:
+    """A server in this process, and root's browser."""
+
+    def __init__(self, server: serving.Server) -> None:
+        self.server, self.app = server, server.app
+        self.private = PrivateStore(server.app.settings.private_store)
+        self.browser = self.visitor()
+        self.log_in(self.browser, "root")
+
+    def visitor(self) -> httpx.Client:
+        return httpx.Client(transport=httpx.WSGITransport(app=self.server.wsgi), base_url="http://jobs.example")
+
+    def log_in(self, browser: httpx.Client, username: str) -> httpx.Response:
+        link = login_path(self.app.settings, username)
+        reply = browser.post(link, data={"form": Browser.token(browser.get(link))})
+        assert reply.status_code == 303
+        return reply
+
+    def submit(self, path: str, page: str = "", **fields: object) -> httpx.Response:
+        form = Browser.token(self.browser.get(page or path))
+        return self.browser.post(path, data={"form": form, **fields})
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    study = tmp_path / "studies" / "study"
+    study.mkdir(parents=True)
+    (study / "project.yaml").write_text(STUDY)
+    git(study, "init", "-q", "-b", "main")
+    git(study, "add", ".")
+    git(study, "commit", "-qm", "a study")
+    settings = Settings.from_env(
+        _env_file=None,
+        secret_key="0123456789abcdef",
+        base_url="http://jobs.example",
+        state_repo=tmp_path / "state.git",
+        study_repos=tmp_path / "studies",
+        admin_users="root",
+    )
+    bootstrap.create(settings).close()
+    server = serving.serve(settings)
+    try:
+        server.app.gate.submit(ROOT, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
+        server.app.gate.submit(ROOT, AddWorkspace("trends", "study", "main"), "test")
+        place = Place(server)
+        yield place
+        place.private.close()
+    finally:
+        server.close()
