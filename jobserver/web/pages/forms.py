@@ -1,6 +1,8 @@
 """Reads forms and query parameters, and refuses forms that another site forged."""
 
 import hashlib
+from collections.abc import Collection
+from urllib.parse import quote
 
 from bottle import BaseRequest, request
 
@@ -10,9 +12,11 @@ from jobserver.errors import Code, Error, forbidden, invalid
 from jobserver.service.writes.idempotency import Key
 from jobserver.web import http
 from jobserver.web.errors import status_of
+from jobserver.web.pages.format.graph_groups import GROUPINGS, View
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.server.stream import UNSIZED
 
+_MOST_OPEN = 50  # groups of a pipeline
 _MAX_BYTES = 2 * 1024 * 1024  # a form can name thousands of actions
 BaseRequest.MEMFILE_MAX = _MAX_BYTES  # bottle's own limit is 100 KiB
 
@@ -76,6 +80,19 @@ def page_number(name: str) -> int:
     """A whole number from 1 up; 1 for everything else."""
     value = text(name, 6)
     return int(value) if value.isascii() and value.isdecimal() and int(value) > 0 else 1
+
+
+def own_query(**kept: str) -> str:
+    """The start of a query for the same page with these values, where they are not empty; others can follow."""
+    return "?" + "".join(f"{name}={quote(value)}&" for name, value in kept.items() if value)
+
+
+def graph_view(chosen: Collection[str] = ()) -> View:
+    """How the query wants a pipeline to be grouped. Raises `Error` (invalid)."""
+    grouping = text("group", 20) if request.method != "POST" else ""
+    if grouping not in ("", *GROUPINGS):
+        raise invalid(f"the pipeline cannot be grouped by {grouping!r}: choose {', '.join(GROUPINGS)}", "group")
+    return View(grouping, tuple(texts("open")[:_MOST_OPEN]) if grouping else (), tuple(chosen))
 
 
 def roles() -> tuple[Role, ...]:

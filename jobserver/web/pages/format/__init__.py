@@ -2,7 +2,8 @@
 
 commit_changes what a commit changed, without the files that only moved
 github         links to a study on GitHub
-graph          a pipeline as pictures
+graph          a pipeline as a picture and as a list
+graph_groups   what a picture shows as one
 highlight      project.yaml and diffs with highlighted parts
 labels         statuses, status codes, flags, roles and sizes in words
 page_version   the state that a page shows, as a short text

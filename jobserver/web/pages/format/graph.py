@@ -1,24 +1,41 @@
-"""Lays out a pipeline for SVG: from left to right, and from top to bottom for narrow windows. Pure."""
+"""A pipeline as a picture: from left to right, and from top to bottom for narrow windows; and as a list. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from jobserver.web.pages.format.graph_groups import Group, View, groups, place_of
+from jobserver.web.pages.layout.layers import direct, layers_of, needed_by
+from jobserver.web.pages.layout.names import lines, shortened, two_lines
+from jobserver.web.pages.layout.tall import name_width, sequence, tall
+from jobserver.web.pages.layout.wide import Plan, wide
 
 # Pixels. Names are drawn in a font of fixed width, so that their length is known here.
-_CHAR, _SIGN, _PAD, _LINE, _STATE = 7.6, 34, 6, 16, 30
-_GAP_X, _GAP_Y, _INDENT, _TALL_WIDTH = 44, 12, 18, 330
-_MOST_CHARS, _LEAST_CHARS, _MOST_INDENTS = 28, 12, 7
-_MOST_ACTIONS, _MOST_LINES = 200, 800  # a larger picture helps nobody
-_ORDER = ("failed", "running", "pending", "unknown", "cancelled", "skipped", "succeeded")  # then all others
+_CHAR, _SIGN, _PAD, _LINE, _STATE, _GAP = 7.6, 34, 6, 16, 30, 12
+_SMALL, _SMALL_GAP = 28, 8  # the height of an action, and the gap below it, in a picture of many
+_MOST_CHARS, _LEAST_CHARS, _GROUP_CHARS = 28, 12, 24
+_MOST_SHOWN, _MOST_LINES = 200, 800  # a larger picture helps nobody
+MANY = 40  # actions, from which on a picture begins in groups, and can be zoomed
+
+WHATEVER_FITS = View()
+
+Structure = tuple[tuple[str, str, bool, tuple[str, ...]], ...]
+"""(name, label, is it a group, the names that it needs) of all that a picture shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """``x`` and ``y`` are the upper left corner. ``lines``: the name, on one or two lines."""
+    """An action, or a group of them. ``x`` and ``y`` are the upper left corner. ``lines``: the name, on one or two.
+
+    ``state``: the status in words; empty in a small picture, which shows its sign only.
+    """
 
     action: str
     status: str
     lines: Sequence[str]
+    state: str
+    actions: Sequence[str]
     x: int
     y: int
     width: int
@@ -27,7 +44,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``edges`` are SVG paths."""
+    """``edges`` are SVG paths, each of the lines from one action or to one."""
 
     width: int
     height: int
@@ -36,27 +53,71 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Relation:
+    """What a picture shows by lines, for a list."""
+
+    action: str
+    status: str
+    needs: Sequence[str]
+    needed_by: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """``counts``: (status, number of actions), worst first: the legend."""
+    """``counts``: (status, number of actions), worst first: the legend. ``start``: the name of the node that a person
+    should see first. ``matter``: why (``failed``, ``running``, ``chosen``), or empty if it is only the first."""
 
     wide: Layout
     tall: Layout
     counts: Sequence[tuple[str, int]]
+    relations: Sequence[Relation]
+    view: View
+    start: str
+    matter: str
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.relations) >= MANY
 
 
-def picture(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> Picture | None:
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """``texts``: name -> the lines of its label."""
+
+    plan: Plan
+    texts: Mapping[str, Sequence[str]]
+
+
+def picture(
+    needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str], view: View = WHATEVER_FITS
+) -> Picture | None:
     """``needs``: action -> the actions that it needs; those that are not keys are left out.
 
     None if there is nothing to draw, or too much.
     """
-    if not 0 < len(needs) <= _MOST_ACTIONS:
+    known = {action: [need for need in dict.fromkeys(some) if need in needs] for action, some in needs.items()}
+    if not view.grouping:
+        view = View("stage" if len(known) >= MANY else "none", view.opened, view.chosen)
+    shown = groups(known, statuses, view)
+    if not 0 < len(shown) <= _MOST_SHOWN:
         return None
-    known = {action: [need for need in some if need in needs] for action, some in needs.items()}
-    layers = _layers(known)
-    drawn = _direct(known, layers)
-    if sum(map(len, drawn.values())) > _MOST_LINES:
+    owner = {action: name for name, group in shown.items() for action in group.actions}
+    drawings = _drawings(
+        tuple(
+            (
+                name,
+                group.label,
+                group.is_several,
+                tuple({owner[need]: 0 for each in group.actions for need in known[each]}),
+            )
+            for name, group in shown.items()
+        )
+    )
+    if drawings is None:
         return None
-    return Picture(_wide(drawn, layers, statuses), _tall(drawn, layers, statuses), counts(needs, statuses))
+    start, matter = _start(shown, list(drawings[1].plan.boxes), view.chosen)
+    wide_one, tall_one = (_layout(drawing, shown) for drawing in drawings)
+    return Picture(wide_one, tall_one, counts(needs, statuses), _relations(known, statuses), view, start, matter)
 
 
 def counts(actions: Iterable[str], statuses: Mapping[str, str]) -> list[tuple[str, int]]:
@@ -67,109 +128,64 @@ def counts(actions: Iterable[str], statuses: Mapping[str, str]) -> list[tuple[st
 
 def grouped(actions: Collection[str], statuses: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     """(status, its actions), worst first, for a pipeline that is too large for a plain list; else empty."""
-    if len(actions) <= _MOST_ACTIONS:
+    if len(actions) <= _MOST_SHOWN:
         return []
-    groups: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for action in actions:
-        groups.setdefault(statuses.get(action, "unknown"), []).append(action)
-    return sorted(groups.items(), key=lambda pair: place_of(pair[0]))
+        result.setdefault(statuses.get(action, "unknown"), []).append(action)
+    return sorted(result.items(), key=lambda pair: place_of(pair[0]))
 
 
-def place_of(status: str) -> int:
-    """Sorts statuses by importance."""
-    return _ORDER.index(status) if status in _ORDER else len(_ORDER)
+@lru_cache(maxsize=64)
+def _drawings(structure: Structure) -> tuple[_Drawing, _Drawing] | None:
+    """Wide and tall; None if there are too many lines. Cached, because statuses change often and needs do not."""
+    labels_of = {name: label for name, label, _, _ in structure}
+    needs = {name: some for name, _, _, some in structure}
+    layers = layers_of(needs)
+    drawn = direct(needs, layers)
+    if sum(map(len, drawn.values())) > _MOST_LINES:
+        return None
+    is_small = len(structure) >= MANY
+    gap = _SMALL_GAP if is_small else _GAP
+    texts = _texts(labels_of, _MOST_CHARS, is_small)
+    least = {name: _GROUP_CHARS if is_group else _LEAST_CHARS for name, _, is_group, _ in structure}
+    widths = {name: round(_SIGN + max(least[name], *map(len, own)) * _CHAR + _PAD * 2) for name, own in texts.items()}
+    height = max(_heights(texts, is_small).values())
+    order = sequence(drawn)
+    below = _texts(labels_of, int((name_width(drawn, order) - _SIGN - _PAD * 2) / _CHAR), is_small)
+    return (
+        _Drawing(wide(drawn, layers, widths, height, gap), texts),
+        _Drawing(tall(drawn, order, _heights(below, is_small), gap), below),
+    )
 
 
-def _layers(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """action -> its layer, after the actions that it needs. A pushed pipeline can have cycles: those end somewhere."""
-    layers: dict[str, int] = {}
-    opened = set[str]()
-    for action in needs:
-        stack = [action]
-        while stack:
-            top = stack[-1]
-            opened.add(top)
-            if waiting := [need for need in needs[top] if need not in layers and need not in opened]:
-                stack += waiting
-            else:
-                layers.setdefault(top, 1 + max((layers.get(need, -1) for need in needs[top]), default=-1))
-                stack.pop()
-    return layers
+def _texts(labels_of: Mapping[str, str], limit: int, is_small: bool) -> dict[str, tuple[str, ...]]:
+    short = shortened(set(labels_of.values()), limit if is_small else two_lines(limit))
+    return {name: lines(short[label], limit) for name, label in labels_of.items()}
 
 
-def _direct(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int]) -> dict[str, list[str]]:
-    """The needs without those that another need implies, so that the picture has fewer lines."""
-    above: dict[str, set[str]] = {}
-    for action in layers:
-        above[action] = {*needs[action]}.union(*(above.get(need, ()) for need in needs[action]))
-    implied = {action: set[str]().union(*(above[need] for need in needs[action])) for action in layers}
-    return {action: [need for need in needs[action] if need not in implied[action]] for action in layers}
+def _heights(texts: Mapping[str, Sequence[str]], is_small: bool) -> dict[str, int]:
+    return {name: _SMALL if is_small else _STATE + _LINE * len(own) for name, own in texts.items()}
 
 
-def _wide(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int], statuses: Mapping[str, str]) -> Layout:
-    columns: dict[int, list[str]] = {}
-    for action, layer in layers.items():
-        columns.setdefault(layer, []).append(action)
-    rows: dict[str, float] = {}
-    for layer in sorted(columns):
-        columns[layer].sort(key=lambda action: _mean([rows[need] for need in needs[action]]))
-        rows.update({action: row for row, action in enumerate(columns[layer])})
-    lines = {action: _lines(action, _MOST_CHARS) for action in layers}
-    height = _height(lines.values())
-    tallest = max((len(some) for some in columns.values()), default=1)
-    whole = tallest * (height + _GAP_Y) - _GAP_Y
-    nodes: dict[str, Node] = {}
-    x = _PAD
-    for layer in sorted(columns):
-        chars = max(_LEAST_CHARS, *(len(line) for action in columns[layer] for line in lines[action]))
-        width = round(_SIGN + chars * _CHAR + _PAD * 2)
-        top = _PAD + (whole - len(columns[layer]) * (height + _GAP_Y) + _GAP_Y) // 2
-        for row, action in enumerate(columns[layer]):
-            y = top + row * (height + _GAP_Y)
-            nodes[action] = Node(action, statuses.get(action, "unknown"), lines[action], x, y, width, height)
-        x += width + _GAP_X
-    edges = [_curve(nodes[need], nodes[action]) for action, some in needs.items() for need in some]
-    return Layout(x - _GAP_X + _PAD, whole + _PAD * 2, list(nodes.values()), edges)
+def _start(shown: Mapping[str, Group], order: Sequence[str], chosen: Collection[str]) -> tuple[str, str]:
+    for status in ("failed", "running"):
+        if name := next((name for name in order if shown[name].status == status), ""):
+            return name, status
+    name = next((name for name in order if name in chosen), "")
+    return (name, "chosen") if name else (order[0], "")
 
 
-def _curve(start: Node, end: Node) -> str:
-    x1, y1 = start.x + start.width, start.y + start.height // 2
-    x2, y2 = end.x, end.y + end.height // 2
-    bend = max(_GAP_X // 2, (x2 - x1) // 2)
-    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
+def _layout(drawing: _Drawing, shown: Mapping[str, Group]) -> Layout:
+    plan = drawing.plan
+    nodes = []
+    for name, box in plan.boxes.items():
+        group, text = shown[name], drawing.texts[name]
+        state = group.state if box.height > _SMALL else ""
+        nodes.append(Node(name, group.status, text, state, group.actions, box.x, box.y, box.width, box.height))
+    return Layout(plan.width, plan.height, nodes, plan.lines)
 
 
-def _tall(needs: Mapping[str, Sequence[str]], layers: Mapping[str, int], statuses: Mapping[str, str]) -> Layout:
-    nodes: dict[str, Node] = {}
-    y = _PAD
-    for action, layer in layers.items():
-        x = _PAD + _INDENT * min(layer, _MOST_INDENTS)
-        width = _TALL_WIDTH - _PAD - x
-        lines = _lines(action, int((width - _SIGN - _PAD * 2) / _CHAR))
-        nodes[action] = Node(action, statuses.get(action, "unknown"), lines, x, y, width, _height([lines]))
-        y += nodes[action].height + _GAP_Y
-    edges = []
-    for action, some in needs.items():
-        for start, end in ((nodes[need], nodes[action]) for need in some):
-            x1, y1, y2 = start.x + _INDENT // 2, start.y + start.height, end.y + end.height // 2
-            edges.append(
-                f"M{x1} {y1}V{y2 - 6}Q{x1} {y2} {x1 + 6} {y2}H{end.x}" if end.x > x1 else f"M{x1} {y1}V{end.y}"
-            )
-    return Layout(_TALL_WIDTH, y - _GAP_Y + _PAD, list(nodes.values()), edges)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-def _height(names: Iterable[Sequence[str]]) -> int:
-    return _STATE + _LINE * max((len(lines) for lines in names), default=1)
-
-
-def _lines(name: str, limit: int) -> tuple[str, ...]:
-    """A long name on two lines, broken at a sign if it has one; the second line is cut if it is still too long."""
-    if len(name) <= limit:
-        return (name,)
-    cut = max((name.rfind(sign, limit // 2, limit) + 1 for sign in "_-."), default=0) or limit
-    rest = name[cut:]
-    return (name[:cut], rest if len(rest) <= limit else f"{rest[: limit - 1]}…")
+def _relations(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> list[Relation]:
+    users = needed_by(needs)
+    return [Relation(name, statuses.get(name, "unknown"), some, users[name]) for name, some in needs.items()]

@@ -15,7 +15,7 @@ from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, page_version, tabs, times
 from jobserver.web.pages.format.graph import counts, picture
-from jobserver.web.pages.forms import idempotency_key, text, texts
+from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history
@@ -59,7 +59,8 @@ class JobRequests:
             as_of=details.as_of,
             until=now,
             document=document,
-            picture=picture(needs, outcomes),
+            picture=picture(needs, outcomes, graph_view()),
+            graph_address=own_query(at=details.revision),
             counts=counts(needs, outcomes),
             warnings=details.pipeline.warnings,
             start_failure=details.start_failure,

@@ -20,7 +20,15 @@ from jobserver.service.studies.base import Study
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
 from jobserver.web.pages.format.graph import counts, grouped, picture
-from jobserver.web.pages.forms import idempotency_key, is_shown_in_form, refused_status, text, texts
+from jobserver.web.pages.forms import (
+    graph_view,
+    idempotency_key,
+    is_shown_in_form,
+    own_query,
+    refused_status,
+    text,
+    texts,
+)
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
@@ -62,6 +70,7 @@ class Workspaces:
             study=study,
             problem=problem,
             backend=backend,
+            graph_address=own_query(backend=backend),
             latest=latest,
             recent=recent,
             can_run=can_run and not workspace.archived,
@@ -171,7 +180,7 @@ def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, An
     needs = {name: action.needs for name, action in actions.items()}
     statuses = {name: latest[name].outcome if name in latest else labels.NEVER for name in needs}
     return {
-        "picture": picture(needs, statuses),
+        "picture": picture(needs, statuses, graph_view(_chosen_actions(study))),
         "counts": counts(needs, statuses),
         "groups": grouped(needs, statuses),
         "failed": [name for name, job in latest.items() if name in needs and job.status == "failed"],

@@ -17,7 +17,7 @@ from jobserver.index.queries.requests import JobRequestRow, previous_request, pr
 from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
-from jobserver.web.pages.format.graph import place_of
+from jobserver.web.pages.format.graph_groups import place_of
 from jobserver.web.pages.views import estimate
 from jobserver.web.pages.views.audit_tab import Entry
 

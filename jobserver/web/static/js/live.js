@@ -66,6 +66,7 @@
         if (!old || !next || old.innerHTML === next.innerHTML) continue;
         const kept = keep(old);
         old.replaceChildren(...next.childNodes);
+        document.dispatchEvent(new Event("fresh"));
         restore(old, kept);
       }
       lost.hidden = true;
