@@ -37,7 +37,14 @@ _STATUSES = {
 
 
 def graph() -> dict[str, Any]:
-    return {"picture": picture(_NEEDS, _STATUSES), "links": {"fit_model": "#fit_model"}}
+    large = {"extract": [], **{f"clean_{n:02}": ["extract"] for n in range(30)}, "report": ["model_07", "model_08"]}
+    large |= {f"model_{n:02}": [f"clean_{n:02}"] for n in range(30)}
+    statuses = {name: "failed" if name == "model_07" else "succeeded" for name in large if name != "report"}
+    return {
+        "picture": picture(_NEEDS, _STATUSES),
+        "large": picture(large, statuses),
+        "links": {"fit_model": "#fit_model"},
+    }
 
 
 def timeline(now: int) -> dict[str, Any]:

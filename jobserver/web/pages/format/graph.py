@@ -9,13 +9,14 @@ from jobserver.web.pages.format.graph_groups import Group, View, groups, place_o
 from jobserver.web.pages.layout.layers import direct, layers_of, needed_by
 from jobserver.web.pages.layout.names import lines, shortened, two_lines
 from jobserver.web.pages.layout.tall import name_width, sequence, tall
-from jobserver.web.pages.layout.wide import Plan, wide
+from jobserver.web.pages.layout.wide import Drawing, wide
 
 # Pixels. Names are drawn in a font of fixed width, so that their length is known here.
 _CHAR, _SIGN, _PAD, _LINE, _STATE, _GAP = 7.6, 34, 6, 16, 30, 12
 _SMALL, _SMALL_GAP = 28, 8  # the height of an action, and the gap below it, in a picture of many
 _MOST_CHARS, _LEAST_CHARS, _GROUP_CHARS = 28, 12, 24
-_MOST_SHOWN, _MOST_LINES = 200, 800  # a larger picture helps nobody
+_MOST_ACTIONS, _MOST_NEEDS = 1000, 20_000  # in groups
+_MOST_SHOWN, _MOST_LINES = 200, 800  # one by one: a larger picture helps nobody
 MANY = 40  # actions, from which on a picture begins in groups, and can be zoomed
 
 WHATEVER_FITS = View()
@@ -81,10 +82,10 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawing:
+class _Labelled:
     """``texts``: name -> the lines of its label."""
 
-    plan: Plan
+    drawing: Drawing
     texts: Mapping[str, Sequence[str]]
 
 
@@ -95,6 +96,8 @@ def picture(
 
     None if there is nothing to draw, or too much.
     """
+    if len(needs) > _MOST_ACTIONS or sum(map(len, needs.values())) > _MOST_NEEDS:
+        return None
     known = {action: [need for need in dict.fromkeys(some) if need in needs] for action, some in needs.items()}
     if not view.grouping:
         view = View("stage" if len(known) >= MANY else "none", view.opened, view.chosen)
@@ -115,7 +118,7 @@ def picture(
     )
     if drawings is None:
         return None
-    start, matter = _start(shown, list(drawings[1].plan.boxes), view.chosen)
+    start, matter = _start(shown, list(drawings[1].drawing.boxes), view.chosen)
     wide_one, tall_one = (_layout(drawing, shown) for drawing in drawings)
     return Picture(wide_one, tall_one, counts(needs, statuses), _relations(known, statuses), view, start, matter)
 
@@ -137,7 +140,7 @@ def grouped(actions: Collection[str], statuses: Mapping[str, str]) -> list[tuple
 
 
 @lru_cache(maxsize=64)
-def _drawings(structure: Structure) -> tuple[_Drawing, _Drawing] | None:
+def _drawings(structure: Structure) -> tuple[_Labelled, _Labelled] | None:
     """Wide and tall; None if there are too many lines. Cached, because statuses change often and needs do not."""
     labels_of = {name: label for name, label, _, _ in structure}
     needs = {name: some for name, _, _, some in structure}
@@ -154,8 +157,8 @@ def _drawings(structure: Structure) -> tuple[_Drawing, _Drawing] | None:
     order = sequence(drawn)
     below = _texts(labels_of, int((name_width(drawn, order) - _SIGN - _PAD * 2) / _CHAR), is_small)
     return (
-        _Drawing(wide(drawn, layers, widths, height, gap), texts),
-        _Drawing(tall(drawn, order, _heights(below, is_small), gap), below),
+        _Labelled(wide(drawn, layers, widths, height, gap), texts),
+        _Labelled(tall(drawn, order, _heights(below, is_small), gap), below),
     )
 
 
@@ -176,14 +179,14 @@ def _start(shown: Mapping[str, Group], order: Sequence[str], chosen: Collection[
     return (name, "chosen") if name else (order[0], "")
 
 
-def _layout(drawing: _Drawing, shown: Mapping[str, Group]) -> Layout:
-    plan = drawing.plan
+def _layout(labelled: _Labelled, shown: Mapping[str, Group]) -> Layout:
+    drawing = labelled.drawing
     nodes = []
-    for name, box in plan.boxes.items():
-        group, text = shown[name], drawing.texts[name]
+    for name, box in drawing.boxes.items():
+        group, text = shown[name], labelled.texts[name]
         state = group.state if box.height > _SMALL else ""
         nodes.append(Node(name, group.status, text, state, group.actions, box.x, box.y, box.width, box.height))
-    return Layout(plan.width, plan.height, nodes, plan.lines)
+    return Layout(drawing.width, drawing.height, nodes, drawing.lines)
 
 
 def _relations(needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str]) -> list[Relation]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from jobserver.web.pages.layout.layers import Needs, bundles, needed_by
-from jobserver.web.pages.layout.wide import PAD, Box, Plan
+from jobserver.web.pages.layout.wide import PAD, Box, Drawing
 
 WIDTH = 330
 _LANE, _LEAST_LANE, _MOST_GUTTER, _BEND = 12, 3, 96, 6
@@ -46,7 +46,7 @@ def name_width(needs: Needs, order: Sequence[str]) -> int:
     return WIDTH - PAD - _left(lanes(needs, order))
 
 
-def tall(needs: Needs, order: Sequence[str], heights: Mapping[str, int], gap: int) -> Plan:
+def tall(needs: Needs, order: Sequence[str], heights: Mapping[str, int], gap: int) -> Drawing:
     """``order``: from `sequence`. Lanes that do not fit share the outermost place."""
     drawn = lanes(needs, order)
     count = max((lane for lane, _ in drawn), default=-1) + 1
@@ -58,7 +58,7 @@ def tall(needs: Needs, order: Sequence[str], heights: Mapping[str, int], gap: in
         boxes[action] = Box(left, y, WIDTH - PAD - left, heights[action])
         y += heights[action] + gap
     lines = [_bundle(boxes, pairs, max(left - _BEND - lane * pitch, PAD)) for lane, pairs in drawn]
-    return Plan(WIDTH, y - gap + PAD, boxes, lines)
+    return Drawing(WIDTH, y - gap + PAD, boxes, lines)
 
 
 def _bundle(boxes: Mapping[str, Box], pairs: Sequence[tuple[str, str]], lane: int) -> str:

@@ -22,7 +22,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Drawing:
     """``lines``: paths in the words of SVG, each of the lines of one bundle."""
 
     width: int
@@ -31,7 +31,7 @@ class Plan:
     lines: Sequence[str]
 
 
-def wide(needs: Needs, layers: Mapping[str, int], widths: Mapping[str, int], height: int, gap: int) -> Plan:
+def wide(needs: Needs, layers: Mapping[str, int], widths: Mapping[str, int], height: int, gap: int) -> Drawing:
     """``needs``: from `direct`; ``widths``: of each action; ``height`` and ``gap``: of all."""
     drawn = columns(needs, layers)
     order = ordered(drawn)
@@ -44,7 +44,7 @@ def wide(needs: Needs, layers: Mapping[str, int], widths: Mapping[str, int], hei
     }
     bottom = max((box.y + box.height for box in boxes.values()), default=0)
     lowest = max([bottom, *middles.values()])
-    return Plan(sides[-1][1] + PAD, lowest + PAD, boxes, _lines(drawn, sides, middles))
+    return Drawing(sides[-1][1] + PAD, lowest + PAD, boxes, _lines(drawn, sides, middles))
 
 
 def _sides(

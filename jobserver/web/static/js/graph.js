@@ -2,71 +2,78 @@
 {
   const least = 0.2;
   const most = 3;
-  let zoom = 1; // kept while a live page replaces the picture
-  const region = () => $(".graph");
-  const shown = () => region() && all("svg", region()).find((svg) => svg.getClientRects().length);
-  const size = (svg) => (svg.matches(".tall") ? region().clientWidth - 20 : svg.viewBox.baseVal.width);
+  const zooms = new Map(); // by the picture's name: kept while a live page replaces it
+  const zoomOf = (box) => zooms.get(box.getAttribute("aria-label")) || 1;
+  const shown = (box) => all("svg", box).find((svg) => svg.getClientRects().length);
+  const size = (box, svg) => (svg.matches(".tall") ? box.clientWidth - 20 : svg.viewBox.baseVal.width);
 
-  // ``x``, ``y``: the point of the region that stays where it is; its middle, if they are missing.
-  const apply = (next, x, y) => {
-    const [box, svg] = [region(), shown()];
+  // ``x``, ``y``: the point of the region that stays where it is.
+  const apply = (box, zoom, x = box.clientWidth / 2, y = box.clientHeight / 2) => {
+    const svg = shown(box);
     if (!svg) return;
-    const at = [x === undefined ? box.clientWidth / 2 : x, y === undefined ? box.clientHeight / 2 : y];
-    const before = svg.getBoundingClientRect();
     const frame = box.getBoundingClientRect();
-    const share = [(at[0] + frame.left - before.left) / before.width, (at[1] + frame.top - before.top) / before.height];
-    zoom = Math.min(Math.max(next, least), most);
-    svg.style.width = zoom === 1 ? "" : `${size(svg) * zoom}px`;
-    svg.style.height = zoom === 1 ? "" : "auto";
+    const before = svg.getBoundingClientRect();
+    const share = [(x + frame.left - before.left) / before.width, (y + frame.top - before.top) / before.height];
+    const next = Math.min(Math.max(zoom, least), most);
+    zooms.set(box.getAttribute("aria-label"), next);
+    svg.style.width = next === 1 ? "" : `${size(box, svg) * next}px`;
+    svg.style.height = next === 1 ? "" : "auto";
     const after = svg.getBoundingClientRect();
-    box.scrollLeft += after.left + share[0] * after.width - frame.left - at[0];
-    box.scrollTop += after.top + share[1] * after.height - frame.top - at[1];
+    box.scrollLeft += after.left + share[0] * after.width - frame.left - x;
+    box.scrollTop += after.top + share[1] * after.height - frame.top - y;
   };
-  const fit = () => {
-    const svg = shown();
+  const fit = (box) => {
+    const svg = shown(box);
     const { width, height } = svg.viewBox.baseVal;
-    const natural = size(svg);
-    apply(Math.min((region().clientWidth - 20) / natural, (region().clientHeight - 20) / (height * natural / width), 1));
+    const natural = size(box, svg);
+    apply(box, Math.min((box.clientWidth - 20) / natural, (box.clientHeight - 20) * width / (height * natural), 1));
   };
-  const toStart = () => {
-    const start = shown() && $("[id$=-start]", shown());
+  const toStart = (box) => {
+    const start = shown(box) && $("[id$=-start]", shown(box));
     if (!start) return;
-    const [box, frame] = [start.getBoundingClientRect(), region().getBoundingClientRect()];
-    region().scrollLeft += box.left + box.width / 2 - frame.left - frame.width / 2;
-    region().scrollTop += box.top + box.height / 2 - frame.top - frame.height / 2;
+    const [node, frame] = [start.getBoundingClientRect(), box.getBoundingClientRect()];
+    box.scrollLeft += node.left + node.width / 2 - frame.left - frame.width / 2;
+    box.scrollTop += node.top + node.height / 2 - frame.top - frame.height / 2;
   };
   const prepare = () => {
     for (const buttons of all(".graph-tools .zoom")) buttons.hidden = false;
-    if (zoom !== 1) apply(zoom);
+    for (const box of all(".graph")) if (zoomOf(box) !== 1) apply(box, zoomOf(box));
   };
   prepare();
-  toStart();
+  all(".graph").forEach(toStart);
   document.addEventListener("fresh", prepare);
+  matchMedia("(max-width: 44rem)").addEventListener("change", () => all(".graph").forEach(toStart)); // the other form
 
-  const steps = { in: () => apply(zoom * 1.25), out: () => apply(zoom / 1.25), fit };
+  const steps = {
+    in: (box) => apply(box, zoomOf(box) * 1.25),
+    out: (box) => apply(box, zoomOf(box) / 1.25),
+    fit,
+  };
   const keys = { "+": "in", "=": "in", "-": "out", 0: "fit" };
-  const zooms = (target) => target.closest && target.closest(".graph[data-zooms]");
+  const zoomable = (target) => target.closest && target.closest(".graph[data-zooms]");
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-zoom]");
-    if (button) steps[button.dataset.zoom]();
+    if (button) steps[button.dataset.zoom]($(".graph", button.closest(".panel")));
   });
   document.addEventListener("keydown", (event) => {
-    if (!keys[event.key] || !zooms(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const box = zoomable(event.target);
+    if (!box || !keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    steps[keys[event.key]]();
+    steps[keys[event.key]](box);
   });
   document.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey || !zooms(event.target)) return; // a pinch on a touchpad is such a wheel, too
+    const box = zoomable(event.target);
+    if (!event.ctrlKey || !box) return; // a pinch on a touchpad is such a wheel, too
     event.preventDefault();
-    const frame = region().getBoundingClientRect();
-    apply(zoom * Math.exp(-event.deltaY / 300), event.clientX - frame.left, event.clientY - frame.top);
+    const frame = box.getBoundingClientRect();
+    apply(box, zoomOf(box) * Math.exp(-event.deltaY / 300), event.clientX - frame.left, event.clientY - frame.top);
   }, { passive: false });
 
   // Moving with the mouse; a touch scrolls by itself, and two fingers zoom.
   let drag = null;
   let pinch = 0;
   document.addEventListener("pointerdown", (event) => {
-    const box = zooms(event.target);
+    const box = zoomable(event.target);
     if (box && event.pointerType === "mouse" && event.button === 0) {
       drag = { box, x: event.clientX, y: event.clientY, left: box.scrollLeft, top: box.scrollTop, moved: false };
     }
@@ -88,12 +95,13 @@
   document.addEventListener("dragstart", (event) => { if (drag) event.preventDefault(); }); // of a link
   const spread = (touches) => Math.hypot(touches[0].clientX - touches[1].clientX, touches[0].clientY - touches[1].clientY);
   document.addEventListener("touchmove", (event) => {
-    if (event.touches.length !== 2 || !zooms(event.target)) { pinch = 0; return; }
+    const box = zoomable(event.target);
+    if (event.touches.length !== 2 || !box) { pinch = 0; return; }
     event.preventDefault();
-    const frame = region().getBoundingClientRect();
+    const frame = box.getBoundingClientRect();
     const [one, two] = event.touches;
     const now = spread(event.touches);
-    if (pinch) apply(zoom * now / pinch, (one.clientX + two.clientX) / 2 - frame.left, (one.clientY + two.clientY) / 2 - frame.top);
+    if (pinch) apply(box, zoomOf(box) * now / pinch, (one.clientX + two.clientX) / 2 - frame.left, (one.clientY + two.clientY) / 2 - frame.top);
     pinch = now;
   }, { passive: false });
   document.addEventListener("touchend", () => { pinch = 0; });
@@ -110,9 +118,9 @@
       if (!next) throw new Error("no picture");
       $("#pipeline").replaceWith(next);
       history.replaceState(null, "", url);
-      zoom = 1;
+      zooms.clear();
       prepare();
-      toStart();
+      toStart($(".graph", next));
     } catch {
       location.href = url;
     }

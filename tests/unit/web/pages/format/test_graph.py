@@ -148,7 +148,10 @@ def test_a_graph_that_is_too_large_or_dense_is_not_drawn() -> None:
     assert picture(many, {}) is None
     assert grouped(many, {"a7": "failed"}) == [("failed", ["a7"]), ("unknown", [name for name in many if name != "a7"])]
     assert grouped(["a"], {}) == []
-    assert picture({f"table_{n}": [] for n in range(3000)}, {}) is not None  # one group
+    assert picture({f"table_{n}": [] for n in range(1000)}, {}) is not None  # one group
+    assert picture({f"table_{n}": [] for n in range(1001)}, {}) is None
+    every = [f"table_{n}" for n in range(200)]
+    assert picture({**{name: [] for name in every}, **{f"plot_{n}": every for n in range(101)}}, {}) is None
 
 
 def test_needs_that_others_imply_are_no_lines() -> None:

@@ -9,14 +9,14 @@ import pytest
 from jobserver.web.pages.layout.crossings import crossings, neighbours, ordered
 from jobserver.web.pages.layout.layers import columns, direct, layers_of
 from jobserver.web.pages.layout.tall import sequence, tall
-from jobserver.web.pages.layout.wide import Box, Plan, wide
+from jobserver.web.pages.layout.wide import Box, Drawing, wide
 from tests.unit.web.pages.layout.shapes import SHAPES, SMALL, large
 
 every_plan = pytest.mark.parametrize(("shape", "form"), list(product(SHAPES, ("wide", "tall"))))
 Place = tuple[float, float]
 
 
-def plans(needs: Mapping[str, Sequence[str]]) -> dict[str, Plan]:
+def plans(needs: Mapping[str, Sequence[str]]) -> dict[str, Drawing]:
     layers = layers_of(needs)
     drawn = direct(needs, layers)
     widths = {action: 90 + len(action) * 8 for action in needs}
@@ -116,7 +116,7 @@ def users_of(needs: Mapping[str, Sequence[str]], action: str) -> set[str]:
     return result
 
 
-def across(plan: Plan) -> dict[str, set[str]]:
+def across(plan: Drawing) -> dict[str, set[str]]:
     """Action -> those where the lines from its right side end: strokes go on where another ended."""
     ways: dict[Place, set[Place]] = {}
     for path in plan.lines:
@@ -137,7 +137,7 @@ def across(plan: Plan) -> dict[str, set[str]]:
     return result
 
 
-def down(plan: Plan) -> dict[str, set[str]]:
+def down(plan: Drawing) -> dict[str, set[str]]:
     """Action -> those that the lanes lead to, into which its lines go: all strokes of one path are one lane."""
     result: dict[str, set[str]] = {action: set() for action in plan.boxes}
     for path in plan.lines:
