@@ -1,4 +1,4 @@
-"""The commands of people who run jobs: request, cancel and status; and check, for people who edit documents."""
+"""The commands of people who run jobs: request, rerun, cancel and status; and check, for people who edit documents."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle, outcomes
 from jobserver.errors import Error, invalid, printable
-from jobserver.service.writes.job_requests import RequestWithJobs
+from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
@@ -50,6 +50,20 @@ def request(
         warnings = app.requests.read_written(written).warnings
     for warning in warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
+    click.echo(written.changes.result["identifier"])
+
+
+@click.command()
+@click.argument("identifier", metavar="ID")
+@click.argument("actions", nargs=-1, metavar="[ACTION...]")
+@click.option("--failed", is_flag=True, help="Run the actions whose jobs failed.")
+@click.option("--same-commit", is_flag=True, help="Run at the request's own commit, not at the newest of the branch.")
+@acting
+def rerun(identifier: str, actions: tuple[str, ...], failed: bool, same_commit: bool, username: str | None) -> None:
+    """Request the actions of job request ID again. Without ACTION, all that it requested. Prints the new ID."""
+    with connected() as app:
+        what = Rerun(actions, only_failed=failed, same_commit=same_commit)
+        written = app.requests.rerun(actor_of(app, username), identifier, what, via())
     click.echo(written.changes.result["identifier"])
 
 

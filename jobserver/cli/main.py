@@ -25,7 +25,7 @@ COMMANDS = {
     "manage.releases": ("release",),
     "manage.messages": ("message",),
     "manage.projects": ("org", "project"),
-    "jobs": ("request", "cancel", "status", "check"),
+    "jobs": ("request", "rerun", "cancel", "status", "check"),
     "serve": ("serve",),
     "run": ("runner",),
     "demo.command": ("demo",),

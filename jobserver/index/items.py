@@ -26,7 +26,7 @@ def request_item(request: JobRequest) -> dict[str, Any]:
     workspace = {key: getattr(request.workspace, key) for key in _WORKSPACE}
     workspace["created_at"] = time_text(request.workspace.created_at)
     org, _, project = (request.project or "").partition("/")
-    return {
+    item = {
         "identifier": request.identifier,
         "backend": request.backend,
         "sha": request.sha,
@@ -41,6 +41,7 @@ def request_item(request: JobRequest) -> dict[str, Any]:
         "project": project or None,
         "orgs": [org] if org else [],
     }
+    return item if request.rerun_of is None else item | {"rerun_of": request.rerun_of}
 
 
 def job_item(job: Job) -> dict[str, Any]:

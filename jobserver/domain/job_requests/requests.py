@@ -63,10 +63,11 @@ class JobRequest(Document):
     will_notify: bool = False
     workspace: RequestedWorkspace
     project: ProjectName | None = None
+    rerun_of: Annotated[str, named(names.REQUEST_ID)] | None = None
     pipeline: dict[ActionName, PipelineAction] | None = None
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024  # it names actions, of which there may be many
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of"})
 
     @model_validator(mode="after")
     def _one_pipeline(self) -> "JobRequest":
@@ -87,7 +88,9 @@ class JobRequest(Document):
 
 @dataclass(frozen=True, slots=True)
 class RequestJobs:
-    """``sha``, ``pipeline`` and ``warnings`` come from the study's repository: a commit and its project.yaml."""
+    """``sha``, ``pipeline`` and ``warnings`` come from the study's repository: a commit and its project.yaml.
+
+    ``rerun_of``: an earlier request of the workspace on this backend, whose actions run again."""
 
     workspace: str
     backend: str
@@ -99,6 +102,7 @@ class RequestJobs:
     database_name: str | None = None
     codelists_ok: bool = True
     warnings: tuple[str, ...] = ()
+    rerun_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         will_notify=workspace.should_notify if command.will_notify is None else command.will_notify,
         workspace=RequestedWorkspace(**{key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}),
         project=workspace.project,
+        rerun_of=command.rerun_of,
     )
     pipeline = StoredPipeline(
         warnings=command.warnings,
@@ -264,6 +269,10 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     branch = proposal.changes.branch
     if after.backend != branch_backend(branch):
         problems.append(("backend", f"is {after.backend!r}, but the branch is {branch}"))
+    if before is None and after.rerun_of is not None:
+        original = proposal.state.find(after.rerun_of)
+        if original is None or original.request.workspace.name != after.workspace.name:
+            problems.append(("rerun_of", f"is not a job request of {after.workspace.name} on {after.backend}"))
     if before is not None:
         problems += [
             (key, "a job request cannot be changed, only cancelled")

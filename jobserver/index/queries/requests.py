@@ -43,6 +43,7 @@ class JobRequestRow:
     actions: tuple[str, ...]
     cancelled: tuple[str, ...]
     sha: str
+    rerun_of: str | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -75,7 +76,7 @@ class Queue:
 def _row(values: Sequence[Any]) -> JobRequestRow:
     item = orjson.loads(values[13])
     fields = [values[0], branch_backend(values[1]), *values[2:12], tuple(values[12].split(",")) if values[12] else ()]
-    fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"]]
+    fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"], item.get("rerun_of")]
     return JobRequestRow(*fields)
 
 
@@ -142,6 +143,12 @@ def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -
         f"{_FROM} WHERE requests.identifier = ? AND branch IN ({marks(numbers)})", (identifier, *numbers)
     ).fetchone()
     return row
+
+
+def find_row(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> JobRequestRow | None:
+    """A job request without its jobs."""
+    row = _find(sql, identifier, backends)
+    return None if row is None else _row(row)
 
 
 def find_request(

@@ -3,6 +3,7 @@
 Reads the study before it calls the gate, so that no commit waits for GitHub.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Stored
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
-from jobserver.domain.job_requests.pipelines import PipelineAction
-from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
-from jobserver.errors import not_found
+from jobserver.domain.job_requests.pipelines import PipelineAction, pipeline_of
+from jobserver.domain.job_requests.requests import CancelJobs, JobRequest, RequestJobs
+from jobserver.errors import conflict, invalid, not_found
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.writes.gate import Gate, repeated_answer
 from jobserver.service.writes.idempotency import Key
@@ -38,6 +39,27 @@ class RequestWithJobs:
         return outcomes.request_outcome([outcomes.outcome(job.status, job.status_code) for job in self.jobs])
 
 
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What to run again of a request: these actions, those that failed, or all. At the same commit, or else at the
+    newest one of the branch."""
+
+    actions: tuple[str, ...] = ()
+    only_failed: bool = False
+    same_commit: bool = False
+
+    def chosen(self, earlier: RequestWithJobs, pipeline: Collection[str]) -> tuple[str, ...]:
+        """Raises `Error` (invalid)."""
+        if self.actions and self.only_failed:
+            raise invalid("name actions, or ask for those that failed", "actions")
+        if not self.only_failed:
+            return self.actions or earlier.stored.request.requested_actions
+        failed = (job.action for job in earlier.jobs if job.status == "failed" and job.action in pipeline)
+        if actions := tuple(dict.fromkeys(failed)):
+            return actions
+        raise invalid("no jobs have failed", "only_failed")
+
+
 class JobRequestService:
     def __init__(self, repo: StateRepo, gate: Gate, studies: StudyRegistry) -> None:
         self._repo, self._gate, self._studies = repo, gate, studies
@@ -54,6 +76,7 @@ class JobRequestService:
         force_run_dependencies: bool = False,
         will_notify: bool | None = None,
         database_name: str | None = None,
+        rerun_of: str | None = None,
     ) -> WriteResult:
         """Requests jobs at the tip of the workspace's branch. The result's ``identifier`` is the new id."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
@@ -76,8 +99,56 @@ class JobRequestService:
             will_notify=will_notify,
             database_name=database_name,
             warnings=tuple(str(fault)[:1000] for fault in study.pipeline.warnings),
+            rerun_of=rerun_of,
         )
         return self._gate.submit(actor, command, via, key)
+
+    def rerun(self, actor: Actor, identifier: str, rerun: Rerun, via: str, key: Key | None = None) -> WriteResult:
+        """Requests actions of an earlier request again. The result's ``identifier`` is the new id."""
+        if key is not None and (done := self._gate.ledger.find(key)) is not None:
+            return repeated_answer(done, {})
+        earlier = self.find(identifier)
+        request, branch = earlier.stored.request, layout.backend_branch(earlier.stored.request.backend)
+        pipeline = self._repo.writer.read(branch, lambda state: pipeline_of(state, earlier.stored))
+        actions = rerun.chosen(earlier, pipeline.actions)
+        is_forced = request.force_run_dependencies and actions == request.requested_actions
+        if not rerun.same_commit:
+            return self.request_jobs(
+                actor,
+                request.workspace.name,
+                actions,
+                request.backend,
+                via,
+                key=key,
+                force_run_dependencies=is_forced,
+                will_notify=request.will_notify,
+                database_name=request.database_name,
+                rerun_of=identifier,
+            )
+        self._check_study(request)
+        command = RequestJobs(
+            request.workspace.name,
+            request.backend,
+            actions,
+            request.sha,
+            pipeline.actions,
+            force_run_dependencies=is_forced,
+            will_notify=request.will_notify,
+            database_name=request.database_name,
+            warnings=pipeline.warnings,
+            rerun_of=identifier,
+        )
+        return self._gate.submit(actor, command, via, key)
+
+    def _check_study(self, request: JobRequest) -> None:
+        """Raises `Error` (conflict) where the workspace has another study now: its commits are not those of before."""
+        name = request.workspace.name
+        workspace = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(name))
+        before = (request.workspace.repo, request.workspace.branch)
+        if workspace is not None and (workspace.repo, workspace.branch) != before:
+            raise conflict(
+                f"workspace {name} has another repository or branch now: run the actions at its newest commit", "commit"
+            )
 
     def cancel(
         self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None

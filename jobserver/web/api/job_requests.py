@@ -11,11 +11,12 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
-from jobserver.errors import not_found, unauthenticated
+from jobserver.errors import invalid, not_found, unauthenticated
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.requests import RequestItem, find_item
 from jobserver.service.forecasts import Forecasts, RequestForecast, forecast_items
+from jobserver.service.writes.job_requests import Rerun
 from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, require_person
@@ -144,8 +145,24 @@ class JobRequestsApi:
             will_notify=notify,
             database_name=database,
         )
+        return self._created(written)
+
+    def _created(self, written: WriteResult) -> HTTPResponse:
         location = f"{self._base_url}/api/v2/job-requests/{written.changes.result['identifier']}/"
         return self._written(written, 201, {"Location": location})
+
+    def rerun(self, actor: Actor, identifier: str) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        actions = fields.texts("actions", MAX_ACTIONS, empty=True, default=[])
+        only_failed = fields.flag("only_failed", False)
+        commit = fields.text("commit", None) or "newest"
+        fields.done()
+        if commit not in ("newest", "same"):
+            raise invalid(f"expected newest or same, found {commit!r}", "commit")
+        self._find(actor, identifier)
+        rerun = Rerun(tuple(actions), bool(only_failed), commit == "same")
+        written = self._requests.rerun(actor, identifier, rerun, "http", key)
+        return self._created(written)
 
     def cancel(self, actor: Actor, identifier: str) -> HTTPResponse:
         require_person(actor)

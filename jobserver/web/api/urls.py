@@ -31,6 +31,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         Endpoint(f"{api}/job-requests/", {"GET": job_requests.list_active}, filters=("backend", "limit", "offset")),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}, scope=runs),
+        Endpoint(f"{api}/job-requests/<identifier>/rerun/", {"POST": job_requests.rerun}, scope=runs),
         Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
         Endpoint(f"{api}/workspaces/", {"GET": workspaces.index, "POST": workspaces.create}, filters=WORKSPACE_FILTERS),
         Endpoint(f"{of_workspace}/", {"GET": workspaces.show, "PATCH": workspaces.edit}),

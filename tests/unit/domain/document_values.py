@@ -55,6 +55,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "codelists_ok": True,
         "will_notify": False,
         "project": None,
+        "rerun_of": None,
         "pipeline": None,
     },
     StoredPipeline: {"version": 1, "warnings": ()},

@@ -60,6 +60,7 @@ _REQUEST = {
     "project": _MAYBE_TEXT,
     "orgs": TEXTS,
 }
+_RERUN_OF: Schema = {"rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."}}
 _JOB: Schema = {
     "identifier": {"type": "string", "pattern": f"^{names.JOB_ID}$"},
     "action": TEXT,
@@ -110,10 +111,11 @@ def _outcome(values: tuple[str, ...]) -> Schema:
 
 _OUTCOME: Schema = {"outcome": _outcome(OUTCOMES)}
 SCHEMAS: Schema = {
-    "JobRequest": object_of(_REQUEST),
+    "JobRequest": object_of(_REQUEST | _RERUN_OF, tuple(_REQUEST)),
     "JobRequestDetail": object_of(
         {
             **_REQUEST,
+            **_RERUN_OF,
             "status": {"enum": [*STATUSES, "unknown"]},
             "outcome": _outcome(REQUEST_OUTCOMES),
             "started_at": _MAYBE_TIME,
@@ -167,6 +169,15 @@ CREATED_REQUEST: Schema = {
 }
 CANCELLATION = object_of(
     {"actions": {"type": ["array", "null"], "items": ACTION, "examples": [["analyse"]]}}, (), closed=True
+)
+RERUN = object_of(
+    {
+        "actions": {"type": ["array", "null"], "items": ACTION, "description": "Without any, all that were requested."},
+        "only_failed": {"type": ["boolean", "null"], "description": "The actions whose jobs failed."},
+        "commit": {"enum": ["newest", "same", None], "description": "The newest of the branch, or the request's own."},
+    },
+    (),
+    closed=True,
 )
 REPORT_REPLY = object_of(
     {

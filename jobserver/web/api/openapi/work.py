@@ -37,6 +37,17 @@ def job_requests() -> Schema:
                 requestBody=body(s.CANCELLATION, required=False),
             ),
         },
+        "/api/v2/job-requests/{identifier}/rerun/": {
+            "parameters": [p.IDENTIFIER],
+            "post": write(
+                REQUESTS,
+                "Request its actions again: all, those that failed, or some",
+                s.CREATED_REQUEST,
+                s.RERUN,
+                "201",
+                scope=Scope.REQUEST,
+            ),
+        },
         "/api/v2/workspaces/{name}/job-requests/": {
             "parameters": [p.WORKSPACE],
             "post": write(REQUESTS, "Request jobs", s.CREATED_REQUEST, s.NEW_REQUEST, "201", scope=Scope.REQUEST),

@@ -9,9 +9,9 @@ from bottle import HTTPResponse
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import Area, Place, backend_branch
 from jobserver.domain.job_requests.pipelines import StoredPipeline, pipeline_of
-from jobserver.errors import Error, invalid, not_found
+from jobserver.errors import Error, not_found
 from jobserver.index.queries.requests import JobRequestRow, find_request
-from jobserver.service.writes.job_requests import RequestWithJobs
+from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, page_version, tabs, times
 from jobserver.web.pages.format.graph import counts, picture
@@ -22,7 +22,6 @@ from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.request_details import (
     RequestDetails,
-    failed_actions,
     outlook,
     permitted,
     timeline,
@@ -108,22 +107,11 @@ class JobRequests:
         return redirect(f"/job-requests/{identifier}/")
 
     def rerun(self, context: PageContext, identifier: str) -> HTTPResponse:
-        """Requests the same actions, or the failed ones, at the newest commit of the branch."""
-        details = self.find(identifier)
-        document, only_failed = details.document, text("what") == "failed"
-        actions = failed_actions(details) if only_failed else document.requested_actions
-        if not actions:
-            raise invalid("no jobs have failed", "what")
-        written = self._services.requests.request_jobs(
-            context.actor,
-            details.row.workspace,
-            actions,
-            details.row.backend,
-            "web",
-            force_run_dependencies=document.force_run_dependencies and not only_failed,
-            will_notify=document.will_notify,
-            database_name=document.database_name,
-            key=idempotency_key(context.actor),
+        """Requests its actions again, or those that failed, or some by name: at its own commit or the newest."""
+        self.find(identifier)
+        rerun = Rerun(tuple(texts("actions")), text("what") == "failed", text("commit") == "same")
+        written = self._services.requests.rerun(
+            context.actor, identifier, rerun, "web", key=idempotency_key(context.actor)
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 

@@ -5,6 +5,7 @@ import sqlite3
 from bottle import HTTPResponse
 
 from jobserver.domain.base.layout import Area, Place
+from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
@@ -65,6 +66,7 @@ class Jobs:
             links={sibling.action: tabs.job_url(sibling) for sibling in jobs},
             is_stale=is_open and now - last_report > _LOST_AFTER,
             can_cancel=can_cancel(context, document) and job.action in open_actions(row, jobs),
+            can_rerun=not is_open and action is not None and context.may(Permission.RUN_JOB, document.project),
             is_cancelling=is_open and job.action in row.cancelled,
             version=page_version.of_request(row, jobs),
         )

@@ -13,7 +13,7 @@ from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeli
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.waiting.backend_status import BackendStatus
 from jobserver.index.queries.jobs import JobRow
-from jobserver.index.queries.requests import JobRequestRow, previous_request, previous_success
+from jobserver.index.queries.requests import JobRequestRow, find_row, previous_request, previous_success
 from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
@@ -65,6 +65,7 @@ def outlook(
         "forecast": forecast_of(sql, row, details.jobs, needs, backend, now)
         if backend is not None and not is_over
         else RequestForecast(needs),
+        "original": find_row(sql, row.rerun_of, [row.backend]) if row.rerun_of else None,
         "previous": previous,
         "previous_success": None if is_same or previous is None else success,
     }
@@ -120,12 +121,6 @@ def permitted(context: PageContext, details: RequestDetails) -> dict[str, Any]:
         "can_rerun": is_now and context.may(Permission.RUN_JOB, document.project),
         "cancelling": {job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
     }
-
-
-def failed_actions(details: RequestDetails) -> tuple[str, ...]:
-    pipeline = details.pipeline.actions
-    failed = (job.action for job in details.jobs if job.status == "failed" and job.action in pipeline)
-    return tuple(dict.fromkeys(failed))
 
 
 def can_cancel(context: PageContext, document: JobRequest) -> bool:

@@ -14,7 +14,7 @@ from jobserver.domain.pipeline.graph import closure
 from jobserver.domain.plan import Command
 from jobserver.errors import Code
 from tests.memory import ID, NOW, Memory
-from tests.unit.domain.job_requests.requesting import ALICE, PIPELINE, asked, prepared, refused, stored
+from tests.unit.domain.job_requests.requesting import ALICE, OTHER, PIPELINE, THIRD, asked, prepared, refused, stored
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
             "created_at": NOW - timedelta(days=9),
         },
         "project": None,
+        "rerun_of": None,
         "pipeline": None,
     }
 
@@ -171,3 +172,14 @@ def test_each_action_comes_after_what_it_needs(graph: list[set[int]]) -> None:
     assert set(order) == reached
     assert len(order) == len(reached)
     assert all(order.index(need) < order.index(name) for name in order for need in needs[name])
+
+
+def test_a_rerun_names_an_earlier_request_of_its_workspace_on_its_backend(state: Memory) -> None:
+    state.do(ALICE, asked("analyse"))
+    changes = state.do(ALICE, asked("analyse", rerun_of=ID), new_id=OTHER)
+    request = changes.changes[0].after
+    assert isinstance(request, JobRequest)
+    assert request.rerun_of == ID
+    for more in ({"rerun_of": THIRD}, {"rerun_of": ID, "backend": "emis"}, {"rerun_of": ID, "workspace": "told"}):
+        error = refused(state, ALICE, asked("analyse", **more))
+        assert "is not a job request of" in str(error), more
