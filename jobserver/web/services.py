@@ -23,6 +23,7 @@ from jobserver.service.writes.workspaces import WorkspaceService
 from jobserver.store.repo import StateRepo
 from jobserver.web.clients import Network, address
 from jobserver.web.pages.kept_forms import KeptForms
+from jobserver.web.pages.new_secrets import NewSecrets
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.visibility import VisibleBackends
 
@@ -87,6 +88,10 @@ class Services:
             return user is not None
 
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
+
+    @cached_property
+    def new_secrets(self) -> NewSecrets:
+        return NewSecrets(self.sessions)
 
     @cached_property
     def kept_forms(self) -> KeptForms:

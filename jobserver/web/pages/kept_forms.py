@@ -27,9 +27,10 @@ class KeptForms:
         self._private, self._clock = private, clock
 
     def keep(self, username: str, path: str, fields: Fields) -> str:
-        """The form's id; empty for a form that is too large to keep."""
-        content = orjson.dumps([field for field in fields if field[0] not in _NOT_KEPT])
-        if len(content) > _MOST_BYTES:
+        """The form's id; empty for a form without fields, or too large to keep."""
+        typed = [field for field in fields if field[0] not in _NOT_KEPT]
+        content = orjson.dumps(typed)
+        if not typed or len(content) > _MOST_BYTES:
             return ""
         identifier, now = secrets.token_urlsafe(16), int(self._clock().timestamp())
         values = (identifier, username, path, content.decode(), now + SECONDS)

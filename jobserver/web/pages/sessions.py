@@ -121,6 +121,9 @@ class Sessions:
         value = self._read(self._states, self._cookie(f"jobserver-{key}"), seconds)
         return value if isinstance(value, str) else ""
 
+    def forget(self, reply: HTTPResponse, key: str) -> None:
+        self._set(reply, f"jobserver-{key}", "", 0)
+
     # One-time links
 
     def link(self, username: str, since: str) -> str:

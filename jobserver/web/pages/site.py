@@ -90,7 +90,7 @@ class Site:
             if is_post:
                 read_form(options.base_url)
                 if not is_own_form(self.services.sessions, context.session) or (context.user is None and not is_open):
-                    return self._keep_form(context, handlers["GET"] is not None)
+                    return self._keep_form(context, handlers["GET"] is not None, is_open)
             elif context.user is None and not is_open and not options.public_read:
                 return to_login()
             elif kept := self._kept_form(context):
@@ -110,13 +110,13 @@ class Site:
 
     # Forms of sessions that have ended
 
-    def _keep_form(self, context: PageContext, has_page: bool) -> HTTPResponse:
+    def _keep_form(self, context: PageContext, has_page: bool, is_open: bool) -> HTTPResponse:
         """Leads to the form's page, through the login if needed, which shows what was typed: nothing was done with it.
 
         Raises `Error` (forbidden) for a form that this server did not make for this person."""
         services, typed = self.services, request.forms.decode().allitems()
         person = services.sessions.form_person(str(request.forms.get("form", "")))
-        if not person and context.user is None:
+        if not person and context.user is None and not is_open:
             return to_login("" if has_page else "/")
         if not person or (context.user is not None and context.user.username != person):
             raise forbidden("this form is not one of yours: go back, reload the page and send the form again")

@@ -33,6 +33,12 @@ class Browser(httpx.Client):
         assert match, page.text
         return match[1]
 
+    def lead(self, path: str, page: str | None = None, **fields: object) -> httpx.Response:
+        """The page that the form leads to."""
+        reply = self.submit(path, page, **fields)
+        assert reply.status_code == 303, reply.text
+        return self.get(reply.headers["Location"])
+
     def submit(self, path: str, page: str | None = None, **fields: object) -> httpx.Response:
         token = self.token(self.get(page or path))
         return self.post(path, data={"form": token, **fields})

@@ -176,7 +176,7 @@ def test_a_live_page_is_notified_of_a_change(site: Site, alice: Browser) -> None
             if line == "event: change":
                 break
     with Browser(site, None) as nobody:
-        assert nobody.get("/live/").status_code == 303
+        assert nobody.get("/live/").status_code == 204
 
 
 def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:

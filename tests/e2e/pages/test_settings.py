@@ -46,24 +46,29 @@ def test_a_person_sets_an_email_address_and_makes_a_token(site: Site, alice: Bro
     assert "alice@example.org" in alice.get("/settings/").text
     assert "alice@example.org" not in site.git("log", "--all", "-p")
     assert alice.submit("/settings/", what="email", email="nonsense").status_code == 400
-    page = alice.submit("/settings/", what="new-token", label=HOSTILE)
+    page = alice.lead("/settings/", what="new-token", label=HOSTILE)
     secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
     assert secret
     assert HOSTILE not in page.text
     assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
-    assert secret[1] not in alice.get("/settings/").text
+    before = site.count("main")
+    assert secret[1] not in alice.get("/settings/").text  # shown once, and loading the page again creates none
+    assert site.count("main") == before
     assert alice.submit("/settings/", what="revoke", label=HOSTILE).status_code == 303
     assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
 
 
 def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browser, alice: Browser) -> None:
-    page = root.submit("/backends/", slug="fresh-one", name="Fresh", databases="full, slice")
+    page = root.lead("/backends/", slug="fresh-one", name="Fresh", databases="full, slice")
     secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
     assert secret
     calls = httpx.Client(base_url=site.url)
     assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
     assert calls.get("/status/fresh-one/").status_code == 200  # that call counted as seen
-    page = root.submit("/backends/fresh-one/", what="rotate")
+    assert secret[1] not in root.get("/backends/").text  # shown once
+    page = root.lead("/backends/fresh-one/", what="rotate")
+    assert re.search(r"<pre><code>[0-9a-f]{40}</code></pre>", page.text)
+    assert "<pre><code>" not in root.get("/backends/fresh-one/").text
     assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
     assert alice.submit("/plain/switch/", page="/plain/", what="archived", on="1").status_code == 303
     assert "is archived" in alice.submit("/plain/", page="/settings/", requested_actions="generate", backend="tpp").text
@@ -111,7 +116,7 @@ def test_a_monitor_reads_a_backends_status(site: Site, root: Browser) -> None:
 
 
 def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None:
-    made = alice.submit("/settings/", what="new-token", label="laptop").text
+    made = alice.lead("/settings/", what="new-token", label="laptop").text
     secret = re.search(r"<code[^>]*>([0-9a-f]{40})</code>", made)
     assert secret
     row = r"laptop\s+<small>created .*?</time>,\s+(.*?)</small>"

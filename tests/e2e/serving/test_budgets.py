@@ -177,7 +177,7 @@ def test_the_writes_of_one_person_are_limited(site: Site, stack: ExitStack) -> N
     before, made = site.count("main"), 0
     for number in range(8):
         answer = browser.post("/settings/", data={**form, "label": f"n{number}"})
-        made += answer.status_code == 200
+        made += answer.status_code == 303
     assert later(answer)
     assert "5 writes a minute of MAX_WRITES_PER_MINUTE" in answer.text
     assert made == site.count("main") - before == 5

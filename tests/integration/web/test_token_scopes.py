@@ -86,7 +86,9 @@ def test_the_settings_page_adds_and_shows_them(server: serving.Server) -> None:
         link = login_path(server.app.settings, "root")
         http.post(link, data={"form": Browser.token(http.get(link))})
         fields = {"form": Browser.token(http.get("/settings/")), "what": "new-token"}
-        page = http.post("/settings/", data={**fields, "label": "laptop", "expires": "5d", "scope": "read"})
+        reply = http.post("/settings/", data={**fields, "label": "laptop", "expires": "5d", "scope": "read"})
+        assert (reply.status_code, reply.headers["Location"]) == (303, "/settings/")
+        page = http.get("/settings/")
         secret = re.search(r"<code>([0-9a-f]{40})</code>", page.text)
         assert secret
         assert "Expires soon" in page.text

@@ -59,10 +59,11 @@ class Backends:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
         return HTTPResponse(f"{slug}: {message}\n".encode(), 200 if status.is_fine else 503, headers)
 
-    def index(self, context: PageContext, new_secret: str = "", slug: str = "") -> HTTPResponse:
-        """``new_secret``: the token of the backend ``slug``, which was added just now."""
+    def index(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
-        return self._site.page(context, "backends/backends.html", title="Backends", new_secret=new_secret, slug=slug)
+        new_secret, slug = self._services.new_secrets.take(context.session)  # of the backend that was added just now
+        reply = self._site.page(context, "backends/backends.html", title="Backends", new_secret=new_secret, slug=slug)
+        return self._services.new_secrets.forget(reply) if new_secret else reply
 
     def add(self, context: PageContext) -> HTTPResponse:
         secret, digest = new_token()
@@ -70,21 +71,23 @@ class Backends:
         databases = tuple(part.strip() for part in text("databases", 500).split(",") if part.strip())
         command = AddBackend(slug, digest, text("name", 200), databases, text("parent_directory", 500))
         self._services.gate.submit(context.actor, command, "web")
-        return self.index(self._site.context(), secret, slug)
+        return self._services.new_secrets.lead_to("/backends/", context.session, secret, slug)
 
-    def show(self, context: PageContext, slug: str, new_secret: str = "") -> HTTPResponse:
+    def show(self, context: PageContext, slug: str) -> HTTPResponse:
         context.check_admin()
         backend = _find(context, slug)
-        return self._site.page(
+        new_secret, _ = self._services.new_secrets.take(context.session)
+        reply = self._site.page(
             context, "backends/backend.html", title=backend.name, backend=backend, new_secret=new_secret
         )
+        return self._services.new_secrets.forget(reply) if new_secret else reply
 
     def change(self, context: PageContext, slug: str) -> HTTPResponse:
         operation = text("what")
         if operation == "rotate":
             secret, digest = new_token()
             self._services.gate.submit(context.actor, RotateBackendToken(slug, digest, bool(text("keep_old"))), "web")
-            return self.show(self._site.context(), slug, secret)
+            return self._services.new_secrets.lead_to(f"/backends/{slug}/", context.session, secret)
         commands: dict[str, Command] = {
             "revoke": RevokeBackendToken(slug),
             "deactivate": DeactivateBackend(slug),

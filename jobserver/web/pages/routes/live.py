@@ -84,7 +84,7 @@ class Live:
         self._worker = Worker("live", self._notify, _SETTLE_SECONDS)  # changes often come together
         self._index.on_change(self._worker.wake)
         self._index.on_end(self.close)
-        site.add("/live/", self.stream)
+        site.add("/live/", self.stream, is_open=True)
         self._worker.start(delay=None)
 
     @property
@@ -99,6 +99,8 @@ class Live:
         self._worker.close()
 
     def stream(self, context: PageContext) -> HTTPResponse:
+        if context.user is None and not self._services.options.public_read:
+            return HTTPResponse(b"", 204)  # a browser does not connect again; a login page would be an error to it
         who = str(context.actor) if context.user is not None else self._services.client()
         page = _Page(self, text("topic", 100) or "all", who, context.session)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}

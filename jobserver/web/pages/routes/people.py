@@ -29,9 +29,10 @@ class People:
 
     # A person's own settings
 
-    def settings(self, context: PageContext, new_secret: str = "") -> HTTPResponse:
+    def settings(self, context: PageContext) -> HTTPResponse:
         username = context.actor.name
-        return self._site.page(
+        new_secret, _ = self._services.new_secrets.take(context.session)
+        reply = self._site.page(
             context,
             "people/settings.html",
             title="Settings",
@@ -39,6 +40,7 @@ class People:
             uses=self._services.private.token_uses(),
             new_secret=new_secret,
         )
+        return self._services.new_secrets.forget(reply) if new_secret else reply
 
     def save(self, context: PageContext) -> HTTPResponse:
         username, operation = context.actor.name, text("what")
@@ -52,7 +54,7 @@ class People:
             expires_at = parse_expiry(expires, self._services.clock()) if expires else None
             command = AddUserToken(username, label, digest, expires_at, _scope())
             self._services.gate.submit(context.actor, command, "web")
-            return self.settings(self._site.context(), secret)
+            return self._services.new_secrets.lead_to("/settings/", context.session, secret)
         elif operation == "revoke":
             self._services.gate.submit(context.actor, RevokeUserToken(username, text("label", 200)), "web")
         elif operation == "connect":

@@ -98,14 +98,19 @@ def test_an_action_without_a_page_of_its_own_leads_back_to_the_page_that_has_it(
     token = Browser.token(place.browser.get(own))
     end_session(place, place.browser)
     headers = {"Referer": f"http://jobs.example{own}"}
-    reply = place.browser.post(f"{own}cancel/", data={"form": token}, headers=headers)
+    reply = place.browser.post(f"{own}cancel/", data={"form": token, "actions": "generate"}, headers=headers)
     page = log_in_from(place, place.browser, reply, "root")
-    assert page.status_code == 200
-    assert "was not sent" not in page.text or "requested" in page.text
+    assert (page.url.path, page.status_code, "was not sent" in page.text) == (own, 200, True)
     elsewhere = {"Referer": "https://evil.example/x/"}
     end_session(place, place.browser)
-    reply = place.browser.post(f"{own}cancel/", data={"form": token}, headers=elsewhere)
+    reply = place.browser.post(f"{own}cancel/", data={"form": token, "actions": "generate"}, headers=elsewhere)
     assert parse_qs(urlsplit(reply.headers["Location"]).query)["next"][0].startswith("/?kept=")
+
+
+def test_logging_out_of_a_session_that_has_ended_leads_to_the_login(place: Place) -> None:
+    token = Browser.token(place.browser.get("/trends/"))
+    end_session(place, place.browser)
+    assert place.browser.post("/logout/", data={"form": token}).headers["Location"] == "/login/?next=/"
 
 
 def test_kept_forms_are_few_small_and_short_lived(place: Place) -> None:
@@ -119,7 +124,8 @@ def test_kept_forms_are_few_small_and_short_lived(place: Place) -> None:
     assert kept.keep("alice", "/x/", [("name", "x" * 300_000)]) == ""
     now += timedelta(hours=2)
     assert kept.find(ids[-1], "alice", "/x/") == []
-    kept.keep("bob", "/x/", [])
+    assert kept.keep("bob", "/x/", [("form", "secret")]) == ""
+    kept.keep("bob", "/x/", [("name", "x")])
     assert place.private.run("SELECT count(*) FROM kept_forms") == [(1,)]
 
 
