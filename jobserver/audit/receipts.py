@@ -18,7 +18,7 @@ class PushRecord:
     """Who pushed a commit that the server did not sign, when, and by which policy it was judged."""
 
     actor: Actor
-    at: datetime
+    received_at: datetime
     policy: str
 
 

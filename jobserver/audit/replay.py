@@ -127,7 +127,9 @@ class _Replay:
                 yield "changes allowed_signers, which only the server may write"
             if cover.policy not in _WITHOUT_CLAIMS:
                 yield from forged_claims(commit, head.time)
-            yield from self._admit(cover.actor, cover.policy, commit, self._main_at(int(cover.at.timestamp())), head)
+            yield from self._admit(
+                cover.actor, cover.policy, commit, self._main_at(int(cover.received_at.timestamp())), head
+            )
         else:
             yield f"{problem}, and no receipt of a push covers it"
 

@@ -32,8 +32,8 @@ def objects_of(repository: Path) -> Iterator[Path]:
     """A temporary bare repository with the objects of ``repository``, and no refs. Raises `Error`."""
     objects = _git_path(repository, "objects")
     with disk_errors():
-        made = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
-    with made as name:
+        temporary = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
+    with temporary as name:
         folder = Path(name)
         with disk_errors():
             (folder / "refs").mkdir()

@@ -82,25 +82,25 @@ def _touched(changes: Changes) -> set[str]:
 
 
 def _fits(event: str, changes: Changes) -> bool:
-    made = changes.changes
-    kinds = {where.kind for change in made if (where := layout.parse_path(changes.branch, change.path))}
+    documents = changes.changes
+    kinds = {where.kind for change in documents if (where := layout.parse_path(changes.branch, change.path))}
     if event in _RELEASED:
-        return not made and not changes.moves
+        return not documents and not changes.moves
     if event == "job-request.imported":  # created with all of its jobs, or changed by a later import
         is_to_archive = all(move.to is Area.ARCHIVE for move in changes.moves)
         return kinds <= {Kind.REQUEST, Kind.PIPELINE, Kind.JOB} and len(_touched(changes)) == 1 and is_to_archive
     if event == "jobs.updated":
         return kinds <= {Kind.JOB} and bool(changes)
     if event == "job-requests.archived":
-        return not made and bool(changes.moves) and all(move.to is Area.ARCHIVE for move in changes.moves)
+        return not documents and bool(changes.moves) and all(move.to is Area.ARCHIVE for move in changes.moves)
     if changes.moves:
         return False
     if event == "job-request.created":  # with its pipeline beside it, or, in version 1, within
-        is_new = all(change.before is None for change in made)
-        return is_new and (len(made), kinds) in ((1, {Kind.REQUEST}), (2, {Kind.REQUEST, Kind.PIPELINE}))
-    if len(made) != 1:
+        is_new = all(change.before is None for change in documents)
+        return is_new and (len(documents), kinds) in ((1, {Kind.REQUEST}), (2, {Kind.REQUEST, Kind.PIPELINE}))
+    if len(documents) != 1:
         return False
-    (change,) = made
+    (change,) = documents
     if event == "job-request.cancelled":
         return kinds == {Kind.REQUEST} and isinstance(change.before, JobRequest) and change.after is not None
     kind, _, verb = event.partition(".")

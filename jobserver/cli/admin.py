@@ -1,8 +1,9 @@
 """The commands init and backend, and what all commands share that change documents."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -58,6 +59,12 @@ def submit(username: str | None, command: Command) -> None:
 def show_token(secret: str) -> None:
     click.echo("This token is shown only once. The server stores its SHA-256.", err=True)
     click.echo(secret)
+
+
+def with_roles(roles: Collection[Role], meaning: str) -> Callable[[Any], Any]:
+    """Gives a command the option --role, repeatable, which takes these."""
+    choice = click.Choice(sorted(role.value for role in roles))
+    return click.option("--role", "roles", multiple=True, type=choice, help=meaning)
 
 
 def as_roles(values: tuple[str, ...]) -> tuple[Role, ...]:

@@ -62,8 +62,8 @@ def request(
 def rerun(identifier: str, actions: tuple[str, ...], failed: bool, same_commit: bool, username: str | None) -> None:
     """Request the actions of job request ID again. Without ACTION, all that it requested. Prints the new ID."""
     with connected() as app:
-        what = Rerun(actions, only_failed=failed, same_commit=same_commit)
-        written = app.requests.rerun(actor_of(app, username), identifier, what, via())
+        chosen = Rerun(actions, only_failed=failed, same_commit=same_commit)
+        written = app.requests.rerun(actor_of(app, username), identifier, chosen, via())
     click.echo(written.changes.result["identifier"])
 
 

@@ -66,8 +66,8 @@ _TRAILERS = (
 
 def read_trailers(trailers: Sequence[tuple[str, str]]) -> Release:
     """The release that a commit's trailers speak of. Raises `Error` (invalid)."""
-    said = dict(reversed(trailers))  # of several the first, as everywhere
-    values: dict[str, object] = {name: said[key] for key, name in _TRAILERS if key in said}
+    values_by_key = dict(reversed(trailers))  # of several the first, as everywhere
+    values: dict[str, object] = {name: values_by_key[key] for key, name in _TRAILERS if key in values_by_key}
     for name in ("files", "size"):
         text = str(values.get(name, ""))
         if text.isascii() and text.isdecimal() and len(text) < 19:
@@ -175,17 +175,17 @@ def clashes(paths: Iterable[str]) -> list[str]:
     """What is wrong between paths: two that differ by case or the encoding of accents only, a file that is a folder."""
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
-    found = []
+    faults = []
     for path in paths:
         parts = _folded(path).split("/")
         if (other := seen.setdefault("/".join(parts), path)) != path:
-            found.append(f"{path!r} and {other!r} are the same file on some systems")
+            faults.append(f"{path!r} and {other!r} are the same file on some systems")
         for depth in range(1, len(parts)):
             folder = "/".join(path.split("/")[:depth])
             if (other := folders.setdefault("/".join(parts[:depth]), folder)) != folder:
-                found.append(f"the folders {folder!r} and {other!r} are the same on some systems")
-    found += [f"{path!r} is a file and a folder" for folded, path in seen.items() if folded in folders]
-    return found
+                faults.append(f"the folders {folder!r} and {other!r} are the same on some systems")
+    faults += [f"{path!r} is a file and a folder" for folded, path in seen.items() if folded in folders]
+    return faults
 
 
 def _folded(path: str) -> str:

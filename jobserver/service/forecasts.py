@@ -82,22 +82,24 @@ def forecast_of(
         identifier=row.identifier, jobs=jobs, needs=needs, cancelled=row.cancelled, backend=backend, now=now,
         ahead=ahead, behind=behind,
     )  # fmt: skip
-    waiting, at = known.explain(), micros(now)
+    waiting, moment = known.explain(), micros(now)
     of_jobs = {job.identifier: why for job in jobs if (why := known.explain_job(job)) is not None}
     ends_with_help = [why.is_held and why.reason is not Reason.CANCELLING for why in of_jobs.values()]
     if (waiting is not None and waiting.is_held) or any(ends_with_help):
         return RequestForecast(needs, waiting, of_jobs)
-    starts, no_start = _start(sql, row, at) if row.started_at is None else (None, "")
+    starts, no_start = _start(sql, row, moment) if row.started_at is None else (None, "")
     past = durations(sql, row.backend, row.workspace, needs)
     by_action = {job.action: job for job in jobs}
     left = {action: by_action.get(action) for action in needs if action not in row.cancelled}
-    ends = forecast.end(left, needs, past, starts, at)
+    ends = forecast.end(left, needs, past, starts, moment)
     no_end = "" if ends is not None else _no_end(row, jobs, needs)
     of_job_starts = None
     if of_job is not None and of_job.identifier in of_jobs:
         before = _before(of_job.action, needs)
         first = {action: job for action, job in left.items() if action in before}
-        of_job_starts = forecast.end(first, needs, past, starts, at) if of_jobs[of_job.identifier].waits_for else starts
+        of_job_starts = (
+            forecast.end(first, needs, past, starts, moment) if of_jobs[of_job.identifier].waits_for else starts
+        )
     return RequestForecast(needs, waiting, of_jobs, starts, ends, no_start, no_end, of_job_starts)
 
 

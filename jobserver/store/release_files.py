@@ -228,17 +228,17 @@ def _discard(folder: Path) -> None:
 def _fill(folder: Path, kept: StoredRelease, contents: Contents) -> None:
     root = folder / FILES
     root.mkdir(mode=0o700)
-    made = {root}
+    folders = {root}
     for file in kept.files:
         above = root
         for part in file.path.split("/")[:-1]:
             above /= part
-            if above not in made:
+            if above not in folders:
                 above.mkdir(mode=0o700)
-                made.add(above)
+                folders.add(above)
         write_durably(root / file.path, contents(file.path))
-    for made_folder in made:
-        sync_folder(made_folder)
+    for inner in folders:
+        sync_folder(inner)
     sync_folder(folder)
     write_durably(folder / RECORD, [record_bytes(kept)])
     sync_folder(folder)

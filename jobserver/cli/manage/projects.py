@@ -1,12 +1,10 @@
 """The commands about organisations and projects, with their members and invitations."""
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import click
 
-from jobserver.cli.admin import acting, as_json_array, as_roles, connected, submit
+from jobserver.cli.admin import acting, as_json_array, as_roles, connected, submit, with_roles
 from jobserver.cli.terminal.output import say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
@@ -22,11 +20,6 @@ from jobserver.domain.projects import (
 )
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
-
-
-def with_roles(meaning: str) -> Callable[[Any], Any]:
-    choice = click.Choice(sorted(role.value for role in PROJECT_ROLES))
-    return click.option("--role", "roles", multiple=True, type=choice, help=meaning)
 
 
 @click.group()
@@ -72,7 +65,7 @@ def project_add(project_: str, name: str, username: str | None) -> None:
 @project.command("member")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.argument("member")
-@with_roles("A role in the project. Repeatable; without any, the user is no member any more.")
+@with_roles(PROJECT_ROLES, "A role in the project. Repeatable; without any, the user is no member any more.")
 @acting
 def project_member(project_: str, member: str, roles: tuple[str, ...], username: str | None) -> None:
     """Set the roles of a member of a project."""
@@ -91,7 +84,7 @@ def project_rename(project_: str, name: str, username: str | None) -> None:
 @project.command("invite")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.argument("guests", metavar="USERNAME...", nargs=-1, required=True)
-@with_roles("A role that they get if they accept. Repeatable; at least one.")
+@with_roles(PROJECT_ROLES, "A role that they get if they accept. Repeatable; at least one.")
 @acting
 def project_invite(project_: str, guests: tuple[str, ...], roles: tuple[str, ...], username: str | None) -> None:
     """Invite users to a project."""

@@ -1,14 +1,13 @@
 """The command user: accounts, their roles and personal access tokens."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
-from typing import Any
 
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit
+from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit, with_roles
 from jobserver.cli.terminal.output import say, show_rows
 from jobserver.config.settings import Settings
 from jobserver.domain.accounts import oidc_id
@@ -32,11 +31,6 @@ from jobserver.service.accounts.tokens import new_token, parse_expiry
 from jobserver.store.read.snapshot import Snapshot
 
 
-def _with_roles(meaning: str) -> Callable[[Any], Any]:
-    choice = click.Choice(sorted(role.value for role in GLOBAL_ROLES))
-    return click.option("--role", "roles", multiple=True, type=choice, help=meaning)
-
-
 @click.group()
 def user() -> None:
     """Manage users, their roles and personal access tokens."""
@@ -48,7 +42,7 @@ def user() -> None:
 @click.option("--email", default="", help="Email address. Stored in PRIVATE_STORE, never in git.")
 @click.option("--github-id", type=click.IntRange(1, 2**63 - 1), help="The number of the user's account on GitHub.")
 @click.option("--oidc-subject", metavar="SUBJECT", help="The user's `sub` at the OpenID Connect provider, OIDC_ISSUER.")
-@_with_roles("A role. Repeatable.")
+@with_roles(GLOBAL_ROLES, "A role. Repeatable.")
 @acting
 def user_add(
     name_: str,
@@ -132,7 +126,7 @@ def user_enable(name_: str, username: str | None) -> None:
 
 @user.command("role")
 @click.argument("name_", metavar="USERNAME")
-@_with_roles("A role. Repeatable; without any, the user has no role any more.")
+@with_roles(GLOBAL_ROLES, "A role. Repeatable; without any, the user has no role any more.")
 @acting
 def user_role(name_: str, roles: tuple[str, ...], username: str | None) -> None:
     """Set the roles that a user has everywhere. They replace the roles that the user has now."""

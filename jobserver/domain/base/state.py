@@ -134,7 +134,7 @@ class Origin:
     """Who made an imported change in the old record, and when: the author of its commit."""
 
     actor: Actor
-    at: datetime
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)

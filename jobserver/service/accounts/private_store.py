@@ -131,19 +131,19 @@ class PrivateStore:
 
     def token_uses(self) -> dict[str, int]:
         """SHA-256 of a token -> when it was last used, to within a minute."""
-        return {str(sha): int(str(at)) for sha, at in self.run("SELECT sha256, at FROM token_use")}
+        return {str(sha): int(str(used_at)) for sha, used_at in self.run("SELECT sha256, at FROM token_use")}
 
-    def used_token(self, sha256: str, at: int) -> None:
-        self.run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha256, at)
+    def used_token(self, sha256: str, used_at: int) -> None:
+        self.run("INSERT OR REPLACE INTO token_use VALUES (?, ?)", sha256, used_at)
 
-    def heard(self, backend: str, at: int, flags: str) -> None:
-        self.run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, at, flags)
-        self.run("INSERT OR IGNORE INTO seen VALUES (?, ?)", backend, at // 3600)
+    def heard(self, backend: str, heard_at: int, flags: str) -> None:
+        self.run("INSERT OR REPLACE INTO last_seen VALUES (?, ?, ?)", backend, heard_at, flags)
+        self.run("INSERT OR IGNORE INTO seen VALUES (?, ?)", backend, heard_at // 3600)
 
     def last_heard(self) -> dict[str, tuple[int, str]]:
         """backend -> (when, its flags as JSON)."""
         rows = self.run("SELECT backend, at, flags FROM last_seen")
-        return {str(backend): (int(str(at)), str(flags)) for backend, at, flags in rows}
+        return {str(backend): (int(str(heard_at)), str(flags)) for backend, heard_at, flags in rows}
 
     def hours_heard(self, backend: str, since: int) -> set[int]:
         """Hours (since 1970) in which the backend was heard of."""
@@ -158,10 +158,10 @@ class PrivateStore:
     def members(self) -> dict[int, tuple[bool, float]]:
         """GitHub's number -> (whether it has left, when GitHub said so)."""
         rows = self.run("SELECT github_id, is_out, at FROM members")
-        return {int(str(number)): (bool(has_left), float(str(at))) for number, has_left, at in rows}
+        return {int(str(number)): (bool(has_left), float(str(answered_at))) for number, has_left, answered_at in rows}
 
-    def set_member(self, github_id: int, has_left: bool, at: float) -> None:
-        self.run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, has_left, at)
+    def set_member(self, github_id: int, has_left: bool, answered_at: float) -> None:
+        self.run("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", github_id, has_left, answered_at)
 
     def first(self, name: str, number: int) -> int:
         """The number that was first given for this name: ``number``, if none was."""
@@ -170,12 +170,12 @@ class PrivateStore:
 
     def notices(self) -> dict[str, str]:
         """What SuperUsers are to look at, until one says that they did: username -> what was said."""
-        return {str(about): str(said) for about, said in self.run("SELECT about, said FROM notices ORDER BY about")}
+        return {str(about): str(text) for about, text in self.run("SELECT about, said FROM notices ORDER BY about")}
 
-    def set_notice(self, about: str, said: str) -> None:
+    def set_notice(self, about: str, text: str) -> None:
         """Empty: it was looked at."""
-        if said:
-            self.run("INSERT OR REPLACE INTO notices VALUES (?, ?)", about, said)
+        if text:
+            self.run("INSERT OR REPLACE INTO notices VALUES (?, ?)", about, text)
         else:
             self.run("DELETE FROM notices WHERE about=?", about)
 

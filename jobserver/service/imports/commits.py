@@ -47,7 +47,7 @@ class ImportCommits:
         trailers = [(TRAILER, self._digest), (ROW, imported.row)]
         if imported.kind in (Kind.WORKSPACE, Kind.PROJECT):
             trailers.insert(0, (imported.kind.value.capitalize(), imported.name))
-        made = Changes(
+        proposed = Changes(
             layout.MAIN,
             imported.kind.value + SUFFIX,
             f"jobserver imported {imported.kind.value} {imported.name}",
@@ -55,7 +55,7 @@ class ImportCommits:
             trailers=tuple(trailers),
             origin=imported.origin,
         )
-        return admit(state, made, SERVER, now)
+        return admit(state, proposed, SERVER, now)
 
     def of_request(self, state: Snapshot, imported: ImportedRequest, place: Place | None, now: datetime) -> Admitted:
         """Creates a job request with its jobs, or adds to the one at ``place`` what it lacks. Raises `Error`."""
@@ -63,7 +63,7 @@ class ImportCommits:
         state = state.with_places({request.identifier: place})
         stored = None if place is None else state.find(request.identifier)
         changes, moves = _new(imported) if stored is None else _added(state, stored, imported, now)
-        made = Changes(
+        proposed = Changes(
             state.branch,
             Kind.REQUEST.value + SUFFIX,
             f"jobserver imported a job request of {request.created_by} on {request.workspace.name}",
@@ -77,12 +77,12 @@ class ImportCommits:
             ),
             origin=imported.origin,
         )
-        return admit(state, made, SERVER, now)
+        return admit(state, proposed, SERVER, now)
 
     def of_release(self, state: Snapshot, imported: ImportedRelease, now: datetime) -> Admitted:
         """Records a release. Raises `Error`."""
         release = imported.stored.release
-        made = Changes(
+        proposed = Changes(
             state.branch,
             IMPORTED,
             f"jobserver imported a release of {release.workspace}",
@@ -90,7 +90,7 @@ class ImportCommits:
             release=release,
             origin=imported.origin,
         )
-        return admit(state, made, SERVER, now)
+        return admit(state, proposed, SERVER, now)
 
 
 def _stored(state: State, kind: Kind, name: str) -> AnyDocument | None:

@@ -71,7 +71,7 @@ class ImportContext:
                 self.not_taken(table, row["id"], error)
 
 
-def origin(username: str | None, at: datetime | None) -> Origin:
+def origin(username: str | None, time: datetime | None) -> Origin:
     """The author of an imported commit: the person, or the server where the old record names nobody."""
     actor = Actor(ActorKind.USER, username) if username else SERVER
-    return Origin(actor, at or EPOCH)
+    return Origin(actor, time or EPOCH)

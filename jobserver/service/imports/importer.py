@@ -210,7 +210,7 @@ class Importer:
             self._statement = None
         submissions = [Submission(write.branch, write.decide) for write in writes]
         outcomes = self._repo.writer.submit_all(submissions)
-        made: list[str] = []
+        commits: list[str] = []
         for write, outcome in zip(writes, outcomes, strict=True):
             try:
                 written: WriteResult = result(write.branch, outcome)
@@ -218,12 +218,12 @@ class Importer:
                 if error.code is Code.UNAVAILABLE:
                     raise
                 self._refuse(write, error)
-                made.append("")
+                commits.append("")
                 continue
-            made.append(written.commit)
+            commits.append(written.commit)
             if written.changed:
                 self._result.commits[write.kind] = self._result.commits.get(write.kind, 0) + 1
-        return made
+        return commits
 
     def _has_news(self, branch: str, writes: list[_Write]) -> bool:
         """Whether one of the writes on this branch changes something."""

@@ -130,7 +130,7 @@ class ImportedPeople:
                 continue
             roles = self._roles(table, row, allowed)
             members[row.get(column)].setdefault(username, Member(username=username, roles=roles))
-        return {key: tuple(found[name] for name in sorted(found)) for key, found in members.items()}
+        return {key: tuple(by_name[name] for name in sorted(by_name)) for key, by_name in members.items()}
 
     def _all_orgs(self) -> Iterator[ImportedDocument]:
         members = self._members(tables.ORG_MEMBERS, "org_id", ORG_ROLES)
@@ -209,7 +209,7 @@ class ImportedPeople:
                 invited_by=invited_by,
                 created_at=time_of(row.get("created_at")) or EPOCH,
             )
-        return {key: tuple(found[name] for name in sorted(found)) for key, found in invitations.items()}
+        return {key: tuple(by_name[name] for name in sorted(by_name)) for key, by_name in invitations.items()}
 
     def _researchers(self) -> dict[object, tuple[Researcher, ...]]:
         """id of the project -> the researchers of its registration."""
@@ -225,7 +225,7 @@ class ImportedPeople:
         for row in self._database.rows(tables.PROJECT_RESEARCHERS):
             if (researcher := known.get(row.get("researcherregistration_id"))) is not None:
                 projects[row["project_id"]].append(researcher)
-        return {project: tuple(found[:100]) for project, found in projects.items()}
+        return {project: tuple(researchers[:100]) for project, researchers in projects.items()}
 
     def _registration(self, row: Row, researchers: tuple[Researcher, ...]) -> Registration | None:
         """The answers of the registration form, which only the schema of 2021 has."""

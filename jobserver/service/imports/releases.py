@@ -89,9 +89,9 @@ class ImportedReleases:
             "size": sum(file.size for file in files),
             "sha256": digest(files),
         }
-        at = time_of(row.get("created_at", row.get("published_at"))) or EPOCH
-        stored = StoredRelease(backend, at, checked(Release, values), files)
-        return ImportedRelease(stored, sources, origin(author, at), f"{tables.RELEASES}/{old}")
+        created_at = time_of(row.get("created_at", row.get("published_at"))) or EPOCH
+        stored = StoredRelease(backend, created_at, checked(Release, values), files)
+        return ImportedRelease(stored, sources, origin(author, created_at), f"{tables.RELEASES}/{old}")
 
     def _source(self, row: Row, name: str, path: Path, folder: Path) -> Path | None:
         """Where the file is on the disk; None, with a note, if it is missing or can't be taken."""

@@ -18,6 +18,7 @@ GITHUB_API = "https://api.github.com"
 GITHUB_HOST = "github.com"
 GITHUB_REPO = f"https://{GITHUB_HOST}/<org>/<name>"  # as error messages show it
 MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
+MAX_REPOSITORIES = 2000  # in the list; people can type any other
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _NO_BRANCH = re.compile(
@@ -83,6 +84,10 @@ class Source(Protocol):
     def project_file(self, repo: str, sha: str, until: float) -> bytes: ...
 
 
+def unusable_repo(repo: str, problem: str) -> Error:
+    return invalid(f"{repo!r} can't be used as a repository: {problem}")
+
+
 def missing_repo(repo: str) -> Error:
     return not_found(f"Missing repository: {repo!r}")
 
@@ -99,6 +104,10 @@ def unusable_project_file(sha: str, problem: str) -> Error:
     """``problem`` says what is wrong with the file as a whole, or what the path has instead of a file."""
     fault = Fault(problem, PROJECT_FILE)
     return invalid(str(fault), f"commit {sha}", [fault])
+
+
+def not_a_file(sha: str) -> Error:
+    return unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
 
 
 def too_large(sha: str, size: int) -> Error:

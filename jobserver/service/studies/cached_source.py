@@ -55,7 +55,7 @@ class CachedSource:
         tip = self._tip(repo, branch, until)
         as_of = tip.as_of or self.clock()
         try:
-            study = self._at(repo, tip.sha, until)
+            study = self._study_of(repo, tip.sha, until)
         except Error as error:
             latest = self._latest.get((repo, branch))
             if error.code is not Code.UNAVAILABLE or latest is None:
@@ -79,7 +79,7 @@ class CachedSource:
         self._tips.put((repo, branch), Tip(sha, asked))
         return Tip(sha)
 
-    def _at(self, repo: str, sha: str, until: float) -> Study:
+    def _study_of(self, repo: str, sha: str, until: float) -> Study:
         study = self._commits.get((repo, sha))
         if study is None:
             data = self.source.project_file(repo, sha, until)

@@ -20,12 +20,14 @@ from urllib.parse import urlsplit
 import github
 from github.Repository import Repository
 
-from jobserver.errors import Error, forbidden, invalid, unavailable
+from jobserver.cache import Cache
+from jobserver.errors import Error, forbidden, unavailable
 from jobserver.service.studies.base import (
     GITHUB_API,
     GITHUB_HOST,
     GITHUB_REPO,
     MAX_PROJECT_BYTES,
+    MAX_REPOSITORIES,
     PROJECT_FILE,
     Branch,
     check_branch,
@@ -33,14 +35,14 @@ from jobserver.service.studies.base import (
     missing_branch,
     missing_project_file,
     missing_repo,
+    not_a_file,
     too_large,
-    unusable_project_file,
+    unusable_repo,
 )
 from jobserver.service.studies.deadline import DeadlineRunner
 
 TIME_OUT = 5.0  # seconds for one answer, with all the calls to GitHub that it needs
 MAX_BRANCHES = 5000
-MAX_REPOSITORIES = 2000  # in the list; people can paste the URL of any other
 
 _ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -74,7 +76,7 @@ class GitHubSource:
         self._org, self._org_id = org, org_id
         self._url = url.rstrip("/")
         self._within = DeadlineRunner()
-        self._seen_here: dict[str, float] = {}  # when each repository last belonged to ``org``
+        self._seen_here = Cache[str, float](MAX_REPOSITORIES)  # when each repository last belonged to ``org``
 
     def check_repo(self, repo: str) -> str:
         """Returns ``https://github.com/<org>/<name>``. Raises `Error`: invalid; forbidden for another organisation."""
@@ -87,11 +89,11 @@ class GitHubSource:
                 "",
             )
         except ValueError:
-            raise _unusable(repo) from None
+            raise unusable_repo(repo, _EXPECTED) from None
         org, _, name = parts.path.strip("/").partition("/")
         name = name.removesuffix(".git")
         if not (usual and _ORG.fullmatch(org) and _NAME.fullmatch(name)) or name in (".", ".."):
-            raise _unusable(repo)
+            raise unusable_repo(repo, _EXPECTED)
         if self._org and org.lower() != self._org.lower():
             raise forbidden(f"{repo!r} belongs to {org!r}; {_ONLY.format(self._org)}")
         return f"https://{GITHUB_HOST}/{org}/{name}"
@@ -141,7 +143,7 @@ class GitHubSource:
             if entry is None:
                 raise missing_project_file(sha)
             if entry.type != "blob" or entry.mode not in _REGULAR:
-                raise unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
+                raise not_a_file(sha)
             if entry.size > MAX_PROJECT_BYTES:
                 raise too_large(sha, entry.size)
             blob = opened.get_git_blob(entry.sha)
@@ -181,7 +183,7 @@ class GitHubSource:
         """Raises `Error` (forbidden) if GitHub redirects this name to a repository of another owner."""
         opened = client.get_repo(full_name)
         now = time.monotonic()
-        if not self._org or now - self._seen_here.get(full_name, -_SEEN_SECONDS) < _SEEN_SECONDS:
+        if not self._org or now - (self._seen_here.get(full_name) or -_SEEN_SECONDS) < _SEEN_SECONDS:
             return opened
         opened.complete()  # loads its present name and owner
         owner = opened.full_name.partition("/")[0]
@@ -189,9 +191,7 @@ class GitHubSource:
             raise forbidden(f"{full_name!r} was moved to {opened.full_name!r}; {_ONLY.format(self._org)}")
         if self._org_id is not None and opened.owner.id != self._org_id:
             raise forbidden(f"{owner!r} is not the organisation of GITHUB_ORG_ID; {_ONLY.format(self._org)}")
-        if len(self._seen_here) >= MAX_REPOSITORIES:
-            self._seen_here.clear()
-        self._seen_here[full_name] = now
+        self._seen_here.put(full_name, now)
         return opened
 
     def _asked(self, until: float, ask: Callable[[github.Github], T]) -> T:
@@ -241,10 +241,6 @@ _STRANGE = (
     TypeError,
     ValueError,
 )
-
-
-def _unusable(repo: str) -> Error:
-    return invalid(f"{repo!r} can't be used as a repository: {_EXPECTED}")
 
 
 def _silent(patience: float) -> Error:

@@ -15,10 +15,11 @@ from pathlib import Path
 from dulwich.objects import Blob, Commit, Tree
 from dulwich.refs import Ref
 
-from jobserver.errors import Error, invalid, not_found, unavailable
+from jobserver.errors import Error, not_found, unavailable
 from jobserver.service.studies.base import (
     GITHUB_REPO,
     MAX_PROJECT_BYTES,
+    MAX_REPOSITORIES,
     PROJECT_FILE,
     Branch,
     check_branch,
@@ -26,15 +27,15 @@ from jobserver.service.studies.base import (
     missing_branch,
     missing_project_file,
     missing_repo,
+    not_a_file,
     too_large,
-    unusable_project_file,
+    unusable_repo,
 )
 from jobserver.service.studies.enclosed import NoRepository, OpenRepository, OutsideRepository, enclosed
 from jobserver.store.fs import reason
 
 _HEADS = b"refs/heads/"
 _log = logging.getLogger(__name__)
-MAX_REPOSITORIES = 2000  # in the list; people can type the path of any other
 
 
 class LocalSource:
@@ -100,12 +101,12 @@ class LocalSource:
                 raise missing_project_file(sha)
             mode, blob_id = tree[PROJECT_FILE.encode()]
             if not stat.S_ISREG(mode):
-                raise unusable_project_file(sha, "expected a file, not a folder, a link or a submodule")
+                raise not_a_file(sha)
             blob = opened.object(blob_id)
             if blob is None:
                 raise KeyError(blob_id)
             if not isinstance(blob, Blob):
-                raise unusable_project_file(sha, "expected a file")
+                raise not_a_file(sha)
             if blob.raw_length() > MAX_PROJECT_BYTES:
                 raise too_large(sha, blob.raw_length())
             return blob.as_raw_string()
@@ -121,16 +122,14 @@ class LocalSource:
         except OutsideRepository as error:
             if not error.part:
                 raise self._outside(repo) from None
-            raise invalid(f"{repo!r} can't be used as a repository: {error.part} leads out of it") from None
+            raise unusable_repo(repo, f"{error.part} leads out of it") from None
         except (OSError, KeyError, ValueError, zlib.error, RecursionError) as error:
             _log.warning("the repository %r can't be read: %r", repo, error)
             raise unavailable(f"The repository {repo!r} can't be read: {reason(error)}") from error
 
     def _inside(self, repo: str) -> Path:
         if self.folder is None:
-            raise invalid(
-                f"{repo!r} can't be used as a repository: expected {GITHUB_REPO} (set STUDY_REPOS to allow paths)"
-            )
+            raise unusable_repo(repo, f"expected {GITHUB_REPO} (set STUDY_REPOS to allow paths)")
         try:
             path = (self.folder / repo).resolve()
         except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL
@@ -143,7 +142,7 @@ class LocalSource:
         return self.folder is not None and path != self.folder and path.is_relative_to(self.folder)
 
     def _outside(self, repo: str) -> Error:
-        return invalid(f"{repo!r} can't be used as a repository: expected {GITHUB_REPO}, or a path inside STUDY_REPOS")
+        return unusable_repo(repo, f"expected {GITHUB_REPO}, or a path inside STUDY_REPOS")
 
 
 def _folders(path: Path) -> list[Path]:

@@ -44,12 +44,12 @@ class Follower:
 
     def _step(self) -> float:
         try:
-            self._look()
+            self._follow()
         except (Error, OSError) as error:  # health checks show an outage; each try of it need not warn
             _log.info("Could not follow the hosted repository: %s", error)
         return self._seconds
 
-    def _look(self) -> None:
+    def _follow(self) -> None:
         asked = self._clock()
         if not self._branches.has_news(self._branches.tips()):
             self._status.seen(asked)

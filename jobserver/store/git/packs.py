@@ -163,20 +163,20 @@ class Pack:
         body = b"".join((b"PACK\0\0\0\2", struct.pack(">I", len(self.entries)), *self.parts))
         checksum = hashlib.sha1(body, usedforsecurity=False).digest()
         stem = folder / f"pack-{checksum.hex()}"
-        made: list[Path] = []
+        written: list[Path] = []
         try:
             if keep:
-                made.append(_keep(stem.with_suffix(".keep")))
+                written.append(_keep(stem.with_suffix(".keep")))
             files = {
                 stem.with_suffix(".pack"): body + checksum,
                 stem.with_suffix(".idx"): _index(self.entries, checksum),
             }
             if not all(path.exists() for path in files):  # a failed batch may come again
                 for path, data in files.items():  # git looks for the .idx, so that goes last
-                    made.append(_write_durably(path, data))
+                    written.append(_write_durably(path, data))
             sync_folder(folder)
         except OSError:
-            for path in reversed(made):
+            for path in reversed(written):
                 path.unlink(missing_ok=True)
             raise
         return stem

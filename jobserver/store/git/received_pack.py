@@ -181,8 +181,8 @@ class ReceivedPack:
             if child is None:
                 chain.pop()
                 continue
-            made = self._applied(child, data)
-            chain.append((made, iter(self._record(child, kind, made))))
+            whole = self._applied(child, data)
+            chain.append((whole, iter(self._record(child, kind, whole))))
 
     def _record(self, entry: _PackedObject, kind: int, data: bytes) -> list[_PackedObject]:
         """Records an object; returns the deltas that waited for it."""

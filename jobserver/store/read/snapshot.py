@@ -219,13 +219,13 @@ class Snapshot:
         return self._document(self._head, place.pipeline, StoredPipeline)
 
     def jobs(self, place: Place) -> dict[str, Job]:
-        found = {}
+        jobs = {}
         for entry in self._list(self._head, f"{place.folder}/jobs"):
             name = entry.name.decode(errors="replace")
             with contextlib.suppress(Error):
                 document = self._objects.document(entry.sha, Job, f"{place.folder}/jobs/{name}")
-                found[name.removesuffix(".yaml")] = document
-        return found
+                jobs[name.removesuffix(".yaml")] = document
+        return jobs
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
         """Paths of the documents on main that name this user, org or project.

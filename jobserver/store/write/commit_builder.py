@@ -72,7 +72,7 @@ class CommitBuilder:
         empty = self.pack.add(packs.TREE, b"") if root is None else b""
         origin = admitted.changes.origin
         author = self._identity.author(origin.actor if origin else admitted.actor)
-        self._commit(head, root or empty, message, author, admitted.now, origin.at if origin else None)
+        self._commit(head, root or empty, message, author, admitted.now, origin.time if origin else None)
         assert head.tip is not None
         return head.tip
 

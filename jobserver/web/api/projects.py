@@ -62,7 +62,7 @@ class ProjectsApi:
         chosen = (
             (name, project)
             for name, project in directory.projects.items()
-            if org in ("", project.org) and (not member or any(one.username == member for one in project.members))
+            if org in ("", project.org) and (not member or any(person.username == member for person in project.members))
         )
         return lists.page_of(self._base_url, chosen, lambda project: self._item(project, user))
 

@@ -61,7 +61,9 @@ class ReleasesApi:
         """The release of each backend that has this identifier: the same files are the same identifier."""
         workspace, service = self._viewed(actor, name)
         slugs = self._visible.slugs()
-        releases = [one for slug in slugs if (one := _find(service, workspace.name, slug, identifier)) is not None]
+        releases = [
+            release for slug in slugs if (release := _find(service, workspace.name, slug, identifier)) is not None
+        ]
         if not releases:
             raise not_found(f"Release {identifier[:100]} does not exist")
         return http.answer({"results": [_item(stored) for stored in releases]})

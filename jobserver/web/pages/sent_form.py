@@ -104,15 +104,15 @@ class SentForm:
     typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     problems: Sequence[FormProblem] = ()
 
-    def form(self, what: str = "", subject: str = "") -> FormState:
-        """The form with the button ``what`` about ``subject``; on a page with one form, neither is needed."""
-        prefix = "".join(f"{re.sub(r'[^A-Za-z0-9_-]', '-', part)}-" for part in (what, subject) if part)
-        return FormState(prefix, self.typed, self.problems) if self._is(what, subject) else FormState(prefix)
+    def form(self, button: str = "", subject: str = "") -> FormState:
+        """The form with the button ``button`` about ``subject``; on a page with one form, neither is needed."""
+        prefix = "".join(f"{re.sub(r'[^A-Za-z0-9_-]', '-', part)}-" for part in (button, subject) if part)
+        return FormState(prefix, self.typed, self.problems) if self._is(button, subject) else FormState(prefix)
 
-    def _is(self, what: str, subject: str) -> bool:
+    def _is(self, button: str, subject: str) -> bool:
         subjects = [value for key in _SUBJECTS for value in self.typed.get(key, ())]
         was_sent = bool(self.typed or self.problems)
-        return was_sent and what in ("", *self.typed.get("what", ())) and (not subject or subject in subjects)
+        return was_sent and button in ("", *self.typed.get("what", ())) and (not subject or subject in subjects)
 
     def address(self, problem: FormProblem) -> str:
         """Where the summary of problems links to; empty for a problem without a field on the page."""

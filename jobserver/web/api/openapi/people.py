@@ -15,7 +15,7 @@ PROJECTS, PEOPLE, SETTINGS, BACKENDS, SERVER = (
 
 
 def projects() -> Schema:
-    org, one = reference("Org"), reference("Project")
+    org, project = reference("Org"), reference("Project")
     url = "/api/v2/projects/{org}/{project}"
     return {
         "/api/v2/orgs/": {
@@ -27,30 +27,30 @@ def projects() -> Schema:
             "get": read(PROJECTS, "Get an organisation", org, "404"),
         },
         "/api/v2/projects/": {
-            "get": read(PROJECTS, "List projects, by organisation and slug", page_of(one), parameters=p.PROJECTS),
-            "post": write(PROJECTS, "Add a project (SuperUsers)", one, s.NEW_PROJECT, "201"),
+            "get": read(PROJECTS, "List projects, by organisation and slug", page_of(project), parameters=p.PROJECTS),
+            "post": write(PROJECTS, "Add a project (SuperUsers)", project, s.NEW_PROJECT, "201"),
         },
         f"{url}/": {
             "parameters": p.PROJECT,
-            "get": read(PROJECTS, "Get a project", one, "404"),
-            "patch": write(PROJECTS, "Rename a project", one, s.PROJECT_CHANGE),
+            "get": read(PROJECTS, "Get a project", project, "404"),
+            "patch": write(PROJECTS, "Rename a project", project, s.PROJECT_CHANGE),
         },
         f"{url}/members/{{username}}/": {
             "parameters": [*p.PROJECT, p.USERNAME],
-            "put": write(PROJECTS, "Add a member, or set their roles", one, s.MEMBER_ROLES),
-            "delete": write(PROJECTS, "Remove a member", one),
+            "put": write(PROJECTS, "Add a member, or set their roles", project, s.MEMBER_ROLES),
+            "delete": write(PROJECTS, "Remove a member", project),
         },
         f"{url}/invitations/": {
             "parameters": p.PROJECT,
-            "post": write(PROJECTS, "Invite users", one, s.NEW_INVITATION),
+            "post": write(PROJECTS, "Invite users", project, s.NEW_INVITATION),
         },
         f"{url}/invitations/{{username}}/": {
             "parameters": [*p.PROJECT, p.USERNAME],
-            "delete": write(PROJECTS, "Cancel an invitation, or decline your own", one),
+            "delete": write(PROJECTS, "Cancel an invitation, or decline your own", project),
         },
         f"{url}/invitations/{{username}}/accept/": {
             "parameters": [*p.PROJECT, p.USERNAME],
-            "post": write(PROJECTS, "Accept your invitation", one),
+            "post": write(PROJECTS, "Accept your invitation", project),
         },
     }
 
@@ -84,25 +84,25 @@ def people() -> Schema:
 
 
 def backends() -> Schema:
-    one, message = reference("Backend"), reference("SiteMessage")
+    backend, message = reference("Backend"), reference("SiteMessage")
     return {
         "/api/v2/backends/": {
-            "get": read(BACKENDS, "List backends, by slug", page_of(one), parameters=p.PAGING),
+            "get": read(BACKENDS, "List backends, by slug", page_of(backend), parameters=p.PAGING),
         },
         "/api/v2/backends/{slug}/": {
             "parameters": [p.BACKEND],
-            "get": read(BACKENDS, "Get a backend", one, "404"),
+            "get": read(BACKENDS, "Get a backend", backend, "404"),
             "patch": write(
                 BACKENDS,
                 "Pause or resume a backend; deactivate or activate it (SuperUsers)",
-                one,
+                backend,
                 s.BACKEND_CHANGE,
                 description="One of the two fields in each call.",
             ),
         },
         "/api/v2/backends/{slug}/old-tokens/": {
             "parameters": [p.BACKEND],
-            "delete": write(BACKENDS, "Revoke all tokens of a backend except the newest (SuperUsers)", one),
+            "delete": write(BACKENDS, "Revoke all tokens of a backend except the newest (SuperUsers)", backend),
         },
         "/api/v2/site-message/": {
             "get": read(BACKENDS, "Get the message that every page shows", message),

@@ -56,19 +56,19 @@ def job_requests() -> Schema:
 
 
 def workspaces() -> Schema:
-    one = reference("Workspace")
+    workspace = reference("Workspace")
     return {
         "/api/v2/workspaces/": {
-            "get": read(WORKSPACES, "List workspaces, by name", page_of(one), parameters=p.WORKSPACES),
-            "post": write(WORKSPACES, "Create a workspace", one, s.NEW_WORKSPACE, "201"),
+            "get": read(WORKSPACES, "List workspaces, by name", page_of(workspace), parameters=p.WORKSPACES),
+            "post": write(WORKSPACES, "Create a workspace", workspace, s.NEW_WORKSPACE, "201"),
         },
         "/api/v2/workspaces/{name}/": {
             "parameters": [p.WORKSPACE],
-            "get": read(WORKSPACES, "Get a workspace", one, "404"),
+            "get": read(WORKSPACES, "Get a workspace", workspace, "404"),
             "patch": write(
                 WORKSPACES,
                 "Change a workspace: its branch, database, notifications or project; archive or restore it",
-                one,
+                workspace,
                 s.WORKSPACE_CHANGE,
             ),
         },
@@ -86,7 +86,7 @@ def workspaces() -> Schema:
 
 
 def releases() -> Schema:
-    one = reference("Release")
+    release = reference("Release")
     zipped = {f"application/{kind}": {"schema": s.BINARY} for kind in ("octet-stream", "zip")}
     uploaded = {
         "201": reply("The release is recorded.", None, _RELEASED),
@@ -98,7 +98,7 @@ def releases() -> Schema:
         f"{url}/": {
             "parameters": [p.WORKSPACE],
             "get": read(
-                RELEASES, "List what was released, newest first", page_of(one), "404", parameters=p.PAGING
+                RELEASES, "List what was released, newest first", page_of(release), "404", parameters=p.PAGING
             ),
         },
         f"{url}/{{hash}}": {
@@ -106,7 +106,7 @@ def releases() -> Schema:
             "get": read(
                 RELEASES,
                 "Get a release, of each backend that has released the same files",
-                s.object_of({"results": {"type": "array", "items": one}}),
+                s.object_of({"results": {"type": "array", "items": release}}),
                 "404",
             ),
             "put": operation(
