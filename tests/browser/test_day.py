@@ -149,8 +149,8 @@ def test_a_filter_is_a_menu_for_the_keyboard_too(site: Site, page: Page) -> None
     page.keyboard.press("Enter")
     menu.get_by_role("link", name="plain").focus()
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{site.url}/jobs/?workspace=plain")
-    page.get_by_role("link", name="Remove the filter Workspace: plain").click()
+    page.wait_for_url(f"{site.url}/jobs/?q=workspace:plain")
+    page.get_by_role("link", name="Remove workspace:plain").click()
     page.wait_for_url(f"{site.url}/jobs/")
 
 

@@ -2,8 +2,10 @@
 
 requests  lists of job requests, one of them, the queue of a backend
 jobs      jobs of a job request, the latest job of each action
-search    job requests by text
-counts    numbers of job requests, for the filters of the event log
+search    job requests by a query, and their numbers
+terms     the words and filters of a query, as conditions
+counts    numbers of job requests by the values of filters
+identifiers  what an identifier means
 forecast  durations and waits of the past, from which the service estimates the future
 branches  the numbers by which rows name their branches
 """

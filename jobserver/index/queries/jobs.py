@@ -11,6 +11,7 @@ import orjson
 from jobserver.domain.base.identifiers import micros
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
+from jobserver.domain.job_requests.query import LEAST_ID
 from jobserver.index.items import time_text
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 
@@ -105,6 +106,19 @@ def requests_with_job(sql: sqlite3.Connection, job: str, backends: Collection[st
         (job, *numbers),
     )
     return [row[0] for row in rows]
+
+
+def jobs_identified(sql: sqlite3.Connection, text: str, backends: Collection[str], limit: int) -> list[JobRow]:
+    """Jobs whose id begins with the text, if it has enough characters to mean something."""
+    numbers = branch_numbers(sql, backends)
+    if len(text) < LEAST_ID:
+        return []
+    rows = sql.execute(
+        f"SELECT {_COLUMNS} FROM jobs INDEXED BY jobs_identifier WHERE identifier >= ? AND identifier < ?"
+        f" AND branch IN ({marks(numbers)}) ORDER BY identifier LIMIT ?",
+        (text, text + "\U0010ffff", *numbers, limit),
+    )
+    return [_job(row) for row in rows]
 
 
 def last_success_before(

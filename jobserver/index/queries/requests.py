@@ -11,15 +11,14 @@ from jobserver.domain.base.layout import branch_backend
 from jobserver.domain.job_requests import outcomes
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 from jobserver.index.queries.jobs import JobRow, jobs_of_request
-from jobserver.index.queries.search import search_requests
 
-_COLUMNS = (
+COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, outcome, jobs, succeeded,"
     " started_at, completed_at, updated_at, cancelled_by, item, branch"
 )
 RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[str]]
 """A job request and its jobs, as the API has them, and who cancelled actions of it."""
-_FROM = f"SELECT {_COLUMNS} FROM requests JOIN branches ON id = branch"
+_FROM = f"SELECT {COLUMNS} FROM requests JOIN branches ON id = branch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,10 @@ class JobRequestRow:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """An empty field matches everything. ``status``: an outcome. ``before``: (created_at, identifier) of the last row
-    of the previous page."""
+    """An empty field matches everything. ``before``: (created_at, identifier) of the last row of the previous page."""
 
-    status: str = ""
-    backend: str = ""
     workspace: str = ""
     username: str = ""
-    query: str = ""
     before: tuple[int, str] | None = None
 
 
@@ -73,7 +68,8 @@ class Queue:
     oldest_waiting: int | None = None
 
 
-def _row(values: Sequence[Any]) -> JobRequestRow:
+def request_row(values: Sequence[Any]) -> JobRequestRow:
+    """Of COLUMNS."""
     item = orjson.loads(values[13])
     fields = [values[0], branch_backend(values[1]), *values[2:12], tuple(values[12].split(",")) if values[12] else ()]
     fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"], item.get("rerun_of")]
@@ -84,34 +80,22 @@ def list_requests(
     sql: sqlite3.Connection, chosen: RequestFilter, backends: Collection[str], limit: int
 ) -> list[JobRequestRow]:
     """Newest first. Returns one more than ``limit`` if there are more."""
-    shown = [chosen.backend] if chosen.backend else list(backends)
-    numbers = branch_numbers(sql, [slug for slug in shown if slug in backends])
-    if not numbers:
-        return []
+    numbers = branch_numbers(sql, backends)
     where, values = [f"branch IN ({marks(numbers)})"], list[Any](numbers)
-    for column, value in (
-        ("outcome", chosen.status),
-        ("workspace", chosen.workspace),
-        ("created_by", chosen.username),
-    ):
+    for column, value in (("workspace", chosen.workspace), ("created_by", chosen.username)):
         if value:
             where.append(f"{column} = ?")
             values.append(value)
     if chosen.before is not None:
         where.append("(requests.created_at, requests.identifier) < (?, ?)")
         values += chosen.before
-    if chosen.query:
-        newest = chosen.before[0] if chosen.before else 1 << 62
-        identifiers = search_requests(sql, chosen.query, chosen.workspace, newest, numbers, limit)
-        where.append(f"requests.identifier IN ({marks(identifiers)})")
-        values += identifiers
-    order = "INDEXED BY requests_created" if len(where) == 1 + (chosen.before is not None) else ""
+    order = "" if chosen.workspace or chosen.username else "INDEXED BY requests_created"
     rows = sql.execute(
-        f"SELECT {_COLUMNS} FROM requests {order} JOIN branches ON id = branch WHERE {' AND '.join(where)}"
+        f"SELECT {COLUMNS} FROM requests {order} JOIN branches ON id = branch WHERE {' AND '.join(where)}"
         " ORDER BY requests.created_at DESC, requests.identifier DESC LIMIT ?",
         (*values, limit + 1),
     )
-    return [_row(row) for row in rows]
+    return [request_row(row) for row in rows]
 
 
 def active_requests(sql: sqlite3.Connection, backends: Collection[str], username: str = "") -> list[JobRequestRow]:
@@ -123,7 +107,7 @@ def active_requests(sql: sqlite3.Connection, backends: Collection[str], username
         " ORDER BY requests.created_at, requests.identifier",
         (*numbers, *([username] if username else [])),
     )
-    return [_row(row) for row in rows]
+    return [request_row(row) for row in rows]
 
 
 def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tuple[int, list[JobRequestRow]]:
@@ -134,7 +118,7 @@ def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tu
     rows = sql.execute(
         f"{_FROM} WHERE {where} ORDER BY requests.created_at, requests.identifier LIMIT ?", (*values, most)
     )
-    return int(count), [_row(row) for row in rows]
+    return int(count), [request_row(row) for row in rows]
 
 
 def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> Sequence[Any] | None:
@@ -148,7 +132,7 @@ def _find(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -
 def find_row(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> JobRequestRow | None:
     """A job request without its jobs."""
     row = _find(sql, identifier, backends)
-    return None if row is None else _row(row)
+    return None if row is None else request_row(row)
 
 
 def find_request(
@@ -156,7 +140,7 @@ def find_request(
 ) -> tuple[JobRequestRow, list[JobRow]] | None:
     """A job request with its jobs, oldest first."""
     row = _find(sql, identifier, backends)
-    return None if row is None else (_row(row), jobs_of_request(sql, row[14], identifier))
+    return None if row is None else (request_row(row), jobs_of_request(sql, row[14], identifier))
 
 
 def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> RequestItem | None:
@@ -164,7 +148,7 @@ def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str
     if row is None:
         return None
     jobs = [job.as_item() for job in jobs_of_request(sql, row[14], identifier)]
-    return orjson.loads(row[13]), jobs, _row(row).cancelled_by
+    return orjson.loads(row[13]), jobs, request_row(row).cancelled_by
 
 
 def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
@@ -203,7 +187,7 @@ def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Coll
         (row.workspace, row.created_at, row.identifier, *numbers),
     ).fetchone()
     success = _find(sql, match[0], backends) if match else None
-    return _row(success) if success else None
+    return request_row(success) if success else None
 
 
 def queue(sql: sqlite3.Connection, backend: str) -> Queue:

@@ -1,99 +1,164 @@
-"""Finds job requests by id, by the id of a job, or by the name of an action or workspace."""
+"""Searches job requests by a query, in a time that does not grow with their number.
+
+Begins with the rarest term and checks the others on its rows. If every term has more than `terms.FEW` rows, looks
+through the newest requests only, and says where it stopped: the next page goes on from there.
+"""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from jobserver.domain.base.layout import Kind
+from jobserver.domain.base.identifiers import micros
+from jobserver.domain.base.layout import branch_backend
+from jobserver.domain.job_requests.query import Query
 from jobserver.index.queries.branches import branch_numbers, marks
-from jobserver.index.queries.jobs import requests_with_job
+from jobserver.index.queries.requests import COLUMNS, JobRequestRow, request_row
+from jobserver.index.queries.terms import FEW, FIELDS, Term, terms_of
 
-_LEAST = 4  # characters of an identifier
-_DAY = 86_400_000_000  # microseconds
-_PER_ROW = 8  # job requests to choose from, for each row of a page
+Position = tuple[int, str]
+"""(created_at, identifier): a place in the list of all requests, newest first."""
+_INDEXES = {
+    "outcome": "requests_outcome",
+    "created_by": "requests_person",
+    "workspace": "requests_workspace",
+    "project": "requests_project",
+    "branch": "requests_backend",
+}
+_LOOKED_THROUGH = 2000  # rows
+_POSITION = "(requests.created_at, requests.identifier)"
+_NEWEST_FIRST = "ORDER BY requests.created_at DESC, requests.identifier DESC"
+_CELL = "requests.branch, workspace, created_by, ifnull(project, '') AS project, outcome, 1 AS requests"
 
 
-def search_requests(
-    sql: sqlite3.Connection, query: str, workspace: str, newest: int, numbers: Sequence[int], limit: int
-) -> list[str]:
-    """Ids of job requests that match by id, by a job's id, or by an action that contains ``query``; newest first.
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """A page of a search. ``older``: where the next one begins; None at the end."""
 
-    ``newest``: no page shows requests that were created after this time, in microseconds. ``numbers``: of branches.
-    """
-    text = query.strip().lower()
-    created: dict[str, int] = {}  # job request -> when it, or its job, was created
-    if len(text) >= _LEAST:
-        upper = text + "\U0010ffff"
-        created |= sql.execute(
-            "SELECT identifier, created_at FROM requests WHERE identifier >= ? AND identifier < ? LIMIT 100",
-            (text, upper),
+    rows: Sequence[JobRequestRow]
+    older: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The rows of ``requests`` to look through. ``end``: the last of them, if there are more."""
+
+    source: str
+    where: Sequence[str]
+    values: Sequence[Any]
+    end: Position | None = None
+
+
+class RequestSearch:
+    """A search within one view of the index. ``query`` is resolved."""
+
+    def __init__(self, sql: sqlite3.Connection, query: Query, backends: Collection[str]) -> None:
+        self._sql, self._query = sql, query
+        self._branches = branch_numbers(sql, backends)
+        self._terms = terms_of(sql, query)
+
+    def page(self, limit: int, before: Position | None = None) -> Matches:
+        """Newest first. ``before``: the last request of the page before."""
+        if not self._branches or any(term.size == 0 for term in self._terms):
+            return Matches((), None)
+        scope = self._scope(before)
+        checks, values = _checks(self._terms)
+        where = " AND ".join([*scope.where, f"requests.branch IN ({marks(self._branches)})", *checks])
+        rows = self._sql.execute(
+            f"SELECT {COLUMNS} FROM (SELECT requests.rowid AS number FROM {scope.source} WHERE {where}"
+            f" {_NEWEST_FIRST} LIMIT ?) CROSS JOIN requests ON requests.rowid = number"
+            f" JOIN branches ON branches.id = requests.branch {_NEWEST_FIRST}",
+            (*scope.values, *self._branches, *values, limit + 1),
         ).fetchall()
-        created |= sql.execute(
-            "SELECT request, created_at FROM jobs WHERE identifier >= ? AND identifier < ?"
-            " UNION SELECT request, created_at FROM jobs WHERE identifier = ? LIMIT 100",
-            (text, upper, query.strip()),
-        ).fetchall()
-    before = newest + _DAY
-    where, values = _matching_actions(numbers, text, workspace)
-    # Actions that ran last come first. A page shows few rows, so it needs only some requests to choose from.
-    actions = sql.execute(
-        "SELECT branch, workspace, action, (SELECT max(created_at) FROM jobs WHERE jobs.branch = actions.branch"
-        " AND jobs.workspace = actions.workspace AND jobs.action = actions.action AND created_at <= ?) AS newest"
-        f" FROM actions WHERE {where} ORDER BY newest DESC",
-        (before, *values),
-    ).fetchall()
-    enough = len(created) + _PER_ROW * limit
-    per_action = max(limit + 1, _PER_ROW * limit // max(len(actions), 1))
-    for branch, of_workspace, action, last in actions:
-        if last is not None and len(created) < enough:
-            created |= sql.execute(
-                "SELECT request, created_at FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at <= ?"
-                " ORDER BY created_at DESC LIMIT ?",
-                (branch, of_workspace, action, before, per_action),
-            ).fetchall()
-    return sorted(created, key=lambda identifier: created[identifier], reverse=True)[: 20 * limit]
+        matches = [request_row(row) for row in rows[:limit]]
+        is_full = len(rows) > limit
+        return Matches(matches, (matches[-1].created_at, matches[-1].identifier) if is_full else scope.end)
+
+    def _scope(self, before: Position | None) -> _Scope:
+        rarest = min(self._terms, key=_size, default=None)
+        column = min((term for term in self._terms if term.column), key=_size, default=None)
+        where, values = self._between(before)
+        if rarest is not None and _is_few(rarest) and rarest is not column:
+            listed = f"requests.rowid IN ({rarest.rows})"
+            return _Scope("requests NOT INDEXED", [*where, listed], [*values, *rarest.row_values])
+        source = f"requests INDEXED BY {_INDEXES[column.column] if column else 'requests_created'}"
+        if column is not None:
+            where, values = [*where, f"requests.{column.column} = ?"], [*values, *column.values]
+        end = self._sql.execute(
+            f"SELECT created_at, identifier FROM {source} WHERE {' AND '.join(where)} {_NEWEST_FIRST} LIMIT 1 OFFSET ?",
+            (*values, _LOOKED_THROUGH),
+        ).fetchone()
+        if end is None:
+            return _Scope(source, where, values)
+        return _Scope(source, [*where, f"{_POSITION} >= (?, ?)"], [*values, *end], end)
+
+    def _between(self, before: Position | None) -> tuple[list[str], list[Any]]:
+        """The part of the list between the days of the query, from ``before`` on."""
+        start, end = self._query.starts_at, self._query.ends_at
+        begins = min(filter(None, [before, (micros(end), "") if end else None]), default=None)
+        where, values = ([f"{_POSITION} < (?, ?)"], list[Any](begins)) if begins else (["true"], [])
+        return ([*where, "requests.created_at >= ?"], [*values, micros(start)]) if start else (where, values)
+
+    def counts(self) -> Mapping[str, Counter[str]] | None:
+        """The values of each filter of `FIELDS` with their numbers of matches, when all other filters are applied.
+
+        None if too many match to count them.
+        """
+        other = [term for term in self._terms if term.field is None]
+        # Rows of a filter have no other values of it to count, so that another term is better.
+        rarest = min(filter(_is_few, other), key=_size, default=None) or min(self._terms, key=_size, default=None)
+        if all(term.is_tallied for term in other):
+            checks, values = _checks(other)
+            source = f"SELECT * FROM tallies AS requests WHERE {' AND '.join(['true', *checks])}"
+        elif rarest is not None and _is_few(rarest):
+            checks, values = _checks(other)
+            where = " AND ".join([f"requests.rowid IN ({rarest.rows})", *checks])
+            source, values = f"SELECT {_CELL} FROM requests NOT INDEXED WHERE {where}", [*rarest.row_values, *values]
+        else:
+            return None
+        return self._counted(source, values)
+
+    def _counted(self, source: str, values: Sequence[Any]) -> Mapping[str, Counter[str]]:
+        parts, all_values = [], list(values)
+        for name, column in FIELDS.items():
+            checks, more = _checks(term for term in self._terms if term.field not in (None, name))
+            where = " AND ".join([f"branch IN ({marks(self._branches)})", *checks])
+            numbers = f"SELECT '{name}', {column}, sum(requests)"
+            parts.append(f"{numbers} FROM cells AS requests WHERE {where} GROUP BY {column}")
+            all_values += [*self._branches, *more]
+        rows = self._sql.execute(f"WITH cells AS MATERIALIZED ({source}) {' UNION ALL '.join(parts)}", all_values)
+        slugs = {
+            number: branch_backend(name) or "" for number, name in self._sql.execute("SELECT id, name FROM branches")
+        }
+        counts: dict[str, Counter[str]] = {name: Counter() for name in FIELDS}
+        for name, value, count in rows:
+            counts[name][slugs[value] if name == "backend" else value] += count
+        return counts
+
+    def total(self, counts: Mapping[str, Counter[str]]) -> int:
+        """The number of matches."""
+        wanted = self._query.statuses()
+        return sum(count for status, count in counts["status"].items() if not wanted or status in wanted)
 
 
-def _matching_actions(numbers: Sequence[int], text: str, workspace: str = "") -> tuple[str, list[Any]]:
-    """(condition on the table `actions`, its values): rows of the branches, and of the workspace, that contain
-    ``text`` in a name."""
-    where = f"branch IN ({marks(numbers)}) AND (instr(lower(action), ?) OR instr(workspace, ?))"
-    values = [*numbers, text, text]
-    return (f"{where} AND workspace = ?", [*values, workspace]) if workspace else (where, values)
-
-
-def resolve_identifier(sql: sqlite3.Connection, text: str, backends: Collection[str]) -> tuple[Kind, str] | None:
-    """The one job request or job that has this identifier, or one that begins with this text; None if there is none, or
-    several.
-
-    A job's identifier may be any word, so it counts only if no workspace or action contains the text, and if only one
-    job request has that job.
-    """
-    text = text.strip()
+def has_requests(sql: sqlite3.Connection, name: str, value: str, backends: Collection[str]) -> bool:
+    """Whether any request on these backends has this value of a filter of `FIELDS`."""
     numbers = branch_numbers(sql, backends)
-    if len(text) < _LEAST or not numbers:
-        return None
-    lower = text.lower()
-    requests = _beginning_with(sql, "requests", lower, numbers)
-    if len(requests) == 1:
-        return Kind.REQUEST, requests[0]
-    where, values = _matching_actions(numbers, lower)
-    if requests or sql.execute(f"SELECT 1 FROM actions WHERE {where} LIMIT 1", values).fetchone():
-        return None
-    jobs = {identifier for wanted in (text, lower) for identifier in _beginning_with(sql, "jobs", wanted, numbers)}
-    jobs = jobs & {text, lower} or jobs
-    if len(jobs) != 1 or len(requests_with_job(sql, job := jobs.pop(), backends)) != 1:
-        return None
-    return Kind.JOB, job
-
-
-def _beginning_with(sql: sqlite3.Connection, table: str, text: str, numbers: Sequence[int]) -> list[str]:
-    """At most two identifiers."""
-    # By that index: SQLite would prefer one that begins with the branch, and read all of it.
-    rows = sql.execute(
-        f"SELECT DISTINCT identifier FROM {table} INDEXED BY {table}_identifier"
-        " WHERE identifier >= ? AND identifier < ?"
-        f" AND branch IN ({marks(numbers)}) ORDER BY identifier LIMIT 2",
-        (text, text + "\U0010ffff", *numbers),
+    row = sql.execute(
+        f"SELECT 1 FROM tallies WHERE branch IN ({marks(numbers)}) AND {FIELDS[name]} = ? LIMIT 1", (*numbers, value)
     )
-    return [row[0] for row in rows]
+    return row.fetchone() is not None
+
+
+def _size(term: Term) -> int:
+    return term.size
+
+
+def _is_few(term: Term) -> bool:
+    return term.size <= FEW
+
+
+def _checks(terms: Iterable[Term]) -> tuple[list[str], list[Any]]:
+    given = list(terms)
+    return [term.check for term in given], [value for term in given for value in term.values]

@@ -128,10 +128,11 @@ def _write_faults(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate)
 def _put_request(sql: sqlite3.Connection, branch: int, place: Place, request: JobRequest) -> None:
     sql.execute(
         f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS})"
-        " VALUES (?,?,?,?,?,?,?,?,?, 0,'unknown',0,0,NULL,NULL,NULL)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?, 0,'unknown',0,0,NULL,NULL,NULL)"
         " ON CONFLICT (identifier, branch) DO UPDATE SET area=excluded.area, day=excluded.day,"
         " workspace=excluded.workspace, project=excluded.project, created_by=excluded.created_by,"
-        " created_at=excluded.created_at, item=excluded.item",
+        " created_at=excluded.created_at, sha=excluded.sha, first_action=excluded.first_action,"
+        " item=excluded.item",
         rows.request_row(branch, place, request),
     )
     sql.execute(

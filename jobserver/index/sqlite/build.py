@@ -163,7 +163,7 @@ class _Loading:
             self._requests.append(rows.request_row(self._number, place, request) + rows.summary(area, facts))
 
     def _insert(self) -> None:
-        marks = ",".join("?" * 16)
+        marks = ",".join("?" * 18)
         self._sql.executemany(
             f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS}) VALUES ({marks})",
             self._requests,

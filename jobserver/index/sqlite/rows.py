@@ -12,7 +12,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.index.items import request_item
 
-REQUEST_COLUMNS = "branch, identifier, area, day, workspace, project, created_by, created_at, item"
+REQUEST_COLUMNS = "branch, identifier, area, day, workspace, project, created_by, created_at, sha, first_action, item"
 SUMMARY_COLUMNS = "active, outcome, jobs, succeeded, started_at, completed_at, updated_at"
 JOB_COLUMNS = (
     "branch, request, identifier, workspace, action, status, status_code, status_message, "
@@ -31,6 +31,8 @@ def request_row(branch: int, place: Place, request: JobRequest) -> tuple[Any, ..
         request.project,
         request.created_by,
         micros(request.created_at),
+        request.sha,
+        next(iter(request.requested_actions), ""),
         orjson.dumps(request_item(request)).decode(),
     )
 

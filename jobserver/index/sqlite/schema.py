@@ -8,7 +8,7 @@ apply again.
 import sqlite3
 from pathlib import Path
 
-VERSION = 6
+VERSION = 7
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
@@ -28,6 +28,8 @@ CREATE TABLE requests (
     project TEXT,
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL, -- times are microseconds since 1970
+    sha TEXT NOT NULL,
+    first_action TEXT NOT NULL,  -- of those that were requested
     item TEXT NOT NULL,          -- JSON, as a runner gets it
     active INTEGER NOT NULL,     -- 1: a runner has to look at it
     outcome TEXT NOT NULL,       -- the status, or cancelled
@@ -54,7 +56,16 @@ CREATE TABLE jobs (
     more TEXT,                   -- JSON of the fields that only some runners send
     PRIMARY KEY (branch, request, identifier)
 ) WITHOUT ROWID;
-CREATE TABLE actions (         -- what was ever run; a row stays when the last job of it is gone
+CREATE TABLE tallies (         -- how many requests have these values
+    branch INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    project TEXT NOT NULL,       -- or ''
+    outcome TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    PRIMARY KEY (branch, workspace, created_by, project, outcome)
+) WITHOUT ROWID;
+CREATE TABLE actions (         -- what was ever run, or requested first; a row stays when the last job of it is gone
     branch INTEGER NOT NULL,
     workspace TEXT NOT NULL,
     action TEXT NOT NULL,
@@ -68,10 +79,26 @@ CREATE TABLE faults (
     message TEXT NOT NULL
 );
 """
-_ADD_ACTION = """BEGIN
-    INSERT INTO actions SELECT new.branch, new.workspace, new.action WHERE new.workspace IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.action);
-END;"""
+_ADD_ACTION = """
+    INSERT INTO actions SELECT new.branch, new.workspace, new.{0} WHERE new.workspace IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.{0});"""
+_COUNTED = "branch, workspace, created_by, project, outcome"
+_ONE_MORE = """
+    INSERT INTO tallies
+    VALUES (new.branch, new.workspace, new.created_by, ifnull(new.project, ''), new.outcome, 1)
+    ON CONFLICT DO UPDATE SET requests = requests + 1;"""
+_ONE_LESS = """
+    UPDATE tallies SET requests = requests - 1 WHERE branch = old.branch AND workspace = old.workspace
+        AND created_by = old.created_by AND project = ifnull(old.project, '') AND outcome = old.outcome;
+    DELETE FROM tallies WHERE branch = old.branch AND workspace = old.workspace
+        AND created_by = old.created_by AND project = ifnull(old.project, '') AND outcome = old.outcome
+        AND requests = 0;"""
+_IS_OTHER = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _COUNTED.split(", "))
+TALLIES = f"""
+SELECT branch, workspace, created_by, ifnull(project, '') AS project, outcome, count(*) AS requests
+FROM {{}}requests GROUP BY {_COUNTED}
+"""
+"""What the table `tallies` has. The parameter is the schema, such as ``live.``."""
 # A rebuild creates these after loading the rows: one sort is faster than a search for each row.
 INDEXES = f"""
 CREATE UNIQUE INDEX requests_identifier ON requests (identifier, branch);
@@ -81,13 +108,24 @@ CREATE INDEX requests_created ON requests (created_at, identifier);
 CREATE INDEX requests_outcome ON requests (outcome, created_at, identifier);
 CREATE INDEX requests_workspace ON requests (workspace, created_at, identifier);
 CREATE INDEX requests_person ON requests (created_by, created_at, identifier);
-CREATE INDEX requests_facets ON requests (branch, workspace, created_by, outcome);
+CREATE INDEX requests_project ON requests (project, created_at, identifier);
+CREATE INDEX requests_backend ON requests (branch, created_at, identifier);
+CREATE INDEX requests_commit ON requests (sha);
+CREATE INDEX requests_first_action ON requests (first_action);
 CREATE INDEX jobs_identifier ON jobs (identifier);
 CREATE INDEX jobs_action ON jobs (branch, workspace, action, created_at, status);
+CREATE INDEX jobs_code ON jobs (status_code);
 CREATE INDEX faults_path ON faults (branch, path);
-INSERT INTO actions SELECT DISTINCT branch, workspace, action FROM jobs WHERE workspace IS NOT NULL;
-CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs {_ADD_ACTION}
-CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs {_ADD_ACTION}
+INSERT INTO actions SELECT branch, workspace, action FROM jobs WHERE workspace IS NOT NULL
+UNION SELECT branch, workspace, first_action FROM requests;
+INSERT INTO tallies {TALLIES.format("")};
+CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs BEGIN {_ADD_ACTION.format("action")} END;
+CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs BEGIN {_ADD_ACTION.format("action")} END;
+CREATE TRIGGER requests_inserted AFTER INSERT ON requests BEGIN {_ADD_ACTION.format("first_action")} {_ONE_MORE} END;
+CREATE TRIGGER requests_deleted AFTER DELETE ON requests BEGIN {_ONE_LESS} END;
+CREATE TRIGGER requests_updated AFTER UPDATE OF {_COUNTED} ON requests
+WHEN {_IS_OTHER}
+BEGIN {_ONE_LESS} {_ADD_ACTION.format("first_action")} {_ONE_MORE} END;
 """
 
 

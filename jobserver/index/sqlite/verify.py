@@ -85,7 +85,7 @@ class _Comparison:
             if wanted.get(name) != actual.get(name):
                 yield f"the {name} differs from the one that jobserver creates"
         numbers = [number for (number,) in self._sql.execute("SELECT id FROM live.branches ORDER BY id")]
-        for table in (*_TABLES, "actions"):
+        for table in (*_TABLES, "actions", "tallies"):
             # Searches between two known numbers, which is fast for any number of rows.
             between = f"SELECT 1 FROM live.{table} WHERE branch > ? AND branch < ? LIMIT 1"
             gaps = zip([_LEAST, *numbers], [*numbers, -_LEAST], strict=True)
@@ -131,5 +131,13 @@ class _Comparison:
             f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",
             (number,),
         )
+        if self._are_tallies_wrong(number):
+            yield f"{branch}: the numbers of job requests differ from the rows"
         for workspace, action in missing.fetchall():
             yield f"{branch}: {action} of {workspace} is missing in the list of actions"
+
+    def _are_tallies_wrong(self, number: int) -> bool:
+        there = "SELECT * FROM live.tallies WHERE branch = ?1"
+        here = f"SELECT * FROM ({schema.TALLIES.format('live.')}) WHERE branch = ?1"
+        both = f"SELECT * FROM ({there} EXCEPT {here}) UNION ALL SELECT * FROM ({here} EXCEPT {there})"
+        return self._sql.execute(f"{both} LIMIT 1", (number,)).fetchone() is not None

@@ -61,7 +61,12 @@ def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> N
     assert "No job requests match" in alice.get("/jobs/?workspace=slashed&status=succeeded").text
     assert alice.get("/jobs/?status=failed&backend=tpp&q=%00&before=9.x").status_code == 200
     for query, message in {
-        "project=nope": "project: unknown filter",
+        "owner=nope": "owner: unknown filter",
+        "project=nope": "project &#39;nope&#39; does not exist",
+        "org=nope": "organisation &#39;nope&#39; does not exist",
+        "q=owner:nope": "&#39;owner&#39; is not a filter; the filters are status, by, workspace, project, org,",
+        "q=status:failed,lost": "status &#39;lost&#39; does not exist, expected one of: pending,",
+        "since=yesterday": "expected a day such as 2026-11-01",
         "status=nonsense": "status &#39;nonsense&#39; does not exist",
         "backend=x": "backend &#39;x&#39; does not exist",
         "workspace=x": "workspace &#39;x&#39; does not exist",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.layout import Kind
+from jobserver.domain.job_requests.query import Query
 from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.index.index import Index
+from jobserver.index.queries.identifiers import resolve_identifier
 from jobserver.index.queries.jobs import latest_jobs
-from jobserver.index.queries.requests import RequestFilter, list_requests
-from jobserver.index.queries.search import resolve_identifier
+from jobserver.index.queries.search import RequestSearch
 from tests.site import ADMIN, ALICE, PIPELINE, Site, job
 
 
@@ -60,8 +61,8 @@ def test_a_search_finds_an_action_among_thousands(site: Site, tmp_path: Path) ->
 
     def found(query: str, workspace: str = "") -> list[str]:
         with index.view() as sql:
-            rows = list_requests(sql, RequestFilter(query=query, workspace=workspace), ["tpp"], 25)
-        return [row.identifier for row in rows]
+            chosen = Query(words=(query,), workspace=(workspace,) if workspace else ())
+            return [row.identifier for row in RequestSearch(sql, chosen, ["tpp"]).page(25).rows]
 
     try:
         assert found("final") == found("zz_f") == found("final", "trends") == [last]

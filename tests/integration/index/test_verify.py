@@ -19,8 +19,11 @@ EDITS = {
     "DELETE FROM jobs": "the jobs of ",
     "DELETE FROM requests": "the job request ",
     "INSERT INTO requests SELECT branch, replace(identifier, substr(identifier, -2), '22'), area, day, workspace,"
-    " project, created_by, created_at, item, active, outcome, jobs, succeeded, started_at, completed_at, updated_at,"
+    " project, created_by, created_at, sha, first_action, item, active, outcome, jobs, succeeded, started_at,"
+    " completed_at, updated_at,"
     " cancelled_by FROM requests LIMIT 1": "the job request ",
+    "UPDATE tallies SET requests = requests + 1": "the numbers of job requests differ from the rows",
+    "DELETE FROM tallies": "the numbers of job requests differ from the rows",
     "DELETE FROM actions": "generate of trends is missing in the list of actions",
     "DELETE FROM branches WHERE name = 'backends/tpp'": "the table jobs has rows of a branch that the index does not",
     "INSERT INTO faults VALUES (99, 'x', 1, '', 'y')": "the table faults has rows of a branch that the index does not",

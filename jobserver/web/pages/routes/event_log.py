@@ -1,120 +1,165 @@
-"""The event log: job requests to search and filter, of all workspaces or of one."""
+"""The event log: job requests to search and filter, of all workspaces or of one, as a page or as CSV."""
 
+import csv
+import io
 from collections import Counter
-from collections.abc import Container, Sequence
-from urllib.parse import urlencode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bottle import HTTPResponse, request
+from bottle import HTTPResponse
 
-from jobserver.domain.job_requests.outcomes import REQUEST_OUTCOMES
-from jobserver.errors import Fault, invalid, not_found
-from jobserver.index.queries.counts import RequestCounts, count_requests
-from jobserver.index.queries.requests import RequestFilter, list_requests
-from jobserver.index.queries.search import resolve_identifier
+from jobserver.domain.base.values import timestamp
+from jobserver.domain.job_requests.query import FILTERS, Query
+from jobserver.domain.workspaces import Workspace
+from jobserver.errors import Code, Error, not_found
+from jobserver.index.queries.requests import JobRequestRow
+from jobserver.index.queries.search import Matches, Position, RequestSearch
 from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.format import times
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.views import search
 
 _PAGE = 25
-_FACETS = {"status": "Status", "backend": "Backend", "workspace": "Workspace", "username": "Person"}
-_KEYS = ("q", *_FACETS)
-_FILTERS = (*_KEYS, "before")
+_NOTHING = Matches((), None)
+_CSV_ROWS, _CSV_STEPS = 10_000, 50
+_CSV = ("id", "requested", "status", "workspace", "project", "backend", "by", "commit", "actions", "jobs", "succeeded",
+        "started", "completed")  # fmt: skip
 
 
 class EventLog:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        self._counts: tuple[tuple[str, ...], RequestCounts] = (
-            (),
-            RequestCounts([]),
-        )  # with the tips that it was read at
-        site.add("/jobs/", self.show, filters=_FILTERS)
+        site.add("/jobs/", self.show, filters=search.PARAMETERS)
         site.add("/job-requests/", lambda context: redirect("/jobs/", 301))
-        site.add("/<workspace>/logs/", self.show, filters=[name for name in _FILTERS if name != "workspace"])
+        own = [name for name in search.PARAMETERS if name != "workspace"]
+        site.add("/<workspace>/logs/", self.show, filters=own)
 
     def show(self, context: PageContext, workspace: str = "") -> HTTPResponse:
         """``workspace``: only the requests of this one, on a tab of its pages."""
-        slugs = self._services.visible.slugs()
         document = context.directory.workspace(workspace)
         if workspace and document is None:
             raise not_found(f"workspace {workspace!r} does not exist")
-        chosen = _chosen(workspace)
+        try:
+            query = search.query_of_url()
+            if workspace and query.workspace:
+                return redirect(search.search_url("/jobs/", query))
+            reply = self._search(context, query, document)
+        except Error as error:
+            if error.code is not Code.INVALID:
+                raise
+            reply = self._page(context, document, _Shown(text("q", search.LONGEST), error=error))
+        return reply
+
+    def _search(self, context: PageContext, query: Query, workspace: Workspace | None) -> HTTPResponse:
+        slugs = self._services.visible.slugs()
+        resolved = query.resolved(context.user.username if context.user else "", context.now.date())
+        if workspace is not None:
+            resolved = resolved.replaced(workspace=[workspace.name])
         with self._services.index.view() as sql:
-            tips = self._services.index.tips()
-            if self._counts[0] != tips:
-                self._counts = tips, count_requests(sql)
-            all_counts = self._counts[1]
-            _check(context, chosen, slugs, all_counts)
-            if chosen.query and (match := resolve_identifier(sql, chosen.query, slugs)) is not None:
-                return redirect(f"/{match[0].value}s/{match[1]}/")
-            rows = list_requests(sql, chosen, slugs, _PAGE)
-        counts = all_counts.by_field(chosen, slugs)
-        facets = [
-            (key, label, getattr(chosen, key), counts[key])
-            for key, label in _FACETS.items()
-            if not (workspace and key == "workspace")
-        ]
+            search.check_values(sql, context.directory, resolved, slugs)
+            if workspace is None and (place := search.identified(sql, query, slugs)):
+                return redirect(place)
+            requests = RequestSearch(sql, resolved, slugs)
+            if text("format") == "csv":
+                return _download(_all_rows(requests))
+            matches, counts = requests.page(_PAGE, _before(text("before"))), requests.counts()
+            total = requests.total(counts) if counts is not None else None
+            values = counts if counts is not None else RequestSearch(sql, search.only_fields(resolved), slugs).counts()
+            jobs = search.jobs_beginning_with(sql, query, slugs)
+        shown = _Shown(str(query), query, matches, total, values or {}, [*search.places(context, query), *jobs])
+        return self._page(context, workspace, shown)
+
+    def _page(self, context: PageContext, workspace: Workspace | None, shown: "_Shown") -> HTTPResponse:
+        address = f"/{workspace.name}/logs/" if workspace else "/jobs/"
+        hidden = {"workspace"} if workspace else set()
+        values = {name: counter for name, counter in shown.values.items() if name not in hidden}
+        older = shown.matches.older
         return self._site.page(
             context,
             "requests/event_log.html",
-            title=f"Event log of {workspace}" if workspace else "Event log",
-            workspace=document,
-            has_releases=has_tab(self._services, context, document),
-            address=f"/{workspace}/logs/" if workspace else "/jobs/",
-            rows=rows[:_PAGE],
-            chosen=chosen,
-            facets=facets,
-            total=_total(chosen, counts["status"]),
-            older=f"{rows[_PAGE - 1].created_at}.{rows[_PAGE - 1].identifier}" if len(rows) > _PAGE else "",
-            url=_url,
+            400 if shown.error else 200,
+            title=f"Event log · {workspace.name}" if workspace else "Event log",
+            workspace=workspace,
+            has_releases=has_tab(self._services, context, workspace),
+            address=address,
+            shown=shown,
+            before=text("before"),
+            is_mine=shown.query.by == ("me",),
+            mine_url=search.search_url(address, shown.query.replaced(by=() if shown.query.by == ("me",) else ("me",))),
+            chips=search.chips(address, shown.query),
+            facets=search.facets(address, shown.query, values, shown.total is not None),
+            older_url=search.search_url(address, shown.query, before=f"{older[0]}.{older[1]}") if older else "",
+            newest_url=search.search_url(address, shown.query),
+            csv_url=search.search_url(address, shown.query, format="csv"),
+            filters=FILTERS,
         )
 
 
-def _chosen(workspace: str) -> RequestFilter:
-    """The filters of the query, with ``workspace`` in place of that filter if it is not empty."""
-    return RequestFilter(
-        status=text("status", 64),
-        backend=text("backend", 64),
-        workspace=workspace or text("workspace", 128),
-        username=text("username", 64),
-        query=text("q", 100),
-        before=_before(text("before")),
-    )
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """``text``: in the search box. ``total`` is None if too many match to count them."""
+
+    text: str
+    query: Query = field(default_factory=Query)
+    matches: Matches = _NOTHING
+    total: int | None = 0
+    values: Mapping[str, Counter[str]] = field(default_factory=dict)
+    places: Sequence[search.Destination] = ()
+    error: Error | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the query."""
+        faults = self.error.faults if self.error else ()
+        return [fault.message for fault in faults] or ([self.error.message] if self.error else [])
+
+    @property
+    def looked_back_to(self) -> int | None:
+        """When the oldest request was made that the search looked at, if it stopped there without a full page."""
+        older = self.matches.older
+        return older[0] if older and len(self.matches.rows) < _PAGE else None
 
 
-def _check(context: PageContext, chosen: RequestFilter, slugs: Sequence[str], counts: RequestCounts) -> None:
-    """Raises `Error` (invalid) for a value that neither exists nor has any request."""
-    existing: dict[str, Container[str]] = {
-        "status": REQUEST_OUTCOMES,
-        "backend": slugs,
-        "workspace": context.directory.workspaces,
-        "username": context.directory.users,
-    }
-    faults = []
-    for name, names in existing.items():
-        value = getattr(chosen, name)
-        if value and value not in names and not counts.has(name, value, slugs):
-            faults.append(Fault(f"{_FACETS[name].lower()} {value!r} does not exist", key=name))
-    if faults:
-        raise invalid(str(faults[0]), faults=faults)
-
-
-def _total(chosen: RequestFilter, by_status: Counter[str]) -> int:
-    """The number of requests that match: each counter applies all filters except its own."""
-    return by_status[chosen.status] if chosen.status else by_status.total()
-
-
-def _before(value: str) -> tuple[int, str] | None:
+def _before(value: str) -> Position | None:
     """The place in the list where the page begins; None for the newest."""
     created_at, _, identifier = value.partition(".")
     is_number = created_at.isascii() and created_at.isdecimal() and len(created_at) < 19
     return (int(created_at), identifier) if is_number and identifier else None
 
 
-def _url(address: str, **changes: str) -> str:
-    """This page's URL with some of its filters changed."""
-    values = {key: request.query.getunicode(key) for key in _KEYS} | changes
-    query = urlencode({key: value for key, value in values.items() if value})
-    return f"{address}?{query}" if query else address
+def _all_rows(requests: RequestSearch) -> Iterator[JobRequestRow]:
+    """The newest matches, _CSV_ROWS at most."""
+    before, count = None, 0
+    for _ in range(_CSV_STEPS):
+        matches = requests.page(min(_CSV_ROWS - count, 1000), before)
+        yield from matches.rows
+        before, count = matches.older, count + len(matches.rows)
+        if before is None or count >= _CSV_ROWS:
+            return
+
+
+def _download(rows: Iterator[JobRequestRow]) -> HTTPResponse:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(_CSV)
+    writer.writerows(map(_cells, rows))
+    headers = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="job-requests.csv"',
+        "Cache-Control": "no-store",
+    }
+    return HTTPResponse(file.getvalue().encode(), 200, headers)
+
+
+def _cells(row: JobRequestRow) -> list[object]:
+    created, started, completed = map(_moment, (row.created_at, row.started_at, row.completed_at))
+    about = [row.workspace, row.project or "", row.backend, row.created_by, row.sha, " ".join(row.actions)]
+    return [row.identifier, created, row.outcome, *about, row.jobs, row.succeeded, started, completed]
+
+
+def _moment(micros: int | None) -> str:
+    moment = times.moment(micros) if micros is not None else None
+    return timestamp(moment) if moment is not None else ""

@@ -9,9 +9,9 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
+from jobserver.index.queries.identifiers import resolve_identifier
 from jobserver.index.queries.jobs import JobRow, last_success_before, requests_with_job
 from jobserver.index.queries.requests import JobRequestRow, find_request
-from jobserver.index.queries.search import resolve_identifier
 from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version, tabs, times

@@ -79,7 +79,7 @@ def test_the_index_summarises_as_the_domain_does(jobs: list[tuple[str, str]]) ->
     sql.executescript(schema.TABLES)
     sql.execute(
         f"INSERT INTO requests ({rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS})"
-        " VALUES (1,'r','active','2026-11-24','w',NULL,'alice',0,'{}', 0,'',0,0,NULL,NULL,NULL)"
+        " VALUES (1,'r','active','2026-11-24','w',NULL,'alice',0,'','','{}', 0,'',0,0,NULL,NULL,NULL)"
     )
     for number, (status, code) in enumerate(jobs):
         sql.execute(
