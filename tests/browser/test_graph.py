@@ -106,9 +106,6 @@ def test_it_is_zoomed_and_moved_by_buttons_keys_wheel_and_mouse(request_url: str
     assert width(alice) == pytest.approx(fitted, rel=0.01)
     for _ in range(12):
         alice.keyboard.press("+")
-    top = alice.evaluate("document.querySelector('.graph').scrollTop")
-    alice.keyboard.press("ArrowDown")
-    alice.wait_for_function("top => document.querySelector('.graph').scrollTop > top", arg=top)
     graph.scroll_into_view_if_needed()
     box = graph.bounding_box()
     assert box is not None
@@ -128,6 +125,9 @@ def test_it_is_zoomed_and_moved_by_buttons_keys_wheel_and_mouse(request_url: str
     alice.wait_for_function(
         "width => document.querySelector('.graph svg.wide').getBoundingClientRect().width < width", arg=zoomed
     )
+    top = alice.evaluate("document.querySelector('.graph').scrollTop")
+    alice.keyboard.press("ArrowDown")
+    alice.wait_for_function("top => document.querySelector('.graph').scrollTop > top", arg=top)
 
 
 def test_a_change_of_the_page_keeps_size_and_place(site: Site, request_url: str, alice: Page) -> None:

@@ -9,7 +9,7 @@ from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow
 from jobserver.web.pages.format.graph import picture
 from jobserver.web.pages.sent_form import SentForm, sent_form
-from jobserver.web.pages.views import estimate
+from jobserver.web.pages.views import timeline as timelines
 
 _MINUTE = 60_000_000
 _NEEDS: dict[str, list[str]] = {
@@ -55,8 +55,9 @@ def timeline(now: int) -> dict[str, Any]:
         for action, status in _STATUSES.items()
         if status in times and action != "generate_cohort"
     ]
-    begins, length = estimate.stretch(jobs, now - 10 * _MINUTE, now)
-    return {"bars": estimate.timeline(jobs, begins, length, now), "timeline_length": length}
+    whole = timelines.timeline(jobs, now - 22 * _MINUTE, now)
+    assert whole is not None
+    return {"bars": [whole.bar(job, now) for job in jobs], "timeline": whole}
 
 
 def _job(action: str, outcome: str, now: int, started: int | None, completed: int | None) -> JobRow:

@@ -41,6 +41,12 @@ def running(seconds: float) -> str:
     return text.partition(" ")[0] if 60 <= seconds < 3600 else text
 
 
+def round_duration(seconds: int) -> str:
+    """As `duration`, without a second unit that is zero: ``5m``, ``1h 30m``."""
+    first, _, second = duration(seconds).partition(" ")
+    return first if second in ("", "0s", "0m", "0h") else f"{first} {second}"
+
+
 def duration(seconds: float) -> str:
     """``8s``, ``48m 8s``, ``2h 5m``, ``3d 4h``: the two largest units. Never negative: two clocks may disagree."""
     whole = max(int(seconds), 0)

@@ -22,9 +22,9 @@ from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.request_details import (
     RequestDetails,
+    jobs_over_time,
     outlook,
     permitted,
-    timeline,
 )
 
 
@@ -67,7 +67,7 @@ class JobRequests:
             parent_directory=backend.parent_directory if backend else "",
             version=page_version.of_request(row, jobs),
             **forecast,
-            **timeline(details, now),
+            **jobs_over_time(details, now),
             **permitted(context, details),
         )
 

@@ -1,10 +1,10 @@
 """What pages show, prepared for a template.
 
 audit_tab          who changed it, when and how
-estimate           the bars of the timeline
 history            the commit that a page is shown as of
 historical_rows    a request as a commit has it
 request_details    what the page of a job request shows
 search             filters and other matches of a search, and the query of a URL
 registration_form  the questions of a project's registration, and the answers
+timeline           when the jobs of a request waited and ran, as bars
 """

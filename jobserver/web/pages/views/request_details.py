@@ -18,7 +18,7 @@ from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
 from jobserver.web.pages.format.graph_groups import place_of
-from jobserver.web.pages.views import estimate
+from jobserver.web.pages.views import timeline
 from jobserver.web.pages.views.audit_tab import Entry
 
 _ERROR = "__error__"  # the action of the job that a runner reports for a request that it could not start
@@ -71,22 +71,21 @@ def outlook(
     }
 
 
-def timeline(details: RequestDetails, now: int) -> dict[str, Any]:
-    """The jobs as bars, with links to their scripts; jobs that do not fit are only listed."""
+def jobs_over_time(details: RequestDetails, now: int) -> dict[str, Any]:
+    """The jobs with their bars on the timeline and links to their scripts; jobs that do not fit are only named."""
     row, jobs, document = details.row, details.jobs, details.document
     shown, others = _split(jobs)
-    begins, length = estimate.stretch(jobs, row.created_at, now)
-    bars = estimate.timeline(shown, begins, length, now) if details.start_failure is None else []
-    actions = {bar.job.action: details.pipeline.actions.get(bar.job.action) for bar in bars}
+    whole = timeline.timeline(jobs, row.created_at, now)
+    listed = shown if details.start_failure is None else []
+    actions = {job.action: details.pipeline.actions.get(job.action) for job in listed}
     runtime = sum(
         job.completed_at - job.started_at for job in jobs if job.completed_at is not None and job.started_at is not None
     )
     return {
-        "bars": bars,
+        "listed": [(job, whole.bar(job, now) if whole is not None else None) for job in listed],
         "others": others,
-        "timeline_length": length,
+        "timeline": whole,
         "runtime": runtime,
-        "ended": row.completed_at or now,
         "scripts": _scripts(document, actions),
     }
 
