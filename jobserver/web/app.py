@@ -15,6 +15,7 @@ from jobserver.web.pages.design.gallery import Design
 from jobserver.web.pages.login.github import GitHubPages
 from jobserver.web.pages.login.login import Login
 from jobserver.web.pages.login.oidc import OidcPages
+from jobserver.web.pages.reference import ApiReference
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.routes.backends import Backends
 from jobserver.web.pages.routes.event_log import EventLog
@@ -86,6 +87,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     login = Login(site)
     GitHubPages(site, login)
     People(site, OidcPages(site, login))
+    ApiReference(site)
     Home(site)
     EventLog(site)
     JobPages(site, JobRequestPages(site))

@@ -2,6 +2,7 @@
 
 SHOWN = {
     "/": ("home", "home-newcomer", "new-home"),
+    "/api/": ("api",),
     "/login/": ("login", "login-github"),
     "/login/link/<token>/": ("login-link", "error-429"),
     "/settings/": ("settings", "settings-token"),

@@ -72,6 +72,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
         ("/backends/emis/audit/", "backend-audit"),
         ("/users/", "people"),
         ("/users/bob/", "person"),
+        ("/api/", "api"),
         ("/nothing-here/", "error-404"),
     ],
 )

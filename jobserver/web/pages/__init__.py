@@ -6,6 +6,7 @@ forms       reads forms and queries, and refuses forged forms
 kept_forms  forms whose session ended before they were sent
 new_secrets a new token, shown once
 redirects   redirects within the site, and to the login page
+reference   the API's description, for people who write scripts
 render      templates as HTTP answers
 sessions    who is logged in
 sent_form   a form that was refused: what was typed, and which field is wrong in which way

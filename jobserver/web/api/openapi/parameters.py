@@ -11,19 +11,27 @@ def parameter(name: str, place: str, schema: Schema, text: str, required: bool =
     return {"name": name, "in": place, "required": is_required, "schema": schema, "description": text}
 
 
+def _text(pattern: str, example: str) -> Schema:
+    return {"type": "string", "pattern": f"^{pattern}$", "examples": [example]}
+
+
+def _named(example: str) -> Schema:
+    return {**TEXT, "examples": [example]}
+
+
 IDENTIFIER = parameter("identifier", "path", schemas.ID, "The job request's ID.")
-USERNAME = parameter("username", "path", {"type": "string", "pattern": f"^{names.USERNAME}$"}, "A user.")
-WORKSPACE = parameter("name", "path", {"type": "string", "pattern": f"^{names.WORKSPACE}$"}, "A workspace.")
+USERNAME = parameter("username", "path", _text(names.USERNAME, "bob"), "A user.")
+WORKSPACE = parameter("name", "path", _text(names.WORKSPACE, "trends"), "A workspace.")
 RELEASE_HASH = parameter(
     "hash",
     "path",
-    {"type": "string", "pattern": f"^{names.RELEASE_ID}$"},
+    _text(names.RELEASE_ID, "0cc175b9c0f1b6a831c399e269772661"),
     "The MD5 of the files' contents, one after the other in the order of their paths.",
 )
 BACKEND_USER = parameter(
     "Backend-User",
     "header",
-    {"type": "string", "minLength": 1, "maxLength": 200},
+    {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["jane"]},
     "The user who releases the files: active, and with permission to upload releases of the workspace.",
     required=True,
 )
@@ -31,8 +39,7 @@ IDEMPOTENCY_KEY = parameter(
     "Idempotency-Key",
     "header",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "For 24 hours, the same key with the same body gets the same answer and makes one commit."
-    " The same key with another body gets 409.",
+    "Any text that is new for each change. A repeated call with the same key acts once, for 24 hours.",
 )
 LIST_PARAMETERS = [
     parameter("backend", "query", TEXT, "Only this backend's job requests. A backend's token can name only its own."),
@@ -48,13 +55,13 @@ STATUS_FIELD = parameter(
 )
 STATUS_BACKEND = parameter("backend", "query", TEXT, "By default the backend that was used last.")
 
-ORG = parameter("org", "path", schemas.TEXT, "The slug of an organisation.")
-PROJECT = [ORG, parameter("project", "path", TEXT, "The slug of a project in it.")]
-BACKEND = parameter("slug", "path", TEXT, "A backend.")
-LABEL = parameter("label", "path", TEXT, "The label of a token.")
+ORG = parameter("org", "path", _named("datalab"), "The slug of an organisation.")
+PROJECT = [ORG, parameter("project", "path", _named("trends"), "The slug of a project in it.")]
+BACKEND = parameter("slug", "path", _named("tpp"), "A backend.")
+LABEL = parameter("label", "path", _named("laptop"), "The label of a token.")
 RELEASE_PATH = [
-    parameter("backend", "path", TEXT, "The backend that released it."),
-    parameter("path", "path", TEXT, "The file's path in the release."),
+    parameter("backend", "path", _named("tpp"), "The backend that released it."),
+    parameter("path", "path", _named("output/table.csv"), "The file's path in the release."),
 ]
 PAGING = [
     parameter(

@@ -1,5 +1,6 @@
 """The operations on users, organisations, projects, backends and the site message."""
 
+from jobserver.web.api.openapi import bodies as b
 from jobserver.web.api.openapi import parameters as p
 from jobserver.web.api.openapi import schemas as s
 from jobserver.web.api.openapi.operations import OPEN, body, operation, read, reply, write
@@ -20,7 +21,7 @@ def projects() -> Schema:
     return {
         "/api/v2/orgs/": {
             "get": read(PROJECTS, "List organisations, by slug", page_of(org), parameters=p.PAGING),
-            "post": write(PROJECTS, "Add an organisation (SuperUsers)", org, s.NEW_ORG, "201"),
+            "post": write(PROJECTS, "Add an organisation (SuperUsers)", org, b.NEW_ORG, "201"),
         },
         "/api/v2/orgs/{org}/": {
             "parameters": [p.ORG],
@@ -28,21 +29,21 @@ def projects() -> Schema:
         },
         "/api/v2/projects/": {
             "get": read(PROJECTS, "List projects, by organisation and slug", page_of(project), parameters=p.PROJECTS),
-            "post": write(PROJECTS, "Add a project (SuperUsers)", project, s.NEW_PROJECT, "201"),
+            "post": write(PROJECTS, "Add a project (SuperUsers)", project, b.NEW_PROJECT, "201"),
         },
         f"{url}/": {
             "parameters": p.PROJECT,
             "get": read(PROJECTS, "Get a project", project, "404"),
-            "patch": write(PROJECTS, "Rename a project", project, s.PROJECT_CHANGE),
+            "patch": write(PROJECTS, "Rename a project", project, b.PROJECT_CHANGE),
         },
         f"{url}/members/{{username}}/": {
             "parameters": [*p.PROJECT, p.USERNAME],
-            "put": write(PROJECTS, "Add a member, or set their roles", project, s.MEMBER_ROLES),
+            "put": write(PROJECTS, "Add a member, or set their roles", project, b.MEMBER_ROLES),
             "delete": write(PROJECTS, "Remove a member", project),
         },
         f"{url}/invitations/": {
             "parameters": p.PROJECT,
-            "post": write(PROJECTS, "Invite users", project, s.NEW_INVITATION),
+            "post": write(PROJECTS, "Invite users", project, b.NEW_INVITATION),
         },
         f"{url}/invitations/{{username}}/": {
             "parameters": [*p.PROJECT, p.USERNAME],
@@ -60,20 +61,20 @@ def people() -> Schema:
     return {
         "/api/v2/users/": {
             "get": read(PEOPLE, "List users, by username (SuperUsers, Auditors)", page_of(account), parameters=p.USERS),
-            "post": write(PEOPLE, "Add a user (SuperUsers)", account, s.NEW_USER, "201"),
+            "post": write(PEOPLE, "Add a user (SuperUsers)", account, b.NEW_USER, "201"),
         },
         "/api/v2/users/{username}/": {
             "parameters": [p.USERNAME],
             "get": read(PEOPLE, "Get a user's roles and permissions, sorted by name", s.USER, "404"),
             "patch": write(
-                PEOPLE, "Change a user's roles; disable or enable them (SuperUsers)", account, s.USER_CHANGE
+                PEOPLE, "Change a user's roles; disable or enable them (SuperUsers)", account, b.USER_CHANGE
             ),
         },
         "/api/v2/settings/": {
             "get": read(SETTINGS, "Get your account, with your email address and your tokens' labels", own),
             "patch": operation(
                 SETTINGS, "Set or remove your email address", {"200": reply("As it is now.", own)}, "400", "409", "413",
-                parameters=[p.IDEMPOTENCY_KEY], requestBody=body(s.SETTINGS_CHANGE), **{"x-scope": "admin"},
+                parameters=[p.IDEMPOTENCY_KEY], requestBody=body(b.SETTINGS_CHANGE), **{"x-scope": "admin"},
             ),
         },
         "/api/v2/settings/tokens/{label}/": {
@@ -96,7 +97,7 @@ def backends() -> Schema:
                 BACKENDS,
                 "Pause or resume a backend; deactivate or activate it (SuperUsers)",
                 backend,
-                s.BACKEND_CHANGE,
+                b.BACKEND_CHANGE,
                 description="One of the two fields in each call.",
             ),
         },
@@ -106,7 +107,7 @@ def backends() -> Schema:
         },
         "/api/v2/site-message/": {
             "get": read(BACKENDS, "Get the message that every page shows", message),
-            "put": write(BACKENDS, "Set the message that every page shows (SuperUsers)", message, s.NEW_MESSAGE),
+            "put": write(BACKENDS, "Set the message that every page shows (SuperUsers)", message, b.NEW_MESSAGE),
             "delete": write(BACKENDS, "Remove the message that every page shows (SuperUsers)", message),
         },
     }

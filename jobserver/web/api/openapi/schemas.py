@@ -1,4 +1,4 @@
-"""The JSON schemas of answers and bodies (OpenAPI 3.1, JSON Schema 2020-12)."""
+"""The JSON schemas of answers (OpenAPI 3.1, JSON Schema 2020-12)."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ TEXTS: Schema = {"type": "array", "items": TEXT}
 ACTION: Schema = {"type": "string", "pattern": f"^{names.ACTION}$"}
 BINARY: Schema = {"type": "string", "format": "binary"}
 STATUS: Schema = {"enum": list(STATUSES)}
-_FLAG: Schema = {"type": "boolean"}
+FLAG: Schema = {"type": "boolean"}
 _TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-23T20:15:04.123456Z"]}
 _MAYBE_TIME: Schema = {**_TIME, "type": ["string", "null"]}
-_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
-ID: Schema = {"type": "string", "pattern": f"^{names.REQUEST_ID}$"}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+ID: Schema = {"type": "string", "pattern": f"^{names.REQUEST_ID}$", "examples": ["aaq5k3v7m2xw4c6d"]}
 
 
 def object_of(properties: Schema, required: tuple[str, ...] | None = None, closed: bool = False) -> Schema:
@@ -42,7 +42,7 @@ _WORKSPACE = {
     "repo": TEXT,
     "branch": TEXT,
     "db": TEXT,
-    "created_by": _MAYBE_TEXT,
+    "created_by": MAYBE_TEXT,
     "created_at": _TIME,
 }
 _REQUEST = {
@@ -54,18 +54,18 @@ _REQUEST = {
     "created_at": _TIME,
     "requested_actions": TEXTS,
     "cancelled_actions": TEXTS,
-    "force_run_dependencies": _FLAG,
-    "codelists_ok": _FLAG,
+    "force_run_dependencies": FLAG,
+    "codelists_ok": FLAG,
     "database_name": TEXT,
-    "project": _MAYBE_TEXT,
+    "project": MAYBE_TEXT,
     "orgs": TEXTS,
 }
 _RERUN_OF: Schema = {"rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."}}
 _JOB: Schema = {
-    "identifier": {"type": "string", "pattern": f"^{names.JOB_ID}$"},
-    "action": TEXT,
+    "identifier": {"type": "string", "pattern": f"^{names.JOB_ID}$", "examples": ["mdg7wjzr"]},
+    "action": {**TEXT, "examples": ["analyse"]},
     "status": STATUS,
-    "status_code": TEXT,
+    "status_code": {**TEXT, "examples": ["executing"]},
     "status_message": {**TEXT, "description": "Cut at 8 KiB. Control characters are replaced."},
     "created_at": _TIME,
     "updated_at": _MAYBE_TIME,
@@ -73,7 +73,7 @@ _JOB: Schema = {
     "completed_at": _MAYBE_TIME,
 }
 _JOB_OPTIONS: Schema = {
-    "run_command": {**_MAYBE_TEXT, "description": "Cut at 8 KiB."},
+    "run_command": {**MAYBE_TEXT, "description": "Cut at 8 KiB."},
     "trace_context": {"type": ["object", "null"], "description": "Over 16 KiB of JSON, replaced by a note."},
     "metrics": {"type": ["object", "null"], "description": "Over 16 KiB of JSON, replaced by a note."},
     "requires_db": {"type": ["boolean", "null"]},
@@ -131,7 +131,7 @@ SCHEMAS: Schema = {
         (*_REQUEST, "status", "outcome", "started_at", "completed_at", "jobs"),
     ),
     "ReportedJob": object_of(
-        {"job_request_id": {"type": "string", "minLength": 1}, **_JOB, **_JOB_OPTIONS},
+        {"job_request_id": {"type": "string", "minLength": 1, "examples": ID["examples"]}, **_JOB, **_JOB_OPTIONS},
         ("job_request_id", *_JOB),
     ),
     "Detail": object_of({"detail": TEXT}),
@@ -139,8 +139,8 @@ SCHEMAS: Schema = {
 LIST = object_of(
     {
         "count": {"type": "integer"},
-        "next": _MAYBE_TEXT,
-        "previous": _MAYBE_TEXT,
+        "next": MAYBE_TEXT,
+        "previous": MAYBE_TEXT,
         "results": {"type": "array", "items": reference("JobRequest")},
     }
 )
@@ -150,35 +150,12 @@ SHOWN_REQUEST: Schema = {
         object_of({"cancelled_by": {**TEXTS, "description": "Who cancelled actions of this request."}}),
     ]
 }
-NEW_REQUEST = object_of(
-    {
-        "requested_actions": {"type": "array", "items": ACTION, "minItems": 1, "examples": [["run_all"]]},
-        "backend": {**TEXT, "examples": ["tpp"]},
-        "force_run_dependencies": {"type": ["boolean", "null"]},
-        "will_notify": {"type": ["boolean", "null"]},
-        "database_name": _MAYBE_TEXT,
-    },
-    ("requested_actions", "backend"),
-    closed=True,
-)
 CREATED_REQUEST: Schema = {
     "allOf": [
         reference("JobRequestDetail"),
         object_of({"warnings": {**TEXTS, "description": "Warnings about project.yaml. Absent if there are none."}}, ()),
     ]
 }
-CANCELLATION = object_of(
-    {"actions": {"type": ["array", "null"], "items": ACTION, "examples": [["analyse"]]}}, (), closed=True
-)
-RERUN = object_of(
-    {
-        "actions": {"type": ["array", "null"], "items": ACTION, "description": "Without any, all that were requested."},
-        "only_failed": {"type": ["boolean", "null"], "description": "The actions whose jobs failed."},
-        "commit": {"enum": ["newest", "same", None], "description": "The newest of the branch, or the request's own."},
-    },
-    (),
-    closed=True,
-)
 REPORT_REPLY = object_of(
     {
         "status": {"const": "success"},
@@ -204,24 +181,24 @@ _ROLES = {
 }
 USER = object_of({"permissions": object_of(_ROLES), "roles": object_of(_ROLES)})
 _ROLE: Schema = {"enum": [role.value for role in Role]}
-_ROLE_LIST: Schema = {"type": "array", "items": _ROLE}
-_MEMBER = object_of({"username": TEXT, "roles": _ROLE_LIST})
-_INVITATION = object_of({"username": TEXT, "roles": _ROLE_LIST, "invited_by": TEXT, "created_at": _TIME})
+ROLE_LIST: Schema = {"type": "array", "items": _ROLE}
+_MEMBER = object_of({"username": TEXT, "roles": ROLE_LIST})
+_INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEXT, "created_at": _TIME})
 _FILE = object_of({"path": TEXT, "size": {"type": "integer"}, "sha256": TEXT})
 _OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": _TIME, "expires_at": _MAYBE_TIME})
-_ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": _FLAG, "roles": _ROLE_LIST}
+_ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": FLAG, "roles": ROLE_LIST}
 SCHEMAS |= {
     "Workspace": object_of(
         {
             "name": {**TEXT, "examples": ["trends"]},
-            "project": {**_MAYBE_TEXT, "description": "As org/project; null if it belongs to none."},
+            "project": {**MAYBE_TEXT, "description": "As org/project; null if it belongs to none."},
             "repo": TEXT,
             "branch": TEXT,
             "db": {**TEXT, "description": "The database that its jobs use unless a request names another one."},
             "created_by": TEXT,
             "created_at": _TIME,
-            "archived": {**_FLAG, "description": "Nobody can request jobs on it."},
-            "should_notify": {**_FLAG, "description": "New job requests send an email when they end."},
+            "archived": {**FLAG, "description": "Nobody can request jobs on it."},
+            "should_notify": {**FLAG, "description": "New job requests send an email when they end."},
         }
     ),
     "Project": object_of(
@@ -240,7 +217,7 @@ SCHEMAS |= {
     ),
     "Org": object_of({"slug": TEXT, "name": TEXT, "members": {"type": "array", "items": _MEMBER}}),
     "Account": object_of(_ACCOUNT),
-    "Settings": object_of({**_ACCOUNT, "email": _MAYBE_TEXT, "tokens": {"type": "array", "items": _OWN_TOKEN}}),
+    "Settings": object_of({**_ACCOUNT, "email": MAYBE_TEXT, "tokens": {"type": "array", "items": _OWN_TOKEN}}),
     "Release": object_of(
         {
             "identifier": TEXT,
@@ -257,9 +234,9 @@ SCHEMAS |= {
             "slug": TEXT,
             "name": TEXT,
             "databases": TEXTS,
-            "active": _FLAG,
-            "accepts_requests": {**_FLAG, "description": "False while it is paused."},
-            "is_online": {**_FLAG, "description": "Its runner called within the last minutes."},
+            "active": FLAG,
+            "accepts_requests": {**FLAG, "description": "False while it is paused."},
+            "is_online": {**FLAG, "description": "Its runner called within the last minutes."},
             "last_seen": _MAYBE_TIME,
             "active_requests": {"type": "integer"},
             "running_requests": {"type": "integer"},
@@ -273,104 +250,10 @@ def page_of(item: Schema) -> Schema:
     """One page of a list."""
     return object_of(
         {
-            "next": {**_MAYBE_TEXT, "description": "The URL of the next page; null on the last one."},
+            "next": {**MAYBE_TEXT, "description": "The URL of the next page; null on the last one."},
             "results": {"type": "array", "items": item},
         }
     )
 
 
-NEW_WORKSPACE = object_of(
-    {
-        "name": {"type": "string", "pattern": f"^{names.WORKSPACE}$", "examples": ["trends"]},
-        "repo": {
-            "type": "string",
-            "minLength": 1,
-            "examples": ["https://github.com/org/study"],
-            "description": "An https URL on GitHub, or a path inside STUDY_REPOS.",
-        },
-        "branch": {"type": "string", "minLength": 1, "examples": ["main"]},
-        "db": {"type": ["string", "null"], "description": "full by default."},
-        "project": {"type": ["string", "null"], "examples": ["datalab/trends"]},
-    },
-    ("name", "repo", "branch"),
-    closed=True,
-)
-WORKSPACE_CHANGE = object_of(
-    {
-        "branch": {"type": ["string", "null"], "examples": ["main"]},
-        "db": {"type": ["string", "null"]},
-        "should_notify": {"type": ["boolean", "null"]},
-        "archived": {"type": ["boolean", "null"]},
-        "repo": {"type": ["string", "null"], "description": "SuperUsers only."},
-        "project": {
-            "type": ["string", "null"],
-            "description": "Moves the workspace to this project, or out of its project. In a call of its own.",
-        },
-    },
-    (),
-    closed=True,
-)
-NEW_ORG = object_of(
-    {
-        "slug": {"type": "string", "minLength": 1, "examples": ["datalab"]},
-        "name": {**_MAYBE_TEXT, "examples": ["Data lab"]},
-    },
-    ("slug",),
-    closed=True,
-)
-NEW_PROJECT = object_of(
-    {
-        "project": {"type": "string", "minLength": 1, "examples": ["datalab/trends"]},
-        "name": {**_MAYBE_TEXT, "examples": ["Trends"]},
-    },
-    ("project",),
-    closed=True,
-)
-PROJECT_CHANGE = object_of({"name": {"type": "string", "minLength": 1, "examples": ["Trends"]}}, closed=True)
-MEMBER_ROLES = object_of({"roles": {**_ROLE_LIST, "examples": [["ProjectDeveloper"]]}}, closed=True)
-NEW_INVITATION = object_of(
-    {
-        "usernames": {**TEXTS, "minItems": 1, "examples": [["bob"]]},
-        "roles": {**_ROLE_LIST, "examples": [["ProjectDeveloper"]]},
-    },
-    closed=True,
-)
-NEW_USER = object_of(
-    {
-        "username": {"type": "string", "pattern": f"^{names.USERNAME}$", "examples": ["bob"]},
-        "name": {**_MAYBE_TEXT, "examples": ["Bob Hill"]},
-        "roles": {**_ROLE_LIST, "type": ["array", "null"]},
-    },
-    ("username",),
-    closed=True,
-)
-USER_CHANGE = object_of(
-    {
-        "roles": {
-            **_ROLE_LIST,
-            "type": ["array", "null"],
-            "description": "The roles that count everywhere. They replace those of now.",
-            "examples": [["CoreDeveloper"]],
-        },
-        "active": {"type": ["boolean", "null"]},
-    },
-    (),
-    closed=True,
-)
-SETTINGS_CHANGE = object_of(
-    {"email": {**_MAYBE_TEXT, "description": "null removes it.", "examples": ["alice@example.org"]}}, (), closed=True
-)
-BACKEND_CHANGE = object_of(
-    {"active": _FLAG, "accepts_requests": {**_FLAG, "description": "false pauses the backend.", "examples": [False]}},
-    (),
-    closed=True,
-)
-NEW_MESSAGE = object_of(
-    {
-        "text": {"type": "string", "minLength": 1, "examples": ["TPP is down on Friday."]},
-        "level": {"enum": [*MessageLevel, None], "description": "info by default."},
-    },
-    ("text",),
-    closed=True,
-)
-STATUSES_BY_ACTION: Schema = {"type": "object", "additionalProperties": {"enum": list(OUTCOMES)}}
+STATUSES_BY_ACTION: Schema = {"type": "object", "additionalProperties": STATUS}

@@ -1,6 +1,7 @@
 """The operations on job requests, jobs, workspaces and releases."""
 
 from jobserver.domain.tokens import Scope
+from jobserver.web.api.openapi import bodies as b
 from jobserver.web.api.openapi import parameters as p
 from jobserver.web.api.openapi import schemas as s
 from jobserver.web.api.openapi.operations import COMMIT, body, operation, read, reply, write
@@ -34,7 +35,7 @@ def job_requests() -> Schema:
                 "Cancel some actions, or all that are not finished",
                 _DETAIL,
                 scope=Scope.REQUEST,
-                requestBody=body(s.CANCELLATION, required=False),
+                requestBody=body(b.CANCELLATION, required=False),
             ),
         },
         "/api/v2/job-requests/{identifier}/rerun/": {
@@ -43,14 +44,14 @@ def job_requests() -> Schema:
                 REQUESTS,
                 "Request its actions again: all, those that failed, or some",
                 s.CREATED_REQUEST,
-                s.RERUN,
+                b.RERUN,
                 "201",
                 scope=Scope.REQUEST,
             ),
         },
         "/api/v2/workspaces/{name}/job-requests/": {
             "parameters": [p.WORKSPACE],
-            "post": write(REQUESTS, "Request jobs", s.CREATED_REQUEST, s.NEW_REQUEST, "201", scope=Scope.REQUEST),
+            "post": write(REQUESTS, "Request jobs", s.CREATED_REQUEST, b.NEW_REQUEST, "201", scope=Scope.REQUEST),
         },
     }
 
@@ -60,7 +61,7 @@ def workspaces() -> Schema:
     return {
         "/api/v2/workspaces/": {
             "get": read(WORKSPACES, "List workspaces, by name", page_of(workspace), parameters=p.WORKSPACES),
-            "post": write(WORKSPACES, "Create a workspace", workspace, s.NEW_WORKSPACE, "201"),
+            "post": write(WORKSPACES, "Create a workspace", workspace, b.NEW_WORKSPACE, "201"),
         },
         "/api/v2/workspaces/{name}/": {
             "parameters": [p.WORKSPACE],
@@ -69,7 +70,7 @@ def workspaces() -> Schema:
                 WORKSPACES,
                 "Change a workspace: its branch, database, notifications or project; archive or restore it",
                 workspace,
-                s.WORKSPACE_CHANGE,
+                b.WORKSPACE_CHANGE,
             ),
         },
         "/api/v2/workspaces/{name}/statuses/": {
