@@ -1,9 +1,7 @@
 """Job requests: the runners' list with its held polls, one job request with its jobs, creating and cancelling."""
 
-import contextlib
-import threading
-from collections.abc import Iterator
-from time import monotonic
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlencode
 
 import orjson
@@ -11,7 +9,7 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
-from jobserver.errors import invalid, not_found, unauthenticated
+from jobserver.errors import invalid, not_found
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.requests import RequestItem, find_item
@@ -21,67 +19,54 @@ from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, require_person
 from jobserver.web.api.fields import Fields
-from jobserver.web.authentication import Callers
-from jobserver.web.metrics import Metrics
+from jobserver.web.api.polls import Polls
 from jobserver.web.services import Services
 
-MAX_HELD = 256
-"""Polls that wait at once, each in a thread; one more is answered immediately."""
+
+@dataclass(frozen=True, slots=True)
+class _ListReading:
+    listing: Listing
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _RequestReading:
+    """``etag`` is of what is recorded: forecasts change with the time. ``moves``: `Polls.moves` before it was read."""
+
+    item: RequestItem
+    etag: str
+    moves: int
 
 
 class JobRequestsApi:
-    def __init__(self, services: Services, callers: Callers, keys: Keys, metrics: Metrics) -> None:
+    def __init__(self, services: Services, keys: Keys, polls: Polls) -> None:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
-        self._base_url, self._callers = services.options.base_url, callers
-        self._keys, self._metrics = keys, metrics
+        self._base_url, self._keys, self._polls = services.options.base_url, keys, polls
         self._forecasts = Forecasts(
             services.repo,
             lambda slug: services.index.directory().backends.get(slug),
             services.live.contacts,
             services.clock,
         )
-        self._slots, self._room = threading.Semaphore(MAX_HELD), services.budgets.polls
 
     def list_active(self, actor: Actor) -> HTTPResponse:
         slugs, _ = self._visible.chosen(actor)
         limit, offset = _number("limit"), _number("offset") or 0
-        listing = self._index.listing(slugs)
-        body, tag = self._read(listing, limit, offset)
-        headers: dict[str, str] = {}
-        if (seconds := http.wait_seconds()) is not None and http.header("If-None-Match") is not None:
-            # If every thread held a poll, nobody else would be served: polls over the limit are answered at once.
-            if not http.unchanged(tag):
-                headers["Preference-Applied"] = f"wait={seconds}"
-            elif self._slots.acquire(blocking=False):
-                headers["Preference-Applied"] = f"wait={seconds}"
-                with self._held(str(actor)):
-                    ends = monotonic() + seconds
-                    while http.unchanged(tag) and not self._index.is_closing and (left := ends - monotonic()) > 0:
-                        listing = self._index.wait(slugs, listing.etag, left)
-                        body, tag = self._read(listing, limit, offset)
-                if self._callers.again() != actor:
-                    raise unauthenticated("Invalid token")
-        if http.unchanged(tag):
-            return http.not_modified(tag, headers)
-        return http.answer(body, headers={"ETag": tag, **headers})
 
-    @contextlib.contextmanager
-    def _held(self, who: str) -> Iterator[None]:
-        """While a poll waits; its slot is taken already."""
-        with contextlib.ExitStack() as held:
-            held.callback(self._slots.release)
-            self._room.enter(who)
-            held.callback(self._room.leave, who)
-            self._metrics.held(1)
-            held.callback(self._metrics.held, -1)
-            yield
+        def read(listing: Listing) -> _ListReading:
+            if limit is None and not offset:
+                return _ListReading(listing, listing.body, listing.etag)
+            body = self._part(listing, limit, offset)
+            return _ListReading(listing, body, etag(body))
 
-    def _read(self, listing: Listing, limit: int | None, offset: int) -> tuple[bytes, str]:
-        """(body, ETag) of the listing, or of one page of it."""
-        if limit is None and not offset:
-            return listing.body, listing.etag
-        body = self._part(listing, limit, offset)
-        return body, etag(body)
+        def again(known: _ListReading, seconds: float) -> _ListReading:
+            return read(self._index.wait(slugs, known.listing.etag, seconds))
+
+        now, headers = self._polls.answer(actor, read(self._index.listing(slugs)), again)
+        if http.unchanged(now.etag):
+            return http.not_modified(now.etag, headers)
+        return http.answer(now.body, headers={"ETag": now.etag, **headers})
 
     def _part(self, listing: Listing, limit: int | None, offset: int) -> bytes:
         count = len(listing.items)
@@ -98,7 +83,12 @@ class JobRequestsApi:
         return f"{self._base_url}/api/v2/job-requests/?{query_}"
 
     def show(self, actor: Actor, identifier: str) -> HTTPResponse:
-        item, jobs, cancelled_by = self._find(actor, identifier)
+        now, headers = self._polls.answer(
+            actor, self._read(actor, identifier), partial(self._read_again, actor, identifier)
+        )
+        if http.unchanged(now.etag):
+            return http.not_modified(f"W/{now.etag}", headers)
+        item, jobs, cancelled_by = now.item
         item = {**detail(item, jobs), "cancelled_by": cancelled_by}
         forecast = RequestForecast({})
         if item["completed_at"] is None and not self._index.problem:
@@ -106,7 +96,16 @@ class JobRequestsApi:
                 forecast = self._forecasts.of(sql, identifier, self._visible.slugs())
         of_request, of_jobs = forecast_items(forecast)
         jobs = [job | of_jobs.get(job["identifier"], {}) for job in item["jobs"]]
-        return http.answer(item | of_request | {"jobs": jobs})
+        return http.answer(item | of_request | {"jobs": jobs}, headers={"ETag": f"W/{now.etag}", **headers})
+
+    def _read(self, actor: Actor, identifier: str) -> _RequestReading:
+        moves = self._polls.moves()
+        item = self._find(actor, identifier)
+        return _RequestReading(item, etag(orjson.dumps(item)), moves)
+
+    def _read_again(self, actor: Actor, identifier: str, known: _RequestReading, seconds: float) -> _RequestReading:
+        self._polls.wait_for_move(known.moves, seconds)
+        return self._read(actor, identifier)
 
     def _find(self, actor: Actor, identifier: str) -> RequestItem:
         """Raises `Error` (not_found), also if this server or this token does not show its backend."""

@@ -8,6 +8,7 @@ from jobserver.web.api.jobs import JobsApi
 from jobserver.web.api.lists import PAGING
 from jobserver.web.api.openapi.document import describe
 from jobserver.web.api.people import USER_FILTERS, PeopleApi
+from jobserver.web.api.polls import Polls
 from jobserver.web.api.projects import PROJECT_FILTERS, ProjectsApi
 from jobserver.web.api.releases import ReleasesApi
 from jobserver.web.api.workspaces import FILTERS as WORKSPACE_FILTERS
@@ -21,7 +22,7 @@ from jobserver.web.services import Services
 
 def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:
     keys = Keys(services.gate.ledger)
-    job_requests = JobRequestsApi(services, callers, keys, metrics)
+    job_requests = JobRequestsApi(services, keys, Polls(services, callers, metrics))
     jobs, releases = JobsApi(services, keys), ReleasesApi(services)
     workspaces, people = WorkspacesApi(services, keys), PeopleApi(services, keys)
     description = describe(services.options.base_url)

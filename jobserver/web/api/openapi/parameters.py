@@ -41,14 +41,17 @@ IDEMPOTENCY_KEY = parameter(
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "Any text that is new for each change. A repeated call with the same key acts once, for 24 hours.",
 )
+WAITING = [
+    parameter("If-None-Match", "header", TEXT, "The ETag of the last answer. The answer is 304 if nothing changed."),
+    parameter(
+        "Prefer", "header", TEXT, "`wait=N`, with If-None-Match: wait for a change for up to N seconds, at most 50."
+    ),
+]
 LIST_PARAMETERS = [
     parameter("backend", "query", TEXT, "Only this backend's job requests. A backend's token can name only its own."),
     parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most this many; all by default."),
     parameter("offset", "query", {"type": "integer", "minimum": 0}, "Skip this many."),
-    parameter("If-None-Match", "header", TEXT, "The ETag of the last answer. The answer is 304 if nothing changed."),
-    parameter(
-        "Prefer", "header", TEXT, "wait=N, with If-None-Match: wait for a change for up to N seconds, at most 50."
-    ),
+    *WAITING,
 ]
 STATUS_FIELD = parameter(
     "field", "query", {"enum": ["status", "outcome"]}, "Which field of the latest jobs to get; status by default."

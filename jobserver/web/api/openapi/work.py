@@ -26,7 +26,15 @@ def job_requests() -> Schema:
         },
         "/api/v2/job-requests/{identifier}/": {
             "parameters": [p.IDENTIFIER],
-            "get": read(REQUESTS, "Get a job request with its jobs", s.SHOWN_REQUEST, "404"),
+            "get": operation(
+                REQUESTS,
+                "Get a job request with its jobs",
+                {"200": reply("The job request.", s.SHOWN_REQUEST), "304": reply("Nothing changed.", None)},
+                "400",
+                "404",
+                parameters=p.WAITING,
+                description="With an ETag and `Prefer: wait=50` it answers as soon as something changes.",
+            ),
         },
         "/api/v2/job-requests/{identifier}/cancel/": {
             "parameters": [p.IDENTIFIER],
