@@ -186,7 +186,11 @@ NEW_MESSAGE = object_of(
 RERUN = object_of(
     {
         "actions": {"type": ["array", "null"], "items": ACTION, "description": "Without any, all that were requested."},
-        "only_failed": {"type": ["boolean", "null"], "description": "The actions whose jobs failed."},
+        "only_failed": {
+            "type": ["boolean", "null"],
+            "examples": [True],
+            "description": "The actions whose jobs failed.",
+        },
         "commit": {
             "enum": ["newest", "same", None],
             "description": "The newest of the branch, or the request's own.",

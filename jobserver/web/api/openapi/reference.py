@@ -66,12 +66,9 @@ def sections(document: Schema) -> Mapping[str, Sequence[OperationRow]]:
 def errors(document: Schema) -> Mapping[str, str]:
     """Status -> what it means, of all errors."""
     operations = [operation for item in document["paths"].values() for operation in item.values()]
-    replies = [parameter["responses"].items() for parameter in operations if isinstance(parameter, dict)]
-    return dict(
-        sorted(
-            (status, reply["description"]) for parameter in replies for status, reply in parameter if status >= "400"
-        )
-    )
+    operations = [operation for operation in operations if isinstance(operation, dict)]
+    replies = [reply for operation in operations for reply in operation["responses"].items()]
+    return dict(sorted((status, reply["description"]) for status, reply in replies if status >= "400"))
 
 
 def shapes(document: Schema) -> Mapping[str, Sequence[FieldRow]]:
@@ -200,11 +197,8 @@ def _curl(
             path = path.replace(f"{{{parameter['name']}}}", quote(str(example_of(document, parameter["schema"]))))
     is_open = operation.get("security") == []
     lines = ["curl" if is_open else 'curl -H "Authorization: Bearer $TOKEN"']
-    lines += [
-        f"-H '{parameter['name']}: {example_of(document, parameter['schema'])}'"
-        for parameter in parameters
-        if _is_needed(parameter)
-    ]
+    headers = [parameter for parameter in parameters if parameter["in"] == "header" and parameter["required"]]
+    lines += [f"-H '{header['name']}: {example_of(document, header['schema'])}'" for header in headers]
     if method != "get":
         lines.append(f"-X {method.upper()}")
     if body:
