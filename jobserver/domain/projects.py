@@ -195,9 +195,9 @@ def _with_invitations(
         raise invalid("expected at least one role", "roles")
     for username in usernames:
         if invitation_of(before, username) is not None:
-            raise conflict(f"{username} is already invited")
+            raise conflict(f"{username} is already invited", field="username")
         if any(member.username == username for member in before.members):
-            raise conflict(f"{username} is already a member")
+            raise conflict(f"{username} is already a member", field="username")
     added = [
         Invitation(username=username, roles=tuple(roles), invited_by=actor.name, created_at=now)
         for username in usernames

@@ -184,7 +184,7 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
             action = f"set the roles of {name} to {', '.join(roles) or 'none'}{disabled}"
         case AddUserToken(_, label, sha256, expires_at, scope):
             if any(token.label == label for token in user.tokens):
-                raise conflict(f"{name} already has a token with the label {label!r}")
+                raise conflict(f"{name} already has a token with the label {label!r}", field="label")
             if not user.active:
                 raise conflict(f"{name} is disabled, so a token would not work: enable them first")
             token = PersonalToken(sha256=sha256, label=label, created_at=now, expires_at=expires_at, scope=scope)

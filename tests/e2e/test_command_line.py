@@ -121,7 +121,7 @@ def test_the_commands_of_a_first_day(run: Run, settings: dict[str, str]) -> None
         (["backend", "add", "No Slug"], 1, "slug"),
         (["backend", "rotate-token", "none"], 1, "backend 'none' does not exist"),
         (["user", "add", "x", "--role", "Boss"], 2, "Invalid value for '--role'"),
-        (["workspace", "add", "w", "--repo", "../../etc", "--branch", "main"], 1, "STUDY_REPOS"),
+        (["workspace", "add", "w", "--repo", "../../etc", "--branch", "main"], 1, "study on the server"),
         (["workspace", "add", "jobs", "--repo", "trends", "--branch", "main"], 1, "choose another name"),
         (["request", "none", "a", "--backend", "tpp"], 1, "workspace 'none' does not exist"),
         (["cancel", "nonsense"], 1, "job request 'nonsense' does not exist"),

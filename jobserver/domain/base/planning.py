@@ -30,14 +30,31 @@ def write_document(
     return Changes(MAIN, event, subject, change, trailers=trailers)
 
 
+# The input that names a new document, and the one that names another document.
+_OWN_FIELD = {
+    Kind.WORKSPACE: "name",
+    Kind.BACKEND: "slug",
+    Kind.ORG: "slug",
+    Kind.PROJECT: "slug",
+    Kind.USER: "username",
+}
+_OTHER_FIELD = {
+    Kind.WORKSPACE: "workspace",
+    Kind.BACKEND: "backend",
+    Kind.ORG: "org",
+    Kind.PROJECT: "project",
+    Kind.USER: "username",
+}
+
+
 def require_absent(document: object | None, kind: Kind, name: str) -> None:
     if document is not None:
-        raise conflict(f"{kind} {name!r} already exists")
+        raise conflict(f"{kind} {name!r} already exists", field=_OWN_FIELD.get(kind, ""))
 
 
 def require(document: D | None, kind: Kind, name: str) -> D:
     if document is None:
-        raise not_found(f"{kind} {name!r} does not exist")
+        raise not_found(f"{kind} {name!r} does not exist", field=_OTHER_FIELD.get(kind, ""))
     return document
 
 

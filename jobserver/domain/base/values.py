@@ -93,7 +93,7 @@ def _repo(text: str) -> str:
     """Whether a path leads out of STUDY_REPOS by a link is for whoever opens it to see."""
     is_path = bool(text.strip()) and ":" not in text and not text.startswith(("/", "-", "~"))
     if ".." in text.split("/") or not (is_path or _URL.fullmatch(text)):
-        raise ValueError("expected an https URL, or a path inside STUDY_REPOS")
+        raise ValueError("expected an https URL, or the path of a study on the server")
     return text
 
 
@@ -106,7 +106,7 @@ def _known(version: int) -> int:
 MEANING |= {
     _DAY_PATTERN: "expected a day such as 2026-11-23",
     _TIME_PATTERN: "expected a time in UTC such as 2026-11-23T20:15:04.123456Z",
-    _REPO_PATTERN: "expected an https URL, or a path inside STUDY_REPOS",
+    _REPO_PATTERN: "expected an https URL, or the path of a study on the server",
 }
 MAX_DEPTH = 8  # of JSON
 MAX_KEY = 128  # characters

@@ -85,15 +85,15 @@ class Source(Protocol):
 
 
 def unusable_repo(repo: str, problem: str) -> Error:
-    return invalid(f"{repo!r} can't be used as a repository: {problem}")
+    return invalid(f"{repo!r} can't be used as a repository: {problem}", field="repo")
 
 
 def missing_repo(repo: str) -> Error:
-    return not_found(f"Missing repository: {repo!r}")
+    return not_found(f"Missing repository: {repo!r}", field="repo")
 
 
 def missing_branch(branch: str) -> Error:
-    return not_found(f"Missing branch: {branch!r}")
+    return not_found(f"Missing branch: {branch!r}", field="branch")
 
 
 def missing_project_file(sha: str) -> Error:

@@ -95,7 +95,7 @@ class GitHubSource:
         if not (usual and _ORG.fullmatch(org) and _NAME.fullmatch(name)) or name in (".", ".."):
             raise unusable_repo(repo, _EXPECTED)
         if self._org and org.lower() != self._org.lower():
-            raise forbidden(f"{repo!r} belongs to {org!r}; {_ONLY.format(self._org)}")
+            raise forbidden(f"{repo!r} belongs to {org!r}; {_ONLY.format(self._org)}", field="repo")
         return f"https://{GITHUB_HOST}/{org}/{name}"
 
     def repositories(self, until: float) -> tuple[str, ...]:
@@ -188,9 +188,11 @@ class GitHubSource:
         opened.complete()  # loads its present name and owner
         owner = opened.full_name.partition("/")[0]
         if owner.lower() != self._org.lower():
-            raise forbidden(f"{full_name!r} was moved to {opened.full_name!r}; {_ONLY.format(self._org)}")
+            raise forbidden(f"{full_name!r} was moved to {opened.full_name!r}; {_ONLY.format(self._org)}", field="repo")
         if self._org_id is not None and opened.owner.id != self._org_id:
-            raise forbidden(f"{owner!r} is not the organisation of GITHUB_ORG_ID; {_ONLY.format(self._org)}")
+            raise forbidden(
+                f"{owner!r} is not the organisation of GITHUB_ORG_ID; {_ONLY.format(self._org)}", field="repo"
+            )
         self._seen_here.put(full_name, now)
         return opened
 

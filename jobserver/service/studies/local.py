@@ -129,7 +129,7 @@ class LocalSource:
 
     def _inside(self, repo: str) -> Path:
         if self.folder is None:
-            raise unusable_repo(repo, f"expected {GITHUB_REPO} (set STUDY_REPOS to allow paths)")
+            raise unusable_repo(repo, f"expected {GITHUB_REPO}; the server has no studies of its own")
         try:
             path = (self.folder / repo).resolve()
         except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL
@@ -142,7 +142,7 @@ class LocalSource:
         return self.folder is not None and path != self.folder and path.is_relative_to(self.folder)
 
     def _outside(self, repo: str) -> Error:
-        return unusable_repo(repo, f"expected {GITHUB_REPO}, or a path inside STUDY_REPOS")
+        return unusable_repo(repo, f"expected {GITHUB_REPO}, or the path of a study on the server")
 
 
 def _folders(path: Path) -> list[Path]:

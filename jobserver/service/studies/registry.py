@@ -87,7 +87,8 @@ class StudyRegistry:
             return self._hub()
         if separator or repo.startswith("git@"):
             raise invalid(
-                f"{repo!r} can't be used as a repository: expected {GITHUB_REPO}, or a path inside STUDY_REPOS"
+                f"{repo!r} can't be used as a repository: expected {GITHUB_REPO}, or the path of a study on the server",
+                field="repo",
             )
         return self._local
 

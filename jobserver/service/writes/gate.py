@@ -128,12 +128,14 @@ class Gate:
         """
         slug = branch_backend(branch)
         if not layout.is_branch(branch):  # it is also a path
-            raise not_found(f"backend {branch.removeprefix(layout.backend_branch(''))!r} does not exist")
+            raise not_found(
+                f"backend {branch.removeprefix(layout.backend_branch(''))!r} does not exist", field="backend"
+            )
         writer = self._repo.writer
         if branch == layout.AUDIT and writer.refs.tip(branch) is None:
             raise unavailable(GONE, branch)
         if slug is None or writer.refs.tip(branch) is not None:
             return
         if not writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
-            raise not_found(f"backend {slug!r} does not exist")
+            raise not_found(f"backend {slug!r} does not exist", field="backend")
         self._repo.create_branch(branch, "backend", self._clock())

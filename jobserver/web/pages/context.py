@@ -1,6 +1,6 @@
 """Who requests a page, when, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobserver.domain.base.permissions import Actor, ActorKind, Permission
@@ -10,7 +10,7 @@ from jobserver.domain.projects import Project
 from jobserver.domain.users import User
 from jobserver.errors import Code, Error, forbidden
 from jobserver.index.directory import Directory
-from jobserver.web.pages.kept_forms import Fields
+from jobserver.web.pages.sent_form import SentForm
 from jobserver.web.pages.sessions import Session
 
 
@@ -18,8 +18,8 @@ from jobserver.web.pages.sessions import Session
 class PageContext:
     """One request for a page. ``user`` and ``session`` are None where nobody is logged in; ``now`` is UTC.
 
-    ``version``: the state that the page is about to show (`format.page_version`). ``kept``: a form that the person
-    sent after their session had ended, and now sees again.
+    ``version``: the state that the page is about to show (`format.page_version`). ``sent``: the form of this page that
+    was refused, or that the person sent after their session had ended.
     """
 
     directory: Directory
@@ -27,7 +27,7 @@ class PageContext:
     session: Session | None
     now: datetime
     version: str = ""
-    kept: Fields = ()
+    sent: SentForm = field(default_factory=SentForm)
 
     @property
     def actor(self) -> Actor:

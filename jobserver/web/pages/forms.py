@@ -8,10 +8,9 @@ from bottle import BaseRequest, request
 
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
-from jobserver.errors import Code, Error, forbidden, invalid
+from jobserver.errors import Error, forbidden, invalid
 from jobserver.service.writes.idempotency import Key
 from jobserver.web import http
-from jobserver.web.errors import status_of
 from jobserver.web.pages.format.graph_groups import GROUPINGS, View
 from jobserver.web.pages.sessions import Session, Sessions
 from jobserver.web.server.stream import UNSIZED
@@ -43,17 +42,6 @@ def read_form(base_url: str) -> None:
 def is_own_form(sessions: Sessions, session: Session | None) -> bool:
     """Whether the form that was read comes from a page of this session."""
     return sessions.is_genuine(session, str(request.forms.get("form", "")))
-
-
-def is_shown_in_form(error: Error) -> bool:
-    """Whether the form is shown again, with what was typed: so is any error that the person can do something about,
-    also by sending it again later."""
-    return error.code not in (Code.FORBIDDEN, Code.UNAUTHENTICATED)
-
-
-def refused_status(error: Error) -> int:
-    """The status of a form that is shown again."""
-    return status_of(error) if error.code in (Code.UNAVAILABLE, Code.TOO_MANY) else 400
 
 
 def text(name: str, most: int = 1000) -> str:
@@ -93,6 +81,11 @@ def graph_view(chosen: Collection[str] = ()) -> View:
     if grouping not in ("", *GROUPINGS):
         raise invalid(f"the pipeline cannot be grouped by {grouping!r}: choose {', '.join(GROUPINGS)}", "group")
     return View(grouping, tuple(texts("open")[:_MOST_OPEN]) if grouping else (), tuple(chosen))
+
+
+def unknown_button() -> Error:
+    """For a form whose ``what`` is none of its page's buttons."""
+    return invalid("this form is from another version of the page: reload the page and try again")
 
 
 def roles() -> tuple[Role, ...]:

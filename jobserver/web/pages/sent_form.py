@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobserver.errors import Error, Fault
+from jobserver.web.pages.views.registration_form import TEXTS
 
 LABELS = {
     "actions": "Actions",
@@ -38,13 +39,14 @@ LABELS = {
     "text": "Message",
     "username": "User name",
     "workspace": "Workspace",
-}
-"""Field of a form -> what people call it. Long questions are their own labels: `registration_form.TEXTS`."""
+} | TEXTS
+"""Field of a form -> what people call it."""
 # Key of a document -> the field of the form that it comes from, where the two differ.
 _KEYS = (
     (re.compile(r"(?:registration\.)?researchers\.(\d+)\.name"), r"researcher_\1_name"),
     (re.compile(r"(?:registration\.)?researchers\.(\d+)\.passed_researcher_training_at"), r"researcher_\1_trained_at"),
     (re.compile(r"tokens\.\d+\.(\w+)"), r"\1"),
+    (re.compile(r"(?:invitations|members)(?:\..*)?"), "username"),
     (re.compile(r"registration\.(\w+)"), r"\1"),
     (re.compile(r"(\w+)\.\d+"), r"\1"),
 )
@@ -99,10 +101,12 @@ class FormState:
 
 @dataclass(frozen=True, slots=True)
 class SentForm:
-    """``typed``: field -> values, in the order of the form. ``problems``: in the order of their fields."""
+    """``typed``: field -> values, in the order of the form. ``problems``: in the order of their fields. ``is_kept``: it
+    was not sent, because the session had ended."""
 
     typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     problems: Sequence[FormProblem] = ()
+    is_kept: bool = False
 
     def form(self, button: str = "", subject: str = "") -> FormState:
         """The form with the button ``button`` about ``subject``; on a page with one form, neither is needed."""
@@ -130,9 +134,7 @@ def _is_hidden(key: str, buttons: Sequence[str]) -> bool:
 
 def sent_form(error: Error, fields: Sequence[tuple[str, str]], names: Collection[str]) -> SentForm:
     """``fields``: (name, value) as the browser sent them. ``names``: of people and things, which stay as they are."""
-    typed: dict[str, list[str]] = {}
-    for name, value in fields:
-        typed.setdefault(name, []).append(value)
+    typed = _grouped(fields)
     order = list(typed)
     words = {word for values in typed.values() for value in values for word in re.split(r"[\s,;]+", value)}
     problems = dict.fromkeys(_problems(error, typed, words.union(names)))
@@ -141,6 +143,18 @@ def sent_form(error: Error, fields: Sequence[tuple[str, str]], names: Collection
         return order.index(problem.field) if problem.field in typed else len(order)
 
     return SentForm(typed, sorted(problems, key=place))
+
+
+def kept_form(fields: Sequence[tuple[str, str]]) -> SentForm:
+    """``fields``: as for `sent_form`; none where nothing was kept."""
+    return SentForm(_grouped(fields), is_kept=bool(fields))
+
+
+def _grouped(fields: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    typed: dict[str, list[str]] = {}
+    for name, value in fields:
+        typed.setdefault(name, []).append(value)
+    return typed
 
 
 def _problems(error: Error, typed: Mapping[str, Sequence[str]], names: Collection[str]) -> Iterator[FormProblem]:

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
+import orjson
 from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
@@ -22,10 +23,12 @@ from jobserver.web.pages.format import page_version
 from jobserver.web.pages.forms import is_own_form, read_form
 from jobserver.web.pages.redirects import form_page, redirect, to_login
 from jobserver.web.pages.render import Renderer
+from jobserver.web.pages.sent_form import kept_form, sent_form
 from jobserver.web.services import Services
 
 Handler = Callable[..., HTTPResponse]
 """Takes the `PageContext` and the URL's parts by name."""
+_SAVED = "saved"  # the signed cookie with the message that the next page shows
 
 
 class Site:
@@ -80,10 +83,11 @@ class Site:
         parts: Mapping[str, str],
     ) -> HTTPResponse:
         context: PageContext | None = None
+        is_read = False
         options = self.services.options
 
         def handle() -> HTTPResponse:
-            nonlocal context
+            nonlocal context, is_read
             context = self.context()
             handler = handler_of(handlers)
             is_post = request.method == "POST"
@@ -91,6 +95,7 @@ class Site:
                 read_form(options.base_url)
                 if not is_own_form(self.services.sessions, context.session) or (context.user is None and not is_open):
                     return self._keep_form(context, handlers["GET"] is not None, is_open)
+                is_read = True
             elif context.user is None and not is_open and not options.public_read:
                 return to_login()
             elif kept := self._kept_form(context):
@@ -104,9 +109,26 @@ class Site:
         def refused(error: Error, status: int) -> HTTPResponse:
             if error.code is Code.UNAUTHENTICATED:  # with PUBLIC_READ, a page that only makes sense for a person
                 return to_login()
+            show = handlers["GET"]
+            if is_read and show is not None and status != 500:
+                return self._form_again(show, error, status, parts)
             return self.error(context, error, status)
 
         return guarded(handle, refused)
+
+    def _form_again(self, show: Handler, error: Error, status: int, parts: Mapping[str, str]) -> HTTPResponse:
+        """The page of the form that was refused, with what was typed and what is wrong; else a page with the error."""
+        context = self.context()
+
+        def again() -> HTTPResponse:
+            names = {*context.directory.users, *context.directory.backends, *context.directory.workspaces}
+            sent = sent_form(error, request.forms.decode().allitems(), names)
+            reply = show(replace(context, sent=sent), **parts)
+            reply.status = status
+            reply.headers.update(retry_after(error, status))
+            return reply
+
+        return guarded(again, lambda *_: self.error(context, error, status))
 
     # Forms of sessions that have ended
 
@@ -132,12 +154,26 @@ class Site:
             return None
         fields = self.services.kept_forms.find(identifier, context.user.username, request.path)
         request["QUERY_STRING"] = urlencode(fields)
-        return replace(context, kept=fields)
+        return replace(context, sent=kept_form(fields))
 
     # Answers
 
     def page(self, context: PageContext, template: str, status: int = 200, **values: Any) -> HTTPResponse:
-        return self.render.page(template, {**self._common(context), **values}, status)
+        sessions = self.services.sessions
+        note = sessions.recall(_SAVED) if request.method == "GET" else ""
+        path, saved = orjson.loads(note) if note else ("", "")
+        is_here = path == request.path
+        common = {**self._common(context), "saved": saved if is_here else ""}
+        reply = self.render.page(template, {**common, **values}, status)
+        if is_here:
+            sessions.forget(reply, _SAVED)
+        return reply
+
+    def saved(self, path: str, message: str = "Saved.") -> HTTPResponse:
+        """To the page ``path``, which shows the message once."""
+        reply = redirect(path)
+        self.services.sessions.remember(reply, _SAVED, orjson.dumps([path.partition("?")[0], message]).decode())
+        return reply
 
     def backend_status(self, context: PageContext, slug: str) -> BackendStatus | None:
         """None for a backend whose document is gone."""
@@ -149,6 +185,7 @@ class Site:
         services = self.services
         return {
             "context": context,
+            "sent": context.sent,
             "now": context.now,
             "path": request.path,
             "form": services.sessions.form_token(context.session),

@@ -27,7 +27,7 @@ def test_wrong_input_is_said_on_the_page_and_kept(site: Site, alice: Browser) ->
     assert answer.status_code == 400
     assert "at least one action" in answer.text
     answer = alice.submit("/workspaces/new/", name="plain", repo="study", branch="main", db="full")
-    assert answer.status_code == 400
+    assert answer.status_code == 409
     assert "already exists" in answer.text
     answer = alice.submit("/workspaces/new/", name="settings", repo="study", branch="main", db="full")
     assert "is reserved for a page of the server" in answer.text

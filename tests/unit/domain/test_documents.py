@@ -170,7 +170,7 @@ def test_a_repository_of_a_workspace(repo: str) -> None:
 
 @pytest.mark.parametrize("repo", BAD_REPOS)
 def test_a_malformed_repository_is_refused(repo: str) -> None:
-    with pytest.raises(ValidationError, match="an https URL, or a path inside STUDY_REPOS"):
+    with pytest.raises(ValidationError, match="an https URL, or the path of a study on the server"):
         Workspace.model_validate(WORKSPACE | {"repo": repo})
 
 

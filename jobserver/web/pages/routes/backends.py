@@ -16,14 +16,21 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.plan import Command
 from jobserver.domain.waiting.backend_status import backend_status
-from jobserver.errors import invalid, not_found
+from jobserver.errors import not_found
 from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import text
-from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.forms import text, unknown_button
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
+
+_DONE = {
+    "revoke": "Revoked the old tokens.",
+    "deactivate": "Deactivated the backend.",
+    "activate": "Activated the backend.",
+    "pause": "Paused the backend.",
+    "resume": "The backend takes new requests again.",
+}
 
 
 class Backends:
@@ -96,9 +103,9 @@ class Backends:
             "resume": ResumeBackend(slug),
         }
         if operation not in commands:
-            raise invalid("expected rotate, revoke, deactivate, activate, pause or resume", "what")
+            raise unknown_button()
         self._services.gate.submit(context.actor, commands[operation], "web")
-        return redirect(f"/backends/{slug}/")
+        return self._site.saved(f"/backends/{slug}/", _DONE[operation])
 
     def audit(self, context: PageContext, slug: str) -> HTTPResponse:
         """The changes of the backend's document and of its branch."""

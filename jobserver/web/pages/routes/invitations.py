@@ -7,10 +7,9 @@ from jobserver.domain.base.values import timestamp
 from jobserver.domain.members import Invitation, invitation_of
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AcceptInvitation, CancelInvitation
-from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.errors import Code, Error, forbidden, not_found
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import idempotency_key, text
-from jobserver.web.pages.redirects import redirect
+from jobserver.web.pages.forms import idempotency_key, text, unknown_button
 from jobserver.web.pages.site import Site
 
 _CLOSED = "this invitation has already been accepted, declined or cancelled"
@@ -71,11 +70,13 @@ class Invitations:
             "decline": CancelInvitation(name, username),
         }
         if operation not in commands:
-            raise invalid("expected accept or decline", "what")
+            raise unknown_button()
         try:
             self._services.gate.submit(context.actor, commands[operation], "web", idempotency_key(context.actor))
         except Error as error:
             if error.code is Code.NOT_FOUND and context.directory.project(name) is not None:
                 raise not_found(_CLOSED) from None
             raise
-        return redirect(f"/orgs/{name}/" if operation == "accept" else "/invitations/")
+        if operation == "accept":
+            return self._site.saved(f"/orgs/{name}/", "You are now a member of this project.")
+        return self._site.saved("/invitations/", "Declined the invitation.")

@@ -10,7 +10,7 @@ from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error, forbidden
 from jobserver.service.studies.repository_list import Repositories
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import is_shown_in_form, refused_status, text
+from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 
@@ -25,9 +25,7 @@ class NewWorkspace:
         site.add("/workspaces/new/branches/", self.branches)
         site.add("/workspaces/new/repositories/", self.repositories)
 
-    def show(
-        self, context: PageContext, error: Error | None = None, branches: Sequence[str] = (), branches_hint: str = ""
-    ) -> HTTPResponse:
+    def show(self, context: PageContext, branches: Sequence[str] = (), branches_hint: str = "") -> HTTPResponse:
         """``branches``: of the repository that was typed, after the button that lists them; the hint is about those."""
         _check_allowed(context)
         offered = self._services.studies.repositories()
@@ -36,32 +34,25 @@ class NewWorkspace:
         return self._site.page(
             context,
             "workspaces/new_workspace.html",
-            refused_status(error) if error else 200,
             title="New workspace",
             repos=_with_used(context, offered),
             offered=offered,
             org=self._services.studies.github_org,
-            projects=projects,
-            databases=databases or ["full", "slice"],
-            values={key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")},
+            projects=[("", "None"), *((name, name) for name in projects)],
+            databases=[(name, name) for name in databases or ("full", "slice")],
+            values={key: text(key, 500) for key in ("name", "repo", "branch", "db", "project")},  # of a link, too
             branches=branches,
             branches_hint=branches_hint,
-            error=error,
         )
 
     def create(self, context: PageContext) -> HTTPResponse:
         _check_allowed(context)
         if text("what") == "branches":  # the button, for browsers without JavaScript
-            return self.show(context, None, *self._branches(text("repo", 500)))
+            return self.show(context, *self._branches(text("repo", 500)))
         name = text("name", 200).lower()
-        try:
-            branch, project = text("branch", 255) or "main", text("project", 200) or None
-            command = AddWorkspace(name, text("repo", 500), branch, text("db", 64) or "full", project)
-            self._services.workspaces.add(context.actor, command, "web")
-        except Error as error:
-            if not is_shown_in_form(error):
-                raise
-            return self.show(context, error)  # the form keeps what was typed
+        branch, project = text("branch", 255) or "main", text("project", 200) or None
+        command = AddWorkspace(name, text("repo", 500), branch, text("db", 64) or "full", project)
+        self._services.workspaces.add(context.actor, command, "web")
         return redirect(f"/{name}/")
 
     def branches(self, context: PageContext) -> HTTPResponse:

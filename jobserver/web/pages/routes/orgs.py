@@ -8,7 +8,7 @@ from bottle import HTTPResponse
 from jobserver.domain.base import names
 from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.projects import AddProject, Project
-from jobserver.errors import Code, Error, invalid, not_found
+from jobserver.errors import Error, invalid, not_found
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, text
 from jobserver.web.pages.redirects import redirect
@@ -37,30 +37,17 @@ class Orgs:
             context, "projects/orgs.html", title="Projects", projects=projects, workspaces=_workspaces(context)
         )
 
-    def new(self, context: PageContext, error: Error | None = None) -> HTTPResponse:
+    def new(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
-        values = {key: text(key, 200) for key in ("name", "slug")}
-        return self._site.page(
-            context,
-            "projects/new_org.html",
-            400 if error else 200,
-            title="New organisation",
-            values=values,
-            error=error,
-        )
+        return self._site.page(context, "projects/new_org.html", title="New organisation")
 
     def add(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
         name = text("name", 1000)
         slug = text("slug", 100) or names.slug_of(name)
-        try:
-            if not slug:
-                raise invalid("enter a name with letters or digits", "name")
-            self._services.gate.submit(context.actor, AddOrg(slug, name), "web", idempotency_key(context.actor))
-        except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT):
-                raise
-            return self.new(context, error)
+        if not slug:
+            raise invalid("enter a name with letters or digits", "name")
+        self._services.gate.submit(context.actor, AddOrg(slug, name), "web", idempotency_key(context.actor))
         return redirect(f"/orgs/{slug}/")
 
     def _find(self, context: PageContext, slug: str) -> Org:
@@ -83,20 +70,16 @@ class Orgs:
 
     # Registering a project
 
-    def new_project(
-        self, context: PageContext, org: str, answers: Answers | None = None, error: Error | None = None
-    ) -> HTTPResponse:
+    def new_project(self, context: PageContext, org: str, answers: Answers | None = None) -> HTTPResponse:
         context.check_admin()
         return self._site.page(
             context,
             "projects/new_project.html",
-            400 if error else 200,
             title="Register a project",
             org=self._find(context, org),
-            answers=answers or Answers(),
+            answers=answers or registration_form.as_typed(context.sent.typed),
             lines=registration_form.LINES,
             texts=registration_form.TEXTS,
-            error=error,
         )
 
     def register(self, context: PageContext, org: str) -> HTTPResponse:
@@ -108,16 +91,11 @@ class Orgs:
         name = answers.get("name")
         slug = answers.get("slug") or names.slug_of(name)
         project = f"{org}/{slug}"
-        try:
-            if not slug:
-                raise invalid("enter a name with letters or digits", "name")
-            contact = answers.contact.checked()
-            command = AddProject(project, name, answers.registration())
-            self._services.gate.submit(context.actor, command, "web", idempotency_key(context.actor))
-        except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT):
-                raise
-            return self.new_project(context, org, answers, error)
+        if not slug:
+            raise invalid("enter a name with letters or digits", "name")
+        contact = answers.contact.checked()
+        command = AddProject(project, name, answers.registration())
+        self._services.gate.submit(context.actor, command, "web", idempotency_key(context.actor))
         try:
             self._services.private.set_project_contact(project, contact)
         except Error as error:

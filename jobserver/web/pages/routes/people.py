@@ -11,13 +11,12 @@ from jobserver.errors import invalid, not_found
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import new_token, parse_expiry
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import roles, text
+from jobserver.web.pages.forms import roles, text, unknown_button
 from jobserver.web.pages.login.oidc import OidcPages
-from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 
 _log = logging.getLogger(__name__)
-_LINK_EXPIRED = "this login link has expired or has been used: ask an administrator for a new one"
+_DONE = {"email": "Saved.", "revoke": "Revoked the token."}
 
 
 class People:
@@ -62,8 +61,8 @@ class People:
         elif operation == "disconnect":
             return self._oidc.disconnect(context)
         else:
-            raise invalid("expected email, new-token, revoke, connect or disconnect", "what")
-        return redirect("/settings/")
+            raise unknown_button()
+        return self._site.saved("/settings/", _DONE[operation])
 
     # People, for SuperUsers
 
@@ -75,7 +74,7 @@ class People:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
         self._services.gate.submit(context.actor, command, "web")
         self._services.private.set_email(command.username, "")  # an earlier account of this name may have left one
-        return redirect("/users/")
+        return self._site.saved("/users/", f"Added {command.username}.")
 
     def user(self, context: PageContext, username: str) -> HTTPResponse:
         context.check_admin()
@@ -88,10 +87,10 @@ class People:
         if text("what") == "seen":
             context.check_admin()
             self._services.private.set_notice(username, "")
-            return redirect(f"/users/{username}/")
+            return self._site.saved(f"/users/{username}/")
         command = SetUserRoles(username, roles(), bool(text("active")))
         self._services.gate.submit(context.actor, command, "web")
-        return redirect(f"/users/{username}/")
+        return self._site.saved(f"/users/{username}/")
 
 
 def _scope() -> Scope | None:

@@ -19,11 +19,11 @@ from jobserver.domain.projects import (
     sees_registration,
 )
 from jobserver.domain.workspaces import ConnectWorkspace, Workspace
-from jobserver.errors import Code, Error, forbidden, invalid, not_found
+from jobserver.errors import forbidden, not_found
 from jobserver.index.queries.requests import RequestFilter, list_requests
 from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages.context import PageContext
-from jobserver.web.pages.forms import idempotency_key, roles, text
+from jobserver.web.pages.forms import idempotency_key, roles, text, unknown_button
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, registration_form
@@ -97,7 +97,7 @@ class Projects:
 
     # Settings
 
-    def settings(self, context: PageContext, org: str, project: str, error: Error | None = None) -> HTTPResponse:
+    def settings(self, context: PageContext, org: str, project: str) -> HTTPResponse:
         name, document = self._find(context, org, project)
         if not _manages(context, name):
             _ = context.actor  # a person who has not logged in should do that first
@@ -107,7 +107,6 @@ class Projects:
         return self._site.page(
             context,
             "projects/project_settings.html",
-            400 if error else 200,
             title=f"Settings of {document.name}",
             project=document,
             name=name,
@@ -120,23 +119,17 @@ class Projects:
             contact=self._services.private.project_contact(name) if context.is_admin else None,
             is_contact_lost=bool(text("contact-lost")),
             roles=sorted(PROJECT_ROLES),
-            username=text("username", 2000),
-            error=error,
         )
 
     def change(self, context: PageContext, org: str, project: str) -> HTTPResponse:
         name, _ = self._find(context, org, project)
-        try:
-            if text("what") == "contact":
-                self._keep_contact(context, name)
-            else:
-                self._services.gate.submit(context.actor, _command(name), "web", idempotency_key(context.actor))
-        except Error as error:
-            if error.code not in (Code.INVALID, Code.CONFLICT, Code.NOT_FOUND) or not _manages(context, name):
-                raise
-            return self.settings(self._site.context(), org, project, error)
+        button = text("what")
+        if button == "contact":
+            self._keep_contact(context, name)
+        else:
+            self._services.gate.submit(context.actor, _command(name), "web", idempotency_key(context.actor))
         still = _manages(self._site.context(), name)  # people can remove their own rights
-        return redirect(f"/orgs/{name}/settings/" if still else f"/orgs/{name}/")
+        return self._site.saved(f"/orgs/{name}/settings/" if still else f"/orgs/{name}/", _done(button))
 
     def _keep_contact(self, context: PageContext, name: str) -> None:
         if not context.is_admin:
@@ -163,7 +156,20 @@ def _command(name: str) -> Command:
             return ConnectWorkspace(workspace, name)
         case "disconnect":
             return ConnectWorkspace(workspace, None)
-    raise invalid("expected rename, member, remove, invite, cancel, connect, disconnect or contact", "what")
+    raise unknown_button()
+
+
+def _done(button: str) -> str:
+    """What the form with this button has changed, in words."""
+    subject = text("workspace" if button in ("connect", "disconnect") else "username", 2000)
+    return {
+        "member": f"Saved the roles of {subject}.",
+        "remove": f"Removed {subject}.",
+        "invite": f"Invited {subject}.",
+        "cancel": f"Cancelled the invitation of {subject}.",
+        "connect": f"Connected {subject}.",
+        "disconnect": f"Disconnected {subject}.",
+    }.get(button, "Saved.")
 
 
 def _workspaces(context: PageContext, project: str) -> list[Workspace]:

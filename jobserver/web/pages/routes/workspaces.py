@@ -20,15 +20,7 @@ from jobserver.service.studies.base import Study
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
 from jobserver.web.pages.format.graph import counts, grouped, picture
-from jobserver.web.pages.forms import (
-    graph_view,
-    idempotency_key,
-    is_shown_in_form,
-    own_query,
-    refused_status,
-    text,
-    texts,
-)
+from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts, unknown_button
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
@@ -47,8 +39,7 @@ class Workspaces:
         site.add("/<name>/switch/", post=self.switch)
         site.add("/<name>/audit/", self.audit)
 
-    def show(self, context: PageContext, name: str, error: Error | None = None) -> HTTPResponse:
-        """``error``: why a form was refused, which is shown again with what was chosen."""
+    def show(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = _find(context, name)
         if revision := text("at", 64):
             return self._show_as_of(context, workspace, revision)
@@ -64,7 +55,6 @@ class Workspaces:
         return self._site.page(
             context,
             "workspaces/workspace.html",
-            refused_status(error) if error else 200,
             title=name,
             workspace=workspace,
             study=study,
@@ -75,11 +65,11 @@ class Workspaces:
             recent=recent,
             can_run=can_run and not workspace.archived,
             can_change=can_run,
+            has_email=bool(context.user and self._services.private.email(context.user.username)),
             has_releases=has_tab(self._services, context, workspace),
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
-            error=error,
             **_pipeline(study, latest),
-            **_form(workspace, study, backends, has_error=error is not None),
+            **_form(workspace, study, backends, was_sent=bool(context.sent.typed)),
             preview=_preview(study, latest),
         )
 
@@ -116,22 +106,17 @@ class Workspaces:
         if text("what") == "preview":
             query = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
             return redirect(f"/{name}/?{query}#would-run") if len(query) < _LONG_URL else self.show(context, name)
-        try:
-            written = self._services.requests.request_jobs(
-                context.actor,
-                workspace.name,
-                tuple(texts("requested_actions")),
-                text("backend", 64),
-                "web",
-                force_run_dependencies=bool(text("force_run_dependencies")),
-                will_notify=bool(text("will_notify")),
-                database_name=text("database_name", 64) or None,
-                key=idempotency_key(context.actor),
-            )
-        except Error as error:
-            if not is_shown_in_form(error):
-                raise
-            return self.show(context, name, error)  # the form keeps what was chosen
+        written = self._services.requests.request_jobs(
+            context.actor,
+            workspace.name,
+            tuple(texts("requested_actions")),
+            text("backend", 64),
+            "web",
+            force_run_dependencies=bool(text("force_run_dependencies")),
+            will_notify=bool(text("will_notify")),
+            database_name=text("database_name", 64) or None,
+            key=idempotency_key(context.actor),
+        )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
     def switch(self, context: PageContext, name: str) -> HTTPResponse:
@@ -142,7 +127,7 @@ class Workspaces:
             "notify": ChangeWorkspace(name, should_notify=is_on),
         }
         if setting not in commands:
-            raise invalid("expected archived or notify", "what")
+            raise unknown_button()
         self._services.gate.submit(context.actor, commands[setting], "web")
         return redirect(f"/{name}/")
 
@@ -188,7 +173,7 @@ def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, An
     }
 
 
-def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend], has_error: bool) -> dict[str, Any]:
+def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend], was_sent: bool) -> dict[str, Any]:
     """The choices of the form, with what the query or a refused form has chosen."""
     chosen = _chosen_actions(study)
     databases = [workspace.db, *(database for backend in backends for database in backend.databases)]
@@ -196,10 +181,11 @@ def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend]
         "run_all": RUN_ALL,
         "chosen": chosen,
         "backends": backends,
-        "databases": dict.fromkeys(databases),
+        "backend_choices": [(backend.slug, backend.name) for backend in backends],
+        "databases": [(database, database) for database in dict.fromkeys(databases)],
         "database": text("database_name", 64) or workspace.db,
         "is_forced": bool(text("force_run_dependencies")),
-        "will_notify": bool(text("will_notify")) if chosen or has_error else workspace.should_notify,
+        "will_notify": bool(text("will_notify")) if chosen or was_sent else workspace.should_notify,
     }
 
 

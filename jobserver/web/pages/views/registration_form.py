@@ -1,14 +1,17 @@
 """The registration form of a project: its questions, in order, and the answers."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.validation import checked
+from jobserver.errors import Error, invalid
 from jobserver.service.accounts.private_store import Contact
 from jobserver.web.pages.forms import text
 
 MAX_RESEARCHERS = 100
+_INDEX = re.compile(r"researchers\.(\d+)")
 LINES = {
     "job_title": "Job title",
     "team_name": "Team",
@@ -28,6 +31,9 @@ TEXTS = {
     "evidence_of_scripting_languages": "What evidence is there of coding skills (Python, R or Stata)?",
     "evidence_of_sharing_in_public": "What evidence is there of sharing code in public?",
 }
+
+
+_ROW = ("name", "trained_at", "accredited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +71,47 @@ class Answers:
             if row != Row()
         ]
         values = {key: self.get(key) for key in ("project_lead", *LINES, *TEXTS)}
-        return checked(
-            Registration, {**values, "researchers": researchers, "declaration": self.get("declaration") == "on"}
-        )
+        try:
+            return checked(
+                Registration, {**values, "researchers": researchers, "declaration": self.get("declaration") == "on"}
+            )
+        except Error as error:
+            raise self._with_rows(error) from None
+
+    def _with_rows(self, error: Error) -> Error:
+        """The faults of researchers count the form's rows, and not only those that are filled in."""
+        filled = [number for number, row in enumerate(self.rows) if row != Row()]
+        faults = [
+            replace(fault, key=_INDEX.sub(lambda match: f"researchers.{filled[int(match[1])]}", fault.key))
+            for fault in error.faults
+        ]
+        return invalid(error.message, faults=faults)
 
 
 def read() -> Answers:
     """The form that was sent. The limits here are above the document's own, so that those give the error."""
-    keys = ("name", "slug", "project_lead", "email", "telephone", "declaration", *LINES, *TEXTS)
-    fields = {key: text(key, 20_000).replace("\r\n", "\n") for key in keys}
-    count = text("researchers", 4)
+    keys = ("name", "slug", "project_lead", "email", "telephone", "declaration", "researchers", *LINES, *TEXTS)
+    rows = (f"researcher_{row}_{key}" for row in range(_rows(text("researchers", 4))) for key in _ROW)
+    return as_typed({key: [text(key, 20_000).replace("\r\n", "\n")] for key in (*keys, *rows)})
+
+
+def as_typed(typed: Mapping[str, Sequence[str]]) -> Answers:
+    """The form that was refused; an empty one if none was."""
+    fields = {key: values[0] for key, values in typed.items() if values}
+    count = fields.get("researchers", "")
     rows = [
         Row(
-            text(f"researcher_{number}_name", 2000),
-            text(f"researcher_{number}_trained_at", 100),
-            bool(text(f"researcher_{number}_accredited")),
+            fields.get(f"researcher_{number}_name", ""),
+            fields.get(f"researcher_{number}_trained_at", ""),
+            bool(fields.get(f"researcher_{number}_accredited")),
         )
-        for number in range(min(int(count), MAX_RESEARCHERS) if count.isascii() and count.isdecimal() else 1)
+        for number in range(_rows(count))
     ]
-    return Answers(fields, rows or (Row(),))
+    return Answers(fields, rows)
+
+
+def _rows(count: str) -> int:
+    return max(1, min(int(count), MAX_RESEARCHERS)) if count.isascii() and count.isdecimal() else 1
 
 
 def with_another_row(answers: Answers) -> Answers:

@@ -2,7 +2,7 @@
 {
   const repo = $("[data-branches]");
   if (repo) {
-    const hint = $("#branches-hint");
+    const hint = $("#branch-hint");
     const button = $("button[value=branches]");
     const fill = async () => {
       if (!repo.value.trim()) return;
@@ -25,7 +25,7 @@
     const list = $("#repos[data-more]");
     if (list) fetch(list.dataset.more).then((answer) => answer.json()).then((more) => {
       list.replaceChildren(...more.repositories.map((name) => new Option(name, name)));
-      $("#repos-hint").textContent = parse(more.hint).body.textContent;
+      $("#repo-hint").textContent = parse(more.hint).body.textContent;
     }).catch(() => {}); // the first list stays
   }
 }

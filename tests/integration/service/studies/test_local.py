@@ -112,7 +112,7 @@ def test_nothing_outside_is_opened(studies: StudyRegistry, home: Path, repo: Pat
     (home / "loop").symlink_to(home / "loop")
     for path in ("../secret", str(outside), "link", "side", "pointer", "inner", ".", "", "/", "loop", "a\0b"):
         for ask in (studies.check_repo, studies.branches, lambda p: studies.project(p, "main")):
-            with pytest.raises(Error, match=r"expected https://github\.com/<org>/<name>, or a path") as caught:
+            with pytest.raises(Error, match=r"expected https://github\.com/<org>/<name>, or the path") as caught:
                 ask(path)
             assert caught.value.code is Code.INVALID, path
 
@@ -121,7 +121,7 @@ def test_no_folder_for_local_studies(repo: Path) -> None:
     studies = StudyRegistry(None, "", "", lambda: datetime(2026, 11, 23, tzinfo=UTC))
     error = refusal(studies, str(repo))
     assert error.code is Code.INVALID
-    assert "STUDY_REPOS" in error.message
+    assert "no studies of its own" in error.message
 
 
 def test_a_missing_repository_branch_or_file_is_named(studies: StudyRegistry, repo: Path, home: Path) -> None:

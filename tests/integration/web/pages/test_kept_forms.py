@@ -51,10 +51,11 @@ def test_a_form_comes_back_after_the_login_and_is_not_sent(place: Place) -> None
 def test_the_actions_that_were_selected_come_back(place: Place) -> None:
     token = Browser.token(place.browser.get("/trends/"))
     end_session(place, place.browser)
-    fields = {"form": token, "requested_actions": ["analyse", "report"], "backend": "tpp", "will_notify": "on"}
+    options = {"backend": "tpp", "force_run_dependencies": "on"}
+    fields = {"form": token, "requested_actions": ["analyse", "report"], **options}
     page = log_in_from(place, place.browser, place.browser.post("/trends/", data=fields), "root").text
     assert re.findall(r'value="(\w+)"[^>]* checked', page)[:2] == ["analyse", "report"]
-    assert re.search(r'name="will_notify" value="on" checked', page)
+    assert re.search(r'name="force_run_dependencies" value="on" checked', page)
 
 
 def test_another_person_does_not_see_it(place: Place) -> None:

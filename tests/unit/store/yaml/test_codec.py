@@ -145,7 +145,7 @@ def test_reads_what_a_person_writes(old: bytes, new: bytes, key: str, value: obj
         (b"20:15:04.123456Z", b"20:15:04", "w.yaml:8: created_at: expected a time like"),
         (b"20:15:04.123456Z", b"21:15:04+01:00", "w.yaml:8: created_at: expected a time like"),
         (b"20:15:04.123456Z", b"20:15:04.1234567Z", "w.yaml:8: created_at: expected a time like"),
-        (b"https://github.com/org/study", b"../../etc", "w.yaml:4: repo: expected an https URL, or a path inside"),
+        (b"https://github.com/org/study", b"../../etc", "w.yaml:4: repo: expected an https URL, or the path"),
         (b"should_notify: false\n", b"should_notify: false\n---\na: 1\n", "w.yaml:11: a second document"),
         (WORKSPACE, b"", "w.yaml:1: expected a mapping, found nothing"),
         (WORKSPACE, b"x" * 70_000, "w.yaml: 70000 bytes, at most 65536"),
