@@ -15,12 +15,15 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: $(VENV)/.installed
 	$(PY) -m jobserver demo $(ARGS)
 
+# Tests start many processes: each would compile all of our code if nothing may keep the result.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Files of the tests are in memory where there is room. Three processes keep two cores busy: some tests wait for time-outs.
 PYTEST = $(PY) -m pytest -n 3 --dist worksteal
 test: $(VENV)/.installed
 	$(PYTEST) $(ARGS)
 
-# The same on the disk, with large samples of the faults and of odd input: for CI.
+# The same on the disk, with large samples of the faults and of odd input, and with the tests that take long: for CI.
 test-whole: export WHOLE_SAMPLES = 1
 test-whole: export TMPDIR ?= /tmp
 test-whole: $(VENV)/.installed

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.e2e import zygote
 from tests.e2e.harness import Site, bare
+from tests.samples import only_whole
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
@@ -24,6 +25,8 @@ SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"w
 SCHEMES: tuple[Any, ...] = ("light", "dark")
 LOOKS = ["desktop-light", "phone-dark"]
 ALL_LOOKS = [f"{size}-{scheme}" for size in SIZES for scheme in SCHEMES] if os.environ.get("ALL_LOOKS") else LOOKS
+# Of tests that go from page to page:
+JOURNEY_LOOKS = LOOKS if "ALL_LOOKS" in os.environ else [LOOKS[0], pytest.param(LOOKS[1], marks=only_whole)]
 AXE = (Path(__file__).parent / "axe" / "axe-4.14.1.min.js").read_text()
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 STUDY = f"""\

@@ -1,11 +1,13 @@
 """A researcher's first day, in a browser, at desktop and phone width, light and dark."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import accessible, log_in, shoot
+from tests.browser.conftest import JOURNEY_LOOKS, accessible, log_in, shoot
 from tests.e2e.harness import Site
 
 
+@pytest.mark.parametrize("look", JOURNEY_LOOKS)
 def test_a_first_day(site: Site, page: Page, look: str) -> None:
     name = f"heart-{look}"
     logs_in(site, page, look)

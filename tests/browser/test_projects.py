@@ -1,11 +1,13 @@
 """A project is registered, somebody is invited and accepts, in a browser."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import accessible, log_in, shoot
+from tests.browser.conftest import JOURNEY_LOOKS, accessible, log_in, shoot
 from tests.e2e.harness import Site
 
 
+@pytest.mark.parametrize("look", JOURNEY_LOOKS)
 def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -> None:
     name = f"Lungs {look}"
     log_in(page, site, "root")

@@ -14,11 +14,12 @@ import yaml
 
 from tests.deploy.image import Image, tree
 from tests.e2e.harness import free_port, until
+from tests.samples import only_whole
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
-    pytest.mark.skipif("WHOLE_SAMPLES" not in os.environ, reason="a minute, and Debian: `make test-whole`"),
+    only_whole,
     pytest.mark.skipif(os.getuid() != 0 or shutil.which("debootstrap") is None, reason="needs root and debootstrap"),
 ]
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.deploy.image import PATH, debian, run_inside
 from tests.e2e.harness import until
+from tests.samples import only_whole
 
 ROOT = Path(__file__).parents[2]
 NAME = "jobs.example.org"
@@ -29,7 +30,7 @@ SETTINGS = {
 }
 
 pytestmark = [
-    pytest.mark.skipif("WHOLE_SAMPLES" not in os.environ, reason="two minutes, and Debian: `make test-whole`"),
+    only_whole,
     pytest.mark.skipif(
         os.getuid() != 0 or not all(map(shutil.which, ("debootstrap", "systemd-nspawn", "nsenter"))),
         reason="needs root, debootstrap and systemd-nspawn",

@@ -12,9 +12,10 @@ import pytest
 
 from tests.deploy.image import Image, tree
 from tests.e2e.harness import free_port, until
+from tests.samples import only_whole
 
 pytestmark = [
-    pytest.mark.skipif("WHOLE_SAMPLES" not in os.environ, reason="a minute, and Debian's packages: `make test-whole`"),
+    only_whole,
     pytest.mark.skipif(os.getuid() != 0 or shutil.which("debootstrap") is None, reason="needs root and debootstrap"),
 ]
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import free_port, git, until
+from tests.samples import only_whole
 
 
+@only_whole
 def test_the_demo_computes_something_and_leaves_a_sound_record(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "jobserver", "demo", "--once", "--folder", "demo", "--port", str(free_port())]
     for _ in range(2):

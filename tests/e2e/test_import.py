@@ -14,6 +14,7 @@ from tests.e2e import zygote
 from tests.e2e.harness import Site
 from tests.integration.service.imports import old_rules
 from tests.integration.service.imports.old_server import ROWS_2021, SCHEMA_2021, make_sqlite
+from tests.samples import only_whole
 
 TOKEN = "secret-of-tpp"
 ADAPTED = {5, 6, 7}  # requests whose identifier or status the import had to change: `jobserver import --dry-run`
@@ -74,6 +75,7 @@ def test_every_page_counts_what_the_old_one_counted(site: Site) -> None:
         assert f"{counts[number]} request" in page.text, name
 
 
+@only_whole
 def test_a_killed_import_goes_on(site: Site) -> None:
     """Whenever it is killed, the next one adds the rest."""
     with contextlib.closing(sqlite3.connect(site.folder / "old.sqlite3")) as sql, sql:

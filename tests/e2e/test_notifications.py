@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from tests.e2e.harness import Site, free_port, job, until
 from tests.receiver import Receiver, receiving
+from tests.samples import only_whole
 
 
 class Inbox:
@@ -74,6 +75,7 @@ def outbox(site: Site) -> list[dict[str, Any]]:
     return rows
 
 
+@only_whole
 def test_a_receiver_that_was_down_gets_everything_in_order_over_a_kill(site: Site, inbox: Inbox) -> None:
     with receiving(Receiver(status=503)) as receiver:
         pass  # nobody listens at its port yet

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from tests.e2e.harness import free_port, until
-from tests.samples import IS_WHOLE
+from tests.samples import only_whole
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")
 NOBODY = 65534
 
-pytestmark = pytest.mark.skipif(not IS_WHOLE, reason="`make test-whole` builds and installs the wheel")
+pytestmark = only_whole
 
 
 @pytest.fixture(scope="module")

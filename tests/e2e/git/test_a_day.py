@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git, until
+from tests.samples import only_whole
 
 
 def runner(site: Site, backend: str, transport: str) -> zygote.Process:
@@ -23,6 +24,7 @@ def status(site: Site, identifier: str) -> str:
     return found
 
 
+@only_whole
 def test_a_day_of_an_admin_two_runners_and_an_auditor(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.start()

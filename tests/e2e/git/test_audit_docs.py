@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.e2e.harness import Site, git, job
+from tests.samples import only_whole
 
 DOC = Path(__file__).parents[3] / "docs" / "audit.md"
 
@@ -18,6 +19,7 @@ def commands(folder: Path, **env: str) -> str:
     return done.stdout + done.stderr
 
 
+@only_whole
 def test_an_auditor_needs_git_and_ssh_keygen_only(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.start()

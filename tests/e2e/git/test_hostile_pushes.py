@@ -8,6 +8,7 @@ import httpx
 from tests.e2e.git.by_hand import fetch_by_hand, line, pack, post, raw
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site, git
+from tests.samples import only_whole
 
 
 def refused(site: Site, clone: Clone, words: str) -> str:
@@ -34,6 +35,7 @@ def test_a_control_character_in_a_name_is_not_printed(site: Site, tpp: Clone) ->
     assert "\x1b" not in said
 
 
+@only_whole
 def test_ten_thousand_files_in_one_push(site: Site, tpp: Clone) -> None:
     folder = active(site, site.ask("generate"))
     tpp.git("pull", "-q")

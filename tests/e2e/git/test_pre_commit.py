@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Site, bare, git
+from tests.samples import only_whole
 
 DOC = (Path(__file__).parents[3] / "docs" / "admin.md").read_text()
 GOOD, BAD = "version: 1\nusername: {}\n", "version: 1\nusername: {}\nroles: [Boss]\n"
@@ -122,6 +123,7 @@ def test_a_merge_is_refused_as_a_push_of_it_would_be(copy: Copy) -> None:
     assert "is a merge: rebase instead" in done.stderr
 
 
+@only_whole
 def test_the_frameworks_local_hook(copy: Copy) -> None:
     """It runs `entry` in a shell of its own, with names of files unless told otherwise, and git's variables or not."""
     (entry,) = re.findall(r"entry: (.*)", DOC)

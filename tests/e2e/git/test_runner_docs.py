@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 from tests.e2e.harness import Site
+from tests.samples import only_whole
 
 DOC = Path(__file__).parents[3] / "docs" / "runner-operator.md"
 
 
+@only_whole
 def test_the_four_steps_of_a_backend_without_a_network(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.start()

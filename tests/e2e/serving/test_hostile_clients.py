@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.harness import Client, Site, connect, until
 from tests.e2e.pages.browser import Browser
+from tests.samples import only_whole
 from tests.zips import MANIFEST, md5_of, zipped
 
 
@@ -30,6 +31,7 @@ def test_idle_connections_cost_nobody_anything(site: Site, alice: Client, stack:
     works(alice)
 
 
+@only_whole
 def test_ten_thousand_idle_connections(tmp_path: Path, stack: ExitStack) -> None:
     """Or as many as the limit of open files lets this process and the server have."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

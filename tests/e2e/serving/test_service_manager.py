@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import Site, until
+from tests.samples import only_whole
 
 # As systemd does: the socket is number 3, and the environment says for which process it is.
 _EXEC = """\
@@ -62,6 +63,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made.site.check_record()
 
 
+@only_whole
 def test_a_restart_refuses_no_connection_and_loses_no_poll(manager: Manager) -> None:
     """A call that arrives in the very moment of the stop may lose its connection; asked again, it is answered."""
     stop = threading.Event()

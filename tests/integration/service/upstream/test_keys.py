@@ -13,6 +13,7 @@ from jobserver.store.keys.rotation import check_key, rotate, settle
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine, copy
+from tests.samples import only_whole
 from tests.site import ADMIN
 
 
@@ -87,7 +88,16 @@ def test_our_own_key_counts_no_longer_than_main_says(
     git(host.path, "update-ref", "refs/heads/backends/tpp", before)
 
 
-@pytest.mark.parametrize("history", ["stolen", "stolen long ago", "stolen twice", "stolen, then rotated", "rotated"])
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param("stolen", marks=only_whole),
+        pytest.param("stolen long ago", marks=only_whole),
+        "stolen twice",
+        "stolen, then rotated",
+        pytest.param("rotated", marks=only_whole),
+    ],
+)
 def test_a_further_machine_joins_whatever_became_of_earlier_keys(
     tmp_path: Path, unverified: list[Machine], host: Host, history: str
 ) -> None:
