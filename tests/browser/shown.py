@@ -14,7 +14,7 @@ SHOWN = {
     "/job-requests/<request>/jobs/<identifier>/audit/": ("job-audit",),
     "/job-requests/<identifier>/": (
         *("request-waiting", "request-running", "request-succeeded", "request-failed"),
-        *("request-cancel-requested", "request-compared", "request-as-it-was"),
+        *("request-cancel-requested", "request-compared", "request-as-it-was", "request-failures"),
     ),
     "/job-requests/<identifier>/audit/": ("audit", "request-audit"),
     "/design/": ("design",),

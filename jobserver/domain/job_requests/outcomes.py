@@ -21,6 +21,9 @@ OUTCOMES = ("pending", "running", "failed", CANCELLED, SKIPPED, "succeeded")
 REQUEST_OUTCOMES = (*(outcome for outcome in OUTCOMES if outcome != SKIPPED), "unknown")
 
 
+T = TypeVar("T", int, str, datetime)
+
+
 def outcome(status: str, status_code: str) -> str:
     """A job's status, or `CANCELLED` or `SKIPPED` for a job that failed for such a reason."""
     return CODES.get(status_code, status) if status == "failed" else status
@@ -45,12 +48,17 @@ def reported_status(outcome: str) -> str:
     return "failed" if outcome in (CANCELLED, SKIPPED) else outcome
 
 
+def had_nothing_to_do(status: str, created_at: T, started_at: T | None, completed_at: T | None) -> bool:
+    """Whether this job only says that its action had succeeded before, so that nothing ran.
+
+    Runners report that as a success without a start (those of 2025), or at the moment in which they created the job.
+    """
+    return status == "succeeded" and (started_at is None or created_at == started_at == completed_at)
+
+
 def in_words(outcome: str, cancelled_by: Sequence[str] = ()) -> str:
     """``cancelled by cara``; else the outcome itself."""
     return f"{outcome} by {' and '.join(cancelled_by)}" if outcome == CANCELLED and cancelled_by else outcome
-
-
-T = TypeVar("T", int, str, datetime)
 
 
 @dataclass(frozen=True, slots=True)

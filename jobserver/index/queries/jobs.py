@@ -43,6 +43,10 @@ class JobRow:
     def outcome(self) -> str:
         return outcomes.outcome(self.status, self.status_code)
 
+    @property
+    def had_nothing_to_do(self) -> bool:
+        return outcomes.had_nothing_to_do(self.status, self.created_at, self.started_at, self.completed_at)
+
     def as_item(self) -> dict[str, Any]:
         """As the API has it."""
         return {
@@ -124,11 +128,12 @@ def jobs_identified(sql: sqlite3.Connection, text: str, backends: Collection[str
 def last_success_before(
     sql: sqlite3.Connection, backend: str, workspace: str, action: str, before: int
 ) -> JobRow | None:
-    """The newest success of an action among its last jobs that were created before ``before``."""
+    """The newest success of an action among its last jobs that were created before ``before``: one that ran."""
     for number in branch_numbers(sql, [backend]):
         row = sql.execute(
             f"SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE branch=? AND workspace=? AND action=? AND created_at < ?"
-            f" ORDER BY created_at DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded' LIMIT 1",
+            f" ORDER BY created_at DESC LIMIT {LOOK_BACK}) WHERE status = 'succeeded' AND started_at IS NOT NULL"
+            " AND (created_at != started_at OR started_at IS NOT completed_at) LIMIT 1",
             (number, workspace, action, before),
         ).fetchone()
         if row is not None:

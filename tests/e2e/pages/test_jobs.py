@@ -49,6 +49,76 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
 
 
+def test_what_failed_comes_first_with_what_to_do(site: Site, alice: Browser) -> None:
+    before = site.ask("generate", workspace="plain")
+    with site.client("tpp") as tpp:
+        worked = job(before, f"g{before}", "succeeded", 3, created_at=stamp(-5))
+        tpp.report(worked)
+        identifier = site.ask("run_all", workspace="plain")
+        names = ["generate", "analyse", "report", "describe", "plot"]
+        messages = {"generate": "Job ran out of memory"}
+        codes = {"generate": "nonzero_exit", "analyse": "dependency_failed", "report": "cancelled_by_user"}
+        tpp.report(
+            *(
+                job(identifier, f"{name}{identifier}", "failed" if name in codes else "succeeded", 9, action=name,
+                    status_code=codes.get(name, ""), status_message=messages.get(name, ""))
+                for name in names
+            )
+        )  # fmt: skip
+    path = f"/job-requests/{identifier}/"
+    page = alice.get(path).text
+    top = page[page.index('<div class="summary failed">') : page.index('<dl class="facts">')]
+    for text in (
+        "generate failed, and 1 job that needs it did not run.",
+        "ran out of memory",
+        "ask the backend&#39;s operator for more memory",
+        f'last succeeded <a href="/job-requests/{before}/jobs/g{before}/">',
+        "the code has not changed since then",
+        "Did not run: analyse",
+    ):
+        assert text in top, text
+    assert re.findall(r'<details class="jobs" data-outcome="(\w+)"( open)?', page) == [
+        ("failed", " open"), ("cancelled", " open"), ("skipped", " open"), ("succeeded", "")
+    ]  # fmt: skip
+    assert "4 failed" not in page
+    found = alice.get(f"{path}?job=PLO").text
+    assert re.findall(r'data-outcome="(\w+)"(?: open)?>', found) == ["succeeded"], "the other groups are hidden"
+    assert "No jobs match" in alice.get(f"{path}?job=plot&outcome=failed").text
+    assert alice.get(f"{path}?outcome=nonsense").status_code == 400
+
+
+def test_who_cancelled_is_named_in_lists_and_filters(site: Site, alice: Browser) -> None:
+    identifier = site.ask("analyse", workspace="plain")
+    path = f"/job-requests/{identifier}/"
+    alice.submit(f"{path}cancel/", page=path)
+    with site.client("tpp") as tpp:
+        for name, code in (("generate", "cancelled_by_user"), ("analyse", "dependency_failed")):
+            tpp.report(job(identifier, f"c{identifier}", "failed", 1, action=name, status_code=code))
+        tpp.report(
+            job(identifier, f"c{identifier}", "failed", 2, status_code="cancelled_by_user"),
+            job(identifier, f"d{identifier}", "failed", 2, action="analyse", status_code="dependency_failed"),
+        )
+    page = alice.get(path).text
+    assert page.count("Cancelled by alice") >= 2, "the request and its job"
+    assert "Skipped" in page
+    assert "Failed" not in page
+    assert identifier in alice.get("/jobs/?status=cancelled&workspace=plain").text
+    assert identifier not in alice.get("/jobs/?status=failed&workspace=plain").text
+    assert "Cancelled by alice" in alice.get("/jobs/?status=cancelled").text
+    assert alice.get("/jobs/?status=skipped").status_code == 400
+
+
+def test_a_request_with_nothing_to_do_says_so(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate", workspace="plain")
+    with site.client("tpp") as tpp:
+        tpp.report(job(identifier, f"n{identifier}", "succeeded", 1, started_at=None))
+    page = alice.get(f"/job-requests/{identifier}/").text
+    assert "Nothing had to run: all these actions had succeeded before." in page
+    for text in ("its outputs are ready", "never", "did not start"):
+        assert text not in page
+    assert "Nothing had to run" in alice.get(f"/jobs/n{identifier}/").text
+
+
 def test_the_event_log_filters_counts_and_pages(site: Site, alice: Browser) -> None:
     for _ in range(27):
         site.ask("generate", workspace="slashed")

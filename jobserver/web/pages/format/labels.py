@@ -1,5 +1,6 @@
 """Statuses, status codes, roles and sizes in words, with what to do next. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
@@ -75,6 +76,10 @@ CODES = {
         "Read the message and correct project.yaml.",
     ),
 }
+# In the messages of runners: of Docker, of a shell and of this runner.
+_OUT_OF_MEMORY = re.compile(r"out[ -]of[ -]memory|\boom\b|\bMemoryError\b|cannot allocate", re.IGNORECASE)
+_KILLED = re.compile(r"\b(?:code|status)\W{0,3}137\b|\bsignal 9\b|\bSIGKILL\b", re.IGNORECASE)
+_LESS_MEMORY = "Load less data at once, or ask the backend's operator for more memory."
 
 PERMISSIONS = {
     Permission.RUN_JOB: "run jobs",
@@ -100,6 +105,18 @@ def status(name: str, cancelled_by: Sequence[str] = ()) -> str:
 def cancellers(job: JobRow, row: JobRequestRow) -> tuple[str, ...]:
     """Who asked to cancel this job of a request. An administrator of the backend has no name here."""
     return row.cancelled_by if job.status_code == outcomes.BY_USER else ()
+
+
+def explained(job: JobRow) -> tuple[str, str]:
+    """(why the job is in this state, what to do next); empty where nothing is known."""
+    if job.had_nothing_to_do:
+        return "Nothing had to run: this action had succeeded before.", ""
+    if job.status_code == "nonzero_exit":
+        if _OUT_OF_MEMORY.search(job.status_message):
+            return "The action's command ran out of memory.", _LESS_MEMORY
+        if _KILLED.search(job.status_message):
+            return "The action's command was killed, most often because it used too much memory.", _LESS_MEMORY
+    return status_code(job.status_code)
 
 
 def status_code(code: str) -> tuple[str, str]:

@@ -26,6 +26,8 @@ from jobserver.web.pages.views.request_details import (
     outlook,
     permitted,
 )
+from jobserver.web.pages.views.request_jobs import job_filter
+from jobserver.web.pages.views.request_summary import summary_of
 
 
 class JobRequests:
@@ -44,6 +46,7 @@ class JobRequests:
         now = details.moment(times.micros(context.now))
         with self._services.index.view() as sql:
             forecast = outlook(sql, details, self._site.backend_status(context, row.backend), context.now)
+            summary = summary_of(sql, details)
         needs = forecast["forecast"].needs
         outcomes = {job.action: job.outcome for job in jobs}
         backend = context.directory.backends.get(row.backend)
@@ -63,11 +66,12 @@ class JobRequests:
             counts=counts(needs, outcomes),
             warnings=details.pipeline.warnings,
             start_failure=details.start_failure,
+            summary=summary,
             yaml=highlight.yaml(highlight.recorded(details.pipeline.actions), document.workspace.repo, document.sha),
             parent_directory=backend.parent_directory if backend else "",
             version=page_version.of_request(row, jobs),
             **forecast,
-            **jobs_over_time(details, now),
+            **jobs_over_time(details, job_filter(text("job", 100), text("outcome", 20)), now),
             **permitted(context, details),
         )
 

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from jobserver.domain.base.permissions import Permission
@@ -17,12 +16,11 @@ from jobserver.index.queries.requests import JobRequestRow, find_row, previous_r
 from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import github, highlight
-from jobserver.web.pages.format.graph_groups import place_of
 from jobserver.web.pages.views import timeline
 from jobserver.web.pages.views.audit_tab import Entry
+from jobserver.web.pages.views.request_jobs import JobFilter, job_list
 
 _ERROR = "__error__"  # the action of the job that a runner reports for a request that it could not start
-_MOST_JOBS = 100  # shown one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +69,22 @@ def outlook(
     }
 
 
-def jobs_over_time(details: RequestDetails, now: int) -> dict[str, Any]:
+def jobs_over_time(details: RequestDetails, chosen: JobFilter, now: int) -> dict[str, Any]:
     """The jobs with their bars on the timeline and links to their scripts; jobs that do not fit are only named."""
-    row, jobs, document = details.row, details.jobs, details.document
-    shown, others = _split(jobs)
+    row, document = details.row, details.document
+    jobs = [] if details.start_failure is not None else details.jobs
     whole = timeline.timeline(jobs, row.created_at, now)
-    listed = shown if details.start_failure is None else []
-    actions = {job.action: details.pipeline.actions.get(job.action) for job in listed}
+    listed = job_list(jobs, chosen, whole, now)
+    actions = {job.action: details.pipeline.actions.get(job.action) for job in listed.shown}
     runtime = sum(
         job.completed_at - job.started_at for job in jobs if job.completed_at is not None and job.started_at is not None
     )
     return {
-        "listed": [(job, whole.bar(job, now) if whole is not None else None) for job in listed],
-        "others": others,
+        "job_list": listed,
         "timeline": whole,
         "runtime": runtime,
         "scripts": _scripts(document, actions),
     }
-
-
-def _split(jobs: list[JobRow]) -> tuple[list[JobRow], list[tuple[str, list[JobRow]]]]:
-    """(jobs to show one by one, the others by status): of many jobs, the most important ones come first."""
-    if len(jobs) <= _MOST_JOBS:
-        return jobs, []
-    ordered = sorted(jobs, key=lambda job: place_of(job.outcome))
-    groups = groupby(ordered[_MOST_JOBS:], key=lambda job: job.outcome)
-    return ordered[:_MOST_JOBS], [(status, list(group)) for status, group in groups]
 
 
 def _scripts(document: JobRequest, actions: Mapping[str, PipelineAction | None]) -> dict[str, list[tuple[str, str]]]:
