@@ -10,9 +10,10 @@ from typing import Any
 from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, make_mailer, now, release_store
 from jobserver.config.settings import Settings
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import invalid
 from jobserver.index.index import Index
-from jobserver.index.queries.requests import has_unarchived
+from jobserver.index.queries.requests import earlier_outcome, has_unarchived
 from jobserver.index.sqlite.build import Progress
 from jobserver.service.accounts.admins import ensure_admins
 from jobserver.service.accounts.github import GitHubLogin
@@ -177,6 +178,11 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
     return releases
 
 
+def _earlier_outcome(index: Index, request: JobRequest) -> str:
+    with index.view() as sql:
+        return earlier_outcome(sql, request)
+
+
 def _notifier(
     app: App, index: Index, private: PrivateStore, clock: Clock, outbox: Outbox, mailer: Mailer | None
 ) -> tuple[Notifier, Sender]:
@@ -188,7 +194,8 @@ def _notifier(
     if mailer is not None:
         transports["mail"] = partial(mail.send_queued, private, mailer)
         links = InvitationLinks(settings.secret_key, settings.base_url)
-        writers.append(EmailWriter(app.repo, private, settings.base_url, clock, links.url))
+        earlier = partial(_earlier_outcome, index)
+        writers.append(EmailWriter(app.repo, private, settings.base_url, clock, links.url, earlier))
     sender = Sender(outbox, transports)
     sender.start()
     notifier = Notifier(app.repo, private, outbox, writers)

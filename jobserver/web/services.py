@@ -13,6 +13,7 @@ from jobserver.service.accounts.oidc import OidcLogin
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
+from jobserver.service.notify.subscriptions import Subscriptions
 from jobserver.service.presence import Presence
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.studies.registry import StudyRegistry
@@ -88,6 +89,10 @@ class Services:
             return user is not None
 
         return Sessions(self.options.secret_key, self.private, self.clock, self.is_https, is_valid)
+
+    @cached_property
+    def subscriptions(self) -> Subscriptions:
+        return Subscriptions(self.private)
 
     @cached_property
     def new_secrets(self) -> NewSecrets:

@@ -70,6 +70,7 @@ NOTHING_TO_SEE = (
         "/job-requests/",
         "/status/<slug>/",
     ),
+    *("/job-requests/<identifier>/follow/", "/<name>/follow/"),
     *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/<name>/switch/"),
     *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),
     *("/workspaces/new/branches/", "/workspaces/new/repositories/", "/jobs/<identifier>/", "/jobs/<identifier>/audit/"),

@@ -7,8 +7,10 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import branch_backend
 from jobserver.domain.job_requests import outcomes
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 from jobserver.index.queries.jobs import JobRow, jobs_of_request
 
@@ -16,6 +18,7 @@ COLUMNS = (
     "requests.identifier, name, workspace, project, created_by, requests.created_at, outcome, jobs, succeeded,"
     " started_at, completed_at, updated_at, cancelled_by, item, branch"
 )
+_EARLIER = 50
 RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[str]]
 """A job request and its jobs, as the API has them, and who cancelled actions of it."""
 _FROM = f"SELECT {COLUMNS} FROM requests JOIN branches ON id = branch"
@@ -174,6 +177,18 @@ def previous_request(sql: sqlite3.Connection, row: JobRequestRow, backends: Coll
     chosen = RequestFilter(workspace=row.workspace, before=(row.created_at, row.identifier))
     rows = list_requests(sql, chosen, backends, 1)
     return rows[0] if rows else None
+
+
+def earlier_outcome(sql: sqlite3.Connection, request: JobRequest) -> str:
+    """The outcome of the last finished request of the same actions, among the `_EARLIER` before this one; empty without
+    one."""
+    before = (identifiers.micros(request.created_at), request.identifier)
+    chosen = RequestFilter(workspace=request.workspace.name, before=before)
+    actions = set(request.requested_actions)
+    for row in list_requests(sql, chosen, [request.backend], _EARLIER):
+        if row.completed_at is not None and set(row.actions) == actions:
+            return row.outcome
+    return ""
 
 
 def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:

@@ -38,6 +38,9 @@ CREATE INDEX IF NOT EXISTS outbox_queues ON outbox (given_up, receiver, number);
 CREATE TABLE IF NOT EXISTS webhooks (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, url TEXT NOT NULL,
     secret TEXT NOT NULL, scope TEXT NOT NULL, events TEXT NOT NULL, created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS email_choices (username TEXT PRIMARY KEY, choice TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subscriptions (username TEXT, subject TEXT, PRIMARY KEY (username, subject)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS subscriptions_of ON subscriptions (subject);
 CREATE TABLE IF NOT EXISTS kept_forms (id TEXT PRIMARY KEY, username TEXT NOT NULL, path TEXT NOT NULL,
     fields TEXT NOT NULL, until INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS silences (backend TEXT PRIMARY KEY, last_seen INTEGER NOT NULL) WITHOUT ROWID;

@@ -3,10 +3,11 @@
 They follow from the branches and are sent in the background: no command waits for a message, and a lost one changes no
 record.
 
-notifier   finds out what happened on the branches
-news       what happened, and who writes the messages about it
-outbox     the messages that wait, in the private store
-sender     sends them, and again later what fails
-email/     emails to people
-webhooks/  calls to URLs outside
+subscriptions who gets an email about which job requests, and when
+notifier      finds out what happened on the branches
+news          what happened, and who writes the messages about it
+outbox        the messages that wait, in the private store
+sender        sends them, and again later what fails
+email/        emails to people
+webhooks/     calls to URLs outside
 """

@@ -38,6 +38,7 @@ LABELS = {
     "telephone": "Telephone",
     "text": "Message",
     "username": "User name",
+    "when": "Email me about job requests",
     "workspace": "Workspace",
 } | TEXTS
 """Field of a form -> what people call it."""

@@ -194,6 +194,7 @@ class Site:
             ),
             "once": secrets.token_hex(12),
             "title": "",
+            "outcome": "",
             "hosted": services.hosted,
             "sends_email": services.options.sends_email,
             "is_public": services.options.public_read,

@@ -1,22 +1,26 @@
 """Writes the emails about what happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from jobserver.domain.base import layout
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Invitation
 from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.email import expiring_token, finished, first_login, invitation, mail
 from jobserver.service.notify.email.mail import Mail
 from jobserver.service.notify.news import News
 from jobserver.service.notify.outbox import Message
+from jobserver.service.notify.subscriptions import Subscriber, Subscriptions
+from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
 
 _TOKENS_EVERY = timedelta(hours=1)
 
 
 class EmailWriter:
-    """``link``: the page where an invitation to a project is accepted."""
+    """``link``: the page where an invitation to a project is accepted. ``earlier``: the outcome of the request before
+    one; empty if there is none."""
 
     def __init__(
         self,
@@ -25,9 +29,11 @@ class EmailWriter:
         base_url: str,
         clock: Callable[[], datetime],
         link: Callable[[str, Invitation], str],
+        earlier: Callable[[JobRequest], str] = lambda request: "",
     ) -> None:
         self._repo, self._private, self._base_url = repo, private, base_url
-        self._clock, self._link = clock, link
+        self._clock, self._link, self._earlier = clock, link, earlier
+        self._subscriptions = Subscriptions(private)
         self._tokens_due: datetime | None = None
 
     def is_needed(self) -> bool:
@@ -40,11 +46,28 @@ class EmailWriter:
         messages: list[Message] = []
         for request in news.finished:
             document = request.stored.request
-            if document.will_notify:
-                content = finished.email(request, self._base_url)
-                subject = f"job request {document.identifier}"
-                messages += self._email(document.identifier, document.created_by, subject, content)
+            owner = [Subscriber(document.created_by, "")] if document.will_notify else []
+            names = {subscriber.username for subscriber in owner}
+            subjects = (f"request/{document.identifier}", f"workspace/{document.workspace.name}")
+            others = [subscriber for subscriber in self._subscriptions.of(subjects) if subscriber.username not in names]
+            if not owner and not others:
+                continue
+            earlier = self._earlier(document)
+            for subscriber in (*owner, *self._active(others)):
+                if self._subscriptions.choice(subscriber.username).covers(request.outcome, earlier):
+                    mark = f"{document.identifier}/{subscriber.username}" if subscriber.subject else document.identifier
+                    content = finished.email(request, self._base_url, subscriber.subject)
+                    messages += self._email(mark, subscriber.username, f"job request {document.identifier}", content)
         return messages
+
+    def _active(self, subscribers: Sequence[Subscriber]) -> list[Subscriber]:
+        """Those whose account is not disabled."""
+
+        def read(state: Snapshot) -> list[Subscriber]:
+            users = [state.user(subscriber.username) for subscriber in subscribers]
+            return [subscriber for subscriber, user in zip(subscribers, users, strict=True) if user and user.active]
+
+        return self._repo.writer.read(layout.MAIN, read) if subscribers else []
 
     def _about_invitations(self, news: News) -> list[Message]:
         messages: list[Message] = []

@@ -29,6 +29,9 @@ SIGNS = {
     "unknown": "…",
     NEVER: "○",
 }
+# Of the request or job of a page, in the title of its tab.
+TAB_SIGNS = {"running": "●", "failed": "✕", "cancelled": "⊘", "skipped": "↷", "succeeded": "✓"}
+_ICONS = frozenset({"running", "failed", "succeeded"})
 
 # status code -> (what it means, what to do next)
 CODES = {
@@ -94,6 +97,11 @@ PERMISSIONS = {
     Permission.READ_ALL: "view everything",
     Permission.ADMINISTER: "administer everything",
 }
+
+
+def icon(outcome: str) -> str:
+    """The file of the tab's icon on the page of a request or job; ``outcome`` is empty on other pages."""
+    return f"icon-{outcome}.svg" if outcome in _ICONS else "icon.svg"
 
 
 def status(name: str, cancelled_by: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ job_requests   a job request
 jobs           a job
 releases       released files
 backends       the backends and their status
-people         log-in, settings, and the users for admins
+people         settings, following requests and workspaces, and the users for admins
 orgs           organisations
 projects       projects, with their members and registration
 invitations    invitations to a project

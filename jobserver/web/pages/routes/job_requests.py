@@ -19,6 +19,7 @@ from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, te
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history
+from jobserver.web.pages.views.following import follow_state
 from jobserver.web.pages.views.historical_rows import as_rows
 from jobserver.web.pages.views.request_details import (
     RequestDetails,
@@ -55,6 +56,8 @@ class JobRequests:
             "requests/request.html",
             title=f"{', '.join(row.actions[:3])} on {row.workspace}",
             row=row,
+            outcome=row.outcome,
+            follow=follow_state(self._services, context, f"request/{identifier}"),
             jobs=jobs,
             links={job.action: tabs.job_url(job) for job in jobs},
             revision=details.revision,

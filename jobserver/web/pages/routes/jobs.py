@@ -56,6 +56,7 @@ class Jobs:
             title=f"{job.action} on {row.workspace}",
             job=job,
             row=row,
+            outcome=job.outcome,
             needs=[(need, by_action.get(need), earlier.get(need)) for need in needs],
             run=highlight.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             metrics=_metrics(job),

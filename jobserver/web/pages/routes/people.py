@@ -1,4 +1,4 @@
-"""A person's settings; for SuperUsers, people and their roles."""
+"""A person's settings, and what they follow; for SuperUsers, people and their roles."""
 
 import logging
 
@@ -8,12 +8,15 @@ from jobserver.domain.base.permissions import GLOBAL_ROLES
 from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, SetUserRoles
 from jobserver.errors import invalid, not_found
+from jobserver.index.queries.requests import find_request
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import new_token, parse_expiry
+from jobserver.service.notify.subscriptions import EmailChoice
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import roles, text, unknown_button
 from jobserver.web.pages.login.oidc import OidcPages
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.views.following import followed
 
 _log = logging.getLogger(__name__)
 _DONE = {"email": "Saved.", "revoke": "Revoked the token."}
@@ -23,6 +26,8 @@ class People:
     def __init__(self, site: Site, oidc: OidcPages) -> None:
         self._site, self._services, self._oidc = site, site.services, oidc
         site.add("/settings/", self.settings, self.save)
+        site.add("/job-requests/<identifier>/follow/", post=self.follow_request)
+        site.add("/<name>/follow/", post=self.follow_workspace)
         site.add("/users/", self.users, self.add_user, filters=())
         site.add("/users/<username>/", self.user, self.save_user)
 
@@ -36,6 +41,8 @@ class People:
             "people/settings.html",
             title="Settings",
             email=self._services.private.email(username),
+            email_choice=self._services.subscriptions.choice(username),
+            followed=[followed(subject) for subject in self._services.subscriptions.subjects(username)],
             uses=self._services.private.token_uses(),
             new_secret=new_secret,
         )
@@ -45,7 +52,12 @@ class People:
         username, operation = context.actor.name, text("what")
         if operation == "email":
             address = text("email")
+            choice = text("when", 20)
+            if choice and choice not in set(EmailChoice):
+                raise invalid(f"expected one of: {', '.join(EmailChoice)}", "when")
             self._services.private.set_email(username, check_email(address) if address else "")
+            if choice:
+                self._services.subscriptions.choose(username, EmailChoice(choice))
         elif operation == "new-token":
             secret, digest = new_token()
             label = text("label", 100) or "from the settings page"
@@ -63,6 +75,25 @@ class People:
         else:
             raise unknown_button()
         return self._site.saved("/settings/", _DONE[operation])
+
+    # What a person follows
+
+    def follow_request(self, context: PageContext, identifier: str) -> HTTPResponse:
+        with self._services.index.view() as sql:
+            if find_request(sql, identifier, self._services.visible.slugs()) is None:
+                raise not_found(f"job request {identifier!r} does not exist")
+        return self._follow(context, f"request/{identifier}")
+
+    def follow_workspace(self, context: PageContext, name: str) -> HTTPResponse:
+        if context.directory.workspace(name) is None:
+            raise not_found(f"workspace {name!r} does not exist")
+        return self._follow(context, f"workspace/{name}")
+
+    def _follow(self, context: PageContext, subject: str) -> HTTPResponse:
+        is_on = bool(text("on"))
+        self._services.subscriptions.follow(context.actor.name, subject, is_on)
+        page = "/settings/" if text("from") == "settings" else followed(subject)[2]
+        return self._site.saved(page, "You follow this." if is_on else "You no longer follow this.")
 
     # People, for SuperUsers
 

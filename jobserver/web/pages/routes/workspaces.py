@@ -25,6 +25,7 @@ from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history
+from jobserver.web.pages.views.following import follow_state
 
 _LONG_URL = 8000
 _CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
@@ -63,6 +64,7 @@ class Workspaces:
             graph_address=own_query(backend=backend),
             latest=latest,
             recent=recent,
+            follow=follow_state(self._services, context, f"workspace/{name}"),
             can_run=can_run and not workspace.archived,
             can_change=can_run,
             has_email=bool(context.user and self._services.private.email(context.user.username)),

@@ -2,6 +2,7 @@
 
 audit_tab          who changed it, when and how
 history            the commit that a page is shown as of
+following          what a person follows
 historical_rows    a request as a commit has it
 request_details    what the page of a job request shows
 request_jobs       its jobs: failures first, successes folded, by a filter

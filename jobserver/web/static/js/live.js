@@ -69,6 +69,13 @@
         document.dispatchEvent(new Event("fresh"));
         restore(old, kept);
       }
+      document.title = fresh.title;
+      const [icon, state] = ["link[rel=icon]", "main"].map((selector) => $(selector, fresh));
+      if ($("link[rel=icon]").href !== icon.href) $("link[rel=icon]").href = icon.href;
+      if (state.dataset.outcome !== main.dataset.outcome) {
+        main.dataset.outcome = state.dataset.outcome;
+        main.dispatchEvent(new CustomEvent("outcome"));
+      }
       lost.hidden = true;
     } catch {
       lost.hidden = false;

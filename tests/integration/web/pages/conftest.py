@@ -57,6 +57,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         state_repo=tmp_path / "state.git",
         study_repos=tmp_path / "studies",
         admin_users="root",
+        email_backend="console",
     )
     bootstrap.create(settings).close()
     server = serving.serve(settings)
