@@ -18,7 +18,8 @@ from jobserver.web.pages.login.oidc import OidcPages
 from jobserver.web.pages.reference import ApiReference
 from jobserver.web.pages.render import Renderer
 from jobserver.web.pages.routes.backends import Backends
-from jobserver.web.pages.routes.event_log import EventLog
+from jobserver.web.pages.routes.find.event_log import EventLog
+from jobserver.web.pages.routes.find.workspace_list import WorkspaceList
 from jobserver.web.pages.routes.home import Home
 from jobserver.web.pages.routes.invitations import InvitationLinks, Invitations
 from jobserver.web.pages.routes.job_requests import JobRequests as JobRequestPages
@@ -99,5 +100,6 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     SiteMessagePage(site)
     Design(site)
     NewWorkspace(site)
+    WorkspaceList(site)
     Workspaces(site)
     return site

@@ -10,6 +10,7 @@ from jobserver.index.index import Index
 from jobserver.service.accounts.github import Person
 from jobserver.service.accounts.membership import Membership
 from jobserver.service.accounts.oidc import OidcLogin
+from jobserver.service.accounts.preferences import Preferences
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
@@ -101,6 +102,10 @@ class Services:
     @cached_property
     def kept_forms(self) -> KeptForms:
         return KeptForms(self.private, self.clock)
+
+    @cached_property
+    def preferences(self) -> Preferences:
+        return Preferences(self.private)
 
     @cached_property
     def visible(self) -> VisibleBackends:

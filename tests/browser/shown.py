@@ -9,7 +9,7 @@ SHOWN = {
     "/settings/message/": ("site-message",),
     "/users/": ("people", "error-403"),
     "/users/<username>/": ("person",),
-    "/jobs/": ("event-log", "event-log-empty", "new-event-log"),
+    "/jobs/": ("event-log", "event-log-empty", "event-log-search", "event-log-refused", "new-event-log"),
     "/job-requests/<request>/jobs/<identifier>/": ("job", "job-failed", "job-lost"),
     "/job-requests/<request>/jobs/<identifier>/audit/": ("job-audit",),
     "/job-requests/<identifier>/": (
@@ -35,6 +35,7 @@ SHOWN = {
     "/orgs/<org>/<project>/audit/": ("project-audit",),
     "/invitations/": ("invitation", "invitations-none"),
     "/invitations/<token>/": ("invitation-linked",),
+    "/workspaces/": ("workspaces", "workspaces-none"),
     "/workspaces/new/": ("new-workspace", "new-workspace-refused"),
     "/<name>/": (
         *("workspace", "workspace-choose", "workspace-wide", "workspace-broken", "workspace-archived"),

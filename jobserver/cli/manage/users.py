@@ -66,7 +66,8 @@ def user_add(
     place = settings.private_store
     if address or place.exists():
         with closing(PrivateStore(place)) as private:
-            private.set_email(name_, address)  # if empty, removes the address of an earlier user with this name
+            private.forget(name_)
+            private.set_email(name_, address)
 
 
 @user.command("token")

@@ -5,5 +5,6 @@ tokens         a token's digest, looked up in main as it is now
 github         who somebody is, by GitHub's login
 oidc           who somebody is, by OpenID Connect
 membership     whether they are still in the organisation
+preferences    saved views and pinned workspaces
 private_store  how to reach people, and what is live but outlives a process: never in git
 """

@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS subscriptions (username TEXT, subject TEXT, PRIMARY K
 CREATE INDEX IF NOT EXISTS subscriptions_of ON subscriptions (subject);
 CREATE TABLE IF NOT EXISTS kept_forms (id TEXT PRIMARY KEY, username TEXT NOT NULL, path TEXT NOT NULL,
     fields TEXT NOT NULL, until INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS saved_views (username TEXT, name TEXT, query TEXT NOT NULL, PRIMARY KEY (username, name))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pins (username TEXT, workspace TEXT, PRIMARY KEY (username, workspace)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS silences (backend TEXT PRIMARY KEY, last_seen INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -202,6 +205,11 @@ class PrivateStore:
             self.run("INSERT OR REPLACE INTO contacts VALUES (?, ?)", username, check_email(email))
         else:
             self.run("DELETE FROM contacts WHERE username=?", username)
+
+    def forget(self, username: str) -> None:
+        """For a new account: an earlier one of this name may have left something."""
+        tables = ("contacts", "saved_views", "pins", "kept_forms")
+        self.run_all([(f"DELETE FROM {table} WHERE username=?", (username,)) for table in tables])
 
     def project_contact(self, project: str) -> Contact:
         """Of ``org/slug``."""

@@ -38,7 +38,7 @@ class PeopleApi:
         username, name, roles = fields.text("username"), fields.text("name", None), fields.roles("roles", default=[])
         fields.done()
         written = self._gate.submit(actor, AddUser(username, name or "", roles), "http", key)
-        self._private.set_email(username, "")  # an earlier account of this name may have left one
+        self._private.forget(username)
         headers = {"Location": f"{self._base_url}/api/v2/users/{username}/"}
         return http.written(_item(self._find(username)), written.commit, 201, headers)
 

@@ -28,6 +28,7 @@ LABELS = {
     "parent_directory": "Parent directory",
     "project": "Project",
     "project_lead": "Project lead",
+    "q": "Search",
     "region": "Region",
     "repo": "Repository",
     "requested_actions": "Actions",

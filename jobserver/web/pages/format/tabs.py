@@ -6,7 +6,7 @@ Links = list[tuple[str, str]]
 
 
 def main(is_admin: bool) -> Links:
-    links = [("Event log", "/jobs/"), ("Status", "/status/"), ("Projects", "/orgs/")]
+    links = [("Event log", "/jobs/"), ("Workspaces", "/workspaces/"), ("Status", "/status/"), ("Projects", "/orgs/")]
     return [*links, ("Backends", "/backends/"), ("People", "/users/")] if is_admin else links
 
 

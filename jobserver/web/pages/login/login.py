@@ -93,14 +93,14 @@ class Login:
         return reply
 
     def keep_email(self, username: str, email: str) -> None:
-        """For a new account. Replaces the address of an earlier account of the same name."""
+        """For a new account."""
         private = self._services.private
+        private.forget(username)
         try:
             private.set_email(username, email and check_email(email))
         except Error as error:
             if error.code is not Code.INVALID:
                 raise
-            private.set_email(username, "")
             _log.warning("ignored the email address of the new user %s: %s", username, error)
 
     def failed(self) -> None:

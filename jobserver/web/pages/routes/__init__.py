@@ -1,7 +1,7 @@
 """The pages by their addresses. A handler reads the form, acts, and renders a template.
 
 home           the front page
-event_log      all job requests, with filters and a search
+find           lists to search: the event log, the workspaces
 workspaces     a workspace, and the form that requests jobs
 new_workspace  the form that creates a workspace
 job_requests   a job request

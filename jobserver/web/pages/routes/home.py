@@ -1,6 +1,6 @@
 """The front page: the latest requests, a person's own workspaces and requests, and the backends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bottle import HTTPResponse
 
@@ -23,6 +23,7 @@ class Home:
             unfinished = active_requests(sql, slugs, username) if username else []
             recent = list_requests(sql, RequestFilter(username=username), slugs, 20) if username else []
             queues = {slug: queue(sql, slug) for slug in slugs}
+        pinned = self._services.preferences.pinned(username) if username else frozenset[str]()
         workspaces = [workspace for workspace in context.directory.workspaces.values() if not workspace.archived]
         return self._site.page(
             context,
@@ -30,14 +31,25 @@ class Home:
             title="Home",
             latest=latest,
             unfinished=unfinished[::-1],
-            own=_own(workspaces, username, [row.workspace for row in recent]),
+            own=_own(workspaces, username, [row.workspace for row in recent], pinned),
+            pinned=pinned,
             workspaces=workspaces,
             queues=queues,
         )
 
 
-def _own(workspaces: Sequence[Workspace], username: str, recent: Sequence[str]) -> list[Workspace]:
-    """Those that the person created or has used lately; the last used first. ``recent``: names, newest first."""
+def _own(
+    workspaces: Sequence[Workspace], username: str, recent: Sequence[str], pinned: Collection[str]
+) -> list[Workspace]:
+    """Those that the person pinned, created or has used lately, in this order; the last used first.
+
+    ``recent``: names, newest first.
+    """
     places = {name: place for place, name in enumerate(dict.fromkeys(recent))}
-    own = [workspace for workspace in workspaces if workspace.created_by == username or workspace.name in places]
-    return sorted(own, key=lambda workspace: (places.get(workspace.name, len(places)), workspace.name))
+    known = places.keys() | pinned
+    own = [workspace for workspace in workspaces if workspace.created_by == username or workspace.name in known]
+
+    def place(workspace: Workspace) -> tuple[bool, int, str]:
+        return workspace.name not in pinned, places.get(workspace.name, len(places)), workspace.name
+
+    return sorted(own, key=place)

@@ -104,7 +104,7 @@ class People:
     def add_user(self, context: PageContext) -> HTTPResponse:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
         self._services.gate.submit(context.actor, command, "web")
-        self._services.private.set_email(command.username, "")  # an earlier account of this name may have left one
+        self._services.private.forget(command.username)
         return self._site.saved("/users/", f"Added {command.username}.")
 
     def user(self, context: PageContext, username: str) -> HTTPResponse:

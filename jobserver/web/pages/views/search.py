@@ -93,7 +93,15 @@ def only_fields(query: Query) -> Query:
 
 def search_url(address: str, query: Query, **more: str) -> str:
     """The URL of a search."""
-    parameters = {"q": str(query), **more}
+    return _encoded(address, {"q": str(query), **more})
+
+
+def text_url(text_: str) -> str:
+    """The URL of a search in the event log for what was typed."""
+    return _encoded("/jobs/", {"q": text_})
+
+
+def _encoded(address: str, parameters: Mapping[str, str]) -> str:
     encoded = urlencode({name: value for name, value in parameters.items() if value}, safe=":/,")
     return f"{address}?{encoded}" if encoded else address
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from bottle import HTTPResponse
 
 from jobserver.domain.base.values import timestamp
-from jobserver.domain.job_requests.query import FILTERS, Query
+from jobserver.domain.job_requests.query import FILTERS, Query, parse
 from jobserver.domain.workspaces import Workspace
-from jobserver.errors import Code, Error, not_found
+from jobserver.errors import Code, Error, invalid, not_found
 from jobserver.index.queries.requests import JobRequestRow
 from jobserver.index.queries.search import Matches, Position, RequestSearch
+from jobserver.service.accounts.preferences import LONGEST_NAME
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import times
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.sent_form import sentence
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import search
 
@@ -32,7 +34,7 @@ _CSV = ("id", "requested", "status", "workspace", "project", "backend", "by", "c
 class EventLog:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/jobs/", self.show, filters=search.PARAMETERS)
+        site.add("/jobs/", self.show, self.save, filters=search.PARAMETERS)
         site.add("/job-requests/", lambda context: redirect("/jobs/", 301))
         own = [name for name in search.PARAMETERS if name != "workspace"]
         site.add("/<workspace>/logs/", self.show, filters=own)
@@ -52,6 +54,18 @@ class EventLog:
                 raise
             reply = self._page(context, document, _Shown(text("q", search.LONGEST), error=error))
         return reply
+
+    def save(self, context: PageContext) -> HTTPResponse:
+        """Saves or deletes a view."""
+        username, operation, name = context.actor.name, text("what"), text("name")
+        if operation == "save-view":
+            name = self._services.preferences.save_view(username, name, text("q", search.LONGEST))
+            url = search.search_url("/jobs/", parse(text("q", search.LONGEST)))
+            return self._site.saved(url, f"Saved the view {name}.")
+        if operation == "delete-view":
+            self._services.preferences.delete_view(username, name)
+            return self._site.saved("/jobs/", f"Deleted the view {name}.")
+        raise invalid("expected save-view or delete-view", "what")
 
     def _search(self, context: PageContext, query: Query, workspace: Workspace | None) -> HTTPResponse:
         slugs = self._services.visible.slugs()
@@ -95,6 +109,8 @@ class EventLog:
             newest_url=search.search_url(address, shown.query),
             csv_url=search.search_url(address, shown.query, format="csv"),
             filters=FILTERS,
+            views=_views(self._services.preferences.views(context.user.username) if context.user else {}),
+            longest_name=LONGEST_NAME,
         )
 
 
@@ -114,13 +130,19 @@ class _Shown:
     def problems(self) -> list[str]:
         """What is wrong with the query."""
         faults = self.error.faults if self.error else ()
-        return [fault.message for fault in faults] or ([self.error.message] if self.error else [])
+        messages = [fault.message for fault in faults] or ([self.error.message] if self.error else [])
+        return [sentence(message) for message in messages]
 
     @property
     def looked_back_to(self) -> int | None:
         """When the oldest request was made that the search looked at, if it stopped there without a full page."""
         older = self.matches.older
         return older[0] if older and len(self.matches.rows) < _PAGE else None
+
+
+def _views(saved: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(name, query, URL)."""
+    return [(name, query, search.text_url(query)) for name, query in saved.items()]
 
 
 def _before(value: str) -> Position | None:
