@@ -14,6 +14,7 @@ service_manager  what systemd asks of it
 run         the runner
 hook        git's pre-receive hook
 login_link  login links
+calls/      watch, log: they call a server by HTTP
 demo/       everything in one folder
 notify/     outbox, webhook
 manage/     user, workspace, org, project, release

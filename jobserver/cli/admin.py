@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.terminal.output import show_rows, warn
+from jobserver.cli.terminal.output import list_format, show_rows, warn
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import (
     ActivateBackend,
@@ -28,7 +28,6 @@ from jobserver.store.fs import user_name
 acting = click.option(
     "--as", "username", metavar="USERNAME", help="Act as this user. [default: the first of ADMIN_USERS]"
 )
-as_json_array = click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 
 
 @contextmanager
@@ -154,8 +153,8 @@ def backend_resume(slug: str, username: str | None) -> None:
 
 
 @backend.command("list")
-@as_json_array
-def backend_list(as_json: bool) -> None:
+@list_format
+def backend_list(form: str | None) -> None:
     """List the backends and their databases."""
     with connected() as app:
         backends = app.repo.writer.read(layout.MAIN, lambda state: list(state.backends()))
@@ -169,4 +168,4 @@ def backend_list(as_json: bool) -> None:
         }
         for backend in backends
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)

@@ -26,6 +26,8 @@ COMMANDS = {
     "manage.messages": ("message",),
     "manage.projects": ("org", "project"),
     "jobs": ("request", "rerun", "cancel", "status", "check"),
+    "calls.watch": ("watch",),
+    "calls.log": ("log",),
     "serve": ("serve",),
     "run": ("runner",),
     "demo.command": ("demo",),

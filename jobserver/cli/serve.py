@@ -28,7 +28,7 @@ from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
 from jobserver.worker import start_task
 
-_THREADS = 512  # 256 may hold polls (web.api.polls.MAX_HELD); started on demand
+_THREADS = 512  # 256 may hold polls (web.polls.MAX_HELD); started on demand
 _ANSWER_SECONDS = 10.0
 _STOP_SECONDS = 15
 _ORPHAN_SECONDS = 0.5  # for calls in progress, when the supervisor was killed

@@ -7,6 +7,7 @@ authentication  who is the caller
 visibility      the backends that this server shows
 clients         the caller's address, and how often it may guess tokens
 http            bodies, JSON answers and conditional requests
+polls           calls that wait for a change
 downloads       a released file as an answer
 errors          the one map from errors to HTTP statuses
 operations      /health-check/ and /metrics

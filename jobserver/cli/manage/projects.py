@@ -4,8 +4,8 @@ import json
 
 import click
 
-from jobserver.cli.admin import acting, as_json_array, as_roles, connected, submit, with_roles
-from jobserver.cli.terminal.output import say, show_rows
+from jobserver.cli.admin import acting, as_roles, connected, submit, with_roles
+from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
 from jobserver.domain.orgs import AddOrg
@@ -37,15 +37,15 @@ def org_add(slug: str, name: str, username: str | None) -> None:
 
 
 @org.command("list")
-@as_json_array
-def org_list(as_json: bool) -> None:
+@list_format
+def org_list(form: str | None) -> None:
     """List the organisations."""
     with connected() as app:
         orgs = app.repo.writer.read(layout.MAIN, lambda state: list(state.orgs()))
     rows = [
         {"slug": org.slug, "members": [member.username for member in org.members], "name": org.name} for org in orgs
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)
 
 
 @click.group()
@@ -136,8 +136,8 @@ def project_show(project_: str, as_json: bool) -> None:
 
 
 @project.command("list")
-@as_json_array
-def project_list(as_json: bool) -> None:
+@list_format
+def project_list(form: str | None) -> None:
     """List the projects and their members."""
     with connected() as app:
         projects = app.repo.writer.read(layout.MAIN, lambda state: list(state.projects()))
@@ -149,4 +149,4 @@ def project_list(as_json: bool) -> None:
         }
         for project in projects
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)

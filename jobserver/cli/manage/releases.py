@@ -3,8 +3,8 @@
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import as_json_array, connected
-from jobserver.cli.terminal.output import show_rows
+from jobserver.cli.admin import connected
+from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
 from jobserver.errors import invalid, not_found
@@ -18,8 +18,8 @@ def release() -> None:
 
 @release.command("list")
 @click.argument("workspace", required=False)
-@as_json_array
-def release_list(workspace: str | None, as_json: bool) -> None:
+@list_format
+def release_list(workspace: str | None, form: str | None) -> None:
     """List the releases of WORKSPACE, or of all workspaces, the newest of each first."""
 
     def read(state: Snapshot) -> tuple[list[str], list[str]]:
@@ -47,4 +47,4 @@ def release_list(workspace: str | None, as_json: bool) -> None:
         for name in names
         for stored in store.of_workspace(name, slugs)
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)

@@ -7,8 +7,8 @@ from contextlib import closing
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import acting, as_json_array, as_roles, connected, show_token, submit, with_roles
-from jobserver.cli.terminal.output import say, show_rows
+from jobserver.cli.admin import acting, as_roles, connected, show_token, submit, with_roles
+from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.config.settings import Settings
 from jobserver.domain.accounts import oidc_id
 from jobserver.domain.base import layout
@@ -135,8 +135,8 @@ def user_role(name_: str, roles: tuple[str, ...], username: str | None) -> None:
 
 
 @user.command("list")
-@as_json_array
-def user_list(as_json: bool) -> None:
+@list_format
+def user_list(form: str | None) -> None:
     """List the users and their roles."""
     with connected() as app:
         users = app.repo.writer.read(layout.MAIN, lambda state: list(state.users()))
@@ -144,7 +144,7 @@ def user_list(as_json: bool) -> None:
         {"username": user.username, "active": user.active, "roles": list(user.roles), "name": user.name}
         for user in users
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)
 
 
 @user.command("show")

@@ -3,8 +3,8 @@
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import acting, actor_of, as_json_array, connected, submit, via
-from jobserver.cli.terminal.output import show_rows
+from jobserver.cli.admin import acting, actor_of, connected, submit, via
+from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
 from jobserver.errors import not_found
@@ -89,8 +89,8 @@ def workspace_unarchive(name: str, username: str | None) -> None:
 
 @workspace.command("list")
 @click.option("--project", "project_", metavar="ORG/PROJECT", help="Only the workspaces of this project.")
-@as_json_array
-def workspace_list(project_: str | None, as_json: bool) -> None:
+@list_format
+def workspace_list(project_: str | None, form: str | None) -> None:
     """List the workspaces, archived ones too."""
     with connected() as app:
         workspaces, project = app.repo.writer.read(
@@ -112,4 +112,4 @@ def workspace_list(project_: str | None, as_json: bool) -> None:
         for workspace in workspaces
         if project_ is None or workspace.project == project_
     ]
-    show_rows(rows, as_json)
+    show_rows(rows, form)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import as_json_array
-from jobserver.cli.terminal.output import show_rows
+from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.config.settings import Settings
 from jobserver.errors import invalid, not_found
 from jobserver.service.accounts.private_store import PrivateStore
@@ -27,12 +26,12 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@as_json_array
-def outbox_list(as_json: bool) -> None:
+@list_format
+def outbox_list(form: str | None) -> None:
     """List the messages, with their next attempt, and why the last one failed."""
     with _opened() as queue:
         rows = [_row(message) for message in queue.messages()]
-    show_rows(rows, as_json)
+    show_rows(rows, form)
 
 
 @outbox.command("retry")

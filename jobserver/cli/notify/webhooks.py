@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from jobserver import bootstrap
-from jobserver.cli.admin import acting, actor_of, as_json_array, connected
-from jobserver.cli.terminal.output import show_rows
+from jobserver.cli.admin import acting, actor_of, connected
+from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.config.settings import Settings
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, Permission
@@ -93,12 +93,12 @@ def _check_rights(state: Snapshot, actor: Actor, workspace: str | None, project:
 
 
 @webhook.command("list")
-@as_json_array
-def webhook_list(as_json: bool) -> None:
+@list_format
+def webhook_list(form: str | None) -> None:
     """List the webhooks, without what is secret."""
     with _opened() as webhooks:
         rows = [_row(webhook) for webhook in webhooks.all()]
-    show_rows(rows, as_json)
+    show_rows(rows, form)
 
 
 def _row(webhook: Webhook) -> dict[str, object]:

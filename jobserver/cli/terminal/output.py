@@ -1,8 +1,9 @@
 """Prints text, tables and errors to a terminal. Imports errors and click only, and rich for a table on a terminal."""
 
+import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,13 +19,26 @@ def say(*columns: str) -> None:
     click.echo("\t".join(map(printable, columns)).rstrip())
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Prints a list of rows with the same keys: as JSON, as a table on a terminal, and otherwise one line a row.
+def list_format(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that print a list, for `show_rows`."""
+    as_json = click.option("--json", "form", flag_value="json", help="Print one JSON array.")
+    as_csv = click.option("--csv", "form", flag_value="csv", help="Print CSV with a heading.")
+    return as_json(as_csv(command))
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], form: str | None) -> None:
+    """Prints a list of rows with the same keys. ``form`` is ``json``, ``csv``, or None for a table on a terminal, and
+    elsewhere one line a row.
 
     These lines have tabs between the columns and no heading, for scripts.
     """
-    if as_json:
+    if form == "json":
         click.echo(json.dumps(rows))
+        return
+    if form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows(rows[:1])
+        writer.writerows([_plain(value) for value in row.values()] for row in rows)
         return
     lines = [[_cell(key, value) for key, value in row.items()] for row in rows]
     if not sys.stdout.isatty():
@@ -41,6 +55,15 @@ def show_rows(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     for line in lines:
         table.add_row(*(Text(printable(cell)) for cell in line))
     Console(highlight=False).print(table)
+
+
+def _plain(value: Any) -> str:
+    """A value for another program: one cell, with spaces between the items of a list."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def _cell(key: str, value: Any) -> str:

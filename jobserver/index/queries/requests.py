@@ -154,6 +154,19 @@ def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str
     return orjson.loads(row[13]), jobs, request_row(row).cancelled_by
 
 
+def items_of(
+    sql: sqlite3.Connection, identifiers: Collection[str], backends: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Job request -> the item that a runner gets."""
+    numbers = branch_numbers(sql, backends)
+    rows = sql.execute(
+        f"SELECT identifier, item FROM requests WHERE identifier IN ({marks(identifiers)})"
+        f" AND branch IN ({marks(numbers)})",
+        (*identifiers, *numbers),
+    )
+    return {identifier: orjson.loads(item) for identifier, item in rows}
+
+
 def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
     row = sql.execute(
         "SELECT 1 FROM requests WHERE identifier=? AND branch = (SELECT id FROM branches WHERE name=?)",

@@ -1,8 +1,8 @@
 """The HTTP API v2, for runners and for people's scripts (docs/contract.md, section 4).
 
 urls             every URL, with its methods and filters
-job_requests     list, show, create and cancel job requests
-polls            calls that wait for a change
+job_requests     list, show, create, rerun and cancel job requests
+searches         job requests and jobs of all times
 jobs             a runner's report
 storable         alters values in a report that can't be stored
 workspaces       workspaces, and the statuses of their actions

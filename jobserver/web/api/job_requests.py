@@ -1,4 +1,4 @@
-"""Job requests: the runners' list with its held polls, one job request with its jobs, creating and cancelling."""
+"""Job requests: the list, one job request with its jobs, creating, cancelling and running again."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +8,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found
 from jobserver.index.items import detail, job_item, request_item
@@ -19,8 +20,11 @@ from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api.common import Keys, require_person
 from jobserver.web.api.fields import Fields
-from jobserver.web.api.polls import Polls
+from jobserver.web.api.searches import Searches
+from jobserver.web.polls import Polls
 from jobserver.web.services import Services
+
+REQUEST_FILTERS = ("backend", "limit", "offset", "q", "after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,10 @@ class _RequestReading:
 
 
 class JobRequestsApi:
-    def __init__(self, services: Services, keys: Keys, polls: Polls) -> None:
+    def __init__(self, services: Services, keys: Keys, polls: Polls, searches: Searches) -> None:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
         self._base_url, self._keys, self._polls = services.options.base_url, keys, polls
+        self._searches, self._gate = searches, services.gate
         self._forecasts = Forecasts(
             services.repo,
             lambda slug: services.index.directory().backends.get(slug),
@@ -50,7 +55,17 @@ class JobRequestsApi:
             services.clock,
         )
 
-    def list_active(self, actor: Actor) -> HTTPResponse:
+    def index(self, actor: Actor) -> HTTPResponse:
+        """Active requests, as runners list them. With ``q``, all requests that match it."""
+        if "q" in request.query:
+            if "offset" in request.query:
+                raise invalid("a search has no offset: use `after`, from `next` of the page before", "offset")
+            return self._searches.requests(actor)
+        if "after" in request.query:
+            raise invalid("only a search has it: give `q` too", "after")
+        return self._list_active(actor)
+
+    def _list_active(self, actor: Actor) -> HTTPResponse:
         slugs, _ = self._visible.chosen(actor)
         limit, offset = _number("limit"), _number("offset") or 0
 
@@ -172,6 +187,15 @@ class JobRequestsApi:
         fields.done()
         self._find(actor, identifier)
         return self._written(self._requests.cancel(actor, identifier, tuple(actions), "http", key), 200, {})
+
+    def mark_job_failed(self, actor: Actor, identifier: str, job: str) -> HTTPResponse:
+        """For administrators, of a job that its runner lost."""
+        fields, key = self._keys.fields(actor)
+        fields.done()
+        item, _, _ = self._find(actor, identifier)
+        written = self._gate.submit(actor, FailJob(job, identifier, item["backend"]), "http", key)
+        item, jobs, _ = self._find(actor, identifier)
+        return http.written(detail(item, jobs), written.commit)
 
     def _written(self, written: WriteResult, status: int, headers: dict[str, str]) -> HTTPResponse:
         """An answer from the commit itself, so that a repeated call gets the same one."""

@@ -50,7 +50,7 @@ def limit() -> int:
     return int(value)
 
 
-def page(base_url: str, results: list[Mapping[str, Any]], after: str | None) -> HTTPResponse:
+def page(base_url: str, results: Sequence[Mapping[str, Any]], after: str | None) -> HTTPResponse:
     """One page. ``after``: the name of its last item if there are more."""
     following = None
     if after is not None:

@@ -3,37 +3,39 @@
 from jobserver.domain.tokens import Scope
 from jobserver.web.api.backends import BackendsApi
 from jobserver.web.api.common import Keys
-from jobserver.web.api.job_requests import JobRequestsApi
+from jobserver.web.api.job_requests import REQUEST_FILTERS, JobRequestsApi
 from jobserver.web.api.jobs import JobsApi
 from jobserver.web.api.lists import PAGING
 from jobserver.web.api.openapi.document import describe
 from jobserver.web.api.people import USER_FILTERS, PeopleApi
-from jobserver.web.api.polls import Polls
 from jobserver.web.api.projects import PROJECT_FILTERS, ProjectsApi
 from jobserver.web.api.releases import ReleasesApi
+from jobserver.web.api.searches import JOB_FILTERS, Searches
 from jobserver.web.api.workspaces import FILTERS as WORKSPACE_FILTERS
 from jobserver.web.api.workspaces import WorkspacesApi
 from jobserver.web.authentication import Callers
 from jobserver.web.endpoints import Endpoint
 from jobserver.web.http import answer
 from jobserver.web.metrics import Metrics
+from jobserver.web.polls import Polls
 from jobserver.web.services import Services
 
 
 def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> list[Endpoint]:
-    keys = Keys(services.gate.ledger)
-    job_requests = JobRequestsApi(services, keys, Polls(services, callers, metrics))
+    keys, searches = Keys(services.gate.ledger), Searches(services)
+    job_requests = JobRequestsApi(services, keys, Polls(services, callers, metrics), searches)
     jobs, releases = JobsApi(services, keys), ReleasesApi(services)
     workspaces, people = WorkspacesApi(services, keys), PeopleApi(services, keys)
     description = describe(services.options.base_url)
     runs, api = Scope.REQUEST, "/api/v2"
     of_workspace = f"{api}/workspaces/<name>"
     return [
-        Endpoint(f"{api}/job-requests/", {"GET": job_requests.list_active}, filters=("backend", "limit", "offset")),
+        Endpoint(f"{api}/job-requests/", {"GET": job_requests.index}, filters=REQUEST_FILTERS),
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}, scope=runs),
         Endpoint(f"{api}/job-requests/<identifier>/rerun/", {"POST": job_requests.rerun}, scope=runs),
-        Endpoint(f"{api}/jobs/", {"POST": jobs.report}),
+        Endpoint(f"{api}/job-requests/<identifier>/jobs/<job>/fail/", {"POST": job_requests.mark_job_failed}),
+        Endpoint(f"{api}/jobs/", {"GET": searches.jobs, "POST": jobs.report}, filters=JOB_FILTERS),
         Endpoint(f"{api}/workspaces/", {"GET": workspaces.index, "POST": workspaces.create}, filters=WORKSPACE_FILTERS),
         Endpoint(f"{of_workspace}/", {"GET": workspaces.show, "PATCH": workspaces.edit}),
         Endpoint(f"{of_workspace}/statuses/", {"GET": workspaces.statuses}, filters=("backend", "field")),

@@ -1,6 +1,7 @@
 """The parameters of paths, queries and headers (OpenAPI 3.1)."""
 
 from jobserver.domain.base import names
+from jobserver.domain.job_requests.outcomes import OUTCOMES
 from jobserver.web.api.lists import DEFAULT, MOST
 from jobserver.web.api.openapi import schemas
 from jobserver.web.api.openapi.schemas import TEXT, Schema
@@ -41,6 +42,7 @@ IDEMPOTENCY_KEY = parameter(
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "Any text that is new for each change. A repeated call with the same key acts once, for 24 hours.",
 )
+QUERY: Schema = {**TEXT, "examples": ["status:failed workspace:trends since:7d"]}
 WAITING = [
     parameter("If-None-Match", "header", TEXT, "The ETag of the last answer. The answer is 304 if nothing changed."),
     parameter(
@@ -50,7 +52,9 @@ WAITING = [
 LIST_PARAMETERS = [
     parameter("backend", "query", TEXT, "Only this backend's job requests. A backend's token can name only its own."),
     parameter("limit", "query", {"type": "integer", "minimum": 1}, "At most this many; all by default."),
-    parameter("offset", "query", {"type": "integer", "minimum": 0}, "Skip this many."),
+    parameter("offset", "query", {"type": "integer", "minimum": 0}, "Skip this many. Not of a search."),
+    parameter("q", "query", QUERY, "A search, as in the event log. Its answer has no ETag."),
+    parameter("after", "query", TEXT, "Of a search: where the page begins. Taken from `next` of the page before."),
     *WAITING,
 ]
 STATUS_FIELD = parameter(
@@ -58,6 +62,7 @@ STATUS_FIELD = parameter(
 )
 STATUS_BACKEND = parameter("backend", "query", TEXT, "By default the backend that was used last.")
 
+JOB = parameter("job", "path", schemas.JOB_ID, "The job's ID.")
 ORG = parameter("org", "path", _named("datalab"), "The slug of an organisation.")
 PROJECT = [ORG, parameter("project", "path", _named("trends"), "The slug of a project in it.")]
 BACKEND = parameter("slug", "path", _named("tpp"), "A backend.")
@@ -89,3 +94,9 @@ PROJECTS = [
     *PAGING,
 ]
 USERS = [parameter("active", "query", _FLAG, "Only enabled ones, or only disabled ones."), *PAGING]
+JOBS = [
+    parameter("q", "query", QUERY, "A search for job requests, as in the event log."),
+    parameter("backend", "query", TEXT, "Only this backend's. A backend's token can name only its own."),
+    parameter("outcome", "query", {"enum": list(OUTCOMES)}, "Only jobs with this outcome."),
+    *PAGING,
+]

@@ -20,6 +20,7 @@ FLAG: Schema = {"type": "boolean"}
 _TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-23T20:15:04.123456Z"]}
 _MAYBE_TIME: Schema = {**_TIME, "type": ["string", "null"]}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+JOB_ID: Schema = {"type": "string", "pattern": f"^{names.JOB_ID}$", "examples": ["mdg7wjzr"]}
 ID: Schema = {"type": "string", "pattern": f"^{names.REQUEST_ID}$", "examples": ["aaq5k3v7m2xw4c6d"]}
 
 
@@ -62,7 +63,7 @@ _REQUEST = {
 }
 _RERUN_OF: Schema = {"rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."}}
 _JOB: Schema = {
-    "identifier": {"type": "string", "pattern": f"^{names.JOB_ID}$", "examples": ["mdg7wjzr"]},
+    "identifier": JOB_ID,
     "action": {**TEXT, "examples": ["analyse"]},
     "status": STATUS,
     "status_code": {**TEXT, "examples": ["executing"]},
@@ -129,6 +130,24 @@ SCHEMAS: Schema = {
             "expected_end": _MOMENT,
         },
         (*_REQUEST, "status", "outcome", "started_at", "completed_at", "jobs"),
+    ),
+    "ListedRequest": object_of(
+        {
+            **_REQUEST,
+            **_RERUN_OF,
+            "status": {"enum": [*STATUSES, "unknown"]},
+            "outcome": _outcome(REQUEST_OUTCOMES),
+            "started_at": _MAYBE_TIME,
+            "completed_at": _MAYBE_TIME,
+            "cancelled_by": {**TEXTS, "description": "Who cancelled actions of it."},
+            "job_count": {"type": "integer"},
+            "succeeded_count": {"type": "integer"},
+        },
+        (*_REQUEST, "status", "outcome", "started_at", "completed_at", "cancelled_by", "job_count", "succeeded_count"),
+    ),
+    "ListedJob": object_of(
+        {"job_request": ID, "workspace": TEXT, "backend": TEXT, **_JOB, **_OUTCOME, **_JOB_OPTIONS},
+        ("job_request", "workspace", "backend", *_JOB, *_OUTCOME),
     ),
     "ReportedJob": object_of(
         {"job_request_id": {"type": "string", "minLength": 1, "examples": ID["examples"]}, **_JOB, **_JOB_OPTIONS},

@@ -1,5 +1,6 @@
 """The operations on job requests, jobs, workspaces and releases."""
 
+from jobserver.domain.job_requests.query import FILTERS
 from jobserver.domain.tokens import Scope
 from jobserver.web.api.openapi import bodies as b
 from jobserver.web.api.openapi import parameters as p
@@ -13,15 +14,22 @@ _RELEASED = {
     "Release-Id": {"schema": s.TEXT, "description": "The release's ID."},
     **COMMIT,
 }
+_LANGUAGE = f"Words and filters combine: {', '.join(f'`{name}:`' for name in FILTERS)}. `q=` alone matches everything."
 REQUESTS, WORKSPACES, RELEASES, RUNNERS = "Job requests", "Workspaces", "Releases", "For runners"
 
 
 def job_requests() -> Schema:
-    listed = {"200": reply("The list.", s.LIST), "304": reply("Nothing changed.", None)}
+    list_of = {"anyOf": [s.LIST, page_of(reference("ListedRequest"))]}
+    listed = {"200": reply("The list; of a search, a page of it.", list_of), "304": reply("Nothing changed.", None)}
     return {
         "/api/v2/job-requests/": {
             "get": operation(
-                REQUESTS, "List active job requests, newest first", listed, "400", parameters=p.LIST_PARAMETERS
+                REQUESTS,
+                "List active job requests, newest first; or search all of them",
+                listed,
+                "400",
+                parameters=p.LIST_PARAMETERS,
+                description=f"With `q` it finds requests of all times, also finished ones. {_LANGUAGE}",
             )
         },
         "/api/v2/job-requests/{identifier}/": {
@@ -35,6 +43,16 @@ def job_requests() -> Schema:
                 parameters=p.WAITING,
                 description="With an ETag and `Prefer: wait=50` it answers as soon as something changes.",
             ),
+        },
+        **_changes_of_requests(),
+    }
+
+
+def _changes_of_requests() -> Schema:
+    return {
+        "/api/v2/job-requests/{identifier}/jobs/{job}/fail/": {
+            "parameters": [p.IDENTIFIER, p.JOB],
+            "post": write(REQUESTS, "Mark a job as failed that its runner lost (SuperUsers)", _DETAIL),
         },
         "/api/v2/job-requests/{identifier}/cancel/": {
             "parameters": [p.IDENTIFIER],
@@ -138,6 +156,13 @@ def reports() -> Schema:
     report = body({"type": "array", "items": reference("ReportedJob")})
     return {
         "/api/v2/jobs/": {
+            "get": read(
+                REQUESTS,
+                "List the jobs of the job requests that match a search, of the newest request first",
+                page_of(reference("ListedJob")),
+                parameters=p.JOBS,
+                description=_LANGUAGE,
+            ),
             "post": operation(
                 RUNNERS,
                 "Report all jobs of each job request that the report names",

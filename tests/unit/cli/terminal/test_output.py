@@ -18,9 +18,9 @@ ROWS = [{"name": "trends", "archived": True, "project": None, "roles": ["a", "b"
 
 
 def test_a_list_is_lines_with_tabs_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
-    show_rows(ROWS, as_json=False)
+    show_rows(ROWS, form=None)
     assert capsys.readouterr().out == "trends\tarchived\t\ta, b\n"
-    show_rows(ROWS, as_json=True)
+    show_rows(ROWS, form="json")
     assert json.loads(capsys.readouterr().out) == ROWS
 
 
@@ -29,8 +29,15 @@ def test_a_list_is_a_table_with_headings_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
-    show_rows([*ROWS, {"name": "[red]\x1b[2J", "archived": False, "project": "lab/p", "roles": []}], as_json=False)
+    show_rows([*ROWS, {"name": "[red]\x1b[2J", "archived": False, "project": "lab/p", "roles": []}], form=None)
     head, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head == ["NAME", "ARCHIVED", "PROJECT", "ROLES"]
     assert first == ["trends", "archived", "a,", "b"]
     assert second == ["[red]\\x1b[2J", "not", "archived", "lab/p"]
+
+
+def test_a_list_is_csv_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"name": 'a "b", c', "active": True, "roles": ["x", "y"], "project": None}], form="csv")
+    assert capsys.readouterr().out == 'name,active,roles,project\n"a ""b"", c",true,x y,\n'
+    show_rows([], form="csv")
+    assert capsys.readouterr().out == ""
