@@ -23,7 +23,7 @@ ADA, BEN = "ada", "ben"
 POLLS, PULLS = "demo", "demo-git"  # backends, by how their runners learn of requests
 ADMISSIONS, DRAFT = "admissions", "admissions-draft"  # workspaces
 _PEOPLE = {ADA: "Ada", BEN: "Ben"}
-_BACKENDS = {POLLS: "A backend whose runner polls the server", PULLS: "A backend whose runner pulls its branch"}
+_BACKENDS = {POLLS: "Demo backend", PULLS: "Demo backend with git"}
 _WORKSPACES = {ADMISSIONS: "main", DRAFT: "draft"}
 _STUDY, _STUDY_OF_THE_DRAFT = Path(__file__).parent / "study", Path(__file__).parent / "draft"
 # Ben's mistake: the column has another name.
