@@ -33,6 +33,7 @@ from jobserver.web.pages.routes.releases import Releases as ReleasePages
 from jobserver.web.pages.routes.site_message import SiteMessagePage
 from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.workspace_settings import WorkspaceSettings
 from jobserver.web.server.bodies import Bodies
 from jobserver.web.services import Services
 from jobserver.web.state_metrics import StateMetrics
@@ -101,5 +102,6 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     Design(site)
     NewWorkspace(site)
     WorkspaceList(site)
+    WorkspaceSettings(site)
     Workspaces(site)
     return site

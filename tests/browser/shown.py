@@ -38,10 +38,11 @@ SHOWN = {
     "/workspaces/": ("workspaces", "workspaces-none"),
     "/workspaces/new/": ("new-workspace", "new-workspace-refused"),
     "/<name>/": (
-        *("workspace", "workspace-choose", "workspace-wide", "workspace-broken", "workspace-archived"),
+        *("workspace", "workspace-choose", "workspace-wide", "workspace-broken"),
         *("workspace-newcomer", "workspace-as-it-was", "error-404"),
     ),
     "/<workspace>/logs/": ("workspace-log",),
+    "/<name>/settings/": ("workspace-settings", "workspace-archived"),
     "/<name>/audit/": ("workspace-audit",),
     "/<name>/releases/": ("releases", "releases-none"),
     "/<name>/releases/<identifier>": ("release",),
@@ -72,7 +73,7 @@ NOTHING_TO_SEE = (
         "/status/<slug>/",
     ),
     *("/job-requests/<identifier>/follow/", "/<name>/follow/"),
-    *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/<name>/switch/"),
+    *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/"),
     *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),
     *("/workspaces/new/branches/", "/workspaces/new/repositories/", "/jobs/<identifier>/", "/jobs/<identifier>/audit/"),
 )

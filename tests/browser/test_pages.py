@@ -60,6 +60,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
         ("/plain/", "workspace"),
         ("/plain/logs/", "workspace-log"),
         ("/plain/audit/", "workspace-audit"),
+        ("/plain/settings/", "workspace-settings"),
         ("/status/", "status"),
         ("/settings/", "settings"),
         ("/orgs/", "orgs"),
@@ -177,6 +178,7 @@ def test_a_workspace_that_is_archived_and_one_whose_study_is_broken(site: Site, 
     root.goto(f"{site.url}/broken/")
     expect(root.get_by_text("The study cannot be read")).to_be_visible()
     inspect(root, "workspace-broken")
+    root.get_by_role("link", name="Settings").last.click()
     root.once("dialog", lambda dialog: dialog.accept())
     root.get_by_role("button", name="Archive workspace").click()
     expect(root.locator(".head .badge")).to_have_text("Archived")

@@ -1,6 +1,7 @@
 """The web pages. A page reads the index; what a person changes on it goes through the gate, as every write does.
 
 assets      static files, under names that change with their content
+banners     the banner about backends that are offline
 context     who requests a page, and what they may do
 forms       reads forms and queries, and refuses forged forms
 kept_forms  forms whose session ended before they were sent
@@ -11,6 +12,7 @@ render      templates as HTTP answers
 sessions    who is logged in
 sent_form   a form that was refused: what was typed, and which field is wrong in which way
 site        adds pages to the application, and shows errors as pages
+workspace_settings the settings of a workspace
 design/     the components of pages, each in all its states
 login/      the pages that people log in on
 routes/     the pages by their addresses

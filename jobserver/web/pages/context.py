@@ -8,6 +8,7 @@ from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.members import Invitation, invitation_of
 from jobserver.domain.projects import Project
 from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace, changeable
 from jobserver.errors import Code, Error, forbidden
 from jobserver.index.directory import Directory
 from jobserver.web.pages.sent_form import SentForm
@@ -38,6 +39,10 @@ class PageContext:
 
     def may(self, permission: Permission, project: str | None = None) -> bool:
         return self.user is not None and permission in permissions_of(self.directory, self.user, project)
+
+    def changeable(self, workspace: Workspace) -> frozenset[str]:
+        """The settings of the workspace that this person can change."""
+        return changeable(self.directory, self.user, workspace) if self.user is not None else frozenset()
 
     @property
     def invitations(self) -> list[tuple[str, Project, Invitation]]:

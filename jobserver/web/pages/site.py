@@ -17,18 +17,27 @@ from jobserver.index.directory import Directory
 from jobserver.web import http
 from jobserver.web.errors import guarded, handler_of, message_of, retry_after, status_of
 from jobserver.web.metrics import Metrics
-from jobserver.web.pages import kept_forms
+from jobserver.web.pages import banners, kept_forms
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
 from jobserver.web.pages.forms import is_own_form, read_form
 from jobserver.web.pages.redirects import form_page, redirect, to_login
 from jobserver.web.pages.render import Renderer
-from jobserver.web.pages.sent_form import kept_form, sent_form
+from jobserver.web.pages.sent_form import kept_form, sent_form, sentence
 from jobserver.web.services import Services
 
 Handler = Callable[..., HTTPResponse]
 """Takes the `PageContext` and the URL's parts by name."""
 _SAVED = "saved"  # the signed cookie with the message that the next page shows
+_TITLES = {
+    403: "You do not have permission",
+    404: "Page not found",
+    405: "This address has no page",
+    413: "The form is too large",
+    429: "Too many attempts",
+    500: "The server has a fault",
+    503: "The server cannot do this now",
+}
 
 
 class Site:
@@ -159,15 +168,22 @@ class Site:
     # Answers
 
     def page(self, context: PageContext, template: str, status: int = 200, **values: Any) -> HTTPResponse:
-        sessions = self.services.sessions
-        note = sessions.recall(_SAVED) if request.method == "GET" else ""
-        path, saved = orjson.loads(note) if note else ("", "")
-        is_here = path == request.path
-        common = {**self._common(context), "saved": saved if is_here else ""}
-        reply = self.render.page(template, {**common, **values}, status)
-        if is_here:
+        """``values``: for the template, with ``title`` (the page, then the thing), and with ``about`` on a page that is
+        about some backends."""
+        sessions, saved, common = self.services.sessions, self._saved(), self._common(context)
+        late = banners.late_backends(sessions, common["backend_statuses"], values.pop("about", ()))
+        reply = self.render.page(template, {**common, "saved": saved, "late_backends": late, **values}, status)
+        if saved:
             sessions.forget(reply, _SAVED)
         return reply
+
+    def _saved(self) -> str:
+        """What was saved, if this is the page that says so."""
+        try:
+            path, message = orjson.loads(self.services.sessions.recall(_SAVED) or "[]") or ("", "")
+        except ValueError:  # a note of another kind
+            return ""
+        return str(message) if path == request.path and request.method == "GET" else ""
 
     def saved(self, path: str, message: str = "Saved.") -> HTTPResponse:
         """To the page ``path``, which shows the message once."""
@@ -223,6 +239,7 @@ class Site:
         status = status or status_of(error)
         faults: Sequence[Fault] = error.faults if len(error.faults) > 1 else ()
         context = context or PageContext(Directory(), None, None, self.services.clock())
-        reply = self.page(context, "error.html", status, message=message_of(error), faults=faults, code=status)
+        title, message = _TITLES.get(status, "There is a problem"), sentence(message_of(error))
+        reply = self.page(context, "error.html", status, title=title, message=message, faults=faults, code=status)
         reply.headers.update(retry_after(error, status))
         return reply

@@ -66,7 +66,7 @@ READ = ["/", "/jobs/", "/job-requests/ID/", "/job-requests/ID/audit/", "/jobs/jj
         "/workspaces/new/", "/workspaces/new/branches/", "/workspaces/new/repositories/",
         "/api/v2/job-requests/", "/api/v2/job-requests/ID/",
         "/api/v2/users/alice/", "/api/v2/workspaces/plain/statuses/"]  # fmt: skip
-WRITE = ["/plain/", "/plain/switch/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
+WRITE = ["/plain/", "/plain/settings/", "/settings/", "/users/", "/users/bob/", "/backends/", "/backends/emis/",
          "/workspaces/new/", "/orgs/datalab/trends/settings/", "/orgs/new/", "/orgs/datalab/new-project/",
          "/invitations/", "/job-requests/ID/cancel/", "/job-requests/ID/rerun/", "/jobs/jj/",
          "/job-requests/ID/jobs/jj/"]  # fmt: skip

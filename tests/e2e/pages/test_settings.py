@@ -70,9 +70,9 @@ def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browse
     assert re.search(r"<pre><code>[0-9a-f]{40}</code></pre>", page.text)
     assert "<pre><code>" not in root.get("/backends/fresh-one/").text
     assert calls.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
-    assert alice.submit("/plain/switch/", page="/plain/", what="archived", on="1").status_code == 303
+    assert alice.submit("/plain/settings/", what="archive").status_code == 303
     assert "is archived" in alice.submit("/plain/", page="/settings/", requested_actions="generate", backend="tpp").text
-    assert alice.submit("/plain/switch/", page="/plain/", what="archived").status_code == 303
+    assert alice.submit("/plain/settings/", what="restore").status_code == 303
     assert root.submit("/users/", username="erin", roles=["CoreDeveloper"]).status_code == 303
     assert root.submit("/users/erin/", roles=["Auditor"], active="on").status_code == 303
     assert "Auditor" in root.get("/users/erin/").text

@@ -1,5 +1,7 @@
 """The navigation: the main pages, and the tabs of each thing's pages, as (label, URL). Pure."""
 
+from collections.abc import Collection
+
 from jobserver.index.queries.jobs import JobRow
 
 Links = list[tuple[str, str]]
@@ -34,6 +36,8 @@ def project(name: str, can_manage: bool, can_audit: bool) -> Links:
     return [("Project", f"/orgs/{name}/"), *settings, *audit]
 
 
-def workspace(name: str, has_releases: bool) -> Links:
+def workspace(name: str, has_releases: bool, changeable: Collection[str] = ()) -> Links:
+    """``changeable``: the settings that this person can change."""
+    settings = [("Settings", f"/{name}/settings/")] if changeable else []
     releases = [("Releases", f"/{name}/releases/")] if has_releases else []
-    return [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), *releases, ("Audit", f"/{name}/audit/")]
+    return [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), *releases, *settings, ("Audit", f"/{name}/audit/")]

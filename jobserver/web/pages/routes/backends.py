@@ -19,8 +19,11 @@ from jobserver.domain.waiting.backend_status import backend_status
 from jobserver.errors import not_found
 from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
+from jobserver.web import http
+from jobserver.web.pages import banners
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text, unknown_button
+from jobserver.web.pages.redirects import form_page, redirect
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab
 
@@ -37,7 +40,7 @@ class Backends:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
         site.add("/status/", self.status, filters=())
-        site.add("/status/<slug>/", self.monitor, is_open=True)
+        site.add("/status/<slug>/", self.monitor, self.dismiss, is_open=True)
         site.add("/backends/", self.index, self.add, filters=())
         site.add("/backends/<slug>/", self.show, self.change)
         site.add("/backends/<slug>/audit/", self.audit)
@@ -66,6 +69,15 @@ class Backends:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
         return HTTPResponse(f"{slug}: {message}\n".encode(), 200 if status.is_fine else 503, headers)
 
+    def dismiss(self, context: PageContext, slug: str) -> HTTPResponse:
+        """Hides the banner about the backend from this person, until its runner connects again."""
+        status = self._site.backend_status(context, slug)
+        if status is None:
+            raise not_found(f"backend {slug!r} does not exist")
+        reply = redirect(form_page(False, http.origins(self._services.options.base_url)))
+        banners.dismiss(self._services.sessions, reply, slug, status)
+        return reply
+
     def index(self, context: PageContext) -> HTTPResponse:
         context.check_admin()
         new_secret, slug = self._services.new_secrets.take(context.session)  # of the backend that was added just now
@@ -85,7 +97,7 @@ class Backends:
         backend = _find(context, slug)
         new_secret, _ = self._services.new_secrets.take(context.session)
         reply = self._site.page(
-            context, "backends/backend.html", title=backend.name, backend=backend, new_secret=new_secret
+            context, "backends/backend.html", title=f"Settings · {backend.name}", backend=backend, new_secret=new_secret
         )
         return self._services.new_secrets.forget(reply) if new_secret else reply
 
@@ -113,7 +125,7 @@ class Backends:
         document = layout.main_path(Kind.BACKEND, slug)
         paths = {layout.MAIN: [document], layout.backend_branch(slug): ["active", "archive"]}
         audit = audit_tab.audit_page(self._services.repo, paths, text("before", 100))
-        title = f"Audit of {backend.name}"
+        title = f"Audit · {backend.name}"
         return self._site.page(context, "backends/audit.html", title=title, backend=backend, audit=audit)
 
 

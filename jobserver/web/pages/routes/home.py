@@ -29,6 +29,7 @@ class Home:
             context,
             "home/home.html",
             title="Home",
+            about=slugs if context.is_admin else {row.backend for row in unfinished},
             latest=latest,
             unfinished=unfinished[::-1],
             own=_own(workspaces, username, [row.workspace for row in recent], pinned),

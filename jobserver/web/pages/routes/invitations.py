@@ -60,7 +60,7 @@ class Invitations:
             raise not_found(_CLOSED)
         pending = [(name, project, invitation)]
         return self._site.page(
-            context, "people/invitations.html", title=f"Invitation to {project.name}", pending=pending
+            context, "people/invitations.html", title=f"Invitation · {project.name}", pending=pending
         )
 
     def answer(self, context: PageContext) -> HTTPResponse:

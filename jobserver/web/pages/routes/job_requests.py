@@ -54,7 +54,7 @@ class JobRequests:
         return self._site.page(
             context,
             "requests/request.html",
-            title=f"{', '.join(row.actions[:3])} on {row.workspace}",
+            title=f"{', '.join(row.actions[:3])} · {row.workspace}",
             row=row,
             outcome=row.outcome,
             follow=follow_state(self._services, context, f"request/{identifier}"),
@@ -126,7 +126,7 @@ class JobRequests:
         details = self.find(identifier)
         row, created_at = details.row, details.document.created_at
         folders = [Place(area, created_at.date(), identifier).folder for area in Area]
-        title, actions = f"Audit of {identifier}", {job.identifier: job.action for job in details.jobs}
+        title, actions = f"Audit · {identifier}", {job.identifier: job.action for job in details.jobs}
         audit = self.audit_page(row, created_at, folders)
         return self._site.page(context, "requests/audit.html", title=title, row=row, audit=audit, actions=actions)
 

@@ -53,7 +53,7 @@ class Jobs:
         return self._site.page(
             context,
             "jobs/job.html",
-            title=f"{job.action} on {row.workspace}",
+            title=f"{job.action} · {row.workspace}",
             job=job,
             row=row,
             outcome=job.outcome,
@@ -117,7 +117,7 @@ class Jobs:
         created_at = self._requests.find(row.identifier).document.created_at
         paths = [Place(area, created_at.date(), row.identifier).job(identifier) for area in Area]
         audit = self._requests.audit_page(row, created_at, paths)
-        title, actions = f"Audit of {job.action}", {job.identifier: job.action}
+        title, actions = f"Audit · {job.action}", {job.identifier: job.action}
         return self._site.page(context, "jobs/audit.html", title=title, job=job, row=row, audit=audit, actions=actions)
 
 

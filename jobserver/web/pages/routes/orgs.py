@@ -62,7 +62,7 @@ class Orgs:
         return self._site.page(
             context,
             "projects/org.html",
-            title=document.name,
+            title=f"Projects · {document.name}",
             org=document,
             projects=projects,
             workspaces=_workspaces(context),

@@ -112,7 +112,9 @@ class People:
         user = context.directory.user(username)
         if user is None:
             raise not_found(f"user {username!r} does not exist")
-        return self._site.page(context, "people/user.html", title=username, person=user, roles=sorted(GLOBAL_ROLES))
+        return self._site.page(
+            context, "people/user.html", title=f"People · {username}", person=user, roles=sorted(GLOBAL_ROLES)
+        )
 
     def save_user(self, context: PageContext, username: str) -> HTTPResponse:
         if text("what") == "seen":

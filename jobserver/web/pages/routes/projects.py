@@ -59,7 +59,7 @@ class Projects:
         return self._site.page(
             context,
             "projects/project.html",
-            title=document.name,
+            title=f"Project · {document.name}",
             project=document,
             name=name,
             workspaces=workspaces,
@@ -88,7 +88,7 @@ class Projects:
         return self._site.page(
             context,
             "projects/audit.html",
-            title=f"Audit of {document.name}",
+            title=f"Audit · {document.name}",
             project=document,
             name=name,
             can_manage=_manages(context, name),
@@ -107,7 +107,7 @@ class Projects:
         return self._site.page(
             context,
             "projects/project_settings.html",
-            title=f"Settings of {document.name}",
+            title=f"Settings · {document.name}",
             project=document,
             name=name,
             can_manage=context.may(Permission.MANAGE_PROJECT_MEMBERS, name),

@@ -34,7 +34,7 @@ class Releases:
         return self._site.page(
             context,
             "releases/releases.html",
-            title=f"Releases of {name}",
+            title=f"Releases · {name}",
             workspace=workspace,
             releases=releases[(page - 1) * _PAGE : page * _PAGE],
             page_number=page,
@@ -50,7 +50,7 @@ class Releases:
         return self._site.page(
             context,
             "releases/release.html",
-            title=f"Release {identifier[:10]} of {name}",
+            title=f"Release {identifier[:10]} · {name}",
             workspace=workspace,
             identifier=identifier,
             releases=releases,

@@ -1,4 +1,4 @@
-"""The pages of a workspace: requesting jobs, its settings, and its audit tab."""
+"""The pages of a workspace: requesting jobs, and its audit tab."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
-from jobserver.domain.workspaces import ChangeWorkspace, Workspace
+from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow, latest_jobs
 from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_requests
@@ -20,7 +20,7 @@ from jobserver.service.studies.base import Study
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
 from jobserver.web.pages.format.graph import counts, grouped, picture
-from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts, unknown_button
+from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
@@ -37,7 +37,6 @@ class Workspaces:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
         site.add("/<name>/", self.show, self.request_jobs, has_history=True)
-        site.add("/<name>/switch/", post=self.switch)
         site.add("/<name>/audit/", self.audit)
 
     def show(self, context: PageContext, name: str) -> HTTPResponse:
@@ -56,7 +55,8 @@ class Workspaces:
         return self._site.page(
             context,
             "workspaces/workspace.html",
-            title=name,
+            title=f"Run · {name}",
+            about=[backend],
             workspace=workspace,
             study=study,
             problem=problem,
@@ -66,7 +66,6 @@ class Workspaces:
             recent=recent,
             follow=follow_state(self._services, context, f"workspace/{name}"),
             can_run=can_run and not workspace.archived,
-            can_change=can_run,
             has_email=bool(context.user and self._services.private.email(context.user.username)),
             has_releases=has_tab(self._services, context, workspace),
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -85,7 +84,7 @@ class Workspaces:
         return self._site.page(
             context,
             "workspaces/as_of.html",
-            title=name,
+            title=f"As it was · {name}",
             workspace=workspace,
             as_of=audit_tab.entry_of(repo, layout.MAIN, commit),
             has_releases=has_tab(self._services, context, current),
@@ -121,25 +120,13 @@ class Workspaces:
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
-    def switch(self, context: PageContext, name: str) -> HTTPResponse:
-        _find(context, name)
-        setting, is_on = text("what"), bool(text("on"))
-        commands = {
-            "archived": ChangeWorkspace(name, archived=is_on),
-            "notify": ChangeWorkspace(name, should_notify=is_on),
-        }
-        if setting not in commands:
-            raise unknown_button()
-        self._services.gate.submit(context.actor, commands[setting], "web")
-        return redirect(f"/{name}/")
-
     def audit(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = _find(context, name)
         paths = {layout.MAIN: [layout.main_path(Kind.WORKSPACE, name)]}
         return self._site.page(
             context,
             "workspaces/audit.html",
-            title=f"Audit of {name}",
+            title=f"Audit · {name}",
             workspace=workspace,
             audit=audit_tab.audit_page(self._services.repo, paths, text("before", 100)),
             has_releases=has_tab(self._services, context, workspace),
