@@ -1,10 +1,12 @@
 """The language of searches: what is read, what is refused with which words, and that its text means the same again."""
 
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
-from jobserver.domain.job_requests.query import FILTERS, MAX_TEXT, Query, of_values, parse
+from jobserver.domain.job_requests.query import FILTERS, MAX_TEXT, STATUSES, Query, of_values, parse
 from jobserver.errors import Error
 
 TODAY = date(2026, 11, 27)
@@ -106,3 +108,11 @@ def test_queries_join_and_change() -> None:
     assert str(both.replaced(status=(), words=())) == "by:alice"
     assert of_values({"status": ["running"]}).statuses() == ("running",)
     assert parse("status:requested").statuses() == ("unknown",)
+
+
+def test_the_contract_describes_every_filter_and_status() -> None:
+    contract = (Path(__file__).parents[4] / "docs" / "contract.md").read_text()
+    section = contract.partition("### Searches")[2].partition("\n### ")[0]
+    assert set(re.findall(r"`([a-z]+):`", section)) == set(FILTERS)
+    row = next(line for line in section.splitlines() if line.startswith("| `status:`"))
+    assert all(status in row for status in STATUSES)
