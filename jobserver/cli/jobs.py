@@ -26,14 +26,20 @@ from jobserver.store.read.worktree import branch_of, check_staged, check_worktre
 @click.argument("actions", nargs=-1, required=True, metavar="ACTION...")
 @click.option("--backend", required=True, metavar="SLUG", help="The backend to run on.")
 @click.option("--force-run-dependencies", is_flag=True, help="Also run dependencies that have succeeded already.")
-@click.option("--notify", is_flag=True, help="Send an email when the job request ends.")
+@click.option(
+    "--notify/--no-notify",
+    default=None,
+    help="Send an email when the job request ends. [default: the workspace's choice]",
+)
+@click.option("--database", metavar="NAME", help="The database to run on. [default: the workspace's]")
 @acting
 def request(
     workspace: str,
     actions: tuple[str, ...],
     backend: str,
     force_run_dependencies: bool,
-    notify: bool,
+    notify: bool | None,
+    database: str | None,
     username: str | None,
 ) -> None:
     """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
@@ -45,7 +51,8 @@ def request(
             backend,
             via(),
             force_run_dependencies=force_run_dependencies,
-            will_notify=notify or None,
+            will_notify=notify,
+            database_name=database,
         )
         warnings = app.requests.read_written(written).warnings
     for warning in warnings:

@@ -6,6 +6,7 @@ SHOWN = {
     "/login/": ("login", "login-github"),
     "/login/link/<token>/": ("login-link", "error-429"),
     "/settings/": ("settings", "settings-token"),
+    "/settings/keyboard/": ("keyboard", "palette"),
     "/settings/message/": ("site-message",),
     "/users/": ("people", "error-403"),
     "/users/<username>/": ("person",),
@@ -61,6 +62,7 @@ NOTHING_TO_SEE = (
         "/state.git/<rest:path>",
         "/static/<name>",
         "/live/",
+        "/live/go/",
     ),
     *(
         "/login/github/",

@@ -43,7 +43,7 @@ class Renderer:
             span=span,
             left=left,
             expected=expected,
-            exactly=times.exactly,
+            exactly=exactly,
             duration=times.duration,
             elapsed=elapsed,
             so_far=so_far,
@@ -117,6 +117,11 @@ def _time(moment: datetime, text: str, attribute: str = "") -> Markup:
     exact = moment.isoformat(" ", "seconds").removesuffix("+00:00")
     # All of it is digits and our own words, so nothing has to be escaped.
     return Markup(f'<time datetime="{moment.isoformat()}" title="{exact} UTC"{attribute}>{text}</time>')
+
+
+def exactly(moment: datetime) -> Markup:
+    """``2026-11-24 10:00:05 UTC``; js/times.js shows it in local time to those who prefer that."""
+    return _time(moment, times.exactly(moment), " data-exact")
 
 
 def elapsed(start: int, end: int) -> str:

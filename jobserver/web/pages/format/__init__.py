@@ -1,5 +1,6 @@
 """Values as text and pictures. Pure.
 
+calls          what the run form would send, for curl and as a command
 commit_changes what a commit changed, without the files that only moved
 github         links to a study on GitHub
 graph          a pipeline as a picture and as a list

@@ -1,19 +1,26 @@
-"""The front page: the latest requests, a person's own workspaces and requests, and the backends."""
+"""The front page, with a person's own workspaces and requests; the ways to go anywhere by keyboard."""
 
 from collections.abc import Collection, Sequence
 
+import orjson
 from bottle import HTTPResponse
 
 from jobserver.domain.workspaces import Workspace
 from jobserver.index.queries.requests import RequestFilter, active_requests, list_requests, queue
 from jobserver.web.pages.context import PageContext
+from jobserver.web.pages.forms import text
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.views.destinations import destinations
+
+_LONGEST = 100  # characters
 
 
 class Home:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
         site.add("/", self.show)
+        site.add("/live/go/", self.go)
+        site.add("/settings/keyboard/", self.keyboard)
 
     def show(self, context: PageContext) -> HTTPResponse:
         slugs = self._services.visible.slugs()
@@ -37,6 +44,17 @@ class Home:
             workspaces=workspaces,
             queues=queues,
         )
+
+    def go(self, context: PageContext) -> HTTPResponse:
+        """Where what was typed could lead, as JSON for js/palette.js."""
+        with self._services.index.view() as sql:
+            places = destinations(sql, context, text("q", _LONGEST), self._services.visible.slugs())
+        data = [{"kind": place.kind, "name": place.name, "url": place.url} for place in places]
+        headers = {"Content-Type": "application/json", **self._site.render.headers()}
+        return HTTPResponse(orjson.dumps({"results": data}), 200, headers)
+
+    def keyboard(self, context: PageContext) -> HTTPResponse:
+        return self._site.page(context, "home/keyboard.html", title="Keyboard")
 
 
 def _own(

@@ -19,6 +19,7 @@ from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_
 from jobserver.service.studies.base import Study
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
+from jobserver.web.pages.format.calls import RequestCall
 from jobserver.web.pages.format.graph import counts, grouped, picture
 from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
@@ -72,6 +73,7 @@ class Workspaces:
             **_pipeline(study, latest),
             **_form(workspace, study, backends, was_sent=bool(context.sent.typed)),
             preview=_preview(study, latest),
+            call=_call(workspace, study, backend, self._services.options.base_url),
         )
 
     def _show_as_of(self, context: PageContext, current: Workspace, revision: str) -> HTTPResponse:
@@ -176,6 +178,19 @@ def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend]
         "is_forced": bool(text("force_run_dependencies")),
         "will_notify": bool(text("will_notify")) if chosen or was_sent else workspace.should_notify,
     }
+
+
+def _call(workspace: Workspace, study: Study | None, backend: str, base_url: str) -> RequestCall:
+    """What the form would send."""
+    return RequestCall(
+        f"{base_url}/api/v2/workspaces/{workspace.name}/job-requests/",
+        workspace.name,
+        list(_chosen_actions(study)),
+        backend,
+        text("database_name", 64) or workspace.db,
+        is_forced=bool(text("force_run_dependencies")),
+        will_notify=bool(text("will_notify")),
+    )
 
 
 def _chosen_actions(study: Study | None) -> dict[str, None]:

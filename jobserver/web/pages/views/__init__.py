@@ -2,6 +2,7 @@
 
 audit_tab          who changed it, when and how
 history            the commit that a page is shown as of
+destinations       where a person can go, for the palette
 following          what a person follows
 historical_rows    a request as a commit has it
 request_details    what the page of a job request shows

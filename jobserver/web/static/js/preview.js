@@ -18,7 +18,11 @@
       try {
         const answer = await fetch(`${form.action}?${fields}`);
         const fresh = answer.ok && $("#would-run", parse(await answer.text()));
-        if (fresh && number === requests) wouldRun.replaceChildren(...fresh.childNodes);
+        if (!fresh || number !== requests) return;
+        const isOpen = $("details[open]", wouldRun);
+        wouldRun.replaceChildren(...fresh.childNodes);
+        if (isOpen) all("details", wouldRun).forEach((details) => { details.open = true; });
+        document.dispatchEvent(new Event("fresh"));
       } catch {
         wouldRun.textContent = "The preview could not be loaded.";
       }
