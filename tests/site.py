@@ -1,7 +1,11 @@
 """A small state repository to try things on: a backend, two people, a workspace; its clock moves a second a call."""
 
+import atexit
+import functools
 import random
+import shutil
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,14 +39,28 @@ class Seeded(random.Random):
 
 
 class Site:
-    """A repository with a backend, two people and a workspace; its clock moves a second a call."""
+    """A repository with a backend, two people and a workspace; its clock moves a second a call.
 
-    def __init__(self, folder: Path) -> None:
-        self.now = START
+    Each is a copy of the first, with its key: to create one takes six times as long.
+    """
+
+    def __init__(self, folder: Path, is_template: bool = False) -> None:
+        self.now, self.chance = START, Seeded(1)
         self.path = folder / "state.git"
         self.key = folder / "state.key"
-        self.repo = StateRepo.create(self.path, self.key, "jobs.example", TEMPLATES, self.now)
-        self.gate = Gate(self.repo, self.clock, Seeded(1))
+        if is_template:
+            self.repo = StateRepo.create(self.path, self.key, "jobs.example", TEMPLATES, self.now)
+        else:
+            template = _template()
+            shutil.copytree(template.path.parent, folder, dirs_exist_ok=True)
+            self.now = template.now
+            self.chance.setstate(template.chance.getstate())
+            self.repo = StateRepo(self.path, self.key, "jobs.example", TEMPLATES)
+        self.gate = Gate(self.repo, self.clock, self.chance)
+        if is_template:
+            self._fill()
+
+    def _fill(self) -> None:
         self.do(SERVER, EnsureAdmin("admin"))
         self.do(ADMIN, AddBackend("tpp", "a" * 64, databases=("full", "slice")))
         self.do(ADMIN, AddUser("alice", roles=(Role.CORE_DEVELOPER,)))
@@ -73,6 +91,15 @@ class Site:
 
     def files(self, branch: str = "backends/tpp") -> list[str]:
         return self.git("ls-tree", "-r", "--name-only", branch).split()
+
+
+@functools.cache
+def _template() -> Site:
+    folder = Path(tempfile.mkdtemp(prefix="jobserver-small-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Site(folder, is_template=True)
+    made.close()
+    return made
 
 
 def job(identifier: str, status: str, minute: int, action: str = "generate", message: str = "") -> Job:

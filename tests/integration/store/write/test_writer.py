@@ -116,10 +116,10 @@ def test_a_subject_can_not_add_trailers(site: Site) -> None:
 
 def test_a_lost_branch_is_decided_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = site.repo.writer
-    move, moves = writer.refs.move, [False, True]
+    move, moves, before = writer.refs.move, [False, True], dict(writer.tries)
     monkeypatch.setattr(writer.refs, "move", lambda *args: moves.pop(0) and move(*args))
     assert writer.submit("main", adds("dora")).changed
-    assert writer.tries == {0: writer.tries[0], 1: 1}
+    assert writer.tries == {**before, 1: 1}
 
 
 def test_a_branch_that_others_hold_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
