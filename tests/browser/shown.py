@@ -40,7 +40,7 @@ SHOWN = {
     "/workspaces/new/": ("new-workspace", "new-workspace-refused"),
     "/<name>/": (
         *("workspace", "workspace-choose", "workspace-wide", "workspace-broken"),
-        *("workspace-newcomer", "workspace-as-it-was", "error-404"),
+        *("workspace-newcomer", "workspace-as-it-was", "workspace-many-actions", "error-404"),
     ),
     "/<workspace>/logs/": ("workspace-log",),
     "/<name>/settings/": ("workspace-settings", "workspace-archived"),

@@ -55,3 +55,44 @@ def test_jobs_are_filtered_as_one_types(site: Site, page: Page, failed: str) -> 
     page.get_by_label("Filter jobs by status").select_option("")
     expect(shown).to_have_count(150)
     assert page.url == site.url + failed
+
+
+@pytest.fixture(scope="module")
+def big(site: Site) -> str:
+    """A workspace with 150 actions."""
+    actions = [f"  model_{n}: {{run: python:latest python a.py, needs: [extract]}}" for n in range(149)]
+    lines = ['version: "4.0"', "actions:", "  extract: {run: python:latest python a.py}", *actions]
+    site.study("big-study", {"project.yaml": "\n".join(lines), "a.py": ""})
+    site.run("workspace", "add", "big", "--repo", "big-study", "--branch", "main", "--as", "alice")
+    return f"{site.url}/big/"
+
+
+def test_the_run_button_is_always_in_reach(site: Site, page: Page, look: str, big: str) -> None:
+    """It once was at y=3,955, on a phone at 11,340, behind 464 tab stops."""
+    log_in(page, site, "alice")
+    page.goto(big)
+    button = page.get_by_role("button", name="Run selected actions")
+    expect(button).to_be_in_viewport(ratio=1)
+    for name in ("model_70", "model_148"):
+        page.locator("label.choice", has_text=name).last.scroll_into_view_if_needed()
+        expect(button).to_be_in_viewport(ratio=1)
+    page.goto(big)
+    inspect(page, "workspace-many-actions")
+    stops = 0
+    while not button.evaluate("button => button === document.activeElement"):
+        page.keyboard.press("Tab")
+        stops += 1
+        assert stops <= 30, "too many tab stops before the button"
+
+
+def test_actions_are_filtered_and_enter_runs_none(site: Site, page: Page, big: str) -> None:
+    log_in(page, site, "alice")
+    page.goto(big)
+    page.get_by_label("Filter actions").fill("MODEL_14")
+    expect(page.locator("#action-list .choice:visible")).to_have_count(10)  # model_14, and 140 to 148
+    page.get_by_label("Filter actions").press("Enter")
+    expect(page.locator("#action-list .choice:visible")).to_have_count(10)
+    page.locator("label.choice", has_text="model_141").get_by_role("checkbox").check()
+    expect(page.locator("#would-run")).to_contain_text("2 jobs will run")
+    page.locator("label.choice", has_text="model_141").get_by_role("checkbox").press("Enter")
+    page.wait_for_url("**/job-requests/*/")
