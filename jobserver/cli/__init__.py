@@ -2,7 +2,7 @@
 
 main        runs a command, and turns errors into exit codes
 admin       init, backend
-jobs        request, rerun, cancel, status, check
+jobs        request, rerun, cancel, mark-failed, status, check
 forecasts   why requests wait, for `status`
 audit       audit log, verify, witness, checkpoint
 keys        key list, export, rotate, revoke

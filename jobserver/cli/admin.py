@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from jobserver import bootstrap
+from jobserver.cli.calls import changes, client, reads
 from jobserver.cli.terminal.output import list_format, show_rows, warn
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import (
@@ -51,6 +52,10 @@ def via() -> str:
 
 
 def submit(username: str | None, command: Command) -> None:
+    """Changes STATE_REPO, or calls a server if JOBSERVER_URL is set."""
+    if client.is_set():
+        changes.submit(username, command)
+        return
     with connected() as app:
         app.gate.submit(actor_of(app, username), command, via())
 
@@ -156,9 +161,14 @@ def backend_resume(slug: str, username: str | None) -> None:
 @list_format
 def backend_list(form: str | None) -> None:
     """List the backends and their databases."""
+    rows = reads.backends() if client.is_set() else _backends()
+    show_rows(rows, form)
+
+
+def _backends() -> list[dict[str, Any]]:
     with connected() as app:
         backends = app.repo.writer.read(layout.MAIN, lambda state: list(state.backends()))
-    rows = [
+    return [
         {
             "slug": backend.slug,
             "active": backend.active,
@@ -168,4 +178,3 @@ def backend_list(form: str | None) -> None:
         }
         for backend in backends
     ]
-    show_rows(rows, form)

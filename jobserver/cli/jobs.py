@@ -2,18 +2,22 @@
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from jobserver.cli.admin import acting, actor_of, connected, via
+from jobserver.cli.calls import changes, client, reads
 from jobserver.cli.terminal.output import say
 from jobserver.config.settings import RepositorySettings
 from jobserver.domain.base import layout
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle, outcomes
+from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import Error, invalid, printable
 from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
 from jobserver.store.git.command import commit_of
@@ -43,6 +47,15 @@ def request(
     username: str | None,
 ) -> None:
     """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
+    if client.is_set():
+        fields = {
+            "requested_actions": list(actions),
+            "backend": backend,
+            "force_run_dependencies": force_run_dependencies,
+            "will_notify": notify or None,
+        }
+        _show_created(changes.run(username, f"workspaces/{quote(workspace, safe='')}/job-requests/", fields))
+        return
     with connected() as app:
         written = app.requests.request_jobs(
             actor_of(app, username),
@@ -55,9 +68,13 @@ def request(
             database_name=database,
         )
         warnings = app.requests.read_written(written).warnings
-    for warning in warnings:
+    _show_created({"identifier": written.changes.result["identifier"], "warnings": warnings})
+
+
+def _show_created(item: Mapping[str, Any]) -> None:
+    for warning in item.get("warnings", ()):
         click.echo(f"warning: {printable(warning)}", err=True)
-    click.echo(written.changes.result["identifier"])
+    click.echo(item["identifier"])
 
 
 @click.command()
@@ -68,6 +85,10 @@ def request(
 @acting
 def rerun(identifier: str, actions: tuple[str, ...], failed: bool, same_commit: bool, username: str | None) -> None:
     """Request the actions of job request ID again. Without ACTION, all that it requested. Prints the new ID."""
+    if client.is_set():
+        fields = {"actions": list(actions), "only_failed": failed, "commit": "same" if same_commit else "newest"}
+        _show_created(changes.run(username, f"job-requests/{quote(identifier, safe='')}/rerun/", fields))
+        return
     with connected() as app:
         chosen = Rerun(actions, only_failed=failed, same_commit=same_commit)
         written = app.requests.rerun(actor_of(app, username), identifier, chosen, via())
@@ -80,9 +101,27 @@ def rerun(identifier: str, actions: tuple[str, ...], failed: bool, same_commit: 
 @acting
 def cancel(identifier: str, actions: tuple[str, ...], username: str | None) -> None:
     """Cancel actions of a job request. Without ACTION, cancels all unfinished ones."""
+    if client.is_set():
+        changes.run(username, f"job-requests/{quote(identifier, safe='')}/cancel/", {"actions": list(actions)})
+        click.echo("cancelled", err=True)
+        return
     with connected() as app:
         written = app.requests.cancel(actor_of(app, username), identifier, actions, via())
     click.echo("cancelled" if written.changed else "nothing to cancel", err=True)
+
+
+@click.command("mark-failed")
+@click.argument("identifier", metavar="ID")
+@click.argument("job")
+@acting
+def mark_failed(identifier: str, job: str, username: str | None) -> None:
+    """Mark a JOB of request ID as failed because its runner has lost it. For SuperUsers."""
+    if client.is_set():
+        changes.run(username, f"job-requests/{quote(identifier, safe='')}/jobs/{quote(job, safe='')}/fail/", {})
+        return
+    with connected() as app:
+        backend = app.requests.find(identifier).stored.request.backend
+        app.gate.submit(actor_of(app, username), FailJob(job, identifier, backend), via())
 
 
 def _row(seen: RequestWithJobs) -> dict[str, Any]:
@@ -112,6 +151,16 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
     }
 
 
+def _rows(identifier: str | None) -> list[dict[str, Any]]:
+    from jobserver.cli.forecasts import added, forecasts_of
+
+    with connected() as app:
+        requests = [app.requests.find(identifier)] if identifier else app.requests.active()
+        rows = [_row(app.requests.with_cancellers(seen)) for seen in requests]
+        with forecasts_of(app) as forecast_of:
+            return [added(row, forecast_of(row["identifier"], row["backend"])) for row in rows]
+
+
 @click.command()
 @click.argument("identifier", metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for ID, or else an array.")
@@ -120,13 +169,7 @@ def status(identifier: str | None, as_json: bool) -> None:
 
     The list begins with the newest. With ID, also shows the jobs.
     """
-    from jobserver.cli.forecasts import added, forecasts_of
-
-    with connected() as app:
-        requests = [app.requests.find(identifier)] if identifier else app.requests.active()
-        rows = [_row(app.requests.with_cancellers(seen)) for seen in requests]
-        with forecasts_of(app) as forecast_of:
-            rows = [added(row, forecast_of(row["identifier"], row["backend"])) for row in rows]
+    rows = reads.job_requests(identifier) if client.is_set() else _rows(identifier)
     if as_json:
         click.echo(json.dumps(rows[0] if identifier else rows))
         return

@@ -25,7 +25,7 @@ COMMANDS = {
     "manage.releases": ("release",),
     "manage.messages": ("message",),
     "manage.projects": ("org", "project"),
-    "jobs": ("request", "rerun", "cancel", "status", "check"),
+    "jobs": ("request", "rerun", "cancel", "mark-failed", "status", "check"),
     "calls.watch": ("watch",),
     "calls.log": ("log",),
     "serve": ("serve",),

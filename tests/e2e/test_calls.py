@@ -110,3 +110,82 @@ def test_log_lists_requests_and_jobs_of_all_times(site: Site, tpp: Client, run: 
     assert (jobs[0]["job_request"], jobs[0]["status_code"]) == (identifier, "nonzero_exit")
     assert run("log", "workspace:grouped").stdout.split("\t")[0] == identifier
     assert run("log", "workspace:slashed").stdout == run("log", "workspace:slashed", "--csv").stdout == ""
+
+
+def test_a_researcher_runs_jobs_from_another_machine(site: Site, tpp: Client, run: Run) -> None:
+    identifier = run("request", "plain", "analyse", "--backend", "tpp").stdout.strip()
+    assert run("status").stdout.startswith(identifier)
+    tpp.report(job(identifier, f"{identifier}a", "failed", at=1, status_code="nonzero_exit"))
+    shown = json.loads(run("status", identifier, "--json").stdout)
+    assert (shown["outcome"], shown["workspace"], shown["jobs"][0]["status_code"]) == (
+        "failed",
+        "plain",
+        "nonzero_exit",
+    )
+    assert "failed     generate" in run("status", identifier).stdout
+    again = run("rerun", identifier, "--failed").stdout.strip()
+    assert json.loads(run("status", again, "--json").stdout)["rerun_of"] == identifier
+    run("cancel", again)
+    assert json.loads(run("status", again, "--json").stdout)["cancelled_actions"] == ["generate"]
+    refused = run("request", "plain", "nothing", "--backend", "tpp", code=1).stderr
+    assert "requested_actions" in refused
+    assert "--as: can't be used with JOBSERVER_URL" in run("cancel", again, "--as", "bob", code=1).stderr
+
+
+def test_lists_are_the_same_on_both_machines(site: Site, run: Run) -> None:
+    root = {"JOBSERVER_TOKEN": site.tokens["root"]}
+    for command in ("workspace", "project", "org", "user", "backend"):
+        here = run(command, "list", "--json", **root).stdout
+        assert json.loads(here) == json.loads(site.command(command, "list", "--json").stdout), command
+        assert json.loads(here), command
+    assert (
+        run("workspace", "list", "--project", "datalab/trends", "--csv").stdout.splitlines()[1].startswith("grouped,")
+    )
+    shown = json.loads(run("project", "show", "datalab/trends", "--json").stdout)
+    assert shown["workspaces"] == ["grouped"]
+    assert "only SuperUsers" in run("user", "list", code=1).stderr.replace("Only", "only")
+
+
+def test_changes_go_to_the_server(site: Site, tpp: Client, run: Run) -> None:
+    root = {"JOBSERVER_TOKEN": site.tokens["root"]}
+    run("workspace", "add", "mine", "--repo", "study", "--branch", "main")
+    run("workspace", "edit", "mine", "--db", "slice", "--notify")
+    run("workspace", "archive", "mine")
+    row = next(row for row in json.loads(run("workspace", "list", "--json").stdout) if row["name"] == "mine")
+    assert (row["db"], row["archived"], row["created_by"]) == ("slice", True, "alice")
+    assert "Missing branch: 'nowhere'" in run("workspace", "edit", "mine", "--branch", "nowhere", code=1).stderr
+    run("workspace", "connect", "mine", "datalab/trends")
+    run("workspace", "disconnect", "mine")
+    run("org", "add", "fresh", "--name", "Fresh", **root)
+    run("project", "add", "fresh/start", **root)
+    run("project", "rename", "fresh/start", "Begin", **root)
+    run("project", "member", "fresh/start", "bob", "--role", "ProjectDeveloper", **root)
+    run("project", "member", "fresh/start", "bob", **root)
+    run("project", "invite", "fresh/start", "bob", "carol", "--role", "ProjectDeveloper", **root)
+    run("project", "cancel-invitation", "fresh/start", "carol", **root)
+    run("project", "accept", "fresh/start", JOBSERVER_TOKEN=site.tokens["bob"])
+    shown = json.loads(run("project", "show", "fresh/start", "--json", **root).stdout)
+    assert (shown["name"], shown["members"], shown["invitations"]) == (
+        "Begin",
+        [{"username": "bob", "roles": ["ProjectDeveloper"]}],
+        [],
+    )
+    assert run("release", "list").stdout == ""
+    run("user", "email", "alice", "alice@example.org")
+    assert "nobody else's" in run("user", "email", "bob", "bob@example.org", code=1).stderr
+    for command in ("disable", "enable"):
+        run("user", command, "carol", **root)
+    run("user", "role", "carol", "--role", "OutputChecker", **root)
+    for command in ("pause", "resume", "deactivate", "activate", "revoke-token"):
+        run("backend", command, "emis", **root)
+    run("message", "set", "Hello", "--level", "warning", **root)
+    assert run("message", "show").stdout == "warning: Hello\n"
+    run("message", "remove", **root)
+    assert run("message", "show").stdout == ""
+    identifier = run("request", "plain", "generate", "--backend", "tpp").stdout.strip()
+    tpp.report(job(identifier, f"{identifier}a"))
+    assert "may not" in run("mark-failed", identifier, f"{identifier}a", code=1).stderr
+    run("mark-failed", identifier, f"{identifier}a", **root)
+    assert json.loads(run("status", identifier, "--json").stdout)["jobs"][0]["status"] == "failed"
+    assert "works on the server's machine only" in run("backend", "add", "new", code=1, **root).stderr
+    assert "may not" in run("backend", "pause", "emis", code=1).stderr

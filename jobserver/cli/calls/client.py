@@ -1,17 +1,21 @@
 """Calls a server's API with a personal token, from the settings JOBSERVER_URL and JOBSERVER_TOKEN."""
 
 import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, unavailable
 from jobserver.store import proxies
 
 URL, TOKEN = "JOBSERVER_URL", "JOBSERVER_TOKEN"
+_ATTEMPTS, _PAUSE_SECONDS = 3, 2.0
 _SECONDS = 20.0  # for an answer, on top of the requested wait
 _CODES = {400: Code.INVALID, 403: Code.FORBIDDEN, 404: Code.NOT_FOUND, 409: Code.CONFLICT, 429: Code.TOO_MANY}
 
@@ -26,6 +30,8 @@ class ServerClient:
     answer."""
 
     def __init__(self, url: str, token: str) -> None:
+        import httpx  # here, because commands that do not call a server would wait for it too
+
         try:
             token.encode("ascii")
             self._http = httpx.Client(
@@ -62,15 +68,21 @@ class ServerClient:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         wait: float = 0.0,
-    ) -> httpx.Response:
+    ) -> "httpx.Response":
         """``path`` is below /api/v2/. ``wait``: how long the server may hold the answer back."""
-        timeout = httpx.Timeout(_SECONDS + wait, connect=10.0)
-        return self._answer(self._call("GET", path, params=params, headers=headers, timeout=timeout))
+        return self._answer(self._call("GET", path, params=params, headers=headers, timeout=_SECONDS + wait))
 
-    def post(self, path: str, fields: Mapping[str, Any], key: str = "") -> Any:
-        """``key``: an idempotency key."""
-        headers = {"Idempotency-Key": key} if key else {}
-        return _json(self._answer(self._call("POST", path, json=fields, headers=headers)))
+    def send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Any:
+        """Changes something, once, however often it has to be sent. Returns the answer's JSON."""
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return _json(self._answer(self._call(method, path, json=fields, headers=headers)))
+            except Error as error:
+                if error.code is not Code.UNAVAILABLE or not left:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
 
     def items(self, path: str, params: Mapping[str, str | int], most: int) -> Iterator[Any]:
         """The items of a list, page by page, up to ``most``."""
@@ -85,13 +97,15 @@ class ServerClient:
             # The next page is taken from this server, whatever address it gives itself.
             query = dict(parse_qsl(urlsplit(page["next"]).query))
 
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, **options: Any) -> "httpx.Response":
+        import httpx
+
         try:
             return self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise unavailable(f"{self._url} does not answer ({type(error).__name__})") from None
 
-    def _answer(self, answer: httpx.Response) -> httpx.Response:
+    def _answer(self, answer: "httpx.Response") -> "httpx.Response":
         """Raises `Error` if the server refuses."""
         status = answer.status_code
         if status < 300 or status == 304:
@@ -111,7 +125,7 @@ class ServerClient:
         raise Error(_CODES.get(status, Code.UNAVAILABLE), message, faults=faults, seconds=seconds)
 
 
-def _fields(answer: httpx.Response) -> dict[str, Any]:
+def _fields(answer: "httpx.Response") -> dict[str, Any]:
     try:
         body = answer.json()
     except ValueError:
@@ -119,7 +133,7 @@ def _fields(answer: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(answer: "httpx.Response") -> Any:
     try:
         return answer.json()
     except ValueError:

@@ -5,6 +5,7 @@ import json
 import click
 
 from jobserver.cli.admin import acting, connected, submit
+from jobserver.cli.calls import client, reads
 from jobserver.domain.base import layout
 from jobserver.domain.site_messages import MessageLevel, SetSiteMessage, SiteMessage
 
@@ -40,8 +41,11 @@ def message_remove(username: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def message_show(as_json: bool) -> None:
     """Print the message that pages show, with its level."""
-    with connected() as app:
-        shown = app.repo.writer.read(layout.MAIN, lambda state: state.site_message()) or SiteMessage(text="")
+    if client.is_set():
+        shown = SiteMessage.model_validate(reads.message())
+    else:
+        with connected() as app:
+            shown = app.repo.writer.read(layout.MAIN, lambda state: state.site_message()) or SiteMessage(text="")
     if as_json:
         click.echo(json.dumps({"level": shown.level, "text": shown.text}))
     elif shown.text:

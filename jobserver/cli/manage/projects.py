@@ -1,10 +1,12 @@
 """The commands about organisations and projects, with their members and invitations."""
 
 import json
+from typing import Any
 
 import click
 
 from jobserver.cli.admin import acting, as_roles, connected, submit, with_roles
+from jobserver.cli.calls import client, reads
 from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
@@ -40,11 +42,7 @@ def org_add(slug: str, name: str, username: str | None) -> None:
 @list_format
 def org_list(form: str | None) -> None:
     """List the organisations."""
-    with connected() as app:
-        orgs = app.repo.writer.read(layout.MAIN, lambda state: list(state.orgs()))
-    rows = [
-        {"slug": org.slug, "members": [member.username for member in org.members], "name": org.name} for org in orgs
-    ]
+    rows = reads.orgs() if client.is_set() else _orgs()
     show_rows(rows, form)
 
 
@@ -113,35 +111,53 @@ def project_accept(project_: str, username: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def project_show(project_: str, as_json: bool) -> None:
     """Show a project's members, pending invitations and workspaces."""
+    shown, workspaces = reads.project(project_) if client.is_set() else _project(project_)
+    if as_json:
+        keys = ("slug", "name", "org", "members", "invitations")
+        click.echo(json.dumps({**{key: shown[key] for key in keys if key in shown}, "workspaces": workspaces}))
+        return
+    say(project_, shown["name"])
+    for member in shown["members"]:
+        say("member", member["username"], ", ".join(member["roles"]))
+    for invitation in shown.get("invitations", ()):
+        by = f"by {invitation['invited_by']}"
+        say("invited", invitation["username"], ", ".join(invitation["roles"]), by)
+    for name in workspaces:
+        say("workspace", name)
 
+
+def _project(name: str) -> tuple[dict[str, Any], list[str]]:
     def read(state: Snapshot) -> tuple[Project | None, list[str]]:
-        paths = state.referrers(layout.Kind.PROJECT, project_)
-        return state.project(project_), [path.split("/")[1].removesuffix(".yaml") for path in paths]
+        paths = state.referrers(layout.Kind.PROJECT, name)
+        return state.project(name), [path.split("/")[1].removesuffix(".yaml") for path in paths]
 
     with connected() as app:
         project, workspaces = app.repo.writer.read(layout.MAIN, read)
     if project is None:
-        raise not_found(f"Project {project_} does not exist")
-    if as_json:
-        fields = project.model_dump(mode="json", include={"slug", "name", "org", "members", "invitations"})
-        click.echo(json.dumps({**fields, "workspaces": workspaces}))
-        return
-    say(project_, project.name)
-    for member in project.members:
-        say("member", member.username, ", ".join(member.roles))
-    for invitation in project.invitations:
-        say("invited", invitation.username, ", ".join(invitation.roles), f"by {invitation.invited_by}")
-    for name in workspaces:
-        say("workspace", name)
+        raise not_found(f"Project {name} does not exist")
+    return project.model_dump(mode="json"), workspaces
 
 
 @project.command("list")
 @list_format
 def project_list(form: str | None) -> None:
     """List the projects and their members."""
+    rows = reads.projects() if client.is_set() else _projects()
+    show_rows(rows, form)
+
+
+def _orgs() -> list[dict[str, Any]]:
+    with connected() as app:
+        orgs = app.repo.writer.read(layout.MAIN, lambda state: list(state.orgs()))
+    return [
+        {"slug": org.slug, "members": [member.username for member in org.members], "name": org.name} for org in orgs
+    ]
+
+
+def _projects() -> list[dict[str, Any]]:
     with connected() as app:
         projects = app.repo.writer.read(layout.MAIN, lambda state: list(state.projects()))
-    rows = [
+    return [
         {
             "project": f"{project.org}/{project.slug}",
             "members": [member.username for member in project.members],
@@ -149,4 +165,3 @@ def project_list(form: str | None) -> None:
         }
         for project in projects
     ]
-    show_rows(rows, form)

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable
 from contextlib import closing
+from typing import Any
 
 import click
 
 from jobserver import bootstrap
 from jobserver.cli.admin import acting, as_roles, connected, show_token, submit, with_roles
+from jobserver.cli.calls import changes, client, reads
 from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.config.settings import Settings
 from jobserver.domain.accounts import oidc_id
@@ -68,6 +70,22 @@ def user_add(
         with closing(PrivateStore(place)) as private:
             private.forget(name_)
             private.set_email(name_, address)
+
+
+@user.command("email")
+@click.argument("name_", metavar="USERNAME")
+@click.argument("address")
+def user_email(name_: str, address: str) -> None:
+    """Set the email ADDRESS of a user; "" removes it. Stored in PRIVATE_STORE, never in git."""
+    checked = check_email(address) if address else ""
+    if client.is_set():
+        changes.set_email(name_, checked)
+        return
+    with connected() as app:
+        if app.repo.writer.read(layout.MAIN, lambda state: state.user(name_)) is None:
+            raise not_found(f"user {name_!r} does not exist")
+        with closing(PrivateStore(app.settings.private_store)) as private:
+            private.set_email(name_, checked)
 
 
 @user.command("token")
@@ -138,12 +156,7 @@ def user_role(name_: str, roles: tuple[str, ...], username: str | None) -> None:
 @list_format
 def user_list(form: str | None) -> None:
     """List the users and their roles."""
-    with connected() as app:
-        users = app.repo.writer.read(layout.MAIN, lambda state: list(state.users()))
-    rows = [
-        {"username": user.username, "active": user.active, "roles": list(user.roles), "name": user.name}
-        for user in users
-    ]
+    rows = reads.users() if client.is_set() else _users()
     show_rows(rows, form)
 
 
@@ -198,3 +211,12 @@ def user_show(name_: str, as_json: bool) -> None:
 
 def _roles_in(members: Iterable[Member], username: str) -> list[str]:
     return [role.value for member in members if member.username == username for role in member.roles]
+
+
+def _users() -> list[dict[str, Any]]:
+    with connected() as app:
+        users = app.repo.writer.read(layout.MAIN, lambda state: list(state.users()))
+    return [
+        {"username": user.username, "active": user.active, "roles": list(user.roles), "name": user.name}
+        for user in users
+    ]

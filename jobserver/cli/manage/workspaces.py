@@ -1,9 +1,11 @@
 """The command workspace."""
 
+from typing import Any
+
 import click
 
-from jobserver import bootstrap
 from jobserver.cli.admin import acting, actor_of, connected, submit, via
+from jobserver.cli.calls import client, reads
 from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
@@ -11,8 +13,17 @@ from jobserver.errors import not_found
 from jobserver.service.writes.workspaces import WorkspaceService
 
 
-def _service(app: bootstrap.App) -> WorkspaceService:
-    return WorkspaceService(app.repo, app.gate, app.studies)
+def _submit(username: str | None, command: AddWorkspace | ChangeWorkspace) -> None:
+    """As `submit`; on the server's machine it also looks up the repository and the branch, as the server does."""
+    if client.is_set():
+        submit(username, command)
+        return
+    with connected() as app:
+        service, actor = WorkspaceService(app.repo, app.gate, app.studies), actor_of(app, username)
+        if isinstance(command, AddWorkspace):
+            service.add(actor, command, via())
+        else:
+            service.change(actor, command, via())
 
 
 @click.group()
@@ -29,8 +40,7 @@ def workspace() -> None:
 @acting
 def workspace_add(name: str, repo: str, branch: str, db: str, project_: str | None, username: str | None) -> None:
     """Add a workspace."""
-    with connected() as app:
-        _service(app).add(actor_of(app, username), AddWorkspace(name, repo, branch, db, project_), via())
+    _submit(username, AddWorkspace(name, repo, branch, db, project_))
 
 
 @workspace.command("connect")
@@ -66,9 +76,7 @@ def workspace_edit(
     """
     if (repo, branch, db, notify) == (None, None, None, None):
         raise click.UsageError("name what to change: --repo, --branch, --db, --notify or --no-notify")
-    with connected() as app:
-        command = ChangeWorkspace(name, should_notify=notify, repo=repo, branch=branch, db=db)
-        _service(app).change(actor_of(app, username), command, via())
+    _submit(username, ChangeWorkspace(name, should_notify=notify, repo=repo, branch=branch, db=db))
 
 
 @workspace.command("archive")
@@ -92,6 +100,11 @@ def workspace_unarchive(name: str, username: str | None) -> None:
 @list_format
 def workspace_list(project_: str | None, form: str | None) -> None:
     """List the workspaces, archived ones too."""
+    rows = reads.workspaces(project_) if client.is_set() else _workspaces(project_)
+    show_rows(rows, form)
+
+
+def _workspaces(project_: str | None) -> list[dict[str, Any]]:
     with connected() as app:
         workspaces, project = app.repo.writer.read(
             layout.MAIN,
@@ -99,7 +112,7 @@ def workspace_list(project_: str | None, form: str | None) -> None:
         )
     if project_ is not None and project is None:
         raise not_found(f"project {project_!r} does not exist")
-    rows = [
+    return [
         {
             "name": workspace.name,
             "archived": workspace.archived,
@@ -112,4 +125,3 @@ def workspace_list(project_: str | None, form: str | None) -> None:
         for workspace in workspaces
         if project_ is None or workspace.project == project_
     ]
-    show_rows(rows, form)

@@ -1,0 +1,99 @@
+"""Commands that list and show things, as calls of a server: the rows that they print on the server's machine too."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from jobserver.cli.calls.client import ServerClient
+from jobserver.errors import Code, Error
+
+Row = dict[str, Any]
+_ALL = 1_000_000
+_ACTIVE = "status:requested,pending,running"
+
+
+def workspaces(project: str | None) -> list[Row]:
+    keys = ("name", "archived", "project", "repo", "branch", "db", "created_by")
+    return _rows("workspaces/", _picked(*keys), {"project": project} if project is not None else {})
+
+
+def orgs() -> list[Row]:
+    return _rows("orgs/", lambda item: {**_picked("slug")(item), "members": _names(item), "name": item["name"]})
+
+
+def projects() -> list[Row]:
+    return _rows("projects/", lambda item: {**_picked("project")(item), "members": _names(item), "name": item["name"]})
+
+
+def project(name: str) -> tuple[Row, list[str]]:
+    """The project, and the names of its workspaces."""
+    with ServerClient.from_env() as server:
+        item = server.get(f"projects/{quote(name)}/").json()
+    return item, [row["name"] for row in workspaces(name)]
+
+
+def message() -> Row:
+    with ServerClient.from_env() as server:
+        shown: Row = server.get("site-message/").json()
+    return shown
+
+
+def users() -> list[Row]:
+    return _rows("users/", _picked("username", "active", "roles", "name"))
+
+
+def backends() -> list[Row]:
+    def row(item: Mapping[str, Any]) -> Row:
+        head = {"slug": item["slug"], "active": item["active"], "paused": not item["accepts_requests"]}
+        return {**head, "databases": item["databases"], "name": item["name"]}
+
+    return _rows("backends/", row)
+
+
+def releases(workspace: str | None) -> list[Row]:
+    """Of one workspace, or of all whose releases this person may see."""
+    if workspace is not None:
+        return _releases_of(workspace)
+    rows = []
+    for name in [row["name"] for row in workspaces(None)]:
+        try:
+            rows += _releases_of(name)
+        except Error as error:
+            if error.code is not Code.FORBIDDEN:
+                raise
+    return rows
+
+
+def job_requests(identifier: str | None) -> list[Row]:
+    """One job request, or those that are active; newest first, with their jobs."""
+    with ServerClient.from_env() as server:
+        active = [] if identifier else server.items("job-requests/", {"q": _ACTIVE}, _ALL)
+        names = [identifier] if identifier else [item["identifier"] for item in active]
+        items = [server.get(f"job-requests/{quote(name, safe='')}/").json() for name in names]
+    return [{**item, "workspace": item["workspace"]["name"]} for item in items]
+
+
+def _rows(path: str, as_row: Callable[[Mapping[str, Any]], Row], params: Mapping[str, str] | None = None) -> list[Row]:
+    with ServerClient.from_env() as server:
+        return [as_row(item) for item in server.items(path, params or {}, _ALL)]
+
+
+def _picked(*keys: str) -> Callable[[Mapping[str, Any]], Row]:
+    return lambda item: {key: item[key] for key in keys}
+
+
+def _names(item: Mapping[str, Any]) -> list[str]:
+    return [member["username"] for member in item["members"]]
+
+
+def _releases_of(workspace: str) -> list[Row]:
+    return _rows(f"workspaces/{quote(workspace, safe='')}/releases/", _release(workspace))
+
+
+def _release(workspace: str) -> Callable[[Mapping[str, Any]], Row]:
+    def row(item: Mapping[str, Any]) -> Row:
+        head = {"workspace": workspace, "identifier": item["identifier"], "backend": item["backend"]}
+        counts = {"files": len(item["files"]), "size": item["size"], "commit": item["commit"]}
+        return {**head, "user": item["released_by"], "received_at": item["received_at"], **counts}
+
+    return row
