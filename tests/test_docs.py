@@ -8,6 +8,7 @@ import click
 import pytest
 
 from jobserver.cli.main import cli
+from jobserver.web.api.openapi.document import describe
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md", "docs/reliability.md")
@@ -98,3 +99,19 @@ def test_every_command_that_a_document_names_exists(name: str) -> None:
             if pair not in known and pair not in {(group, "") for group in groups}:
                 unknown.append(f"{command} {below}".strip())
     assert unknown == []
+
+
+def test_the_contract_says_where_each_change_of_the_api_is_made() -> None:
+    """Its table has every operation that changes something, and each call in it exists."""
+    paths = describe("https://jobs.example")["paths"]
+    operations = {
+        f"{method.upper()} {path.removeprefix('/api/v2')}"
+        for path, item in paths.items()
+        for method in item
+        if method != "parameters" and path.startswith("/api/v2/")
+    }
+    section = (ROOT / "docs" / "contract.md").read_text().partition("## 5. ")[2]
+    named = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`]*)`", section))
+    assert named - operations == set()
+    of_runners = {"POST /jobs/", "PUT /workspaces/{name}/releases/{hash}"}
+    assert {operation for operation in operations if not operation.startswith("GET ")} - named == of_runners
