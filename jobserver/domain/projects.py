@@ -143,8 +143,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             after = with_member(before, username, roles)
             if roles:  # a member has nothing left to accept
                 after = without_invitation(after, username)
-            role = f"{', '.join(roles)} in" if roles else "no longer a member of"
-            event, action = "updated", f"made {username} {role} {name}"
+            roles_text = f"gave {username} the roles {', '.join(roles)} in {name}"
+            event, action = "updated", roles_text if roles else f"removed {username} from {name}"
         case InviteToProject(_, usernames, roles):
             after = _with_invitations(before, usernames, roles, actor, now)
             event, action = "invited", f"invited {', '.join(usernames)} to {name} as {', '.join(roles)}"

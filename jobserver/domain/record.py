@@ -194,7 +194,7 @@ def check_key_change(main: Main, actor: Actor, branch: str = MAIN) -> None:
     if user is None or not user.active:
         raise forbidden(f"{actor.name} is not an active user")
     if branch != MAIN or Permission.ADMINISTER not in permissions_of(main, user):
-        raise forbidden(f"{actor.name} may not change the server's keys on {branch}")
+        raise forbidden(f"{actor.name} cannot change the server's keys on {branch}")
 
 
 RULES = Rules(by_server=True)

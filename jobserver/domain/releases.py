@@ -124,7 +124,7 @@ def may_view(main: Main, user: User, workspace: Workspace) -> bool:
 
 
 def no_releaser(username: str, workspace: str) -> Error:
-    return forbidden(f"Backend-User not valid: {username} is not an active user who may release files of {workspace}")
+    return forbidden(f"Backend-User not valid: {username} is not an active user who can release files of {workspace}")
 
 
 def is_release_id(text: str) -> bool:

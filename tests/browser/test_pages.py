@@ -145,7 +145,7 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     expect(root.get_by_text("Cancellation requested for analyse, report")).to_be_visible()
     inspect(root, "request-cancel-requested")
     root.get_by_role("link", name="generate", exact=True).click()
-    expect(root.get_by_text("The runner may have lost this job")).to_be_visible()
+    expect(root.get_by_text("The runner seems to have lost this job")).to_be_visible()
     inspect(root, "job-lost")
     assert root.evaluate("window.hacked") is None
     root.get_by_role("link", name="Audit").click()

@@ -206,7 +206,7 @@ def test_keys_are_rotated_and_revoked_by_superusers_only(run: Run, settings: dic
     run("init")
     first = SigningKey.load(Path(settings["STATE_REPO"] + ".key"), "jobserver").fingerprint
     run("user", "add", "alice")
-    assert "alice may not change the server's keys" in run("key", "rotate", "--as", "alice", code=1).stderr
+    assert "alice cannot change the server's keys" in run("key", "rotate", "--as", "alice", code=1).stderr
     second = last_line(run("key", "rotate", "--as", "boss"))
     assert "already ended" in run("key", "revoke", first, "--at", "2999-01-01", code=1).stderr
     third = run("key", "revoke", second, "--as", "boss")
@@ -307,7 +307,7 @@ def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings:
     run("workspace", "edit", "trends", "--db", "slice", "--as", "alice")  # it is hers
     for option, value in (("--repo", "../../etc"), ("--branch", "dev")):
         refused = run("workspace", "edit", "trends", option, value, "--as", "bob", code=1).stderr
-        assert f"bob may not change the {option[2:]} of workspace trends" in refused
+        assert f"bob cannot change the {option[2:]} of workspace trends" in refused
     assert "name what to change" in run("workspace", "edit", "trends", code=2).stderr
     assert "expected lowercase letters" in run("workspace", "edit", "trends", "--db", "No Name", code=1).stderr
     run("user", "disable", "alice")

@@ -89,7 +89,7 @@ def _check_rights(state: Snapshot, actor: Actor, workspace: str | None, project:
     permissions = permissions_of(state, user, project) if user is not None else frozenset()
     manages = project is not None and Permission.MANAGE_PROJECT_WORKSPACES in permissions
     if not manages and Permission.ADMINISTER not in permissions:
-        raise forbidden(f"{actor.name} may not add this webhook")
+        raise forbidden(f"{actor.name} cannot add this webhook")
 
 
 @webhook.command("list")

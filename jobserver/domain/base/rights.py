@@ -46,7 +46,7 @@ class Rights:
     def need(self, allowed: bool, action: str) -> None:
         """Raises `Error` (forbidden) unless the action is allowed."""
         if not allowed:
-            raise forbidden(f"{self.actor.name} may not {action}")
+            raise forbidden(f"{self.actor.name} cannot {action}")
 
 
 def permissions_of(main: Main, user: User, project: str | None = None) -> frozenset[Permission]:

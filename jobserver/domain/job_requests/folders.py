@@ -17,7 +17,7 @@ from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.pipeline.graph import RUN_ALL
 from jobserver.errors import Error, Fault, some
 
-_NO_REQUEST = "there is no readable request.yaml in the same folder"
+_NO_REQUEST = "the folder has no readable request.yaml"
 
 
 def folder_faults(proposal: Proposal) -> Iterator[Fault]:

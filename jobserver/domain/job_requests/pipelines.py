@@ -46,7 +46,7 @@ def pipeline_problems(pipeline: StoredPipeline) -> Iterator[str]:
     if len(pipeline.actions) > MAX_ACTIONS:
         yield f"more than {MAX_ACTIONS} actions"
     if RUN_ALL in pipeline.actions:
-        yield "`run_all` is not an action: it stands for all of them"
+        yield "`run_all` is not an action: it means all of them"
     for name, action in pipeline.actions.items():
         if unknown := [need for need in action.needs if need not in pipeline.actions]:
             yield f"{name} needs {some(unknown)}, which does not exist"

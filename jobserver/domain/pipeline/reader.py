@@ -149,7 +149,7 @@ class _Reader:
             self.fault(f"more than {MAX_ACTIONS} actions", body, "actions")
             return {}
         if fields.keys() == {RUN_ALL}:
-            self.fault("`run_all` is the only action; expected at least one that it stands for", key, "actions")
+            self.fault("`run_all` is the only action; expected at least one other action", key, "actions")
             return {}
         return self.actions(top, fields)
 

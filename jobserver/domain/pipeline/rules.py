@@ -115,7 +115,7 @@ def judge(
         if name not in _TOP and (doubts.is_strict or name not in _OLD_TOP):
             doubts.doubt(_unknown(value, _TOP, fields), key, name)
     if run_all is not None:
-        message = "`run_all` stands for every action; runners ignore one that project.yaml defines"
+        message = "`run_all` means every action; runners ignore one that project.yaml defines"
         doubts.doubt(message, run_all, "actions", "run_all")
     _Actions(fields, doubts).judge(actions)
 

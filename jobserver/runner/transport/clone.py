@@ -17,7 +17,7 @@ WITNESS = "refs/jobserver/witness"
 _INCOMING = "refs/jobserver/incoming"
 _SECONDS = 300
 _UNKNOWN = "the server does not know this token, or no longer"
-_NOT_ALLOWED = "this token may not read or write this branch"
+_NOT_ALLOWED = "this token cannot read or write this branch"
 _DENIED = {
     "Authentication failed": _UNKNOWN,
     "could not read Username": _UNKNOWN,

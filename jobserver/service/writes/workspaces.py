@@ -32,7 +32,7 @@ class WorkspaceService:
         def check(state: Snapshot) -> None:
             if Permission.RUN_JOB not in permissions_of(state, _user(state, actor), command.project):
                 where = f"in {command.project}" if command.project else "outside a project"
-                raise forbidden(f"{actor.name} may not create a workspace {where}")
+                raise forbidden(f"{actor.name} cannot create a workspace {where}")
 
         self._repo.writer.read(layout.MAIN, check)
         repo = self._studies.check_repo(command.repo)
@@ -50,7 +50,7 @@ class WorkspaceService:
             if denied := [
                 key for key in ("repo", "branch") if getattr(command, key) is not None and key not in allowed
             ]:
-                raise forbidden(f"{actor.name} may not change the {' and '.join(denied)} of workspace {command.name}")
+                raise forbidden(f"{actor.name} cannot change the {' and '.join(denied)} of workspace {command.name}")
             return workspace.repo, workspace.branch
 
         repo, branch = self._repo.writer.read(layout.MAIN, check)

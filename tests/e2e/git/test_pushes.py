@@ -64,7 +64,7 @@ REFUSED = {
     "a huge file": (lambda folder: {f"{folder}/jobs/x5.yaml": "x" * 2_000_000}, "2000000 bytes"),
     "a job of no request": (
         lambda folder: {f"{folder.rsplit('/', 1)[0]}/aaaaaaaaaaaaaaaa/jobs/x6.yaml": document("x6")},
-        "no readable request.yaml in the same folder",
+        "no readable request.yaml",
     ),
     "not UTF-8": (lambda folder: {f"{folder}/jobs/x7.yaml": "\udcff"}, "x7.yaml"),
     "an alias": (lambda folder: {f"{folder}/jobs/x8.yaml": "a: &a [*a]\n"}, "x8.yaml:1"),

@@ -67,7 +67,7 @@ def test_a_token_that_is_refused_is_told_in_plain_words(site: Site, tmp_path: Pa
     """By the server, and by the runner, which names the setting that it is in (`runner/fetch.py`)."""
     for token, reason in (
         ("wrong", "the server does not know this token"),
-        (site.tokens["alice"], "this token may not read or write this branch"),
+        (site.tokens["alice"], "this token cannot read or write this branch"),
         (site.tokens["emis"], "couldn't find remote ref refs/heads/backends/tpp"),
     ):
         runner = GitTransport(site.url, token, "tpp", tmp_path / token, lambda: NOW)

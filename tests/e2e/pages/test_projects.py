@@ -312,7 +312,7 @@ def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str,
     for username, by, message in (
         ("stranger", "root", "'stranger' is not an active user"),
         ("bob", "root", "bob is already a member"),
-        ("carol", "lead", "root may not invite carol as lead"),
+        ("carol", "lead", "root cannot invite carol as lead"),
         ("carol", "root", ""),
     ):
         more = f"  roles: [ProjectDeveloper]\n  invited_by: {by}\n  created_at: 2026-11-24T10:00:00Z\n"

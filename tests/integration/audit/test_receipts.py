@@ -55,7 +55,7 @@ def test_a_receipt_for_what_was_never_legal(site: Site) -> None:
     push.commit(("users/eve.yaml", EVE))
     site.do(SERVER, RecordPush("main", push.old, push.tip, "user/alice"))
     push.land()
-    assert f"main {push.tip[:10]}: alice may not create the user eve" in problems(site)
+    assert f"main {push.tip[:10]}: alice cannot create the user eve" in problems(site)
 
 
 def test_a_receipt_for_keys_of_somebody_elses(site: Site) -> None:

@@ -49,7 +49,7 @@ def test_keys_change_nothing_but_keys(site: Site) -> None:
 @pytest.mark.parametrize(
     ("who", "branch", "event", "expected"),
     [
-        ("bob", "main", "keys.rotated", "bob may not change the server's keys on main"),
+        ("bob", "main", "keys.rotated", "bob cannot change the server's keys on main"),
         ("eve", "main", "key.revoked", "eve is not an active user"),
         ("admin", "backends/tpp", "keys.rotated", "admin is not an active user"),
         ("admin", "main", "branch.opened", "is by user/admin: only the server opens a branch"),

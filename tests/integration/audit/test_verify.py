@@ -134,7 +134,7 @@ def test_a_signed_commit_that_was_never_legal(site: Site) -> None:
     change = Change(stored.place.request, stored.request, after)
     trailers = (("Job-Request", stored.request.identifier), ("Workspace", "trends"))
     illegal(site, bob, Changes("backends/tpp", "job-request.cancelled", "x", (change,), trailers=trailers))
-    assert "bob may not update the job-request" in problems(site)
+    assert "bob cannot update the job-request" in problems(site)
 
 
 def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:

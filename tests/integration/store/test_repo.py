@@ -185,7 +185,7 @@ def test_a_key_ends_at_a_time_that_was(site: Site, at: datetime, said: str) -> N
 @pytest.mark.parametrize(
     ("by", "said"),
     [
-        (ALICE, "alice may not change the server's keys on main"),
+        (ALICE, "alice cannot change the server's keys on main"),
         (Actor(ActorKind.USER, "nobody"), "nobody is not an active user"),
         (TPP, "tpp is not an active user"),
     ],

@@ -35,9 +35,9 @@ def test_the_server_imports_documents(state: Memory, changes: Changes) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (replace(ORG, event="org.created"), "may not change this"),
-        (replace(ORG, event="database.imported"), "may not change this"),
-        (replace(main(("workspaces/trends.yaml", TRENDS, None)), event="workspace.imported"), "may not change this"),
+        (replace(ORG, event="org.created"), "cannot change this"),
+        (replace(ORG, event="database.imported"), "cannot change this"),
+        (replace(main(("workspaces/trends.yaml", TRENDS, None)), event="workspace.imported"), "cannot change this"),
     ],
 )
 def test_the_server_does_nothing_else(state: Memory, changes: Changes, message: str) -> None:

@@ -222,15 +222,15 @@ def test_an_actor_without_rights_is_refused_even_without_changes(state: Memory) 
     [
         ("left", "main", (), "left is not an active user"),
         ("gone", "main", (), "gone is not an active backend"),
-        ("dev", "main", (Change("orgs/lab.yaml", None, LAB),), "dev may not create the org lab"),
-        ("dev", "main", (Change("orgs/lab.yaml", LAB, LAB),), "dev may not update the org lab"),
-        ("dev", "main", (Change("orgs/lab.yaml", LAB, None),), "dev may not delete the org lab"),
-        ("server", "main", (Change("orgs/lab.yaml", None, LAB),), "jobserver may not change this"),
+        ("dev", "main", (Change("orgs/lab.yaml", None, LAB),), "dev cannot create the org lab"),
+        ("dev", "main", (Change("orgs/lab.yaml", LAB, LAB),), "dev cannot update the org lab"),
+        ("dev", "main", (Change("orgs/lab.yaml", LAB, None),), "dev cannot delete the org lab"),
+        ("server", "main", (Change("orgs/lab.yaml", None, LAB),), "jobserver cannot change this"),
         (
             "root",
             "audit",
             (Change("checkpoint.yaml", None, Checkpoint(number=1, tips={}, made_at=NOW)),),
-            "root may not write audit",
+            "root cannot write audit",
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_refusal_says_who_may_not_what(
 
 def test_a_move_that_is_refused(state: Memory) -> None:
     state.put(asked("dev"))
-    with pytest.raises(Error, match=f"emis may not move job request {ID}"):
+    with pytest.raises(Error, match=f"emis cannot move job request {ID}"):
         admit(
             state.on("backends/tpp"),
             Changes("backends/tpp", "x", "", moves=(Move(PLACE, Area.ARCHIVE),)),

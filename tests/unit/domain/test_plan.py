@@ -214,7 +214,7 @@ def state() -> Memory:
             P,
             P.model_copy(update={"members": (Member(username="alice", roles=(DEV, LEAD)), *P.members)}),
             "project.updated",
-            "root made alice ProjectDeveloper, ProjectCoordinator in lab/p",
+            "root gave alice the roles ProjectDeveloper, ProjectCoordinator in lab/p",
         ),
     ],
 )
@@ -255,7 +255,7 @@ def test_who_is_no_member_any_more_and_who_is_one_anew(state: Memory) -> None:
     state.put(User(username="zoe"))
     changes = planned(state, SetProjectMember("lab/p", "zoe", ()))
     assert changes.changes[0].after == P.model_copy(update={"members": ()})
-    assert changes.subject == "root made zoe no longer a member of lab/p"
+    assert changes.subject == "root removed zoe from lab/p"
     changes = planned(state, SetProjectMember("lab/p", "zoe", (LEAD,)))
     assert changes.changes[0].after == P.model_copy(update={"members": (Member(username="zoe", roles=(LEAD,)),)})
 

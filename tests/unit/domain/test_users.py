@@ -212,7 +212,7 @@ def test_people_connect_their_own_account(state: Memory) -> None:
     alice, bob = Actor(ActorKind.USER, "alice"), Actor(ActorKind.USER, "Bob")
     assert state.do(alice, BindOidcUser("alice", DORA)).event == "user.bound"
     assert stored(state, "alice").oidc_id == DORA
-    with pytest.raises(Error, match="Bob may not update the user alice"):
+    with pytest.raises(Error, match="Bob cannot update the user alice"):
         state.do(bob, BindOidcUser("alice", None))
     with pytest.raises(Error, match=r"oidc_id: .* already belongs to user alice"):
         state.do(bob, BindOidcUser("Bob", DORA))

@@ -14,7 +14,7 @@ def email(finished: RequestWithJobs, base_url: str, followed: str = "") -> Mail:
     ended = outcomes.in_words(finished.outcome, finished.cancelled_by)
     verb = "were" if finished.outcome == outcomes.CANCELLED else "have"
     whose = f"{request.created_by}'s" if followed else "Your"
-    reason = "asked to be notified when these jobs finish"
+    reason = "chose to be notified when these jobs finish"
     if followed:
         reason = f"follow {'the workspace' if followed.startswith('workspace/') else 'this job request'}"
     body = "\n".join(

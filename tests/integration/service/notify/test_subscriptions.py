@@ -80,7 +80,7 @@ def test_a_follower_of_a_request_gets_an_email_and_the_requester_no_second_one(w
     bodies = {mail.to.partition("@")[0]: mail.body for mail in world.last}
     assert "alice's jobs for trends on tpp have failed" in bodies["bob"]
     assert "because you follow this job request" in bodies["bob"]
-    assert "because you asked to be notified" in bodies["alice"]
+    assert "because you chose to be notified" in bodies["alice"]
     assert world.run("failed", is_told=False) == []  # another request
 
 

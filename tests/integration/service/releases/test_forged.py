@@ -100,7 +100,7 @@ def test_since_policy_2_a_release_needs_a_user_with_the_right_to_release(
 ) -> None:
     """What was recorded by the rules before stays legal."""
     for user in ("eve", "alice", "bob"):
-        with pytest.raises(Error, match=f"{user} is not an active user who may release files of trends") as refused:
+        with pytest.raises(Error, match=f"{user} is not an active user who can release files of trends") as refused:
             place.do(TPP, RecordRelease("tpp", release(user=user)))
         assert refused.value.code is Code.FORBIDDEN
 
@@ -115,7 +115,7 @@ def test_since_policy_2_a_release_needs_a_user_with_the_right_to_release(
     assert verify(place.path).problems == []
     place.repo.writer.submit("backends/tpp", decide)
     assert [one.message for one in verify(place.path).problems] == [
-        "Backend-User not valid: eve is not an active user who may release files of trends"
+        "Backend-User not valid: eve is not an active user who can release files of trends"
     ]
 
 
@@ -137,8 +137,8 @@ def test_a_forged_record_is_found(place: Place) -> None:
     illegal(ADMIN, Changes("main", EVENT, "x", (change,), trailers=forged.trailers()))
     illegal(TPP, Changes("backends/tpp", "jobs.updated", "x", trailers=forged.trailers(), release=forged))
     found = "\n".join(str(one) for one in verify(place.path).problems)
-    assert "admin may not release files of trends on backends/tpp" in found
+    assert "admin cannot release files of trends on backends/tpp" in found
     assert "can't be read: workspace: required, and missing" in found
-    assert "tpp may not release files of trends on main" in found
+    assert "tpp cannot release files of trends on main" in found
     assert f"says Event: {EVENT}, but does something else" in found
     assert "says Event: jobs.updated, but does something else" in found

@@ -63,15 +63,15 @@ RUNNING, DONE = job("a", "running"), job("a", "succeeded", 1)
         (tpp((PLACE.request, None, REQUEST), (PLACE.job("a"), None, RUNNING)), []),
         (
             tpp((PLACE.job("a"), None, RUNNING)),
-            [f"{PLACE.job('a')}: there is no readable request.yaml in the same folder"],
+            [f"{PLACE.job('a')}: the folder has no readable request.yaml"],
         ),
         (
             tpp((BESIDE.moved(Area.ARCHIVE).job("a"), None, DONE)),
-            [f"{BESIDE.moved(Area.ARCHIVE).job('a')}: there is no readable request.yaml in the same folder"],
+            [f"{BESIDE.moved(Area.ARCHIVE).job('a')}: the folder has no readable request.yaml"],
         ),
         (
             tpp((BESIDE.request, SECOND, None), (BESIDE.job("a"), None, RUNNING)),
-            [f"{BESIDE.job('a')}: there is no readable request.yaml in the same folder"],
+            [f"{BESIDE.job('a')}: the folder has no readable request.yaml"],
         ),
         (tpp((BESIDE.request, SECOND, None)), []),
         # a job is one request's
@@ -220,6 +220,6 @@ def test_a_request_that_cannot_be_read_can_be_mended(busy: Memory) -> None:
         busy.broken = {place.request}
         assert faults(busy, tpp((place.request, None, request))) == []
     assert faults(busy, tpp((GONE.job("b"), None, DONE.model_copy(update={"identifier": "b"})))) == [
-        f"{GONE.job('b')}: there is no readable request.yaml in the same folder",
+        f"{GONE.job('b')}: the folder has no readable request.yaml",
         f"{GONE.job('b')}: job b belongs to job request {OTHER}",
     ]

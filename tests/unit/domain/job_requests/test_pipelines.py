@@ -31,7 +31,7 @@ def state() -> Memory:
 def test_a_pipeline_comes_with_its_request() -> None:
     assert faults(prepared(), tpp(*BOTH)) == []
     assert faults(prepared(), tpp(BOTH[0])) == [f"{PLACE.request}: its pipeline.yaml is missing"]
-    alone = "there is no readable request.yaml in the same folder"
+    alone = "the folder has no readable request.yaml"
     assert faults(prepared(), tpp(BOTH[1])) == [f"{PLACE.pipeline}: {alone}"]
 
 
@@ -64,7 +64,7 @@ def test_a_cancel_leaves_it_alone(state: Memory) -> None:
 
 def test_a_pipeline_is_deleted_with_its_request(state: Memory) -> None:
     gone = tpp((PLACE.request, ASKED, None))
-    assert faults(state, gone) == [f"{PLACE.pipeline}: there is no readable request.yaml in the same folder"]
+    assert faults(state, gone) == [f"{PLACE.pipeline}: the folder has no readable request.yaml"]
     assert faults(state, tpp((PLACE.request, ASKED, None), (PLACE.pipeline, PIPELINE, None))) == []
 
 
@@ -127,7 +127,7 @@ def test_more_actions_than_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_beside_a_request_that_can_not_be_read(state: Memory) -> None:
     state.broken = {PLACE.request, PLACE.pipeline}
     told = faults(state, tpp((PLACE.pipeline, None, PIPELINE)))
-    assert told == [f"{PLACE.pipeline}: there is no readable request.yaml in the same folder"]
+    assert told == [f"{PLACE.pipeline}: the folder has no readable request.yaml"]
     assert faults(state, tpp((PLACE.request, None, ASKED))) == [f"{PLACE.request}: its pipeline.yaml is missing"]
 
 

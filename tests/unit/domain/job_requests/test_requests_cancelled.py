@@ -106,9 +106,9 @@ def test_a_command_without_changes_needs_the_same_rights(state: Memory) -> None:
     ask(state, "generate")
     state.do(ALICE, CancelJobs(ID, "tpp"))
     error = refused(state, Actor(ActorKind.USER, "eve"), CancelJobs(ID, "tpp"))
-    assert (error.code, str(error)) == (Code.FORBIDDEN, f"eve may not update the job-request {ID}")
+    assert (error.code, str(error)) == (Code.FORBIDDEN, f"eve cannot update the job-request {ID}")
     error = refused(state, Actor(ActorKind.USER, "eve"), ChangeWorkspace("past", archived=True))
-    assert (error.code, str(error)) == (Code.FORBIDDEN, "eve may not update the workspace past")
+    assert (error.code, str(error)) == (Code.FORBIDDEN, "eve cannot update the workspace past")
 
 
 def test_these_cancellations_are_refused(state: Memory) -> None:

@@ -33,7 +33,7 @@ def test_run_all_of_the_file_is_ignored_as_runners_do() -> None:
     assert list(found.actions) == ["a", "b"]
     assert found.closure(["run_all"]) == ("a", "b")
     [told] = [fault for fault in found.warnings if fault.key == "actions.run_all"]
-    assert (told.line, told.message.startswith("`run_all` stands for every action")) == (3, True)
+    assert (told.line, told.message.startswith("`run_all` means every action")) == (3, True)
 
 
 @pytest.mark.parametrize("body", ["{}", "{needs: []}", "{run: ''}", "{run: x}"])

@@ -31,7 +31,7 @@ CASES = [
     ("version: '5.0'", "version: .nan", (1, "version", "expected a number")),
     ("    outputs: {h", "outputs: {h", (14, "outputs", "unknown key; expected one of: version, actions")),
     ("  b:\n    run: e", "b:\n    run: e", (11, "b", "unknown key; it looks like an action: should it be")),
-    ("  b:", "  run_all:", (11, "actions.run_all", "`run_all` stands for every action")),
+    ("  b:", "  run_all:", (11, "actions.run_all", "`run_all` means every action")),
     ("config:", "confg:", (5, "actions.a.confg", "unknown key; expected one of: run, needs, outputs, config, d")),
     ("config: {rows: 10}", "config: [10]", (5, "actions.a.config", "expected a mapping")),
     ("dummy_data_file: dummy.csv", "dummy_data_file: 1", (6, "actions.a.dummy_data_file", "expected text, a path")),
