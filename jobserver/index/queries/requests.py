@@ -48,6 +48,11 @@ class JobRequestRow:
     rerun_of: str | None = None
 
     @property
+    def had_nothing_to_do(self) -> bool:
+        """Whether its actions had succeeded before. Not known here of runners that report a start all the same."""
+        return self.outcome == "succeeded" and self.started_at is None
+
+    @property
     def is_finished(self) -> bool:
         return self.outcome in outcomes.ENDED
 
@@ -205,13 +210,13 @@ def earlier_outcome(sql: sqlite3.Connection, request: JobRequest) -> str:
 
 
 def previous_success(sql: sqlite3.Connection, row: JobRequestRow, backends: Collection[str]) -> JobRequestRow | None:
-    """The newest earlier request on the same workspace that succeeded, among the last `LOOK_BACK`."""
+    """The newest earlier request on the same workspace that ran and succeeded, among the last `LOOK_BACK`."""
     numbers = branch_numbers(sql, backends)
     match = sql.execute(
-        "SELECT identifier, branch FROM (SELECT identifier, branch, outcome FROM requests"
+        "SELECT identifier, branch FROM (SELECT identifier, branch, outcome, started_at FROM requests"
         " WHERE workspace = ? AND (created_at, identifier) < (?, ?)"
         f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK}) WHERE outcome = 'succeeded'"
-        f" AND branch IN ({marks(numbers)}) LIMIT 1",
+        f" AND started_at IS NOT NULL AND branch IN ({marks(numbers)}) LIMIT 1",
         (row.workspace, row.created_at, row.identifier, *numbers),
     ).fetchone()
     success = _find(sql, match[0], backends) if match else None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobserver.domain.base.permissions import SERVER, Role
-from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.domain.members import Invitation
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProject, RenameProject
@@ -95,6 +95,25 @@ def link(project: str, invitation: Invitation) -> str:
 def ask(site: Site, is_told: bool = True) -> str:
     command = RequestJobs("trends", "tpp", ("generate",), "0" * 40, PIPELINE, will_notify=is_told)
     return str(site.do(ALICE, command).changes.result["identifier"])
+
+
+def test_an_email_tells_a_cancellation_and_what_never_ran_from_failures(site: Site, private: PrivateStore) -> None:
+    sent = Sent()
+    notifier = Notifications(site, private, sent)
+    notifier.send_due()
+    cancelled, failed = ask(site), ask(site)
+    site.do(ADMIN, CancelJobs(cancelled, "tpp"))
+    codes = {"c1": "cancelled_by_user", "f2": "dependency_failed"}
+    for identifier, names in ((cancelled, ["c1"]), (failed, ["f1", "f2"])):
+        jobs = [job(name, "failed", 1, name).model_copy(update={"status_code": codes.get(name, "")}) for name in names]
+        site.report(*((identifier, one) for one in jobs))
+    notifier.send_due()
+    first, second = sent.mails
+    assert first.subject == "trends: jobs cancelled by admin"
+    assert "jobs for trends on tpp were cancelled by admin." in first.body
+    assert "c1: cancelled" in first.body
+    assert second.subject == "trends: jobs failed"
+    assert "  f1: failed\n  f2: skipped\n" in second.body
 
 
 def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
