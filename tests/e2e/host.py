@@ -41,6 +41,8 @@ class Host:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def url(self, client: int = 0) -> str:
+        if not self._servers:  # a folder that git opens itself, which takes a third of the time
+            return str(self.path)
         at = f"{self.credentials}@" if self.credentials else ""
         return f"http://{at}127.0.0.1:{self._servers[client].server_address[1]}/hosted.git"
 

@@ -4,13 +4,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import Site, free_port, git, job, until
 
 
@@ -190,16 +190,7 @@ def test_servers_that_start_at_once_make_one_index(site: Site) -> None:
         path.unlink()
     ports = [free_port() for _ in range(3)]
     with (site.folder / "server.log").open("ab") as log:
-        servers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "jobserver", "serve", "--port", str(port)],
-                env=site.env,
-                cwd=site.folder,
-                stdout=log,
-                stderr=log,
-            )
-            for port in ports
-        ]
+        servers = [zygote.start(["serve", "--port", str(port)], site.env, site.folder, log, log) for port in ports]
     try:
         for port in ports:
             site.url = f"http://127.0.0.1:{port}"

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.harness import Site, free_port, git, serving
 from tests.e2e.pages.browser import Browser
+from tests.samples import only_whole
 
 CONF = Path(__file__).parents[3] / "deploy" / "nginx" / "jobserver.conf"
 MIB = 1024 * 1024
@@ -128,6 +129,7 @@ def test_an_open_page_hears_at_once_what_changed(site: Proxied) -> None:
         assert next(events) == "event: change"
 
 
+@only_whole
 def test_a_clone_of_100_mb_comes_through(site: Proxied, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(secrets.token_bytes(100 * MIB))
@@ -139,6 +141,7 @@ def test_a_clone_of_100_mb_comes_through(site: Proxied, tmp_path: Path) -> None:
         site.git("update-ref", "-d", "refs/tags/large")
 
 
+@only_whole
 def test_a_large_push_gets_to_the_server(site: Proxied, tmp_path: Path) -> None:
     """It is the server that judges it, and not nginx with its 413."""
     git(tmp_path, "clone", "-q", "--branch", "main", url(site, "root"), "work")

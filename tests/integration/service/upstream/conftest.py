@@ -17,8 +17,10 @@ from tests.site import ADMIN, ALICE
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path / "host", 3, "servers:a-secret")
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """Over HTTP; just a folder for a module that says ``HOST_IS_A_FOLDER``."""
+    clients = 0 if getattr(request.module, "HOST_IS_A_FOLDER", False) else 3
+    host = Host(tmp_path / "host", clients, "servers:a-secret")
     yield host
     host.close()
 
@@ -27,7 +29,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repositories of a host and of two servers, to copy: to make them takes as long as most tests."""
     folder = tmp_path_factory.mktemp("founded")
-    host = Host(folder / "host", 2, "servers:a-secret")
+    host = Host(folder / "host", 0)
     first = Machine(folder / "servers", host, 0)
     first.gate.submit(SERVER, EnsureAdmin("admin"), "test")
     first.gate.submit(ADMIN, AddBackend("tpp", "a" * 64, databases=("full",)), "test")

@@ -16,6 +16,8 @@ from tests.integration.service.upstream.machine import Machine, copy
 from tests.samples import only_whole
 from tests.site import ADMIN
 
+HOST_IS_A_FOLDER = True  # who signed what does not depend on the way there
+
 
 def test_a_key_that_main_does_not_name_writes_nothing(tmp_path: Path, machines: list[Machine], host: Host) -> None:
     before = host.tip("main")

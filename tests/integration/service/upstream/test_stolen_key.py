@@ -17,6 +17,8 @@ from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine
 from tests.site import ADMIN
 
+HOST_IS_A_FOLDER = True  # who signed what does not depend on the way there
+
 
 class Thief:
     """Has the key that the servers had in the beginning, and a clone of what is at the host."""

@@ -12,6 +12,8 @@ from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine
 from tests.site import ADMIN, ALICE
 
+HOST_IS_A_FOLDER = True  # who signed what does not depend on the way there
+
 
 def foreign(host: Host, tmp_path: Path, text: str = "name: Carol", branch: str = "main") -> str:
     """A commit that somebody makes on the host itself."""
