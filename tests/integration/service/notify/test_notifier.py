@@ -114,6 +114,7 @@ def test_an_email_tells_a_cancellation_and_what_never_ran_from_failures(site: Si
     assert "c1: cancelled" in first.body
     assert second.subject == "trends: jobs failed"
     assert "  f1: failed\n  f2: skipped\n" in second.body
+    notifier.close()
 
 
 def test_the_requester_is_told_once(site: Site, private: PrivateStore) -> None:
