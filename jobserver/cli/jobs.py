@@ -36,6 +36,7 @@ from jobserver.store.read.worktree import branch_of, check_staged, check_worktre
     help="Send an email when the job request ends. [default: the workspace's choice]",
 )
 @click.option("--database", metavar="NAME", help="The database to run on. [default: the workspace's]")
+@click.option("--note", metavar="TEXT", help="What to say about it, on one line. Pages and lists show it.")
 @acting
 def request(
     workspace: str,
@@ -44,6 +45,7 @@ def request(
     force_run_dependencies: bool,
     notify: bool | None,
     database: str | None,
+    note: str | None,
     username: str | None,
 ) -> None:
     """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
@@ -66,6 +68,7 @@ def request(
             force_run_dependencies=force_run_dependencies,
             will_notify=notify,
             database_name=database,
+            note=note,
         )
         warnings = app.requests.read_written(written).warnings
     _show_created({"identifier": written.changes.result["identifier"], "warnings": warnings})

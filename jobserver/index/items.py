@@ -21,6 +21,9 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else timestamp(moment)
 
 
+_OPTIONS = ("rerun_of", "note", "commit_subject")
+
+
 def request_item(request: JobRequest) -> dict[str, Any]:
     """The part of a job request that a runner needs."""
     workspace = {key: getattr(request.workspace, key) for key in _WORKSPACE}
@@ -41,7 +44,8 @@ def request_item(request: JobRequest) -> dict[str, Any]:
         "project": project or None,
         "orgs": [org] if org else [],
     }
-    return item if request.rerun_of is None else item | {"rerun_of": request.rerun_of}
+    options = {key: getattr(request, key) for key in _OPTIONS}
+    return item | {key: value for key, value in options.items() if value is not None}
 
 
 def job_item(job: Job) -> dict[str, Any]:

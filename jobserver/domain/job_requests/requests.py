@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, TypeAlias, assert_never
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from jobserver.domain.backends import Backend
 from jobserver.domain.base import names
@@ -33,6 +33,14 @@ from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeli
 from jobserver.domain.pipeline.graph import RUN_ALL, closure
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import conflict, invalid, not_found, some
+
+MAX_NOTE = 200  # characters
+RequestNote: TypeAlias = Annotated[Line, StringConstraints(max_length=MAX_NOTE)]
+
+
+def one_line(text: str) -> str:
+    """The text as a document can have it: on one line, without what cannot be printed."""
+    return "".join(filter(str.isprintable, " ".join(text.split()))).strip()
 
 
 class RequestedWorkspace(Document):
@@ -64,10 +72,12 @@ class JobRequest(Document):
     workspace: RequestedWorkspace
     project: ProjectName | None = None
     rerun_of: Annotated[str, named(names.REQUEST_ID)] | None = None
+    note: RequestNote | None = None
+    commit_subject: RequestNote | None = None
     pipeline: dict[ActionName, PipelineAction] | None = None
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024  # it names actions, of which there may be many
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of", "note", "commit_subject"})
 
     @model_validator(mode="after")
     def _one_pipeline(self) -> "JobRequest":
@@ -90,7 +100,8 @@ class JobRequest(Document):
 class RequestJobs:
     """``sha``, ``pipeline`` and ``warnings`` come from the study's repository: a commit and its project.yaml.
 
-    ``rerun_of``: an earlier request of the workspace on this backend, whose actions run again."""
+    ``rerun_of``: an earlier request of the workspace on this backend, whose actions run again. ``note``: what the
+    person says about it. ``commit_subject``: the first line of the message of the commit ``sha``, if that is known."""
 
     workspace: str
     backend: str
@@ -103,6 +114,8 @@ class RequestJobs:
     codelists_ok: bool = True
     warnings: tuple[str, ...] = ()
     rerun_of: str | None = None
+    note: str | None = None
+    commit_subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,8 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         workspace=RequestedWorkspace(**{key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}),
         project=workspace.project,
         rerun_of=command.rerun_of,
+        note=_note(command.note),
+        commit_subject=command.commit_subject or None,
     )
     pipeline = StoredPipeline(
         warnings=command.warnings,
@@ -177,6 +192,14 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         trailers=(("Job-Request", new_id), ("Workspace", workspace.name)),
         result={"identifier": new_id},
     )
+
+
+def _note(text: str | None) -> str | None:
+    """Raises `Error` (invalid)."""
+    note = one_line(text or "")
+    if len(note) > MAX_NOTE:
+        raise invalid(f"at most {MAX_NOTE} characters, found {len(note)}", "note")
+    return note or None
 
 
 def _requested_actions(command: RequestJobs) -> tuple[str, ...]:

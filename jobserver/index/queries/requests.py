@@ -11,6 +11,7 @@ from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import branch_backend
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.pipeline.graph import RUN_ALL
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
 from jobserver.index.queries.jobs import JobRow, jobs_of_request
 
@@ -46,6 +47,14 @@ class JobRequestRow:
     cancelled: tuple[str, ...]
     sha: str
     rerun_of: str | None = None
+    note: str = ""
+    commit_subject: str = ""
+
+    @property
+    def title(self) -> str:
+        """What tells it from others that ran all actions: the commit's subject. Empty if its actions do, or without
+        one."""
+        return self.commit_subject if self.actions == (RUN_ALL,) else ""
 
     @property
     def had_nothing_to_do(self) -> bool:
@@ -81,6 +90,7 @@ def request_row(values: Sequence[Any]) -> JobRequestRow:
     item = orjson.loads(values[13])
     fields = [values[0], branch_backend(values[1]), *values[2:12], tuple(values[12].split(",")) if values[12] else ()]
     fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"], item.get("rerun_of")]
+    fields += [item.get("note", ""), item.get("commit_subject", "")]
     return JobRequestRow(*fields)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobserver.domain.job_requests.requests import MAX_NOTE, one_line
 from jobserver.domain.pipeline import reader
 from jobserver.domain.pipeline.reader import Pipeline
 from jobserver.errors import Error, Fault, invalid, not_found
@@ -52,12 +53,14 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The project.yaml of one commit. ``as_of``: when the branch had this tip (aware, UTC); None if it has it now."""
+    """The project.yaml of one commit. ``as_of``: when the branch had this tip (aware, UTC); None if it has it now.
+    ``subject``: of the commit; empty if the source did not say."""
 
     sha: str
     pipeline: Pipeline
     source: str
     as_of: datetime | None = None
+    subject: str = ""
 
 
 class Source(Protocol):
@@ -83,6 +86,10 @@ class Source(Protocol):
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes: ...
 
+    def message(self, repo: str, sha: str, until: float) -> str:
+        """The commit's message."""
+        ...
+
 
 def unusable_repo(repo: str, problem: str) -> Error:
     return invalid(f"{repo!r} can't be used as a repository: {problem}", field="repo")
@@ -94,6 +101,10 @@ def missing_repo(repo: str) -> Error:
 
 def missing_branch(branch: str) -> Error:
     return not_found(f"Missing branch: {branch!r}", field="branch")
+
+
+def missing_commit(sha: str) -> Error:
+    return not_found(f"Missing commit: {sha!r}")
 
 
 def missing_project_file(sha: str) -> Error:
@@ -128,9 +139,15 @@ def check_sha(sha: str) -> bool:
     return _SHA.fullmatch(sha) is not None
 
 
-def read_study(sha: str, data: bytes) -> Study:
+def subject_of(message: str) -> str:
+    """The first line of a commit's message, as a document can have it."""
+    text = next((line for part in message.splitlines() if (line := one_line(part))), "")
+    return text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 1]}…"
+
+
+def read_study(sha: str, data: bytes, subject: str = "") -> Study:
     """The study in the project.yaml of a commit. Raises `Error` (invalid) with its faults."""
     if len(data) > MAX_PROJECT_BYTES:
         raise too_large(sha, len(data))
     parsed = reader.parse(read_nodes(data, PROJECT_FILE, aliases=True), PROJECT_FILE, stray_tab(data))
-    return Study(sha, parsed, data.decode("utf-8"))
+    return Study(sha, parsed, data.decode("utf-8"), subject=subject)

@@ -6,12 +6,13 @@ The caches have a limit in bytes.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from jobserver.cache import Cache
 from jobserver.errors import Code, Error
-from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study
+from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study, subject_of
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # bytes of each entry, beside its value
@@ -83,17 +84,20 @@ class CachedSource:
         study = self._commits.get((repo, sha))
         if study is None:
             data = self.source.project_file(repo, sha, until)
+            subject = ""
+            with suppress(Error):  # a study without its commit's subject is better than none
+                subject = subject_of(self.source.message(repo, sha, until))
             with self._reading:
-                study = self._commits.get((repo, sha)) or self._read(repo, sha, data)
+                study = self._commits.get((repo, sha)) or self._read(repo, sha, data, subject)
         if isinstance(study, Error):
             raise Error(study.code, study.message, study.where, study.faults)
         return study
 
-    def _read(self, repo: str, sha: str, data: bytes) -> "Study | Error":
+    def _read(self, repo: str, sha: str, data: bytes, subject: str) -> "Study | Error":
         """Caches the study, or its faults: a commit never changes."""
         study: Study | Error
         try:
-            study = read_study(sha, data)
+            study = read_study(sha, data, subject)
         except Error as error:
             study = error
         self._commits.put((repo, sha), study)

@@ -33,6 +33,7 @@ from jobserver.service.studies.base import (
     check_branch,
     check_sha,
     missing_branch,
+    missing_commit,
     missing_project_file,
     missing_repo,
     not_a_file,
@@ -153,6 +154,11 @@ class GitHubSource:
             return data
 
         return self._ask(repo, until, ask, missing=missing_project_file(sha))
+
+    def message(self, repo: str, sha: str, until: float) -> str:
+        return self._ask(
+            repo, until, lambda opened: str(opened.get_git_commit(sha).message), missing=missing_commit(sha)
+        )
 
     def _ask(
         self,

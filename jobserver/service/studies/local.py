@@ -111,6 +111,13 @@ class LocalSource:
                 raise too_large(sha, blob.raw_length())
             return blob.as_raw_string()
 
+    def message(self, repo: str, sha: str, until: float) -> str:
+        with self._open(repo) as (_, opened):
+            commit = opened.object(sha.encode()) if check_sha(sha) else None
+            if not isinstance(commit, Commit):
+                raise not_found(f"Missing commit: {sha!r}", repo)
+            return str(commit.message.decode("utf-8", "replace"))
+
     @contextmanager
     def _open(self, repo: str) -> Iterator[tuple[Path, OpenRepository]]:
         path = self._inside(repo)

@@ -77,6 +77,7 @@ class JobRequestService:
         will_notify: bool | None = None,
         database_name: str | None = None,
         rerun_of: str | None = None,
+        note: str | None = None,
     ) -> WriteResult:
         """Requests jobs at the tip of the workspace's branch. The result's ``identifier`` is the new id."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
@@ -100,6 +101,8 @@ class JobRequestService:
             database_name=database_name,
             warnings=tuple(str(fault)[:1000] for fault in study.pipeline.warnings),
             rerun_of=rerun_of,
+            note=note,
+            commit_subject=study.subject,
         )
         return self._gate.submit(actor, command, via, key)
 
@@ -137,6 +140,7 @@ class JobRequestService:
             database_name=request.database_name,
             warnings=pipeline.warnings,
             rerun_of=identifier,
+            commit_subject=request.commit_subject,
         )
         return self._gate.submit(actor, command, via, key)
 

@@ -146,6 +146,7 @@ class JobRequestsApi:
         force = fields.flag("force_run_dependencies", False)
         notify = fields.flag("will_notify", None)
         database = fields.text("database_name", None)
+        note = fields.text("note", None)
         fields.done()
         self._visible.require(backend)
         written = self._requests.request_jobs(
@@ -158,6 +159,7 @@ class JobRequestsApi:
             force_run_dependencies=bool(force),
             will_notify=notify,
             database_name=database,
+            note=note,
         )
         return self._created(written)
 

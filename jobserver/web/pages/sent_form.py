@@ -25,6 +25,7 @@ LABELS = {
     "label": "Token name",
     "level": "Level",
     "name": "Name",
+    "note": "Note",
     "parent_directory": "Parent directory",
     "project": "Project",
     "project_lead": "Project lead",

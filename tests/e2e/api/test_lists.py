@@ -58,6 +58,7 @@ def test_an_item_has_the_keys_of_both_generations(site: Site, tpp: Client) -> No
         "identifier": identifier,
         "backend": "tpp",
         "sha": site.sha,
+        "commit_subject": "a study",
         "created_by": "alice",
         "requested_actions": ["analyse"],
         "cancelled_actions": [],

@@ -56,6 +56,8 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "will_notify": False,
         "project": None,
         "rerun_of": None,
+        "note": None,
+        "commit_subject": None,
         "pipeline": None,
     },
     StoredPipeline: {"version": 1, "warnings": ()},

@@ -1,6 +1,7 @@
 """The JSON schemas of the bodies that people send. Each field has a description, for people who write scripts."""
 
 from jobserver.domain.base import names
+from jobserver.domain.job_requests.requests import MAX_NOTE
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.web.api.openapi.schemas import ACTION, FLAG, MAYBE_TEXT, ROLE_LIST, TEXT, TEXTS, object_of
 
@@ -23,6 +24,11 @@ NEW_REQUEST = object_of(
             "description": "Send you an email when the request ends. By default as the workspace says.",
         },
         "database_name": {**MAYBE_TEXT, "description": "By default the workspace's."},
+        "note": {
+            **MAYBE_TEXT,
+            "maxLength": MAX_NOTE,
+            "description": "What you say about it, on one line. Pages and lists show it.",
+        },
     },
     ("requested_actions", "backend"),
     closed=True,

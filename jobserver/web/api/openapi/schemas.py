@@ -61,7 +61,11 @@ _REQUEST = {
     "project": MAYBE_TEXT,
     "orgs": TEXTS,
 }
-_RERUN_OF: Schema = {"rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."}}
+_REQUEST_OPTIONS: Schema = {
+    "rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."},
+    "note": {**TEXT, "description": "What the person said about it. Absent if nothing."},
+    "commit_subject": {**TEXT, "description": "The first line of the message of the commit. Absent if not known."},
+}
 _JOB: Schema = {
     "identifier": JOB_ID,
     "action": {**TEXT, "examples": ["analyse"]},
@@ -112,11 +116,11 @@ def _outcome(values: tuple[str, ...]) -> Schema:
 
 _OUTCOME: Schema = {"outcome": _outcome(OUTCOMES)}
 SCHEMAS: Schema = {
-    "JobRequest": object_of(_REQUEST | _RERUN_OF, tuple(_REQUEST)),
+    "JobRequest": object_of(_REQUEST | _REQUEST_OPTIONS, tuple(_REQUEST)),
     "JobRequestDetail": object_of(
         {
             **_REQUEST,
-            **_RERUN_OF,
+            **_REQUEST_OPTIONS,
             "status": {"enum": [*STATUSES, "unknown"]},
             "outcome": _outcome(REQUEST_OUTCOMES),
             "started_at": _MAYBE_TIME,
@@ -134,7 +138,7 @@ SCHEMAS: Schema = {
     "ListedRequest": object_of(
         {
             **_REQUEST,
-            **_RERUN_OF,
+            **_REQUEST_OPTIONS,
             "status": {"enum": [*STATUSES, "unknown"]},
             "outcome": _outcome(REQUEST_OUTCOMES),
             "started_at": _MAYBE_TIME,

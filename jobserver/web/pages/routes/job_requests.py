@@ -54,7 +54,7 @@ class JobRequests:
         return self._site.page(
             context,
             "requests/request.html",
-            title=f"{', '.join(row.actions[:3])} · {row.workspace}",
+            title=f"{row.title or ', '.join(row.actions[:3])} · {row.workspace}",
             row=row,
             outcome=row.outcome,
             follow=follow_state(self._services, context, f"request/{identifier}"),

@@ -29,7 +29,7 @@ from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.following import follow_state
 
 _LONG_URL = 8000
-_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify")
+_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify", "note")
 
 
 class Workspaces:
@@ -118,6 +118,7 @@ class Workspaces:
             force_run_dependencies=bool(text("force_run_dependencies")),
             will_notify=bool(text("will_notify")),
             database_name=text("database_name", 64) or None,
+            note=text("note"),
             key=idempotency_key(context.actor),
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
@@ -175,6 +176,7 @@ def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend]
         "backend_choices": [(backend.slug, backend.name) for backend in backends],
         "databases": [(database, database) for database in dict.fromkeys(databases)],
         "database": text("database_name", 64) or workspace.db,
+        "note": text("note"),
         "is_forced": bool(text("force_run_dependencies")),
         "will_notify": bool(text("will_notify")) if chosen or was_sent else workspace.should_notify,
     }

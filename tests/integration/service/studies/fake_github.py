@@ -153,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(200, {"ref": f"refs/heads/{branch}", "object": target})
         elif rest[:2] == ["git", "trees"] and rest[2] in repo.commits:
             self.reply(200, {"sha": rest[2], "tree": repo.tree(rest[2]), "truncated": False})
+        elif rest[:2] == ["git", "commits"] and rest[2] in repo.commits:
+            self.reply(200, {"sha": rest[2], "message": f"Message of {rest[2][:7]}\n\nMore."})
         elif rest[:2] == ["git", "blobs"] and rest[2] in repo.blobs:
             data = repo.blobs[rest[2]]
             content = base64.encodebytes(data).decode()

@@ -81,6 +81,7 @@ def test_a_study_is_read_at_the_tip_of_its_branch(studies: StudyRegistry, repo: 
     study = studies.project(REPO, branch)
     assert (study.sha, study.source, study.as_of) == (sha, PROJECT.decode(), None)
     assert list(study.pipeline.actions) == ["a", "b"]
+    assert study.subject == f"Message of {sha[:7]}"
 
 
 def test_branches_over_several_pages(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:

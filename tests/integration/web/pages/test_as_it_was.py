@@ -27,7 +27,12 @@ def test_a_page_as_it_was_names_the_commit_its_time_and_its_actor(place: Place) 
     (sha,) = re.findall(r"\?at=([0-9a-f]{40})", audit)
     then = place.browser.get(f"{own}?at={sha}").text
     date = git(place.app.settings.state_repo, "log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%d %H:%M:%S", sha)
-    for part in (f"as it was on {date} UTC", f'<code title="{sha}">{sha[:10]}</code> by user/root', "root requested"):
+    for part in (
+        "as it was on",
+        f"{date} UTC",
+        f'<code title="{sha}">{sha[:10]}</code> by user/root',
+        "root requested",
+    ):
         assert part in " ".join(then.split())
     assert "data-since" not in then  # nothing runs on it
 

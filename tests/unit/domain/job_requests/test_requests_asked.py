@@ -59,6 +59,8 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
         },
         "project": None,
         "rerun_of": None,
+        "note": None,
+        "commit_subject": None,
         "pipeline": None,
     }
 
@@ -183,3 +185,14 @@ def test_a_rerun_names_an_earlier_request_of_its_workspace_on_its_backend(state:
     for more in ({"rerun_of": THIRD}, {"rerun_of": ID, "backend": "emis"}, {"rerun_of": ID, "workspace": "told"}):
         error = refused(state, ALICE, asked("analyse", **more))
         assert "is not a job request of" in str(error), more
+
+
+def test_a_note_is_one_line_of_the_record(state: Memory) -> None:
+    command = asked("analyse", note="  With new\n codelists \x00", commit_subject="Fix the model")
+    request = state.do(ALICE, command).changes[0].after
+    assert isinstance(request, JobRequest)
+    assert (request.note, request.commit_subject) == ("With new codelists", "Fix the model")
+    empty = state.do(ALICE, asked("analyse", note=" \n "), new_id=OTHER).changes[0].after
+    assert isinstance(empty, JobRequest)
+    assert empty.note is None
+    assert "at most 200 characters, found 201" in str(refused(state, ALICE, asked("analyse", note="x" * 201)))

@@ -47,6 +47,10 @@ class Place:
         self.read.append(sha)
         return f"actions: {{a: {{run: '{self.run} {sha[0]}'}}}}".encode()
 
+    def message(self, repo: str, sha: str, until: float) -> str:
+        self._fail("message")
+        return f"Commit {sha[0]}\n\nMore."
+
 
 class Clock:
     now = START
@@ -165,3 +169,9 @@ def test_a_file_that_is_not_there_is_asked_for_again(place: Place, known: Cached
 def test_the_largest_study_is_remembered(known: CachedSource) -> None:
     known._commits.put(("study", "a"), Study("a", Pipeline({}), "x" * MAX_FILE_BYTES))
     assert known._commits.get(("study", "a")) is not None
+
+
+def test_a_study_has_its_commits_subject_if_the_source_says_it(place: Place, known: CachedSource) -> None:
+    assert known.project("study", "main").subject == f"Commit {place.sha[0]}"
+    place.sha, place.error, place.failing = "b" * 40, unavailable("not now"), {"message"}
+    assert (known.project("study", "main").sha, known.project("study", "main").subject) == ("b" * 40, "")
