@@ -19,6 +19,7 @@ from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests import lifecycle, outcomes
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import Error, invalid, printable
+from jobserver.index.items import job_state
 from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
@@ -140,17 +141,7 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
         "requested_actions": list(request.requested_actions),
         "cancelled_actions": list(request.cancelled_actions),
         "cancelled_by": list(seen.cancelled_by),
-        "jobs": [
-            {
-                "identifier": job.identifier,
-                "action": job.action,
-                "status": job.status,
-                "outcome": outcomes.outcome(job.status, job.status_code),
-                "status_code": job.status_code,
-                "status_message": job.status_message,
-            }
-            for job in jobs
-        ],
+        "jobs": [job_state(job) for job in jobs],
     }
 
 

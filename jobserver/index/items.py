@@ -48,8 +48,9 @@ def request_item(request: JobRequest) -> dict[str, Any]:
     return item | {key: value for key, value in options.items() if value is not None}
 
 
-def job_item(job: Job) -> dict[str, Any]:
-    item: dict[str, Any] = {
+def job_state(job: Job) -> dict[str, Any]:
+    """The part of `job_item` that says what became of the job."""
+    return {
         "identifier": job.identifier,
         "action": job.action,
         "status": job.status,
@@ -57,6 +58,10 @@ def job_item(job: Job) -> dict[str, Any]:
         "status_code": job.status_code,
         "status_message": job.status_message,
     }
+
+
+def job_item(job: Job) -> dict[str, Any]:
+    item = job_state(job)
     item |= {key: time_text(getattr(job, key)) for key in _JOB_TIMES}
     item |= {key: value for key in sorted(Job.optional_keys) if (value := getattr(job, key)) is not None}
     return item

@@ -195,7 +195,7 @@ def test_links_end_with_the_sessions(place: Place) -> None:
         assert browser.get(link).status_code == 200
         place.do(DisableUser("dora"))
         place.do(EnableUser("dora"))
-        assert browser.get(link).status_code == 404
+        assert browser.get(link).status_code == 410
 
 
 @pytest.mark.parametrize(
