@@ -104,7 +104,9 @@ class LiveListings:
         with self._rows.view() as sql:
             number, tip = sql.execute("SELECT id, tip FROM branches WHERE name=?", (branch,)).fetchone()
             rows = sql.execute(
-                "SELECT created_at, identifier, item FROM requests WHERE branch=? AND active", (number,)
+                "SELECT created_at, identifier, item FROM requests INDEXED BY requests_active"
+                " WHERE branch=? AND active",
+                (number,),
             ).fetchall()
         listing = Listing.of(((time, identifier), item.encode()) for time, identifier, item in rows)
         return _ListingAtTip(tip, listing if known is None or known.listing.etag != listing.etag else known.listing)

@@ -27,7 +27,8 @@ class BranchStatus:
 
 _COUNTS = """
 SELECT name, tip, (SELECT count(*) FROM requests WHERE branch = id),
-    (SELECT count(*) FROM requests WHERE branch = id AND active), (SELECT count(*) FROM jobs WHERE branch = id)
+    (SELECT count(*) FROM requests INDEXED BY requests_active WHERE branch = id AND active),
+    (SELECT count(*) FROM jobs WHERE branch = id)
 FROM branches
 """
 

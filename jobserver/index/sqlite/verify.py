@@ -96,7 +96,8 @@ class _Comparison:
         """Job request -> its possible folders, for some requests of the index and some of the branch."""
         folders: dict[str, list[str]] = {}
         chosen = self._sql.execute(
-            "SELECT area, day, identifier FROM (SELECT * FROM live.requests WHERE branch = ?1 AND active LIMIT ?2)"
+            "SELECT area, day, identifier FROM"
+            " (SELECT * FROM live.requests INDEXED BY requests_active WHERE branch = ?1 AND active LIMIT ?2)"
             " UNION SELECT area, day, identifier FROM live.requests WHERE rowid IN"
             " (SELECT rowid FROM live.requests WHERE branch = ?1 ORDER BY random() LIMIT ?2)",
             (number, _SAMPLE // 2),
