@@ -5,7 +5,7 @@ have a next one.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bottle import HTTPResponse
@@ -23,7 +23,7 @@ from jobserver.web.pages.views.search import check_values
 from jobserver.web.services import Services
 
 JOB_FILTERS = ("q", "backend", "outcome", *lists.PAGING)
-_REQUESTS = 200  # whose jobs one call looks through
+_REQUESTS, _CHUNK = 200, 50  # whose jobs one call looks through; those that it reads in one go
 _AFTER = "!"  # sorts before every character of an id
 
 
@@ -44,19 +44,16 @@ class Searches:
     def jobs(self, actor: Actor) -> HTTPResponse:
         size, outcome = lists.limit(), lists.named("outcome", outcomes.OUTCOMES)
         after = lists.text("after")
-        begins = _position(after, 3)
+        _position(after, 3)  # checks it
         with self._index.view() as sql:
             search, _ = self._search(sql, actor)
-            # The request of the last job may have more of them.
-            matches = search.page(_REQUESTS, (begins[0], begins[1] + _AFTER) if begins else None)
-            passed = after.split(".")[2] if begins else ""
-            jobs = list(_jobs(sql, matches.rows, passed, begins[1] if begins else "", size + 1, outcome))
+            jobs, older = _some_jobs(sql, search, after, size + 1, outcome)
         following = None
         if len(jobs) > size:
             row, job = jobs[size - 1]
             following = f"{row.created_at}.{row.identifier}.{job.identifier}"
-        elif matches.older is not None:
-            created_at, identifier = matches.older
+        elif older is not None:
+            created_at, identifier = older
             following = f"{created_at}.{identifier}.~"  # after all jobs of this one
         return lists.page(self._base_url, [_job_item(row, job) for row, job in jobs[:size]], following)
 
@@ -79,27 +76,31 @@ def _position(after: str, parts: int) -> Position | None:
     return int(created_at), rest[0]
 
 
-def _jobs(
-    sql: sqlite3.Connection, rows: Sequence[JobRequestRow], passed: str, first: str, most: int, outcome: str
-) -> Iterator[tuple[JobRequestRow, JobRow]]:
-    """Up to ``most`` jobs. Of the request ``first``, those that come after its job ``passed``."""
-    count = 0
-    for row in rows:
-        jobs = sorted(
-            (
-                job
-                for number in branch_numbers(sql, [row.backend])
-                for job in jobs_of_request(sql, number, row.identifier)
-            ),
-            key=lambda job: job.identifier,
-        )
-        for job in jobs:
-            if (row.identifier == first and job.identifier <= passed) or outcome not in ("", job.outcome):
-                continue
-            yield row, job
-            count += 1
-            if count == most:
-                return
+def _some_jobs(
+    sql: sqlite3.Connection, search: RequestSearch, after: str, most: int, outcome: str
+) -> tuple[list[tuple[JobRequestRow, JobRow]], Position | None]:
+    """Up to ``most`` jobs of _REQUESTS requests, and the place in the list after these requests."""
+    begins, passed = _position(after, 3), after.rpartition(".")[2]
+    # The request of the last job of the page before may have more of them.
+    before: Position | None = (begins[0], begins[1] + _AFTER) if begins else None
+    jobs: list[tuple[JobRequestRow, JobRow]] = []
+    left = _REQUESTS
+    while left > 0 and len(jobs) < most:
+        matches = search.page(min(left, _CHUNK), before)
+        for row in matches.rows:
+            first = begins is not None and row.identifier == begins[1]
+            jobs += [(row, job) for job in _jobs_of(sql, row) if not (first and job.identifier <= passed)]
+        jobs = [(row, job) for row, job in jobs if outcome in ("", job.outcome)]
+        left, before = left - max(len(matches.rows), _CHUNK), matches.older
+        if before is None:
+            break
+    return jobs[:most], before
+
+
+def _jobs_of(sql: sqlite3.Connection, row: JobRequestRow) -> list[JobRow]:
+    numbers = branch_numbers(sql, [row.backend])
+    jobs = [job for number in numbers for job in jobs_of_request(sql, number, row.identifier)]
+    return sorted(jobs, key=lambda job: job.identifier)
 
 
 def _request_item(row: JobRequestRow, item: Mapping[str, Any]) -> dict[str, Any]:

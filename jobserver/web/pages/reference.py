@@ -1,8 +1,7 @@
 """The reference of the API for people who write scripts, made from openapi.json."""
 
-from typing import Any
-
 from bottle import HTTPResponse
+from markupsafe import Markup
 
 from jobserver.web.api.openapi import reference
 from jobserver.web.api.openapi.document import describe
@@ -14,20 +13,17 @@ from jobserver.web.pages.site import Site
 class ApiReference:
     def __init__(self, site: Site) -> None:
         self._site = site
-        document = describe(site.services.options.base_url)
-        self._shown: dict[str, Any] = {
+        base_url = site.services.options.base_url
+        document = describe(base_url)
+        values = {
+            "base_url": base_url,
             "sections": reference.sections(document),
             "errors": reference.errors(document),
             "shapes": reference.shapes(document),
         }
+        self._content = Markup(site.render.text("api/content.html", values))
         site.add("/api/", self.show, is_open=True)
         site.add("/api/v2/", lambda context: redirect("/api/", 302), is_open=True)
 
     def show(self, context: PageContext) -> HTTPResponse:
-        return self._site.page(
-            context,
-            "api/reference.html",
-            title="API",
-            base_url=self._site.services.options.base_url,
-            **self._shown,
-        )
+        return self._site.page(context, "api/reference.html", title="API", content=self._content)
