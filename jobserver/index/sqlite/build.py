@@ -8,6 +8,7 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def build(
     _remove(partial)
     connection = schema.create(partial)
     try:
-        with _no_collection():
+        # The commits are read by another process, meanwhile: only they tell who cancelled.
+        with ThreadPoolExecutor(1) as pool, _no_collection():
+            cancelled = [pool.submit(cancellers, repository, tip) for _, tip in sorted(tips.items())]
             connection.execute("BEGIN")
             for number, (branch, tip) in enumerate(sorted(tips.items()), 1):
                 files = tree_files(repository, tip, once=layout.PIPELINE_FILE)
@@ -76,8 +79,8 @@ def build(
             connection.execute("COMMIT")
             connection.executescript(schema.INDEXES)
             connection.execute("BEGIN")
-            for number, (_, tip) in enumerate(sorted(tips.items()), 1):
-                add_cancellers(connection, number, cancellers(repository, tip))
+            for number, of_branch in enumerate(cancelled, 1):
+                add_cancellers(connection, number, of_branch.result())
             connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

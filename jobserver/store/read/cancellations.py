@@ -25,8 +25,9 @@ def cancellers(
         repository,
         "log",
         "--reverse",
-        f"--grep=^Event: {_EVENT}$",
-        "--format=%x00%(trailers:key=Actor,key=Job-Request,only=true)",
+        "--fixed-strings",
+        f"--grep=Event: {_EVENT}",
+        "--format=%x00%(trailers:key=Event,key=Actor,key=Job-Request,only=true)",
         *options,
         "--end-of-options",
         tip,
@@ -36,6 +37,6 @@ def cancellers(
     for entry in log.split("\0")[1:]:
         trailers = dict(line.split(": ", 1) for line in entry.splitlines() if ": " in line)
         kind, _, username = trailers.get("Actor", "").partition("/")
-        if kind == ActorKind.USER:
+        if trailers.get("Event") == _EVENT and kind == ActorKind.USER:
             usernames.setdefault(trailers.get("Job-Request", ""), {})[username] = None
     return {request: tuple(names) for request, names in usernames.items()}
