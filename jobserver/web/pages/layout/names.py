@@ -1,21 +1,22 @@
 """Long names, shortened in the middle so that they stay distinct. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 _END = 6  # characters that stay at each end where the middle shows a difference
 _SIGNS = "_-."
 
 
 def shortened(names: Collection[str], limit: int) -> dict[str, str]:
-    """Name -> at most ``limit`` characters of it, different for each name. ``limit``: at least 12."""
-    texts = {name: _without_middle(name, limit) for name in names}
-    for alike in _alike(texts):
-        differs = next((place for place, signs in enumerate(zip(*alike, strict=False)) if len(set(signs)) > 1), 0)
-        texts.update({name: _around(name, differs, limit) for name in alike})
-    for alike in _alike(texts):  # they differ in several places, of which only the first is shown
+    """Name -> at most ``limit`` characters of it, different for each name. ``limit``: at least 18."""
+    texts = {name: name for name in names if len(name) <= limit}
+    for alike in _groups((name, (name[:_END], name[-_END:])) for name in names if len(name) > limit):
+        differs = _first_difference(alike)
+        texts.update({name: _short(name, differs, limit) for name in alike})
+    for alike in _groups(texts.items()):  # they differ in several places, of which only the first is shown
         for number, name in enumerate(alike, 1):
-            mark = f"…{number}"
-            texts[name] = texts[name][: limit - len(mark)] + mark
+            if len(alike) > 1:
+                mark = f"…{number}"
+                texts[name] = texts[name][: limit - len(mark)] + mark
     return texts
 
 
@@ -34,25 +35,25 @@ def two_lines(limit: int) -> int:
     return limit + limit // 2
 
 
-def _without_middle(name: str, limit: int) -> str:
-    if len(name) <= limit:
-        return name
-    tail = (limit - 1) // 2
-    return f"{name[: limit - 1 - tail]}…{name[-tail:]}"
+def _short(name: str, differs: int, limit: int) -> str:
+    """Without its middle; or, if that is where it differs from similar names, with the word that differs."""
+    half = (limit - 1) // 2
+    word = max(name.rfind(sign, 0, differs) + 1 for sign in _SIGNS)
+    word = word if differs - word < half - _END else differs
+    if differs < half - _END or word >= len(name) - half:
+        return f"{name[: limit - 1 - half]}…{name[-half:]}"
+    if len(name) - word <= limit - 1 - _END:
+        return f"{name[: limit - 1 - len(name) + word]}…{name[word:]}"
+    return f"{name[:_END]}…{name[word : word + limit - 2 * _END - 2]}…{name[-_END:]}"
 
 
-def _around(name: str, differs: int, limit: int) -> str:
-    """Its start, what follows the place where it differs from others, and its end."""
-    width = limit - 2 * _END - 2
-    start = max(differs - 2, _END)
-    if start + width + _END >= len(name):
-        return f"{name[:_END]}…{name[-(limit - _END - 1) :]}"
-    return f"{name[:_END]}…{name[start : start + width]}…{name[-_END:]}"
+def _first_difference(names: Sequence[str]) -> int:
+    return next((place for place, signs in enumerate(zip(*names, strict=False)) if len(set(signs)) > 1), 0)
 
 
-def _alike(texts: dict[str, str]) -> list[Sequence[str]]:
-    """The names whose texts are the same, in groups."""
-    groups: dict[str, list[str]] = {}
-    for name, text in texts.items():
-        groups.setdefault(text, []).append(name)
-    return [names for names in groups.values() if len(names) > 1]
+def _groups(keys: Iterable[tuple[str, object]]) -> list[list[str]]:
+    """The names of (name, key) with the same key."""
+    groups: dict[object, list[str]] = {}
+    for name, key in keys:
+        groups.setdefault(key, []).append(name)
+    return list(groups.values())

@@ -5,7 +5,13 @@
   const zooms = new Map(); // by the picture's name: kept while a live page replaces it
   const zoomOf = (box) => zooms.get(box.getAttribute("aria-label")) || 1;
   const shown = (box) => all("svg", box).find((svg) => svg.getClientRects().length);
-  const size = (box, svg) => (svg.matches(".tall") ? box.clientWidth - 20 : svg.viewBox.baseVal.width);
+  const natural = (svg) => { // its width without zoom
+    const kept = svg.style.cssText;
+    svg.style.cssText = "";
+    const { width } = svg.getBoundingClientRect();
+    svg.style.cssText = kept;
+    return width;
+  };
 
   // ``x``, ``y``: the point of the region that stays where it is.
   const apply = (box, zoom, x = box.clientWidth / 2, y = box.clientHeight / 2) => {
@@ -16,8 +22,7 @@
     const share = [(x + frame.left - before.left) / before.width, (y + frame.top - before.top) / before.height];
     const next = Math.min(Math.max(zoom, least), most);
     zooms.set(box.getAttribute("aria-label"), next);
-    svg.style.width = next === 1 ? "" : `${size(box, svg) * next}px`;
-    svg.style.height = next === 1 ? "" : "auto";
+    svg.style.cssText = next === 1 ? "" : `width: ${natural(svg) * next}px; max-width: none; height: auto`;
     const after = svg.getBoundingClientRect();
     box.scrollLeft += after.left + share[0] * after.width - frame.left - x;
     box.scrollTop += after.top + share[1] * after.height - frame.top - y;
@@ -25,15 +30,15 @@
   const fit = (box) => {
     const svg = shown(box);
     const { width, height } = svg.viewBox.baseVal;
-    const natural = size(box, svg);
-    apply(box, Math.min((box.clientWidth - 20) / natural, (box.clientHeight - 20) * width / (height * natural), 1));
+    const now = natural(svg);
+    apply(box, Math.min((box.clientWidth - 20) / now, (box.clientHeight - 20) * width / (height * now), 1));
   };
   const toStart = (box) => {
     const start = shown(box) && $("[id$=-start]", shown(box));
     if (!start) return;
     const [node, frame] = [start.getBoundingClientRect(), box.getBoundingClientRect()];
-    box.scrollLeft += node.left + node.width / 2 - frame.left - frame.width / 2;
-    box.scrollTop += node.top + node.height / 2 - frame.top - frame.height / 2;
+    if (node.left < frame.left || node.right > frame.right) box.scrollLeft += node.left + node.width / 2 - frame.left - frame.width / 2;
+    if (node.top < frame.top || node.bottom > frame.bottom) box.scrollTop += node.top + node.height / 2 - frame.top - frame.height / 2;
   };
   const prepare = () => {
     for (const buttons of all(".graph-tools .zoom")) buttons.hidden = false;
