@@ -95,3 +95,11 @@ def test_names_say_what_they_name() -> None:
         f"{path.relative_to(PACKAGE)}: {name}" for path in FILES for name in names(path) if name.strip("_") in NO_NAMES
     }
     assert empty - NAMED_SO == set()
+
+
+def test_no_merge_was_left_half_done() -> None:
+    """Not even a linter reads all of these files."""
+    texts = (path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".html", ".css", ".js", ".yaml", ".md"))
+    marks = tuple(mark * 7 + " " for mark in "<>")
+    half_done = [path for path in texts if any(line.startswith(marks) for line in path.read_text().splitlines())]
+    assert half_done == []
