@@ -55,7 +55,9 @@ def request(
             "requested_actions": list(actions),
             "backend": backend,
             "force_run_dependencies": force_run_dependencies,
-            "will_notify": notify or None,
+            "will_notify": notify,
+            "database_name": database,
+            "note": note,
         }
         _show_created(changes.run(username, f"workspaces/{quote(workspace, safe='')}/job-requests/", fields))
         return

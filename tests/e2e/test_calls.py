@@ -127,6 +127,10 @@ def test_a_researcher_runs_jobs_from_another_machine(site: Site, tpp: Client, ru
     assert json.loads(run("status", again, "--json").stdout)["rerun_of"] == identifier
     run("cancel", again)
     assert json.loads(run("status", again, "--json").stdout)["cancelled_actions"] == ["generate"]
+    noted = run(
+        "request", "plain", "analyse", "--backend", "tpp", "--note", "Again", "--database", "full"
+    ).stdout.strip()
+    assert json.loads(run("status", noted, "--json").stdout)["note"] == "Again"
     refused = run("request", "plain", "nothing", "--backend", "tpp", code=1).stderr
     assert "requested_actions" in refused
     assert "--as: can't be used with JOBSERVER_URL" in run("cancel", again, "--as", "bob", code=1).stderr
