@@ -247,6 +247,7 @@ def _options(settings: Settings, *, sends_email: bool) -> Options:
         public_read=settings.public_read,
         webhook_secret=settings.state_remote_webhook_secret,
         sends_email=sends_email,
+        webhook_networks=settings.webhook_networks,
     )
 
 

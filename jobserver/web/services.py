@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from jobserver.index.index import Index
@@ -15,6 +16,8 @@ from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
 from jobserver.service.notify.subscriptions import Subscriptions
+from jobserver.service.notify.webhooks.client import WebhookClient
+from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.studies.registry import StudyRegistry
@@ -49,6 +52,7 @@ class Options:
     public_read: bool = False
     webhook_secret: str = ""
     sends_email: bool = False
+    webhook_networks: Sequence[IPv4Network | IPv6Network] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +98,15 @@ class Services:
     @cached_property
     def subscriptions(self) -> Subscriptions:
         return Subscriptions(self.private)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.private)
+
+    @cached_property
+    def webhook_client(self) -> WebhookClient:
+        """For checks of URLs only: calls go through the outbox."""
+        return WebhookClient(self.options.webhook_networks)
 
     @cached_property
     def new_secrets(self) -> NewSecrets:

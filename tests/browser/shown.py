@@ -43,6 +43,7 @@ SHOWN = {
         *("workspace-newcomer", "workspace-as-it-was", "workspace-many-actions", "error-404"),
     ),
     "/<workspace>/logs/": ("workspace-log",),
+    "/<name>/settings/webhooks/": ("workspace-webhooks",),
     "/<name>/settings/": ("workspace-settings", "workspace-archived"),
     "/<name>/audit/": ("workspace-audit",),
     "/<name>/releases/": ("releases", "releases-none"),

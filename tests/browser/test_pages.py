@@ -61,6 +61,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
         ("/plain/logs/", "workspace-log"),
         ("/plain/audit/", "workspace-audit"),
         ("/plain/settings/", "workspace-settings"),
+        ("/plain/settings/webhooks/", "workspace-webhooks"),
         ("/status/", "status"),
         ("/settings/", "settings"),
         ("/orgs/", "orgs"),

@@ -13,6 +13,7 @@ sessions    who is logged in
 sent_form   a form that was refused: what was typed, and which field is wrong in which way
 site        adds pages to the application, and shows errors as pages
 workspace_settings the settings of a workspace
+workspace_webhooks the webhooks of a workspace
 design/     the components of pages, each in all its states
 login/      the pages that people log in on
 routes/     the pages by their addresses

@@ -39,6 +39,7 @@ LABELS = {
     "team_name": "Team",
     "telephone": "Telephone",
     "text": "Message",
+    "url": "URL",
     "username": "User name",
     "when": "Email me about job requests",
     "workspace": "Workspace",

@@ -8,6 +8,7 @@ from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, text, unknown_button
 from jobserver.web.pages.routes.releases import has_tab
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.workspace_webhooks import manages_webhooks
 
 _DONE = {"save": "Saved.", "archive": "Archived the workspace.", "restore": "Restored the workspace."}
 
@@ -33,6 +34,7 @@ class WorkspaceSettings:
             title=f"Settings · {name}",
             workspace=workspace,
             keys=keys,
+            has_webhooks=manages_webhooks(context, workspace),
             databases=[(database, database) for database in databases],
             has_releases=has_tab(self._services, context, workspace),
         )
