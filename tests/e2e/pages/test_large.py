@@ -164,3 +164,20 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
     assert done.returncode == 0
     assert done.stderr.count("warning: project.yaml:") == 6
     assert len(done.stdout.split()) == 1
+
+
+def test_a_pipeline_is_grouped_as_the_address_says(site: Site, alice: Browser) -> None:
+    names = [f"table_{number}" for number in range(45)]
+    lines = ["version: '4.0'", "actions:", *(f"  {name}: {{run: python:latest {name}.py}}" for name in names)]
+    site.study("wide-study", {"project.yaml": "\n".join([*lines, ""])})
+    site.run("workspace", "add", "many", "--repo", "wide-study", "--branch", "main", "--as", "alice")
+    assert "table… (45)" in alice.get("/many/").text
+    assert "table… (45)" in alice.get("/many/?requested_actions=run_all").text
+    assert "table… (44)" in alice.get("/many/?requested_actions=table_7").text
+    assert "table… (45)" not in alice.get("/many/?group=stage&open=table@0").text
+    assert "45 actions" in alice.get("/many/?group=status").text
+    refused = alice.get("/many/?group=colour")
+    assert refused.status_code == 400
+    assert "choose stage, status, none" in refused.text
+    hostile = alice.get("/many/", params={"group": "stage", "open": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in hostile.text
