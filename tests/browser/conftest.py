@@ -105,7 +105,7 @@ def watched(context: BrowserContext) -> Iterator[Page]:
     made.on("pageerror", lambda error: messages.append(str(error)))
     made.on("console", lambda message: messages.append(message.text) if message.type == "error" else None)
     yield made
-    expected = ("400 (", "403 (", "404 (", "410 (", "429 (", "ERR_FAILED")
+    expected = ("400 (", "403 (", "404 (", "409 (", "410 (", "429 (", "ERR_FAILED")
     unexpected = [text for text in messages if not any(code in text for code in expected)]
     assert not unexpected, unexpected
 

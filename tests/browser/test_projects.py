@@ -26,7 +26,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     page.get_by_label("Who is in the team").fill("Write to dee@example.org")
     accessible(page)
     page.get_by_role("button", name="Register project").click()
-    expect(page.get_by_role("alert")).to_contain_text("email addresses are not allowed here")
+    expect(page.get_by_role("alert")).to_contain_text("Email addresses are not allowed here")
     accessible(page)
     page.get_by_label("Who is in the team").fill("Dee, Bea and Cy")
     page.get_by_role("button", name="Register project").click()

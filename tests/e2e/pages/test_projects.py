@@ -80,10 +80,10 @@ def test_a_project_is_registered_with_its_answers(site: Site, people: dict[str, 
     for kept in ("Heart &amp; lungs", "lead@example.org", "First line\nSecond line", 'value="Bea"'):
         assert kept in another.text
     answers |= {"researchers": "3", "researcher_1_name": "Cy", "researcher_1_accredited": "on"}
-    wrong = root.submit(form, **{**answers, "project_lead": "", "researcher_1_name": ""})
+    wrong = root.submit(form, what="register", **{**answers, "project_lead": "", "researcher_1_name": ""})
     assert wrong.status_code == 400
-    assert 'href="#project_lead">Project lead: ' in wrong.text
-    assert 'href="#researcher_1_name">Researcher 2, name: ' in wrong.text
+    assert 'href="#register-project_lead">Project lead: ' in wrong.text
+    assert 'href="#register-researcher_1_name">Researcher 2, name: ' in wrong.text
     assert root.submit(form, **{**answers, "email": "nonsense"}).status_code == 400
     assert (
         "email addresses are not allowed here"

@@ -132,6 +132,19 @@ def status_code(code: str) -> tuple[str, str]:
     return CODES.get(code, ("", ""))
 
 
+def actor(name: str) -> str:
+    """Who made a commit: ``user/alice`` is alice, ``backend/tpp`` is the runner of tpp."""
+    kind, _, own = name.partition("/")
+    return {"user": own, "backend": f"the runner of {own}", "server": "the server"}.get(kind, name)
+
+
+def via(trailer: str) -> str:
+    """By which way a change came in: ``web``, ``http``, ``cli/root``; another one as it is."""
+    way, _, account = trailer.partition("/")
+    ways = {"web": "on a web page", "http": "through the API", "cli": f"with a command ({account})"}
+    return ways.get(way, f"via {trailer}")
+
+
 def permissions(role: str) -> str:
     """What a person with this role can do: ``Can run jobs, cancel jobs``."""
     granted = GRANTS[Role(role)]

@@ -75,3 +75,16 @@ def test_a_time_outside_all_years_is_the_first_or_last_of_them(micros: int) -> N
     assert moment is not None
     assert moment.year in (1, 9999)
     assert times.ago(moment, NOW)
+
+
+@pytest.mark.parametrize(
+    ("actor", "trailer", "words"),
+    [
+        ("user/alice", "web", "alice on a web page"),
+        ("backend/tpp", "http", "the runner of tpp through the API"),
+        ("server/jobserver", "cli/root", "the server with a command (root)"),
+        ("unknown person", "pigeon", "unknown person via pigeon"),
+    ],
+)
+def test_who_changed_something_and_how_has_words(actor: str, trailer: str, words: str) -> None:
+    assert f"{labels.actor(actor)} {labels.via(trailer)}" == words
