@@ -11,7 +11,9 @@ from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUser, DisableUser, EnableUser, RevokeUserToken, SetUserRoles, User, sees_all_users
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index.items import time_text
+from jobserver.index.queries.requests import find_row
 from jobserver.service.accounts.private_store import check_email
+from jobserver.service.notify.subscriptions import EmailChoice
 from jobserver.web import http
 from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, person_of
@@ -24,6 +26,7 @@ class PeopleApi:
     def __init__(self, services: Services, keys: Keys) -> None:
         self._index, self._gate, self._private = services.index, services.gate, services.private
         self._base_url, self._keys = services.options.base_url, keys
+        self._subscriptions, self._visible = services.subscriptions, services.visible
 
     def users(self, actor: Actor) -> HTTPResponse:
         directory = self._index.directory()
@@ -92,11 +95,15 @@ class PeopleApi:
     def save_settings(self, actor: Actor) -> HTTPResponse:
         """Changes only what is not in git, so there is no commit to name."""
         fields, _ = self._keys.fields(actor)
-        address = fields.text("email", None)
+        address, when = fields.text("email", None), fields.text("email_when", None)
         is_given = fields.has("email")
         fields.done()
+        if when is not None and when not in set(EmailChoice):
+            raise invalid(f"expected one of: {', '.join(EmailChoice)}", "email_when")
         if is_given:
             self._private.set_email(actor.name, check_email(address) if address else "")
+        if when is not None:
+            self._subscriptions.choose(actor.name, EmailChoice(when))
         return http.answer(self._own(actor))
 
     def revoke_token(self, actor: Actor, label: str) -> HTTPResponse:
@@ -104,6 +111,40 @@ class PeopleApi:
         fields.done()
         written = self._gate.submit(actor, RevokeUserToken(actor.name, label), "http", key)
         return http.written(self._own(actor), written.commit)
+
+    # What the caller follows
+
+    def follow_request(self, actor: Actor, identifier: str) -> HTTPResponse:
+        return self._follow(actor, f"request/{self._request(identifier)}", True)
+
+    def unfollow_request(self, actor: Actor, identifier: str) -> HTTPResponse:
+        return self._follow(actor, f"request/{self._request(identifier)}", False)
+
+    def follow_workspace(self, actor: Actor, name: str) -> HTTPResponse:
+        return self._follow(actor, f"workspace/{self._workspace(name)}", True)
+
+    def unfollow_workspace(self, actor: Actor, name: str) -> HTTPResponse:
+        return self._follow(actor, f"workspace/{self._workspace(name)}", False)
+
+    def _follow(self, actor: Actor, subject: str, is_on: bool) -> HTTPResponse:
+        """Changes only what is not in git, so there is no commit to name."""
+        fields, _ = self._keys.fields(actor)
+        fields.done()
+        self._subscriptions.follow(actor.name, subject, is_on)
+        return http.answer(self._own(actor))
+
+    def _request(self, identifier: str) -> str:
+        """Raises `Error` (not_found)."""
+        with self._index.view() as sql:
+            if find_row(sql, identifier, self._visible.slugs()) is None:
+                raise not_found(f"Job request {identifier[:100]} does not exist")
+        return identifier
+
+    def _workspace(self, name: str) -> str:
+        """Raises `Error` (not_found)."""
+        if self._index.directory().workspace(name) is None:
+            raise not_found(f"Workspace {name[:100]} does not exist")
+        return name
 
     def _own(self, actor: Actor) -> dict[str, Any]:
         user = person_of(self._index.directory(), actor)
@@ -116,7 +157,13 @@ class PeopleApi:
             }
             for token in user.tokens
         ]
-        return {**_item(user), "email": self._private.email(user.username) or None, "tokens": tokens}
+        return {
+            **_item(user),
+            "email": self._private.email(user.username) or None,
+            "email_when": self._subscriptions.choice(user.username),
+            "following": self._subscriptions.subjects(user.username),
+            "tokens": tokens,
+        }
 
     def _find(self, username: str) -> User:
         """Raises `Error` (not_found)."""

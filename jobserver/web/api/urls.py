@@ -47,6 +47,16 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         Endpoint(f"{api}/users/<username>/", {"GET": people.user, "PATCH": people.edit}),
         Endpoint(f"{api}/settings/", {"GET": people.settings, "PATCH": people.save_settings}),
         Endpoint(f"{api}/settings/tokens/<label>/", {"DELETE": people.revoke_token}),
+        Endpoint(
+            f"{api}/job-requests/<identifier>/follow/",
+            {"PUT": people.follow_request, "DELETE": people.unfollow_request},
+            scope=runs,
+        ),
+        Endpoint(
+            f"{of_workspace}/follow/",
+            {"PUT": people.follow_workspace, "DELETE": people.unfollow_workspace},
+            scope=runs,
+        ),
         *_projects(ProjectsApi(services, keys)),
         *_backends(BackendsApi(services, keys)),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),

@@ -110,6 +110,21 @@ def test_everybody_has_settings(site: Site, tpp: Client) -> None:
     assert tpp.get("/api/v2/settings/").status_code == 403
 
 
+def test_people_follow_requests_and_workspaces(site: Site, tpp: Client) -> None:
+    identifier = site.ask()
+    with site.client("dev") as dev:
+        request, workspace = f"/api/v2/job-requests/{identifier}/follow/", "/api/v2/workspaces/plain/follow/"
+        assert dev.put(request).json()["following"] == [f"request/{identifier}"]
+        assert set(dev.put(workspace).json()["following"]) == {f"request/{identifier}", "workspace/plain"}
+        assert dev.delete(request).json()["following"] == ["workspace/plain"]
+        assert dev.delete(workspace).json()["following"] == []
+        assert dev.put("/api/v2/workspaces/none/follow/").status_code == 404
+        assert dev.put("/api/v2/job-requests/2222222222222222/follow/").status_code == 404
+        assert dev.patch("/api/v2/settings/", json={"email_when": "failed"}).json()["email_when"] == "failed"
+        assert list(dev.patch("/api/v2/settings/", json={"email_when": "never"}).json()) == ["email_when"]
+    assert tpp.put(workspace).status_code == 403
+
+
 def test_backends_are_shown_to_people_and_changed_by_superusers(site: Site, alice: Client, tpp: Client) -> None:
     tpp.listed()
     identifier = site.ask()

@@ -3,6 +3,7 @@
 from jobserver.domain.base import names
 from jobserver.domain.job_requests.requests import MAX_NOTE
 from jobserver.domain.site_messages import MessageLevel
+from jobserver.service.notify.subscriptions import EmailChoice
 from jobserver.web.api.openapi.schemas import ACTION, FLAG, MAYBE_TEXT, ROLE_LIST, TEXT, TEXTS, object_of
 
 NEW_REQUEST = object_of(
@@ -171,7 +172,16 @@ USER_CHANGE = object_of(
     closed=True,
 )
 SETTINGS_CHANGE = object_of(
-    {"email": {**MAYBE_TEXT, "description": "null removes it.", "examples": ["alice@example.org"]}}, (), closed=True
+    {
+        "email": {**MAYBE_TEXT, "description": "null removes it.", "examples": ["alice@example.org"]},
+        "email_when": {
+            "enum": [*EmailChoice, None],
+            "description": "Whether you get an email when a request is finished, has failed, or has another outcome"
+            " than the one before it.",
+        },
+    },
+    (),
+    closed=True,
 )
 BACKEND_CHANGE = object_of(
     {

@@ -73,15 +73,35 @@ def people() -> Schema:
         "/api/v2/settings/": {
             "get": read(SETTINGS, "Get your account, with your email address and your tokens' labels", own),
             "patch": operation(
-                SETTINGS, "Set or remove your email address", {"200": reply("As it is now.", own)}, "400", "409", "413",
+                SETTINGS,
+                "Set or remove your email address; choose when you get an email",
+                {"200": reply("As it is now.", own)}, "400", "409", "413",
                 parameters=[p.IDEMPOTENCY_KEY], requestBody=body(b.SETTINGS_CHANGE), **{"x-scope": "admin"},
             ),
+        },
+        "/api/v2/job-requests/{identifier}/follow/": {
+            "parameters": [p.IDENTIFIER],
+            "put": _settings("Follow a job request: you get an email when it ends", own),
+            "delete": _settings("Follow a job request no longer", own),
+        },
+        "/api/v2/workspaces/{name}/follow/": {
+            "parameters": [p.WORKSPACE],
+            "put": _settings("Follow a workspace: you get an email when a request of it ends", own),
+            "delete": _settings("Follow a workspace no longer", own),
         },
         "/api/v2/settings/tokens/{label}/": {
             "parameters": [p.LABEL],
             "delete": write(SETTINGS, "Revoke one of your tokens", own),
         },
     }  # fmt: skip
+
+
+def _settings(text: str, own: Schema) -> Schema:
+    """An operation that changes only what is not in git."""
+    return operation(
+        SETTINGS, text, {"200": reply("As it is now.", own)}, "400", "404", "409", "413",
+        parameters=[p.IDEMPOTENCY_KEY], **{"x-scope": "request"},
+    )  # fmt: skip
 
 
 def backends() -> Schema:

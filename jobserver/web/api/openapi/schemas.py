@@ -9,6 +9,7 @@ from jobserver.domain.job_requests.outcomes import OUTCOMES, REQUEST_OUTCOMES
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.domain.tokens import Scope
 from jobserver.domain.waiting.waiting import Reason
+from jobserver.service.notify.subscriptions import EmailChoice
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -240,7 +241,15 @@ SCHEMAS |= {
     ),
     "Org": object_of({"slug": TEXT, "name": TEXT, "members": {"type": "array", "items": _MEMBER}}),
     "Account": object_of(_ACCOUNT),
-    "Settings": object_of({**_ACCOUNT, "email": MAYBE_TEXT, "tokens": {"type": "array", "items": _OWN_TOKEN}}),
+    "Settings": object_of(
+        {
+            **_ACCOUNT,
+            "email": MAYBE_TEXT,
+            "email_when": {"enum": list(EmailChoice), "description": "Of a job request that you follow or requested."},
+            "following": {**TEXTS, "description": "As `request/...` and `workspace/...`."},
+            "tokens": {"type": "array", "items": _OWN_TOKEN},
+        }
+    ),
     "Release": object_of(
         {
             "identifier": TEXT,
