@@ -188,8 +188,8 @@ def test_changes_go_to_the_server(site: Site, tpp: Client, run: Run) -> None:
     assert run("message", "show").stdout == ""
     identifier = run("request", "plain", "generate", "--backend", "tpp").stdout.strip()
     tpp.report(job(identifier, f"{identifier}a"))
-    assert "may not" in run("mark-failed", identifier, f"{identifier}a", code=1).stderr
+    assert "cannot update" in run("mark-failed", identifier, f"{identifier}a", code=1).stderr
     run("mark-failed", identifier, f"{identifier}a", **root)
     assert json.loads(run("status", identifier, "--json").stdout)["jobs"][0]["status"] == "failed"
     assert "works on the server's machine only" in run("backend", "add", "new", code=1, **root).stderr
-    assert "may not" in run("backend", "pause", "emis", code=1).stderr
+    assert "cannot update" in run("backend", "pause", "emis", code=1).stderr
