@@ -12,6 +12,8 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
 from jobserver.web.pages.design.gallery import Design
+from jobserver.web.pages.history.actions import Actions
+from jobserver.web.pages.history.trends import Trends
 from jobserver.web.pages.login.github import GitHubPages
 from jobserver.web.pages.login.login import Login
 from jobserver.web.pages.login.oidc import OidcPages
@@ -105,5 +107,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     WorkspaceList(site)
     WorkspaceSettings(site)
     WorkspaceWebhooks(site)
+    Actions(site)
+    Trends(site)
     Workspaces(site)
     return site

@@ -12,6 +12,7 @@ PICTURES = {
     "summary": "design-summary",
     "graph": "design-graph",
     "timeline": "design-timeline",
+    "chart": "design-chart",
     "table": "design-table",
     "field": "design-field",
     "message": "design-message",

@@ -20,3 +20,18 @@ def names(values: Sequence[str], most: int = 2) -> str:
     """``a, b and 3 more``."""
     more = f" and {len(values) - most} more" if len(values) > most else ""
     return ", ".join(values[:most]) + more
+
+
+def span(low: float, high: float) -> str:
+    """A range of seconds: ``12–19 min``, ``45 s to 2 min``, ``8 s``."""
+    (first, unit), (last, other) = _amount(low), _amount(high)
+    if (first, unit) == (last, other):
+        return f"{first} {unit}"
+    return f"{first}–{last} {unit}" if unit == other else f"{first} {unit} to {last} {other}"
+
+
+def _amount(seconds: float) -> tuple[str, str]:
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (seconds >= size and unit == "min"):
+            return f"{round(seconds / size)}", unit
+    return f"{round(max(seconds, 0))}", "s"

@@ -6,6 +6,7 @@ search    job requests by a query, and their numbers
 terms     the words and filters of a query, as conditions
 counts    numbers of job requests by the values of filters
 identifiers  what an identifier means
+history   what has run before: runs of an action, weeks of a workspace, days of a backend
 forecast  durations and waits of the past, from which the service estimates the future
 branches  the numbers by which rows name their branches
 """

@@ -24,7 +24,7 @@ RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[st
 """A job request and its jobs, as the API has them, and who cancelled actions of it."""
 _FROM = f"SELECT {COLUMNS} FROM requests JOIN branches ON id = branch"
 # By that index: SQLite would prefer one of all requests of a branch, and read them all.
-_ACTIVE = "requests INDEXED BY requests_active"
+ACTIVE = "requests INDEXED BY requests_active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def active_requests(sql: sqlite3.Connection, backends: Collection[str], username
     numbers = branch_numbers(sql, backends)
     extra = " AND created_by = ?" if username else ""
     rows = sql.execute(
-        f"SELECT {COLUMNS} FROM {_ACTIVE} JOIN branches ON id = branch"
+        f"SELECT {COLUMNS} FROM {ACTIVE} JOIN branches ON id = branch"
         f" WHERE branch IN ({marks(numbers)}) AND active{extra}"
         " ORDER BY requests.created_at, requests.identifier",
         (*numbers, *([username] if username else [])),
@@ -135,9 +135,9 @@ def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tu
     """Unfinished requests on the same backend that were requested earlier: their number, and the first ``most``."""
     values = (*branch_numbers(sql, [row.backend]), row.created_at, row.identifier)
     where = "branch = ? AND active AND (requests.created_at, requests.identifier) < (?, ?)"
-    (count,) = sql.execute(f"SELECT count(*) FROM {_ACTIVE} WHERE {where}", values).fetchone()
+    (count,) = sql.execute(f"SELECT count(*) FROM {ACTIVE} WHERE {where}", values).fetchone()
     rows = sql.execute(
-        f"SELECT {COLUMNS} FROM {_ACTIVE} JOIN branches ON id = branch WHERE {where}"
+        f"SELECT {COLUMNS} FROM {ACTIVE} JOIN branches ON id = branch WHERE {where}"
         " ORDER BY requests.created_at, requests.identifier LIMIT ?",
         (*values, most),
     )
@@ -244,7 +244,7 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
         return Queue()
     row = sql.execute(
         "SELECT count(*), total(jobs > 0), total(outcome = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
-        f" FROM {_ACTIVE} WHERE branch = ? AND active",
+        f" FROM {ACTIVE} WHERE branch = ? AND active",
         numbers,
     ).fetchone()
     return Queue(row[0], int(row[1]), int(row[2]), row[3])

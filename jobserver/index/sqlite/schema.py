@@ -8,12 +8,15 @@ apply again.
 import sqlite3
 from pathlib import Path
 
-VERSION = 7
+from jobserver.index.sqlite import days
+
+VERSION = 8
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
 
-TABLES = """
+TABLES = (
+    """
 CREATE TABLE branches (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -79,6 +82,8 @@ CREATE TABLE faults (
     message TEXT NOT NULL
 );
 """
+    + days.TABLES
+)
 _ADD_ACTION = """
     INSERT INTO actions SELECT new.branch, new.workspace, new.{0} WHERE new.workspace IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM actions WHERE branch = new.branch AND workspace = new.workspace AND action = new.{0});"""
@@ -126,6 +131,7 @@ CREATE TRIGGER requests_deleted AFTER DELETE ON requests BEGIN {_ONE_LESS} END;
 CREATE TRIGGER requests_updated AFTER UPDATE OF {_COUNTED} ON requests
 WHEN {_IS_OTHER}
 BEGIN {_ONE_LESS} {_ADD_ACTION.format("first_action")} {_ONE_MORE} END;
+{days.INDEXES}
 """
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from jobserver.domain.base.layout import Area, Place
 from jobserver.errors import Error, unavailable
-from jobserver.index.sqlite import rows, schema
+from jobserver.index.sqlite import days, rows, schema
 from jobserver.index.sqlite.apply import add_cancellers
 from jobserver.index.sqlite.build import Progress, fill
 from jobserver.store.git.command import git
@@ -85,7 +85,7 @@ class _Comparison:
             if wanted.get(name) != actual.get(name):
                 yield f"the {name} differs from the one that jobserver creates"
         numbers = [number for (number,) in self._sql.execute("SELECT id FROM live.branches ORDER BY id")]
-        for table in (*_TABLES, "actions", "tallies"):
+        for table in (*_TABLES, "actions", "tallies", "request_days", "job_days"):
             # Searches between two known numbers, which is fast for any number of rows.
             between = f"SELECT 1 FROM live.{table} WHERE branch > ? AND branch < ? LIMIT 1"
             gaps = zip([_LEAST, *numbers], [*numbers, -_LEAST], strict=True)
@@ -132,13 +132,18 @@ class _Comparison:
             f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",
             (number,),
         )
-        if self._are_tallies_wrong(number):
+        if self._is_wrong("tallies", schema.TALLIES, number):
             yield f"{branch}: the numbers of job requests differ from the rows"
+        if wanted is None:  # reads all jobs
+            for table, counted in (("request_days", days.REQUEST_DAYS), ("job_days", days.JOB_DAYS)):
+                if self._is_wrong(table, counted, number):
+                    yield f"{branch}: the table {table} differs from the rows"
         for workspace, action in missing.fetchall():
             yield f"{branch}: {action} of {workspace} is missing in the list of actions"
 
-    def _are_tallies_wrong(self, number: int) -> bool:
-        there = "SELECT * FROM live.tallies WHERE branch = ?1"
-        here = f"SELECT * FROM ({schema.TALLIES.format('live.')}) WHERE branch = ?1"
+    def _is_wrong(self, table: str, counted: str, number: int) -> bool:
+        """Whether a table of numbers, which triggers keep, differs from the rows that it counts."""
+        there = f"SELECT * FROM live.{table} WHERE branch = ?1"
+        here = f"SELECT * FROM ({counted.format('live.')}) WHERE branch = ?1"
         both = f"SELECT * FROM ({there} EXCEPT {here}) UNION ALL SELECT * FROM ({here} EXCEPT {there})"
         return self._sql.execute(f"{both} LIMIT 1", (number,)).fetchone() is not None

@@ -15,6 +15,7 @@ site        adds pages to the application, and shows errors as pages
 workspace_settings the settings of a workspace
 workspace_webhooks the webhooks of a workspace
 design/     the components of pages, each in all its states
+history/    what ran before: actions, workspaces by week, backends by day
 login/      the pages that people log in on
 routes/     the pages by their addresses
 views/      what pages show, prepared for a template

@@ -9,7 +9,7 @@ from jobserver.domain.members import Invitation, invitation_of
 from jobserver.domain.projects import Project
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace, changeable
-from jobserver.errors import Code, Error, forbidden
+from jobserver.errors import Code, Error, forbidden, not_found
 from jobserver.index.directory import Directory
 from jobserver.web.pages.sent_form import SentForm
 from jobserver.web.pages.sessions import Session
@@ -43,6 +43,13 @@ class PageContext:
     def changeable(self, workspace: Workspace) -> frozenset[str]:
         """The settings of the workspace that this person can change."""
         return changeable(self.directory, self.user, workspace) if self.user is not None else frozenset()
+
+    def workspace(self, name: str) -> Workspace:
+        """Raises `Error` (not_found)."""
+        workspace = self.directory.workspace(name)
+        if workspace is None:
+            raise not_found(f"workspace {name!r} does not exist, and this address has no other page")
+        return workspace
 
     @property
     def invitations(self) -> list[tuple[str, Project, Invitation]]:

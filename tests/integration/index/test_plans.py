@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobserver.domain.base.layout import backend_branch
+from jobserver.index.queries.history import running_jobs
 from jobserver.index.queries.requests import active_requests, has_unarchived, queue
 from jobserver.index.sqlite import schema
 
@@ -15,6 +16,7 @@ QUERIES: dict[str, Query] = {
     "queue": lambda sql: queue(sql, "tpp"),
     "active": lambda sql: active_requests(sql, ["tpp"]),
     "of a person": lambda sql: active_requests(sql, ["tpp"], "alice"),
+    "running": lambda sql: running_jobs(sql, "tpp"),
     "to archive": lambda sql: has_unarchived(sql, backend_branch("tpp")),
 }
 

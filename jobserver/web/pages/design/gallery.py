@@ -17,6 +17,7 @@ COMPONENTS: dict[str, tuple[str, _Values]] = {
     "summary": ("What a page answers first.", lambda now: {}),
     "graph": ("A pipeline: its actions, what they need, and their statuses.", lambda now: samples.graph()),
     "timeline": ("When the jobs of a request waited and ran.", samples.timeline),
+    "chart": ("How something changed over time, with its numbers in a table beside it.", samples.runs),
     "table": ("Things of one kind, one in a row.", samples.requests),
     "field": ("What a person types or chooses, and what is wrong with it.", lambda now: samples.form()),
     "message": ("What a person should know about the page.", lambda now: {}),

@@ -5,9 +5,11 @@ from typing import Any
 
 from jobserver.domain.job_requests import outcomes
 from jobserver.errors import Fault, invalid
+from jobserver.index.queries.history import ActionRun
 from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow
 from jobserver.web.pages.format.graph import picture
+from jobserver.web.pages.history.figures import runs_chart
 from jobserver.web.pages.sent_form import SentForm, sent_form
 from jobserver.web.pages.views import timeline as timelines
 
@@ -95,6 +97,26 @@ def requests(now: int) -> dict[str, Any]:
         for number, outcome in enumerate(("unknown", "pending", "running", "failed", "cancelled", "succeeded"))
     ]
     return {"rows": rows}
+
+
+def runs(now: int) -> dict[str, Any]:
+    """The runs of an action: most succeed, two failed, one was cancelled."""
+    outcomes_ = {5: "failed", 11: "failed", 18: outcomes.CANCELLED}
+    run_list = [
+        ActionRun(
+            request=f"sample{number}",
+            identifier=f"job{number}",
+            backend="tpp",
+            outcome=outcomes_.get(number, "succeeded"),
+            created_at=now - number * 60 * _MINUTE,
+            started_at=now - number * 60 * _MINUTE,
+            completed_at=now - number * 60 * _MINUTE + (12 + number * 5 % 9) * _MINUTE,
+            sha="c7428a80e1b9f2d36a5544b0c9d81e7f6a2b3c4d",
+            created_by="alice",
+        )
+        for number in range(24)
+    ]
+    return {"chart": runs_chart(run_list, (14 * _MINUTE, 18 * _MINUTE))}
 
 
 def form() -> Mapping[str, SentForm]:

@@ -27,7 +27,8 @@ def job(row: JobRow) -> Links:
 
 def backend(slug: str, is_admin: bool) -> Links:
     settings = [("Settings", f"/backends/{slug}/")] if is_admin else []
-    return [("Status", "/status/"), *settings, ("Audit", f"/backends/{slug}/audit/")]
+    history = ("History", f"/backends/{slug}/history/")
+    return [("Status", "/status/"), history, *settings, ("Audit", f"/backends/{slug}/audit/")]
 
 
 def project(name: str, can_manage: bool, can_audit: bool) -> Links:
@@ -40,4 +41,5 @@ def workspace(name: str, has_releases: bool, changeable: Collection[str] = ()) -
     """``changeable``: the settings that this person can change."""
     settings = [("Settings", f"/{name}/settings/")] if changeable else []
     releases = [("Releases", f"/{name}/releases/")] if has_releases else []
-    return [("Run", f"/{name}/"), ("Event log", f"/{name}/logs/"), *releases, *settings, ("Audit", f"/{name}/audit/")]
+    runs = [("Event log", f"/{name}/logs/"), ("Trends", f"/{name}/trends/")]
+    return [("Run", f"/{name}/"), *runs, *releases, *settings, ("Audit", f"/{name}/audit/")]

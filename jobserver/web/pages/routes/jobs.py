@@ -9,12 +9,14 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import conflict, not_found
+from jobserver.index.queries.history import usual_duration
 from jobserver.index.queries.identifiers import resolve_identifier
 from jobserver.index.queries.jobs import JobRow, last_success_before, requests_with_job
 from jobserver.index.queries.requests import JobRequestRow, find_request
 from jobserver.service.forecasts import RequestForecast, forecast_of, needs_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, page_version, tabs, times
+from jobserver.web.pages.history.actions import usual_words
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.job_requests import JobRequests
 from jobserver.web.pages.site import Site
@@ -49,6 +51,7 @@ class Jobs:
                 for need in needs
                 if need not in by_action
             }
+            usual = usual_duration(sql, row.backend, row.workspace, job.action, job.created_at)
             forecast = self._forecast(context, sql, details, job) if is_open else RequestForecast({})
         return self._site.page(
             context,
@@ -61,6 +64,10 @@ class Jobs:
             run=highlight.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             metrics=_metrics(job),
             parent_directory=backend.parent_directory if backend else "",
+            usual=usual_words(usual) if usual else "",
+            is_slow=usual is not None
+            and job.started_at is not None
+            and usual.is_exceeded((job.completed_at or now) - job.started_at),
             is_open=is_open,
             forecast=forecast,
             waiting=forecast.jobs.get(job.identifier),

@@ -41,7 +41,7 @@ class Workspaces:
         site.add("/<name>/audit/", self.audit)
 
     def show(self, context: PageContext, name: str) -> HTTPResponse:
-        workspace = _find(context, name)
+        workspace = context.workspace(name)
         if revision := text("at", 64):
             return self._show_as_of(context, workspace, revision)
         study, problem = self._study(workspace)
@@ -105,7 +105,7 @@ class Workspaces:
             return None, error
 
     def request_jobs(self, context: PageContext, name: str) -> HTTPResponse:
-        workspace = _find(context, name)
+        workspace = context.workspace(name)
         if text("what") == "preview":
             query = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
             return redirect(f"/{name}/?{query}#would-run") if len(query) < _LONG_URL else self.show(context, name)
@@ -124,7 +124,7 @@ class Workspaces:
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
 
     def audit(self, context: PageContext, name: str) -> HTTPResponse:
-        workspace = _find(context, name)
+        workspace = context.workspace(name)
         paths = {layout.MAIN: [layout.main_path(Kind.WORKSPACE, name)]}
         return self._site.page(
             context,
@@ -134,13 +134,6 @@ class Workspaces:
             audit=audit_tab.audit_page(self._services.repo, paths, text("before", 100)),
             has_releases=has_tab(self._services, context, workspace),
         )
-
-
-def _find(context: PageContext, name: str) -> Workspace:
-    workspace = context.directory.workspace(name)
-    if workspace is None:
-        raise not_found(f"workspace {name!r} does not exist, and this address has no other page")
-    return workspace
 
 
 def _chosen_backend(slugs: Sequence[str]) -> str:

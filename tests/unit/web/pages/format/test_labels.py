@@ -37,7 +37,7 @@ def test_times_are_relative(seconds: int, text: str) -> None:
 
 
 def test_only_people_who_can_view_releases_have_the_tab() -> None:
-    assert [name for name, _ in tabs.workspace("trends", False)] == ["Run", "Event log", "Audit"]
+    assert [name for name, _ in tabs.workspace("trends", False)] == ["Run", "Event log", "Trends", "Audit"]
     assert ("Releases", "/trends/releases/") in tabs.workspace("trends", True)
 
 

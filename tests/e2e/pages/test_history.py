@@ -1,0 +1,97 @@
+"""The history of actions, workspaces and backends; nothing here needs JavaScript."""
+
+import re
+from html import unescape
+from itertools import count
+
+from tests.e2e.harness import Site, job, stamp
+from tests.e2e.pages.browser import Browser
+
+NUMBERS = count(1)
+
+
+def run(site: Site, minutes: int, status: str = "succeeded", **more: str) -> str:
+    """A request of generate whose job took so long."""
+    identifier = site.ask("generate")
+    reported = job(identifier, f"j{identifier}", status, 1, **more)
+    number = next(NUMBERS)
+    reported |= {"created_at": stamp(number), "started_at": stamp(number), "completed_at": stamp(number + 60 * minutes)}
+    with site.client("tpp") as tpp:
+        tpp.report(reported).raise_for_status()
+    return identifier
+
+
+def words(page: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def test_the_runs_of_an_action_and_what_is_slower_than_usual(site: Site, alice: Browser) -> None:
+    for minutes in (12, 13, 15, 17, 19):
+        run(site, minutes)
+    failed = run(site, 1, "failed", status_code="nonzero_exit")
+    cancelled = run(site, 1, "failed", status_code="cancelled_by_user")
+    slow = run(site, 45)
+    page = alice.get("/plain/actions/generate/").text
+    assert page.count("slower than usual") == 1
+    shown = words(page)
+    assert "Success rate 85%" in shown, "a cancelled run is neither"
+    assert re.search(r"Usually takes 1[34]–1[89] min on tpp", shown)
+    rows = re.findall(r"<tr>\s*<td>.*?</tr>", page, re.DOTALL)
+    assert len(rows) == 8
+    assert f"/job-requests/{slow}/jobs/j{slow}/" in rows[0]
+    assert "45m 0s" in rows[0]
+    assert ("Cancelled" in rows[1], "Failed" in rows[2]) == (True, True)
+    assert page.count('<g class="failed">') == 1
+    assert page.count('<g class="other">') == 1
+    of_job = words(alice.get(f"/job-requests/{slow}/jobs/j{slow}/").text)
+    assert "Slower than usual" in of_job
+    assert re.search(r"usually 1\d–1\d min", of_job)
+    assert "lower than usual" not in alice.get(f"/job-requests/{failed}/jobs/j{failed}/").text
+    assert cancelled in page
+
+    only = alice.get("/plain/actions/generate/?backend=tpp")
+    assert "on tpp" in words(only.text)
+    for query, status in {"?backend=nope": 400, "?before=x": 400, "?status=failed": 400, "?before=5": 200}.items():
+        assert alice.get(f"/plain/actions/generate/{query}").status_code == status, query
+    for path in ("/plain/actions/nope/", "/nope/actions/generate/", "/nope/trends/"):
+        assert alice.get(path).status_code == 404, path
+
+
+def test_older_runs_are_on_further_pages(site: Site, alice: Browser) -> None:
+    for _ in range(31):
+        site.ask("report")
+    with site.client("tpp") as tpp:
+        jobs = [
+            job(identifier, f"r{identifier}", "succeeded", number, action="report")
+            for number, identifier in enumerate(tpp.listed())
+        ]
+        tpp.report(*jobs).raise_for_status()
+    first = alice.get("/plain/actions/report/").text
+    older = re.search(r'href="(/plain/actions/report/\?before=[^"]+)"', first)
+    assert older
+    rest = alice.get(older[1]).text
+    assert "Earlier runs" in rest
+    seen = re.findall(r"<td><a href=\"/job-requests/(\w+)/", first + rest)
+    assert len(seen) == len(set(seen)) == len(jobs)
+
+
+def test_the_trend_of_a_workspace(site: Site, alice: Browser) -> None:
+    run(site, 3)
+    page = alice.get("/plain/trends/").text
+    shown = words(page)
+    assert "Requests by week" in shown
+    assert "Mean duration" in shown
+    assert '<a href="/plain/actions/generate/">generate</a>' in page
+    assert '<a href="/plain/trends/">Trends</a>' in alice.get("/plain/").text
+    assert "No requests in the last 26 weeks" in alice.get("/slashed/trends/").text
+
+
+def test_the_days_of_a_backend(site: Site, alice: Browser, root: Browser) -> None:
+    run(site, 30)
+    page = alice.get("/backends/tpp/history/").text
+    assert page.count("<tr>") == 31, "30 days and the head"
+    assert "At once on average" in page
+    assert "Settings" not in page
+    assert "Settings" in root.get("/backends/tpp/history/").text
+    assert alice.get("/backends/nope/history/").status_code == 404
+    assert alice.get("/backends/tpp/history/?days=9").status_code == 400
