@@ -13,6 +13,7 @@ from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
 from jobserver.web.pages.design.gallery import Design
 from jobserver.web.pages.history.actions import Actions
+from jobserver.web.pages.history.compare import Compare
 from jobserver.web.pages.history.trends import Trends
 from jobserver.web.pages.login.github import GitHubPages
 from jobserver.web.pages.login.login import Login
@@ -109,5 +110,6 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     WorkspaceWebhooks(site)
     Actions(site)
     Trends(site)
+    Compare(site)
     Workspaces(site)
     return site

@@ -45,6 +45,7 @@ SHOWN = {
     "/<workspace>/logs/": ("workspace-log",),
     "/<name>/settings/webhooks/": ("workspace-webhooks",),
     "/<name>/settings/": ("workspace-settings", "workspace-archived"),
+    "/<name>/compare/": ("compare",),
     "/<name>/trends/": ("workspace-trends",),
     "/<name>/actions/<action>/": ("action",),
     "/backends/<slug>/history/": ("backend-history",),

@@ -91,6 +91,16 @@ def test_every_page_can_be_used_by_everybody(site: Site, root: Page, path: str, 
     inspect(root, name)
 
 
+def test_two_requests_compared(site: Site, root: Page) -> None:
+    first, second = site.ask("generate", backend="emis"), site.ask("generate", backend="emis")
+    with site.client("emis") as emis:
+        for identifier, status in ((first, "succeeded"), (second, "failed")):
+            emis.report(job(identifier, f"c{identifier}", status, 60)).raise_for_status()
+    root.goto(f"{site.url}/plain/compare/?from={first}&to={second}")
+    expect(root.get_by_text("1 of 1 ended differently")).to_be_visible()
+    inspect(root, "compare")
+
+
 def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
     """Of the same contents from two backends, which is one page with both."""
     identifier = md5_of(RELEASED)

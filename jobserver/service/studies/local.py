@@ -31,6 +31,7 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_repo,
 )
+from jobserver.service.studies.changes import StudyChanges, changes
 from jobserver.service.studies.enclosed import NoRepository, OpenRepository, OutsideRepository, enclosed
 from jobserver.store.fs import reason
 
@@ -117,6 +118,13 @@ class LocalSource:
             if not isinstance(commit, Commit):
                 raise not_found(f"Missing commit: {sha!r}", repo)
             return str(commit.message.decode("utf-8", "replace"))
+
+    def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
+        """None if the repository lacks one of the commits. Raises `Error` as the other methods do."""
+        if not check_sha(old) or not check_sha(new):
+            return None
+        with self._open(repo) as (_, opened):
+            return changes(opened, old, new)
 
     @contextmanager
     def _open(self, repo: str) -> Iterator[tuple[Path, OpenRepository]]:
