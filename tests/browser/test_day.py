@@ -141,7 +141,7 @@ def test_a_filter_is_a_menu_for_the_keyboard_too(site: Site, page: Page) -> None
     site.ask("generate")
     log_in(page, site, "alice")
     page.goto(f"{site.url}/jobs/")
-    menu = page.locator("details.menu", has_text="Workspace")
+    menu = page.locator("details.menu", has=page.get_by_text("Workspace", exact=True))
     menu.locator("summary").focus()
     page.keyboard.press("Enter")
     expect(menu.get_by_role("link", name="plain")).to_be_visible()
