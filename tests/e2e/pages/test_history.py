@@ -90,7 +90,7 @@ def test_the_days_of_a_backend(site: Site, alice: Browser, root: Browser) -> Non
     run(site, 30)
     page = alice.get("/backends/tpp/history/").text
     assert page.count("<tr>") == 31, "30 days and the head"
-    assert "At once on average" in page
+    assert "At once" in page
     assert "Settings" not in page
     assert "Settings" in root.get("/backends/tpp/history/").text
     assert alice.get("/backends/nope/history/").status_code == 404
