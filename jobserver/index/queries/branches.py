@@ -14,5 +14,7 @@ def branch_numbers(sql: sqlite3.Connection, backends: Iterable[str]) -> list[int
 
 
 def marks(values: Collection[object]) -> str:
-    """As many question marks as there are values, for ``IN (...)``."""
-    return ",".join("?" * len(values))
+    """As many question marks as there are values, for ``IN (...)``. Without values: what no value equals.
+
+    Not nothing: SQLite takes ``IN ()`` for false, and then refuses a query that names an index."""
+    return ",".join("?" * len(values)) or "NULL"
