@@ -37,18 +37,38 @@ def test_every_page_needs_a_log_in_and_has_its_headers(site: Site, alice: Browse
 
 
 def test_static_files_are_kept_for_ever(site: Site, alice: Browser) -> None:
-    total = 0
-    page = alice.get("/plain/", headers={"Accept-Encoding": "gzip"})
-    total += int(page.headers["Content-Length"])
-    for path in sorted(set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))):
-        answer = alice.get(path, headers={"Accept-Encoding": "gzip"})
+    for path in static_files(alice.get("/plain/").text):
+        answer = alice.get(path)
         assert answer.status_code == 200
         assert "immutable" in answer.headers["Cache-Control"]
         assert re.search(r"\.[0-9a-f]{10}\.", path)
-        total += int(answer.headers["Content-Length"])
-    assert total < 100_000
     assert alice.get("/static/..%2Fapp.py").status_code == 404
     assert alice.get("/static/nothing.css").status_code == 404
+
+
+def test_a_first_visit_is_small_whichever_page_it_is_to(site: Site, alice: Browser) -> None:
+    """Bytes as they are sent: packed. A study of 150 actions is as large as most get."""
+    lines = [f"  describe_region_{n}:\n    run: python:latest describe.py {n}\n    outputs:"
+             f"\n      moderately_sensitive: {{table: table_{n}.csv}}\n" for n in range(150)]  # fmt: skip
+    site.study("many", {"project.yaml": "version: '4.0'\nactions:\n" + "".join(lines)})
+    site.run("workspace", "add", "many", "--repo", "many", "--branch", "main", "--as", "alice")
+    request = f"/job-requests/{site.ask('run_all', workspace='many')}/"
+    for path in (*PAGES, "/many/", request, "/workspaces/", "/plain/trends/", "/backends/tpp/history/", "/api/"):
+        page = alice.get(path, headers={"Accept-Encoding": "gzip"})
+        assert page.status_code == 200, path
+        sizes = {file: packed_size(alice, file) for file in static_files(page.text)}
+        assert packed_size(alice, path) + sum(sizes.values()) < 100_000, (path, sizes)
+        assert sum(size for file, size in sizes.items() if file.endswith(".js")) < 20_000, (path, sizes)
+
+
+def static_files(page: str) -> list[str]:
+    return sorted(set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page)))
+
+
+def packed_size(browser: Browser, path: str) -> int:
+    answer = browser.get(path, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers.get("Content-Encoding") == "gzip" or path.endswith(".svg"), path
+    return int(answer.headers["Content-Length"])
 
 
 def test_hostile_text_is_text_everywhere(site: Site, alice: Browser) -> None:
