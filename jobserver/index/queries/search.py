@@ -48,6 +48,8 @@ class _Scope:
     where: Sequence[str]
     values: Sequence[Any]
     end: Position | None = None
+    listed: Term | None = None
+    """The term whose rows these are."""
 
 
 class RequestSearch:
@@ -63,7 +65,7 @@ class RequestSearch:
         if not self._branches or any(term.size == 0 for term in self._terms):
             return Matches((), None)
         scope = self._scope(before)
-        checks, values = _checks(self._terms)
+        checks, values = _checks(self._terms, scope.listed)
         where = " AND ".join([*scope.where, f"requests.branch IN ({marks(self._branches)})", *checks])
         rows = self._sql.execute(
             f"SELECT {COLUMNS} FROM (SELECT requests.rowid AS number FROM {scope.source} WHERE {where}"
@@ -81,7 +83,7 @@ class RequestSearch:
         where, values = self._between(before)
         if rarest is not None and _is_few(rarest) and rarest is not column:
             listed = f"requests.rowid IN ({rarest.rows})"
-            return _Scope("requests NOT INDEXED", [*where, listed], [*values, *rarest.row_values])
+            return _Scope("requests NOT INDEXED", [*where, listed], [*values, *rarest.row_values], listed=rarest)
         source = f"requests INDEXED BY {_INDEXES[column.column] if column else 'requests_created'}"
         if column is not None:
             where, values = [*where, f"requests.{column.column} = ?"], [*values, *column.values]
@@ -112,7 +114,7 @@ class RequestSearch:
             checks, values = _checks(other)
             source = f"SELECT * FROM tallies AS requests WHERE {' AND '.join(['true', *checks])}"
         elif rarest is not None and _is_few(rarest):
-            checks, values = _checks(other)
+            checks, values = _checks(other, rarest)
             where = " AND ".join([f"requests.rowid IN ({rarest.rows})", *checks])
             source, values = f"SELECT {_CELL} FROM requests NOT INDEXED WHERE {where}", [*rarest.row_values, *values]
         else:
@@ -159,6 +161,7 @@ def _is_few(term: Term) -> bool:
     return term.size <= FEW
 
 
-def _checks(terms: Iterable[Term]) -> tuple[list[str], list[Any]]:
-    given = list(terms)
+def _checks(terms: Iterable[Term], listed: Term | None = None) -> tuple[list[str], list[Any]]:
+    """``listed``: the term whose rows are checked; they match it already, if it is exact."""
+    given = [term for term in terms if not (term is listed and term.is_exact)]
     return [term.check for term in given], [value for term in given for value in term.values]

@@ -30,8 +30,8 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """``check``: the condition on a row of ``requests``. ``rows``: a query for the rowids of all that match it,
-    and possibly others.
+    """``check``: the condition on a row of ``requests``. ``rows``: a query for the rowids of all that match it;
+    unless it ``is_exact``, also of others.
 
     ``size``: the number of rows, or some number over `FEW`. ``field``: the filter of `FIELDS` that it is.
     ``column``: the one that it compares with one value, if it is that simple. ``is_tallied``: whether rows of `tallies`
@@ -46,6 +46,7 @@ class Term:
     field: str | None = None
     column: str = ""
     is_tallied: bool = False
+    is_exact: bool = True
 
 
 def terms_of(sql: sqlite3.Connection, query: Query) -> list[Term]:
@@ -88,6 +89,7 @@ def _any(terms: Sequence[Term]) -> Term:
         tuple(value for term in terms for value in term.row_values),
         sum(term.size for term in terms),
         is_tallied=all(term.is_tallied for term in terms),
+        is_exact=all(term.is_exact for term in terms),
     )
 
 
@@ -178,7 +180,7 @@ def _jobs(reader: _Reader, actions: Sequence[str], codes: Sequence[str]) -> Term
     named = f"action IN ({marks(actions)})"
     by_action = reader.of_jobs(f"jobs.{named}", actions, _JOBS_OF_ACTIONS, f"actions.{named}", actions)
     rarer = min(by_code, by_action, key=lambda term: term.size)
-    return replace(rarer, check=_has_job(both), values=(*codes, *actions))
+    return replace(rarer, check=_has_job(both), values=(*codes, *actions), is_exact=False)
 
 
 def _of_codes(reader: _Reader, codes: Sequence[str]) -> Term:

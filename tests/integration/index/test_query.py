@@ -229,6 +229,16 @@ def test_a_search_says_where_it_stopped(
     assert rare.counts() is None
 
 
+def test_rows_that_a_term_lists_are_not_checked_by_it_again(sql: sqlite3.Connection) -> None:
+    statements: list[str] = []
+    sql.set_trace_callback(statements.append)
+    result = RequestSearch(sql, parse("action:model"), SHOWN)
+    assert result.page(3).rows
+    assert result.counts()
+    sql.set_trace_callback(None)
+    assert not [statement for statement in statements if "EXISTS (SELECT 1 FROM jobs" in statement]
+
+
 def test_values_that_only_requests_have_are_known(sql: sqlite3.Connection) -> None:
     assert has_requests(sql, "workspace", "asthma", SHOWN)
     assert has_requests(sql, "by", "carol", SHOWN)
