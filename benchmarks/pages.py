@@ -27,7 +27,7 @@ def main() -> None:
         pids = [stack.enter_context(server(one))[1] for one in made]
         clients = [stack.enter_context(closing(log_in(one))) for one in made]
         found = [paths(*both) for both in zip(clients, made, strict=True)]
-        times = 20 if is_quick else 100
+        times = 20 if is_quick else 50
         trivial = cpu_ms(clients[1], pids[1], TRIVIAL, times)
         rows = []
         for name in found[0]:
