@@ -174,8 +174,8 @@ class WaitingRequest:
             since = flag.since if flag else None
             return self._since(Reason.DATABASE_MAINTENANCE, "in database maintenance", since, rest)
         if code in _WORKERS:
-            start = f"Waiting for a free {_WORKERS[code]} on {name}"
-            return _say(Reason.WORKERS, start, *([", ", *self._place("number")] if self.ahead else ()), ".")
+            place = (" ", *self._place("the queue"), ".") if self.ahead else ()
+            return _say(Reason.WORKERS, f"Waiting for a free {_WORKERS[code]} on {name}.", *place)
         return None
 
     def _since(self, reason: Reason, state: str, since: datetime | None, rest: str) -> Waiting:
@@ -186,17 +186,17 @@ class WaitingRequest:
 
     def _queued(self, job: PendingJob | None) -> Waiting:
         if self.ahead:
-            return _say(Reason.QUEUE, *self._place("Number"), ".")
+            return _say(Reason.QUEUE, *self._place(f"the queue of {self.backend.name}"), ".")
         last_seen = self.backend.last_seen
         seen = (", whose runner was last seen ", self._length(last_seen), " ago") if last_seen is not None else ()
         return _say(
             Reason.RUNNER if job is None else Reason.QUEUE, f"Next in the queue of {self.backend.name}", *seen, "."
         )
 
-    def _place(self, number: str) -> list[str | Phrase]:
+    def _place(self, queue: str) -> list[str | Phrase]:
         """``Number 3 in the queue of TPP, behind model on trends and 1 more``"""
         named = self.behind[:_NAMED]
-        parts: list[str | Phrase] = [f"{number} {self.ahead + 1:,} in the queue of {self.backend.name}"]
+        parts: list[str | Phrase] = [f"Number {self.ahead + 1:,} in {queue}"]
         for index, request in enumerate(named):
             is_last = index > 0 and self.ahead == len(named)
             parts.append(", behind " if index == 0 else " and " if is_last else ", ")

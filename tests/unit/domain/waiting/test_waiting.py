@@ -103,7 +103,7 @@ def test_a_request_waits_for_what_its_first_job_waits_for() -> None:
     later = Job("model", status_code="waiting_on_dependencies")
     waiting = explain(seen(), later, Job("generate", status_code="waiting_on_workers"), ahead=1)
     assert waiting.reason is Reason.WORKERS
-    assert waiting.text == "Waiting for a free worker on TPP, number 2 in the queue of TPP, behind a on w0."
+    assert waiting.text == "Waiting for a free worker on TPP. Number 2 in the queue, behind a on w0."
     database = explain(seen(), Job("generate", status_code="waiting_on_db_workers"))
     assert database.text == "Waiting for a free database worker on TPP."
 
