@@ -125,8 +125,8 @@ def exactly(moment: datetime) -> Markup:
 
 
 def elapsed(start: int, end: int) -> str:
-    """The time between two times in microseconds, as `times.duration`."""
-    return times.duration((end - start) / 1_000_000)
+    """The time between two times in microseconds, as `times.duration`; ``under 1s`` for what was quicker."""
+    return times.duration((end - start) / 1_000_000) if end - start >= 1_000_000 else "under 1s"
 
 
 def so_far(start: int, end: int, runs: bool = True) -> Markup:

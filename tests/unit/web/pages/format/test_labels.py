@@ -68,6 +68,11 @@ def test_a_duration_has_its_two_largest_units_and_is_never_negative(seconds: flo
     assert times.duration(seconds) == text
 
 
+@pytest.mark.parametrize(("micros", "text"), [(0, "under 1s"), (999_999, "under 1s"), (1_000_000, "1s")])
+def test_what_was_quicker_than_a_second_did_not_take_none(micros: int, text: str) -> None:
+    assert render.elapsed(10**15, 10**15 + micros) == text
+
+
 @pytest.mark.parametrize("micros", [1 << 62, -(1 << 62), 10**18 * 9])
 def test_a_time_outside_all_years_is_the_first_or_last_of_them(micros: int) -> None:
     """A push may bring jobs that ended in the year 9999, and an estimate adds up how long they took."""
