@@ -88,6 +88,9 @@ def forecast_of(
     if (waiting is not None and waiting.is_held) or any(ends_with_help):
         return RequestForecast(needs, waiting, of_jobs)
     starts, no_start = _start(sql, row, moment) if row.started_at is None else (None, "")
+    if starts is None and row.started_at is None:  # what is not expected to start is not expected to end
+        no_end = "" if needs or jobs else _no_end(row, jobs, needs)
+        return RequestForecast(needs, waiting, of_jobs, no_start=no_start, no_end=no_end)
     past = durations(sql, row.backend, row.workspace, needs)
     by_action = {job.action: job for job in jobs}
     left = {action: by_action.get(action) for action in needs if action not in row.cancelled}
