@@ -2,9 +2,9 @@
 
 import shutil
 import stat
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jobserver import bootstrap
@@ -57,12 +57,17 @@ def prepare(settings: Settings) -> DemoTokens:
         for username, name in _PEOPLE.items():
             people[username], digest = new_token()
             _is_added(app.gate, admin, AddUser(username, name, (Role.CORE_DEVELOPER,)))
-            app.gate.submit(admin, AddUserToken(username, f"demo {time.time_ns()}", digest), "demo")
+            app.gate.submit(admin, AddUserToken(username, _token_name(datetime.now(UTC)), digest), "demo")
         for workspace, branch in _WORKSPACES.items():
             _is_added(app.gate, admin, AddWorkspace(workspace, study.name, branch))
     finally:
         app.close()
     return DemoTokens(backends, people)
+
+
+def _token_name(now: datetime) -> str:
+    """People read it in the settings. Each start of the demo adds a token, so names include microseconds."""
+    return f"demo {now:%Y-%m-%d %H.%M.%S.%f} UTC"
 
 
 def _is_added(gate: Gate, admin: Actor, command: Command) -> bool:
