@@ -45,6 +45,7 @@ class Renderer:
             expected=expected,
             exactly=exactly,
             duration=times.duration,
+            took=times.took,
             elapsed=elapsed,
             so_far=so_far,
             diff=highlight.diff,
@@ -125,8 +126,8 @@ def exactly(moment: datetime) -> Markup:
 
 
 def elapsed(start: int, end: int) -> str:
-    """The time between two times in microseconds, as `times.duration`; ``under 1s`` for what was quicker."""
-    return times.duration((end - start) / 1_000_000) if end - start >= 1_000_000 else "under 1s"
+    """The time between two times in microseconds, as `times.took`."""
+    return times.took((end - start) / 1_000_000)
 
 
 def so_far(start: int, end: int, runs: bool = True) -> Markup:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobserver.domain.waiting.words import length
 
-__all__ = ["ago", "duration", "exactly", "length", "micros", "moment", "running"]
+__all__ = ["ago", "duration", "exactly", "length", "micros", "moment", "running", "took"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -45,6 +45,11 @@ def round_duration(seconds: int) -> str:
     """As `duration`, without a second unit that is zero: ``5m``, ``1h 30m``."""
     first, _, second = duration(seconds).partition(" ")
     return first if second in ("", "0s", "0m", "0h") else f"{first} {second}"
+
+
+def took(seconds: float) -> str:
+    """As `duration`, of what has ended: nothing took ``0s``."""
+    return duration(seconds) if seconds >= 1 else "under 1s"
 
 
 def duration(seconds: float) -> str:

@@ -105,7 +105,7 @@ def runs_chart(runs: Sequence[ActionRun], usual: tuple[int, int] | None) -> Char
 
 def _run_label(run: ActionRun) -> str:
     moment = times.moment(run.created_at)
-    took = f", {times.duration(run.duration / _SECOND)}" if run.duration is not None else ""
+    took = f", {times.took(run.duration / _SECOND)}" if run.duration is not None else ""
     return f"{moment:%Y-%m-%d %H:%M}: {labels.status(run.outcome)}{took}, on {run.backend} at {run.sha[:7]}"
 
 

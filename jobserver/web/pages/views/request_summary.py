@@ -82,7 +82,7 @@ def _without_failures(row: JobRequestRow, jobs: Sequence[JobRow], counts: Mappin
         if all(job.had_nothing_to_do for job in jobs):
             return "unknown", "Nothing had to run: all these actions had succeeded before."
         seconds = ((row.completed_at or 0) - (row.started_at or 0)) / 1_000_000
-        took = f" in {times.duration(seconds)}" if row.completed_at and row.started_at else ""
+        took = f" in {times.took(seconds)}" if row.completed_at and row.started_at else ""
         return row.outcome, f"{f'All {total} jobs' if total > 1 else jobs[0].action} succeeded{took}."
     if running:
         done = f", and {succeeded} {'have' if succeeded != 1 else 'has'} succeeded" if succeeded else ""
