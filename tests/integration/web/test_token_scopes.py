@@ -92,7 +92,7 @@ def test_the_settings_page_adds_and_shows_them(server: serving.Server) -> None:
         secret = re.search(r"<code>([0-9a-f]{40})</code>", page.text)
         assert secret
         assert "Expires soon" in page.text
-        assert re.search(r"Scope read,\s+expires <time [^>]+>in 4 days</time>", page.text)
+        assert re.search(r"Scope: Read;\s+expires <time [^>]+>in 4 days</time>", page.text)
         for wrong, message in (({"scope": "all"}, "Expected one of: read"), ({"expires": "x"}, "such as 90d")):
             answer = http.post("/settings/", data={**fields, "label": "other", **wrong})
             assert (answer.status_code, message in answer.text) == (400, True)
