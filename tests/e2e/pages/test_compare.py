@@ -12,7 +12,7 @@ def words(page: str) -> str:
 
 
 def report(site: Site, identifier: str, minutes: int, analyse: str) -> None:
-    done = {"started_at": stamp(0), "completed_at": stamp(60 * minutes)}
+    done = {"created_at": stamp(minutes), "started_at": stamp(60), "completed_at": stamp(60 * (minutes + 1))}
     with site.client("tpp") as tpp:
         tpp.report(
             job(identifier, f"g{identifier}", "succeeded", 1, **done),
@@ -45,7 +45,10 @@ def test_what_changed_between_two_requests(site: Site, alice: Browser) -> None:
     assert "not text, or too large" in page
     back = words(alice.get(f"/changing/compare/?from={second}&to={first}").text)
     assert "the newer request ran an older commit" in back
-    assert f"/changing/compare/?from={first}&amp;to={second}" in alice.get(f"/job-requests/{second}/").text
+    link = f'<a href="/changing/compare/?from={first}&amp;to={second}">'
+    request = alice.get(f"/job-requests/{second}/").text
+    assert f"{link}what changed since then</a>" in request, "at the failure"
+    assert f"{link}compare<" in request, "at its facts"
     same = words(alice.get(f"/changing/compare/?from={first}&to={first}").text)
     assert "Both requests ran the same commit" in same
 
