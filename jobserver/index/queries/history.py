@@ -137,8 +137,10 @@ def action_summaries(
     for number in branch_numbers(sql, backends):
         for action, texts in sql.execute(_SUMMARIES, (number, workspace, runs)):
             jobs = [(moment, outcomes.outcome(status, code)) for moment, status, code in orjson.loads(texts)]
+            if not jobs:  # what a request named, but no runner had a job for: `run_all`
+                continue
             ended = [outcome for _, outcome in jobs if outcome in ("succeeded", "failed")]
-            newest = max((moment for moment, _ in jobs), default=0)
+            newest = max(moment for moment, _ in jobs)
             summary = known.get(action, ActionSummary(action, 0, 0, 0))
             succeeded = summary.succeeded + ended.count("succeeded")
             known[action] = ActionSummary(action, summary.ended + len(ended), succeeded, max(summary.newest, newest))

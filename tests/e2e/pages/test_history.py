@@ -57,6 +57,13 @@ def test_the_runs_of_an_action_and_what_is_slower_than_usual(site: Site, alice: 
         assert alice.get(path).status_code == 404, path
 
 
+def test_trends_list_no_action_that_never_had_a_job(site: Site, alice: Browser) -> None:
+    site.ask("run_all", backend="emis", workspace="grouped")
+    page = alice.get("/grouped/trends/").text
+    assert "/grouped/actions/run_all/" not in page
+    assert "days ago" not in words(page)
+
+
 def test_older_runs_are_on_further_pages(site: Site, alice: Browser) -> None:
     for _ in range(31):
         site.ask("report")
