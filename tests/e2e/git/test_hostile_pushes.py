@@ -120,4 +120,6 @@ def test_a_runners_author_is_its_own_and_the_receipt_tells(site: Site, tpp: Clon
     log = site.command("audit", "log", "--event", "pushed", "--limit", "1").stdout
     assert "backend/tpp" in log
     assert "root was here" in log
-    assert git(site.repo, "log", "-1", "--format=%(trailers:key=Pusher,valueonly)", "audit").strip() == "backend/tpp"
+    # A checkpoint of the last minute may stand above the receipt.
+    newest = git(site.repo, "log", "-1", "--grep=^Pusher: ", "--format=%(trailers:key=Pusher,valueonly)", "audit")
+    assert newest.strip() == "backend/tpp"
