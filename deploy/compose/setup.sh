@@ -7,7 +7,7 @@ if [ ! -s /shared/token ]; then
     study=/shared/studies/hospital-admissions
     if [ ! -d "$study" ]; then
         mkdir -p "$study.new"
-        cp -R "$(python3 -c 'import jobserver.cli; print(jobserver.cli.__path__[0])')/demo_study/." "$study.new"
+        cp -R "$(python3 -c 'import jobserver.cli.demo; print(jobserver.cli.demo.__path__[0])')/study/." "$study.new"
         git -C "$study.new" init --quiet --initial-branch=main
         git -C "$study.new" add --all
         git -C "$study.new" -c user.name=Ada -c user.email=ada@example.org commit --quiet --message="Admissions by week"
