@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import CHROMIUM, log_in
-from tests.e2e.harness import Site
+from tests.e2e.harness import Site, until
 from tests.samples import IS_WHOLE
 
 FOLDER = Path(__file__).parent / "lighthouse"
@@ -41,9 +41,13 @@ def scores(url: str, cookies: str) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def request_id(site: Site) -> str:
-    """A job request of a workspace that these tests have for themselves."""
+    """A finished job request of a workspace that these tests have for themselves. A page that changes while it is
+    judged moves its parts."""
     site.run("workspace", "add", "glance", "--repo", "heart-study", "--branch", "main", "--as", "alice")
-    return site.ask("prepare_tables", workspace="glance")
+    identifier = site.ask("prepare_tables", workspace="glance")
+    with site.client("alice") as alice:
+        until(lambda: alice.get(f"/api/v2/job-requests/{identifier}/").json()["completed_at"] is not None, 60)
+    return identifier
 
 
 @pytest.mark.parametrize("path", ["/", "/glance/", "/job-requests/{}/", "/jobs/", "/status/"])
