@@ -19,7 +19,7 @@
       const button = Object.assign(document.createElement("button"), { type: "button", className: "copy" });
       button.setAttribute("aria-label", name);
       button.title = name;
-      button.textContent = after.matches("pre") ? name : "" // an icon, from the style sheet;
+      button.textContent = after.matches("pre") ? name : ""; // empty: an icon, from the style sheet
       button.addEventListener("click", async () => {
         await copied(code.dataset.copy);
         const before = button.textContent;
