@@ -18,7 +18,8 @@ from tests.samples import IS_WHOLE
 
 FOLDER = Path(__file__).parent / "lighthouse"
 GOALS = {"performance": 95, "accessibility": 100, "best-practices": 95}
-# On a phone, buttons that the script adds move the facts of a request while it loads (layout shift 0.23). To be mended.
+# Lighthouse sees the facts of a request move by 0.23 of the window while the page loads; Chromium by itself sees 0.02,
+# also with a late script. Until the cause is known, its goal is lower.
 MOVES = {"/job-requests/{}/": {"performance": 85}}
 TRIES = 3  # a busy machine makes a page look slow, and never fast
 
