@@ -30,7 +30,9 @@ def run(site: Site) -> Run:
     return run
 
 
-def watching(site: Site) -> None:
+def watching(site: Site, identifier: str, answers: int) -> None:
+    """Waits until `watch` has had so many answers about the request, and waits for the next one."""
+    until(lambda: site.log().count(f"GET /api/v2/job-requests/{identifier}/ 200") >= answers)
     until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{site.url}/metrics").text)
 
 
@@ -39,9 +41,9 @@ def test_watch_follows_a_request_to_its_end(site: Site, tpp: Client, run: Run) -
     done: list[subprocess.CompletedProcess[str]] = []
     thread = threading.Thread(target=lambda: done.append(run("watch", identifier)))
     thread.start()
-    watching(site)
+    watching(site, identifier, 1)
     tpp.report(job(identifier, "a", at=1))
-    watching(site)
+    watching(site, identifier, 2)
     tpp.report(job(identifier, "a", "succeeded", at=2), job(identifier, "b", "succeeded", at=3, action="analyse"))
     thread.join()
     lines = done[0].stdout.splitlines()
