@@ -1,6 +1,7 @@
 """Use cases, and everything that talks to other systems.
 
 writes/      the gate: the one entrance for writes
+reports/     jobs as runners and controllers report them
 push/        decides on pushes
 upstream/    several servers on one hosted repository
 accounts/    tokens, GitHub logins, the private store

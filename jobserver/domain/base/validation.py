@@ -46,3 +46,11 @@ def reason(fault: Any) -> str:
     if fault["type"] == "too_long" and isinstance(fault["input"], str):
         message = f"at most {fault['ctx']['max_length']} characters are allowed"
     return message[0].lower() + message[1:]
+
+
+def kind(value: Any) -> str:
+    """The type of a JSON value, in words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    if value == "":
+        return "empty text"
+    return names.get(type(value), "null")

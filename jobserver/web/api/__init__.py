@@ -4,7 +4,6 @@ urls             every URL, with its methods and filters
 job_requests     list, show, create, rerun and cancel job requests
 searches         job requests and jobs of all times
 jobs             a runner's report
-storable         alters values in a report that can't be stored
 workspaces       workspaces, and the statuses of their actions
 projects         organisations and projects, with members and invitations
 people           users, and the caller's own settings

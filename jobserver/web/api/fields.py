@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any, TypeVar, overload
 
 from jobserver.domain.base.permissions import Role
+from jobserver.domain.base.validation import kind
 from jobserver.errors import Fault, invalid
 
 T = TypeVar("T")
@@ -90,11 +91,3 @@ class Fields:
         if len(value) > most:
             return self._fault(name, f"{len(value)} entries, and the limit is {most}", [])
         return value
-
-
-def kind(value: Any) -> str:
-    """The type of a JSON value, in words."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
-    if value == "":
-        return "empty text"
-    return names.get(type(value), "null")

@@ -17,7 +17,6 @@ from jobserver.domain.base.values import MAX_DEPTH, MAX_KEY
 from jobserver.domain.job_requests.jobs import Job, cut_message
 from jobserver.errors import invalid
 from jobserver.store.yaml import codec
-from jobserver.web import http
 
 MAX_LINE = 1000  # characters of an action's name, and of a status code
 MAX_MAP = 16 * 1024  # bytes of JSON of metrics, or of a trace context
@@ -40,7 +39,6 @@ def read(body: bytes) -> tuple[Any, str]:
     Also reads faulty JSON that writers produce: control characters, lone surrogates, bytes that are not UTF-8, and a
     byte order mark. ``NaN``, infinite numbers and values that are nested too deep become null.
     """
-    http.check_size(body)
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
