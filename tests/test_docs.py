@@ -11,6 +11,7 @@ from jobserver.cli.main import cli
 from jobserver.web.api.openapi.document import describe
 
 ROOT = Path(__file__).parent.parent
+OF_AIRLOCK = ("POST /releases/", "POST /airlock/")  # one program calls these; section 4 describes them
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md", "docs/reliability.md")
 DECISIONS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
 PATH = re.compile(r"(?<![\w./<-])((?:[a-z_0-9]+/)+[a-z_0-9]*(?:\.[a-z]+)?|[a-z_]+\.py)(?![\w*<])")
@@ -114,4 +115,5 @@ def test_the_contract_says_where_each_change_of_the_api_is_made() -> None:
     named = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`]*)`", section))
     assert named - operations == set()
     of_runners = {"POST /jobs/", "PUT /workspaces/{name}/releases/{hash}"}
-    assert {operation for operation in operations if not operation.startswith("GET ")} - named == of_runners
+    changes = {operation for operation in operations if not operation.startswith("GET ")} - named
+    assert {change for change in changes if not change.startswith(OF_AIRLOCK)} == of_runners

@@ -17,7 +17,7 @@ from jobserver.domain.base.layout import Kind, main_path
 from jobserver.domain.base.rules import Proposal
 from jobserver.domain.base.state import State
 from jobserver.domain.base.values import Document, Line, Time, named
-from jobserver.errors import Fault
+from jobserver.errors import Error, Fault, forbidden
 
 
 class Token(Document):
@@ -71,6 +71,31 @@ class PersonalToken(Token):
 
     def allows(self, needed: Scope) -> bool:
         return self.scope is None or self.scope.includes(needed)
+
+
+ONE_TIME = timedelta(hours=1)
+"""How long a one-time token works."""
+
+
+class OneTimeToken(Document):
+    """Three words that let a person log in to Airlock once, inside a backend. ``sha256`` is an HMAC with the server's
+    SECRET_KEY: three words are too few for a digest that anybody could calculate."""
+
+    sha256: Annotated[str, named(names.DIGEST)]
+    created_at: Time
+    expires_at: Time
+
+    def check(self, sha256: str, now: datetime, sessions_since: datetime | None) -> None:
+        """Raises `Error` (forbidden) unless this is the token and it works: a person who was disabled in between needs
+        a new one, as their sessions have ended too."""
+        if self.sha256 != sha256:
+            raise wrong_words()
+        if self.expires_at <= now or (sessions_since is not None and self.created_at < sessions_since):
+            raise forbidden("The one-time token has expired: create a new one on the settings page")
+
+
+def wrong_words() -> Error:
+    return forbidden("The user or the one-time token is wrong: each token works once")
 
 
 def expiry_problems(tokens: Iterable[PersonalToken]) -> Iterator[tuple[str, str]]:

@@ -17,9 +17,10 @@ from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version, named
 from jobserver.domain.members import role_problems
-from jobserver.domain.tokens import PersonalToken, Scope, expiry_problems
+from jobserver.domain.tokens import ONE_TIME, OneTimeToken, PersonalToken, Scope, expiry_problems, wrong_words
 from jobserver.errors import Fault, conflict, invalid, not_found
 
+_OWN = {"tokens", "one_time_token", "name", "oidc_id"}  # what people change of their own
 _NEW = timedelta(minutes=1)  # a document as young as this was made by the command that is judged
 
 
@@ -39,8 +40,9 @@ class User(Document):
     active: bool = True
     sessions_since: Time | None = None
     tokens: tuple[PersonalToken, ...] = Field(default=(), strict=False)
+    one_time_token: OneTimeToken | None = None
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "oidc_id", "sessions_since"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "oidc_id", "sessions_since", "one_time_token"})
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"username": path.name}
@@ -132,6 +134,23 @@ class RevokeUserToken:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateOneTimeToken:
+    """Replaces the one before it."""
+
+    username: str
+    token_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseOneTimeToken:
+    """The person logs in to Airlock in this backend. The token works no more."""
+
+    username: str
+    token_sha256: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
 class DisableUser:
     username: str
 
@@ -143,7 +162,8 @@ class EnableUser:
     username: str
 
 
-_Update: TypeAlias = SetUserRoles | BindOidcUser | AddUserToken | RevokeUserToken | DisableUser | EnableUser
+_Token: TypeAlias = AddUserToken | RevokeUserToken | CreateOneTimeToken | UseOneTimeToken
+_Update: TypeAlias = SetUserRoles | BindOidcUser | DisableUser | EnableUser | _Token
 Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | WelcomeOidcUser | _Update
 
 
@@ -174,6 +194,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
 def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Changes:
     name = user.username
     update: dict[str, object]
+    if isinstance(command, _Token):
+        return _update_tokens(user, command, actor, now)
     match command:
         case SetUserRoles(_, roles, wanted):
             active = user.active if wanted is None else wanted
@@ -182,6 +204,24 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
                 update["sessions_since"] = now
             disabled = " and disabled them" if wanted is False else ""
             action = f"set the roles of {name} to {', '.join(roles) or 'none'}{disabled}"
+        case BindOidcUser(_, oidc_id):
+            update, event = {"oidc_id": oidc_id}, "user.bound" if oidc_id else "user.updated"
+            action = f"{'connected' if oidc_id else 'disconnected'} {name} and OpenID Connect"
+        case EnableUser():
+            update = {"active": True, "sessions_since": user.sessions_since if user.active else now}
+            event, action = "user.enabled", f"enabled user {name}"
+        case DisableUser():
+            update, event, action = {"active": False}, "user.disabled", f"disabled user {name}"
+        case _:
+            assert_never(command)
+    after = user.model_copy(update=update)
+    return write_document(Kind.USER, name, user, after, event, f"{actor.name} {action}")
+
+
+def _update_tokens(user: User, command: _Token, actor: Actor, now: datetime) -> Changes:
+    name = user.username
+    update: dict[str, object]
+    match command:
         case AddUserToken(_, label, sha256, expires_at, scope):
             if any(token.label == label for token in user.tokens):
                 raise conflict(f"{name} already has a token with the label {label!r}", field="label")
@@ -195,14 +235,16 @@ def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Change
             if len(kept) == len(user.tokens):
                 raise not_found(f"{name} has no token with the label {label!r}")
             update, event, action = {"tokens": kept}, "user.token-revoked", f"revoked a token of {name}"
-        case BindOidcUser(_, oidc_id):
-            update, event = {"oidc_id": oidc_id}, "user.bound" if oidc_id else "user.updated"
-            action = f"{'connected' if oidc_id else 'disconnected'} {name} and OpenID Connect"
-        case EnableUser():
-            update = {"active": True, "sessions_since": user.sessions_since if user.active else now}
-            event, action = "user.enabled", f"enabled user {name}"
-        case DisableUser():
-            update, event, action = {"active": False}, "user.disabled", f"disabled user {name}"
+        case CreateOneTimeToken(_, sha256):
+            one_time = OneTimeToken(sha256=sha256, created_at=now, expires_at=now + ONE_TIME)
+            update, event = {"one_time_token": one_time}, "user.one-time-token-created"
+            action = f"created a one-time token for {name}"
+        case UseOneTimeToken(_, sha256, backend):
+            if user.one_time_token is None or not user.active:
+                raise wrong_words()
+            user.one_time_token.check(sha256, now, user.sessions_since)
+            update, event = {"one_time_token": None}, "user.one-time-token-used"
+            action = f"logged in to Airlock on {backend}"
         case _:
             assert_never(command)
     after = user.model_copy(update=update)
@@ -278,6 +320,9 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     if proposal.policy >= 2:
         problems += _session_problems(before, after, proposal.now)
     problems += expiry_problems(after.tokens)
+    one_time = after.one_time_token
+    if one_time is not None and not one_time.created_at < one_time.expires_at <= one_time.created_at + ONE_TIME:
+        problems.append(("one_time_token", "must expire within an hour of its creation"))
     return problems
 
 
@@ -310,7 +355,7 @@ def duplicate_usernames(proposal: Proposal) -> Iterator[Fault]:
 def _may_update(rights: Rights, change: Change) -> bool:
     """People change their own name and tokens, and connect their account to an OpenID Connect provider."""
     before, after = change.updated(User)
-    return rights.is_user(before.username) and changed_keys(before, after) <= {"tokens", "name", "oidc_id"}
+    return rights.is_user(before.username) and changed_keys(before, after) <= _OWN
 
 
 def _limits(rights: Rights, change: Change) -> None:

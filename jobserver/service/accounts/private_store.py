@@ -127,6 +127,11 @@ class PrivateStore:
         rows = self.run("SELECT email FROM contacts WHERE username=?", username)
         return str(rows[0][0]) if rows else ""
 
+    def usernames(self, email: str) -> list[str]:
+        """The people with this address, in any case of letters."""
+        rows = self.run("SELECT username FROM contacts WHERE lower(email) = lower(?) ORDER BY username", email)
+        return [str(row[0]) for row in rows]
+
     def use_up(self, mark: str, until: int, now: int) -> bool:
         """Whether this mark (a login link's, a session's) had not been used before; remembered until ``until``."""
         self.run("DELETE FROM used WHERE until < ?", now)

@@ -12,6 +12,7 @@ releases         upload, lists and download of released files
 lists            filters and pages of lists
 common           whose token a call needs, its fields, and idempotency keys
 fields           reads the fields of a JSON object
+airlock/         what Airlock calls: logins, releases and events
 openapi/         openapi.json
 document_schemas the schemas of documents, for editors
 """

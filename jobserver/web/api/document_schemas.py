@@ -49,6 +49,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "active": "Whether the person can log in and use their tokens.",
         "sessions_since": "Sessions from before this time have ended. Change it when you set `active: true` again.",
         "tokens": "The SHA-256 of each personal access token. `jobserver user token` makes one.",
+        "one_time_token": "Three words for one login to Airlock, as an HMAC. The settings page makes it.",
     },
     "org": {
         "version": "The version of the format.",

@@ -1,6 +1,7 @@
 """Every URL of the API, with its methods, its filters and the scope that a personal token needs."""
 
 from jobserver.domain.tokens import Scope
+from jobserver.web.api.airlock.urls import airlock_endpoints
 from jobserver.web.api.backends import BackendsApi
 from jobserver.web.api.common import Keys
 from jobserver.web.api.job_requests import REQUEST_FILTERS, JobRequestsApi
@@ -59,6 +60,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         ),
         *_projects(ProjectsApi(services, keys)),
         *_backends(BackendsApi(services, keys)),
+        *airlock_endpoints(services),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
     ]
 

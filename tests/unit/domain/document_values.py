@@ -42,6 +42,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "active": True,
         "sessions_since": None,
         "tokens": (),
+        "one_time_token": None,
     },
     Org: {"version": 1, "members": ()},
     SiteMessage: {"version": 1, "level": "info"},

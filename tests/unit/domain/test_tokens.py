@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from jobserver.domain.admit import admit
 from jobserver.domain.backends import Backend
+from jobserver.domain.base.layout import Kind, main_path
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
-from jobserver.domain.tokens import PersonalToken, Scope
-from jobserver.domain.users import AddUserToken, User
+from jobserver.domain.tokens import OneTimeToken, PersonalToken, Scope
+from jobserver.domain.users import AddUserToken, CreateOneTimeToken, UseOneTimeToken, User
 from jobserver.errors import Code, Error
 from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory
+from tests.unit.domain.admitting import main
 
 ROOT = Actor(ActorKind.USER, "root")
 DAY = timedelta(days=1)
@@ -58,6 +61,32 @@ def test_a_token_that_would_never_work_is_refused(days: int) -> None:
     ) as caught:
         state.do(ROOT, AddUserToken("root", "laptop", "c" * 64, NOW + days * DAY))
     assert caught.value.code is Code.INVALID
+
+
+def one_time(**values: object) -> User:
+    fields = {"sha256": "d" * 64, "created_at": NOW, "expires_at": NOW + timedelta(hours=1), **values}
+    return User(username="root", roles=(Role.SUPER_USER,), one_time_token=OneTimeToken.model_validate(fields))
+
+
+def test_a_one_time_token_is_one_persons_and_replaces_the_one_before() -> None:
+    state = Memory(User(username="root", roles=(Role.SUPER_USER,)), User(username="ann"))
+    ann = Actor(ActorKind.USER, "ann")
+    state.do(ann, CreateOneTimeToken("ann", "c" * 64))
+    state.do(ann, CreateOneTimeToken("ann", "d" * 64))
+    with pytest.raises(Error, match="each token works once"):
+        state.do(ann, UseOneTimeToken("ann", "c" * 64, "tpp"))
+    changes = state.do(ann, UseOneTimeToken("ann", "d" * 64, "tpp"))
+    assert (changes.event, changes.subject) == ("user.one-time-token-used", "ann logged in to Airlock on tpp")
+    with pytest.raises(Error, match="ann cannot update the user root"):
+        state.do(ann, CreateOneTimeToken("root", "c" * 64))
+
+
+@pytest.mark.parametrize("hours", [0, 2])
+def test_a_pushed_one_time_token_cannot_last_longer(hours: int) -> None:
+    before = User(username="root", roles=(Role.SUPER_USER,))
+    after = one_time(expires_at=NOW + timedelta(hours=hours))
+    with pytest.raises(Error, match="must expire within an hour of its creation"):
+        admit(Memory(before), main((main_path(Kind.USER, "root"), before, after)), ROOT, NOW)
 
 
 HEAD = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens:\n"

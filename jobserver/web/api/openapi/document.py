@@ -1,7 +1,7 @@
 """The whole of openapi.json."""
 
 from jobserver import __version__
-from jobserver.web.api.openapi import people, work
+from jobserver.web.api.openapi import airlock, people, work
 from jobserver.web.api.openapi.schemas import SCHEMAS, Schema
 
 
@@ -24,6 +24,7 @@ def describe(base_url: str) -> Schema:
             **people.people(),
             **people.backends(),
             **work.reports(),
+            **airlock.logins(),
             **people.server(),
         },
         "components": {

@@ -9,6 +9,7 @@ from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, SetUserRoles
 from jobserver.errors import invalid, not_found
 from jobserver.index.queries.requests import find_request
+from jobserver.service.accounts.one_time import OneTimeTokens
 from jobserver.service.accounts.private_store import check_email
 from jobserver.service.accounts.tokens import new_token, parse_expiry
 from jobserver.service.notify.subscriptions import EmailChoice
@@ -25,6 +26,8 @@ _DONE = {"email": "Saved.", "revoke": "Revoked the token."}
 class People:
     def __init__(self, site: Site, oidc: OidcPages) -> None:
         self._site, self._services, self._oidc = site, site.services, oidc
+        services = site.services
+        self._one_time = OneTimeTokens(services.options.secret_key, services.gate, services.index, services.private)
         site.add("/settings/", self.settings, self.save)
         site.add("/job-requests/<identifier>/follow/", post=self.follow_request)
         site.add("/<name>/follow/", post=self.follow_workspace)
@@ -35,7 +38,7 @@ class People:
 
     def settings(self, context: PageContext) -> HTTPResponse:
         username = context.actor.name
-        new_secret, _ = self._services.new_secrets.take(context.session)
+        new_secret, kind = self._services.new_secrets.take(context.session)
         reply = self._site.page(
             context,
             "people/settings.html",
@@ -44,7 +47,8 @@ class People:
             email_choice=self._services.subscriptions.choice(username),
             followed=[followed(subject) for subject in self._services.subscriptions.subjects(username)],
             uses=self._services.private.token_uses(),
-            new_secret=new_secret,
+            new_secret=new_secret if not kind else "",
+            new_words=new_secret if kind else "",
         )
         return self._services.new_secrets.forget(reply) if new_secret else reply
 
@@ -66,6 +70,9 @@ class People:
             command = AddUserToken(username, label, digest, expires_at, _scope())
             self._services.gate.submit(context.actor, command, "web")
             return self._services.new_secrets.lead_to("/settings/", context.session, secret)
+        elif operation == "one-time":
+            words = self._one_time.create(context.actor, "web")
+            return self._services.new_secrets.lead_to("/settings/", context.session, words, "one-time")
         elif operation == "revoke":
             self._services.gate.submit(context.actor, RevokeUserToken(username, text("label", 200)), "web")
         elif operation == "connect":

@@ -1,0 +1,99 @@
+"""Logs people in to Airlock by a one-time token, and says what they may see there."""
+
+from typing import Any
+
+from bottle import HTTPResponse
+
+from jobserver.domain.base.permissions import Actor, Permission, Role
+from jobserver.domain.base.rights import permissions_of
+from jobserver.domain.users import User
+from jobserver.domain.workspaces import Workspace
+from jobserver.errors import Code, Error, forbidden, not_found
+from jobserver.index.directory import Directory
+from jobserver.service.accounts.one_time import OneTimeTokens
+from jobserver.web import http
+from jobserver.web.api.airlock.fields import sent_fields
+from jobserver.web.api.common import require_backend
+from jobserver.web.clients import Limit
+from jobserver.web.services import Services
+
+_GUESSES, _SECONDS = 10, 3600  # of three words among a thousand: fewer than one person in ten million is guessed
+
+
+class LoginApi:
+    """Every refusal of a person is 403: Airlock then says that the user or the token is wrong."""
+
+    def __init__(self, services: Services) -> None:
+        self._index, self._private = services.index, services.private
+        self._tokens = OneTimeTokens(services.options.secret_key, services.gate, services.index, services.private)
+        self._limit = Limit(_GUESSES, _SECONDS)
+
+    def authenticate(self, actor: Actor) -> HTTPResponse:
+        """Uses the token up."""
+        require_backend(actor)
+        fields = sent_fields("user", "token")
+        person, words = fields.text("user"), fields.text("token")
+        fields.done()
+        if seconds := self._limit.wait(person.lower()):
+            raise forbidden(f"Too many wrong one-time tokens for {person[:100]}: try again in {seconds} s")
+        try:
+            username, commit = self._tokens.use(person.strip(), words, actor.name)
+        except Error as error:
+            if error.code is Code.FORBIDDEN:
+                self._limit.failed(person.lower())
+            raise
+        return http.written(level_4_user(self._index.directory(), self._person(username)), commit)
+
+    def authorise(self, actor: Actor) -> HTTPResponse:
+        require_backend(actor)
+        fields = sent_fields("user")
+        username = fields.text("user")
+        fields.done()
+        return http.answer(level_4_user(self._index.directory(), self._person(username)))
+
+    def _person(self, username: str) -> User:
+        """Raises `Error`: not_found, or forbidden for a disabled user."""
+        user = self._index.directory().user(username)
+        if user is None:
+            raise not_found(f"User {username[:100]} does not exist")
+        if not user.active:
+            raise forbidden(f"{username} is not an active user")
+        return user
+
+
+def level_4_user(directory: Directory, user: User) -> dict[str, Any]:
+    """The person as Airlock knows them. Jobserver has no co-pilots, so ``copiloted_workspaces`` is always empty.
+
+    ``workspaces``: those that the person can ask outputs of, because a role in the project lets them see its outputs.
+    Output checkers see all others in Airlock too.
+    """
+    member_of = {
+        name
+        for name, project in directory.projects.items()
+        if any(member.username == user.username for member in project.members)
+        and Permission.CHECK_OUTPUT in permissions_of(directory, user, name)
+    }
+    workspaces = {
+        name: _workspace(directory, workspace)
+        for name, workspace in directory.workspaces.items()
+        if workspace.project in member_of
+    }
+    return {
+        "username": user.username,
+        "fullname": user.name or user.username,
+        "workspaces": workspaces,
+        "copiloted_workspaces": {},
+        "output_checker": Role.OUTPUT_CHECKER in user.roles,
+        "readonly_access": False,
+    }
+
+
+def _workspace(directory: Directory, workspace: Workspace) -> dict[str, Any]:
+    project = directory.project(workspace.project or "")
+    org = directory.org(project.org) if project is not None else None
+    details = {
+        "name": project.name if project is not None else "",
+        "ongoing": True,
+        "orgs": [org.name or org.slug] if org is not None else [],
+    }
+    return {"project_details": details, "archived": workspace.archived}
