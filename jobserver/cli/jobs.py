@@ -37,6 +37,9 @@ from jobserver.store.read.worktree import branch_of, check_staged, check_worktre
     help="Send an email when the job request ends. [default: the workspace's choice]",
 )
 @click.option("--database", metavar="NAME", help="The database to run on. [default: the workspace's]")
+@click.option(
+    "--at", "ref", metavar="REF", help="A branch, tag or commit. [default: the newest of the workspace's branch]"
+)
 @click.option("--note", metavar="TEXT", help="What to say about it, on one line. Pages and lists show it.")
 @acting
 def request(
@@ -47,6 +50,7 @@ def request(
     notify: bool | None,
     database: str | None,
     note: str | None,
+    ref: str | None,
     username: str | None,
 ) -> None:
     """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
@@ -58,6 +62,7 @@ def request(
             "will_notify": notify,
             "database_name": database,
             "note": note,
+            "ref": ref,
         }
         _show_created(changes.run(username, f"workspaces/{quote(workspace, safe='')}/job-requests/", fields))
         return
@@ -72,6 +77,7 @@ def request(
             will_notify=notify,
             database_name=database,
             note=note,
+            ref=ref,
         )
         warnings = app.requests.read_written(written).warnings
     _show_created({"identifier": written.changes.result["identifier"], "warnings": warnings})

@@ -21,7 +21,7 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else timestamp(moment)
 
 
-_OPTIONS = ("rerun_of", "note", "commit_subject")
+_OPTIONS = ("rerun_of", "note", "commit_subject", "ref")
 
 
 def request_item(request: JobRequest) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from jobserver.domain.base.values import (
     WorkspaceName,
     named,
 )
-from jobserver.domain.job_requests import lifecycle
+from jobserver.domain.job_requests import lifecycle, refs
 from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_of, pipeline_problems
 from jobserver.domain.pipeline.graph import RUN_ALL, closure
 from jobserver.domain.workspaces import Workspace
@@ -44,7 +44,8 @@ def one_line(text: str) -> str:
 
 
 class RequestedWorkspace(Document):
-    """The workspace as it was when the jobs were requested."""
+    """The workspace as it was when the jobs were requested. ``branch``: a branch that contains the commit, as runners
+    demand; the workspace's own, unless the person chose another commit."""
 
     name: WorkspaceName
     repo: Line
@@ -74,15 +75,22 @@ class JobRequest(Document):
     rerun_of: Annotated[str, named(names.REQUEST_ID)] | None = None
     note: RequestNote | None = None
     commit_subject: RequestNote | None = None
+    ref: Line | None = None
     pipeline: dict[ActionName, PipelineAction] | None = None
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024  # it names actions, of which there may be many
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of", "note", "commit_subject"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of", "note", "commit_subject", "ref"})
 
     @model_validator(mode="after")
     def _one_pipeline(self) -> "JobRequest":
         if (self.version == 1) != (self.pipeline is not None):
             raise ValueError("expected `pipeline` in version 1, and a pipeline.yaml in version 2")
+        return self
+
+    @model_validator(mode="after")
+    def _own_ref(self) -> "JobRequest":
+        if self.ref is not None and not refs.is_ref_of(self.ref, self.sha, self.workspace.branch):
+            raise ValueError("expected `ref` to be a tag (refs/tags/...), the branch of `workspace`, or `sha`")
         return self
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
@@ -101,7 +109,9 @@ class RequestJobs:
     """``sha``, ``pipeline`` and ``warnings`` come from the study's repository: a commit and its project.yaml.
 
     ``rerun_of``: an earlier request of the workspace on this backend, whose actions run again. ``note``: what the
-    person says about it. ``commit_subject``: the first line of the message of the commit ``sha``, if that is known."""
+    person says about it. ``commit_subject``: the first line of the message of the commit ``sha``, if that is known.
+    ``ref``, ``branch``: the ref that the person chose, in full, and a branch that contains its commit; None for the
+    workspace's branch."""
 
     workspace: str
     backend: str
@@ -116,6 +126,8 @@ class RequestJobs:
     rerun_of: str | None = None
     note: str | None = None
     commit_subject: str | None = None
+    ref: str | None = None
+    branch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,25 +185,32 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         database_name=_database(command, workspace, backend),
         codelists_ok=command.codelists_ok,
         will_notify=workspace.should_notify if command.will_notify is None else command.will_notify,
-        workspace=RequestedWorkspace(**{key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}),
+        workspace=_requested_workspace(workspace, command.branch),
         project=workspace.project,
         rerun_of=command.rerun_of,
         note=_note(command.note),
         commit_subject=command.commit_subject or None,
+        ref=command.ref,
     )
     pipeline = StoredPipeline(
         warnings=command.warnings,
         actions={name: action for name, action in command.pipeline.items() if name != RUN_ALL},
     )
     place = Place(Area.ACTIVE, now.date(), new_id)
+    chosen = f" at {refs.in_words(command.ref)}" if command.ref else ""
     return Changes(
         state.branch,
         "job-request.created",
-        f"{actor.name} requested {_summary(document.requested_actions)} on {workspace.name}",
+        f"{actor.name} requested {_summary(document.requested_actions)} on {workspace.name}{chosen}",
         (Change(place.request, None, document), Change(place.pipeline, None, pipeline)),
         trailers=(("Job-Request", new_id), ("Workspace", workspace.name)),
         result={"identifier": new_id},
     )
+
+
+def _requested_workspace(workspace: Workspace, branch: str | None) -> RequestedWorkspace:
+    fields = {key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}
+    return RequestedWorkspace(**{**fields, "branch": branch or workspace.branch})
 
 
 def _note(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ import orjson
 
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import branch_backend
-from jobserver.domain.job_requests import outcomes
+from jobserver.domain.job_requests import outcomes, refs
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.pipeline.graph import RUN_ALL
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers, marks
@@ -51,6 +51,12 @@ class JobRequestRow:
     rerun_of: str | None = None
     note: str = ""
     commit_subject: str = ""
+    ref: str = ""
+
+    @property
+    def chosen(self) -> str:
+        """What the person chose, in words; empty for the newest commit of the workspace's branch."""
+        return "chosen commit" if self.ref == self.sha else refs.in_words(self.ref)
 
     @property
     def title(self) -> str:
@@ -92,7 +98,7 @@ def request_row(values: Sequence[Any]) -> JobRequestRow:
     item = orjson.loads(values[13])
     fields = [values[0], branch_backend(values[1]), *values[2:12], tuple(values[12].split(",")) if values[12] else ()]
     fields += [tuple(item["requested_actions"]), tuple(item["cancelled_actions"]), item["sha"], item.get("rerun_of")]
-    fields += [item.get("note", ""), item.get("commit_subject", "")]
+    fields += [item.get("note", ""), item.get("commit_subject", ""), item.get("ref", "")]
     return JobRequestRow(*fields)
 
 

@@ -2,8 +2,11 @@
 
 registry         finds the source of a repository; what the rest of the server uses
 base             what a source answers
-github           studies on GitHub; the only module that imports its client
+refs             which commit a person means by a branch, a tag or a commit's id
+github           studies on GitHub; it and github_refs are the only modules that import its client
+github_refs      refs and commits there
 local            studies in a folder on this machine
+local_refs       refs and commits there
 changes          what changed in a local study between two commits
 enclosed         opens a local repository only if nothing in it leads outside its folder
 cached_source    remembers answers

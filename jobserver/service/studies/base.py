@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from jobserver.domain.job_requests.refs import is_name
 from jobserver.domain.job_requests.requests import MAX_NOTE, one_line
 from jobserver.domain.pipeline import reader
 from jobserver.domain.pipeline.reader import Pipeline
@@ -22,9 +23,6 @@ MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
 MAX_REPOSITORIES = 2000  # in the list; people can type any other
 
 _SHA = re.compile(r"[0-9a-f]{40}")
-_NO_BRANCH = re.compile(
-    r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|//|@\{|^[/-]|^@$|(?:^|/)\.|(?:\.|/)$|\.lock(?:/|$)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +50,26 @@ class Tip:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyRef:
+    """What a person chose. ``name``: the ref in full, or the commit's id. ``branch``: one that contains the commit."""
+
+    name: str
+    sha: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """The project.yaml of one commit. ``as_of``: when the branch had this tip (aware, UTC); None if it has it now.
-    ``subject``: of the commit; empty if the source did not say."""
+    ``subject``: of the commit; empty if the source did not say. ``chosen``: None at the tip of the workspace's
+    branch."""
 
     sha: str
     pipeline: Pipeline
     source: str
     as_of: datetime | None = None
     subject: str = ""
+    chosen: StudyRef | None = None
 
 
 class Source(Protocol):
@@ -83,6 +92,10 @@ class Source(Protocol):
     def branches(self, repo: str, until: float) -> tuple[Branch, ...]: ...
 
     def tip(self, repo: str, branch: str, until: float) -> str: ...
+
+    def resolve(self, repo: str, ref: str, own: str, until: float) -> StudyRef:
+        """What a person means by ``ref``, as `refs.chosen_ref` says. Raises `Error` (invalid), too."""
+        ...
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes: ...
 
@@ -130,7 +143,7 @@ def check_branch(branch: str) -> str:
 
     Raises `Error` (not_found).
     """
-    if not branch or len(branch) > 255 or _NO_BRANCH.search(branch):
+    if not is_name(branch):
         raise missing_branch(branch)
     return branch
 

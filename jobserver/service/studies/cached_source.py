@@ -65,6 +65,12 @@ class CachedSource:
         self._latest.put((repo, branch), replace(study, as_of=as_of))
         return replace(study, as_of=tip.as_of)
 
+    def project_at(self, repo: str, ref: str, own: str) -> Study:
+        """At what a person chose; ``own`` is the workspace's branch. Needs an answer of now, except of the file."""
+        until = self._until()
+        chosen = self.source.resolve(repo, ref, own, until)
+        return replace(self._study_of(repo, chosen.sha, until), chosen=chosen)
+
     def _until(self) -> float:
         return time.monotonic() + self.source.patience
 

@@ -43,12 +43,20 @@ class OpenRepository:
     def object(self, sha: bytes) -> ShaFile | None:
         """None if there is no such object. Raises `OutsideRepository`, and dulwich's errors for a damaged object."""
         name = sha.decode()
-        _must_be(self.place / "objects" / name[:2], stat.S_ISDIR, "objects")
+        self._check_folder_of(name)
         _must_be(self.place / "objects" / name[:2] / name[2:], stat.S_ISREG, "objects")
         try:
             return self.objects[ObjectID(sha)]
         except KeyError:
             return None
+
+    def ids(self, start: bytes) -> Iterator[bytes]:
+        """The ids of all objects that begin so; ``start`` has at least two digits."""
+        self._check_folder_of(start.decode())
+        yield from self.objects.iter_prefix(start)
+
+    def _check_folder_of(self, name: str) -> None:
+        _must_be(self.place / "objects" / name[:2], stat.S_ISDIR, "objects")
 
 
 @contextmanager

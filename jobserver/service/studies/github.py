@@ -30,6 +30,7 @@ from jobserver.service.studies.base import (
     MAX_REPOSITORIES,
     PROJECT_FILE,
     Branch,
+    StudyRef,
     check_branch,
     check_sha,
     missing_branch,
@@ -41,6 +42,8 @@ from jobserver.service.studies.base import (
     unusable_repo,
 )
 from jobserver.service.studies.deadline import DeadlineRunner
+from jobserver.service.studies.github_refs import GitHubRefs
+from jobserver.service.studies.refs import chosen_ref, unknown_ref
 
 TIME_OUT = 5.0  # seconds for one answer, with all the calls to GitHub that it needs
 MAX_BRANCHES = 5000
@@ -136,6 +139,16 @@ class GitHubSource:
             return sha
 
         return self._ask(repo, until, ask, missing=missing_branch(branch))
+
+    def resolve(self, repo: str, ref: str, own: str, until: float) -> StudyRef:
+        def ask(opened: Repository) -> StudyRef:
+            chosen = chosen_ref(GitHubRefs(opened, until), ref, own)
+            if chosen is None:
+                opened.complete()  # GitHub gives the same answer if the repository is missing
+                raise unknown_ref(ref)
+            return chosen
+
+        return self._ask(repo, until, ask, missing=None)
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         def ask(opened: Repository) -> bytes:

@@ -22,6 +22,7 @@ from jobserver.service.studies.base import (
     MAX_REPOSITORIES,
     PROJECT_FILE,
     Branch,
+    StudyRef,
     check_branch,
     check_sha,
     missing_branch,
@@ -33,6 +34,8 @@ from jobserver.service.studies.base import (
 )
 from jobserver.service.studies.changes import StudyChanges, changes
 from jobserver.service.studies.enclosed import NoRepository, OpenRepository, OutsideRepository, enclosed
+from jobserver.service.studies.local_refs import LocalRefs
+from jobserver.service.studies.refs import chosen_ref, unknown_ref
 from jobserver.store.fs import reason
 
 _HEADS = b"refs/heads/"
@@ -89,6 +92,13 @@ class LocalSource:
         if not check_sha(sha):  # the message does not show the text, which may be anything
             raise unavailable(f"The repository {repo!r} can't be read: its branch {branch!r} names no commit")
         return sha
+
+    def resolve(self, repo: str, ref: str, own: str, until: float) -> StudyRef:
+        with self._open(repo) as (_, opened):
+            chosen = chosen_ref(LocalRefs(opened), ref, own)
+        if chosen is None:
+            raise unknown_ref(ref)
+        return chosen
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         with self._open(repo) as (_, opened):

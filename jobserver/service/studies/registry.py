@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from jobserver.domain.job_requests.refs import HEADS
 from jobserver.errors import invalid
 from jobserver.service.studies.base import GITHUB_API, GITHUB_REPO, Branch, BranchList, Source, Study, Tip
 from jobserver.service.studies.cached_source import CachedSource
@@ -78,9 +79,13 @@ class StudyRegistry:
         """The branch's tip, and the age of the answer."""
         return self._place(repo).tip(repo, branch)
 
-    def project(self, repo: str, branch: str) -> Study:
-        """The branch's tip and the project.yaml of that commit."""
-        return self._place(repo).project(repo, branch)
+    def project(self, repo: str, branch: str, ref: str = "") -> Study:
+        """The branch's tip, or the commit of ``ref`` that a person chose, and the project.yaml of that commit.
+
+        Raises `Error` (invalid) for a ref that is unknown, ambiguous, or a commit that no branch contains."""
+        if ref in ("", branch, f"{HEADS}{branch}"):
+            return self._place(repo).project(repo, branch)
+        return self._place(repo).project_at(repo, ref, branch)
 
     def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
         """What changed between two commits of a local study. None where only GitHub can tell, or a commit is gone."""

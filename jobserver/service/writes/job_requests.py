@@ -13,6 +13,7 @@ from jobserver.domain.base.state import Stored
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import PipelineAction, pipeline_of
+from jobserver.domain.job_requests.refs import HEADS
 from jobserver.domain.job_requests.requests import CancelJobs, JobRequest, RequestJobs
 from jobserver.errors import conflict, invalid, not_found
 from jobserver.service.studies.registry import StudyRegistry
@@ -42,7 +43,7 @@ class RequestWithJobs:
 @dataclass(frozen=True, slots=True)
 class Rerun:
     """What to run again of a request: these actions, those that failed, or all. At the same commit, or else at the
-    newest one of the branch."""
+    newest one of its branch: the branch that the person chose for it, or the workspace's."""
 
     actions: tuple[str, ...] = ()
     only_failed: bool = False
@@ -78,14 +79,16 @@ class JobRequestService:
         database_name: str | None = None,
         rerun_of: str | None = None,
         note: str | None = None,
+        ref: str | None = None,
     ) -> WriteResult:
-        """Requests jobs at the tip of the workspace's branch. The result's ``identifier`` is the new id."""
+        """Requests jobs at the tip of the workspace's branch, or at another ``ref``: a branch, a tag or a commit. The
+        result's ``identifier`` is the new id."""
         if key is not None and (done := self._gate.ledger.find(key)) is not None:
             return repeated_answer(done, {})  # also while the study's host does not answer
         document = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(workspace))
         if document is None:
             raise not_found(f"workspace {workspace!r} does not exist")
-        study = self._studies.project(document.repo, document.branch)
+        study = self._studies.project(document.repo, document.branch, ref or "")
         pipeline = {
             name: PipelineAction(needs=tuple(action["needs"]), run=action["run"])
             for name, action in study.pipeline.as_document().items()
@@ -103,6 +106,8 @@ class JobRequestService:
             rerun_of=rerun_of,
             note=note,
             commit_subject=study.subject,
+            ref=study.chosen.name if study.chosen else None,
+            branch=study.chosen.branch if study.chosen else None,
         )
         return self._gate.submit(actor, command, via, key)
 
@@ -127,8 +132,9 @@ class JobRequestService:
                 will_notify=request.will_notify,
                 database_name=request.database_name,
                 rerun_of=identifier,
+                ref=request.ref if request.ref and request.ref.startswith(HEADS) else None,
             )
-        self._check_study(request)
+        own_branch = self._branch_now(request)
         command = RequestJobs(
             request.workspace.name,
             request.backend,
@@ -141,18 +147,21 @@ class JobRequestService:
             warnings=pipeline.warnings,
             rerun_of=identifier,
             commit_subject=request.commit_subject,
+            ref=request.ref or (None if request.workspace.branch == own_branch else request.sha),
+            branch=request.workspace.branch,
         )
         return self._gate.submit(actor, command, via, key)
 
-    def _check_study(self, request: JobRequest) -> None:
-        """Raises `Error` (conflict) where the workspace has another study now: its commits are not those of before."""
+    def _branch_now(self, request: JobRequest) -> str:
+        """The workspace's. Raises `Error` (conflict) if it has another study now: its commits are not those of
+        before."""
         name = request.workspace.name
         workspace = self._repo.writer.read(layout.MAIN, lambda state: state.workspace(name))
-        before = (request.workspace.repo, request.workspace.branch)
-        if workspace is not None and (workspace.repo, workspace.branch) != before:
+        if workspace is not None and workspace.repo != request.workspace.repo:
             raise conflict(
-                f"workspace {name} has another repository or branch now: run the actions at its newest commit", "commit"
+                f"workspace {name} has another repository now: run the actions at its newest commit", "commit"
             )
+        return workspace.branch if workspace is not None else request.workspace.branch
 
     def cancel(
         self, actor: Actor, identifier: str, actions: tuple[str, ...], via: str, key: Key | None = None

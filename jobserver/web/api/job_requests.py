@@ -147,6 +147,7 @@ class JobRequestsApi:
         notify = fields.flag("will_notify", None)
         database = fields.text("database_name", None)
         note = fields.text("note", None)
+        ref = fields.text("ref", None)
         fields.done()
         self._visible.require(backend)
         written = self._requests.request_jobs(
@@ -160,6 +161,7 @@ class JobRequestsApi:
             will_notify=notify,
             database_name=database,
             note=note,
+            ref=ref,
         )
         return self._created(written)
 

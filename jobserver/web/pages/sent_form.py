@@ -30,6 +30,7 @@ LABELS = {
     "project": "Project",
     "project_lead": "Project lead",
     "q": "Search",
+    "ref": "Branch, tag or commit",
     "region": "Region",
     "repo": "Repository",
     "requested_actions": "Actions",

@@ -59,6 +59,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "rerun_of": None,
         "note": None,
         "commit_subject": None,
+        "ref": None,
         "pipeline": None,
     },
     StoredPipeline: {"version": 1, "warnings": ()},

@@ -1,6 +1,7 @@
 """The JSON schemas of the bodies that people send. Each field has a description, for people who write scripts."""
 
 from jobserver.domain.base import names
+from jobserver.domain.job_requests.refs import MAX_REF
 from jobserver.domain.job_requests.requests import MAX_NOTE
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.service.notify.subscriptions import EmailChoice
@@ -29,6 +30,13 @@ NEW_REQUEST = object_of(
             **MAYBE_TEXT,
             "maxLength": MAX_NOTE,
             "description": "What you say about it, on one line. Pages and lists show it.",
+        },
+        "ref": {
+            **MAYBE_TEXT,
+            "maxLength": MAX_REF,
+            "examples": ["v1.0"],
+            "description": "A branch, a tag or a commit of the study, such as `dev`, `refs/tags/v1.0` or `1a2b3c4`."
+            " By default the newest commit of the workspace's branch.",
         },
     },
     ("requested_actions", "backend"),

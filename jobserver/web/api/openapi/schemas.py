@@ -66,6 +66,12 @@ _REQUEST_OPTIONS: Schema = {
     "rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."},
     "note": {**TEXT, "description": "What the person said about it. Absent if nothing."},
     "commit_subject": {**TEXT, "description": "The first line of the message of the commit. Absent if not known."},
+    "ref": {
+        **TEXT,
+        "examples": ["refs/tags/v1.0"],
+        "description": "What the person chose: a branch (`refs/heads/...`), a tag (`refs/tags/...`) or the commit."
+        " Absent at the newest commit of the workspace's branch.",
+    },
 }
 _JOB: Schema = {
     "identifier": JOB_ID,

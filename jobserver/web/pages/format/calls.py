@@ -17,6 +17,7 @@ class RequestCall:
     database: str
     is_forced: bool
     will_notify: bool
+    ref: str = ""
 
     def curl(self) -> str:
         """The token is in the variable TOKEN of the shell."""
@@ -27,6 +28,8 @@ class RequestCall:
             "force_run_dependencies": self.is_forced,
             "will_notify": self.will_notify,
         }
+        if self.ref:
+            body["ref"] = self.ref
         return f'curl -H "Authorization: $TOKEN" -d {shlex.quote(json.dumps(body))} {shlex.quote(self.url)}'
 
     def command(self) -> str:
@@ -34,4 +37,6 @@ class RequestCall:
         options = ["--backend", self.backend, "--database", self.database, notify]
         if self.is_forced:
             options.append("--force-run-dependencies")
+        if self.ref:
+            options += ["--at", self.ref]
         return shlex.join(["jobserver", "request", *options, "--", self.workspace, *self.actions])

@@ -1,6 +1,7 @@
 """The pages of a workspace: requesting jobs, and its audit tab."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +12,14 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.refs import MAX_REF, in_words
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow, latest_jobs
 from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_requests
 from jobserver.service.studies.base import Study
+from jobserver.web.errors import status_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
 from jobserver.web.pages.format.calls import RequestCall
@@ -24,12 +27,13 @@ from jobserver.web.pages.format.graph import counts, grouped, picture
 from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.sent_form import sent_form
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.following import follow_state
 
 _LONG_URL = 8000
-_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify", "note")
+_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify", "note", "ref")
 
 
 class Workspaces:
@@ -44,7 +48,9 @@ class Workspaces:
         workspace = context.workspace(name)
         if revision := text("at", 64):
             return self._show_as_of(context, workspace, revision)
-        study, problem = self._study(workspace)
+        ref = text("ref", MAX_REF)
+        study, problem = self._study(workspace, ref)
+        context, status = _with_wrong_ref(context, ref, problem)
         slugs = self._services.visible.slugs()
         known = [context.directory.backends[slug] for slug in slugs]
         backends = [backend for backend in known if backend.active and not backend.is_paused]
@@ -56,13 +62,17 @@ class Workspaces:
         return self._site.page(
             context,
             "workspaces/workspace.html",
+            status,
             title=f"Run · {name}",
             about=[backend],
             workspace=workspace,
             study=study,
             problem=problem,
             backend=backend,
-            graph_address=own_query(backend=backend),
+            ref=ref,
+            ref_query=own_query(ref=ref),
+            chosen_ref=in_words(study.chosen.name) if study and study.chosen else "",
+            graph_address=own_query(backend=backend, ref=ref),
             latest=latest,
             recent=recent,
             follow=follow_state(self._services, context, f"workspace/{name}"),
@@ -98,9 +108,9 @@ class Workspaces:
         used = [row.backend for row in recent if row.backend in slugs]
         return next(iter([*used, *(slug for slug in slugs if slug in connected), *slugs]), "")
 
-    def _study(self, workspace: Workspace) -> tuple[Study | None, Error | None]:
+    def _study(self, workspace: Workspace, ref: str) -> tuple[Study | None, Error | None]:
         try:
-            return self._services.studies.project(workspace.repo, workspace.branch), None
+            return self._services.studies.project(workspace.repo, workspace.branch, ref), None
         except Error as error:
             return None, error
 
@@ -119,6 +129,7 @@ class Workspaces:
             will_notify=bool(text("will_notify")),
             database_name=text("database_name", 64) or None,
             note=text("note"),
+            ref=text("ref"),
             key=idempotency_key(context.actor),
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
@@ -142,6 +153,13 @@ def _chosen_backend(slugs: Sequence[str]) -> str:
     if request.method != "POST" and chosen and chosen not in slugs:
         raise invalid(f"backend {chosen!r} does not exist", "backend")
     return chosen
+
+
+def _with_wrong_ref(context: PageContext, ref: str, problem: Error | None) -> tuple[PageContext, int]:
+    """With the error at its field, and the page's status, if the query names a ref that nobody can run."""
+    if problem is None or problem.where != "ref" or context.sent.problems:
+        return context, 200
+    return replace(context, sent=sent_form(problem, [("ref", ref)], ())), status_of(problem)
 
 
 def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, Any]:
@@ -185,6 +203,7 @@ def _call(workspace: Workspace, study: Study | None, backend: str, base_url: str
         text("database_name", 64) or workspace.db,
         is_forced=bool(text("force_run_dependencies")),
         will_notify=bool(text("will_notify")),
+        ref=text("ref", MAX_REF),
     )
 
 

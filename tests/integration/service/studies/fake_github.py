@@ -18,18 +18,52 @@ def sha1(kind: str, data: bytes) -> str:
 
 
 class FakeRepo:
-    """Branches are names with commits; a commit is a dict of paths to bytes, or to a ready tree entry."""
+    """Branches are names with commits; a commit is a dict of paths to bytes, or to a ready tree entry.
+
+    ``commits`` has those of forks too, which GitHub serves as if they were the repository's. ``tags``: name -> (type,
+    id); ``annotated``: the id of a tag object -> what it names."""
 
     def __init__(self) -> None:
         self.branches: dict[str, str] = {}
         self.commits: dict[str, dict[str, Any]] = {}
         self.blobs: dict[str, bytes] = {}
+        self.parents: dict[str, str | None] = {}
+        self.tags: dict[str, tuple[str, str]] = {}
+        self.annotated: dict[str, tuple[str, str]] = {}
 
     def commit(self, branch: str, files: dict[str, Any]) -> str:
-        sha = sha1("commit", f"{branch}{len(self.commits)}".encode())
-        self.commits[sha] = files
+        sha = self.fork(files, self.branches.get(branch), branch)
         self.branches[branch] = sha
         return sha
+
+    def fork(self, files: dict[str, Any], parent: str | None = None, name: str = "fork") -> str:
+        """A commit that is on no branch."""
+        sha = sha1("commit", f"{name}{len(self.commits)}".encode())
+        self.commits[sha], self.parents[sha] = files, parent
+        return sha
+
+    def annotate(self, tag: str, kind: str, sha: str) -> str:
+        """Adds a tag with a message."""
+        self.annotated[made := sha1("tag", tag.encode())] = (kind, sha)
+        self.tags[tag] = ("tag", made)
+        return made
+
+    def history(self, sha: str | None) -> Iterator[str]:
+        while sha is not None:
+            yield sha
+            sha = self.parents[sha]
+
+    def comparison(self, old: str, new: str) -> str:
+        if old == new:
+            return "identical"
+        if new in self.history(old):
+            return "behind"
+        return "ahead" if old in self.history(new) else "diverged"
+
+    def commit_named(self, name: str) -> str | None:
+        """As GitHub: a branch's name goes first, and a short id is enough if it is the only one."""
+        starting = [sha for sha in self.commits if sha.startswith(name)]
+        return self.branches.get(name) or (starting[0] if len(starting) == 1 else None)
 
     def tree(self, sha: str) -> list[dict[str, Any]]:
         entries = []
@@ -144,23 +178,54 @@ class _Handler(BaseHTTPRequestHandler):
             self.branches(repo, parts.path, parse_qs(parts.query))
         elif not repo.branches:
             self.reply(409, {"message": "Git Repository is empty."})
-        elif rest[:3] == ["git", "ref", "heads"]:
-            branch = unquote("/".join(rest[3:]))
-            if branch not in repo.branches:
+        elif rest[0] == "git":
+            self.git(repo, rest[1:])
+        elif rest[:1] == ["commits"]:
+            self.commit(repo, rest[1:])
+        elif rest[:1] == ["compare"]:
+            old, _, new = rest[1].partition("...")
+            if {old, new} <= repo.commits.keys():
+                self.reply(200, {"status": repo.comparison(old, new), "commits": [], "files": []})
+            else:
                 self.missing()
-                return
-            target = {"type": "commit", "sha": repo.branches[branch]}
-            self.reply(200, {"ref": f"refs/heads/{branch}", "object": target})
-        elif rest[:2] == ["git", "trees"] and rest[2] in repo.commits:
-            self.reply(200, {"sha": rest[2], "tree": repo.tree(rest[2]), "truncated": False})
-        elif rest[:2] == ["git", "commits"] and rest[2] in repo.commits:
-            self.reply(200, {"sha": rest[2], "message": f"Message of {rest[2][:7]}\n\nMore."})
-        elif rest[:2] == ["git", "blobs"] and rest[2] in repo.blobs:
-            data = repo.blobs[rest[2]]
-            content = base64.encodebytes(data).decode()
-            self.reply(200, {"sha": rest[2], "size": len(data), "content": content, "encoding": "base64"})
         else:
             self.missing()
+
+    def git(self, repo: FakeRepo, rest: list[str]) -> None:
+        kind, name = rest[0], rest[1]
+        if kind == "ref":
+            self.ref(repo, name, unquote("/".join(rest[2:])))
+        elif kind == "tags" and name in repo.annotated:
+            target, sha = repo.annotated[name]
+            self.reply(200, {"sha": name, "object": {"type": target, "sha": sha}})
+        elif kind == "trees" and name in repo.commits:
+            self.reply(200, {"sha": name, "tree": repo.tree(name), "truncated": False})
+        elif kind == "commits" and name in repo.commits:
+            self.reply(200, {"sha": name, "message": f"Message of {name[:7]}\n\nMore."})
+        elif kind == "blobs" and name in repo.blobs:
+            data = repo.blobs[name]
+            content = base64.encodebytes(data).decode()
+            self.reply(200, {"sha": name, "size": len(data), "content": content, "encoding": "base64"})
+        else:
+            self.missing()
+
+    def ref(self, repo: FakeRepo, kind: str, name: str) -> None:
+        known = {"heads": {branch: ("commit", sha) for branch, sha in repo.branches.items()}, "tags": repo.tags}[kind]
+        if name in known:
+            target, sha = known[name]
+            self.reply(200, {"ref": f"refs/{kind}/{name}", "object": {"type": target, "sha": sha}})
+        else:
+            self.missing()
+
+    def commit(self, repo: FakeRepo, rest: list[str]) -> None:
+        sha = repo.commit_named(unquote(rest[0]))
+        if sha is None:
+            self.reply(422, {"message": f"No commit found for SHA: {rest[0]}"})
+        elif rest[1:] == ["branches-where-head"]:
+            heads = [name for name, tip in repo.branches.items() if tip == sha]
+            self.reply(200, [{"name": name, "commit": {"sha": sha}, "protected": False} for name in heads])
+        else:
+            self.reply(200, {"sha": sha, "commit": {"message": f"Message of {sha[:7]}"}})
 
     def organisation(self, path: str, query: dict[str, list[str]]) -> None:
         """Its repositories, by pages; an organisation is there if it has one."""

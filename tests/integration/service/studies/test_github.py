@@ -332,3 +332,88 @@ def test_another_organisation_is_refused(server: FakeGitHub, repo: FakeRepo, clo
         error = refusal(lambda ask=ask: ask(other))  # type: ignore[misc]
         assert (error.code, "'else' (GITHUB_ORG)" in error.message) == (Code.FORBIDDEN, True)
     assert server.seen == []
+
+
+def chosen(studies: StudyRegistry, ref: str) -> tuple[str, str, str]:
+    """(the ref in full, the commit, a branch that contains it)."""
+    study = studies.project(REPO, "main", ref)
+    assert study.chosen is not None
+    assert study.chosen.sha == study.sha
+    return study.chosen.name, study.sha, study.chosen.branch
+
+
+def refused_ref(studies: StudyRegistry, ref: str) -> str:
+    error = refusal(lambda: studies.project(REPO, "main", ref))
+    assert (error.code, error.where) == (Code.INVALID, "ref"), error
+    return error.message
+
+
+def test_a_study_is_read_at_a_branch_a_tag_or_a_commit(studies: StudyRegistry, repo: FakeRepo) -> None:
+    first, middle, tip = (repo.commit("main", {"project.yaml": PROJECT}) for _ in range(3))
+    side, side_tip = (repo.commit("feature/a+b", {"project.yaml": PROJECT}) for _ in range(2))
+    repo.tags["v1.0"] = ("commit", first)
+    inner = repo.annotate("annotated", "commit", middle)
+    repo.annotate("nested", "tag", inner)
+    repo.annotate("tree", "tree", "1" * 40)
+    assert studies.project(REPO, "main", "main").chosen is None
+    for ref in ("feature/a+b", "refs/heads/feature/a+b"):
+        assert chosen(studies, ref) == ("refs/heads/feature/a+b", side_tip, "feature/a+b")
+    assert chosen(studies, "v1.0") == ("refs/tags/v1.0", first, "main")
+    assert chosen(studies, "annotated") == ("refs/tags/annotated", middle, "main")
+    assert chosen(studies, "refs/tags/nested") == ("refs/tags/nested", middle, "main")
+    for ref in (first, first[:7], first[:12].upper()):
+        assert chosen(studies, ref) == (first, first, "main")
+    assert chosen(studies, tip) == (tip, tip, "main")
+    assert chosen(studies, side) == (side, side, "feature/a+b")
+    assert chosen(studies, side_tip[:10]) == (side_tip, side_tip, "feature/a+b")
+    for ref in ("none", "main~1", "tree", "HEAD", "0" * 40, "0" * 7, "refs/tags/none", "refs/pull/1/head"):
+        assert "has no branch, tag or commit" in refused_ref(studies, ref)
+
+
+def test_a_commit_of_a_fork_is_refused(studies: StudyRegistry, repo: FakeRepo) -> None:
+    """GitHub serves it by its id as if it were the repository's: whoever opens a pull request could run it."""
+    tip = repo.commit("main", {"project.yaml": PROJECT})
+    repo.commit("dev", {"project.yaml": PROJECT})
+    fork = repo.fork({"project.yaml": PROJECT}, tip)
+    expected = f"commit {fork[:10]} is not on any branch of the repository: push it to one first"
+    for ref in (fork, fork[:9]):
+        assert refused_ref(studies, ref) == expected
+    repo.tags["v1"] = ("commit", fork)
+    assert refused_ref(studies, "v1").startswith("tag v1 is not on any branch")
+    repo.branches["merged"] = fork
+    assert chosen(studies, fork) == (fork, fork, "merged")
+
+
+def test_a_ref_that_means_two_things_is_refused(studies: StudyRegistry, repo: FakeRepo) -> None:
+    tip = repo.commit("main", {"project.yaml": PROJECT})
+    repo.commit("v1", {"project.yaml": PROJECT})
+    repo.tags["v1"] = ("commit", tip)
+    assert refused_ref(studies, "v1") == "'v1' is ambiguous: write refs/heads/v1 or refs/tags/v1"
+    repo.branches[tip[:8]] = repo.branches["v1"]
+    assert chosen(studies, tip[:8])[0] == f"refs/heads/{tip[:8]}"  # GitHub prefers the branch, so that no id is meant
+
+
+def test_a_commit_is_searched_on_some_branches_only(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:
+    """Each is a call: a person who waits for hundreds is better off with a branch at the commit."""
+    repo.commit("main", {})
+    for number in range(40):
+        repo.commit(f"a{number:02}", {})
+    old = repo.commit("z", {"project.yaml": PROJECT})
+    newer = repo.commit("z", {"project.yaml": PROJECT})
+    assert "too many to search: create a branch at it" in refused_ref(studies, old)
+    assert len(server.seen) < 40
+    assert chosen(studies, newer)[2] == "z"
+    repo.branches["here"] = old
+    assert chosen(studies, old)[2] == "here"
+
+
+def test_a_ref_of_a_repository_that_is_gone_or_silent(
+    studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub
+) -> None:
+    assert "has no branch, tag or commit" in refused_ref(studies, "v1")  # it has no commits at all
+    repo.commit("main", {"project.yaml": PROJECT})
+    server.trouble = (502, "Bad Gateway")
+    assert refusal(lambda: studies.project(REPO, "main", "v1")).code is Code.UNAVAILABLE
+    server.trouble = None
+    del server.repos["org/study"]
+    assert refusal(lambda: studies.project(REPO, "main", "v1")).message == f"Missing repository: {REPO!r}"

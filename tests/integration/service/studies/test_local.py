@@ -254,3 +254,114 @@ def test_no_refusal_names_the_servers_folders(studies: StudyRegistry, repo: Path
         said = str(refusal(studies, path, branch))
         assert str(home.parent) not in said
         assert "0123456789abcdef" not in said
+
+
+def chosen(studies: StudyRegistry, ref: str) -> tuple[str, str, str, list[str]]:
+    """(the ref in full, the commit, a branch that contains it, the actions there)."""
+    study = studies.project("team/study", "main", ref)
+    assert study.chosen is not None
+    assert study.chosen.sha == study.sha
+    return study.chosen.name, study.sha, study.chosen.branch, list(study.pipeline.actions)
+
+
+def refused_ref(studies: StudyRegistry, ref: str) -> str:
+    with pytest.raises(Error) as caught:
+        studies.project("team/study", "main", ref)
+    assert (caught.value.code, caught.value.where) == (Code.INVALID, "ref")
+    return caught.value.message
+
+
+def test_a_study_is_read_at_a_branch_a_tag_or_a_commit(studies: StudyRegistry, repo: Path) -> None:
+    first = commit(repo, "actions: {old: {run: x}}")
+    git(repo, "tag", "v1.0")
+    git(repo, "tag", "-a", "-m", "told", "annotated")
+    git(repo, "tag", "-a", "-m", "twice", "nested", "annotated")
+    newest = commit(repo)
+    side = commit(repo, "actions: {side: {run: y}}", "dev/trial")
+    assert studies.project("team/study", "main", "main").chosen is None
+    assert studies.project("team/study", "main", "refs/heads/main").chosen is None
+    for ref in ("dev/trial", "refs/heads/dev/trial"):
+        assert chosen(studies, ref) == ("refs/heads/dev/trial", side, "dev/trial", ["side"])
+    for tag in ("v1.0", "annotated", "nested"):
+        for ref in (tag, f"refs/tags/{tag}"):
+            assert chosen(studies, ref) == (f"refs/tags/{tag}", first, "main", ["old"])
+    for ref in (first, first[:7], first[:9].upper()):
+        assert chosen(studies, ref) == (first, first, "main", ["old"])
+    assert chosen(studies, newest) == (newest, newest, "main", ["a"])
+    assert chosen(studies, side[:10]) == (side, side, "dev/trial", ["side"])
+    git(repo, "checkout", "-q", "main")
+    git(repo, "gc", "-q")
+    assert chosen(studies, first[:8]) == (first, first, "main", ["old"])
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "none",
+        "dev",
+        "main~1",
+        "HEAD",
+        "a..b",
+        "-x",
+        "refs/heads/",
+        "refs/heads/none",
+        "0" * 7,
+        "0" * 40,
+        "x" * 300,
+        "é\x00",
+    ],
+)
+def test_a_ref_that_the_study_lacks_is_named(studies: StudyRegistry, repo: Path, ref: str) -> None:
+    commit(repo)
+    commit(repo, branch="dev/trial")  # so that dev is a folder
+    assert refused_ref(studies, ref).startswith("the repository has no branch, tag or commit ")
+
+
+def test_a_ref_that_means_two_things_is_refused(studies: StudyRegistry, repo: Path) -> None:
+    sha = commit(repo)
+    git(repo, "tag", "v1")
+    git(repo, "branch", "v1")
+    git(repo, "branch", sha[:8])
+    assert refused_ref(studies, "v1") == "'v1' is ambiguous: write refs/heads/v1 or refs/tags/v1"
+    assert refused_ref(studies, sha[:8]) == f"'{sha[:8]}' is ambiguous: write refs/heads/{sha[:8]} or {sha}"
+    assert chosen(studies, "refs/heads/v1")[0] == "refs/heads/v1"
+
+
+def test_a_commit_counts_only_on_a_branch(studies: StudyRegistry, repo: Path) -> None:
+    """As for runners: what was never pushed to a branch may be of anybody."""
+    commit(repo)
+    lost = commit(repo, branch="gone")
+    git(repo, "tag", "kept")
+    git(repo, "checkout", "-q", "main")
+    git(repo, "branch", "-q", "-D", "gone")
+    blob = git(repo, "rev-parse", "main:project.yaml")
+    git(repo, "tag", "file", blob)
+    assert (
+        refused_ref(studies, lost) == f"commit {lost[:10]} is not on any branch of the repository: push it to one first"
+    )
+    assert refused_ref(studies, "kept").startswith("tag kept is not on any branch")
+    for ref in (blob, "file"):
+        assert "has no branch, tag or commit" in refused_ref(studies, ref)
+
+
+def test_the_branch_of_an_old_commit_is_searched_within_limits(
+    studies: StudyRegistry, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = commit(repo)
+    for _ in range(5):
+        commit(repo, None)
+    monkeypatch.setattr("jobserver.service.studies.local_refs._MOST_COMMITS", 4)
+    assert "not among the last 4" in refused_ref(studies, first)
+
+
+def test_a_shallow_clone_has_the_commits_that_it_has(studies: StudyRegistry, repo: Path, home: Path) -> None:
+    commit(repo)
+    lost = commit(repo, branch="gone")
+    commit(repo, branch="main")
+    git(home, "clone", "-q", "--depth", "1", f"file://{repo}", "shallow")
+    tip = git(home / "shallow", "rev-parse", "HEAD")
+    study = studies.project("shallow", "other", tip)
+    assert study.chosen is not None
+    assert study.chosen.branch == "main"
+    with pytest.raises(Error, match="no branch, tag or commit"):
+        studies.project("shallow", "main", lost)

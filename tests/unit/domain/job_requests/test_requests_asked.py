@@ -61,6 +61,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
         "rerun_of": None,
         "note": None,
         "commit_subject": None,
+        "ref": None,
         "pipeline": None,
     }
 
@@ -196,3 +197,32 @@ def test_a_note_is_one_line_of_the_record(state: Memory) -> None:
     assert isinstance(empty, JobRequest)
     assert empty.note is None
     assert "at most 200 characters, found 201" in str(refused(state, ALICE, asked("analyse", note="x" * 201)))
+
+
+@pytest.mark.parametrize(
+    ("ref", "branch", "words"),
+    [
+        ("refs/heads/trial", "trial", "branch trial"),
+        ("refs/tags/v1.0", "main", "tag v1.0"),
+        ("0" * 40, "old", "commit 0000000000"),
+    ],
+)
+def test_a_request_names_what_the_person_chose(state: Memory, ref: str, branch: str, words: str) -> None:
+    """Its branch is one that contains the commit, because runners refuse a commit that is not on it."""
+    changes = state.do(ALICE, asked("analyse", ref=ref, branch=branch))
+    request = changes.changes[0].after
+    assert isinstance(request, JobRequest)
+    assert (request.ref, request.workspace.branch) == (ref, branch)
+    assert changes.subject == f"alice requested analyse on trends at {words}"
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/other", "refs/tags/a..b", "refs/pull/1/head", "v1.0", "1" * 40, ""])
+def test_a_request_has_no_ref_but_one_that_leads_to_its_commit(ref: str) -> None:
+    values = {"version": 2, "identifier": ID, "backend": "tpp", "created_by": "alice", "created_at": NOW}
+    values |= {"sha": "0" * 40, "requested_actions": ("a",), "database_name": "full", "ref": ref}
+    values["workspace"] = {"name": "trends", "repo": "study", "branch": "dev", "db": "full"} | {
+        "created_by": "bob",
+        "created_at": NOW,
+    }
+    with pytest.raises(ValueError, match="expected `ref` to be a tag"):
+        JobRequest.model_validate(values)
