@@ -13,6 +13,7 @@ projects         projects of an organisation
 members          members of organisations and projects, and invitations
 workspaces       a study's repository and branch
 job_requests/    requests, their jobs and their pipelines
+rap/             controllers, which the server calls to have requests run
 waiting/         why requests wait, and the state of backends
 releases         files that a backend lets out
 record           receipts of pushes, checkpoints, statements of imports, and changes of the signing keys

@@ -24,8 +24,9 @@ from jobserver.errors import Fault, invalid
 # Which rules a commit was judged by. Since 2: no two users or backends share a token, and usernames differ by more than
 # case; a release needs a user with the right to it; users who are enabled again begin new sessions; a pushed commit is
 # not older than the one before it, and has none of the trailers that only the server writes. Since 3: no workspace is
-# called `schemas`.
-POLICY = 3
+# called `schemas`. Since 4: a request on a backend with a controller names a database and a repository that the
+# controller takes.
+POLICY = 4
 
 
 def newer_policy(policy: str) -> str:

@@ -1,5 +1,6 @@
 """Backends: the secure environments that run jobs. Only people who administer jobserver change them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, TypeAlias, assert_never
@@ -12,6 +13,7 @@ from jobserver.domain.base.planning import require, require_absent, write_docume
 from jobserver.domain.base.rules import Rules
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.values import Database, Document, Line, Slug, Time, Version
+from jobserver.domain.rap.controller import DATABASES, GITHUB, RapController
 from jobserver.domain.tokens import Token
 from jobserver.errors import conflict
 
@@ -27,8 +29,9 @@ class Backend(Document):
     alert_after_minutes: Annotated[int, Field(ge=1, le=100_000)] = 5
     tokens: tuple[Token, ...] = Field(default=(), strict=False)
     created_at: Time
+    rap: RapController | None = None
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"accepts_requests"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"accepts_requests", "rap"})
 
     @property
     def is_paused(self) -> bool:
@@ -88,6 +91,23 @@ class ResumeBackend:
     slug: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectController:
+    """The server calls this controller from now on, which runs the backend's requests. See `RapController`."""
+
+    slug: str
+    url: str
+    databases: Mapping[str, str] | None = None
+    repositories: str = GITHUB
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectController:
+    """A runner that calls the server runs the backend's requests from now on."""
+
+    slug: str
+
+
 Command: TypeAlias = (
     AddBackend
     | RotateBackendToken
@@ -96,6 +116,8 @@ Command: TypeAlias = (
     | ActivateBackend
     | PauseBackend
     | ResumeBackend
+    | ConnectController
+    | DisconnectController
 )
 
 
@@ -132,6 +154,11 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             update, event, verb = {"accepts_requests": False}, "backend.paused", "paused"
         case ResumeBackend():
             update, event, verb = {"accepts_requests": None}, "backend.resumed", "resumed"
+        case ConnectController(_, url, databases, repositories):
+            rap = RapController(url=url, databases=dict(databases or DATABASES), repositories=repositories)
+            update, event, verb = {"rap": rap}, "backend.controller-connected", "connected the controller of"
+        case DisconnectController():
+            update, event, verb = {"rap": None}, "backend.controller-disconnected", "disconnected the controller of"
         case _:
             assert_never(command)
     after = before.model_copy(update=update)

@@ -59,7 +59,16 @@ class FailJob:
     backend: str
 
 
-Command: TypeAlias = UpdateJobs | FailJob
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """Removes the jobs of a request of a controller, which then is asked for it again. It creates what it does not
+    have, and reports what it has."""
+
+    identifier: str
+    backend: str
+
+
+Command: TypeAlias = UpdateJobs | FailJob | RetryRequest
 
 
 def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
@@ -68,6 +77,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             return _update(state, command, actor, now)
         case FailJob():
             return _fail(state, command, actor, now)
+        case RetryRequest():
+            return _retry(state, command, actor)
         case _:
             assert_never(command)
 
@@ -230,6 +241,29 @@ def _fail(state: State, command: FailJob, actor: Actor, now: datetime) -> Change
         (Move(stored.place, Area.ARCHIVE),) if is_moved else (),
         (("Job-Request", command.request), ("Workspace", stored.request.workspace.name)),
         {"identifier": command.request},
+    )
+
+
+def _retry(state: State, command: RetryRequest, actor: Actor) -> Changes:
+    stored = state.find(command.identifier)
+    if stored is None:
+        raise not_found(f"job request {command.identifier!r} does not exist")
+    backend = state.backend(command.backend)
+    if backend is None or backend.rap is None:
+        raise conflict(f"backend {command.backend} has no controller: its runner asks for the request by itself")
+    jobs = state.jobs(stored.place)
+    if jobs and all(job.status == "succeeded" for job in jobs.values()):
+        raise conflict(f"job request {command.identifier} has already succeeded")
+    is_archived = stored.place.area is Area.ARCHIVE
+    place = stored.place.moved(Area.ACTIVE)
+    return Changes(
+        state.branch,
+        "jobs.updated",
+        f"{actor.name} had the controller asked for {command.identifier} again",
+        tuple(Change(place.job(identifier), job, None) for identifier, job in jobs.items()),
+        (Move(stored.place, Area.ACTIVE),) if is_archived else (),
+        (("Job-Request", command.identifier), ("Workspace", stored.request.workspace.name)),
+        {"identifier": command.identifier},
     )
 
 

@@ -174,6 +174,9 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         raise conflict(
             f"backend {backend.slug} is paused and takes no new requests: choose another or try again later", "backend"
         )
+    database = _database(command, workspace, backend)
+    if backend.rap is not None and (problems := backend.rap.problems(backend.slug, database, workspace.repo)):
+        raise invalid(problems[0][1], problems[0][0])
     document = JobRequest(
         identifier=new_id,
         backend=backend.slug,
@@ -182,7 +185,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         sha=command.sha,
         requested_actions=_requested_actions(command),
         force_run_dependencies=command.force_run_dependencies,
-        database_name=_database(command, workspace, backend),
+        database_name=database,
         codelists_ok=command.codelists_ok,
         will_notify=workspace.should_notify if command.will_notify is None else command.will_notify,
         workspace=_requested_workspace(workspace, command.branch),
@@ -315,6 +318,10 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         original = proposal.state.find(after.rerun_of)
         if original is None or original.request.workspace.name != after.workspace.name:
             problems.append(("rerun_of", f"is not a job request of {after.workspace.name} on {after.backend}"))
+    if before is None and proposal.policy >= 4:
+        backend = proposal.state.backend(after.backend)
+        if backend is not None and backend.rap is not None:
+            problems += backend.rap.problems(backend.slug, after.database_name, after.workspace.repo)
     if before is not None:
         problems += [
             (key, "a job request cannot be changed, only cancelled")

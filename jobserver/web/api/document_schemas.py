@@ -38,6 +38,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "alert_after_minutes": "After how many minutes without a call from its runner people are told.",
         "tokens": "The SHA-256 of each valid token. `jobserver backend rotate-token` makes one.",
         "created_at": "In UTC.",
+        "rap": "The controller that the server calls. Leave it out for a runner that calls the server.",
     },
     "user": {
         "version": "The version of the format.",

@@ -83,7 +83,7 @@ def test_a_report_is_one_signed_commit_that_the_answer_names(site: Site, tpp: Cl
         f"Job-Request: {first}",
         f"Job-Request: {second}",
         "Workspace: plain",
-        "Policy: 3",
+        "Policy: 4",
     ):
         assert line in body.splitlines(), body
     signers = site.folder / "allowed_signers"

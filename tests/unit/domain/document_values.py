@@ -32,6 +32,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "accepts_requests": None,
         "alert_after_minutes": 5,
         "tokens": (),
+        "rap": None,
     },
     User: {
         "version": 1,
@@ -134,6 +135,7 @@ ACCEPTED: list[tuple[type[Document], str, list[Any]]] = [
     (Receipt, "pusher", ["user/a_B-1", "backend/tpp"]),
     (Backend, "alert_after_minutes", [1, 100_000]),
     (Backend, "accepts_requests", [True, False, None]),
+    (Backend, "rap", [None, {"url": "https://a.example.org", "databases": {"full": "default"}}]),
     (Backend, "version", [1]),
     (User, "username", ["A", "a" * 64, "a_b-C"]),
     (Project, "registration", [None, {"project_lead": "A"}, {"project_lead": "A", "purpose": "x" * 10_000}]),

@@ -53,7 +53,7 @@ def test_a_request_travels_there_and_back(site: Site) -> None:
         "Actor: backend/tpp",
         "Branch: backends/tpp",
         "Workspace: trends",
-        "Policy: 3",
+        "Policy: 4",
     ):
         assert f"\n{trailer}\n" in body
     assert f"\nJob-Request: {identifier}\n" in body
