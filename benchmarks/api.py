@@ -1,5 +1,6 @@
 """The HTTP API under wrk: polls that bring nothing, whole lists, reports of 10 jobs in 2 requests."""
 
+import argparse
 import contextlib
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common import PORT, TOKEN, quick, server, site, table
+from benchmarks.common import PORT, TOKEN, cpu, options, server, site, slow_disk, table
 
 URL = f"http://127.0.0.1:{PORT}"
 LIST = f"{URL}/api/v2/job-requests/"
@@ -23,34 +24,37 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    is_quick = quick()
+    chosen = options(_add_options)
+    seconds = 2 if chosen.quick else 8
     rows = []
-    for requests in (1_000, 10_000) if is_quick else (1_000, 10_000, 100_000):
-        with site(requests) as made, server(made):
-            seconds = 2 if is_quick else 8
-            condition = f"If-None-Match: {etag_of(LIST)}"
-            unchanged = wrk(LIST, 1, seconds, condition)
-            whole = wrk(LIST, 1, seconds)
-            polls = wrk(LIST, 8, seconds, condition)
+    for requests in chosen.history or ((1_000, 10_000) if chosen.quick else (1_000, 10_000, 100_000)):
+        with site(requests) as made, server(made, chosen.slow_disk) as (_, pid):
+            polls: list[object] = [] if chosen.only_reports else _polls(seconds)
             script = Path(__file__).with_name("report.lua")
+            computed = cpu(pid)
             reports = wrk(URL, 8, seconds * 2, script=script, ids=" ".join(made.made.active))
-            rows.append(
-                (
-                    f"{requests:,}",
-                    unchanged["50%"],
-                    whole["50%"],
-                    polls["rate"],
-                    reports["rate"],
-                    reports["99%"],
-                    int(reports["errors"]),
-                    held(etag_of(LIST), made.made.active[0]),
-                )
-            )
-    table(
-        "api: 100 active requests; reach 0.5 ms, 1.5 ms, 2,500/s, 600/s, 50 ms, 0, 50 ms",
-        ("history", "304 p50 ms", "list p50 ms", "polls/s (8)", "reports/s (8)", "report p99 ms", "errors", "held ms"),
-        rows,
-    )
+            used = (cpu(pid) - computed) / (reports["rate"] * seconds * 2) * 1000
+            figures = (used, reports["rate"], reports["99%"], int(reports["errors"]))
+            last = [] if chosen.only_reports else [held(etag_of(LIST), made.made.active[0])]
+            rows.append((f"{requests:,}", *polls, *figures, *last))
+    others = ("304 p50 ms", "list p50 ms", "polls/s (8)"), ("held ms",)
+    before, after = ((), ()) if chosen.only_reports else others
+    goals = "" if chosen.only_reports else "; reach 0.5 ms, 1.5 ms, 2,500/s, 600/s, 50 ms, 0, 50 ms"
+    disk = f"; each fsync takes {chosen.slow_disk:g} ms more" if chosen.slow_disk else ""
+    own = ("CPU ms/report", "reports/s (8)", "report p99 ms", "errors")
+    table(f"api: 100 active requests{goals}{disk}", ("history", *before, *own, *after), rows)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", type=int, nargs="+", help="numbers of job requests")
+    parser.add_argument("--only-reports", action="store_true")
+    slow_disk(parser)
+
+
+def _polls(seconds: int) -> list[object]:
+    condition = f"If-None-Match: {etag_of(LIST)}"
+    unchanged, whole = wrk(LIST, 1, seconds, condition), wrk(LIST, 1, seconds)
+    return [unchanged["50%"], whole["50%"], wrk(LIST, 8, seconds, condition)["rate"]]
 
 
 def etag_of(url: str) -> str:

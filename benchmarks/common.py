@@ -1,21 +1,24 @@
 """What the benchmarks share: a site with history, made once per size and copied, and tables."""
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from benchmarks import against
 from benchmarks.history import ACTIONS, PIPELINE, Made, make_history
 from jobserver import bootstrap
 from jobserver.config.settings import Settings
+from jobserver.domain.admit import POLICY
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.job_requests.requests import RequestJobs
@@ -27,17 +30,43 @@ from jobserver.service.background.checkpointer import Checkpointer
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
 TOKEN = "benchmark-token-of-{}"
-PORT = 8765
+PORT = int(os.environ.get("BENCHMARK_PORT", "8765"))
+
+
+def options(add: Callable[[argparse.ArgumentParser], object] = lambda parser: None) -> argparse.Namespace:
+    """What every benchmark's command line has, and what ``add`` adds. Does not return from ``--against``."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter, under a minute")
+    parser.add_argument("--against", metavar="REV", help="run that version of jobserver and this one in turn")
+    parser.add_argument("--pairs", type=int, default=3, help="how often, with --against")
+    add(parser)
+    chosen = parser.parse_args()
+    if chosen.against is None:
+        return chosen
+    spec = sys.modules["__main__"].__spec__
+    assert spec is not None
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--against")
+    own.add_argument("--pairs")
+    against.compare(spec.name, chosen.against, chosen.pairs, own.parse_known_args()[1])
+    raise SystemExit
 
 
 def quick() -> bool:
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter, under a minute")
-    return bool(parser.parse_args().quick)
+    return bool(options().quick)
+
+
+def slow_disk(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slow-disk", type=float, default=0, metavar="MS", help="each fsync of jobserver takes so much longer"
+    )
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """As Markdown, so that it can stand in the documents as it is."""
+    if figures := os.environ.get(against.FIGURES):
+        with Path(figures).open("a") as file:
+            print(json.dumps((title, columns, rows)), file=file)
     cells = [[f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in [list(columns), *cells]) for at in range(len(columns))]
     print(f"\n{title}\n")
@@ -82,7 +111,7 @@ def site(requests: int, port: int = PORT) -> Iterator[Site]:
         **UNLIMITED,
     }
     settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in env.items()})
-    kept = CACHE / f"{requests}"
+    kept = CACHE / f"{requests}-policy-{POLICY}"  # an older version refuses to build on newer commits
     if not kept.exists():
         made = _make(settings, requests)
         shutil.rmtree(kept, ignore_errors=True)
@@ -132,11 +161,12 @@ def _signed(settings: Settings, branch: str) -> str:
 
 
 @contextmanager
-def server(made: Site) -> Iterator[tuple[float, int]]:
+def server(made: Site, slow_disk_ms: float = 0) -> Iterator[tuple[float, int]]:
     """A real server on the site: (seconds to its first 200, its process id)."""
     began = time.perf_counter()
+    module = ("benchmarks.slow_disk", str(slow_disk_ms)) if slow_disk_ms else ("jobserver",)
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobserver", "serve", "--port", str(made.port)],
+        [sys.executable, "-m", *module, "serve", "--port", str(made.port)],
         env=os.environ | made.env,
         stderr=subprocess.DEVNULL,
     )
@@ -151,3 +181,18 @@ def server(made: Site) -> Iterator[tuple[float, int]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def cpu(pid: int) -> float:
+    """Seconds that the server of this process id has computed."""
+    ticks = 0
+    for process in family(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """The process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]

@@ -9,7 +9,7 @@ from statistics import median
 
 import httpx
 
-from benchmarks.common import PORT, TOKEN, Site, quick, server, site, table
+from benchmarks.common import PORT, TOKEN, Site, family, quick, server, site, table
 from benchmarks.history import job
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.index.items import job_item
@@ -78,8 +78,7 @@ def _report(identifier: str, number: int) -> list[dict[str, object]]:
 
 def _memory(pid: int) -> float:
     """Resident megabytes of the server's processes together."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in [str(pid), *children])
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family(pid))
     return pages * 4096 / 1e6
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common import PORT, Site, quick, server, site, table
+from benchmarks.common import PORT, Site, cpu, family, quick, server, site, table
 from benchmarks.wide import ACTIONS, WORKSPACE, add_study, ask_twice
 from jobserver.cli.login_link import login_path
 
@@ -175,24 +175,10 @@ def idle(client: httpx.Client, made: Site, pid: int, count: int) -> tuple[object
 def memory(pid: int) -> float:
     """KB of the serving process and its parent."""
     total = 0.0
-    for process in _family(pid):
+    for process in family(pid):
         found = re.search(r"^Rss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
         total += float(found[1]) if found else 0
     return total
-
-
-def cpu(pid: int) -> float:
-    """Seconds."""
-    ticks = 0
-    for process in _family(pid):
-        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / 100
-
-
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
 
 
 if __name__ == "__main__":

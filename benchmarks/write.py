@@ -1,77 +1,109 @@
 """Events a second through the gate, beside `git fast-import` fed the same documents in batches of the same size."""
 
+import argparse
 import itertools
 import subprocess
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
-from benchmarks.common import ALICE, TPP, Site, quick, site, table
+from benchmarks.common import ALICE, TPP, Site, options, site, slow_disk, table
 from benchmarks.history import ACTIONS, PIPELINE, job
+from benchmarks.slow_disk import slow_down
 from jobserver import bootstrap
+from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.plan import Command
+from jobserver.store.write.submission import WriteResult
 
 CLIENTS = (1, 8, 64, 256)
 _NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
+@dataclass
+class Run:
+    """``batches``: the size of each. ``waits``: how long each event took, in seconds. ``cpu``: seconds of computing."""
+
+    old: str
+    seconds: float = 0.0
+    cpu: float = 0.0
+    batches: list[int] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+
 def main() -> None:
-    is_quick = quick()
+    chosen = options(_add_options)
     rows = []
-    for requests in (1_000, 10_000) if is_quick else (1_000, 100_000):
-        for clients in CLIENTS:
-            events = (240 if is_quick else 1_000) * (1 if clients == 1 else 2)
+    for requests in chosen.history or ((1_000, 10_000) if chosen.quick else (1_000, 100_000)):
+        for clients in chosen.clients:
+            events = (240 if chosen.quick else 1_000) * (1 if clients == 1 else 2 if clients < 64 else 4)
             with site(requests) as made:
-                ours, batches, old = _ours(made, clients, events)
-                theirs = _theirs(made.settings.state_repo, old, batches)
-                total = sum(batches)
-                rows.append(
-                    (f"{requests:,}", clients, total / len(batches), total / ours, total / theirs, theirs / ours)
-                )
+                run = _ours(made, clients, events, chosen.slow_disk)
+                theirs = _theirs(made.settings.state_repo, run.old, run.batches)
+                total = sum(run.batches)
+                figures = (total / len(run.batches), median(run.waits) * 1000, run.cpu / total * 1e6)
+                figures = (*figures, total / run.seconds, total / theirs, theirs / run.seconds)
+                rows.append((f"{requests:,}", clients, *figures))
+    disk = f"; each fsync takes {chosen.slow_disk:g} ms more (not git's)" if chosen.slow_disk else ""
     table(
-        "write: events/s, durable and signed",
-        ("history", "clients", "mean batch", "gate", "fast-import", "ratio"),
+        f"write: events/s, durable and signed{disk}",
+        ("history", "clients", "mean batch", "p50 ms", "CPU µs/event", "gate", "fast-import", "ratio"),
         rows,
     )
 
 
-def _ours(made: Site, clients: int, events: int) -> tuple[float, list[int], str]:
-    """(seconds, the sizes of the batches, the tip before). A person asks, the backend reports twice, it is archived."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", type=int, nargs="+", help="numbers of job requests")
+    parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS)
+    slow_disk(parser)
+
+
+def _ours(made: Site, clients: int, events: int, slow_disk_ms: float) -> Run:
+    """A person asks, the backend reports twice, it is archived."""
     app = bootstrap.connect(made.settings)
     old = app.repo.writer.refs.tip("backends/tpp")
     assert old is not None
-    batches: list[int] = []
-    app.repo.writer.listen(lambda landing: batches.append(len(landing.changes)), lambda: None)
+    run = Run(old)
+    app.repo.writer.listen(lambda landing: run.batches.append(len(landing.changes)), lambda: None)
     numbers = itertools.count()
     problems: list[BaseException] = []
+    slow_down(slow_disk_ms)
+
+    def submit(actor: Actor, command: Command) -> WriteResult:
+        began = time.perf_counter()
+        written = app.gate.submit(actor, command, "benchmark")
+        run.waits.append(time.perf_counter() - began)
+        return written
 
     def client() -> None:
         try:
             while next(numbers) < events // 3:
                 ask = RequestJobs("trends", "tpp", ACTIONS[:1], "0" * 40, PIPELINE)
-                identifier = app.gate.submit(ALICE, ask, "benchmark").changes.result["identifier"]
+                identifier = submit(ALICE, ask).changes.result["identifier"]
                 done = job(f"{identifier}0", ACTIONS[0], _NOW)
                 running = done.model_copy(update={"status": "running", "completed_at": None})
                 later = done.model_copy(update={"updated_at": _NOW + timedelta(seconds=1)})
                 for one in (running, later):
-                    app.gate.submit(TPP, UpdateJobs("tpp", ((identifier, one),)), "benchmark")
+                    submit(TPP, UpdateJobs("tpp", ((identifier, one),)))
         except BaseException as error:
             problems.append(error)
             raise
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
-    began = time.perf_counter()
+    began, computed = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - began
+    run.seconds, run.cpu = time.perf_counter() - began, time.process_time() - computed
     app.close()
     if problems:
         raise problems[0]
-    return seconds, batches, old
+    return run
 
 
 def _theirs(repository: Path, old: str, batches: list[int]) -> float:
