@@ -93,8 +93,8 @@ def not_found(message: str, where: str = "", field: str = "") -> Error:
     return Error(Code.NOT_FOUND, message, where, field=field)
 
 
-def forbidden(message: str, where: str = "", field: str = "") -> Error:
-    return Error(Code.FORBIDDEN, message, where, field=field)
+def forbidden(message: str, where: str = "", faults: Sequence[Fault] = (), field: str = "") -> Error:
+    return Error(Code.FORBIDDEN, message, where, faults, field=field)
 
 
 def unauthenticated(message: str, where: str = "") -> Error:

@@ -23,6 +23,7 @@ from jobserver.domain.site_messages import SiteMessage
 from jobserver.domain.users import User
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid
+from jobserver.store.yaml.codec import write
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 LATER = datetime(2026, 11, 24, 10, tzinfo=UTC)  # than all that jobs here say
@@ -125,6 +126,10 @@ class Memory:
 
     def site_message(self) -> SiteMessage | None:
         return self._main(Kind.MESSAGE, layout.SITE_MESSAGE)
+
+    def line_of(self, kind: Kind, name: str, key: str) -> int:
+        lines = write(self._main(kind, name)).decode().split("\n")
+        return next((number for number, line in enumerate(lines, 1) if line.startswith(f"{key}:")), 0)
 
     def projects(self) -> list[Project]:
         return self._all(Project)

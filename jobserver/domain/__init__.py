@@ -12,6 +12,7 @@ site_messages    the message that every page shows
 projects         projects of an organisation
 members          members of organisations and projects, and invitations
 workspaces       a study's repository and branch
+governance/      what projects and people may use, and until when
 job_requests/    requests, their jobs and their pipelines
 rap/             controllers, which the server calls to have requests run
 waiting/         why requests wait, and the state of backends

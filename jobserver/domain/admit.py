@@ -25,7 +25,7 @@ from jobserver.errors import Fault, invalid
 # case; a release needs a user with the right to it; users who are enabled again begin new sessions; a pushed commit is
 # not older than the one before it, and has none of the trailers that only the server writes. Since 3: no workspace is
 # called `schemas`. Since 4: a request on a backend with a controller names a database and a repository that the
-# controller takes.
+# controller takes; jobs are requested within the limits of their project and person (`governance`).
 POLICY = 4
 
 
@@ -74,7 +74,10 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
         _check_right_to_move(rights, move)
     if changes.release is not None:
         releases.check_right(rights, changes.release, policy)
-    if faults := _faults(Proposal(state, changes, policy, now)):
+    proposal = Proposal(state, changes, policy, now)
+    if policy >= 4 and not record.is_import(changes.event):
+        requests.check_limits(proposal)
+    if faults := _faults(proposal):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)
 

@@ -14,7 +14,17 @@ from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
-from jobserver.domain.base.values import Document, Line, Slug, Version
+from jobserver.domain.base.values import Day, Document, Line, Slug, Version
+from jobserver.domain.governance.analysis_scope import AnalysisScope
+from jobserver.domain.governance.project_limits import (
+    LIMITS,
+    Backends,
+    ChangeProject,
+    ProjectNumber,
+    StatusName,
+    limit_problems,
+    limited,
+)
 from jobserver.domain.members import (
     Invitation,
     Member,
@@ -41,8 +51,14 @@ class Project(Document):
     members: tuple[Member, ...] = Field(default=(), strict=False)
     registration: Registration | None = None
     invitations: tuple[Invitation, ...] = Field(default=(), strict=False)
+    number: ProjectNumber | None = None
+    status: StatusName | None = None
+    end_date: Day | None = None
+    backends: Backends | None = None
+    analysis_scope: AnalysisScope | None = None
+    requires_training: bool | None = None
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"invitations"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"invitations", *LIMITS})
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         org, slug = path.name.split("/")
@@ -125,7 +141,13 @@ class AcceptInvitation:
 
 
 Command: TypeAlias = (
-    AddProject | RenameProject | SetProjectMember | InviteToProject | CancelInvitation | AcceptInvitation
+    AddProject
+    | RenameProject
+    | ChangeProject
+    | SetProjectMember
+    | InviteToProject
+    | CancelInvitation
+    | AcceptInvitation
 )
 
 
@@ -138,6 +160,9 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         case RenameProject(_, wanted):
             _require_free_name(state, wanted, name)
             after, event, action = Project(**{**dict(before), "name": wanted}), "renamed", f"renamed {name}"
+        case ChangeProject(_, values):
+            after, event = limited(before, values), "updated"
+            action = f"changed {', '.join(sorted(values))} of {name}"
         case SetProjectMember(_, username, roles):
             require(state.user(username), Kind.USER, username)
             after = with_member(before, username, roles)
@@ -222,7 +247,8 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     problems += member_problems(after.members, PROJECT_ROLES, proposal)
     invited = ((invitation.username, invitation.roles) for invitation in after.invitations)
     problems += role_problems(invited, PROJECT_ROLES)
-    return problems + invitation_problems(before, after, proposal)
+    problems += invitation_problems(before, after, proposal)
+    return problems + limit_problems(before, after, proposal)
 
 
 def _may_update(rights: Rights, change: Change) -> bool:

@@ -1,9 +1,9 @@
 """Users: people with an account. The roles in their document count everywhere; projects and orgs give further ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, TypeAlias, assert_never
+from typing import Annotated, Any, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
@@ -15,12 +15,15 @@ from jobserver.domain.base.planning import require, require_absent, write_docume
 from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
-from jobserver.domain.base.values import Document, Line, RoleName, Time, Username, Version, named
+from jobserver.domain.base.values import Day, Document, Line, RoleName, Time, Username, Version, named
+from jobserver.domain.governance.project_limits import Backends, backend_problems
 from jobserver.domain.members import role_problems
 from jobserver.domain.tokens import ONE_TIME, OneTimeToken, PersonalToken, Scope, expiry_problems, wrong_words
 from jobserver.errors import Fault, conflict, invalid, not_found
 
 _OWN = {"tokens", "one_time_token", "name", "oidc_id"}  # what people change of their own
+USER_LIMITS = frozenset({"backends", "trained_until"})
+"""The keys that say what a person may use, and until when."""
 _NEW = timedelta(minutes=1)  # a document as young as this was made by the command that is judged
 
 
@@ -28,7 +31,8 @@ class User(Document):
     """``github_id`` is the number of the person's account on GitHub, known since they logged in from there. ``oidc_id``
     is who they are at the OpenID Connect provider (`accounts.oidc_id`).
 
-    Sessions that began under another ``sessions_since`` are over.
+    Sessions that began under another ``sessions_since`` are over. ``backends``: the only ones that the person may use.
+    ``trained_until``: the last day on which the person's training counts.
     """
 
     version: Version = 1
@@ -41,8 +45,12 @@ class User(Document):
     sessions_since: Time | None = None
     tokens: tuple[PersonalToken, ...] = Field(default=(), strict=False)
     one_time_token: OneTimeToken | None = None
+    backends: Backends | None = None
+    trained_until: Day | None = None
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"github_id", "oidc_id", "sessions_since", "one_time_token"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset(
+        {"github_id", "oidc_id", "sessions_since", "one_time_token", *USER_LIMITS}
+    )
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"username": path.name}
@@ -117,6 +125,14 @@ class SetUserRoles:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeUser:
+    """``values``: key of `USER_LIMITS` -> its new value; None removes it."""
+
+    username: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class AddUserToken:
     """See `PersonalToken` for ``expires_at`` and ``scope``."""
 
@@ -164,7 +180,7 @@ class EnableUser:
 
 _Token: TypeAlias = AddUserToken | RevokeUserToken | CreateOneTimeToken | UseOneTimeToken
 _Update: TypeAlias = SetUserRoles | BindOidcUser | DisableUser | EnableUser | _Token
-Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | WelcomeOidcUser | _Update
+Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | WelcomeOidcUser | ChangeUser | _Update
 
 
 def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
@@ -187,8 +203,19 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             return _welcome_oidc(state, command, now)
         case EnsureAdmin():
             return _ensure_admin(state, command, now)
+        case ChangeUser():
+            return _change(require(state.user(name), Kind.USER, name), command, actor)
         case _:
             return _update(require(state.user(name), Kind.USER, name), command, actor, now)
+
+
+def _change(user: User, command: ChangeUser, actor: Actor) -> Changes:
+    name, values = user.username, command.values
+    if not values:
+        raise invalid(f"expected at least one of {', '.join(sorted(USER_LIMITS))}")
+    after = User(**{**dict(user), **values})
+    subject = f"{actor.name} changed {', '.join(sorted(values))} of {name}"
+    return write_document(Kind.USER, name, user, after, "user.updated", subject)
 
 
 def _update(user: User, command: _Update, actor: Actor, now: datetime) -> Changes:
@@ -319,6 +346,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
             problems += [(key, f"{value} already belongs to user {user.username}") for user in others]
     if proposal.policy >= 2:
         problems += _session_problems(before, after, proposal.now)
+    problems += backend_problems(before, after, proposal)
     problems += expiry_problems(after.tokens)
     one_time = after.one_time_token
     if one_time is not None and not one_time.created_at < one_time.expires_at <= one_time.created_at + ONE_TIME:

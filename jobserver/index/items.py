@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jobserver.domain.base.values import timestamp
+from jobserver.domain.governance.analysis_scope import scope_json
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
@@ -44,7 +45,8 @@ def request_item(request: JobRequest) -> dict[str, Any]:
         "project": project or None,
         "orgs": [org] if org else [],
     }
-    options = {key: getattr(request, key) for key in _OPTIONS}
+    options: dict[str, Any] = {key: getattr(request, key) for key in _OPTIONS}
+    options["analysis_scope"] = scope_json(request.analysis_scope) or None
     return item | {key: value for key, value in options.items() if value is not None}
 
 

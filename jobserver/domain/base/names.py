@@ -13,6 +13,9 @@ REQUEST_ID = r"[2-7a-z]{16}"
 SHA = r"[0-9a-f]{40}"
 DIGEST = r"[0-9a-f]{64}"
 RELEASE_ID = r"[0-9a-f]{32}"
+# What a project is called outside: 42 or POS-2025-2001.
+PROJECT_NUMBER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
+DATA = r"[a-z0-9_]{1,64}"
 PROJECT = rf"{SLUG}/{SLUG}"
 PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
@@ -28,6 +31,8 @@ WORDS = {
     SHA: "a full commit id, 40 digits of 0-9 and a-f",
     DIGEST: "a SHA-256, 64 digits of 0-9 and a-f",
     RELEASE_ID: "32 digits of 0-9 and a-f",
+    PROJECT_NUMBER: "letters, digits and hyphens, at most 32, with no hyphen first or last",
+    DATA: "lowercase letters, digits and _, at most 64",
     PROJECT: "org/project, each of lowercase letters, digits and hyphens",
     PUSHER: "user/<username> or backend/<slug>",
 }

@@ -12,6 +12,7 @@ from jobserver.domain.base.state import Change, Changes, State
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from jobserver.domain.backends import Backend
     from jobserver.domain.base.rights import Rights
     from jobserver.domain.orgs import Org
     from jobserver.domain.projects import Project
@@ -36,6 +37,9 @@ class Proposal:
     def user(self, username: str) -> User | None:
         return self._document(Kind.USER, username, self.state.user)
 
+    def backend(self, slug: str) -> Backend | None:
+        return self._document(Kind.BACKEND, slug, self.state.backend)
+
     def org(self, slug: str) -> Org | None:
         return self._document(Kind.ORG, slug, self.state.org)
 
@@ -49,6 +53,11 @@ class Proposal:
     def changed(self, model: type[D]) -> list[D]:
         """Every document of this model that these changes write."""
         return [document for document in self._after.values() if isinstance(document, model)]
+
+    def created(self, model: type[D]) -> list[D]:
+        """Every document of this model that these changes create."""
+        created = (change.after for change in self.changes.changes if change.before is None)
+        return [document for document in created if isinstance(document, model)]
 
     def _document(self, kind: Kind, name: str, stored: Callable[[str], D | None]) -> D | None:
         path = main_path(kind, name)

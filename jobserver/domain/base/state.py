@@ -70,6 +70,9 @@ class State(Main, Protocol):
     def referrers(self, kind: Kind, name: str) -> Sequence[str]:
         """Paths on ``main`` of the documents that refer to this user, org or project."""
 
+    def line_of(self, kind: Kind, name: str, key: str) -> int:
+        """The line of a key of a document on ``main``; 0 if the document does not have it."""
+
     def projects(self) -> Iterable[Project]:
         """Every project that can be read."""
 

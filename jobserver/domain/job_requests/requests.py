@@ -14,7 +14,7 @@ from jobserver.domain.base.permissions import Actor, Permission
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
-from jobserver.domain.base.state import Change, Changes, Move, State, Stored
+from jobserver.domain.base.state import Change, Changes, Main, Move, State, Stored
 from jobserver.domain.base.values import (
     ActionName,
     Database,
@@ -28,11 +28,13 @@ from jobserver.domain.base.values import (
     WorkspaceName,
     named,
 )
+from jobserver.domain.governance.analysis_scope import AnalysisScope
+from jobserver.domain.governance.refusals import refusals
 from jobserver.domain.job_requests import lifecycle, refs
 from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_of, pipeline_problems
 from jobserver.domain.pipeline.graph import RUN_ALL, closure
 from jobserver.domain.workspaces import Workspace
-from jobserver.errors import conflict, invalid, not_found, some
+from jobserver.errors import Fault, conflict, forbidden, invalid, not_found, some
 
 MAX_NOTE = 200  # characters
 RequestNote: TypeAlias = Annotated[Line, StringConstraints(max_length=MAX_NOTE)]
@@ -76,10 +78,13 @@ class JobRequest(Document):
     note: RequestNote | None = None
     commit_subject: RequestNote | None = None
     ref: Line | None = None
+    analysis_scope: AnalysisScope | None = None
     pipeline: dict[ActionName, PipelineAction] | None = None
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024  # it names actions, of which there may be many
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"pipeline", "rerun_of", "note", "commit_subject", "ref"})
+    optional_keys: ClassVar[frozenset[str]] = frozenset(
+        {"pipeline", "rerun_of", "note", "commit_subject", "ref", "analysis_scope"}
+    )
 
     @model_validator(mode="after")
     def _one_pipeline(self) -> "JobRequest":
@@ -194,6 +199,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         note=_note(command.note),
         commit_subject=command.commit_subject or None,
         ref=command.ref,
+        analysis_scope=_scope(state, workspace.project),
     )
     pipeline = StoredPipeline(
         warnings=command.warnings,
@@ -214,6 +220,12 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
 def _requested_workspace(workspace: Workspace, branch: str | None) -> RequestedWorkspace:
     fields = {key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}
     return RequestedWorkspace(**{**fields, "branch": branch or workspace.branch})
+
+
+def _scope(main: Main, project: str | None) -> AnalysisScope | None:
+    """That of the project now: the request keeps it."""
+    document = main.project(project) if project is not None else None
+    return document.analysis_scope if document is not None else None
 
 
 def _note(text: str | None) -> str | None:
@@ -331,6 +343,27 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         if after.cancelled_actions[: len(before.cancelled_actions)] != before.cancelled_actions:
             problems.append(("cancelled_actions", "a cancelled action stays cancelled"))
     return problems
+
+
+def check_limits(proposal: Proposal) -> None:
+    """Raises `Error` (forbidden) with every reason why the new job requests are refused, whoever makes them.
+
+    The day that counts is that of the request's `created_at`, so that an audit comes to the same answer.
+    """
+    state = proposal.state
+    faults: dict[Fault, None] = {}
+    for request in proposal.created(JobRequest):
+        workspace = state.workspace(request.workspace.name)
+        projects = dict.fromkeys([workspace.project if workspace is not None else None, request.project])
+        for project in projects:
+            reasons = refusals(state, request.created_by, project, request.backend, request.created_at.date())
+            faults |= dict.fromkeys(reason.fault(state) for reason in reasons)
+        if request.analysis_scope != _scope(state, next(iter(projects))):
+            message = f"is not that of the project of workspace {request.workspace.name}"
+            place = Place(Area.ACTIVE, request.created_at.date(), request.identifier)
+            faults[Fault(message, place.request, key="analysis_scope")] = None
+    if faults:
+        raise forbidden("; ".join(map(str, faults)), faults=list(faults))
 
 
 def _may_create(rights: Rights, change: Change) -> bool:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import TypeVar
 
 from jobserver.domain.backends import Backend
-from jobserver.domain.base import identifiers, layout
+from jobserver.domain.base import identifiers, layout, yaml_positions
 from jobserver.domain.base.layout import Area, Kind, Place
 from jobserver.domain.base.state import Changes, Stored
 from jobserver.domain.base.values import Document
@@ -22,6 +22,7 @@ from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
+from jobserver.store.yaml.nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
 
@@ -144,6 +145,12 @@ class Snapshot:
 
     def project(self, name: str) -> Project | None:
         return self._document(self._main, layout.main_path(Kind.PROJECT, name), Project)
+
+    def line_of(self, kind: Kind, name: str, key: str) -> int:
+        entry = self._entry(self._main, layout.main_path(kind, name))
+        node = read_nodes(self._objects.raw(entry.sha)) if entry is not None else None
+        keys = (word for word, _ in node.entries) if isinstance(node, yaml_positions.Mapping) else ()
+        return next((word.line for word in keys if word.text == key), 0)
 
     def projects(self) -> Iterator[Project]:
         return (project for _, project in self._all("projects", Project))

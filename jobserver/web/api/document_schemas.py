@@ -51,6 +51,8 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "sessions_since": "Sessions from before this time have ended. Change it when you set `active: true` again.",
         "tokens": "The SHA-256 of each personal access token. `jobserver user token` makes one.",
         "one_time_token": "Three words for one login to Airlock, as an HMAC. The settings page makes it.",
+        "backends": "The only backends that the person may use. Leave it out for all.",
+        "trained_until": "The last day on which the person's training counts. After it, they can't request jobs.",
     },
     "org": {
         "version": "The version of the format.",
@@ -66,6 +68,12 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "members": "People whose roles count in this project.",
         "registration": "The answers on the registration form, without email addresses.",
         "invitations": "People who have not accepted or declined yet.",
+        "number": "What the project is called outside, such as POS-2025-2001. No two projects have the same.",
+        "status": "People can request jobs while it is ongoing, or left out.",
+        "end_date": "The last day on which people can request jobs.",
+        "backends": "The only backends that the project may use. Leave it out for all.",
+        "analysis_scope": "The data that the project may use beyond what every project may.",
+        "requires_training": "Whether only people with a `trained_until` can request jobs.",
     },
     "message": {
         "version": "The version of the format.",

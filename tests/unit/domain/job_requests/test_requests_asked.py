@@ -62,6 +62,7 @@ def test_a_request_holds_all_that_a_runner_needs(state: Memory) -> None:
         "note": None,
         "commit_subject": None,
         "ref": None,
+        "analysis_scope": None,
         "pipeline": None,
     }
 
