@@ -25,7 +25,7 @@ SIZES: dict[str, Any] = {"desktop": {"width": 1280, "height": 900}, "phone": {"w
 SCHEMES: tuple[Any, ...] = ("light", "dark")
 LOOKS = ["desktop-light", "phone-dark"]
 ALL_LOOKS = [f"{size}-{scheme}" for size in SIZES for scheme in SCHEMES] if os.environ.get("ALL_LOOKS") else LOOKS
-# Of tests that go from page to page:
+# Of tests that run once for each look:
 JOURNEY_LOOKS = LOOKS if "ALL_LOOKS" in os.environ else [LOOKS[0], pytest.param(LOOKS[1], marks=only_whole)]
 AXE = (Path(__file__).parent / "axe" / "axe-4.14.1.min.js").read_text()
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -75,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterato
     made.check_record()
 
 
-@pytest.fixture(params=LOOKS)
+@pytest.fixture(params=JOURNEY_LOOKS)
 def look(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, expect
 from jobserver.web.pages.design.gallery import COMPONENTS
 from tests.browser.conftest import inspect, log_in, watched
 from tests.e2e.harness import Site
+from tests.samples import only_whole
 
 PICTURES = {
     "status": "design-status",
@@ -19,6 +20,7 @@ PICTURES = {
 }
 
 
+@only_whole
 def test_each_component_is_shown_with_its_states(chromium: Browser, site: Site) -> None:
     assert set(PICTURES) == set(COMPONENTS)
     context = chromium.new_context(reduced_motion="reduce")

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import accessible, inspect, log_in, watched, wear
 from tests.e2e.harness import Site, job
+from tests.samples import only_whole
 from tests.unit.web.pages.layout.shapes import large
 
 
@@ -71,6 +72,7 @@ def test_it_begins_in_groups_with_what_failed_by_itself(request_url: str, alice:
     inspect(alice, "request-grouped")
 
 
+@only_whole
 def test_groups_open_and_the_page_keeps_what_was_chosen(request_url: str, alice: Page) -> None:
     alice.goto(request_url)
     alice.get_by_role("checkbox", name="Select clean_001", exact=True).check()
@@ -130,6 +132,7 @@ def test_it_is_zoomed_and_moved_by_buttons_keys_wheel_and_mouse(request_url: str
     alice.wait_for_function("top => document.querySelector('.graph').scrollTop > top", arg=top)
 
 
+@only_whole
 def test_a_change_of_the_page_keeps_size_and_place(site: Site, request_url: str, alice: Page) -> None:
     alice.goto(f"{request_url}?group=none")
     alice.get_by_role("button", name="Zoom in").click()
@@ -141,6 +144,7 @@ def test_a_change_of_the_page_keeps_size_and_place(site: Site, request_url: str,
     assert in_view(alice, "clean_031")
 
 
+@only_whole
 def test_the_list_says_what_the_lines_do(request_url: str, alice: Page) -> None:
     """For a keyboard and a screen reader: one stop for the list, and none for each of 150 actions in the picture."""
     alice.goto(f"{request_url}?group=none")
@@ -154,6 +158,7 @@ def test_the_list_says_what_the_lines_do(request_url: str, alice: Page) -> None:
     accessible(alice)
 
 
+@only_whole
 def test_without_a_script_it_begins_in_groups_and_leads_to_what_failed(
     chromium: Browser, site: Site, request_url: str, alice: Page
 ) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import accessible, inspect, log_in, watched, wear
 from tests.e2e.harness import Site, job
+from tests.samples import only_whole
 
 
 @pytest.fixture
@@ -78,6 +79,7 @@ def test_a_slash_leads_to_the_search_and_letters_stay_letters_there(site: Site, 
     expect(alice.locator("dialog[open]")).to_have_count(0)
 
 
+@only_whole
 def test_a_question_mark_lists_the_keys(site: Site, alice: Page) -> None:
     alice.goto(f"{site.url}/status/")
     alice.keyboard.press("?")
@@ -117,6 +119,7 @@ def test_the_palette_leads_anywhere(site: Site, requests: list[str], alice: Page
     expect(alice.get_by_role("dialog")).to_be_hidden()
 
 
+@only_whole
 def test_the_arrows_choose_a_place(site: Site, alice: Page) -> None:
     alice.goto(f"{site.url}/status/")
     alice.keyboard.press("Control+k")

@@ -12,6 +12,7 @@ from jobserver.store.yaml import codec
 from jobserver.web.pages.routes.invitations import InvitationLinks
 from tests.browser.conftest import HOSTILE, inspect, log_in, watched
 from tests.e2e.harness import Site, job
+from tests.samples import only_whole
 from tests.zips import MANIFEST, md5_of, zipped
 
 LONG = "a_very_long_action_name_that_goes_on_and_on_and_on_without_any_mercy_at_all"
@@ -81,7 +82,7 @@ def root(chromium: Browser, site: Site) -> Iterator[Page]:
         ("/backends/emis/audit/", "backend-audit"),
         ("/users/", "people"),
         ("/users/bob/", "person"),
-        ("/api/", "api"),
+        pytest.param("/api/", "api", marks=only_whole),
         ("/nothing-here/", "error-404"),
     ],
 )
@@ -128,6 +129,7 @@ def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
     expect(root.get_by_role("button", name="Newer")).to_be_visible()
 
 
+@only_whole
 def test_a_wide_pipeline_with_long_names(site: Site, root: Page) -> None:
     site.study("wide-study", {"project.yaml": WIDE_STUDY})
     site.run("workspace", "add", "wide", "--repo", "wide-study", "--branch", "main", "--as", "alice")
@@ -167,6 +169,7 @@ def test_a_request_that_waits_and_one_that_is_cancelled(site: Site, root: Page) 
     inspect(root, "job-audit")
 
 
+@only_whole
 def test_a_run_is_compared_with_the_ones_before_it(site: Site, root: Page) -> None:
     with site.client("emis") as emis:
         for status, code in (("succeeded", "succeeded"), ("failed", "nonzero_exit"), ("failed", "unmatched_patterns")):
@@ -244,6 +247,7 @@ def test_an_invitation_by_its_link(chromium: Browser, site: Site) -> None:
     context.close()
 
 
+@only_whole
 def test_a_reader_is_told_that_they_may_only_look(chromium: Browser, site: Site) -> None:
     site.run("user", "add", "newcomer")
     context = chromium.new_context(reduced_motion="reduce")
@@ -307,6 +311,7 @@ def test_every_page_shows_the_site_message(site: Site, root: Page) -> None:
     expect(root.get_by_text("No jobs run on Friday.")).to_have_count(0)
 
 
+@only_whole
 def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     root.goto(f"{site.url}/settings/")
     root.get_by_label("Token name").fill("my laptop")
@@ -329,6 +334,7 @@ def test_a_secret_is_shown_once(site: Site, root: Page) -> None:
     inspect(root, "backend-off")
 
 
+@only_whole
 def test_a_new_installation_says_what_to_do_first(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
     new = Site(tmp_path_factory.mktemp("new"), is_template=True)
     new.env |= {"SOCIAL_AUTH_GITHUB_KEY": "key", "SOCIAL_AUTH_GITHUB_SECRET": "secret"}

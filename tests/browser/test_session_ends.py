@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import inspect, log_in
 from tests.e2e.harness import Site
+from tests.samples import only_whole
 
 
 def test_a_form_is_kept_through_the_login(site: Site, page: Page) -> None:
@@ -35,6 +36,7 @@ def test_a_form_is_kept_through_the_login(site: Site, page: Page) -> None:
     assert site.count("backends/emis") == before + 1
 
 
+@only_whole
 def test_a_used_link_says_so(site: Site, page: Page) -> None:
     link = site.run("user", "login-link", "alice")
     page.goto(link)

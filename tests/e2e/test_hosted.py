@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.harness import Site, git, job, until
 from tests.e2e.host import Host
+from tests.samples import only_whole
 
 SECRET = "a-secret-of-the-webhook"
 
@@ -35,6 +36,7 @@ def machine(folder: Path, host: Host, number: int, poll: float = 0.2) -> Site:
     return site
 
 
+@only_whole
 def test_a_researcher_and_a_runner_on_different_servers(tmp_path: Path, host: Host) -> None:
     first, second = machine(tmp_path, host, 0), machine(tmp_path, host, 1)
     first.start()
@@ -97,6 +99,7 @@ def test_a_push_to_one_server_is_a_push_for_all(tmp_path: Path, host: Host) -> N
     first.check_record()
 
 
+@only_whole
 def test_the_webhook_is_believed_if_it_is_signed(tmp_path: Path, host: Host) -> None:
     site = machine(tmp_path, host, 0, poll=3000)
     other = machine(tmp_path, host, 1)
@@ -213,6 +216,7 @@ def test_a_server_starts_and_reads_while_its_host_is_down(tmp_path: Path, host: 
     site.check_record()
 
 
+@only_whole
 def test_an_installation_moves_to_a_hosted_repository_and_back(tmp_path: Path, host: Host) -> None:
     """docs/scale.md, "Setting it up": an installation moves to a hosted repository, and back to its own disk."""
     site = Site(tmp_path / "site")

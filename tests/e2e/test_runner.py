@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, free_port, until
+from tests.samples import only_whole
 
 STUDY = """\
 version: "4.0"
@@ -61,6 +62,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield made
     made.stop()
     made.check_record()
+
+
+# Git differs from HTTP only in how it gets requests and sends reports.
+http_and_then_git = pytest.mark.parametrize("runner", ["http", pytest.param("git", marks=only_whole)], indirect=True)
 
 
 @pytest.fixture(params=["http", "git"])
@@ -133,6 +138,7 @@ def test_a_killed_runner_goes_on_where_it_was(runner: RunnerProcess) -> None:
     assert runner.end() == 0
 
 
+@http_and_then_git
 def test_reports_that_the_server_did_not_take_are_sent_when_it_is_back(runner: RunnerProcess) -> None:
     site = runner.site
     identifier = ask(runner, "slow")
@@ -172,6 +178,7 @@ def test_a_runner_without_requests_ends_well(runner: RunnerProcess) -> None:
     assert "0 succeeded, 0 failed" in done.stderr
 
 
+@http_and_then_git
 def test_a_second_runner_in_one_folder_is_refused(runner: RunnerProcess) -> None:
     ask(runner, "slow")
     runner.start()

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 from tests.e2e.harness import Site
+from tests.samples import only_whole
 
 PROCFILE = Path(__file__).parents[3] / "Procfile"
 
 
+@only_whole
 def test_the_release_step_and_then_the_web_process(tmp_path: Path) -> None:
     site = Site(tmp_path)
     environment = {**site.env, "PATH": f"{Path(sys.executable).parent}:{site.env['PATH']}", "PORT": str(site.port)}

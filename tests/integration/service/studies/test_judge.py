@@ -15,6 +15,7 @@ import yaml
 
 from jobserver.errors import Error
 from jobserver.service.studies.base import read_study
+from tests.samples import only_whole
 
 judge = pytest.importorskip("opensafely._vendor.pipeline", reason="the dev dependency `opensafely` is not installed")
 
@@ -148,6 +149,7 @@ def files() -> list[str]:
     return list(dict.fromkeys(text for text in [spoiled(), *single, *pairs] if text is not None))
 
 
+@only_whole
 def test_the_verdicts_are_the_same() -> None:
     made = files()
     told = [(text, *verdicts(text)) for text in made]

@@ -18,6 +18,7 @@ from jobserver.store.read.commits import Commit, parse_commit, reserved_trailers
 from jobserver.store.read.quarantine import MAX_BLOB, QuarantinedObjects
 from jobserver.store.read.tree_changes import MAX_FILES, read_changes
 from tests.e2e.harness import git
+from tests.samples import only_whole
 
 USER = b"version: 1\nusername: alice\nname: Alice\nroles: []\nactive: true\ntokens: []\n"
 
@@ -93,6 +94,7 @@ def test_a_damaged_object_is_named(repository: Repository) -> None:
 # Files of a revision
 
 
+@only_whole
 def test_every_file_of_a_revision(repository: Repository) -> None:
     sha = repository.commit({f"users/a{number}.yaml": b"%d" % number * number for number in range(1500)} | {"x": b""})
     found = dict(revision_files.tree_files(repository.path, sha))
