@@ -16,6 +16,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.domain.plan import Command, branch_of, plan
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
@@ -168,6 +169,9 @@ class Memory:
                 assert isinstance(document, Job)
                 found[document.identifier] = document
         return found
+
+    def release(self, workspace: str, identifier: str) -> CheckedRelease | None:
+        return self._read(self.branch, layout.release_path(workspace, identifier))
 
     def active(self) -> list[Stored]:
         places = [place for path, place in self._places() if path not in self.broken]

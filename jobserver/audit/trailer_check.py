@@ -25,6 +25,7 @@ _KINDS = {
     "project": Kind.PROJECT,
     "workspace": Kind.WORKSPACE,
     "message": Kind.MESSAGE,
+    "release": Kind.RELEASE,
 }
 
 

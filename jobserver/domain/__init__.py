@@ -16,7 +16,8 @@ governance/      what projects and people may use, and until when
 job_requests/    requests, their jobs and their pipelines
 rap/             controllers, which the server calls to have requests run
 waiting/         why requests wait, and the state of backends
-releases         files that a backend lets out
+releases         files that a backend lets out on its own word, and the paths that they may have
+outputs/         releases whose files may leave once enough people have approved them
 record           receipts of pushes, checkpoints, statements of imports, and changes of the signing keys
 pipeline/        what project.yaml says, and what is wrong with it
 base/            what every noun is built on

@@ -18,6 +18,7 @@ from jobserver.domain.base.rules import Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Move, State
 from jobserver.domain.job_requests import jobs, requests
 from jobserver.domain.job_requests.folders import folder_faults
+from jobserver.domain.outputs import rules as outputs
 from jobserver.domain.tokens import duplicate_tokens
 from jobserver.errors import Fault, invalid
 
@@ -25,7 +26,8 @@ from jobserver.errors import Fault, invalid
 # case; a release needs a user with the right to it; users who are enabled again begin new sessions; a pushed commit is
 # not older than the one before it, and has none of the trailers that only the server writes. Since 3: no workspace is
 # called `schemas`. Since 4: a request on a backend with a controller names a database and a repository that the
-# controller takes; jobs are requested within the limits of their project and person (`governance`).
+# controller takes; jobs are requested within the limits of their project and person (`governance`); there are documents
+# of releases, whose files leave only with the approvals of other people (`outputs`).
 POLICY = 4
 
 
@@ -46,6 +48,7 @@ _RULES: dict[Kind, Rules] = {
     Kind.REQUEST: requests.RULES,
     Kind.PIPELINE: requests.PIPELINE_RULES,
     Kind.JOB: jobs.RULES,
+    Kind.RELEASE: outputs.RULES,
     Kind.RECEIPT: record.RULES,
     Kind.CHECKPOINT: record.RULES,
     Kind.IMPORT: record.RULES,

@@ -8,6 +8,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.site_messages import SiteMessage
@@ -24,6 +25,7 @@ AnyDocument: TypeAlias = (
     | JobRequest
     | StoredPipeline
     | Job
+    | CheckedRelease
     | Receipt
     | Checkpoint
     | ImportStatement
@@ -39,6 +41,7 @@ MODELS: dict[Kind, type[AnyDocument]] = {
     Kind.REQUEST: JobRequest,
     Kind.PIPELINE: StoredPipeline,
     Kind.JOB: Job,
+    Kind.RELEASE: CheckedRelease,
     Kind.RECEIPT: Receipt,
     Kind.CHECKPOINT: Checkpoint,
     Kind.IMPORT: ImportStatement,

@@ -14,11 +14,12 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.validation import invalid_values
 from jobserver.domain.job_requests import jobs, requests
+from jobserver.domain.outputs import commands as outputs
 
 _OnMain: TypeAlias = (
     users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
 )
-_OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command
+_OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command | outputs.Command
 Command: TypeAlias = _OnBackend | record.Command | _OnMain
 
 
@@ -36,7 +37,7 @@ def branch_of(command: Command) -> str:
 def plan(state: State, command: Command, actor: Actor, now: datetime, new_id: str) -> Changes:
     """What ``command`` would change on ``state``. Raises `Error` (invalid, conflict, not_found).
 
-    ``new_id`` is the identifier of a job request that the command creates.
+    ``new_id`` is the identifier of a job request or release that the command creates.
     """
     try:
         return _plan(state, command, actor, now, new_id)
@@ -53,6 +54,12 @@ def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: s
         return record.plan(state, command, now)
     if isinstance(command, releases.Command):
         return releases.plan(state, command, actor)
+    if isinstance(command, outputs.Command):
+        return outputs.plan(state, command, actor, now, new_id)
+    return _plan_on_main(state, command, actor, now)
+
+
+def _plan_on_main(state: State, command: _OnMain, actor: Actor, now: datetime) -> Changes:
     if isinstance(command, users.Command):
         return users.plan(state, command, actor, now)
     if isinstance(command, workspaces.Command):

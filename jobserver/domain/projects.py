@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
@@ -50,6 +50,7 @@ class Project(Document):
     org: Slug
     members: tuple[Member, ...] = Field(default=(), strict=False)
     registration: Registration | None = None
+    output_approvals: Annotated[int, Field(ge=1, le=3)] | None = None
     invitations: tuple[Invitation, ...] = Field(default=(), strict=False)
     number: ProjectNumber | None = None
     status: StatusName | None = None
@@ -58,7 +59,7 @@ class Project(Document):
     analysis_scope: AnalysisScope | None = None
     requires_training: bool | None = None
 
-    optional_keys: ClassVar[frozenset[str]] = frozenset({"invitations", *LIMITS})
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"output_approvals", "invitations", *LIMITS})
 
     def path_keys(self, path: DocPath) -> dict[str, object]:
         org, slug = path.name.split("/")
@@ -117,6 +118,14 @@ class SetProjectMember:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOutputApprovals:
+    """How many people must approve each file that leaves a backend; None for the default."""
+
+    project: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class InviteToProject:
     """Invites users who are not members yet: all of them, or none if one cannot be invited."""
 
@@ -145,6 +154,7 @@ Command: TypeAlias = (
     | RenameProject
     | ChangeProject
     | SetProjectMember
+    | SetOutputApprovals
     | InviteToProject
     | CancelInvitation
     | AcceptInvitation
@@ -163,6 +173,9 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         case ChangeProject(_, values):
             after, event = limited(before, values), "updated"
             action = f"changed {', '.join(sorted(values))} of {name}"
+        case SetOutputApprovals(_, number):
+            after, event = Project(**{**dict(before), "output_approvals": number}), "output-approvals-changed"
+            action = f"set the approvals that outputs of {name} need to {number or 'the default'}"
         case SetProjectMember(_, username, roles):
             require(state.user(username), Kind.USER, username)
             after = with_member(before, username, roles)
@@ -260,6 +273,8 @@ def _may_update(rights: Rights, change: Change) -> bool:
         return True
     name = f"{before.org}/{before.slug}"
     changed = changed_keys(before, after)
+    if changed == {"output_approvals"}:
+        return True  # `_limits` says who may
     manages = rights.may(Permission.MANAGE_PROJECT_MEMBERS, name)
     invites = rights.may(Permission.INVITE_PROJECT_MEMBERS, name)
     if "invitations" in changed and not (invites or (manages and not added_invitations(before, after))):
@@ -268,8 +283,14 @@ def _may_update(rights: Rights, change: Change) -> bool:
 
 
 def _limits(rights: Rights, change: Change) -> None:
-    """Nobody invites in the name of somebody else."""
+    """Nobody invites in the name of somebody else. Only governance says how many approvals outputs need, also by
+    removing the project."""
     before, after = change.of(Project)
+    if (before and before.output_approvals) != (after and after.output_approvals):
+        project = before or after
+        assert project is not None
+        governs = rights.may(Permission.GOVERN, f"{project.org}/{project.slug}")
+        rights.need(governs, "change the approvals that outputs need: that needs the role GovernanceReviewer")
     for invitation in added_invitations(before, after) if after is not None else ():
         username, inviter = invitation.username, invitation.invited_by
         rights.need(inviter == rights.actor.name, f"invite {username} as {inviter}")

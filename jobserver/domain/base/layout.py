@@ -29,6 +29,7 @@ class Kind(StrEnum):
     REQUEST = "job-request"
     PIPELINE = "pipeline"
     JOB = "job"
+    RELEASE = "release"
     RECEIPT = "receipt"
     CHECKPOINT = "checkpoint"
     IMPORT = "import"
@@ -70,7 +71,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class DocPath:
-    """The document that a path names. ``name`` is ``org/project`` for projects, and the id for jobs."""
+    """The document that a path names. ``name`` is ``org/project`` for projects, ``workspace/id`` for releases, and the
+    id for jobs."""
 
     kind: Kind
     name: str
@@ -117,6 +119,17 @@ _BACKEND_PATH = re.compile(
     r"(?:(active)/([0-9]{4})-([0-9]{2})-([0-9]{2})|(archive)/([0-9]{4})/([0-9]{2})/([0-9]{2}))"
     rf"/({names.REQUEST_ID})/(?:(request|pipeline)\.yaml|jobs/({names.JOB_ID})\.yaml)"
 )
+_RELEASE_PATH = re.compile(rf"releases/({names.WORKSPACE}/{names.CHECKED_RELEASE_ID})\.yaml")
+
+
+def release_path(workspace: str, identifier: str) -> str:
+    """Where a backend's branch has the document of a release."""
+    return f"releases/{workspace}/{identifier}.yaml"
+
+
+def is_release(workspace: str, identifier: str) -> bool:
+    """Whether a release can have these names."""
+    return _RELEASE_PATH.fullmatch(release_path(workspace, identifier)) is not None
 
 
 _MAIN_LAYOUT = {
@@ -151,7 +164,11 @@ def parse_path(branch: str, path: str) -> DocPath | None:
         return None
     if branch == AUDIT:
         return _AUDIT_PATHS.get(path)
-    match = _BACKEND_PATH.fullmatch(path) if branch_backend(branch) else None
+    if branch_backend(branch) is None:
+        return None
+    if release := _RELEASE_PATH.fullmatch(path):
+        return DocPath(Kind.RELEASE, release[1])
+    match = _BACKEND_PATH.fullmatch(path)
     if not match:
         return None
     active, y1, m1, d1, _, y2, m2, d2, identifier, file, job = match.groups()

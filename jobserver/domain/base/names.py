@@ -16,6 +16,7 @@ RELEASE_ID = r"[0-9a-f]{32}"
 # What a project is called outside: 42 or POS-2025-2001.
 PROJECT_NUMBER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
 DATA = r"[a-z0-9_]{1,64}"
+CHECKED_RELEASE_ID = r"[0-9A-Za-z]{16,40}"
 PROJECT = rf"{SLUG}/{SLUG}"
 PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
@@ -33,6 +34,7 @@ WORDS = {
     RELEASE_ID: "32 digits of 0-9 and a-f",
     PROJECT_NUMBER: "letters, digits and hyphens, at most 32, with no hyphen first or last",
     DATA: "lowercase letters, digits and _, at most 64",
+    CHECKED_RELEASE_ID: "16 to 40 letters and digits",
     PROJECT: "org/project, each of lowercase letters, digits and hyphens",
     PUSHER: "user/<username> or backend/<slug>",
 }

@@ -1,7 +1,7 @@
 """Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
 
-Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything; the
-others what the table says.
+Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything but
+govern outputs; the others what the table says.
 """
 
 from collections.abc import Iterable
@@ -20,6 +20,9 @@ class Permission(StrEnum):
     RUN_JOB = "run_job"
     UPLOAD_RELEASE = "release_file_upload"
     READ_ALL = "read_all"
+    VIEW_RELEASE = "release_file_view"
+    APPROVE_OUTPUT = "approve_output"
+    GOVERN = "govern"
     ADMINISTER = "administer"
 
 
@@ -40,12 +43,14 @@ class Role(StrEnum):
 
 
 _P = Permission
+# What lets outputs out, and the rule that says how many people it takes, are not for whoever runs the server.
+NOT_FOR_SUPER_USERS = frozenset({_P.APPROVE_OUTPUT, _P.GOVERN})
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.PROJECT_COORDINATOR: frozenset(
         {_P.INVITE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_WORKSPACES}
     ),
     Role.PROJECT_DEVELOPER: frozenset({_P.CANCEL_JOB, _P.CHECK_OUTPUT, _P.RUN_JOB}),
-    Role.PROJECT_COLLABORATOR: frozenset(),
+    Role.PROJECT_COLLABORATOR: frozenset({_P.VIEW_RELEASE}),
     Role.ORG_COORDINATOR: frozenset(),
     Role.CORE_DEVELOPER: frozenset(
         {
@@ -56,14 +61,14 @@ GRANTS: dict[Role, frozenset[Permission]] = {
             _P.RUN_JOB,
         }
     ),
-    Role.OUTPUT_CHECKER: frozenset({_P.CHECK_OUTPUT, _P.UPLOAD_RELEASE}),
+    Role.OUTPUT_CHECKER: frozenset({_P.CHECK_OUTPUT, _P.APPROVE_OUTPUT, _P.UPLOAD_RELEASE}),
     Role.OUTPUT_PUBLISHER: frozenset({_P.PUBLISH_OUTPUT}),
     Role.TECHNICAL_REVIEWER: frozenset({_P.REVIEW_PROJECT}),
     Role.DATA_INVESTIGATOR: frozenset(),
-    Role.GOVERNANCE_REVIEWER: frozenset(),
+    Role.GOVERNANCE_REVIEWER: frozenset({_P.GOVERN}),
     Role.ONBOARDING_AGENT: frozenset(),
     Role.AUDITOR: frozenset({_P.READ_ALL}),
-    Role.SUPER_USER: frozenset(Permission),
+    Role.SUPER_USER: frozenset(Permission) - NOT_FOR_SUPER_USERS,
 }
 
 PROJECT_ROLES = frozenset({Role.PROJECT_COORDINATOR, Role.PROJECT_DEVELOPER, Role.PROJECT_COLLABORATOR})
@@ -72,7 +77,7 @@ GLOBAL_ROLES = frozenset(Role) - PROJECT_ROLES - ORG_ROLES
 
 
 # Whoever has one of these in a workspace's project, or everywhere, may see and download what was released of it.
-SEE_RELEASES = frozenset({Permission.CHECK_OUTPUT, Permission.PUBLISH_OUTPUT})
+SEE_RELEASES = frozenset({Permission.CHECK_OUTPUT, Permission.PUBLISH_OUTPUT, Permission.VIEW_RELEASE})
 
 
 class ActorKind(StrEnum):

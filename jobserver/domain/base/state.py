@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobserver.domain.job_requests.pipelines import StoredPipeline
     from jobserver.domain.job_requests.requests import JobRequest
     from jobserver.domain.orgs import Org
+    from jobserver.domain.outputs.documents import CheckedRelease
     from jobserver.domain.projects import Project
     from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
     from jobserver.domain.releases import Release
@@ -63,6 +64,9 @@ class State(Main, Protocol):
 
     def jobs(self, place: Place) -> Mapping[str, Job]:
         """Jobs by identifier, without those that cannot be read: the runner's next report writes them again."""
+
+    def release(self, workspace: str, identifier: str) -> CheckedRelease | None:
+        """The document of a release; None if there is none. Raises `Error` (invalid) if it cannot be read."""
 
     def active(self) -> Iterable[Stored]:
         """Every request in ``active/`` that can be read."""

@@ -46,7 +46,8 @@ class _Folders:
     def __init__(self, proposal: Proposal) -> None:
         self.state, self.changes = proposal.state, proposal.changes
         self.moved = {move.place: move.place.moved(move.to) for move in self.changes.moves}
-        self.files = [self._file(change) for change in self.changes.changes]
+        paths = [(change, parse_path(self.changes.branch, change.path)) for change in self.changes.changes]
+        self.files = [_File(change, path, path.place) for change, path in paths if path and path.place]
         requests = [file for file in self.files if file.path.kind is Kind.REQUEST]
         self.created = {file.place for file in requests if file.change.before is None}
         self.deleted = {file.place for file in requests if file.change.after is None}
@@ -54,12 +55,6 @@ class _Folders:
         self._places: dict[str, Place | None] = {}  # of requests, by identifier
         self._first: dict[str, Place] = {}  # folders of created requests, by identifier
         self._owners: dict[str, Place] = {}  # folders of jobs, by the job's identifier
-
-    def _file(self, change: Change) -> _File:
-        path = parse_path(self.changes.branch, change.path)
-        assert path is not None  # `admit` checked the paths before
-        assert path.place is not None
-        return _File(change, path, path.place)
 
     def wrong_moves(self) -> Iterator[Fault]:
         """Moves that leave a request in the wrong area for its jobs."""

@@ -14,6 +14,7 @@ from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import StoredPipeline
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.orgs import Org
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.site_messages import SiteMessage
@@ -233,6 +234,9 @@ class Snapshot:
                 document = self._objects.document(entry.sha, Job, f"{place.folder}/jobs/{name}")
                 jobs[name.removesuffix(".yaml")] = document
         return jobs
+
+    def release(self, workspace: str, identifier: str) -> CheckedRelease | None:
+        return self._document(self._head, layout.release_path(workspace, identifier), CheckedRelease)
 
     def referrers(self, kind: Kind, name: str) -> list[str]:
         """Paths of the documents on main that name this user, org or project.

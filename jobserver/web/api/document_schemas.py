@@ -67,6 +67,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "org": "The organisation, as in the name of this folder.",
         "members": "People whose roles count in this project.",
         "registration": "The answers on the registration form, without email addresses.",
+        "output_approvals": "How many people must approve each file that leaves: 1, 2 (if left out) or 3.",
         "invitations": "People who have not accepted or declined yet.",
         "number": "What the project is called outside, such as POS-2025-2001. No two projects have the same.",
         "status": "People can request jobs while it is ongoing, or left out.",

@@ -11,6 +11,7 @@ from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeli
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Member
 from jobserver.domain.orgs import Org
+from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease, Review
 from jobserver.domain.projects import Project
 from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
 from jobserver.domain.site_messages import SiteMessage
@@ -60,6 +61,19 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "backends": None,
         "analysis_scope": None,
         "requires_training": None,
+        "output_approvals": None,
+    },
+    CheckedFile: {"date": None, "job": None, "uploaded": None, "withdrawn": None},
+    Review: {"comment": None, "files": (), "vouched_by": None},
+    CheckedRelease: {
+        "version": 1,
+        "project": None,
+        "vouched_by": None,
+        "comment": None,
+        "files": (),
+        "reviews": (),
+        "publications": (),
+        "withdrawn": None,
     },
     Workspace: {"version": 1, "project": None, "archived": False, "should_notify": False},
     PipelineAction: {"needs": ()},
@@ -91,6 +105,15 @@ GOOD: dict[type[Document], dict[str, Any]] = {
     Org: {"slug": "lab", "name": "Lab"},
     SiteMessage: {"text": "x"},
     Project: {"slug": "p", "name": "P", "org": "lab"},
+    CheckedFile: {"path": "output/a.csv", "size": 3, "sha256": "a" * 64},
+    Review: {"by": "carol", "at": NOW, "decision": "approved"},
+    CheckedRelease: {
+        "identifier": "01J9ZQ4V8N6T3W5X7Y9A1B2C3D",
+        "workspace": "trends",
+        "backend": "tpp",
+        "author": "alice",
+        "created_at": NOW,
+    },
     Workspace: WORKSPACE,
     PipelineAction: {"run": "x"},
     JobRequest: {
@@ -152,6 +175,10 @@ ACCEPTED: list[tuple[type[Document], str, list[Any]]] = [
     (Backend, "rap", [None, {"url": "https://a.example.org", "databases": {"full": "default"}}]),
     (Backend, "version", [1]),
     (User, "username", ["A", "a" * 64, "a_b-C"]),
+    (Project, "output_approvals", [None, 1, 2, 3]),
+    (CheckedRelease, "identifier", ["a" * 32, "0" * 16, "Z" * 40]),
+    (CheckedFile, "size", [0, 16 * 1024 * 1024]),
+    (Review, "decision", ["approved", "rejected", "returned"]),
     (Project, "registration", [None, {"project_lead": "A"}, {"project_lead": "A", "purpose": "x" * 10_000}]),
     (Project, "number", [None, "42", "POS-2025-2001", "a" * 32]),
     (Project, "status", [None, "ongoing", "completed", "postponed", "retired"]),
@@ -191,6 +218,12 @@ REFUSED: list[tuple[type[Document], str, list[Any]]] = [
     (Backend, "active", [None, 1, "true"]),
     (Backend, "version", [0, 2, True, 1.0, "1", None]),
     (User, "username", ["", "_a", "a" * 65, "a.b"]),
+    (Project, "output_approvals", [0, 4, -1, 1.5, "2", True]),
+    (CheckedRelease, "identifier", ["", "a" * 15, "a" * 41, "../" + "a" * 20, "a-" * 10, "é" * 20]),
+    (CheckedRelease, "workspace", ["../x", "A", ""]),
+    (CheckedFile, "size", [-1, 16 * 1024 * 1024 + 1, "3"]),
+    (CheckedFile, "path", ["", "a\nb", None]),
+    (Review, "decision", ["", "APPROVED", None]),
     (
         Project,
         "registration",

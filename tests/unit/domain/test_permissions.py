@@ -318,11 +318,13 @@ def test_each_role_grants_what_job_server_granted() -> None:
             "manage_project_workspaces",
             "run_job",
         },
-        "OutputChecker": {"check_output", "release_file_upload"},
+        "ProjectCollaborator": {"release_file_view"},
+        "OutputChecker": {"approve_output", "check_output", "release_file_upload"},
         "OutputPublisher": {"publish_output"},
         "TechnicalReviewer": {"review_project"},
         "Auditor": {"read_all"},
-        "SuperUser": {permission.value for permission in Permission},
+        "GovernanceReviewer": {"govern"},
+        "SuperUser": {permission.value for permission in Permission} - {"approve_output", "govern"},
     }
     assert set(GRANTS) == set(Role)
 
@@ -338,6 +340,7 @@ def test_the_permissions_of_all_roles_add_up() -> None:
     assert granted((), (Role.AUDITOR,)) == {Permission.READ_ALL}
     assert granted((Role.AUDITOR, Role.OUTPUT_CHECKER), (Role.OUTPUT_PUBLISHER,)) == {
         Permission.READ_ALL,
+        Permission.APPROVE_OUTPUT,
         Permission.CHECK_OUTPUT,
         Permission.PUBLISH_OUTPUT,
         Permission.UPLOAD_RELEASE,

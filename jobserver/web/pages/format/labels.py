@@ -91,8 +91,11 @@ PERMISSIONS = {
     Permission.MANAGE_PROJECT_MEMBERS: "manage members and their roles",
     Permission.MANAGE_PROJECT_WORKSPACES: "connect workspaces",
     Permission.CHECK_OUTPUT: "check outputs and view released files",
+    Permission.APPROVE_OUTPUT: "approve outputs of others",
     Permission.PUBLISH_OUTPUT: "publish outputs and view released files",
     Permission.UPLOAD_RELEASE: "release files from a backend",
+    Permission.VIEW_RELEASE: "view released files",
+    Permission.GOVERN: "say how many approvals outputs need",
     Permission.REVIEW_PROJECT: "review projects: view their registration and history",
     Permission.READ_ALL: "view everything",
     Permission.ADMINISTER: "administer everything",
@@ -148,8 +151,8 @@ def via(trailer: str) -> str:
 def permissions(role: str) -> str:
     """What a person with this role can do: ``Can run jobs, cancel jobs``."""
     granted = GRANTS[Role(role)]
-    if granted == frozenset(Permission):
-        return "Can do everything"
+    if Permission.ADMINISTER in granted:
+        return "Can do everything, except to approve outputs and to say how many approvals they need"
     verbs = [verb for permission, verb in PERMISSIONS.items() if permission in granted]
     return f"Can {', '.join(verbs)}" if verbs else "Can view pages"
 

@@ -46,7 +46,10 @@ def test_every_role_has_its_permissions_in_words() -> None:
     for role in Role:
         assert (labels.permissions(role) == "Can view pages") is (not GRANTS[role])
     assert labels.permissions("ProjectDeveloper") == "Can run jobs, cancel jobs, check outputs and view released files"
-    assert labels.permissions("SuperUser") == "Can do everything"
+    assert (
+        labels.permissions("SuperUser")
+        == "Can do everything, except to approve outputs and to say how many approvals they need"
+    )
 
 
 def test_metrics_have_units() -> None:

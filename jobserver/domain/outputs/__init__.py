@@ -1,0 +1,11 @@
+"""Releases under governance: files that may leave a backend once enough people have approved them.
+
+documents  a release's document: its files, reviews, publications and tombstones
+approvals  which file has which approvals, and what state that makes
+commands   ask for a release, review it, record its files, withdraw them
+publications  let anybody read released files, and end that
+steps      what the plans of both have in common
+rules      what may be added to a release, and by whom
+
+`domain.releases` has the releases that one backend vouches for, and the paths that files may have.
+"""
