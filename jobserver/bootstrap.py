@@ -24,6 +24,7 @@ from jobserver.service.notify.email.mail import Console, Mailer, Mailgun
 from jobserver.service.notify.email.smtp import SmtpMailer, SmtpServer
 from jobserver.service.push.hook_server import answer_hook
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.studies.codelists import Codelists
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.relay import relay
 from jobserver.service.upstream.sync import Hosted
@@ -138,7 +139,8 @@ def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted 
         clock,
         github_org_id=settings.github_org_id,
     )
-    return App(settings, repo, gate, studies, JobRequestService(repo, gate, studies), hosted)
+    codelists = Codelists(settings.opencodelists_url, studies.codelist_files)
+    return App(settings, repo, gate, studies, JobRequestService(repo, gate, studies, codelists), hosted)
 
 
 def release_store(settings: Settings) -> ReleaseStore | None:

@@ -11,10 +11,12 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """``status``: what it answers; 0 hangs until ``end``. ``calls``: the accepted ones; ``attempts``: all."""
+    """``status``, ``body``: what it answers; status 0 hangs until ``end``. ``calls``: the accepted ones; ``attempts``:
+    all."""
 
     port: int = 0
     status: int = 204
+    body: bytes = b""
     attempts: int = 0
     calls: list[tuple[dict[str, str], str]] = field(default_factory=list)
     end: Event = field(default_factory=Event)
@@ -45,6 +47,7 @@ def receiving(receiver: Receiver, context: SSLContext | None = None) -> Iterator
             if 300 <= status < 400:
                 self.send_header("Location", "/elsewhere")
             self.end_headers()
+            self.wfile.write(receiver.body)
 
     server = ThreadingHTTPServer(("127.0.0.1", receiver.port), Handler)
     if context is not None:

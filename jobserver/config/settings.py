@@ -104,6 +104,7 @@ class Settings(RepositorySettings):
     github_token: str = Field(default="", repr=False)
     github_org: str = ""
     github_org_id: int | None = Field(default=None, ge=1, lt=2**63)
+    opencodelists_url: str = ""
     social_auth_github_key: str = ""
     social_auth_github_secret: str = Field(default="", repr=False, validate_default=True)
 
@@ -180,7 +181,7 @@ class Settings(RepositorySettings):
             raise ValueError("expected at least 16 random characters")
         return value
 
-    @field_validator("base_url", "mailgun_url", "otel_exporter_otlp_endpoint")
+    @field_validator("base_url", "mailgun_url", "opencodelists_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _url(cls, value: str) -> str:
         return checks.web_url(value)

@@ -7,7 +7,6 @@ compares this module with it.
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from typing import TypeGuard
 from jobserver.domain.base import yaml_positions
 from jobserver.domain.base.yaml_positions import Node
 from jobserver.domain.pipeline import output_rules
+from jobserver.domain.pipeline.commands import words_of
 from jobserver.domain.pipeline.output_rules import LEVELS
 from jobserver.errors import Fault
 
@@ -25,8 +25,6 @@ _OLD_TOP = ("expectations",)  # up to version 3
 _QUOTED = "YAML does not read this as text: put it in quotes"
 _KEYS = ("run", "needs", "outputs", "config", "dummy_data_file")
 _IMAGE = re.compile(r"([^:]*):(v[\d.]+(?:-pre)?|dev|latest)")
-_QUOTES = re.compile(r"""['"\\]""")
-_SPACE = re.compile(r"[ \t\r\n]+")
 _OLD_IMAGES = frozenset({"python:v1", "r:v1"})
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _NOT_TEXT = re.compile(
@@ -230,7 +228,7 @@ class _Actions:
     def run(self, name: str, action: Written, outputs: Mapping[str, list[str]]) -> None:
         node, where = action.fields["run"][1], ("actions", name, "run")
         if action.run not in self.words:
-            self.words[action.run] = _words(action.run)
+            self.words[action.run] = words_of(action.run)
         words = self.words[action.run]
         if not words:
             self.doubts.doubt("cannot be read as a command: is a quote missing?", node, *where)
@@ -251,13 +249,3 @@ class _Actions:
             self.doubts.doubt(f"{short(first)!r} already runs the same command", node, *where)
         if problem := output_rules.ehrql_problem(action.run, words, outputs):
             self.doubts.doubt(problem, action.key, "actions", name, "outputs")
-
-
-def _words(run: str) -> list[str]:
-    """The words of a command, split as a shell does; empty if that is not possible."""
-    if not _QUOTES.search(run):  # a hundred times as fast
-        return [word for word in _SPACE.split(run) if word]
-    try:
-        return shlex.split(run)
-    except ValueError:
-        return []

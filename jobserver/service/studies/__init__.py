@@ -7,6 +7,7 @@ github           studies on GitHub; it and github_refs are the only modules that
 github_refs      refs and commits there
 local            studies in a folder on this machine
 local_refs       refs and commits there
+codelists        asks OpenCodelists whether a study's codelists are those of today
 changes          what changed in a local study between two commits
 enclosed         opens a local repository only if nothing in it leads outside its folder
 cached_source    remembers answers

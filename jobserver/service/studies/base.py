@@ -4,6 +4,7 @@ May import errors, domain and store (to read YAML).
 """
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +21,7 @@ GITHUB_API = "https://api.github.com"
 GITHUB_HOST = "github.com"
 GITHUB_REPO = f"https://{GITHUB_HOST}/<org>/<name>"  # as error messages show it
 MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
+MAX_OTHER_BYTES = 1024 * 1024
 MAX_REPOSITORIES = 2000  # in the list; people can type any other
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -99,6 +101,13 @@ class Source(Protocol):
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes: ...
 
+    def folder_files(
+        self, repo: str, sha: str, folder: str, names: Collection[str], until: float
+    ) -> Mapping[str, bytes] | None:
+        """These files of a folder, as far as it has them; None without the folder. Raises `Error` (invalid) for a file
+        that is too large."""
+        ...
+
     def message(self, repo: str, sha: str, until: float) -> str:
         """The commit's message."""
         ...
@@ -136,6 +145,12 @@ def not_a_file(sha: str) -> Error:
 
 def too_large(sha: str, size: int) -> Error:
     return unusable_project_file(sha, f"{size} bytes; at most {MAX_PROJECT_BYTES} are allowed")
+
+
+def check_size(path: str, size: int) -> None:
+    """Of a file beside project.yaml. Raises `Error` (invalid)."""
+    if size > MAX_OTHER_BYTES:
+        raise invalid(f"{path} has {size} bytes; at most {MAX_OTHER_BYTES} are allowed")
 
 
 def check_branch(branch: str) -> str:

@@ -5,7 +5,7 @@ The caches have a limit in bytes.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -70,6 +70,10 @@ class CachedSource:
         until = self._until()
         chosen = self.source.resolve(repo, ref, own, until)
         return replace(self._study_of(repo, chosen.sha, until), chosen=chosen)
+
+    def folder_files(self, repo: str, sha: str, folder: str, names: Collection[str]) -> Mapping[str, bytes] | None:
+        """As the source; not remembered."""
+        return self.source.folder_files(repo, sha, folder, names, self._until())
 
     def _until(self) -> float:
         return time.monotonic() + self.source.patience

@@ -12,7 +12,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ from jobserver.service.studies.base import (
     StudyRef,
     check_branch,
     check_sha,
+    check_size,
     missing_branch,
     missing_commit,
     missing_project_file,
@@ -160,13 +161,25 @@ class GitHubSource:
                 raise not_a_file(sha)
             if entry.size > MAX_PROJECT_BYTES:
                 raise too_large(sha, entry.size)
-            blob = opened.get_git_blob(entry.sha)
-            data = base64.b64decode(blob.content)
-            if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != entry.sha:
-                raise ValueError("the file differs from its id")
-            return data
+            return _content(opened, entry.sha)
 
         return self._ask(repo, until, ask, missing=missing_project_file(sha))
+
+    def folder_files(
+        self, repo: str, sha: str, folder: str, names: Collection[str], until: float
+    ) -> dict[str, bytes] | None:
+        def ask(opened: Repository) -> dict[str, bytes] | None:
+            inner = next((entry for entry in opened.get_git_tree(sha).tree if entry.path == folder), None)
+            if inner is None or inner.type != "tree":
+                return None
+            files: dict[str, bytes] = {}
+            for entry in opened.get_git_tree(inner.sha).tree:
+                if entry.path in names and entry.type == "blob" and entry.mode in _REGULAR:
+                    check_size(f"{folder}/{entry.path}", entry.size)
+                    files[entry.path] = _content(opened, entry.sha)
+            return files
+
+        return self._ask(repo, until, ask, missing=missing_commit(sha))
 
     def message(self, repo: str, sha: str, until: float) -> str:
         return self._ask(
@@ -249,6 +262,13 @@ class GitHubSource:
             lazy=True,
         ) as client:
             return ask(client)
+
+
+def _content(opened: Repository, sha: str) -> bytes:
+    data = base64.b64decode(opened.get_git_blob(sha).content)
+    if hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() != sha:
+        raise ValueError("the file differs from its id")
+    return data
 
 
 # PyGithub raises these for bodies that are not the expected JSON, and for redirects to other hosts.

@@ -8,11 +8,11 @@ import logging
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dulwich.objects import Blob, Commit, Tree
+from dulwich.objects import Blob, Commit, ShaFile, Tree
 from dulwich.refs import Ref
 
 from jobserver.errors import Error, not_found, unavailable
@@ -25,6 +25,7 @@ from jobserver.service.studies.base import (
     StudyRef,
     check_branch,
     check_sha,
+    check_size,
     missing_branch,
     missing_project_file,
     missing_repo,
@@ -102,32 +103,42 @@ class LocalSource:
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         with self._open(repo) as (_, opened):
-            commit = opened.object(sha.encode()) if check_sha(sha) else None
-            if not isinstance(commit, Commit):
-                raise not_found(f"Missing commit: {sha!r}", repo)
-            tree = opened.object(commit.tree)
-            if tree is None:
-                raise KeyError(commit.tree)
+            tree = _present(opened, _commit(opened, repo, sha).tree)
             if not isinstance(tree, Tree) or PROJECT_FILE.encode() not in tree:
                 raise missing_project_file(sha)
             mode, blob_id = tree[PROJECT_FILE.encode()]
             if not stat.S_ISREG(mode):
                 raise not_a_file(sha)
-            blob = opened.object(blob_id)
-            if blob is None:
-                raise KeyError(blob_id)
+            blob = _present(opened, blob_id)
             if not isinstance(blob, Blob):
                 raise not_a_file(sha)
             if blob.raw_length() > MAX_PROJECT_BYTES:
                 raise too_large(sha, blob.raw_length())
             return blob.as_raw_string()
 
+    def folder_files(
+        self, repo: str, sha: str, folder: str, names: Collection[str], until: float
+    ) -> dict[str, bytes] | None:
+        with self._open(repo) as (_, opened):
+            tree = _present(opened, _commit(opened, repo, sha).tree)
+            if not isinstance(tree, Tree) or folder.encode() not in tree:
+                return None
+            inner = _present(opened, tree[folder.encode()][1])
+            if not isinstance(inner, Tree):
+                return None
+            files: dict[str, bytes] = {}
+            for name in names:
+                if name.encode() not in inner:
+                    continue
+                mode, blob_id = inner[name.encode()]
+                if stat.S_ISREG(mode) and isinstance(blob := _present(opened, blob_id), Blob):
+                    check_size(f"{folder}/{name}", blob.raw_length())
+                    files[name] = blob.as_raw_string()
+            return files
+
     def message(self, repo: str, sha: str, until: float) -> str:
         with self._open(repo) as (_, opened):
-            commit = opened.object(sha.encode()) if check_sha(sha) else None
-            if not isinstance(commit, Commit):
-                raise not_found(f"Missing commit: {sha!r}", repo)
-            return str(commit.message.decode("utf-8", "replace"))
+            return str(_commit(opened, repo, sha).message.decode("utf-8", "replace"))
 
     def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
         """None if the repository lacks one of the commits. Raises `Error` as the other methods do."""
@@ -168,6 +179,20 @@ class LocalSource:
 
     def _outside(self, repo: str) -> Error:
         return unusable_repo(repo, f"expected {GITHUB_REPO}, or the path of a study on the server")
+
+
+def _commit(opened: OpenRepository, repo: str, sha: str) -> Commit:
+    commit = opened.object(sha.encode()) if check_sha(sha) else None
+    if not isinstance(commit, Commit):
+        raise not_found(f"Missing commit: {sha!r}", repo)
+    return commit
+
+
+def _present(opened: OpenRepository, sha: bytes) -> ShaFile:
+    """Raises KeyError for an object that the repository lacks, and must have."""
+    if (item := opened.object(sha)) is None:
+        raise KeyError(sha)
+    return item
 
 
 def _folders(path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ May import errors and this package.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jobserver.errors import invalid
 from jobserver.service.studies.base import GITHUB_API, GITHUB_REPO, Branch, BranchList, Source, Study, Tip
 from jobserver.service.studies.cached_source import CachedSource
 from jobserver.service.studies.changes import StudyChanges
+from jobserver.service.studies.codelists import FOLDER, LIST, MANIFEST
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.repository_list import Repositories, RepositoryList
 
@@ -86,6 +87,9 @@ class StudyRegistry:
         if ref in ("", branch, f"{HEADS}{branch}"):
             return self._place(repo).project(repo, branch)
         return self._place(repo).project_at(repo, ref, branch)
+
+    def codelist_files(self, repo: str, sha: str) -> Mapping[str, bytes] | None:
+        return self._place(repo).folder_files(repo, sha, FOLDER, (LIST, MANIFEST))
 
     def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
         """What changed between two commits of a local study. None where only GitHub can tell, or a commit is gone."""

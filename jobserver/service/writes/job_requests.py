@@ -16,6 +16,7 @@ from jobserver.domain.job_requests.pipelines import PipelineAction, pipeline_of
 from jobserver.domain.job_requests.refs import HEADS
 from jobserver.domain.job_requests.requests import CancelJobs, JobRequest, RequestJobs
 from jobserver.errors import conflict, invalid, not_found
+from jobserver.service.studies.codelists import FOLDER, Codelists
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.writes.gate import Gate, repeated_answer
 from jobserver.service.writes.idempotency import Key
@@ -62,8 +63,8 @@ class Rerun:
 
 
 class JobRequestService:
-    def __init__(self, repo: StateRepo, gate: Gate, studies: StudyRegistry) -> None:
-        self._repo, self._gate, self._studies = repo, gate, studies
+    def __init__(self, repo: StateRepo, gate: Gate, studies: StudyRegistry, codelists: Codelists) -> None:
+        self._repo, self._gate, self._studies, self.codelists = repo, gate, studies, codelists
 
     def request_jobs(
         self,
@@ -109,7 +110,7 @@ class JobRequestService:
             ref=study.chosen.name if study.chosen else None,
             branch=study.chosen.branch if study.chosen else None,
         )
-        return self._gate.submit(actor, command, via, key)
+        return self._gate.submit(actor, self._checked(command, document.repo), via, key)
 
     def rerun(self, actor: Actor, identifier: str, rerun: Rerun, via: str, key: Key | None = None) -> WriteResult:
         """Requests actions of an earlier request again. The result's ``identifier`` is the new id."""
@@ -150,7 +151,15 @@ class JobRequestService:
             ref=request.ref or (None if request.workspace.branch == own_branch else request.sha),
             branch=request.workspace.branch,
         )
-        return self._gate.submit(actor, command, via, key)
+        return self._gate.submit(actor, self._checked(command, request.workspace.repo), via, key)
+
+    def _checked(self, command: RequestJobs, repo: str) -> RequestJobs:
+        """With what OpenCodelists says of it. Raises `Error` (invalid)."""
+        check = self.codelists.require(
+            repo, command.sha, command.requested_actions, command.pipeline, command.force_run_dependencies
+        )
+        warnings = [warning for warning in command.warnings if not warning.startswith(FOLDER)]  # of an earlier check
+        return replace(command, codelists_ok=check.is_ok, warnings=(*warnings, *check.warnings))
 
     def _branch_now(self, request: JobRequest) -> str:
         """The workspace's. Raises `Error` (conflict) if it has another study now: its commits are not those of

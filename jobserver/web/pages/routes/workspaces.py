@@ -13,12 +13,14 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.refs import MAX_REF, in_words
+from jobserver.domain.pipeline.commands import database_actions
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow, latest_jobs
 from jobserver.index.queries.requests import JobRequestRow, RequestFilter, list_requests
 from jobserver.service.studies.base import Study
+from jobserver.service.studies.codelists import CodelistCheck
 from jobserver.web.errors import status_of
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, labels, tabs
@@ -71,6 +73,7 @@ class Workspaces:
             backend=backend,
             ref=ref,
             ref_query=own_query(ref=ref),
+            codelists=self._codelists(workspace, study),
             chosen_ref=in_words(study.chosen.name) if study and study.chosen else "",
             graph_address=own_query(backend=backend, ref=ref),
             latest=latest,
@@ -113,6 +116,13 @@ class Workspaces:
             return self._services.studies.project(workspace.repo, workspace.branch, ref), None
         except Error as error:
             return None, error
+
+    def _codelists(self, workspace: Workspace, study: Study | None) -> CodelistCheck | None:
+        """None if all is well, or no action needs them."""
+        if study is None or not database_actions(study.pipeline.actions, study.pipeline.actions):
+            return None
+        check = self._services.requests.codelists.check(workspace.repo, study.sha)
+        return check if check.problem else None
 
     def request_jobs(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = context.workspace(name)

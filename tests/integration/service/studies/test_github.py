@@ -417,3 +417,18 @@ def test_a_ref_of_a_repository_that_is_gone_or_silent(
     server.trouble = None
     del server.repos["org/study"]
     assert refusal(lambda: studies.project(REPO, "main", "v1")).message == f"Missing repository: {REPO!r}"
+
+
+def test_files_of_a_folder_are_read_at_a_commit(studies: StudyRegistry, repo: FakeRepo) -> None:
+    def listed(files: dict[str, Any]) -> str:
+        inner = repo.fork(files)
+        return repo.commit("main", {"codelists": {"mode": "040000", "type": "tree", "sha": inner}})
+
+    plain = repo.commit("main", {"project.yaml": PROJECT})
+    assert studies.codelist_files(REPO, plain) is None
+    assert studies.codelist_files(REPO, repo.commit("main", {"codelists": b"a file"})) is None
+    link = {"mode": "120000", "type": "blob", "sha": "0" * 40, "size": 3}
+    files = {"codelists.txt": b"org/a/1", "codelists.json": link, "other.csv": b"x"}
+    assert studies.codelist_files(REPO, listed(files)) == {"codelists.txt": b"org/a/1"}
+    large = {"codelists.txt": {"mode": "100644", "type": "blob", "sha": "0" * 40, "size": 2_000_000}}
+    assert "at most 1048576" in refusal(lambda: studies.codelist_files(REPO, listed(large))).message

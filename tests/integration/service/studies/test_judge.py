@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from jobserver.domain.pipeline import commands
 from jobserver.errors import Error
 from jobserver.service.studies.base import read_study
 from tests.samples import only_whole
@@ -244,3 +245,26 @@ def test_older_files_are_for_runners_that_read_them(version: str) -> None:
     assert verdicts(text)[:2] == (True, False)
     warned = read_study("0" * 40, text.encode()).pipeline.warnings
     assert [fault.key for fault in warned] == ["version", "actions.b.run"]
+
+
+@pytest.mark.parametrize("image", ["ehrql", "sqlrunner", "databuilder", "python", "stata-mp"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "generate-dataset d.py", "generate-measures m.py", "generate_cohort", "generate_codelist_report", "'gen' x"],
+)
+def test_the_runners_say_which_commands_use_the_database(image: str, command: str) -> None:
+    run = f"{image}:v1 {command}".strip()
+    theirs = judge.models.is_database_action(run.split())
+    assert (commands.uses_database(run), commands.runner_type(run)) == (theirs, image)
+
+
+def test_commands_of_older_runners_use_the_database_too() -> None:
+    runs = [
+        f"cohortextractor:v1 {command} x" for command in ("generate_cohort", "generate_codelist_report", "measures")
+    ]
+    assert [commands.uses_database(run) for run in runs] == [True, True, False]
+
+
+def test_a_command_that_cannot_be_read_has_no_runner_type() -> None:
+    for run in ("", "  ", "ehrql:v1 'generate-dataset"):
+        assert (commands.uses_database(run), commands.runner_type(run)) == (False, "")

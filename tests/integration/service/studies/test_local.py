@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.service.studies.base import MAX_PROJECT_BYTES, Branch
+from jobserver.service.studies.base import MAX_OTHER_BYTES, MAX_PROJECT_BYTES, Branch
 from jobserver.service.studies.registry import StudyRegistry
 
 PROJECT = "version: '3.0'\nactions:\n  a: {run: x}\n"
@@ -365,3 +365,23 @@ def test_a_shallow_clone_has_the_commits_that_it_has(studies: StudyRegistry, rep
     assert study.chosen.branch == "main"
     with pytest.raises(Error, match="no branch, tag or commit"):
         studies.project("shallow", "main", lost)
+
+
+def test_files_of_a_folder_are_read_at_a_commit(studies: StudyRegistry, repo: Path) -> None:
+    plain = commit(repo)
+    (repo / "codelists").mkdir()
+    (repo / "codelists" / "codelists.txt").write_text("org/a/1")
+    (repo / "codelists" / "codelists.json").symlink_to("codelists.txt")
+    git(repo, "add", "codelists")
+    listed = commit(repo)
+    (repo / "codelists" / "codelists.txt").write_text("x" * (MAX_OTHER_BYTES + 1))
+    git(repo, "add", "codelists")
+    large = commit(repo)
+    git(repo, "rm", "-qr", "codelists")
+    (repo / "codelists").write_text("a file")
+    git(repo, "add", "codelists")
+    for without in (plain, commit(repo)):
+        assert studies.codelist_files("team/study", without) is None
+    assert studies.codelist_files("team/study", listed) == {"codelists.txt": b"org/a/1"}
+    with pytest.raises(Error, match=r"codelists/codelists\.txt has 1048577 bytes; at most 1048576 are allowed"):
+        studies.codelist_files("team/study", large)
