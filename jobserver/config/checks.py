@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from jobserver.domain.base import urls
+from jobserver.domain.base import names, urls
 from jobserver.errors import Error, invalid
 from jobserver.index.sqlite.schema import APPLICATION
 from jobserver.store.fs import application_of, home
@@ -17,6 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # `docker run --env-file` and others make a comment behind a value part of the value.
 _COMMENT = re.compile(r"(?:^|\s)#(?:\s|$)")
 _QUOTED = re.compile(r"([\"']).*\1")
+_GITHUB_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.)[A-Za-z0-9._-]{1,100}")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")  # browsers take a host that ends in a number for an address
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -70,6 +71,21 @@ def networks(value: Any) -> Any:
         return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
     except ValueError as error:
         raise ValueError(f"expected addresses or networks, separated by commas: {error}") from None
+
+
+def output_repositories(value: Any) -> Any:
+    """Slug of an organisation -> the repository on GitHub with its issues; the empty slug has that of all others."""
+    if not isinstance(value, str):
+        return value
+    repositories: dict[str, str] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        slug, _, repository = part.rpartition("=")
+        if not _GITHUB_REPOSITORY.fullmatch(repository) or ("=" in part and not names.is_slug(slug)):
+            raise ValueError("expected repositories such as org/outputs, and lab=org/outputs-of-lab for the lab's own")
+        if slug in repositories:
+            raise ValueError(f"expected one repository for {slug or 'all organisations without their own'}")
+        repositories[slug] = repository
+    return repositories
 
 
 def web_url(value: str) -> str:

@@ -128,6 +128,8 @@ class Settings(RepositorySettings):
     smtp_password: str = Field(default="", repr=False, validate_default=True)
     smtp_tls: Tls = "starttls"
     webhook_networks: _Networks = ()
+    output_checking_repos: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    output_checking_token: str = Field(default="", repr=False)
     release_storage: Path | None = None
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
@@ -214,6 +216,11 @@ class Settings(RepositorySettings):
     @classmethod
     def _proxies(cls, value: Any) -> Any:
         return checks.networks(value)
+
+    @field_validator("output_checking_repos", mode="before")
+    @classmethod
+    def _repositories(cls, value: Any) -> Any:
+        return checks.output_repositories(value)
 
     @field_validator("github_org")
     @classmethod

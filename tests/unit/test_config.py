@@ -42,6 +42,13 @@ def test_settings_get_their_types_and_defaults(monkeypatch: pytest.MonkeyPatch) 
     assert "0123456789abcdef" not in repr(settings)
 
 
+def test_issues_go_to_the_organisations_repository_or_else_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, OUTPUT_CHECKING_REPOS="org/outputs, uni-x=org/outputs.x", OUTPUT_CHECKING_TOKEN="hush")
+    assert settings.output_checking_repos == {"": "org/outputs", "uni-x": "org/outputs.x"}
+    assert "hush" not in repr(settings)
+    assert load(monkeypatch, OUTPUT_CHECKING_REPOS="").output_checking_repos == {}
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for other, value in GOOD.items():
@@ -57,6 +64,10 @@ def test_a_required_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyP
         ("SECRET_KEY", "short", "at least 16"),
         ("SECRET_KEY", "short" + " " * 20, "at least 16"),
         ("SECRET_KEY", " " * 20, "required but not set"),
+        ("OUTPUT_CHECKING_REPOS", "outputs", "expected repositories such as org/outputs"),
+        ("OUTPUT_CHECKING_REPOS", "https://github.com/org/outputs", "expected repositories such as org/outputs"),
+        ("OUTPUT_CHECKING_REPOS", "The Lab=org/outputs", "expected repositories such as org/outputs"),
+        ("OUTPUT_CHECKING_REPOS", "org/a,org/b", "expected one repository for all organisations"),
         ("BASE_URL", "jobs.example.org", "expected a URL"),
         ("BASE_URL", "ftp://x", "expected a URL"),
         ("BASE_URL", "http://", "expected a URL"),

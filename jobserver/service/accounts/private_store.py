@@ -179,6 +179,11 @@ class PrivateStore:
         self.run("INSERT INTO firsts VALUES (?, ?) ON CONFLICT DO NOTHING", name, number)
         return int(str(self.run("SELECT number FROM firsts WHERE name=?", name)[0][0]))
 
+    def known_first(self, name: str) -> int:
+        """The number that was first given for this name; 0 if none was."""
+        rows = self.run("SELECT number FROM firsts WHERE name=?", name)
+        return int(str(rows[0][0])) if rows else 0
+
     def notices(self) -> dict[str, str]:
         """What SuperUsers are to look at, until one says that they did: username -> what was said."""
         return {str(about): str(text) for about, text in self.run("SELECT about, said FROM notices ORDER BY about")}

@@ -10,4 +10,5 @@ outbox        the messages that wait, in the private store
 sender        sends them, and again later what fails
 email/        emails to people
 webhooks/     calls to URLs outside
+issues/       GitHub issues about requests to release files
 """
