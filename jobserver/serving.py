@@ -27,6 +27,8 @@ from jobserver.service.budgets import Budgets, WriteBudget
 from jobserver.service.notify.email import mail
 from jobserver.service.notify.email.mail import Mailer
 from jobserver.service.notify.email.writer import EmailWriter
+from jobserver.service.notify.issues.client import Issues
+from jobserver.service.notify.issues.writer import IssueWriter
 from jobserver.service.notify.news import MessageWriter
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.notify.outbox import Outbox
@@ -186,7 +188,7 @@ def _earlier_outcome(index: Index, request: JobRequest) -> str:
 def _notifier(
     app: App, index: Index, private: PrivateStore, clock: Clock, outbox: Outbox, mailer: Mailer | None
 ) -> tuple[Notifier, Sender]:
-    """With its sender. Both do nothing until there is a mailer or a webhook."""
+    """With its sender. Both do nothing until there is a mailer, a webhook or a repository for issues."""
     settings, webhooks = app.settings, Webhooks(private)
     client = WebhookClient(settings.webhook_networks)
     transports: dict[str, Transport] = {"webhook": partial(store.send_queued, webhooks, client, clock)}
@@ -196,6 +198,10 @@ def _notifier(
         links = InvitationLinks(settings.secret_key, settings.base_url)
         earlier = partial(_earlier_outcome, index)
         writers.append(EmailWriter(app.repo, private, settings.base_url, clock, links.url, earlier))
+    if settings.output_checking_repos:
+        token = settings.output_checking_token or settings.github_token
+        transports["github"] = Issues(token, private).send
+        writers.append(IssueWriter(app.repo, settings.output_checking_repos, settings.base_url))
     sender = Sender(outbox, transports)
     sender.start()
     notifier = Notifier(app.repo, private, outbox, writers)

@@ -17,7 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # `docker run --env-file` and others make a comment behind a value part of the value.
 _COMMENT = re.compile(r"(?:^|\s)#(?:\s|$)")
 _QUOTED = re.compile(r"([\"']).*\1")
-_GITHUB_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.)[A-Za-z0-9._-]{1,100}")
+_GITHUB_REPOSITORY = re.compile(names.GITHUB_REPOSITORY)
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")  # browsers take a host that ends in a number for an address
 _DEFAULT_PORTS = {"http": 80, "https": 443}

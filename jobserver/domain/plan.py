@@ -14,12 +14,13 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.validation import invalid_values
 from jobserver.domain.job_requests import jobs, requests
+from jobserver.domain.outputs import airlock
 from jobserver.domain.outputs import commands as outputs
 
 _OnMain: TypeAlias = (
     users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
 )
-_OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command | outputs.Command
+_OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command | outputs.Command | airlock.Command
 Command: TypeAlias = _OnBackend | record.Command | _OnMain
 
 
@@ -54,6 +55,8 @@ def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: s
         return record.plan(state, command, now)
     if isinstance(command, releases.Command):
         return releases.plan(state, command, actor)
+    if isinstance(command, airlock.Command):
+        return airlock.plan(state, command, actor, now)
     if isinstance(command, outputs.Command):
         return outputs.plan(state, command, actor, now, new_id)
     return _plan_on_main(state, command, actor, now)

@@ -50,9 +50,10 @@ class Operations:
             "unreadable_count": len(health.unreadable),
             # Branches that another program rewrote: `jobserver audit verify` gives details.
             "strayed": list(self._services.strayed()),
-            # Emails and calls to webhooks that the server gave up, or will try again.
+            # Emails, calls to webhooks and changes of issues that the server gave up, or will try again.
             "email": list(self._services.unsent("mail")),
             "webhooks": list(self._services.unsent("webhook")),
+            "issues": list(self._services.unsent("github")),
         }
         return _answer(data, health.problems)
 

@@ -17,6 +17,7 @@ RELEASE_ID = r"[0-9a-f]{32}"
 PROJECT_NUMBER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
 DATA = r"[a-z0-9_]{1,64}"
 CHECKED_RELEASE_ID = r"[0-9A-Za-z]{16,40}"
+GITHUB_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 PROJECT = rf"{SLUG}/{SLUG}"
 PUSHER = rf"user/{USERNAME}|backend/{SLUG}"
 
@@ -35,6 +36,7 @@ WORDS = {
     PROJECT_NUMBER: "letters, digits and hyphens, at most 32, with no hyphen first or last",
     DATA: "lowercase letters, digits and _, at most 64",
     CHECKED_RELEASE_ID: "16 to 40 letters and digits",
+    GITHUB_REPOSITORY: "the owner and name of a repository on GitHub, such as org/outputs",
     PROJECT: "org/project, each of lowercase letters, digits and hyphens",
     PUSHER: "user/<username> or backend/<slug>",
 }

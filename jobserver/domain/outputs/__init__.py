@@ -4,6 +4,7 @@ documents  a release's document: its files, reviews, publications and tombstones
 approvals  which file has which approvals, and what state that makes
 commands   ask for a release, review it, record its files, withdraw them
 publications  let anybody read released files, and end that
+airlock    what Airlock tells about a request to release files
 steps      what the plans of both have in common
 rules      what may be added to a release, and by whom
 

@@ -27,7 +27,8 @@ from jobserver.domain.base.values import (
 
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_STEPS = 1000  # reviews, and publications
+MAX_STEPS = 1000  # reviews, publications, and events of Airlock
+MAX_UPDATES = 50
 
 Decision: TypeAlias = Literal["approved", "rejected", "returned"]
 FilePath: TypeAlias = Annotated[Line, Field(min_length=1)]
@@ -106,6 +107,31 @@ class Publication(Document):
         return self.approved is not None and self.ended is None
 
 
+AirlockStep: TypeAlias = Literal[
+    "submitted",
+    "resubmitted",
+    "partially-reviewed",
+    "reviewed",
+    "returned",
+    "approved",
+    "rejected",
+    "released",
+    "withdrawn",
+]
+
+
+class AirlockEvent(Document):
+    """What Airlock told about the request. ``updates``: details, for people. ``repository``: of its issue on GitHub."""
+
+    step: AirlockStep
+    by: Username
+    at: Time
+    updates: tuple[Line, ...] = Field(default=(), strict=False, max_length=MAX_UPDATES)
+    repository: Annotated[str, named(names.GITHUB_REPOSITORY)] | None = None
+
+    optional_keys: ClassVar[frozenset[str]] = frozenset({"updates", "repository"})
+
+
 class CheckedRelease(Document):
     """``author``: who asked for the release. ``project``: the workspace's when it was asked for.
 
@@ -124,11 +150,12 @@ class CheckedRelease(Document):
     files: tuple[CheckedFile, ...] = Field(default=(), strict=False, max_length=MAX_FILES)
     reviews: tuple[Review, ...] = Field(default=(), strict=False, max_length=MAX_STEPS)
     publications: tuple[Publication, ...] = Field(default=(), strict=False, max_length=MAX_STEPS)
+    airlock: tuple[AirlockEvent, ...] = Field(default=(), strict=False, max_length=MAX_STEPS)
     withdrawn: Tombstone | None = None
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024
     optional_keys: ClassVar[frozenset[str]] = frozenset(
-        {"project", "vouched_by", "comment", "files", "reviews", "publications", "withdrawn"}
+        {"project", "vouched_by", "comment", "files", "reviews", "publications", "airlock", "withdrawn"}
     )
 
     def path_keys(self, path: DocPath) -> dict[str, object]:

@@ -14,6 +14,7 @@ from jobserver.domain.base.permissions import ActorKind, Permission
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, changed_keys
+from jobserver.domain.outputs.airlock import event_problems
 from jobserver.domain.outputs.approvals import Decisions, Standing, may_approve
 from jobserver.domain.outputs.commands import decides
 from jobserver.domain.outputs.documents import (
@@ -52,10 +53,11 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         keys = sorted(_FIXED & changed_keys(before, after))
         problems += [(key, "can't change after the release was asked for") for key in keys]
         problems += _added_problems(before, after)
-    limits = {"files": MAX_FILES, "reviews": MAX_STEPS, "publications": MAX_STEPS}
+    limits = {"files": MAX_FILES, "reviews": MAX_STEPS, "publications": MAX_STEPS, "airlock": MAX_STEPS}
     problems += [
         (key, f"at most {most} are allowed") for key, most in limits.items() if len(getattr(after, key)) > most
     ]
+    problems += event_problems(before, after)
     known = before.files if before is not None else ()
     problems += _file_problems(known, after.files)
     problems += _unapproved(proposal, known, after)
@@ -166,6 +168,8 @@ def _limits(rights: Rights, change: Change) -> None:
     assert after is not None
     is_stranger = rights.actor.kind is ActorKind.BACKEND and not rights.is_own_backend
     rights.need(not is_stranger, f"use release {after.identifier}, which another backend has")
+    events = before.airlock if before is not None else ()
+    rights.need(after.airlock == events or rights.is_own_backend, "record an event of Airlock: only the backend can")
     known = before.files if before is not None else ()
     if before is None:
         _may_ask(rights, after)

@@ -7,7 +7,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.state import Change, Changes, State
-from jobserver.domain.outputs.documents import CheckedRelease, Deed, Review, Tombstone, unknown_paths
+from jobserver.domain.outputs.documents import AirlockEvent, CheckedRelease, Deed, Review, Tombstone, unknown_paths
 from jobserver.errors import invalid, some
 
 _TICK = timedelta(microseconds=1)
@@ -15,7 +15,11 @@ _TICK = timedelta(microseconds=1)
 
 def newest_time(release: CheckedRelease) -> datetime:
     """When something last happened to the release, as its document says."""
-    deeds: list[Deed | Tombstone | Review | None] = [*release.reviews, release.withdrawn]
+    deeds: list[Deed | Tombstone | Review | AirlockEvent | None] = [
+        *release.reviews,
+        *release.airlock,
+        release.withdrawn,
+    ]
     deeds += [deed for file in release.files for deed in (file.uploaded, file.withdrawn)]
     for publication in release.publications:
         deeds += [publication.requested, publication.approved, publication.end_requested, publication.ended]

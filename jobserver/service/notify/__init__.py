@@ -5,6 +5,7 @@ record.
 
 subscriptions who gets an email about which job requests, and when
 notifier      finds out what happened on the branches
+release_events what Airlock told about requests to release files
 news          what happened, and who writes the messages about it
 outbox        the messages that wait, in the private store
 sender        sends them, and again later what fails

@@ -8,6 +8,7 @@ from jobserver.domain.users import User
 from jobserver.service.accounts.private_store import Statement
 from jobserver.service.notify.email.invitation import ProjectInvitation
 from jobserver.service.notify.outbox import Message
+from jobserver.service.notify.release_events import ReleaseEvent
 from jobserver.service.writes.job_requests import RequestWithJobs
 
 
@@ -20,6 +21,7 @@ class News:
     finished: Sequence[RequestWithJobs] = ()
     invitations: Sequence[ProjectInvitation] = ()
     first_logins: Sequence[User] = ()
+    releases: Sequence[ReleaseEvent] = ()
 
 
 class MessageWriter(Protocol):

@@ -16,6 +16,7 @@ from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.email import first_login, invitation
 from jobserver.service.notify.news import MessageWriter, News
 from jobserver.service.notify.outbox import Message, Outbox
+from jobserver.service.notify.release_events import new_events
 from jobserver.service.writes.job_requests import RequestWithJobs, with_cancellers, with_jobs
 from jobserver.store.git.diff import diff
 from jobserver.store.git.objects import Objects
@@ -86,7 +87,8 @@ class Notifier:
         except (Error, KeyError, ValueError) as error:
             _log.warning("no messages are sent about %s, because the branch can't be read: %s", branch, error)
             return News(branch, new)
-        return News(branch, new, finished=self._finished(branch, new, paths))
+        releases = new_events(self._repo, branch, old, new, paths)
+        return News(branch, new, finished=self._finished(branch, new, paths), releases=releases)
 
     def _finished(self, branch: str, tip: str, paths: Iterable[str]) -> list[RequestWithJobs]:
         """The job requests among these paths that are in the archive, in the order in which they finished."""

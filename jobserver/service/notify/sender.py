@@ -58,7 +58,8 @@ class Sender:
         try:
             transport = self._transports.get(message.kind)
             if transport is None:
-                raise unavailable("EMAIL_BACKEND is not set")
+                setting = "OUTPUT_CHECKING_REPOS" if message.kind == "github" else "EMAIL_BACKEND"
+                raise unavailable(f"{setting} is not set")
             transport(message)
         except Error as error:
             _log.warning("%s: %s", message.subject, error)

@@ -53,6 +53,10 @@ class Fields:
         self._faults.append(Fault(message, key=name))
         return stand_in
 
+    def take(self, name: str) -> Any:
+        """The value as it is; None without one."""
+        return self._take(name, None)
+
     @overload
     def text(self, name: str) -> str: ...
     @overload

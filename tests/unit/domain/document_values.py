@@ -73,6 +73,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "files": (),
         "reviews": (),
         "publications": (),
+        "airlock": (),
         "withdrawn": None,
     },
     Workspace: {"version": 1, "project": None, "archived": False, "should_notify": False},

@@ -7,7 +7,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Invitation
 from jobserver.service.accounts.private_store import PrivateStore, Statement
-from jobserver.service.notify.email import expiring_token, finished, first_login, invitation, mail
+from jobserver.service.notify.email import expiring_token, finished, first_login, invitation, mail, release_request
 from jobserver.service.notify.email.mail import Mail
 from jobserver.service.notify.news import News
 from jobserver.service.notify.outbox import Message
@@ -40,7 +40,12 @@ class EmailWriter:
         return True
 
     def about(self, news: News) -> list[Message]:
-        return [*self._about_finished(news), *self._about_invitations(news), *self._about_first_logins(news)]
+        return [
+            *self._about_finished(news),
+            *self._about_invitations(news),
+            *self._about_first_logins(news),
+            *self._about_releases(news),
+        ]
 
     def _about_finished(self, news: News) -> list[Message]:
         messages: list[Message] = []
@@ -86,6 +91,15 @@ class EmailWriter:
             for admin in admins:
                 mark = f"bound/{user.username}/{user.github_id}/{admin}"
                 messages += self._email(mark, admin, f"the first login of {user.username}", content)
+        return messages
+
+    def _about_releases(self, news: News) -> list[Message]:
+        messages: list[Message] = []
+        for event in news.releases:
+            content = release_request.email(event, self._base_url)
+            if content is not None:
+                subject = f"release request {event.release.identifier}"
+                messages += self._email(f"release/{event.mark}", event.release.author, subject, content)
         return messages
 
     def periodic(self) -> tuple[list[Message], list[Statement]]:

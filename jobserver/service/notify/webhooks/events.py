@@ -9,8 +9,17 @@ from jobserver.domain.job_requests import outcomes
 from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.news import News
 from jobserver.service.notify.outbox import Message
+from jobserver.service.notify.release_events import ReleaseEvent
 from jobserver.service.notify.webhooks.silence import SilenceChange, silence_changes
-from jobserver.service.notify.webhooks.store import BACK, FAILED, FINISHED, SILENT, WebhookEvent, Webhooks
+from jobserver.service.notify.webhooks.store import (
+    BACK,
+    FAILED,
+    FINISHED,
+    RELEASE_UPDATED,
+    SILENT,
+    WebhookEvent,
+    Webhooks,
+)
 from jobserver.service.writes.job_requests import RequestWithJobs
 from jobserver.store.repo import StateRepo
 
@@ -35,9 +44,11 @@ class WebhookWriter:
         return bool(self._webhooks.all())
 
     def about(self, news: News) -> list[Message]:
-        return [
-            message for request in news.finished for message in self._messages(finished_event(request, self._base_url))
+        events = [
+            *(finished_event(request, self._base_url) for request in news.finished),
+            *(release_event(event, self._base_url) for event in news.releases),
         ]
+        return [message for event in events for message in self._messages(event)]
 
     def periodic(self) -> tuple[list[Message], list[Statement]]:
         """About backends that have become silent, or call again."""
@@ -97,6 +108,26 @@ def finished_event(request: RequestWithJobs, base_url: str) -> WebhookEvent:
     scopes = (f"workspace/{workspace}", *((f"project/{document.project}",) if document.project else ()))
     occurred = summary.completed_at or summary.updated_at or document.created_at
     return WebhookEvent(f"job request {document.identifier}", names, occurred, data, text, scopes)
+
+
+def release_event(event: ReleaseEvent, base_url: str) -> WebhookEvent:
+    """What Airlock told about a request to release files."""
+    release, url = event.release, event.url(base_url)
+    data = {
+        "identifier": release.identifier,
+        "workspace": release.workspace,
+        "project": release.project,
+        "backend": release.backend,
+        "author": release.author,
+        "step": event.event.step,
+        "by": event.event.by,
+        "updates": list(event.event.updates),
+        "url": url,
+    }
+    lines = "".join(f"\n- {_escaped(line)}" for line in event.lines())
+    text = f"{_link(url, f'{release.workspace} {release.identifier}')} has been updated{lines}"
+    scopes = (f"workspace/{release.workspace}", *((f"project/{release.project}",) if release.project else ()))
+    return WebhookEvent(f"release {event.mark}", (RELEASE_UPDATED,), event.event.at, data, text, scopes)
 
 
 def silence_event(change: SilenceChange, now: datetime, base_url: str) -> WebhookEvent:

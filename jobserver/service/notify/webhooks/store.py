@@ -24,7 +24,8 @@ from jobserver.service.notify.webhooks.client import WebhookClient
 
 WebhookKind = Literal["standard", "slack"]
 FINISHED, FAILED, SILENT, BACK = "job-request.finished", "job-request.failed", "backend.silent", "backend.back"
-EVENTS = (FINISHED, FAILED, SILENT, BACK)
+RELEASE_UPDATED = "release.updated"
+EVENTS = (FINISHED, FAILED, SILENT, BACK, RELEASE_UPDATED)
 """What a webhook can subscribe to. `job-request.failed` is `job-request.finished` of those that failed only."""
 
 _COLUMNS = "number, kind, url, secret, scope, events, created_by, created_at"

@@ -2,5 +2,6 @@
 
 urls    every URL
 fields  reads the fields of a call
+events  what Airlock tells about requests to release files
 login   one-time tokens, and what a person may see in Airlock
 """

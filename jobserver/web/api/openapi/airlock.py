@@ -1,7 +1,8 @@
 """The operations that Airlock calls with a backend's token, in the shapes of job-server's."""
 
+from jobserver.domain.outputs.airlock import STEPS
 from jobserver.web.api.openapi.operations import COMMIT, body, operation, reply
-from jobserver.web.api.openapi.schemas import FLAG, TEXT, TEXTS, Schema, object_of
+from jobserver.web.api.openapi.schemas import FLAG, MAYBE_TEXT, TEXT, TEXTS, Schema, object_of
 
 AIRLOCK = "For Airlock"
 _WORKSPACES: Schema = {
@@ -21,6 +22,49 @@ _LEVEL_4_USER = object_of(
     }
 )
 _USER = {"type": "string", "minLength": 1, "examples": ["alice"]}
+
+
+def events() -> Schema:
+    line = object_of(
+        {
+            "update": {**TEXT, "description": "What happened."},
+            "update_type": {**TEXT, "description": "The same; older versions of Airlock."},
+            "group": {**MAYBE_TEXT, "description": "The group of files."},
+            "user": {**MAYBE_TEXT, "description": "Who did it."},
+        },
+        (),
+    )
+    event = object_of(
+        {
+            "event_type": {
+                "enum": [f"request_{step.replace('-', '_')}" for step in STEPS],
+                "description": "The event.",
+            },
+            "workspace": {**_USER, "examples": ["trends"], "description": "The workspace."},
+            "request": {
+                **_USER,
+                "examples": ["01J9ZQ4V8N6T3W5X7Y9A1B2C3D"],
+                "description": "Airlock's ID of the request.",
+            },
+            "request_author": {**_USER, "description": "The username of the person who asks for the files."},
+            "user": {**_USER, "description": "The username of the person who did this."},
+            "org": {**MAYBE_TEXT, "description": "The owner of the repository with the issues."},
+            "repo": {**MAYBE_TEXT, "description": "That repository. One of OUTPUT_CHECKING_REPOS, or it is ignored."},
+            "updates": {"type": ["array", "null"], "items": line, "description": "Details, for people."},
+        },
+        ("event_type", "workspace", "request", "request_author", "user"),
+    )
+    outcome = object_of({"status": {"enum": ["ok", "error"]}, "message": TEXT}, ("status",))
+    return {
+        "/api/v2/airlock/events/": {
+            "post": operation(
+                AIRLOCK,
+                "Tell what happened to a request to release files",
+                {"201": reply("It is recorded, or the message says why not.", outcome, COMMIT)}, "400", "413",
+                requestBody=body(event),
+            )
+        },
+    }  # fmt: skip
 
 
 def logins() -> Schema:

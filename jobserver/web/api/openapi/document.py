@@ -25,6 +25,7 @@ def describe(base_url: str) -> Schema:
             **people.backends(),
             **work.reports(),
             **airlock.logins(),
+            **airlock.events(),
             **people.server(),
         },
         "components": {

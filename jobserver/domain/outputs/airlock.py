@@ -1,0 +1,128 @@
+"""What Airlock tells about a request to release files: who submitted, reviewed, returned or approved it, and when.
+
+Airlock tells no votes before the end: that a person reviewed is not an approval. When Airlock asks for the files to be
+released, each of them was approved by everybody who reviewed since the request was last submitted (`reviewers`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TypeAlias, get_args
+
+from jobserver.domain.base.layout import Kind
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.planning import require
+from jobserver.domain.base.rules import Problem
+from jobserver.domain.base.state import Changes, State
+from jobserver.domain.outputs.approvals import may_approve
+from jobserver.domain.outputs.commands import decides
+from jobserver.domain.outputs.documents import AirlockEvent, AirlockStep, CheckedRelease, Decision, Review, Tombstone
+from jobserver.domain.outputs.steps import newest_time, standing_release, stored_release, write_release
+from jobserver.errors import conflict
+
+STEPS: tuple[AirlockStep, ...] = get_args(AirlockStep)
+_NEW_TURN = frozenset({"submitted", "resubmitted", "returned"})
+_REVIEWS = frozenset({"partially-reviewed", "reviewed", "approved"})
+_DECISIONS: dict[str, Decision] = {"rejected": "rejected", "returned": "returned"}
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAirlockEvent:
+    """``author``: who asked for the release. ``person``: who did this. ``repository``: where on GitHub its issue is, if
+    Airlock says so. The first event about a release makes its document, which has no files yet."""
+
+    backend: str
+    workspace: str
+    identifier: str
+    step: AirlockStep
+    author: str
+    person: str
+    updates: tuple[str, ...] = ()
+    repository: str | None = None
+
+
+Command: TypeAlias = RecordAirlockEvent
+
+
+def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
+    """Each event is one commit, with the decision or the withdrawal that it is. A repeated event changes nothing."""
+    workspace = require(state.workspace(command.workspace), Kind.WORKSPACE, command.workspace)
+    before = stored_release(state, command.workspace, command.identifier)
+    verb = f"airlock-{command.step}"
+    if before is not None:
+        before, now = standing_release(state, command.workspace, command.identifier, now)
+        if before.author != command.author:
+            raise conflict(f"release {before.identifier} is {before.author}'s, not {command.author}'s")
+        last = before.airlock[-1] if before.airlock else None
+        if last is not None and (last.step, last.by) == (command.step, command.person):
+            return write_release(state, before, before, verb, "")
+    release = before or CheckedRelease(
+        identifier=command.identifier,
+        workspace=command.workspace,
+        project=workspace.project,
+        backend=command.backend,
+        author=command.author,
+        created_at=now,
+        vouched_by=command.backend,
+    )
+    event = AirlockEvent(
+        step=command.step, by=command.person, at=now, updates=command.updates, repository=command.repository
+    )
+    after = release.model_copy(update={"airlock": (*release.airlock, event)})
+    if before is not None:
+        after = _with_consequence(state, after, command, now)
+    subject = (
+        f"{command.person} {in_words(command.step)} release {command.identifier} of {command.workspace} in Airlock"
+    )
+    return write_release(state, before, after, verb, subject)
+
+
+def _with_consequence(state: State, release: CheckedRelease, command: Command, now: datetime) -> CheckedRelease:
+    if decision := _DECISIONS.get(command.step):
+        return with_reviews(release, [command.person], decision, now)
+    if command.step == "approved" and release.files:
+        checkers = [name for name in reviewers(release) if may_approve(state, name, release.workspace)]
+        return with_reviews(release, [name for name in checkers if name != release.author], "approved", now)
+    if command.step == "withdrawn" and release.withdrawn is None:
+        reason = "The author withdrew the request in Airlock"
+        stone = Tombstone(by=command.person, at=now, reason=reason, vouched_by=release.backend)
+        return release.model_copy(update={"withdrawn": stone})
+    return release
+
+
+def with_reviews(release: CheckedRelease, people: list[str], decision: Decision, now: datetime) -> CheckedRelease:
+    """With a review of all files by each of these people for whom it is a new decision."""
+    for name in people:
+        review = Review(by=name, at=now, decision=decision, vouched_by=release.backend)
+        if decides(release, review):
+            release = release.model_copy(update={"reviews": (*release.reviews, review)})
+            now += _TICK
+    return release
+
+
+def in_words(step: AirlockStep) -> str:
+    return "reviewed" if step == "partially-reviewed" else step
+
+
+def event_problems(before: CheckedRelease | None, after: CheckedRelease) -> Iterator[Problem]:
+    """Events are only added, at the end, each with a later time."""
+    known = before.airlock if before is not None else ()
+    if after.airlock[: len(known)] != known:
+        yield "airlock", "events of Airlock can only be added, at the end"
+    start = newest_time(before) if before is not None else after.created_at - _TICK
+    times = [start, *(event.at for event in after.airlock[len(known) :])]
+    if any(later <= earlier for earlier, later in pairwise(times)):
+        yield "airlock", f"an event needs a later time than what happened before it ({start.isoformat()})"
+
+
+def reviewers(release: CheckedRelease) -> list[str]:
+    """Those who reviewed the request in Airlock since it was last submitted, in the order of their first reviews."""
+    people: dict[str, None] = {}
+    for event in release.airlock:
+        if event.step in _NEW_TURN:
+            people.clear()
+        elif event.step in _REVIEWS:
+            people[event.by] = None
+    return list(people)

@@ -1,0 +1,180 @@
+"""What Airlock tells about a request becomes commits: the author, the reviews, the decisions, and nothing twice."""
+
+import pytest
+
+from jobserver.domain.admit import admit
+from jobserver.domain.base.permissions import Actor
+from jobserver.domain.base.state import Change, Changes
+from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent, reviewers
+from jobserver.domain.outputs.commands import RequestRelease, WithdrawRelease
+from jobserver.domain.outputs.documents import AirlockStep, CheckedRelease
+from jobserver.errors import Code, Error
+from tests.memory import LATER, Memory
+from tests.unit.domain.outputs.releasing import EMIS, PATH, RELEASE, TABLE, TPP, prepared, stored, upload, user
+
+
+def tell(
+    state: Memory, step: AirlockStep, person: str, author: str = "alice", actor: Actor = TPP, **values: object
+) -> Changes:
+    fields = {"updates": (), "repository": None, **values}
+    command = RecordAirlockEvent("tpp", "trends", RELEASE, step, author, person, **fields)  # type: ignore[arg-type]
+    return state.do(actor, command)
+
+
+def told(*steps: tuple[AirlockStep, str]) -> Memory:
+    state = prepared()
+    for step, person in steps:
+        tell(state, step, person)
+    return state
+
+
+def decisions(release: CheckedRelease) -> list[tuple[str, str]]:
+    return [(review.by, review.decision) for review in release.reviews]
+
+
+REVIEWED: tuple[tuple[AirlockStep, str], ...] = (
+    ("submitted", "alice"),
+    ("partially-reviewed", "carol"),
+    ("reviewed", "dave"),
+)
+
+
+def test_the_first_event_makes_the_release_of_its_author_without_files() -> None:
+    state = prepared()
+    changes = tell(state, "submitted", "alice", updates=("2 files",), repository="org/outputs")
+    assert (changes.event, changes.subject) == (
+        "release.airlock-submitted",
+        f"alice submitted release {RELEASE} of trends in Airlock",
+    )
+    release = stored(state)
+    assert (release.author, release.vouched_by, release.project, release.files) == ("alice", "tpp", "lab/p", ())
+    (event,) = release.airlock
+    assert (event.step, event.by, event.updates, event.repository) == (
+        "submitted",
+        "alice",
+        ("2 files",),
+        "org/outputs",
+    )
+
+
+def test_that_somebody_reviewed_is_no_approval() -> None:
+    release = stored(told(*REVIEWED))
+    assert decisions(release) == []
+    assert reviewers(release) == ["carol", "dave"]
+
+
+def test_approved_in_airlock_is_the_approval_of_everybody_who_reviewed_in_this_turn() -> None:
+    state = told(("submitted", "alice"), ("partially-reviewed", "erin"), ("returned", "erin"), ("resubmitted", "alice"))
+    assert reviewers(stored(state)) == []
+    for step, person in REVIEWED[1:]:
+        tell(state, step, person)
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    tell(state, "approved", "dave")
+    release = stored(state)
+    assert decisions(release) == [("carol", "approved"), ("dave", "approved")]
+    assert {review.vouched_by for review in release.reviews} == {"tpp"}
+    state.do(TPP, upload(TABLE))
+
+
+def test_one_who_may_not_approve_does_not_count() -> None:
+    state = told(("submitted", "alice"), ("partially-reviewed", "bob"), ("reviewed", "carol"))
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    tell(state, "approved", "carol")
+    assert decisions(stored(state)) == [("carol", "approved")]
+    with pytest.raises(Error, match="1 of 2 approvals"):
+        state.do(TPP, upload(TABLE))
+
+
+def test_returned_and_rejected_are_decisions() -> None:
+    state = told(*REVIEWED)
+    tell(state, "rejected", "carol")
+    assert decisions(stored(state)) == [("carol", "rejected")]
+    tell(state, "returned", "dave")
+    assert decisions(stored(state)) == [("carol", "rejected"), ("dave", "returned")]
+
+
+def test_the_author_withdraws_the_whole_request() -> None:
+    state = told(("submitted", "alice"))
+    tell(state, "withdrawn", "alice")
+    stone = stored(state).withdrawn
+    assert stone is not None
+    assert (stone.by, stone.vouched_by) == ("alice", "tpp")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_repeated_event_changes_nothing(step: AirlockStep) -> None:
+    person = "alice" if step in ("submitted", "resubmitted", "withdrawn") else "carol"
+    state = told(("submitted", "alice"), (step, person))
+    before = stored(state)
+    assert not tell(state, step, person)
+    assert stored(state) == before
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_any_event_may_be_the_first_that_arrives(step: AirlockStep) -> None:
+    release = stored(told((step, "carol")))
+    assert (release.author, decisions(release), release.withdrawn) == ("alice", [], None)
+
+
+def test_an_event_of_another_author_is_refused() -> None:
+    state = told(("submitted", "alice"))
+    with pytest.raises(Error, match=f"release {RELEASE} is alice's, not bob's") as caught:
+        tell(state, "reviewed", "carol", author="bob")
+    assert caught.value.code is Code.CONFLICT
+
+
+@pytest.mark.parametrize("actor", [EMIS, user("alice"), user("root")])
+def test_only_the_backend_itself_tells(actor: Actor) -> None:
+    for state in (prepared(), told(("submitted", "alice"))):
+        with pytest.raises(Error) as caught:
+            tell(state, "reviewed", "carol", actor=actor)
+        assert caught.value.code is Code.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("step", "person", "reason"),
+    [
+        ("rejected", "bob", "needs the role OutputChecker"),
+        ("returned", "alice", "review their own release"),
+        ("withdrawn", "bob", "cannot let bob withdraw files"),
+    ],
+)
+def test_nobody_decides_who_may_not(step: AirlockStep, person: str, reason: str) -> None:
+    state = told(("submitted", "alice"), ("partially-reviewed", "carol"))
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    tell(state, "approved", "carol")
+    with pytest.raises(Error, match=reason) as caught:
+        tell(state, step, person)
+    assert caught.value.code is Code.FORBIDDEN
+
+
+def test_an_unknown_author_is_refused() -> None:
+    with pytest.raises(Error, match="ask for a release as ghost"):
+        tell(prepared(), "submitted", "ghost", author="ghost")
+
+
+def test_a_push_cannot_take_an_event_away_or_add_one_before_others() -> None:
+    state = told(*REVIEWED)
+    release = stored(state)
+    first, second, third = release.airlock
+    early = third.model_copy(update={"at": first.at})
+    for events, reason in [
+        ((first, second), "only be added, at the end"),
+        ((first, third, second), "only be added, at the end"),
+        ((first, second, third, early), "needs a later time"),
+    ]:
+        after = release.model_copy(update={"airlock": events})
+        with pytest.raises(Error, match=reason):
+            admit(
+                state.on("backends/tpp"),
+                Changes("backends/tpp", "pushed", "", (Change(PATH, release, after),)),
+                TPP,
+                LATER,
+            )
+
+
+def test_nothing_follows_a_withdrawal() -> None:
+    state = told(("submitted", "alice"))
+    state.do(TPP, WithdrawRelease("tpp", "trends", RELEASE, "alice", "a mistake"))
+    with pytest.raises(Error, match="nothing can change in a release that was withdrawn"):
+        tell(state, "reviewed", "carol")
