@@ -4,6 +4,7 @@ Facts: job-server's roles (May 2021), its later right to upload releases, and Au
 govern outputs; the others what the table says.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +41,11 @@ class Role(StrEnum):
     ONBOARDING_AGENT = "OnboardingAgent"
     AUDITOR = "Auditor"
     SUPER_USER = "SuperUser"
+
+    @property
+    def words(self) -> str:
+        """As people read it: ``Core developer``."""
+        return "Superuser" if self is Role.SUPER_USER else re.sub(r"\B(?=[A-Z])", " ", self.value).capitalize()
 
 
 _P = Permission

@@ -50,7 +50,7 @@ def email(new: ProjectInvitation, url: str) -> Mail:
     body = "\n".join(
         [
             f"{invitation.invited_by} has invited you to the project {new.title} ({new.project})",
-            f"as {', '.join(invitation.roles)}.",
+            f"as {', '.join(role.words for role in invitation.roles)}.",
             "",
             f"View the invitation: {url}",
             "",

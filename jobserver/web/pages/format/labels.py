@@ -1,7 +1,7 @@
 """Statuses, status codes, roles and sizes in words, with what to do next. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.job_requests import outcomes
@@ -146,6 +146,11 @@ def via(trailer: str) -> str:
     way, _, account = trailer.partition("/")
     ways = {"web": "on a web page", "http": "through the API", "cli": f"with a command ({account})"}
     return ways.get(way, f"via {trailer}")
+
+
+def roles(given: Iterable[str]) -> str:
+    """``Core developer, Auditor``; a dash where there are none."""
+    return ", ".join(Role(role).words for role in given) or "–"
 
 
 def permissions(role: str) -> str:

@@ -334,7 +334,7 @@ def test_an_invited_person_is_told_once(site: Site, private: PrivateStore) -> No
     notifier.send_due()
     (mail,) = sent.mails  # alice's was taken back, and carol's is older than this
     assert (mail.to, mail.subject) == ("bob@example.org", "Invitation to Heart")
-    assert "admin has invited you to the project Heart (lab/p)\nas ProjectDeveloper, ProjectCoordinator." in mail.body
+    assert "admin has invited you to the project Heart (lab/p)\nas Project developer, Project coordinator." in mail.body
     assert "https://jobs.example/invitations/lab/p:bob/" in mail.body
     site.do(ADMIN, RenameProject("lab/p", "Lungs"))
     notifier.send_due()

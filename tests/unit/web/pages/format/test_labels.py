@@ -1,5 +1,6 @@
 """Status codes, flags, roles and times have words."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -50,6 +51,13 @@ def test_every_role_has_its_permissions_in_words() -> None:
         labels.permissions("SuperUser")
         == "Can do everything, except to approve outputs and to say how many approvals they need"
     )
+
+
+def test_roles_are_words() -> None:
+    assert labels.roles(["CoreDeveloper", "Auditor"]) == "Core developer, Auditor"
+    assert labels.roles(["SuperUser"]) == "Superuser"
+    assert labels.roles([]) == "–"
+    assert not [role for role in Role if not re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", role.words)]
 
 
 def test_metrics_have_units() -> None:
