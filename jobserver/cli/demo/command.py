@@ -90,12 +90,12 @@ def _follow(api: httpx.Client, identifier: str, token: str) -> bool:
         answer = api.get(f"/api/v2/job-requests/{identifier}/", headers={"Authorization": f"Bearer {token}"})
         item: dict[str, Any] = answer.json()
         for job in item["jobs"]:
-            state = f"{job['status']:<10} {job['status_message']}"
+            state = f"{job['outcome']:<10} {job['status_message']}"
             if shown.get(job["action"]) != state:
                 shown[job["action"]] = state
                 say(f"  {time.monotonic() - began:5.1f} s  {job['action']:<20} {state}")
         if item["status"] in FINISHED and item["completed_at"]:
-            click.echo(f"\nJob request {identifier}: {item['status']}")
+            click.echo(f"\nJob request {identifier}: {item['outcome']}")
             return bool(item["status"] == "succeeded")
         time.sleep(0.1)
     raise unavailable(f"job request {identifier} did not finish within {PATIENCE_SECONDS:.0f} s")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobserver.domain.job_requests import outcomes
 from jobserver.index.queries.jobs import JobRow, last_success_before
 from jobserver.index.queries.requests import JobRequestRow, find_row
-from jobserver.web.pages.format import labels, times
+from jobserver.web.pages.format import labels
 from jobserver.web.pages.views.request_details import RequestDetails
 
 _MOST_FAILURES = 5  # explained one by one
@@ -81,9 +81,8 @@ def _without_failures(row: JobRequestRow, jobs: Sequence[JobRow], counts: Mappin
     if row.outcome == "succeeded":
         if all(job.had_nothing_to_do for job in jobs):
             return "unknown", "Nothing had to run: all these actions had succeeded before."
-        seconds = ((row.completed_at or 0) - (row.started_at or 0)) / 1_000_000
-        took = f" in {times.took(seconds)}" if row.completed_at and row.started_at else ""
-        return row.outcome, f"{f'All {total} jobs' if total > 1 else jobs[0].action} succeeded{took}."
+        who = jobs[0].action if total == 1 else "Both jobs" if total == 2 else f"All {total} jobs"
+        return row.outcome, f"{who} succeeded."
     if running:
         done = f", and {succeeded} {'have' if succeeded != 1 else 'has'} succeeded" if succeeded else ""
         return "running", f"{running} of {_count(total, 'job')} {'are' if running > 1 else 'is'} running{done}."
