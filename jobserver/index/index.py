@@ -107,6 +107,12 @@ class Index:
         """``main`` as it is now."""
         return self._directory.current()
 
+    def backend_name(self, slug: str) -> str:
+        """As people call it, in the `directory` that was last read: lists call this for each row. The slug, if its
+        document is gone."""
+        backend = self._directory.known.backend(slug)
+        return backend.name if backend is not None else slug
+
     def listing(self, slugs: Sequence[str]) -> Listing:
         """The active job requests of these backends together."""
         return self._listings.of_backends(slugs)

@@ -20,13 +20,14 @@ from jobserver.domain.waiting.forecast import Moment
 from jobserver.domain.waiting.waiting import Reason, Waiting, WaitingRequest
 from jobserver.domain.waiting.words import count
 from jobserver.errors import Error
-from jobserver.index.queries.forecast import durations, waits
+from jobserver.index.queries.forecast import durations, next_job, queue_places, waits
 from jobserver.index.queries.jobs import JobRow, latest_jobs, micros_text
-from jobserver.index.queries.requests import JobRequestRow, find_request, requests_ahead
+from jobserver.index.queries.requests import JobRequestRow, find_request, first_in_queue, requests_ahead
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
 
 _WAITS = 20  # past requests, for the expected start
+_WAITS_IF = ("pending", "unknown")  # outcomes of a request
 _BEHIND = 10  # requests that an answer names
 
 
@@ -35,7 +36,7 @@ class RequestForecast:
     """``needs``: each action that runs -> the others that it needs. ``waiting`` is None while a job runs.
 
     ``jobs``: job id -> why it waits. ``no_start`` and ``no_end``: why no time is expected; empty where ``waiting`` says
-    it.
+    it. ``job_starts``: job id -> when it is expected to start, of jobs that wait.
     """
 
     needs: Mapping[str, Sequence[str]]
@@ -45,7 +46,7 @@ class RequestForecast:
     ends: Moment | None = None
     no_start: str = ""
     no_end: str = ""
-    job_starts: Moment | None = None
+    job_starts: Mapping[str, Moment] = field(default_factory=dict)
 
 
 def needs_of(
@@ -74,64 +75,73 @@ def forecast_of(
     needs: Mapping[str, Sequence[str]],
     backend: BackendStatus,
     now: datetime,
-    of_job: JobRow | None = None,
 ) -> RequestForecast:
-    """For a request that is not finished. ``needs``: from `needs_of`. ``of_job``: the job to expect a start of."""
+    """For a request that is not finished. ``needs``: from `needs_of`."""
     ahead, behind = requests_ahead(sql, row, _BEHIND)
     known = WaitingRequest(
         identifier=row.identifier, jobs=jobs, needs=needs, cancelled=row.cancelled, backend=backend, now=now,
         ahead=ahead, behind=behind,
     )  # fmt: skip
     waiting, moment = known.explain(), micros(now)
-    of_jobs = {job.identifier: why for job in jobs if (why := known.explain_job(job)) is not None}
+    of_jobs = {job.identifier: why for job, why in zip(jobs, known.explain_jobs(), strict=True) if why is not None}
     ends_with_help = [why.is_held and why.reason is not Reason.CANCELLING for why in of_jobs.values()]
     if (waiting is not None and waiting.is_held) or any(ends_with_help):
         return RequestForecast(needs, waiting, of_jobs)
-    starts, no_start = _start(sql, row, moment) if row.started_at is None else (None, "")
+    starts, no_start = _start(sql, row, backend.name, moment) if row.started_at is None else (None, "")
     if starts is None and row.started_at is None:  # what is not expected to start is not expected to end
-        no_end = "" if needs or jobs else _no_end(row, jobs, needs)
+        no_end = "" if needs or jobs else _no_end(backend.name, jobs, needs)
         return RequestForecast(needs, waiting, of_jobs, no_start=no_start, no_end=no_end)
     past = durations(sql, row.backend, row.workspace, needs)
     by_action = {job.action: job for job in jobs}
     left = {action: by_action.get(action) for action in needs if action not in row.cancelled}
-    ends = forecast.end(left, needs, past, starts, moment)
-    no_end = "" if ends is not None else _no_end(row, jobs, needs)
-    of_job_starts = None
-    if of_job is not None and of_job.identifier in of_jobs:
-        before = _before(of_job.action, needs)
-        first = {action: job for action, job in left.items() if action in before}
-        of_job_starts = (
-            forecast.end(first, needs, past, starts, moment) if of_jobs[of_job.identifier].waits_for else starts
-        )
-    return RequestForecast(needs, waiting, of_jobs, starts, ends, no_start, no_end, of_job_starts)
+    ends, after_others = forecast.ends(left, needs, past, starts, moment)
+    no_end = "" if ends is not None else _no_end(backend.name, jobs, needs)
+    expected = {
+        job.identifier: after_others.get(job.action) if of_jobs[job.identifier].waits_for else starts
+        for job in jobs
+        if job.identifier in of_jobs
+    }
+    job_starts = {identifier: start for identifier, start in expected.items() if start is not None}
+    return RequestForecast(needs, waiting, of_jobs, starts, ends, no_start, no_end, job_starts)
 
 
-def _before(action: str, needs: Mapping[str, Sequence[str]]) -> set[str]:
-    """The actions that run before this one."""
-    before: set[str] = set()
-    unread = [action]
-    while unread:
-        new = [need for need in needs.get(unread.pop(), ()) if need not in before]
-        before.update(new)
-        unread += new
-    return before
+def waiting_rows(
+    sql: sqlite3.Connection, rows: Sequence[JobRequestRow], backends: Mapping[str, BackendStatus], now: datetime
+) -> dict[str, Waiting]:
+    """Job request -> why it waits, for a list. Without what only git knows: which of its actions need which."""
+    waiting: dict[str, Waiting] = {}
+    for slug in {row.backend for row in rows if row.outcome in _WAITS_IF} & backends.keys():
+        some = [row for row in rows if row.backend == slug and row.outcome in _WAITS_IF]
+        places = queue_places(sql, slug, [row.identifier for row in some])
+        first = first_in_queue(sql, slug, _BEHIND)
+        for row in some:
+            job, ahead = next_job(sql, row), places.get(row.identifier, 1) - 1
+            known = WaitingRequest(
+                identifier=row.identifier, jobs=[job] if job is not None else [], cancelled=row.cancelled,
+                needs=dict.fromkeys(row.actions, ()), backend=backends[slug], now=now, ahead=ahead,
+                behind=first[:ahead],
+            )  # fmt: skip
+            if (why := known.explain()) is not None:
+                waiting[row.identifier] = why
+    return waiting
 
 
-def _start(sql: sqlite3.Connection, row: JobRequestRow, now: int) -> tuple[Moment | None, str]:
+def _start(sql: sqlite3.Connection, row: JobRequestRow, backend: str, now: int) -> tuple[Moment | None, str]:
+    """``backend``: its name."""
     past = waits(sql, row.backend, _WAITS)
     if not past:
-        return None, f"no recent request has run on {row.backend}"
-    starts = forecast.start(row.created_at, now, past, row.backend)
-    waited_more = f"this request has waited longer than the last {count(len(past), 'request')} on {row.backend}"
+        return None, f"no recent request has run on {backend}"
+    starts = forecast.start(row.created_at, now, past, backend)
+    waited_more = f"this request has waited longer than the last {count(len(past), 'request')} on {backend}"
     return starts, "" if starts is not None else waited_more
 
 
-def _no_end(row: JobRequestRow, jobs: Sequence[JobRow], needs: Mapping[str, Sequence[str]]) -> str:
+def _no_end(backend: str, jobs: Sequence[JobRow], needs: Mapping[str, Sequence[str]]) -> str:
     if not jobs and not needs:
-        return f"all of these actions have succeeded on {row.backend}, so nothing is left to run"
+        return f"all of these actions have succeeded on {backend}, so nothing is left to run"
     if all(job.status in lifecycle.FINISHED for job in jobs) and jobs:
         return ""
-    return f"no past run of these actions on {row.backend} shows how long they take"
+    return f"no past run of these actions on {backend} shows how long they take"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,13 @@ def _documents(state: Snapshot, identifier: str) -> tuple[JobRequest, Mapping[st
 
 def forecast_items(forecast: RequestForecast) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """(what the API adds to a request, what it adds to its jobs by id)."""
-    of_jobs = {identifier: {"waiting": _reason_item(why)} for identifier, why in forecast.jobs.items()}
+    of_jobs = {
+        identifier: {
+            "waiting": _reason_item(why),
+            "expected_start": _moment_item(forecast.job_starts.get(identifier)),
+        }
+        for identifier, why in forecast.jobs.items()
+    }
     return {
         "waiting": None if forecast.waiting is None else _waiting_item(forecast.waiting),
         "expected_start": _moment_item(forecast.starts),

@@ -87,7 +87,7 @@ def _operations(services: Services, callers: Callers, metrics: Metrics) -> list[
 def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     assets = Assets()
     app.route("/static/<name>", ["GET", "HEAD"], assets.serve)
-    site = Site(app, services, Renderer(assets, services.is_https), metrics)
+    site = Site(app, services, Renderer(assets, services.index.backend_name, services.is_https), metrics)
     live = LivePages(site)
     metrics.gauge("open_pages", "Open pages that follow changes", lambda: live.count)
     login = Login(site)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from jobserver.domain.job_requests import lifecycle
@@ -83,6 +84,11 @@ class Waiting:
         return "".join(phrase.text for phrase in self.sentence)
 
     @property
+    def gives_place(self) -> bool:
+        """Whether the sentence says the place in the queue."""
+        return self.reason in (Reason.QUEUE, Reason.RUNNER) or any(phrase.request for phrase in self.sentence)
+
+    @property
     def is_held(self) -> bool:
         """Whether nothing starts until somebody does something, so that no start can be expected."""
         return self.reason in _HOLDS
@@ -93,7 +99,7 @@ class Waiting:
         return self.reason in _FAULTS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WaitingRequest:
     """What the answer depends on. ``needs``: action -> those that it needs. ``cancelled``: actions. ``ahead``: how many
     unfinished requests of the backend were requested earlier, and ``behind`` the first of them."""
@@ -116,20 +122,21 @@ class WaitingRequest:
         waiting = self._of(first, all(job.action in self.cancelled for job in left) if left else self._is_cancelled())
         return replace(waiting, position=self.ahead + 1, behind=self.behind)
 
-    def explain_job(self, job: PendingJob) -> Waiting | None:
-        """None if it does not wait."""
-        if job.status != "pending":
-            return None
-        return self._of(job, job.action in self.cancelled)
+    def explain_jobs(self) -> list[Waiting | None]:
+        """Of each of the jobs; None if it does not wait."""
+        return [self._of(job, job.action in self.cancelled) if job.status == "pending" else None for job in self.jobs]
 
     def _is_cancelled(self) -> bool:
         return bool(self.needs) and all(action in self.cancelled for action in self.needs)
 
     def _unfinished_needs(self, job: PendingJob) -> list[str]:
-        statuses = {other.action: other.status for other in self.jobs}
-        return [
-            need for need in self.needs.get(job.action, ()) if statuses.get(need, "succeeded") not in lifecycle.FINISHED
-        ]
+        return [need for need in self.needs.get(job.action, ()) if need in self._unfinished]
+
+    @cached_property
+    def _unfinished(self) -> frozenset[str]:
+        """Of the actions of the jobs: there may be thousands, and each may be needed by many."""
+        statuses = {job.action: job.status for job in self.jobs}
+        return frozenset(action for action, status in statuses.items() if status not in lifecycle.FINISHED)
 
     def _of(self, job: PendingJob | None, is_cancelled: bool) -> Waiting:
         """``job`` is None before the runner has created jobs."""

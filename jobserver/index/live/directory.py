@@ -33,6 +33,11 @@ class LiveDirectory:
                     self._directory = self._directory.updated(tip, self._deltas(tip))
         return self._directory
 
+    @property
+    def known(self) -> Directory:
+        """As somebody last read it, without a look at the ref."""
+        return self._directory
+
     def _deltas(self, tip: str) -> list[Delta]:
         known = self._directory.tip
         announced = self.announced.take(layout.MAIN, known, tip)

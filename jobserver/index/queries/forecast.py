@@ -1,14 +1,17 @@
-"""Durations and waiting times of past job requests, from which pages estimate when a request starts and ends.
+"""Durations and waiting times of past job requests, from which pages estimate when a request starts and ends; and what
+the requests of a list wait for.
 
 Times are in microseconds. Each query reads a limited number of past requests.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import orjson
 
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers
+from jobserver.index.queries.jobs import JobRow, first_pending_job
+from jobserver.index.queries.requests import ACTIVE, JobRequestRow
 
 # One statement for all actions: there may be thousands.
 _DURATIONS = """
@@ -44,3 +47,24 @@ def waits(sql: sqlite3.Connection, backend: str, most: int) -> list[int]:
         (*numbers, most),
     )
     return [row[0] for row in rows]
+
+
+def queue_places(sql: sqlite3.Connection, backend: str, identifiers: Collection[str]) -> dict[str, int]:
+    """Job request -> its place in the queue of its backend, from 1, of those that are in it."""
+    places: dict[str, int] = {}
+    for number in branch_numbers(sql, [backend]):
+        rows = sql.execute(
+            "SELECT identifier, place FROM (SELECT requests.identifier,"
+            f" row_number() OVER (ORDER BY requests.created_at, requests.identifier) AS place FROM {ACTIVE}"
+            " WHERE branch = ? AND active) WHERE identifier IN (SELECT value FROM json_each(?))",
+            (number, orjson.dumps(list(identifiers)).decode()),
+        )
+        places |= dict(rows.fetchall())
+    return places
+
+
+def next_job(sql: sqlite3.Connection, row: JobRequestRow) -> JobRow | None:
+    """Of the jobs that wait, the one that starts first, as far as their documents say that."""
+    for number in branch_numbers(sql, [row.backend]):
+        return first_pending_job(sql, number, row.identifier, row.cancelled)
+    return None

@@ -91,6 +91,16 @@ def jobs_of_request(sql: sqlite3.Connection, branch: int, request: str) -> list[
     return [_job(row) for row in rows]
 
 
+def first_pending_job(sql: sqlite3.Connection, branch: int, request: str, cancelled: Collection[str]) -> JobRow | None:
+    """One that is not to be cancelled and that needs no other, if there is such a job; otherwise the oldest."""
+    row = sql.execute(
+        f"SELECT {_COLUMNS} FROM jobs WHERE branch=? AND request=? AND status='pending' ORDER BY"
+        " action IN (SELECT value FROM json_each(?)), status_code = 'waiting_on_dependencies', created_at LIMIT 1",
+        (branch, request, orjson.dumps(list(cancelled)).decode()),
+    ).fetchone()
+    return None if row is None else _job(row)
+
+
 def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> dict[str, str]:
     """The job request of each of these jobs on the branch, also in its archive."""
     return dict(

@@ -137,6 +137,16 @@ def active_requests(sql: sqlite3.Connection, backends: Collection[str], username
     return [request_row(row) for row in rows]
 
 
+def first_in_queue(sql: sqlite3.Connection, backend: str, most: int) -> list[JobRequestRow]:
+    """The first ``most`` unfinished requests of a backend."""
+    rows = sql.execute(
+        f"SELECT {COLUMNS} FROM {ACTIVE} JOIN branches ON id = branch WHERE branch = ? AND active"
+        " ORDER BY requests.created_at, requests.identifier LIMIT ?",
+        (*branch_numbers(sql, [backend]), most),
+    )
+    return [request_row(row) for row in rows]
+
+
 def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tuple[int, list[JobRequestRow]]:
     """Unfinished requests on the same backend that were requested earlier: their number, and the first ``most``."""
     values = (*branch_numbers(sql, [row.backend]), row.created_at, row.identifier)

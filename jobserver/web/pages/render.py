@@ -1,7 +1,7 @@
 """Templates as HTTP answers: always escaped, compressed, with the headers that every page has."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ _SOON = 5  # seconds
 
 
 class Renderer:
-    def __init__(self, assets: Assets, is_https: bool) -> None:
+    def __init__(self, assets: Assets, backend_name: Callable[[str], str], is_https: bool) -> None:
         self._is_https = is_https
         self._env = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -36,7 +36,13 @@ class Renderer:
             auto_reload=False,
         )
         self._env.globals.update(
-            asset=assets.url, github=github, labels=labels, tab_links=tabs, times=times, badge=badge
+            asset=assets.url,
+            github=github,
+            labels=labels,
+            tab_links=tabs,
+            times=times,
+            badge=badge,
+            backend_name=backend_name,
         )
         self._env.filters.update(
             when=when,

@@ -1,6 +1,7 @@
 """Adds pages to the application: finds out who requests one, checks forms, and shows errors as pages."""
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -12,8 +13,11 @@ from bottle import Bottle, HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.waiting.backend_status import BackendStatus, backend_status, backend_statuses
+from jobserver.domain.waiting.waiting import Waiting
 from jobserver.errors import Code, Error, Fault, forbidden, invalid, not_found
 from jobserver.index.directory import Directory
+from jobserver.index.queries.requests import JobRequestRow
+from jobserver.service.forecasts import waiting_rows
 from jobserver.web import http
 from jobserver.web.errors import guarded, handler_of, message_of, retry_after, status_of
 from jobserver.web.metrics import Metrics
@@ -197,6 +201,17 @@ class Site:
         contact = self.services.live.contacts().get(slug)
         return backend_status(backend, contact, context.now) if backend is not None else None
 
+    def waiting(
+        self, context: PageContext, sql: sqlite3.Connection, rows: Sequence[JobRequestRow]
+    ) -> Mapping[str, Waiting]:
+        """Job request -> why it waits, of those in a list."""
+        return waiting_rows(sql, rows, self._backend_statuses(context), context.now)
+
+    def _backend_statuses(self, context: PageContext) -> dict[str, BackendStatus]:
+        services = self.services
+        contacts = services.live.contacts()
+        return backend_statuses(context.directory.backends, services.visible.slugs(), contacts, context.now)
+
     def _common(self, context: PageContext) -> dict[str, Any]:
         services = self.services
         return {
@@ -205,9 +220,7 @@ class Site:
             "now": context.now,
             "path": request.path,
             "form": services.sessions.form_token(context.session),
-            "backend_statuses": backend_statuses(
-                context.directory.backends, services.visible.slugs(), services.live.contacts(), context.now
-            ),
+            "backend_statuses": self._backend_statuses(context),
             "once": secrets.token_hex(12),
             "title": "",
             "outcome": "",

@@ -49,6 +49,9 @@ def test_why_a_request_waits_from_an_unknown_runner_to_a_running_job(site: Site,
         assert item["waiting"]["text"] == "Number 2 in the queue of emis, behind generate on plain."
         assert [request["identifier"] for request in item["waiting"]["behind"]] == [first]
         assert f'<a href="/job-requests/{first}/">generate on plain</a>' in alice.get(f"/job-requests/{second}/").text
+        for path in ("/", "/plain/", "/plain/logs/", "/jobs/"):
+            assert "Number 2 in the queue of emis, behind generate on plain." in shown_text(alice.get(path).text), path
+        assert "Queue</dt>" not in alice.get(f"/job-requests/{second}/").text  # the sentence has it
         emis.report(
             job(second, "g1", "running", 1),
             job(second, "a1", "pending", 1, action="analyse", status_code="waiting_on_dependencies"),
@@ -56,6 +59,8 @@ def test_why_a_request_waits_from_an_unknown_runner_to_a_running_job(site: Site,
     with site.client("alice") as api:
         item = api.get(f"/api/v2/job-requests/{second}/").json()
     assert item["waiting"] is None
+    starts = {job["action"]: job.get("expected_start", "") for job in item["jobs"]}
+    assert starts == {"generate": "", "analyse": None}  # it runs; nothing is known of a past run
     assert {job["action"]: job.get("waiting") for job in item["jobs"]} == {
         "generate": None,
         "analyse": {"reason": "actions", "text": "Waiting for generate.", "waits_for": ["generate"]},

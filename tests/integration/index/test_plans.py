@@ -8,25 +8,31 @@ import pytest
 
 from jobserver.domain.base.layout import backend_branch
 from jobserver.domain.job_requests.query import parse
+from jobserver.index.queries.forecast import queue_places
 from jobserver.index.queries.history import running_jobs
 from jobserver.index.queries.identifiers import resolve_identifier
 from jobserver.index.queries.requests import (
+    JobRequestRow,
     RequestFilter,
     active_requests,
     find_row,
     has_unarchived,
     list_requests,
     queue,
+    requests_ahead,
 )
 from jobserver.index.queries.search import RequestSearch
 from jobserver.index.sqlite import schema
 
 Query = Callable[[sqlite3.Connection], Any]
+WAITS = JobRequestRow("r", "tpp", "w", None, "al", 7, "pending", 0, 0, None, None, None, (), ("a",), (), "c" * 40)
 QUERIES: dict[str, Query] = {
     "queue": lambda sql: queue(sql, "tpp"),
     "active": lambda sql: active_requests(sql, ["tpp"]),
     "of a person": lambda sql: active_requests(sql, ["tpp"], "alice"),
     "running": lambda sql: running_jobs(sql, "tpp"),
+    "before one": lambda sql: requests_ahead(sql, WAITS, 10),
+    "places": lambda sql: queue_places(sql, "tpp", ["r"]),
     "to archive": lambda sql: has_unarchived(sql, backend_branch("tpp")),
 }
 

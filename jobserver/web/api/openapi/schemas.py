@@ -114,7 +114,10 @@ _MOMENT = {
     "properties": {"at": _TIME, "earliest": _TIME, "latest": _TIME, "basis": TEXT},
     "description": "From past runs on the backend. Null if nobody can say.",
 }
-_JOB_WAITING = {"waiting": {**object_of(_REASON), "description": "Why the job waits. Absent if it does not."}}
+_JOB_WAITING = {
+    "waiting": {**object_of(_REASON), "description": "Why the job waits. Absent if it does not."},
+    "expected_start": {**_MOMENT, "description": "Of a job that waits: from past runs. Null if nobody can say."},
+}
 
 
 def _outcome(values: tuple[str, ...]) -> Schema:

@@ -13,6 +13,7 @@ from jobserver.web.pages.site import Site
 from jobserver.web.pages.views.destinations import destinations
 
 _LONGEST = 100  # characters
+_EXPLAINED = 25  # of a person's own requests, the newest
 
 
 class Home:
@@ -30,6 +31,7 @@ class Home:
             unfinished = active_requests(sql, slugs, username) if username else []
             recent = list_requests(sql, RequestFilter(username=username), slugs, 20) if username else []
             queues = {slug: queue(sql, slug) for slug in slugs}
+            waiting = self._site.waiting(context, sql, [*latest, *unfinished[-_EXPLAINED:]])
         pinned = self._services.preferences.pinned(username) if username else frozenset[str]()
         workspaces = [workspace for workspace in context.directory.workspaces.values() if not workspace.archived]
         return self._site.page(
@@ -43,6 +45,7 @@ class Home:
             pinned=pinned,
             workspaces=workspaces,
             queues=queues,
+            waiting=waiting,
         )
 
     def go(self, context: PageContext) -> HTTPResponse:

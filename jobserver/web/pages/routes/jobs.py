@@ -52,7 +52,7 @@ class Jobs:
                 if need not in by_action
             }
             usual = usual_duration(sql, row.backend, row.workspace, job.action, job.created_at)
-            forecast = self._forecast(context, sql, details, job) if is_open else RequestForecast({})
+            forecast = self._forecast(context, sql, details) if is_open else RequestForecast({})
         return self._site.page(
             context,
             "jobs/job.html",
@@ -69,7 +69,7 @@ class Jobs:
             and job.started_at is not None
             and usual.is_exceeded((job.completed_at or now) - job.started_at),
             is_open=is_open,
-            forecast=forecast,
+            expected_start=forecast.job_starts.get(job.identifier),
             waiting=forecast.jobs.get(job.identifier),
             links={sibling.action: tabs.job_url(sibling) for sibling in jobs},
             is_stale=is_open and now - last_report > _LOST_AFTER,
@@ -79,14 +79,12 @@ class Jobs:
             version=page_version.of_request(row, jobs),
         )
 
-    def _forecast(
-        self, context: PageContext, sql: sqlite3.Connection, details: RequestDetails, job: JobRow
-    ) -> RequestForecast:
+    def _forecast(self, context: PageContext, sql: sqlite3.Connection, details: RequestDetails) -> RequestForecast:
         row, backend = details.row, self._site.backend_status(context, details.row.backend)
         needs = needs_of(sql, row, details.jobs, details.document, details.pipeline.actions)
         if backend is None:
             return RequestForecast(needs)
-        return forecast_of(sql, row, details.jobs, needs, backend, context.now, job)
+        return forecast_of(sql, row, details.jobs, needs, backend, context.now)
 
     def _other_page(self, identifier: str) -> str:
         """Where the short form of an address leads if it does not name one job; empty if it does, or names nothing."""

@@ -59,6 +59,7 @@ class Workspaces:
         with self._services.index.view() as sql:
             recent = list_requests(sql, RequestFilter(workspace=name), slugs, 5)[:5]
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])
+            waiting = self._site.waiting(context, sql, recent)
             latest = latest_jobs(sql, name, [backend])  # results on other backends say nothing about this one
         can_run = context.may(Permission.RUN_JOB, workspace.project)
         return self._site.page(
@@ -78,6 +79,7 @@ class Workspaces:
             graph_address=own_query(backend=backend, ref=ref),
             latest=latest,
             recent=recent,
+            waiting=waiting,
             follow=follow_state(self._services, context, f"workspace/{name}"),
             can_run=can_run and not workspace.archived,
             has_email=bool(context.user and self._services.private.email(context.user.username)),

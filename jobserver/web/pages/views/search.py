@@ -3,7 +3,7 @@ that the words name. Reads the query from the URL."""
 
 import sqlite3
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -123,24 +123,36 @@ def _without(values: Sequence[str], value: str) -> list[str]:
     return [other for other in values if other != value]
 
 
-def facets(address: str, query: Query, counts: Mapping[str, Counter[str]], is_counted: bool) -> list[Facet]:
+def facets(
+    address: str,
+    query: Query,
+    counts: Mapping[str, Counter[str]],
+    is_counted: bool,
+    backend_name: Callable[[str], str],
+) -> list[Facet]:
     """``counts``: of the filters to show. Each choice adds its value to the filter, or takes it away."""
+    shown = {"status": labels.status, "backend": backend_name}
     return [
         Facet(
             _LABELS[name],
-            [_choice(address, query, name, *item, is_counted) for item in values.most_common(_MENU) if item[0]],
+            [
+                _choice(address, query, name, *item, is_counted, shown.get(name, str))
+                for item in values.most_common(_MENU)
+                if item[0]
+            ],
         )
         for name, values in counts.items()
     ]
 
 
-def _choice(address: str, query: Query, name: str, value: str, count: int, is_counted: bool) -> Choice:
+def _choice(
+    address: str, query: Query, name: str, value: str, count: int, is_counted: bool, shown: Callable[[str], str]
+) -> Choice:
     term = of_values({name: [value]}).values(name)[0]
     chosen = query.values(name)
     values = _without(chosen, term) if term in chosen else [*chosen, term]
     url = search_url(address, query.replaced(**{name: values}))
-    shown = labels.status(value) if name == "status" else value
-    return Choice(shown, url, count if is_counted else None, term in chosen)
+    return Choice(shown(value), url, count if is_counted else None, term in chosen)
 
 
 def identified(sql: sqlite3.Connection, query: Query, slugs: Sequence[str]) -> str:

@@ -119,20 +119,20 @@ def test_a_request_waits_again_when_nothing_runs_any_more() -> None:
 
 def test_a_job_names_the_actions_that_it_waits_for() -> None:
     jobs = (Job("generate", "succeeded"), Job("model", "running"), Job("report"))
-    waiting = request(seen(paused=True), *jobs).explain_job(jobs[2])
+    waiting = request(seen(paused=True), *jobs).explain_jobs()[2]
     assert waiting is not None
     assert (waiting.reason, waiting.text, waiting.waits_for) == (Reason.ACTIONS, "Waiting for model.", ("model",))
     assert [phrase.action for phrase in waiting.sentence if phrase.action] == ["model"]
-    both = request(seen(), Job("generate"), Job("model"), Job("report")).explain_job(Job("report"))
+    both = request(seen(), Job("generate"), Job("model"), Job("report")).explain_jobs()[2]
     assert both is not None
     assert both.text == "Waiting for generate and model."
-    assert request(seen(), *jobs).explain_job(jobs[1]) is None
+    assert request(seen(), *jobs).explain_jobs()[:2] == [None, None]
 
 
 def test_a_job_with_many_needs_names_some() -> None:
     jobs = [Job(f"a{number}") for number in range(9)]
-    known = replace(request(seen(), *jobs), needs={"last": [job.action for job in jobs]})
-    waiting = known.explain_job(Job("last"))
+    known = replace(request(seen(), *jobs, Job("last")), needs={"last": [job.action for job in jobs]})
+    waiting = known.explain_jobs()[-1]
     assert waiting is not None
     assert waiting.text == "Waiting for a0, a1, a2 and 6 more."
     assert len(waiting.waits_for) == 9
@@ -157,3 +157,19 @@ def test_a_cancelled_request_waits_for_its_runner() -> None:
 
 def test_a_job_of_a_runner_that_only_pushes_is_not_of_one_that_never_connected() -> None:
     assert explain(LOST, Job("generate")).text == "Next in the queue of TPP."
+
+
+def test_a_sentence_gives_the_place_in_the_queue_or_a_fact_does() -> None:
+    assert explain(seen()).gives_place
+    assert explain(seen(), ahead=2).gives_place
+    assert explain(seen(), Job("generate", status_code="waiting_on_workers"), ahead=2).gives_place
+    assert not explain(seen(), Job("generate", status_code="waiting_on_workers")).gives_place
+    assert not explain(seen(paused=True), ahead=2).gives_place
+
+
+def test_thousands_of_jobs_that_need_thousands_are_explained_at_once() -> None:
+    first = [Job(f"a{number}") for number in range(3000)]
+    last = [Job(f"b{number}") for number in range(3000)]
+    needs = {job.action: [first[0].action] for job in last}
+    waiting = replace(request(seen(), *first, *last), needs=needs).explain_jobs()
+    assert [why.reason for why in waiting if why is not None][2999:3001] == [Reason.QUEUE, Reason.ACTIONS]

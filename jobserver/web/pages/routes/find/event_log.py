@@ -10,6 +10,7 @@ from bottle import HTTPResponse
 
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.job_requests.query import FILTERS, Query, parse
+from jobserver.domain.waiting.waiting import Waiting
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Code, Error, invalid, not_found
 from jobserver.index.queries.requests import JobRequestRow
@@ -83,7 +84,10 @@ class EventLog:
             total = requests.total(counts) if counts is not None else None
             values = counts if counts is not None else RequestSearch(sql, search.only_fields(resolved), slugs).counts()
             jobs = search.jobs_beginning_with(sql, query, slugs)
-        shown = _Shown(str(query), query, matches, total, values or {}, [*search.places(context, query), *jobs])
+            waiting = self._site.waiting(context, sql, matches.rows)
+        shown = _Shown(
+            str(query), query, matches, total, values or {}, [*search.places(context, query), *jobs], waiting
+        )
         return self._page(context, workspace, shown)
 
     def _page(self, context: PageContext, workspace: Workspace | None, shown: "_Shown") -> HTTPResponse:
@@ -104,7 +108,9 @@ class EventLog:
             is_mine=shown.query.by == ("me",),
             mine_url=search.search_url(address, shown.query.replaced(by=() if shown.query.by == ("me",) else ("me",))),
             chips=search.chips(address, shown.query),
-            facets=search.facets(address, shown.query, values, shown.total is not None),
+            facets=search.facets(
+                address, shown.query, values, shown.total is not None, self._services.index.backend_name
+            ),
             older_url=search.search_url(address, shown.query, before=f"{older[0]}.{older[1]}") if older else "",
             newest_url=search.search_url(address, shown.query),
             csv_url=search.search_url(address, shown.query, format="csv"),
@@ -124,6 +130,7 @@ class _Shown:
     total: int | None = 0
     values: Mapping[str, Counter[str]] = field(default_factory=dict)
     places: Sequence[search.Destination] = ()
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
     error: Error | None = None
 
     @property
