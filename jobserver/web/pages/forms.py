@@ -70,9 +70,9 @@ def page_number(name: str) -> int:
     return int(value) if value.isascii() and value.isdecimal() and int(value) > 0 else 1
 
 
-def own_query(**kept: str) -> str:
+def own_query(**kept: Collection[str]) -> str:
     """The start of a query for the same page with these values, where they are not empty; others can follow."""
-    return "?" + "".join(f"{name}={quote(value)}&" for name, value in kept.items() if value)
+    return "?" + "".join(f"{name}={quote(value)}&" for name, values in kept.items() for value in values if value)
 
 
 def graph_view(chosen: Collection[str] = ()) -> View:

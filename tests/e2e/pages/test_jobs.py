@@ -209,6 +209,31 @@ def test_the_preview_works_without_javascript(site: Site, alice: Browser) -> Non
     assert "3 jobs will run" in alice.get(where.replace("emis", "tpp")).text  # another backend has not run it
 
 
+def test_the_picture_marks_what_would_run_and_follows_the_backend(site: Site, alice: Browser) -> None:
+    page = alice.get("/plain/", params={"requested_actions": "analyse", "backend": "emis"}).text
+    assert re.findall(r'class="node never will-run"\s*(?:id="[^"]+")?>\s*<title>(\w+): Never run; will run', page) == [
+        *("generate", "analyse"),
+        *("generate", "analyse"),  # in both forms of the picture
+    ]
+    assert "Pipeline on emis" in page
+    assert len(re.findall("<strong>will run</strong>", page)) == 2
+    assert "will-run" not in alice.get("/plain/").text
+
+
+def test_many_actions_are_filtered_without_javascript(site: Site, alice: Browser) -> None:
+    lines = [f"  model_{n}: {{run: python:latest python a.py}}" for n in range(30)]
+    site.study("many", {"project.yaml": "\n".join(['version: "4.0"', "actions:", *lines]), "a.py": ""})
+    site.run("workspace", "add", "many", "--repo", "many", "--branch", "main", "--as", "alice")
+    answer = alice.submit("/many/", what="filter", find="Model_2", requested_actions=["model_1"], backend="tpp")
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "/many/?requested_actions=model_1&backend=tpp&find=Model_2#actions"
+    page = alice.get(answer.headers["Location"]).text
+    shown = re.findall(r'<label class="choice">\s*<input[^>]*value="(\w+)"', page)
+    assert shown == ["model_2", *(f"model_2{n}" for n in range(10))]
+    hidden = re.findall(r'<label class="choice" hidden>\s*<input[^>]*value="(\w+)"[^>]* checked', page)
+    assert hidden == ["model_1"]  # what was chosen stays chosen
+
+
 def test_a_run_is_compared_and_each_thing_has_its_record(site: Site, alice: Browser) -> None:
     first, second, third = (site.ask("generate", backend="emis", workspace="slashed") for _ in range(3))
     with site.client("emis") as emis:

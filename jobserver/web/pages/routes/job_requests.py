@@ -65,7 +65,7 @@ class JobRequests:
             until=now,
             document=document,
             picture=picture(needs, outcomes, graph_view()),
-            graph_address=own_query(at=details.revision),
+            graph_address=own_query(at=[details.revision]),
             counts=counts(needs, outcomes),
             warnings=details.pipeline.warnings,
             start_failure=details.start_failure,

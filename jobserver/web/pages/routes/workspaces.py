@@ -35,7 +35,18 @@ from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.following import follow_state
 
 _LONG_URL = 8000
-_CHOICES = ("requested_actions", "backend", "database_name", "force_run_dependencies", "will_notify", "note", "ref")
+_KEPT = 100  # chosen actions, in the links of the picture
+_WITHOUT_SENDING = {"preview": "#would-run", "filter": "#actions"}  # button -> the part of the page that it shows
+_CHOICES = (
+    "requested_actions",
+    "backend",
+    "database_name",
+    "force_run_dependencies",
+    "will_notify",
+    "note",
+    "ref",
+    "find",
+)
 
 
 class Workspaces:
@@ -61,6 +72,7 @@ class Workspaces:
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])
             waiting = self._site.waiting(context, sql, recent)
             latest = latest_jobs(sql, name, [backend])  # results on other backends say nothing about this one
+        preview = _preview(study, latest)
         can_run = context.may(Permission.RUN_JOB, workspace.project)
         return self._site.page(
             context,
@@ -73,10 +85,12 @@ class Workspaces:
             problem=problem,
             backend=backend,
             ref=ref,
-            ref_query=own_query(ref=ref),
+            ref_query=own_query(ref=[ref]),
             codelists=self._codelists(workspace, study),
             chosen_ref=in_words(study.chosen.name) if study and study.chosen else "",
-            graph_address=own_query(backend=backend, ref=ref),
+            graph_address=own_query(
+                backend=[backend], ref=[ref], requested_actions=list(_chosen_actions(study))[:_KEPT]
+            ),
             latest=latest,
             recent=recent,
             waiting=waiting,
@@ -87,7 +101,8 @@ class Workspaces:
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
             **_pipeline(study, latest),
             **_form(workspace, study, backends, was_sent=bool(context.sent.typed)),
-            preview=_preview(study, latest),
+            preview=preview,
+            runs=frozenset(preview.runs if preview else ()),
             call=_call(workspace, study, backend, self._services.options.base_url),
         )
 
@@ -128,9 +143,9 @@ class Workspaces:
 
     def request_jobs(self, context: PageContext, name: str) -> HTTPResponse:
         workspace = context.workspace(name)
-        if text("what") == "preview":
+        if part := _WITHOUT_SENDING.get(text("what")):
             query = urlencode([(key, value) for key in _CHOICES for value in texts(key)])
-            return redirect(f"/{name}/?{query}#would-run") if len(query) < _LONG_URL else self.show(context, name)
+            return redirect(f"/{name}/?{query}{part}") if len(query) < _LONG_URL else self.show(context, name)
         written = self._services.requests.request_jobs(
             context.actor,
             workspace.name,
@@ -200,6 +215,7 @@ def _form(workspace: Workspace, study: Study | None, backends: Sequence[Backend]
         "databases": [(database, database) for database in dict.fromkeys(databases)],
         "database": text("database_name", 64) or workspace.db,
         "note": text("note"),
+        "find": text("find", 100),
         "is_forced": bool(text("force_run_dependencies")),
         "will_notify": bool(text("will_notify")) if chosen or was_sent else workspace.should_notify,
     }

@@ -14,8 +14,8 @@
     }
   };
   const reveal = () => {
+    for (const button of all("[data-without-script]")) button.remove();
     for (const box of all("input[data-filter]")) {
-      box.hidden = false;
       if (!typed.has(box.dataset.filter)) continue;
       box.value = typed.get(box.dataset.filter);
       apply(box.dataset.filter);

@@ -53,6 +53,13 @@ def test_every_role_has_its_permissions_in_words() -> None:
     )
 
 
+def test_no_expectation_lies_in_the_past() -> None:
+    at = times.micros(NOW)
+    for seconds, text in ((90, "in 1 minute"), (5, "in 5 seconds"), (4, "any moment now"), (-3600, "any moment now")):
+        assert f">{text}<" in render.expected(at + seconds * 1_000_000, NOW)
+    assert ">0 seconds<" in render.left(at - 1, NOW)
+
+
 def test_roles_are_words() -> None:
     assert labels.roles(["CoreDeveloper", "Auditor"]) == "Core developer, Auditor"
     assert labels.roles(["SuperUser"]) == "Superuser"
