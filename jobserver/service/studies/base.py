@@ -22,6 +22,7 @@ GITHUB_HOST = "github.com"
 GITHUB_REPO = f"https://{GITHUB_HOST}/<org>/<name>"  # as error messages show it
 MAX_PROJECT_BYTES = reader.MAX_FILE_BYTES
 MAX_OTHER_BYTES = 1024 * 1024
+SHOWN_COMMITS = 50
 MAX_REPOSITORIES = 2000  # in the list; people can type any other
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -74,6 +75,24 @@ class Study:
     chosen: StudyRef | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StudyCommit:
+    sha: str
+    subject: str
+    author: str
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StudyChanges:
+    """``commits``: newest first. ``diff``: lines of a unified diff; none of a study on GitHub, which
+    shows it. ``is_cut``: whether there are more of either."""
+
+    commits: tuple[StudyCommit, ...]
+    diff: tuple[str, ...]
+    is_cut: bool = False
+
+
 class Source(Protocol):
     """Where studies come from: GitHub, or a folder. Answers without a cache. Several threads may call it at once.
 
@@ -110,6 +129,10 @@ class Source(Protocol):
 
     def message(self, repo: str, sha: str, until: float) -> str:
         """The commit's message."""
+        ...
+
+    def changes(self, repo: str, old: str, new: str, until: float) -> StudyChanges | None:
+        """From one commit to another. None if the repository lacks one of them."""
         ...
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from jobserver.cache import Cache
 from jobserver.errors import Code, Error
-from jobserver.service.studies.base import Branch, BranchList, Source, Study, Tip, read_study, subject_of
+from jobserver.service.studies.base import Branch, BranchList, Source, Study, StudyChanges, Tip, read_study, subject_of
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # bytes of each entry, beside its value
@@ -34,6 +34,7 @@ class CachedSource:
         self._reading = threading.Lock()  # a large file takes a second to read: callers of the same one wait
         self._tips = Cache[tuple[str, str], Tip](max_bytes // 8, lambda _: _OVERHEAD)
         self._latest = Cache[tuple[str, str], Study](max_bytes, _weigh)
+        self._changes = Cache[tuple[str, str, str], StudyChanges](max_bytes // 8, _weigh_changes)
         self._branches = Cache[str, BranchList](max_bytes // 4, _weigh_branches)
 
     def branches(self, repo: str) -> BranchList:
@@ -74,6 +75,14 @@ class CachedSource:
     def folder_files(self, repo: str, sha: str, folder: str, names: Collection[str]) -> Mapping[str, bytes] | None:
         """As the source; not remembered."""
         return self.source.folder_files(repo, sha, folder, names, self._until())
+
+    def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
+        known = self._changes.get((repo, old, new))
+        if known is None:
+            known = self.source.changes(repo, old, new, self._until())
+        if known is not None:
+            self._changes.put((repo, old, new), known)
+        return known
 
     def _until(self) -> float:
         return time.monotonic() + self.source.patience
@@ -120,3 +129,7 @@ def _weigh(study: "Study | Error") -> int:
 
 def _weigh_branches(answer: BranchList) -> int:
     return _OVERHEAD + _BRANCH * len(answer.branches)
+
+
+def _weigh_changes(changes: StudyChanges) -> int:
+    return _OVERHEAD + _BRANCH * len(changes.commits) + sum(map(len, changes.diff))

@@ -7,37 +7,19 @@ import difflib
 import heapq
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from stat import S_ISDIR, S_ISREG
 
 from dulwich.objects import Blob, Commit, Tree
 
+from jobserver.service.studies.base import SHOWN_COMMITS, StudyChanges, StudyCommit
 from jobserver.service.studies.enclosed import OpenRepository
 
 _COMMITS = 1000  # that are read
-_SHOWN_COMMITS = 50
 _FOLDERS = 500
 _FILES = 50
 _FILE_BYTES = 200_000
 _LINES = 2000  # of all files together
-
-
-@dataclass(frozen=True, slots=True)
-class StudyCommit:
-    sha: str
-    subject: str
-    author: str
-    committed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StudyChanges:
-    """``commits``: newest first. ``diff``: lines of a unified diff. ``is_cut``: whether there are more of either."""
-
-    commits: tuple[StudyCommit, ...]
-    diff: tuple[str, ...]
-    is_cut: bool = False
 
 
 def changes(opened: OpenRepository, old: str, new: str) -> StudyChanges | None:
@@ -48,8 +30,8 @@ def changes(opened: OpenRepository, old: str, new: str) -> StudyChanges | None:
     commits = _commits(opened, before, after)
     files = list(itertools.islice(_files(opened, before.tree, after.tree, "", itertools.count()), _FILES + 1))
     lines = [line for path, *pair in files[:_FILES] for line in _lines(opened, path, *pair)]
-    is_cut = len(files) > _FILES or len(lines) > _LINES or len(commits) > _SHOWN_COMMITS
-    return StudyChanges(tuple(commits[:_SHOWN_COMMITS]), tuple(lines[:_LINES]), is_cut)
+    is_cut = len(files) > _FILES or len(lines) > _LINES or len(commits) > SHOWN_COMMITS
+    return StudyChanges(tuple(commits[:SHOWN_COMMITS]), tuple(lines[:_LINES]), is_cut)
 
 
 def _commits(opened: OpenRepository, before: Commit, after: Commit) -> list[StudyCommit]:

@@ -22,6 +22,7 @@ from jobserver.service.studies.base import (
     MAX_REPOSITORIES,
     PROJECT_FILE,
     Branch,
+    StudyChanges,
     StudyRef,
     check_branch,
     check_sha,
@@ -33,7 +34,7 @@ from jobserver.service.studies.base import (
     too_large,
     unusable_repo,
 )
-from jobserver.service.studies.changes import StudyChanges, changes
+from jobserver.service.studies.changes import changes
 from jobserver.service.studies.enclosed import NoRepository, OpenRepository, OutsideRepository, enclosed
 from jobserver.service.studies.local_refs import LocalRefs
 from jobserver.service.studies.refs import chosen_ref, unknown_ref
@@ -140,7 +141,7 @@ class LocalSource:
         with self._open(repo) as (_, opened):
             return str(_commit(opened, repo, sha).message.decode("utf-8", "replace"))
 
-    def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
+    def changes(self, repo: str, old: str, new: str, until: float) -> StudyChanges | None:
         """None if the repository lacks one of the commits. Raises `Error` as the other methods do."""
         if not check_sha(old) or not check_sha(new):
             return None

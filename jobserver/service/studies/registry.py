@@ -10,9 +10,8 @@ from pathlib import Path
 
 from jobserver.domain.job_requests.refs import HEADS
 from jobserver.errors import invalid
-from jobserver.service.studies.base import GITHUB_API, GITHUB_REPO, Branch, BranchList, Source, Study, Tip
+from jobserver.service.studies.base import GITHUB_API, GITHUB_REPO, Branch, BranchList, Source, Study, StudyChanges, Tip
 from jobserver.service.studies.cached_source import CachedSource
-from jobserver.service.studies.changes import StudyChanges
 from jobserver.service.studies.codelists import FOLDER, LIST, MANIFEST
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.repository_list import Repositories, RepositoryList
@@ -38,7 +37,7 @@ class StudyRegistry:
         github_time_out: float = 5.0,
         github_org_id: int | None = None,
     ) -> None:
-        self._folder = folder = LocalSource(study_repos)
+        folder = LocalSource(study_repos)
         self._local = CachedSource(folder, clock)
         self._in_folder = RepositoryList(folder.repositories, clock, timedelta(seconds=10))
         self._of_org = RepositoryList(lambda until: self._hub().source.repositories(until), clock)
@@ -92,8 +91,8 @@ class StudyRegistry:
         return self._place(repo).folder_files(repo, sha, FOLDER, (LIST, MANIFEST))
 
     def changes(self, repo: str, old: str, new: str) -> StudyChanges | None:
-        """What changed between two commits of a local study. None where only GitHub can tell, or a commit is gone."""
-        return self._folder.changes(repo, old, new) if self._place(repo) is self._local else None
+        """What changed between two commits. None if one of them is gone."""
+        return self._place(repo).changes(repo, old, new)
 
     def _place(self, repo: str) -> CachedSource:
         scheme, separator, _ = repo.partition("://")

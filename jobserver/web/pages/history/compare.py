@@ -9,7 +9,7 @@ from jobserver.domain.base import identifiers
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow, find_request
-from jobserver.service.studies.changes import StudyChanges
+from jobserver.service.studies.base import StudyChanges
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.site import Site

@@ -189,7 +189,23 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self.missing()
         else:
+            self.comparison(repo, rest)
+
+    def comparison(self, repo: FakeRepo, rest: list[str]) -> None:
+        """As if each commit was made on top of the one before."""
+        old, _, new = rest[-1].partition("...")
+        made = list(repo.commits)
+        if rest[:-1] != ["compare"] or old not in made or new not in made:
             self.missing()
+            return
+        between = made[made.index(old) + 1 : made.index(new) + 1]
+        when, who = "2026-11-23T10:00:00Z", {"name": "Alice Ng", "email": "alice@example.org"}
+        commits = [
+            {"sha": sha, "commit": {"message": f"Message of {sha[:7]}\n\nMore.", "author": {**who, "date": when},
+                                    "committer": {"name": "GitHub", "email": "", "date": when}}}
+            for sha in between
+        ]  # fmt: skip
+        self.reply(200, {"total_commits": len(between), "commits": commits[:250], "files": []})
 
     def git(self, repo: FakeRepo, rest: list[str]) -> None:
         kind, name = rest[0], rest[1]

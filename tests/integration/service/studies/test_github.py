@@ -84,6 +84,30 @@ def test_a_study_is_read_at_the_tip_of_its_branch(studies: StudyRegistry, repo: 
     assert study.subject == f"Message of {sha[:7]}"
 
 
+def test_the_commits_between_two_of_them(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:
+    shas = [repo.commit("main", {"project.yaml": PROJECT}) for _ in range(60)]
+    changes = studies.changes(REPO, shas[0], shas[2])
+    assert changes is not None
+    assert [commit.sha for commit in changes.commits] == [shas[2], shas[1]]
+    newest = changes.commits[0]
+    assert (newest.subject, newest.author) == (f"Message of {shas[2][:7]}", "Alice Ng")
+    assert newest.committed_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert (changes.diff, changes.is_cut) == ((), False)
+    calls = len(server.seen)
+    assert studies.changes(REPO, shas[0], shas[2]) == changes
+    assert len(server.seen) == calls  # commits do not change
+    back = studies.changes(REPO, shas[2], shas[0])
+    assert back is not None
+    assert back.commits == ()
+    many = studies.changes(REPO, shas[0], shas[-1])
+    assert many is not None
+    assert (len(many.commits), many.commits[0].sha, many.is_cut) == (50, shas[-1], True)
+    assert studies.changes(REPO, shas[0], "f" * 40) is None
+    assert studies.changes(REPO, shas[0], "main") is None
+    server.trouble = (500, "Server Error")
+    assert refusal(lambda: studies.changes(REPO, shas[1], shas[2])).code is Code.UNAVAILABLE
+
+
 def test_branches_over_several_pages(studies: StudyRegistry, repo: FakeRepo, server: FakeGitHub) -> None:
     made = {f"feature/{i:03}": repo.commit(f"feature/{i:03}", {}) for i in range(230)}
     assert studies.branches(REPO) == [Branch(name, sha) for name, sha in made.items()]

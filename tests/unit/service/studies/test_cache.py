@@ -6,7 +6,7 @@ import pytest
 
 from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
-from jobserver.service.studies.base import Branch, Study, Tip
+from jobserver.service.studies.base import Branch, Study, StudyChanges, Tip
 from jobserver.service.studies.cached_source import CachedSource
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
@@ -23,6 +23,8 @@ class Place:
         self.failing = {"branches", "tip", "project_file"}
         self.read: list[str] = []
         self.run = "at"
+        self.has: list[str] = []
+        self.compared: list[str] = []
 
     def _fail(self, method: str) -> None:
         if self.error is not None and method in self.failing:
@@ -50,6 +52,11 @@ class Place:
     def message(self, repo: str, sha: str, until: float) -> str:
         self._fail("message")
         return f"Commit {sha[0]}\n\nMore."
+
+    def changes(self, repo: str, old: str, new: str, until: float) -> StudyChanges | None:
+        self._fail("changes")
+        self.compared.append(new)
+        return StudyChanges((), ("+x",)) if new in self.has else None
 
 
 class Clock:
@@ -80,6 +87,13 @@ def test_a_commit_is_read_once(place: Place, known: CachedSource) -> None:
     assert place.read == [place.sha]
     known.project("other", "main")
     assert place.read == [place.sha, place.sha]
+
+
+def test_a_comparison_is_cached_once_it_is_there(place: Place, known: CachedSource) -> None:
+    assert known.changes("r", "a", "b") is None  # perhaps somebody pushes it later
+    place.has.append("b")
+    assert known.changes("r", "a", "b") == known.changes("r", "a", "b") == StudyChanges((), ("+x",))
+    assert place.compared == ["b", "b"]
 
 
 def test_the_tip_may_be_known_later_than_a_study(place: Place, known: CachedSource, clock: Clock) -> None:
