@@ -41,6 +41,7 @@ from jobserver.store.read.worktree import branch_of, check_staged, check_worktre
     "--at", "ref", metavar="REF", help="A branch, tag or commit. [default: the newest of the workspace's branch]"
 )
 @click.option("--note", metavar="TEXT", help="What to say about it, on one line. Pages and lists show it.")
+@click.option("--preview", is_flag=True, help="List what would run, and request nothing. Needs JOBSERVER_URL.")
 @acting
 def request(
     workspace: str,
@@ -51,9 +52,13 @@ def request(
     database: str | None,
     note: str | None,
     ref: str | None,
+    preview: bool,
     username: str | None,
 ) -> None:
     """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
+    if preview:
+        _show_preview(reads.preview(workspace, actions, backend, force_run_dependencies, ref))
+        return
     if client.is_set():
         fields = {
             "requested_actions": list(actions),
@@ -81,6 +86,14 @@ def request(
         )
         warnings = app.requests.read_written(written).warnings
     _show_created({"identifier": written.changes.result["identifier"], "warnings": warnings})
+
+
+def _show_preview(item: Mapping[str, Any]) -> None:
+    for warning in item["warnings"]:
+        click.echo(f"warning: {printable(warning)}", err=True)
+    for kind in ("chosen", "needed", "kept"):
+        for action in item[kind]:
+            say(action, {"kept": "succeeded before, will not run"}.get(kind, kind))
 
 
 def _show_created(item: Mapping[str, Any]) -> None:

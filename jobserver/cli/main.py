@@ -28,6 +28,7 @@ COMMANDS = {
     "jobs": ("request", "rerun", "cancel", "mark-failed", "status", "check"),
     "calls.watch": ("watch",),
     "calls.log": ("log",),
+    "calls.own": ("view", "follow", "unfollow"),
     "serve": ("serve",),
     "run": ("runner",),
     "demo.command": ("demo",),

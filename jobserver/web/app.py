@@ -37,7 +37,7 @@ from jobserver.web.pages.routes.site_message import SiteMessagePage
 from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.workspace_settings import WorkspaceSettings
-from jobserver.web.pages.workspace_webhooks import WorkspaceWebhooks
+from jobserver.web.pages.workspace_webhooks import WebhookPages
 from jobserver.web.server.bodies import Bodies
 from jobserver.web.services import Services
 from jobserver.web.state_metrics import StateMetrics
@@ -107,7 +107,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     NewWorkspace(site)
     WorkspaceList(site)
     WorkspaceSettings(site)
-    WorkspaceWebhooks(site)
+    WebhookPages(site)
     Actions(site)
     Trends(site)
     Compare(site)

@@ -17,6 +17,7 @@ from jobserver.service.accounts.tokens import Auth
 from jobserver.service.budgets import Budgets
 from jobserver.service.notify.subscriptions import Subscriptions
 from jobserver.service.notify.webhooks.client import WebhookClient
+from jobserver.service.notify.webhooks.of_workspace import WorkspaceWebhooks
 from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.releases.upload import ReleaseService
@@ -107,6 +108,10 @@ class Services:
     def webhook_client(self) -> WebhookClient:
         """For checks of URLs only: calls go through the outbox."""
         return WebhookClient(self.options.webhook_networks)
+
+    @cached_property
+    def workspace_webhooks(self) -> WorkspaceWebhooks:
+        return WorkspaceWebhooks(self.webhooks, self.private, self.webhook_client, self.repo.writer.refs)
 
     @cached_property
     def new_secrets(self) -> NewSecrets:

@@ -195,3 +195,53 @@ def test_changes_go_to_the_server(site: Site, tpp: Client, run: Run) -> None:
     assert json.loads(run("status", identifier, "--json").stdout)["jobs"][0]["status"] == "failed"
     assert "works on the server's machine only" in run("backend", "add", "new", code=1, **root).stderr
     assert "cannot update" in run("backend", "pause", "emis", code=1).stderr
+
+
+def test_a_preview_and_what_people_keep_for_themselves(site: Site, run: Run) -> None:
+    before = site.count("backends/emis")
+    shown = run("request", "plain", "report", "--backend", "emis", "--preview").stdout.splitlines()
+    assert shown == ["report\tchosen", "generate\tneeded", "analyse\tneeded"]
+    assert site.count("backends/emis") == before
+    refused = run("request", "plain", "nothing", "--backend", "emis", "--preview", code=1).stderr
+    assert "not in project.yaml: nothing" in refused
+    run("view", "save", "Mine", "status:failed", "by:me")
+    run("view", "save", "Other", "backend:tpp")
+    run("view", "delete", "Other")
+    assert run("view", "list").stdout == "Mine\tstatus:failed by:me\n"
+    assert "you have no saved view 'Other'" in run("view", "delete", "Other", code=1).stderr
+    assert "'colour' is not a filter" in run("view", "save", "Mine", "colour:red", code=1).stderr
+    run("workspace", "pin", "plain")
+    run("workspace", "pin", "grouped")
+    run("workspace", "unpin", "plain")
+    assert "Workspace nowhere does not exist" in run("workspace", "pin", "nowhere", code=1).stderr
+    run("follow", "grouped")
+    identifier = site.ask("generate")
+    run("follow", identifier)
+    run("unfollow", "grouped")
+    with site.client("alice") as alice:
+        own = alice.get("/api/v2/settings/").json()
+    assert (own["pinned"], own["views"]) == (["grouped"], {"Mine": "status:failed by:me"})
+    assert own["following"] == [f"request/{identifier}"]
+
+
+def test_people_and_webhooks_from_another_machine(site: Site, run: Run) -> None:
+    root = {"JOBSERVER_TOKEN": site.tokens["root"]}
+    run("user", "add", "newt", "--name", "Newt", "--role", "Auditor", "--github-id", "77", **root)
+    assert run("user", "show", "newt").stdout == "newt\tactive\tAuditor\tNewt\n"
+    member = json.loads(run("user", "show", "bob", "--json").stdout)["projects"]
+    assert member["datalab/trends"] == ["ProjectDeveloper"]
+    assert json.loads(site.command("user", "show", "newt", "--json").stdout)["github_id"] == 77
+    assert "on the server's machine" in run("user", "add", "x", "--email", "x@y.org", code=1, **root).stderr
+    url = "https://1.1.1.1/jobs"  # never called: no request of the workspace ends
+    assert "only administrators" in run("webhook", "add", url, "--workspace", "slashed", code=1).stderr.lower()
+    added = run("webhook", "add", url, "--workspace", "slashed", "--event", "job-request.failed", **root)
+    assert added.stdout.startswith("whsec_")
+    (shown,) = json.loads(run("webhook", "list", "--workspace", "slashed", "--json", **root).stdout)
+    assert (shown["url"], shown["events"], shown["scope"]) == (url, ["job-request.failed"], "workspace/slashed")
+    again = run("webhook", "add", url, "--workspace", "slashed", "--event", "job-request.failed", code=1, **root)
+    assert "slashed has a webhook with this URL" in again.stderr
+    run("webhook", "remove", str(shown["number"]), "--workspace", "slashed", **root)
+    assert run("webhook", "list", "--workspace", "slashed", "--json", **root).stdout == "[]\n"
+    assert "does not exist in slashed" in run("webhook", "remove", "9", "--workspace", "slashed", code=1, **root).stderr
+    for arguments in (("list",), ("remove", "1"), ("add", url, "--all"), ("test", "1")):
+        assert "JOBSERVER_URL" in run("webhook", *arguments, code=1, **root).stderr

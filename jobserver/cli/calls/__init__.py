@@ -5,6 +5,7 @@ changes commands that change documents, if JOBSERVER_URL is set
 reads   commands that list and show things, if it is set
 watch   watch
 log     log
+own     view, follow, unfollow and workspace pin
 
 May import everything, as `cli`.
 """

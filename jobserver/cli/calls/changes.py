@@ -23,7 +23,7 @@ from jobserver.domain.projects import (
     SetProjectMember,
 )
 from jobserver.domain.site_messages import SetSiteMessage
-from jobserver.domain.users import DisableUser, EnableUser, SetUserRoles
+from jobserver.domain.users import AddUser, DisableUser, EnableUser, SetUserRoles
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
 from jobserver.errors import forbidden, invalid
 
@@ -106,6 +106,12 @@ def _of_projects(command: Command) -> Call | None:
 
 def _of_people(command: Command) -> Call | None:
     match command:
+        case AddUser(username, name, roles, github_id, None):
+            return (
+                "POST",
+                "users/",
+                {"username": username, "name": name or None, "roles": list(roles), "github_id": github_id},
+            )
         case SetUserRoles(username, roles):
             return "PATCH", f"users/{_part(username)}/", {"roles": list(roles)}
         case EnableUser(username) | DisableUser(username):

@@ -1,6 +1,6 @@
 """Commands that list and show things, as calls of a server: the rows that they print on the server's machine too."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -62,6 +62,36 @@ def releases(workspace: str | None) -> list[Row]:
             if error.code is not Code.FORBIDDEN:
                 raise
     return rows
+
+
+def preview(workspace: str, actions: Sequence[str], backend: str, is_forced: bool, ref: str | None) -> Row:
+    """What a request would run."""
+    fields = {"requested_actions": list(actions), "backend": backend, "force_run_dependencies": is_forced, "ref": ref}
+    with ServerClient.from_env() as server:
+        item: Row = server.send("POST", f"workspaces/{quote(workspace, safe='')}/preview/", fields)
+    return item
+
+
+def user(username: str) -> Row:
+    """As `user show` has it, as far as a server tells others."""
+    with ServerClient.from_env() as server:
+        item = server.get(f"users/{quote(username, safe='')}/").json()
+    memberships = {
+        kind: {
+            f"{row['org']}/{row['slug']}" if "org" in row else row["slug"]: row["roles"] for row in item["roles"][kind]
+        }
+        for kind in ("orgs", "projects")
+    }
+    head = {key: item[key] for key in ("username", "name", "active")}
+    return {**head, "roles": item["roles"]["global"], **memberships}
+
+
+def webhooks(workspace: str) -> list[Row]:
+    def row(item: Mapping[str, Any]) -> Row:
+        keys = ("events", "url", "created_by", "created_at")
+        return {**_picked("number", "kind")(item), "scope": f"workspace/{workspace}", **_picked(*keys)(item)}
+
+    return _rows(f"workspaces/{quote(workspace, safe='')}/webhooks/", row)
 
 
 def job_requests(identifier: str | None) -> list[Row]:

@@ -1,7 +1,7 @@
 """The command user: accounts, their roles and personal access tokens."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -60,6 +60,13 @@ def user_add(
     Without --github-id, the account on GitHub that has this username at the first login.
     """
     address = check_email(email) if email else ""
+    if client.is_set():
+        if email or oidc_subject:
+            raise invalid(
+                f"can't be used with {client.URL}: add it on the server's machine", "--email or --oidc-subject"
+            )
+        submit(username, AddUser(name_, name, as_roles(roles), github_id))
+        return
     settings = Settings.from_env()
     if oidc_subject and not settings.oidc_issuer:
         raise invalid("required by --oidc-subject but not set", "OIDC_ISSUER")
@@ -171,6 +178,9 @@ def user_show(name_: str, as_json: bool) -> None:
         projects = {f"{project.org}/{project.slug}": _roles_in(project.members, name_) for project in state.projects()}
         return state.user(name_), orgs, projects
 
+    if client.is_set():
+        _show_user(reads.user(name_), as_json)
+        return
     with connected() as app:
         user, orgs, projects = app.repo.writer.read(layout.MAIN, read)
     if user is None:
@@ -195,16 +205,21 @@ def user_show(name_: str, as_json: bool) -> None:
         "roles": [role.value for role in user.roles],
         "github_id": user.github_id,
     }
+    _show_user({**fields, **memberships, "tokens": tokens}, as_json)
+
+
+def _show_user(fields: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**fields, **memberships, "tokens": tokens}))
+        click.echo(json.dumps(fields))
         return
-    say(user.username, "active" if user.active else "disabled", ", ".join(user.roles), user.name)
-    if user.github_id is not None:
-        say("github", str(user.github_id))
-    for kind, names in memberships.items():
-        for name, roles in names.items():
+    state = "active" if fields["active"] else "disabled"
+    say(fields["username"], state, ", ".join(fields["roles"]), fields["name"])
+    if fields.get("github_id") is not None:
+        say("github", str(fields["github_id"]))
+    for kind in ("orgs", "projects"):
+        for name, roles in fields[kind].items():
             say(kind.removesuffix("s"), name, ", ".join(roles))
-    for token in tokens:
+    for token in fields.get("tokens", ()):
         expiry = f"expires {token['expires_at']}" if token["expires_at"] else "does not expire"
         say("token", str(token["label"]), f"created {token['created_at']}", expiry, f"scope {token['scope']}")
 

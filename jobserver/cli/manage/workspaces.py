@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from jobserver.cli.admin import acting, actor_of, connected, submit, via
-from jobserver.cli.calls import client, reads
+from jobserver.cli.calls import client, own, reads
 from jobserver.cli.terminal.output import list_format, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
@@ -93,6 +93,20 @@ def workspace_archive(name: str, username: str | None) -> None:
 def workspace_unarchive(name: str, username: str | None) -> None:
     """Unarchive a workspace."""
     submit(username, ChangeWorkspace(name, archived=False))
+
+
+@workspace.command("pin")
+@click.argument("name")
+def workspace_pin(name: str) -> None:
+    """Pin a workspace: your lists begin with it. Calls the server JOBSERVER_URL with JOBSERVER_TOKEN."""
+    own.pin(name, True)
+
+
+@workspace.command("unpin")
+@click.argument("name")
+def workspace_unpin(name: str) -> None:
+    """Unpin a workspace. Calls the server JOBSERVER_URL with JOBSERVER_TOKEN."""
+    own.pin(name, False)
 
 
 @workspace.command("list")

@@ -1,6 +1,6 @@
 """Job requests: a person requests actions of a workspace on a backend, and can cancel them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, TypeAlias, assert_never
@@ -238,11 +238,16 @@ def _note(text: str | None) -> str | None:
 
 def _requested_actions(command: RequestJobs) -> tuple[str, ...]:
     actions = tuple(dict.fromkeys(command.requested_actions))
+    check_actions(actions, command.pipeline)
+    return actions
+
+
+def check_actions(actions: Sequence[str], pipeline: Collection[str]) -> None:
+    """Raises `Error` (invalid) without any, or with those that the pipeline does not have."""
     if not actions:
         raise invalid("name at least one action", "requested_actions")
-    if unknown := [action for action in actions if action not in command.pipeline and action != RUN_ALL]:
+    if unknown := [action for action in actions if action not in pipeline and action != RUN_ALL]:
         raise invalid(f"not in project.yaml: {some(unknown)}", "requested_actions")
-    return actions
 
 
 def _database(command: RequestJobs, workspace: Workspace, backend: Backend) -> str:

@@ -19,6 +19,13 @@ class HasNeeds(Protocol):
     def needs(self) -> Sequence[str]: ...
 
 
+class HasStatus(Protocol):
+    """A job."""
+
+    @property
+    def status(self) -> str: ...
+
+
 def closure(actions: Iterable[str], pipeline: Mapping[str, HasNeeds]) -> list[str]:
     """The actions and all that they need, each once and after what it needs. The same input gives the same order.
 
@@ -77,6 +84,13 @@ def select(
         [action for action in runs if action not in chosen],
         [action for action in order if action not in wanted or action not in reached],
     )
+
+
+def preview(
+    requested: Collection[str], pipeline: Mapping[str, HasNeeds], latest: Mapping[str, HasStatus], is_forced: bool
+) -> Selection:
+    """As `select`. ``latest``: action -> its newest job on the backend."""
+    return select(requested, pipeline, [name for name, job in latest.items() if job.status == "succeeded"], is_forced)
 
 
 def cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ local            studies in a folder on this machine
 local_refs       refs and commits there
 codelists        asks OpenCodelists whether a study's codelists are those of today
 changes          what changed in a local study between two commits
+github_changes   the commits between two commits of a study on GitHub
 enclosed         opens a local repository only if nothing in it leads outside its folder
 cached_source    remembers answers
 deadline         stops waiting for slow calls

@@ -13,17 +13,15 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection
-from datetime import UTC
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import github
-from github.Commit import Commit
 from github.Repository import Repository
 
 from jobserver.cache import Cache
-from jobserver.errors import Code, Error, forbidden, unavailable
+from jobserver.errors import Error, forbidden, unavailable
 from jobserver.service.studies.base import (
     GITHUB_API,
     GITHUB_HOST,
@@ -31,10 +29,8 @@ from jobserver.service.studies.base import (
     MAX_PROJECT_BYTES,
     MAX_REPOSITORIES,
     PROJECT_FILE,
-    SHOWN_COMMITS,
     Branch,
     StudyChanges,
-    StudyCommit,
     StudyRef,
     check_branch,
     check_sha,
@@ -44,17 +40,16 @@ from jobserver.service.studies.base import (
     missing_project_file,
     missing_repo,
     not_a_file,
-    subject_of,
     too_large,
     unusable_repo,
 )
 from jobserver.service.studies.deadline import DeadlineRunner
+from jobserver.service.studies.github_changes import commits_between
 from jobserver.service.studies.github_refs import GitHubRefs
 from jobserver.service.studies.refs import chosen_ref, unknown_ref
 
 TIME_OUT = 5.0  # seconds for one answer, with all the calls to GitHub that it needs
 MAX_BRANCHES = 5000
-_COMMITS = 250  # of a comparison: one answer of GitHub has as many
 
 _ORG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -94,12 +89,7 @@ class GitHubSource:
         """Returns ``https://github.com/<org>/<name>``. Raises `Error`: invalid; forbidden for another organisation."""
         try:
             parts = urlsplit(repo)
-            usual = (parts.scheme, parts.netloc.lower(), parts.query, parts.fragment) == (
-                "https",
-                GITHUB_HOST,
-                "",
-                "",
-            )
+            usual = (parts.scheme, parts.netloc.lower(), parts.query, parts.fragment) == ("https", GITHUB_HOST, "", "")
         except ValueError:
             raise unusable_repo(repo, _EXPECTED) from None
         org, _, name = parts.path.strip("/").partition("/")
@@ -194,22 +184,7 @@ class GitHubSource:
         )
 
     def changes(self, repo: str, old: str, new: str, until: float) -> StudyChanges | None:
-        """The commits. GitHub shows the diff to those who may see the repository."""
-
-        def ask(opened: Repository) -> StudyChanges:
-            comparison = opened.compare(old, new)
-            commits = [_described(commit) for commit in islice(comparison.commits, _COMMITS)]  # oldest first
-            is_cut = comparison.total_commits > min(len(commits), SHOWN_COMMITS)
-            return StudyChanges(tuple(commits[: -SHOWN_COMMITS - 1 : -1]), (), is_cut)
-
-        if not check_sha(old) or not check_sha(new):
-            return None
-        try:
-            return self._ask(repo, until, ask, missing=missing_commit(new))
-        except Error as error:
-            if error.code is Code.NOT_FOUND and error.message == missing_commit(new).message:
-                return None
-            raise
+        return self._ask(repo, until, lambda opened: commits_between(opened, old, new), missing=None)
 
     def _ask(
         self,
@@ -307,12 +282,6 @@ _STRANGE = (
     TypeError,
     ValueError,
 )
-
-
-def _described(commit: Commit) -> StudyCommit:
-    known = commit.commit
-    author, committed_at = str(known.author.name), known.committer.date
-    return StudyCommit(commit.sha, subject_of(str(known.message)), author, committed_at.astimezone(UTC))
 
 
 def _silent(patience: float) -> Error:

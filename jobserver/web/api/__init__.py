@@ -8,6 +8,7 @@ workspaces       workspaces, and the statuses of their actions
 projects         organisations and projects, with members and invitations
 people           users, and the caller's own settings
 backends         backends, and the site message
+webhooks         the webhooks of a workspace
 releases         upload, lists and download of released files
 lists            filters and pages of lists
 common           whose token a call needs, its fields, and idempotency keys

@@ -84,6 +84,24 @@ class Fields:
             return self._fault(name, f"{min(unknown)[:100]!r} is not a role: expected {', '.join(Role)}", ())
         return tuple(map(Role, values))
 
+    def named_texts(self, name: str, most: int) -> dict[str, str] | None:
+        """An object of texts; None if it is not given."""
+        value = self._take(name, None)
+        if value is None:
+            return None
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            return self._fault(name, f"expected an object of texts, found {kind(value)}", None)
+        if len(value) > most:
+            return self._fault(name, f"{len(value)} entries, and the limit is {most}", None)
+        return value
+
+    def number(self, name: str) -> int | None:
+        """A whole number from 1 up; None if it is not given."""
+        value = self._take(name, None)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63):
+            return self._fault(name, f"expected a whole number from 1 up, found {kind(value)}", None)
+        return value
+
     def texts(self, name: str, most: int, empty: bool = False, default: Any = REQUIRED) -> list[str]:
         value = self._take(name, default)
         if value is REQUIRED or value is default:

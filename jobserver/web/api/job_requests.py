@@ -9,10 +9,13 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.job_requests.jobs import FailJob
+from jobserver.domain.job_requests.requests import check_actions
+from jobserver.domain.pipeline.graph import preview
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
+from jobserver.index.queries.jobs import latest_jobs
 from jobserver.index.queries.requests import RequestItem, find_item
 from jobserver.service.forecasts import Forecasts, RequestForecast, forecast_items
 from jobserver.service.writes.job_requests import Rerun
@@ -47,7 +50,7 @@ class JobRequestsApi:
     def __init__(self, services: Services, keys: Keys, polls: Polls, searches: Searches) -> None:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
         self._base_url, self._keys, self._polls = services.options.base_url, keys, polls
-        self._searches, self._gate = searches, services.gate
+        self._searches, self._gate, self._studies = searches, services.gate, services.studies
         self._forecasts = Forecasts(
             services.repo,
             lambda slug: services.index.directory().backends.get(slug),
@@ -164,6 +167,32 @@ class JobRequestsApi:
             ref=ref,
         )
         return self._created(written)
+
+    def preview(self, actor: Actor, workspace: str) -> HTTPResponse:
+        """What a request would run."""
+        fields, _ = self._keys.fields(actor)
+        actions = fields.texts("requested_actions", MAX_ACTIONS)
+        backend, is_forced = fields.text("backend"), fields.flag("force_run_dependencies", False)
+        ref = fields.text("ref", None)
+        fields.done()
+        self._visible.require(backend)
+        document = self._index.directory().workspace(workspace)
+        if document is None:
+            raise not_found(f"Workspace {workspace[:100]} does not exist")
+        study = self._studies.project(document.repo, document.branch, ref or "")
+        check_actions(actions, study.pipeline.actions)
+        with self._index.view() as sql:
+            latest = latest_jobs(sql, workspace, [backend])
+        selection = preview(actions, study.pipeline.actions, latest, bool(is_forced))
+        return http.answer(
+            {
+                "sha": study.sha,
+                "chosen": list(selection.chosen),
+                "needed": list(selection.needed),
+                "kept": list(selection.kept),
+                "warnings": [str(fault)[:1000] for fault in study.pipeline.warnings],
+            }
+        )
 
     def _created(self, written: WriteResult) -> HTTPResponse:
         location = f"{self._base_url}/api/v2/job-requests/{written.changes.result['identifier']}/"

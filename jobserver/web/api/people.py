@@ -19,6 +19,7 @@ from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, person_of
 from jobserver.web.services import Services
 
+_MOST = 1000  # pins or views in a body
 USER_FILTERS = ("active", *lists.PAGING)
 
 
@@ -27,6 +28,7 @@ class PeopleApi:
         self._index, self._gate, self._private = services.index, services.gate, services.private
         self._base_url, self._keys = services.options.base_url, keys
         self._subscriptions, self._visible = services.subscriptions, services.visible
+        self._preferences = services.preferences
 
     def users(self, actor: Actor) -> HTTPResponse:
         directory = self._index.directory()
@@ -39,8 +41,9 @@ class PeopleApi:
     def add(self, actor: Actor) -> HTTPResponse:
         fields, key = self._keys.fields(actor)
         username, name, roles = fields.text("username"), fields.text("name", None), fields.roles("roles", default=[])
+        github_id = fields.number("github_id")
         fields.done()
-        written = self._gate.submit(actor, AddUser(username, name or "", roles), "http", key)
+        written = self._gate.submit(actor, AddUser(username, name or "", roles, github_id), "http", key)
         self._private.forget(username)
         headers = {"Location": f"{self._base_url}/api/v2/users/{username}/"}
         return http.written(_item(self._find(username)), written.commit, 201, headers)
@@ -71,17 +74,18 @@ class PeopleApi:
         orgs = [(slug, within(org.members)) for slug, org in directory.orgs.items() if _in(org.members, username)]
         # Two organisations may have projects with the same slug: the list has both.
         projects = [
-            (project.slug, within(project.members))
+            ({"slug": project.slug, "org": project.org}, within(project.members))
             for project in directory.projects.values()
             if _in(project.members, username)
         ]
-        projects.sort(key=lambda project: project[0])
+        projects.sort(key=lambda project: project[0]["slug"])
         return http.answer(
-            {
+            {"username": username, "name": user.name, "active": active}
+            | {
                 kind: {
                     "global": sorted(granted(user.roles) if kind == "permissions" else user.roles) if active else [],
                     "orgs": [{"slug": slug, kind: lists[number]} for slug, lists in orgs],
-                    "projects": [{"slug": slug, kind: lists[number]} for slug, lists in projects],
+                    "projects": [{**project, kind: lists[number]} for project, lists in projects],
                 }
                 for number, kind in enumerate(("roles", "permissions"))
             }
@@ -96,7 +100,8 @@ class PeopleApi:
         """Changes only what is not in git, so there is no commit to name."""
         fields, _ = self._keys.fields(actor)
         address, when = fields.text("email", None), fields.text("email_when", None)
-        is_given = fields.has("email")
+        is_given, has_pins = fields.has("email"), fields.has("pinned")
+        pinned, views = fields.texts("pinned", _MOST, empty=True, default=[]), fields.named_texts("views", _MOST)
         fields.done()
         if when is not None and when not in set(EmailChoice):
             raise invalid(f"expected one of: {', '.join(EmailChoice)}", "email_when")
@@ -104,6 +109,10 @@ class PeopleApi:
             self._private.set_email(actor.name, check_email(address) if address else "")
         if when is not None:
             self._subscriptions.choose(actor.name, EmailChoice(when))
+        if has_pins:
+            self._preferences.replace_pins(actor.name, [self._workspace(workspace) for workspace in pinned])
+        if views is not None:
+            self._preferences.replace_views(actor.name, views)
         return http.answer(self._own(actor))
 
     def revoke_token(self, actor: Actor, label: str) -> HTTPResponse:
@@ -163,6 +172,8 @@ class PeopleApi:
             "email_when": self._subscriptions.choice(user.username),
             "following": self._subscriptions.subjects(user.username),
             "tokens": tokens,
+            "pinned": sorted(self._preferences.pinned(user.username)),
+            "views": self._preferences.views(user.username),
         }
 
     def _find(self, username: str) -> User:

@@ -12,6 +12,7 @@ from jobserver.web.api.people import USER_FILTERS, PeopleApi
 from jobserver.web.api.projects import PROJECT_FILTERS, ProjectsApi
 from jobserver.web.api.releases import ReleasesApi
 from jobserver.web.api.searches import JOB_FILTERS, Searches
+from jobserver.web.api.webhooks import WebhooksApi
 from jobserver.web.api.workspaces import FILTERS as WORKSPACE_FILTERS
 from jobserver.web.api.workspaces import WorkspacesApi
 from jobserver.web.authentication import Callers
@@ -58,10 +59,20 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
             {"PUT": people.follow_workspace, "DELETE": people.unfollow_workspace},
             scope=runs,
         ),
+        Endpoint(f"{api}/workspaces/<workspace>/preview/", {"POST": job_requests.preview}, scope=runs),
+        *_webhooks(WebhooksApi(services, keys)),
         *_projects(ProjectsApi(services, keys)),
         *_backends(BackendsApi(services, keys)),
         *airlock_endpoints(services),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
+    ]
+
+
+def _webhooks(webhooks: WebhooksApi) -> list[Endpoint]:
+    url = "/api/v2/workspaces/<name>/webhooks"
+    return [
+        Endpoint(f"{url}/", {"GET": webhooks.index, "POST": webhooks.add}, filters=PAGING),
+        Endpoint(f"{url}/<number>/", {"DELETE": webhooks.remove}),
     ]
 
 

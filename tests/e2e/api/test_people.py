@@ -181,9 +181,18 @@ def test_a_users_roles_and_permissions(alice: Client) -> None:
         "permissions": {
             "global": [],
             "orgs": [],
-            "projects": [{"slug": "trends", "permissions": ["cancel_job", "check_output", "run_job"]}],
+            "projects": [
+                {"slug": "trends", "org": "datalab", "permissions": ["cancel_job", "check_output", "run_job"]}
+            ],
         },
-        "roles": {"global": [], "orgs": [], "projects": [{"slug": "trends", "roles": ["ProjectDeveloper"]}]},
+        "roles": {
+            "global": [],
+            "orgs": [],
+            "projects": [{"slug": "trends", "org": "datalab", "roles": ["ProjectDeveloper"]}],
+        },
+        "username": "bob",
+        "name": "",
+        "active": True,  # ours
     }
     assert alice.get("/api/v2/users/alice/").json()["roles"]["global"] == ["CoreDeveloper"]
     assert alice.get("/api/v2/users/nobody/").status_code == 404
@@ -197,8 +206,8 @@ def test_projects_of_one_slug_are_all_listed(site: Site, alice: Client) -> None:
         site.run("project", "member", f"{org}/shared", "erin", "--role", role)
     found = alice.get("/api/v2/users/erin/").json()
     assert found["roles"]["projects"] == [
-        {"slug": "shared", "roles": ["ProjectDeveloper"]},
-        {"slug": "shared", "roles": ["ProjectCoordinator"]},
+        {"slug": "shared", "org": "aardvark", "roles": ["ProjectDeveloper"]},
+        {"slug": "shared", "org": "zebra", "roles": ["ProjectCoordinator"]},
     ]
     assert [len(one["permissions"]) for one in found["permissions"]["projects"]] == [3, 3]
 

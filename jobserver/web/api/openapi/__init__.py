@@ -6,6 +6,7 @@ document    the whole document
 operations  what the operations share: answers, bodies, the scope that a token needs
 work        the operations on job requests, jobs, workspaces and releases
 people      the operations on users, organisations, projects, backends and the site message
+webhooks    the operations on the webhooks of a workspace
 airlock     the operations that Airlock calls
 schemas     the schemas of answers
 bodies      the schemas of bodies

@@ -5,7 +5,7 @@ from jobserver.domain.job_requests.refs import MAX_REF
 from jobserver.domain.job_requests.requests import MAX_NOTE
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.service.notify.subscriptions import EmailChoice
-from jobserver.web.api.openapi.schemas import ACTION, FLAG, MAYBE_TEXT, ROLE_LIST, TEXT, TEXTS, object_of
+from jobserver.web.api.openapi.schemas import ACTION, FLAG, MAYBE_TEXT, ROLE_LIST, TEXT, TEXTS, VIEWS, object_of
 
 NEW_REQUEST = object_of(
     {
@@ -38,6 +38,14 @@ NEW_REQUEST = object_of(
             "description": "A branch, a tag or a commit of the study, such as `dev`, `refs/tags/v1.0` or `1a2b3c4`."
             " By default the newest commit of the workspace's branch.",
         },
+    },
+    ("requested_actions", "backend"),
+    closed=True,
+)
+PREVIEW = object_of(
+    {
+        name: NEW_REQUEST["properties"][name]
+        for name in ("requested_actions", "backend", "force_run_dependencies", "ref")
     },
     ("requested_actions", "backend"),
     closed=True,
@@ -161,6 +169,11 @@ NEW_USER = object_of(
             "description": "The person's name on GitHub, if people log in there.",
         },
         "name": {**MAYBE_TEXT, "examples": ["Bob Hill"], "description": "Full name."},
+        "github_id": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "description": "The number of the person's account on GitHub.",
+        },
         "roles": {**ROLE_LIST, "type": ["array", "null"], "description": "The roles that count everywhere."},
     },
     ("username",),
@@ -186,6 +199,17 @@ SETTINGS_CHANGE = object_of(
             "enum": [*EmailChoice, None],
             "description": "Whether you get an email when a request is finished, has failed, or has another outcome"
             " than the one before it.",
+        },
+        "pinned": {
+            "type": ["array", "null"],
+            "items": TEXT,
+            "examples": [["trends"]],
+            "description": "The workspaces that you pin. They replace those of now.",
+        },
+        "views": {
+            **VIEWS,
+            "type": ["object", "null"],
+            "description": "Your saved views, name -> query. They replace those of now.",
         },
     },
     (),

@@ -1,7 +1,7 @@
 """The whole of openapi.json."""
 
 from jobserver import __version__
-from jobserver.web.api.openapi import airlock, people, work
+from jobserver.web.api.openapi import airlock, people, webhooks, work
 from jobserver.web.api.openapi.schemas import SCHEMAS, Schema
 
 
@@ -19,6 +19,7 @@ def describe(base_url: str) -> Schema:
         "paths": {
             **work.job_requests(),
             **work.workspaces(),
+            **webhooks.webhooks(),
             **work.releases(),
             **people.projects(),
             **people.people(),

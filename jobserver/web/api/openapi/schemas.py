@@ -212,13 +212,16 @@ _ROLES = {
     "orgs": {"type": "array", "items": {"type": "object"}},
     "projects": {"type": "array", "items": {"type": "object"}},
 }
-USER = object_of({"permissions": object_of(_ROLES), "roles": object_of(_ROLES)})
+USER = object_of(
+    {"permissions": object_of(_ROLES), "roles": object_of(_ROLES), "username": TEXT, "name": TEXT, "active": FLAG}
+)
 _ROLE: Schema = {"enum": [role.value for role in Role]}
 ROLE_LIST: Schema = {"type": "array", "items": _ROLE}
 _MEMBER = object_of({"username": TEXT, "roles": ROLE_LIST})
 _INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEXT, "created_at": _TIME})
 _FILE = object_of({"path": TEXT, "size": {"type": "integer"}, "sha256": TEXT})
 _OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": _TIME, "expires_at": _MAYBE_TIME})
+VIEWS: Schema = {"additionalProperties": TEXT, "examples": [{"My failures": "status:failed by:me"}]}
 _ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": FLAG, "roles": ROLE_LIST}
 SCHEMAS |= {
     "Workspace": object_of(
@@ -257,6 +260,8 @@ SCHEMAS |= {
             "email_when": {"enum": list(EmailChoice), "description": "Of a job request that you follow or requested."},
             "following": {**TEXTS, "description": "As `request/...` and `workspace/...`."},
             "tokens": {"type": "array", "items": _OWN_TOKEN},
+            "pinned": {**TEXTS, "description": "Workspaces, by name."},
+            "views": VIEWS | {"type": "object"},
         }
     ),
     "Release": object_of(

@@ -14,6 +14,15 @@ _RELEASED = {
     "Release-Id": {"schema": s.TEXT, "description": "The release's ID."},
     **COMMIT,
 }
+_PREVIEW = s.object_of(
+    {
+        "sha": s.TEXT,
+        "chosen": {**s.TEXTS, "description": "Those that were chosen, and will run."},
+        "needed": {**s.TEXTS, "description": "Those that run because the chosen ones need them."},
+        "kept": {**s.TEXTS, "description": "Those that succeeded before, and will not run again."},
+        "warnings": {**s.TEXTS, "description": "About project.yaml."},
+    }
+)
 _LANGUAGE = f"Words and filters combine: {', '.join(f'`{name}:`' for name in FILTERS)}. `q=` alone matches everything."
 REQUESTS, WORKSPACES, RELEASES, RUNNERS = "Job requests", "Workspaces", "Releases", "For runners"
 
@@ -73,6 +82,21 @@ def _changes_of_requests() -> Schema:
                 b.RERUN,
                 "201",
                 scope=Scope.REQUEST,
+            ),
+        },
+        "/api/v2/workspaces/{name}/preview/": {
+            "parameters": [p.WORKSPACE],
+            "post": operation(
+                REQUESTS,
+                "Preview what a request would run",
+                {"200": reply("At the newest commit, or at `ref`.", _PREVIEW)},
+                "400",
+                "404",
+                "409",
+                "413",
+                parameters=[p.IDEMPOTENCY_KEY],
+                requestBody=body(b.PREVIEW),
+                **{"x-scope": Scope.REQUEST},
             ),
         },
         "/api/v2/workspaces/{name}/job-requests/": {

@@ -11,10 +11,9 @@ from jobserver.domain.backends import Backend
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
-from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.refs import MAX_REF, in_words
 from jobserver.domain.pipeline.commands import database_actions
-from jobserver.domain.pipeline.graph import RUN_ALL, Selection, select
+from jobserver.domain.pipeline.graph import RUN_ALL, Selection, preview
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, invalid, not_found
 from jobserver.index.queries.jobs import JobRow, latest_jobs
@@ -72,7 +71,7 @@ class Workspaces:
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])
             waiting = self._site.waiting(context, sql, recent)
             latest = latest_jobs(sql, name, [backend])  # results on other backends say nothing about this one
-        preview = _preview(study, latest)
+        selection = _preview(study, latest)
         can_run = context.may(Permission.RUN_JOB, workspace.project)
         return self._site.page(
             context,
@@ -101,8 +100,8 @@ class Workspaces:
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
             **_pipeline(study, latest),
             **_form(workspace, study, backends, was_sent=bool(context.sent.typed)),
-            preview=preview,
-            runs=frozenset(preview.runs if preview else ()),
+            preview=selection,
+            runs=frozenset(selection.runs if selection else ()),
             call=_call(workspace, study, backend, self._services.options.base_url),
         )
 
@@ -248,7 +247,4 @@ def _preview(study: Study | None, latest: Mapping[str, JobRow]) -> Selection | N
     chosen = list(_chosen_actions(study))
     if study is None or not chosen:
         return None
-    actions = study.pipeline.actions.items()
-    pipeline = {name: PipelineAction(needs=tuple(action.needs), run=action.run) for name, action in actions}
-    succeeded = [name for name, job in latest.items() if job.status == "succeeded"]
-    return select(chosen, pipeline, succeeded, bool(text("force_run_dependencies")))
+    return preview(chosen, study.pipeline.actions, latest, bool(text("force_run_dependencies")))

@@ -50,7 +50,7 @@ def test_the_secret_of_a_signed_webhook_is_shown_once(place: Place) -> None:
 
 @pytest.mark.usefixtures("reachable")
 def test_a_url_that_is_not_called_is_refused_and_kept(place: Place) -> None:
-    fields = {"what": "add", "url": "https://10.0.0.1/x", "event": "job-request.finished"}
+    fields = {"what": "add", "url": "https://10.0.0.1/x", "event": "job-request.finished", "kind": "slack"}
     reply = place.submit(PAGE, **fields)
     assert (reply.status_code, "private address" in reply.text) == (400, True)
     assert 'value="https://10.0.0.1/x"' in reply.text
