@@ -40,9 +40,11 @@ from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.upstream.relay import relay
 from jobserver.service.writes.branch_guard import guard_branches
+from jobserver.store.checked_files import CheckedFileStore
 from jobserver.store.git.command import check_git
 from jobserver.store.watch import Watch
 from jobserver.web.app import make_app
@@ -138,6 +140,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         budgets=budgets,
         hosted=app.hosted,
         releases=releases,
+        checked_releases=_checked_releases(app, clock, budgets, releases),
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
         oidc=_oidc_login(settings),
@@ -178,6 +181,19 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
     releases = ReleaseService(store, app.repo, app.gate, clock, budgets.released)
     releases.settle_interrupted()
     return releases
+
+
+def _checked_releases(
+    app: App, clock: Clock, budgets: Budgets, releases: ReleaseService | None
+) -> CheckedReleaseService | None:
+    """As `_releases`."""
+    if releases is None:
+        return None
+    store = CheckedFileStore(releases.store.root)
+    checked = CheckedReleaseService(store, app.repo, app.gate, clock, budgets.released)
+    checked.settle_interrupted()
+    checked.settle_withdrawn()
+    return checked
 
 
 def _earlier_outcome(index: Index, request: JobRequest) -> str:

@@ -8,6 +8,7 @@ receipts          the receipts and checkpoints on `audit`
 checkpoint        which tips may be in a checkpoint
 repository_check  refs and objects that hide part of the history
 release_check     released files against the record
+checked_check     the same for the files of checked releases
 
 May import errors, domain and store. Needs only a repository and the public keys, and never uses the index.
 """

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from jobserver.audit.checked_check import compare_checked, release_counts
 from jobserver.audit.receipts import AuditRecord, PushRecord, pushed_commits, read_audit_record
-from jobserver.audit.release_check import compare
+from jobserver.audit.release_check import compare, recorded_folders
 from jobserver.audit.replay import CommitRange, Problem, ReplayResult, replay
 from jobserver.audit.repository_check import anomalies, damaged_objects, objects_of
 from jobserver.domain.base import layout
@@ -47,13 +48,15 @@ class AuditResult:
     """``commits``: how many were judged. ``problems``: everything that is wrong, in order.
 
     ``followed``: key -> the commit of main that added it, if ``signers`` lead to it.
-    ``imported``: statement of an import, in words -> the number of commits that name it.
+    ``imported``: statement of an import, in words -> the number of commits that name it. ``released``: what left the
+    backends, in words -> how much; empty if nobody asked for it.
     """
 
     commits: int
     problems: list[Problem]
     followed: Mapping[str, str] = field(default_factory=dict)
     imported: Mapping[str, int] = field(default_factory=dict)
+    released: Mapping[str, int] = field(default_factory=dict)
 
 
 def verify(
@@ -119,11 +122,13 @@ def _verify(
     problems += _numbers(record)
     if witness is not None:
         problems += _compare(repository, witness, lines)
+    released: Mapping[str, int] = {}
     if releases is not None:
-        problems += compare(repository, ours, releases)
+        problems += [*compare(repository, ours, releases), *compare_checked(repository, ours, releases)]
+        released = release_counts(repository, ours, len(list(recorded_folders(repository, ours))))
     followed = {} if signers is None else walk.brought
     commits = sum(len(line.commits) - line.known for line in lines.values())
-    return AuditResult(commits, problems, followed, _imported(record, judged))
+    return AuditResult(commits, problems, followed, _imported(record, judged), released)
 
 
 def _unfounded(repository: Path, main: str, tips: Mapping[str, str]) -> Iterator[Problem]:

@@ -150,6 +150,9 @@ def report(verdict: AuditResult, fast: bool = False) -> None:
             "The old database alone says who did it",
             err=True,
         )
+    if verdict.released:
+        counts = [f"{count} {text}" for text, count in verdict.released.items()]
+        click.echo(f"left the backends: {', '.join(counts)}", err=True)
     for problem in verdict.problems:
         click.echo(str(problem), err=True)
     left = " (--fast: only objects that were read were hashed)" if fast else ""

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from jobserver.audit.checked_check import checked_releases, place_of
 from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import AuditResult, Progress, verify
 from jobserver.domain.base import layout
@@ -121,7 +122,7 @@ def copy_private(store: Path, target: Path) -> None:
 
 
 def copy_releases(root: Path, target: Path, copy: Path) -> int:
-    """Copies the recorded releases that ``target`` does not have yet; returns how many. Releases never change."""
+    """Copies the recorded releases and files that ``target`` does not have yet; returns how many. They never change."""
     count = 0
     for folder in recorded_folders(copy, Refs(copy).branches()):
         source, here = root / folder, target / folder
@@ -135,6 +136,26 @@ def copy_releases(root: Path, target: Path, copy: Path) -> int:
             sync_tree(beside)
             move_durably(beside, here)
         count += 1
+    return count + _copy_checked(root, target, copy)
+
+
+def _copy_checked(root: Path, target: Path, copy: Path) -> int:
+    """Copies the files of checked releases that ``target`` does not have yet, and erases those that were withdrawn."""
+    count = 0
+    for _, release in checked_releases(copy, Refs(copy).branches()):
+        for file in release.files:
+            place = place_of(release, file)
+            source, here = root / place, target / place
+            with disk_errors():
+                if release.is_gone(file):
+                    here.unlink(missing_ok=True)
+                elif not here.exists() and source.is_file():
+                    here.parent.mkdir(parents=True, exist_ok=True)
+                    beside = here.with_name(f".{here.name[:200]}.partial")
+                    shutil.copyfile(source, beside)
+                    sync_file(beside)
+                    move_durably(beside, here)
+                    count += 1
     return count
 
 

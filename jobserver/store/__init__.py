@@ -8,6 +8,8 @@ yaml/          documents as YAML
 keys/          the keys that sign
 release_files  released files on the disk, outside the repository
 release_record their record in that folder, release.json
+checked_files  the bytes of checked releases, beside those
+incoming       folders that are locked while a process fills them
 upstream       what the writer needs from a hosted repository
 hooks          git's hooks in the repository
 init           where a repository may be created

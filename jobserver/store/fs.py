@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import pwd
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from jobserver.errors import Error, invalid, unavailable
 
 _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100
+_CHUNK = 1024 * 1024
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -80,6 +82,15 @@ def move_durably(source: Path, target: Path) -> None:
     sync_folder(target.parent)
     if source.parent != target.parent:
         sync_folder(source.parent)
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex. Raises OSError."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            hasher.update(part)
+    return hasher.hexdigest()
 
 
 def disk_error(error: OSError) -> Error:

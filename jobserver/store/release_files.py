@@ -8,18 +8,14 @@ finish or delete the folder (`leftovers`).
 
 import contextlib
 import errno
-import fcntl
 import logging
-import os
-import secrets
-import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from jobserver.errors import Error, invalid, not_found, unavailable
-from jobserver.store.fs import disk_error, move_durably, sync_folder, write_durably
+from jobserver.errors import Error, invalid, not_found
+from jobserver.store.fs import move_durably, sync_folder, write_durably
+from jobserver.store.incoming import abandoned, claim, discard_folder, make_folder, open_regular, storage_errors
 from jobserver.store.release_record import (
     COMMIT,
     FILES,
@@ -51,7 +47,7 @@ class StagedRelease:
         release = self.kept.release
         above = self._root
         for name in (release.workspace, self.kept.backend):
-            _make(above / name)
+            make_folder(above / name)
             above /= name
         try:
             move_durably(self._folder, above / release.identifier)
@@ -62,7 +58,7 @@ class StagedRelease:
         return True
 
     def discard(self) -> None:
-        _discard(self._folder)
+        discard_folder(self._folder, RECORD)
 
     def is_whole(self) -> bool:
         """Whether the files are as the record says."""
@@ -78,8 +74,8 @@ class ReleaseStore:
         self._incoming = root / _INCOMING
         try:
             for folder in (root, self._incoming):
-                _make(folder)
-            folder, lock = self._claim()
+                make_folder(folder)
+            folder, lock = claim(self._incoming)
             with lock:
                 folder.rmdir()
         except OSError as error:
@@ -88,12 +84,12 @@ class ReleaseStore:
     def find(self, workspace: str, backend: str, identifier: str) -> StoredRelease | None:
         """Raises `Error` (unavailable) if the release exists and can't be read."""
         folder = self.root / workspace / backend / identifier
-        with _disk_errors():
+        with storage_errors():
             return read_release(folder) if folder.is_dir() else None
 
     def confirm(self, kept: StoredRelease) -> None:
         """Returns once the release's name would survive a power cut: another process may have just published it."""
-        with _disk_errors():
+        with storage_errors():
             sync_folder(self.root / kept.release.workspace / kept.backend)
 
     def of_workspace(self, workspace: str, backends: Sequence[str]) -> list[StoredRelease]:
@@ -101,7 +97,7 @@ class ReleaseStore:
         releases = []
         for backend in backends:
             parent = self.root / workspace / backend
-            with _disk_errors():
+            with storage_errors():
                 folders = sorted(parent.iterdir()) if parent.is_dir() else []
             for folder in folders:
                 try:
@@ -115,8 +111,8 @@ class ReleaseStore:
         if not kept.has_file(path):
             raise not_found(f"this release has no file {path!r}")
         folder = self.root / kept.release.workspace / kept.backend / kept.release.identifier / FILES
-        with _disk_errors():
-            return open(folder / path, "rb", opener=_open)
+        with storage_errors():
+            return open(folder / path, "rb", opener=open_regular)
 
     @contextlib.contextmanager
     def staged(self, kept: StoredRelease, contents: Contents) -> Iterator[StagedRelease]:
@@ -124,105 +120,27 @@ class ReleaseStore:
 
         Raises `Error` (unavailable) with nothing left if the disk refuses.
         """
-        with _disk_errors():
-            folder, lock = self._claim()
+        with storage_errors():
+            folder, lock = claim(self._incoming)
             with lock:
                 try:
                     _fill(folder, kept, contents)
                 except BaseException:
-                    _discard(folder)
+                    discard_folder(folder, RECORD)
                     raise
                 yield StagedRelease(self.root, folder, kept)
 
     def leftovers(self) -> Iterator[StagedRelease]:
         """The complete releases that killed processes left; deletes the others. Raises `Error` (unavailable)."""
-        with _disk_errors():
-            for folder, lock in self._abandoned():
+        with storage_errors():
+            for folder, lock in abandoned(self._incoming):
                 with lock:
                     try:
                         kept = read_release(folder)
                     except (FileNotFoundError, Error):
-                        _discard(folder)
+                        discard_folder(folder, RECORD)
                     else:
                         yield StagedRelease(self.root, folder, kept)
-
-    def _claim(self) -> "tuple[Path, _Lock]":
-        """A new folder in ``.incoming``, and its lock."""
-        while True:
-            folder = self._incoming / secrets.token_hex(16)
-            folder.mkdir(mode=0o700)
-            with contextlib.suppress(FileNotFoundError):  # another process has just taken it for abandoned
-                lock = _Lock(folder)
-                if lock.holds() and folder.is_dir():
-                    return folder, lock
-                lock.close()
-
-    def _abandoned(self) -> "Iterator[tuple[Path, _Lock]]":
-        for folder in sorted(self._incoming.iterdir()):
-            try:
-                lock = _Lock(folder)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if lock.holds() and folder.is_dir():
-                yield folder, lock
-            else:
-                lock.close()
-
-
-class _Lock:
-    """`flock` on a folder: the lock ends with the process, however that ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def holds(self) -> bool:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Turns an OSError into an `Error` (unavailable) without the machine's paths, which are not for clients."""
-    try:
-        yield
-    except OSError as error:
-        raise unavailable(disk_error(error).message, "RELEASE_STORAGE") from None
-
-
-def _open(path: str, flags: int) -> int:
-    """Opens regular files only. Raises `Error` (unavailable)."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise unavailable("is not a regular file", "RELEASE_STORAGE")
-    return descriptor
-
-
-def _make(folder: Path) -> None:
-    """Makes one folder durable. It may exist already, and not be durable yet."""
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    sync_folder(folder.parent)
-
-
-def _discard(folder: Path) -> None:
-    """Deletes the record first: without it the folder is incomplete, even if the rest can't be deleted now."""
-    with contextlib.suppress(OSError):
-        (folder / RECORD).unlink(missing_ok=True)
-        sync_folder(folder)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fill(folder: Path, kept: StoredRelease, contents: Contents) -> None:

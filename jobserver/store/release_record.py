@@ -4,7 +4,6 @@ A release's folder holds `release.json` (the release, with the size and SHA-256 
 commit that records the release; missing until there is one) and `files/`.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +14,9 @@ from jobserver.domain.base import names
 from jobserver.domain.base.values import Document, Slug, Time, named
 from jobserver.domain.releases import Release, ReleaseFile, digest, path_fault
 from jobserver.errors import unavailable
+from jobserver.store.fs import file_digest
 
 RECORD, COMMIT, FILES = "release.json", "commit", "files"
-_CHUNK = 1024 * 1024
 
 
 class _FileRecord(Document):
@@ -79,18 +78,10 @@ def file_faults(folder: Path, stored: StoredRelease) -> list[str]:
     faults = []
     for file in stored.files:
         try:
-            if _sha256(root / file.path) != file.sha256:
+            if file_digest(root / file.path) != file.sha256:
                 faults.append(f"{file.path} differs from the uploaded file")
         except OSError as error:
             faults.append(f"{file.path} can't be read: {error.strerror}")
     known = {file.path for file in stored.files}
     present = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if not path.is_dir()]
     return faults + [f"{path} was not uploaded" for path in present if path not in known]
-
-
-def _sha256(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            hasher.update(part)
-    return hasher.hexdigest()

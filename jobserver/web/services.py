@@ -20,6 +20,7 @@ from jobserver.service.notify.webhooks.client import WebhookClient
 from jobserver.service.notify.webhooks.of_workspace import WorkspaceWebhooks
 from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
+from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
@@ -59,8 +60,8 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """``identity`` and ``membership`` are None without GitHub's login, ``oidc`` without OIDC_ISSUER, ``hosted`` without
-    STATE_REMOTE, ``releases`` without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the problems that /health-check/
-    shows."""
+    STATE_REMOTE, ``releases`` and ``checked_releases`` without RELEASE_STORAGE. ``strayed`` and ``unsent`` list the
+    problems that /health-check/ shows."""
 
     options: Options
     clock: Callable[[], datetime]
@@ -74,6 +75,7 @@ class Services:
     budgets: Budgets = field(default_factory=Budgets)
     hosted: Hosted | None = None
     releases: ReleaseService | None = None
+    checked_releases: CheckedReleaseService | None = None
     identity: Identity | None = None
     membership: Membership | None = None
     oidc: OidcLogin | None = None

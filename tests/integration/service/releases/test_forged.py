@@ -11,7 +11,7 @@ from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.releases import EVENT, RecordRelease, Release
 from jobserver.domain.users import User
 from jobserver.errors import Code, Error
-from jobserver.store import release_files
+from jobserver.store import incoming
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.release_files import ReleaseStore
 from tests.integration.service.releases.place import ID, Place
@@ -60,8 +60,8 @@ def test_a_damaged_release_is_left_out_or_named(place: Place, monkeypatch: pytes
 def test_beside_what_is_none_and_what_another_took(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file among the folders of uploads, and a folder that somebody took for abandoned before it was locked."""
     (place.root / ".incoming" / "a-file").write_bytes(b"")
-    real, taken = release_files._Lock.holds, [False]
-    monkeypatch.setattr(release_files._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
+    real, taken = incoming._Lock.holds, [False]
+    monkeypatch.setattr(incoming._Lock, "holds", lambda lock: taken.pop() if taken else real(lock))
     assert place.take()[1]
     assert taken == []
     assert list(ReleaseStore(place.root).leftovers()) == []
