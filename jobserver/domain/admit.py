@@ -16,7 +16,7 @@ from jobserver.domain.base.reserved import is_page
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Move, State
-from jobserver.domain.job_requests import jobs, requests
+from jobserver.domain.job_requests import jobs, limits, requests
 from jobserver.domain.job_requests.folders import folder_faults
 from jobserver.domain.outputs import rules as outputs
 from jobserver.domain.tokens import duplicate_tokens
@@ -79,7 +79,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
         releases.check_right(rights, changes.release, policy)
     proposal = Proposal(state, changes, policy, now)
     if policy >= 4 and not record.is_import(changes.event):
-        requests.check_limits(proposal)
+        limits.check_limits(proposal)
     if faults := _faults(proposal):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)

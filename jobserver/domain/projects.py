@@ -21,6 +21,7 @@ from jobserver.domain.governance.project_limits import (
     Backends,
     ChangeProject,
     ProjectNumber,
+    RunnerTypes,
     StatusName,
     limit_problems,
     limited,
@@ -56,6 +57,7 @@ class Project(Document):
     status: StatusName | None = None
     end_date: Day | None = None
     backends: Backends | None = None
+    runner_types: RunnerTypes | None = None
     analysis_scope: AnalysisScope | None = None
     requires_training: bool | None = None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobserver.domain.projects import Project
     from jobserver.domain.users import User
 
-LIMITS = frozenset({"number", "status", "end_date", "backends", "analysis_scope", "requires_training"})
+LIMITS = frozenset({"number", "status", "end_date", "backends", "runner_types", "analysis_scope", "requires_training"})
 """The keys of a project that only people who govern projects change."""
 
 
@@ -50,6 +50,9 @@ StatusName: TypeAlias = Annotated[ProjectStatus, BeforeValidator(_status)]
 ProjectNumber: TypeAlias = Annotated[str, named(names.PROJECT_NUMBER)]
 Backends: TypeAlias = Annotated[tuple[Slug, ...], Field(min_length=1, strict=False)]
 """The only backends that may be used. Empty is an error: it could be read as all, and as none."""
+
+RunnerTypes: TypeAlias = Annotated[tuple[Slug, ...], Field(min_length=1, strict=False)]
+"""The only images that may run the project's actions, without their versions. Empty is an error, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ It counts when jobs are requested. Nothing that was requested before is stopped 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobserver.domain.base.layout import Kind, main_path
 from jobserver.domain.governance.project_limits import ProjectStatus
-from jobserver.errors import Fault
+from jobserver.domain.pipeline.commands import runner_type
+from jobserver.errors import MAX_FAULTS, Fault, forbidden, some
 
 if TYPE_CHECKING:
     from datetime import date
@@ -59,6 +60,32 @@ def backend_refusals(main: Main, username: str, project: str | None, backend: st
     if user is not None and not _allows(user.backends, backend):
         message = f"{username} may not use backend {backend}: expected {_named(user.backends)}"
         yield Refusal(Kind.USER, username, "backends", message)
+
+
+def runner_refusals(main: Main, project: str | None, runs: Mapping[str, str]) -> Iterator[tuple[list[str], Refusal]]:
+    """(actions, why they can't run) for each image that the project may not use. ``runs``: action -> its command."""
+    document = main.project(project) if project is not None else None
+    if document is None or document.runner_types is None:
+        return
+    actions: dict[str, list[str]] = {}
+    for action, run in runs.items():
+        actions.setdefault(runner_type(run), []).append(action)
+    for image, names in actions.items():
+        if image not in document.runner_types:
+            expected = f"expected {_named(document.runner_types)}"
+            message = f"the project may not use the runner type {image!r:.80} ({some(names)}): {expected}"
+            yield names, _of_project(document, "runner_types", message)
+
+
+def check_runner_types(main: Main, project: str | None, runs: Mapping[str, str], lines: Mapping[str, int]) -> None:
+    """Raises `Error` (forbidden) that names the lines of project.yaml, which the record does not have."""
+    faults = [
+        Fault(reason.message, "project.yaml", lines.get(action, 0), f"actions.{action}.run")
+        for actions, reason in runner_refusals(main, project, runs)
+        for action in actions
+    ]
+    if faults:
+        raise forbidden("; ".join(map(str, faults[:MAX_FAULTS])), faults=faults)
 
 
 def _ended(project: Project, day: date) -> Iterator[Refusal]:

@@ -1,13 +1,13 @@
 """The pipeline of a job request as its pipeline.yaml stores it: the actions of project.yaml at the request's commit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from jobserver.domain.base.state import State, Stored
 from jobserver.domain.base.values import ActionName, Document, Line, Version, clean
-from jobserver.domain.pipeline.graph import RUN_ALL, cycles
+from jobserver.domain.pipeline.graph import RUN_ALL, closure, cycles
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, some
 
@@ -39,6 +39,11 @@ def pipeline_of(state: State, stored: Stored) -> StoredPipeline:
     if (pipeline := state.pipeline(stored.place)) is None:
         raise invalid("is missing", stored.place.pipeline)
     return pipeline
+
+
+def runs_of(requested: Iterable[str], actions: Mapping[str, PipelineAction]) -> dict[str, str]:
+    """Action -> its command, of those that a request may run: the requested ones, and what they need."""
+    return {name: actions[name].run for name in closure(requested, actions) if name in actions}
 
 
 def pipeline_problems(pipeline: StoredPipeline) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Job requests: a person requests actions of a workspace on a backend, and can cancel them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, ClassVar, TypeAlias, assert_never
 
@@ -29,12 +29,18 @@ from jobserver.domain.base.values import (
     named,
 )
 from jobserver.domain.governance.analysis_scope import AnalysisScope
-from jobserver.domain.governance.refusals import refusals
+from jobserver.domain.governance.refusals import check_runner_types
 from jobserver.domain.job_requests import lifecycle, refs
-from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_of, pipeline_problems
+from jobserver.domain.job_requests.pipelines import (
+    PipelineAction,
+    StoredPipeline,
+    pipeline_of,
+    pipeline_problems,
+    runs_of,
+)
 from jobserver.domain.pipeline.graph import RUN_ALL, closure
 from jobserver.domain.workspaces import Workspace
-from jobserver.errors import Fault, conflict, forbidden, invalid, not_found, some
+from jobserver.errors import conflict, invalid, not_found, some
 
 MAX_NOTE = 200  # characters
 RequestNote: TypeAlias = Annotated[Line, StringConstraints(max_length=MAX_NOTE)]
@@ -116,7 +122,7 @@ class RequestJobs:
     ``rerun_of``: an earlier request of the workspace on this backend, whose actions run again. ``note``: what the
     person says about it. ``commit_subject``: the first line of the message of the commit ``sha``, if that is known.
     ``ref``, ``branch``: the ref that the person chose, in full, and a branch that contains its commit; None for the
-    workspace's branch."""
+    workspace's branch. ``lines``: those of project.yaml where each action's command is."""
 
     workspace: str
     backend: str
@@ -133,6 +139,7 @@ class RequestJobs:
     commit_subject: str | None = None
     ref: str | None = None
     branch: str | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
     database = _database(command, workspace, backend)
     if backend.rap is not None and (problems := backend.rap.problems(backend.slug, database, workspace.repo)):
         raise invalid(problems[0][1], problems[0][0])
+    check_runner_types(state, workspace.project, runs_of(command.requested_actions, command.pipeline), command.lines)
     document = JobRequest(
         identifier=new_id,
         backend=backend.slug,
@@ -199,7 +207,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
         note=_note(command.note),
         commit_subject=command.commit_subject or None,
         ref=command.ref,
-        analysis_scope=_scope(state, workspace.project),
+        analysis_scope=scope_of(state, workspace.project),
     )
     pipeline = StoredPipeline(
         warnings=command.warnings,
@@ -222,7 +230,7 @@ def _requested_workspace(workspace: Workspace, branch: str | None) -> RequestedW
     return RequestedWorkspace(**{**fields, "branch": branch or workspace.branch})
 
 
-def _scope(main: Main, project: str | None) -> AnalysisScope | None:
+def scope_of(main: Main, project: str | None) -> AnalysisScope | None:
     """That of the project now: the request keeps it."""
     document = main.project(project) if project is not None else None
     return document.analysis_scope if document is not None else None
@@ -348,27 +356,6 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         if after.cancelled_actions[: len(before.cancelled_actions)] != before.cancelled_actions:
             problems.append(("cancelled_actions", "a cancelled action stays cancelled"))
     return problems
-
-
-def check_limits(proposal: Proposal) -> None:
-    """Raises `Error` (forbidden) with every reason why the new job requests are refused, whoever makes them.
-
-    The day that counts is that of the request's `created_at`, so that an audit comes to the same answer.
-    """
-    state = proposal.state
-    faults: dict[Fault, None] = {}
-    for request in proposal.created(JobRequest):
-        workspace = state.workspace(request.workspace.name)
-        projects = dict.fromkeys([workspace.project if workspace is not None else None, request.project])
-        for project in projects:
-            reasons = refusals(state, request.created_by, project, request.backend, request.created_at.date())
-            faults |= dict.fromkeys(reason.fault(state) for reason in reasons)
-        if request.analysis_scope != _scope(state, next(iter(projects))):
-            message = f"is not that of the project of workspace {request.workspace.name}"
-            place = Place(Area.ACTIVE, request.created_at.date(), request.identifier)
-            faults[Fault(message, place.request, key="analysis_scope")] = None
-    if faults:
-        raise forbidden("; ".join(map(str, faults)), faults=list(faults))
 
 
 def _may_create(rights: Rights, change: Change) -> bool:

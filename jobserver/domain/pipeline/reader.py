@@ -39,12 +39,14 @@ class ActionDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``outputs`` (privacy level -> {name: pattern}) and ``config`` are for runners; no request stores them."""
+    """``outputs`` (privacy level -> {name: pattern}) and ``config`` are for runners; no request stores them. ``line``:
+    where the file has the command."""
 
     needs: tuple[str, ...]
     run: str
     outputs: Outputs = field(default_factory=dict, compare=False)
     config: yaml_positions.Mapping | None = field(default=None, compare=False)
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,8 @@ class _Reader:
         else:
             written.run = self.run(name, run[1])
         config = fields["config"][1] if "config" in fields else None
-        return written, Action(
-            needs, written.run, outputs, config if isinstance(config, yaml_positions.Mapping) else None
-        )
+        known_config = config if isinstance(config, yaml_positions.Mapping) else None
+        return written, Action(needs, written.run, outputs, known_config, (run[1] if run else key).line)
 
     def run(self, name: str, node: Node) -> str:
         if id(node) not in self.runs:

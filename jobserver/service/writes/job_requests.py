@@ -109,6 +109,7 @@ class JobRequestService:
             commit_subject=study.subject,
             ref=study.chosen.name if study.chosen else None,
             branch=study.chosen.branch if study.chosen else None,
+            lines={name: action.line for name, action in study.pipeline.actions.items()},
         )
         return self._gate.submit(actor, self._checked(command, document.repo), via, key)
 

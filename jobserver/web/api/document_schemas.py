@@ -73,6 +73,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "status": "People can request jobs while it is ongoing, or left out.",
         "end_date": "The last day on which people can request jobs.",
         "backends": "The only backends that the project may use. Leave it out for all.",
+        "runner_types": "The only images that may run its actions, without versions. Leave it out for all.",
         "analysis_scope": "The data that the project may use beyond what every project may.",
         "requires_training": "Whether only people with a `trained_until` can request jobs.",
     },

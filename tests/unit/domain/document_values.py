@@ -61,6 +61,7 @@ LEFT_OUT: dict[type[Document], dict[str, Any]] = {
         "backends": None,
         "analysis_scope": None,
         "requires_training": None,
+        "runner_types": None,
         "output_approvals": None,
     },
     CheckedFile: {"date": None, "job": None, "uploaded": None, "withdrawn": None},
@@ -185,6 +186,7 @@ ACCEPTED: list[tuple[type[Document], str, list[Any]]] = [
     (Project, "status", [None, "ongoing", "completed", "postponed", "retired"]),
     (Project, "end_date", [None, "2027-03-31"]),
     (Project, "backends", [None, ["tpp"], ["emis", "tpp"]]),
+    (Project, "runner_types", [None, ["r"], ["ehrql", "stata-mp"]]),
     (Project, "requires_training", [None, True, False]),
     (
         Project,
@@ -238,6 +240,7 @@ REFUSED: list[tuple[type[Document], str, list[Any]]] = [
     (Project, "status", ["", "Ongoing", "ended", True]),
     (Project, "end_date", ["", "31/03/2027", "2027-02-30", "2027-W01-1"]),
     (Project, "backends", [[], "tpp", ["TPP"]]),
+    (Project, "runner_types", [[], "r", ["r:v2"]]),
     (Project, "requires_training", ["yes", 1]),
     (
         Project,

@@ -1,5 +1,6 @@
 """What projects and people may use, and until when: refused when jobs are requested, by every way to request them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.governance.analysis_scope import KNOWN, AnalysisScope, scope_json
 from jobserver.domain.governance.project_limits import LIMITS, ChangeProject, ProjectStatus
 from jobserver.domain.governance.refusals import refusals
-from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import JobRequest, RequestJobs
 from jobserver.domain.members import Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.plan import Command
@@ -281,6 +283,7 @@ def test_a_projects_own_coordinators_cannot_change_its_limits(key: str) -> None:
         "backends": ["tpp"],
         "analysis_scope": SCOPE,
         "requires_training": True,
+        "runner_types": ["r"],
     }
     lead = Member(username="alice", roles=(Role.PROJECT_COORDINATOR,))
     state = lab(members=(lead,))
@@ -302,3 +305,42 @@ def test_the_known_names_are_those_of_the_controllers() -> None:
     }
     assert list(KNOWN) == list(AnalysisScope.model_fields)
     assert isinstance(JobRequest.model_fields["analysis_scope"].default, type(None))
+
+
+RUNS = {
+    "extract": PipelineAction(run="ehrql:v1 generate-dataset d.py"),
+    "model": PipelineAction(run="stata-mp:latest 'm.do", needs=("extract",)),
+    "plot": PipelineAction(run="r:v2 p.R", needs=("extract",)),
+    "query": PipelineAction(run="sqlrunner:v1 q.sql"),
+}
+
+
+def runs(*actions: str) -> RequestJobs:
+    lines = {name: 3 * number for number, name in enumerate(RUNS, 1)}
+    return replace(asked(*actions), pipeline=RUNS, lines=lines)
+
+
+def test_a_project_runs_the_types_that_it_may() -> None:
+    """A command that can't be read has no type that anybody may."""
+    assert lab().do(ALICE, runs("run_all")).event == "job-request.created"
+    limited = lab(runner_types=["ehrql", "r"])
+    assert limited.do(ALICE, runs("plot")).event == "job-request.created"
+    error = refused(lab(runner_types=["ehrql", "r"]), runs("run_all"))
+    assert error.code is Code.FORBIDDEN
+    assert [str(fault) for fault in error.faults] == [
+        "project.yaml:6: actions.model.run: the project may not use the runner type '' (model): expected ehrql or r",
+        "project.yaml:12: actions.query.run: the project may not use the runner type 'sqlrunner' (query): "
+        "expected ehrql or r",
+    ]
+    needed = refused(lab(runner_types=["r"]), runs("plot"))
+    assert [(fault.line, fault.key) for fault in needed.faults] == [(3, "actions.extract.run")]
+
+
+def test_a_request_that_is_pushed_keeps_to_the_types_too() -> None:
+    changes = lab().do(ALICE, runs("query"))
+    with pytest.raises(Error) as caught:
+        admit(lab(runner_types=["r"]), changes, ALICE, NOW)
+    assert [str(fault) for fault in caught.value.faults] == [
+        "projects/lab/p.yaml:10: runner_types: the project may not use the runner type 'sqlrunner' (query): expected r"
+    ]
+    assert admit(lab(runner_types=["r"]), changes, ALICE, NOW, policy=3).changes == changes

@@ -11,6 +11,7 @@ from jobserver.domain.backends import Backend
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
+from jobserver.domain.governance.refusals import runner_refusals
 from jobserver.domain.job_requests.refs import MAX_REF, in_words
 from jobserver.domain.pipeline.commands import database_actions
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, preview
@@ -28,7 +29,7 @@ from jobserver.web.pages.format.graph import counts, grouped, picture
 from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.routes.releases import has_tab
-from jobserver.web.pages.sent_form import sent_form
+from jobserver.web.pages.sent_form import sent_form, sentence
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history
 from jobserver.web.pages.views.following import follow_state
@@ -86,6 +87,7 @@ class Workspaces:
             ref=ref,
             ref_query=own_query(ref=[ref]),
             codelists=self._codelists(workspace, study),
+            barred=_barred(context, workspace, study),
             chosen_ref=in_words(study.chosen.name) if study and study.chosen else "",
             graph_address=own_query(
                 backend=[backend], ref=[ref], requested_actions=list(_chosen_actions(study))[:_KEPT]
@@ -186,6 +188,12 @@ def _with_wrong_ref(context: PageContext, ref: str, problem: Error | None) -> tu
     if problem is None or problem.where != "ref" or context.sent.problems:
         return context, 200
     return replace(context, sent=sent_form(problem, [("ref", ref)], ())), status_of(problem)
+
+
+def _barred(context: PageContext, workspace: Workspace, study: Study | None) -> list[str]:
+    """Why some actions would be refused, whatever the backend."""
+    runs = {name: action.run for name, action in study.pipeline.actions.items()} if study else {}
+    return [sentence(reason.message) for _, reason in runner_refusals(context.directory, workspace.project, runs)]
 
 
 def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, Any]:
