@@ -10,6 +10,7 @@ from jobserver.domain.base.rules import Problem, Proposal
 from jobserver.domain.base.values import Document, RoleName, Time, Username
 
 if TYPE_CHECKING:
+    from jobserver.domain.orgs import Org
     from jobserver.domain.projects import Project
 
 
@@ -43,6 +44,16 @@ def role_problems(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozen
         for role in roles
         if role not in allowed
     ]
+
+
+def gains(before: "Project | Org | None", after: "Project | Org", username: str) -> bool:
+    """Whether this person has more roles in ``after``, or could take more by an invitation."""
+
+    def roles(document: "Project | Org | None") -> set[Role]:
+        members = (*document.members, *getattr(document, "invitations", ())) if document is not None else ()
+        return {role for member in members if member.username == username for role in member.roles}
+
+    return not roles(after) <= roles(before)
 
 
 def invitation_of(project: "Project", username: str) -> Invitation | None:

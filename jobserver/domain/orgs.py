@@ -1,4 +1,6 @@
-"""Organisations: each has projects, and members whose roles count in all of these. Only administrators change them."""
+"""Organisations: each has projects, and members whose roles count in all of these.
+
+Administrators change them, and people who manage all projects."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -6,12 +8,13 @@ from typing import TypeAlias
 from pydantic import Field
 
 from jobserver.domain.base.layout import DocPath, Kind
-from jobserver.domain.base.permissions import ORG_ROLES, Actor
+from jobserver.domain.base.permissions import ORG_ROLES, Actor, Permission
 from jobserver.domain.base.planning import require_absent, require_free_url, write_document
+from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, State
 from jobserver.domain.base.values import Document, Line, Slug, Version
-from jobserver.domain.members import Member, member_problems
+from jobserver.domain.members import Member, gains, member_problems
 
 
 class Org(Document):
@@ -48,4 +51,10 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     return member_problems(after.members, ORG_ROLES, proposal) if after is not None else []
 
 
-RULES = Rules(problems=_problems)
+def _may_write(rights: Rights, change: Change) -> bool:
+    """People who manage projects do not give themselves roles."""
+    before, after = change.of(Org)
+    return after is not None and rights.may(Permission.MANAGE_PROJECTS) and not gains(before, after, rights.actor.name)
+
+
+RULES = Rules(problems=_problems, create=_may_write, update=_may_write)

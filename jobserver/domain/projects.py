@@ -30,6 +30,7 @@ from jobserver.domain.members import (
     Invitation,
     Member,
     added_invitations,
+    gains,
     invitation_of,
     invitation_problems,
     member_problems,
@@ -75,7 +76,13 @@ class Project(Document):
 
 
 _MANAGING = frozenset(
-    {Permission.MANAGE_PROJECT_MEMBERS, Permission.INVITE_PROJECT_MEMBERS, Permission.MANAGE_PROJECT_WORKSPACES}
+    {
+        Permission.MANAGE_PROJECTS,
+        Permission.GOVERN,
+        Permission.MANAGE_PROJECT_MEMBERS,
+        Permission.INVITE_PROJECT_MEMBERS,
+        Permission.MANAGE_PROJECT_WORKSPACES,
+    }
 )
 
 
@@ -266,8 +273,13 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     return problems + limit_problems(before, after, proposal)
 
 
+def _may_create(rights: Rights, change: Change) -> bool:
+    return rights.may(Permission.MANAGE_PROJECTS) and not gains(None, change.created(Project), rights.actor.name)
+
+
 def _may_update(rights: Rights, change: Change) -> bool:
-    """Invited people accept or decline. Other changes need a role in the project."""
+    """Invited people accept or decline. Other changes need a role in the project, or one for all projects, with which
+    nobody gives themselves roles."""
     before, after = change.updated(Project)
     username = rights.actor.name
     answers = (with_accepted(before, username), without_invitation(before, username))
@@ -277,11 +289,15 @@ def _may_update(rights: Rights, change: Change) -> bool:
     changed = changed_keys(before, after)
     if changed == {"output_approvals"}:
         return True  # `_limits` says who may
-    manages = rights.may(Permission.MANAGE_PROJECT_MEMBERS, name)
-    invites = rights.may(Permission.INVITE_PROJECT_MEMBERS, name)
+    if changed <= LIMITS and (rights.may(Permission.MANAGE_PROJECTS) or rights.may(Permission.GOVERN)):
+        return True
+    governs = rights.may(Permission.MANAGE_PROJECTS) and not gains(before, after, username)
+    manages = governs or rights.may(Permission.MANAGE_PROJECT_MEMBERS, name)
+    invites = governs or rights.may(Permission.INVITE_PROJECT_MEMBERS, name)
     if "invitations" in changed and not (invites or (manages and not added_invitations(before, after))):
         return False
-    return changed <= {"invitations", "members", "name"} and (manages or changed == {"invitations"})
+    allowed = {"invitations", "members", "name", *(LIMITS if governs else ())}
+    return changed <= allowed and (manages or changed == {"invitations"})
 
 
 def _limits(rights: Rights, change: Change) -> None:
@@ -298,4 +314,4 @@ def _limits(rights: Rights, change: Change) -> None:
         rights.need(inviter == rights.actor.name, f"invite {username} as {inviter}")
 
 
-RULES = Rules(problems=_problems, update=_may_update, limits=_limits)
+RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits)

@@ -10,7 +10,7 @@ from pydantic import Field
 from jobserver.domain.accounts import github_account, oidc_account
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import DocPath, Kind, main_path
-from jobserver.domain.base.permissions import GLOBAL_ROLES, Actor, Permission, Role
+from jobserver.domain.base.permissions import ADMIN_ROLES, GLOBAL_ROLES, Actor, Permission, Role
 from jobserver.domain.base.planning import require, require_absent, write_document
 from jobserver.domain.base.rights import Rights, permissions_of
 from jobserver.domain.base.rules import Problem, Proposal, Rules
@@ -24,6 +24,7 @@ from jobserver.errors import Fault, conflict, invalid, not_found
 _OWN = {"tokens", "one_time_token", "name", "oidc_id"}  # what people change of their own
 USER_LIMITS = frozenset({"backends", "trained_until"})
 """The keys that say what a person may use, and until when."""
+_MANAGED = {"name", "roles", "active", "sessions_since", *USER_LIMITS}  # what people who manage users change
 _NEW = timedelta(minutes=1)  # a document as young as this was made by the command that is judged
 
 
@@ -58,7 +59,7 @@ class User(Document):
 
 def sees_all_users(main: Main, user: User) -> bool:
     """Whether this person may list all accounts."""
-    return not permissions_of(main, user).isdisjoint({Permission.ADMINISTER, Permission.READ_ALL})
+    return not permissions_of(main, user).isdisjoint({Permission.MANAGE_USERS, Permission.READ_ALL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +381,22 @@ def duplicate_usernames(proposal: Proposal) -> Iterator[Fault]:
             yield Fault(message, main_path(Kind.USER, username), key="username")
 
 
+def _may_create(rights: Rights, change: Change) -> bool:
+    """A new account has no tokens: they would be somebody else's from the beginning."""
+    after = change.created(User)
+    has_tokens = after.tokens or after.one_time_token
+    return rights.may(Permission.MANAGE_USERS) and not has_tokens and ADMIN_ROLES.isdisjoint(after.roles)
+
+
 def _may_update(rights: Rights, change: Change) -> bool:
-    """People change their own name and tokens, and connect their account to an OpenID Connect provider."""
+    """People change their own name and tokens, and connect their account to an OpenID Connect provider. Those who
+    manage people change everybody but administrators, so neither themselves; and never who an account belongs to."""
     before, after = change.updated(User)
-    return rights.is_user(before.username) and changed_keys(before, after) <= _OWN
+    changed = changed_keys(before, after)
+    if rights.is_user(before.username) and changed <= _OWN:
+        return True
+    is_managed = ADMIN_ROLES.isdisjoint({*before.roles, *after.roles})
+    return rights.may(Permission.MANAGE_USERS) and is_managed and changed <= _MANAGED
 
 
 def _limits(rights: Rights, change: Change) -> None:
@@ -395,4 +408,4 @@ def _limits(rights: Rights, change: Change) -> None:
     rights.need(not resigns, "remove their own SuperUser role: ask another SuperUser")
 
 
-RULES = Rules(problems=_problems, update=_may_update, limits=_limits, by_server=True)
+RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits, by_server=True)

@@ -12,6 +12,7 @@ from jobserver.domain.backends import (
     ResumeBackend,
     RevokeBackendToken,
 )
+from jobserver.domain.governance.project_limits import ChangeProject
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import (
@@ -23,7 +24,7 @@ from jobserver.domain.projects import (
     SetProjectMember,
 )
 from jobserver.domain.site_messages import SetSiteMessage
-from jobserver.domain.users import AddUser, DisableUser, EnableUser, SetUserRoles
+from jobserver.domain.users import AddUser, ChangeUser, DisableUser, EnableUser, SetUserRoles
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, ConnectWorkspace
 from jobserver.errors import forbidden, invalid
 
@@ -93,6 +94,8 @@ def _of_projects(command: Command) -> Call | None:
             return "POST", "projects/", {"project": project, "name": name or None}
         case RenameProject(project, name):
             return "PATCH", f"projects/{_part(project)}/", {"name": name}
+        case ChangeProject(project, values):
+            return "PATCH", f"projects/{_part(project)}/", dict(values)
         case SetProjectMember(project, username, roles):
             path = f"projects/{_part(project)}/members/{_part(username)}/"
             return ("PUT", path, {"roles": list(roles)}) if roles else ("DELETE", path, None)
@@ -114,6 +117,8 @@ def _of_people(command: Command) -> Call | None:
             )
         case SetUserRoles(username, roles):
             return "PATCH", f"users/{_part(username)}/", {"roles": list(roles)}
+        case ChangeUser(username, values):
+            return "PATCH", f"users/{_part(username)}/", dict(values)
         case EnableUser(username) | DisableUser(username):
             return "PATCH", f"users/{_part(username)}/", {"active": isinstance(command, EnableUser)}
     return None

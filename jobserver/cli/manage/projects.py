@@ -10,6 +10,7 @@ from jobserver.cli.calls import client, reads
 from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
+from jobserver.domain.governance.project_limits import ChangeProject, ProjectStatus
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import (
     AcceptInvitation,
@@ -22,6 +23,13 @@ from jobserver.domain.projects import (
 )
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
+
+_LIMITS = ("number", "status", "end_date", "backends", "analysis_scope", "requires_training")
+_SCOPE = {
+    "datasets": "dataset_permissions",
+    "populations": "population_permissions",
+    "components": "component_access",
+}
 
 
 @click.group()
@@ -79,6 +87,31 @@ def project_rename(project_: str, name: str, username: str | None) -> None:
     submit(username, RenameProject(project_, name))
 
 
+@project.command("edit")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.option("--number", help="What the project is called outside.")
+@click.option("--status", type=click.Choice(list(ProjectStatus)), help="People can request jobs while it is ongoing.")
+@click.option("--end-date", metavar="DAY", help="The last day on which people can request jobs, such as 2027-03-31.")
+@click.option("--backend", "backends", multiple=True, help="A backend that it may use, and no others. Repeatable.")
+@click.option("--dataset", "datasets", multiple=True, help="A dataset that it may use beyond the usual. Repeatable.")
+@click.option("--population", "populations", multiple=True, help="A population, likewise. Repeatable.")
+@click.option("--component", "components", multiple=True, help="A component, likewise. Repeatable.")
+@click.option("--training/--no-training", "requires_training", default=None, help="Whether members must be trained.")
+@acting
+def project_edit(project_: str, username: str | None, **options: Any) -> None:
+    """Change what a project may use, and until when. "" removes a value: --end-date "" or --backend "".
+
+    Only people who manage all projects can do this.
+    """
+    scope = {key: options.pop(option) for option, key in _SCOPE.items()}
+    values = {key: value for key, value in options.items() if value not in (None, ())}
+    lists = {key: tuple(filter(None, value)) for key, value in scope.items() if value}
+    if "backends" in values:
+        values["backends"] = tuple(filter(None, values["backends"]))
+    values = {key: value if value not in ("", ()) else None for key, value in values.items()}
+    submit(username, ChangeProject(project_, values | ({"analysis_scope": lists} if lists else {})))
+
+
 @project.command("invite")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.argument("guests", metavar="USERNAME...", nargs=-1, required=True)
@@ -113,10 +146,13 @@ def project_show(project_: str, as_json: bool) -> None:
     """Show a project's members, pending invitations and workspaces."""
     shown, workspaces = reads.project(project_) if client.is_set() else _project(project_)
     if as_json:
-        keys = ("slug", "name", "org", "members", "invitations")
+        keys = ("slug", "name", "org", "members", "invitations", *_LIMITS)
         click.echo(json.dumps({**{key: shown[key] for key in keys if key in shown}, "workspaces": workspaces}))
         return
     say(project_, shown["name"])
+    for key in _LIMITS:
+        if value := shown.get(key):
+            say(key, _in_words(value))
     for member in shown["members"]:
         say("member", member["username"], ", ".join(member["roles"]))
     for invitation in shown.get("invitations", ()):
@@ -124,6 +160,14 @@ def project_show(project_: str, as_json: bool) -> None:
         say("invited", invitation["username"], ", ".join(invitation["roles"]), by)
     for name in workspaces:
         say("workspace", name)
+
+
+def _in_words(value: Any) -> str:
+    if value is True:
+        return "yes"
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_in_words(names)}" for key, names in value.items() if names)
+    return ", ".join(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _project(name: str) -> tuple[dict[str, Any], list[str]]:

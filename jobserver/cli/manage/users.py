@@ -21,6 +21,7 @@ from jobserver.domain.tokens import Scope
 from jobserver.domain.users import (
     AddUser,
     AddUserToken,
+    ChangeUser,
     DisableUser,
     EnableUser,
     RevokeUserToken,
@@ -159,6 +160,19 @@ def user_role(name_: str, roles: tuple[str, ...], username: str | None) -> None:
     submit(username, SetUserRoles(name_, as_roles(roles)))
 
 
+@user.command("edit")
+@click.argument("name_", metavar="USERNAME")
+@click.option("--backend", "backends", multiple=True, help="A backend that they may use, and no others. Repeatable.")
+@click.option("--trained-until", metavar="DAY", help="The last day on which their training counts.")
+@acting
+def user_edit(name_: str, backends: tuple[str, ...], trained_until: str | None, username: str | None) -> None:
+    """Change what a user may use, and until when. "" removes a value: --trained-until "" or --backend ""."""
+    values: dict[str, Any] = {"backends": tuple(filter(None, backends)) or None} if backends else {}
+    if trained_until is not None:
+        values["trained_until"] = trained_until or None
+    submit(username, ChangeUser(name_, values))
+
+
 @user.command("list")
 @list_format
 def user_list(form: str | None) -> None:
@@ -204,6 +218,8 @@ def user_show(name_: str, as_json: bool) -> None:
         "active": user.active,
         "roles": [role.value for role in user.roles],
         "github_id": user.github_id,
+        "backends": user.backends,
+        "trained_until": user.trained_until,
     }
     _show_user({**fields, **memberships, "tokens": tokens}, as_json)
 
@@ -216,6 +232,10 @@ def _show_user(fields: Mapping[str, Any], as_json: bool) -> None:
     say(fields["username"], state, ", ".join(fields["roles"]), fields["name"])
     if fields.get("github_id") is not None:
         say("github", str(fields["github_id"]))
+    if fields.get("backends"):
+        say("backends", ", ".join(fields["backends"]))
+    if fields.get("trained_until"):
+        say("trained until", fields["trained_until"])
     for kind in ("orgs", "projects"):
         for name, roles in fields[kind].items():
             say(kind.removesuffix("s"), name, ", ".join(roles))

@@ -1,7 +1,7 @@
 """Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
 
-Facts: job-server's roles (May 2021), its later right to upload releases, and Auditor. SuperUser may do everything but
-govern outputs; the others what the table says.
+Facts: job-server's roles (May 2021), its later rights to upload and view releases, its later ServiceAdministrator and
+TechSupport, and Auditor. SuperUser may do everything but govern outputs; the others what the table says.
 """
 
 import re
@@ -20,6 +20,8 @@ class Permission(StrEnum):
     REVIEW_PROJECT = "review_project"
     RUN_JOB = "run_job"
     UPLOAD_RELEASE = "release_file_upload"
+    MANAGE_PROJECTS = "manage_projects"
+    MANAGE_USERS = "manage_users"
     READ_ALL = "read_all"
     VIEW_RELEASE = "release_file_view"
     APPROVE_OUTPUT = "approve_output"
@@ -39,6 +41,8 @@ class Role(StrEnum):
     DATA_INVESTIGATOR = "DataInvestigator"
     GOVERNANCE_REVIEWER = "GovernanceReviewer"
     ONBOARDING_AGENT = "OnboardingAgent"
+    SERVICE_ADMINISTRATOR = "ServiceAdministrator"
+    TECH_SUPPORT = "TechSupport"
     AUDITOR = "Auditor"
     SUPER_USER = "SuperUser"
 
@@ -73,6 +77,8 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.DATA_INVESTIGATOR: frozenset(),
     Role.GOVERNANCE_REVIEWER: frozenset({_P.GOVERN}),
     Role.ONBOARDING_AGENT: frozenset(),
+    Role.SERVICE_ADMINISTRATOR: frozenset({_P.MANAGE_PROJECTS, _P.MANAGE_USERS}),
+    Role.TECH_SUPPORT: frozenset({_P.READ_ALL, _P.VIEW_RELEASE}),
     Role.AUDITOR: frozenset({_P.READ_ALL}),
     Role.SUPER_USER: frozenset(Permission) - NOT_FOR_SUPER_USERS,
 }
@@ -80,6 +86,8 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 PROJECT_ROLES = frozenset({Role.PROJECT_COORDINATOR, Role.PROJECT_DEVELOPER, Role.PROJECT_COLLABORATOR})
 ORG_ROLES = frozenset({Role.ORG_COORDINATOR})
 GLOBAL_ROLES = frozenset(Role) - PROJECT_ROLES - ORG_ROLES
+# Whose accounts only a SuperUser changes, and whom only a SuperUser makes.
+ADMIN_ROLES = frozenset({Role.SERVICE_ADMINISTRATOR, Role.SUPER_USER})
 
 
 # Whoever has one of these in a workspace's project, or everywhere, may see and download what was released of it.

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -57,13 +57,6 @@ class AnalysisScope(Document):
 
 def scope_json(scope: AnalysisScope | None) -> dict[str, list[str]]:
     return scope.as_json() if scope is not None else {}
-
-
-def changed_scope(before: AnalysisScope | None, lists: Mapping[str, Any]) -> AnalysisScope | None:
-    """``before`` with these lists in place of its own; None if nothing is left. Raises pydantic's `ValidationError`."""
-    known = dict(before) if before is not None else {}
-    after = AnalysisScope.model_validate({**known, **lists})
-    return after if after != AnalysisScope() else None
 
 
 def unknown_names(before: AnalysisScope | None, after: AnalysisScope | None) -> list[tuple[str, str]]:

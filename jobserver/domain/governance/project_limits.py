@@ -17,7 +17,7 @@ from jobserver.domain.base.layout import Kind, main_path
 from jobserver.domain.base.rules import Problem, Proposal
 from jobserver.domain.base.state import changed_keys
 from jobserver.domain.base.values import Slug, named
-from jobserver.domain.governance.analysis_scope import changed_scope, unknown_names
+from jobserver.domain.governance.analysis_scope import AnalysisScope, scope_json, unknown_names
 from jobserver.errors import invalid
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def limited(before: Project, values: Mapping[str, Any]) -> Project:
     if not values:
         raise invalid(f"expected at least one of {', '.join(sorted(LIMITS))}")
     values = dict(values)
-    if values.get("analysis_scope") is not None:
-        values["analysis_scope"] = changed_scope(before.analysis_scope, values["analysis_scope"])
-    return type(before)(**{**dict(before), **values})
+    if (lists := values.get("analysis_scope")) is not None:
+        values["analysis_scope"] = scope_json(before.analysis_scope) | dict(lists)
+    after = type(before)(**{**dict(before), **values})
+    return after if after.analysis_scope != AnalysisScope() else after.model_copy(update={"analysis_scope": None})
 
 
 def limit_problems(before: Project | None, after: Project, proposal: Proposal) -> list[Problem]:

@@ -5,10 +5,11 @@ from typing import Any, TypeVar, overload
 
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.base.validation import kind
-from jobserver.errors import Fault, invalid
+from jobserver.errors import Error, Fault, invalid
 
 T = TypeVar("T")
 REQUIRED: Any = object()
+MAX_BACKENDS = 1000  # that a project or person may be limited to
 _UNKNOWN = 50  # unknown fields that an answer names
 
 
@@ -101,6 +102,21 @@ class Fields:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63):
             return self._fault(name, f"expected a whole number from 1 up, found {kind(value)}", None)
         return value
+
+    def lists(self, name: str, keys: Collection[str], most: int) -> dict[str, list[str]] | None:
+        """An object with lists of texts, which may be empty, under some of these keys. None for null."""
+        value = self._take(name, None)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            return self._fault(name, f"expected an object, found {kind(value)}", {})
+        within = Fields(value)
+        lists = {key: within.texts(key, most, empty=True, default=None) for key in keys}
+        try:
+            within.done()
+        except Error as error:
+            self._faults += [Fault(fault.message, key=f"{name}.{fault.key}") for fault in error.faults]
+        return {key: values for key, values in lists.items() if within.has(key)}
 
     def texts(self, name: str, most: int, empty: bool = False, default: Any = REQUIRED) -> list[str]:
         value = self._take(name, default)

@@ -8,7 +8,16 @@ from jobserver.domain.base.permissions import Actor, granted
 from jobserver.domain.members import Member
 from jobserver.domain.plan import Command
 from jobserver.domain.tokens import Scope
-from jobserver.domain.users import AddUser, DisableUser, EnableUser, RevokeUserToken, SetUserRoles, User, sees_all_users
+from jobserver.domain.users import (
+    AddUser,
+    ChangeUser,
+    DisableUser,
+    EnableUser,
+    RevokeUserToken,
+    SetUserRoles,
+    User,
+    sees_all_users,
+)
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index.items import time_text
 from jobserver.index.queries.requests import find_row
@@ -17,6 +26,7 @@ from jobserver.service.notify.subscriptions import EmailChoice
 from jobserver.web import http
 from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, person_of
+from jobserver.web.api.fields import MAX_BACKENDS
 from jobserver.web.services import Services
 
 _MOST = 1000  # pins or views in a body
@@ -33,7 +43,7 @@ class PeopleApi:
     def users(self, actor: Actor) -> HTTPResponse:
         directory = self._index.directory()
         if not sees_all_users(directory, person_of(directory, actor)):
-            raise forbidden("Only SuperUsers and Auditors can list the users")
+            raise forbidden("Only people who manage accounts or may view everything can list the users")
         active = lists.flag("active")
         users = ((name, user) for name, user in directory.users.items() if active in (None, user.active))
         return lists.page_of(self._base_url, users, _item)
@@ -51,13 +61,22 @@ class PeopleApi:
     def edit(self, actor: Actor, username: str) -> HTTPResponse:
         fields, key = self._keys.fields(actor)
         roles, active = fields.roles("roles", default=[]), fields.flag("active", None)
+        values = {
+            "backends": fields.texts("backends", MAX_BACKENDS, default=None) or None,
+            "trained_until": fields.text("trained_until", None),
+        }
+        values = {key: value for key, value in values.items() if fields.has(key)}
+        if values:
+            fields.none_of(("roles", "active"), f"can't change together with {' or '.join(values)}")
         fields.done()
-        if fields.has("roles"):
-            command: Command = SetUserRoles(username, roles, active)
+        if values:
+            command: Command = ChangeUser(username, values)
+        elif fields.has("roles"):
+            command = SetUserRoles(username, roles, active)
         elif active is not None:
             command = EnableUser(username) if active else DisableUser(username)
         else:
-            raise invalid("expected roles, active or both", "non_field_errors")
+            raise invalid("expected roles, active or both, or limits: backends, trained_until", "non_field_errors")
         written = self._gate.submit(actor, command, "http", key)
         return http.written(_item(self._find(username)), written.commit)
 
@@ -185,7 +204,14 @@ class PeopleApi:
 
 
 def _item(user: User) -> dict[str, Any]:
-    return {"username": user.username, "name": user.name, "active": user.active, "roles": sorted(user.roles)}
+    return {
+        "username": user.username,
+        "name": user.name,
+        "active": user.active,
+        "roles": sorted(user.roles),
+        "backends": user.backends,
+        "trained_until": user.trained_until,
+    }
 
 
 def _in(members: tuple[Member, ...], username: str) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor
+from jobserver.domain.governance.analysis_scope import KNOWN, scope_json
+from jobserver.domain.governance.project_limits import LIMITS, ChangeProject, ProjectStatus
 from jobserver.domain.members import Member
 from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.plan import Command
@@ -25,6 +27,7 @@ from jobserver.service.writes.idempotency import Key
 from jobserver.web import http
 from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, person_of, require_person
+from jobserver.web.api.fields import MAX_BACKENDS, Fields
 from jobserver.web.services import Services
 
 PROJECT_FILTERS = ("org", "member", *lists.PAGING)
@@ -79,9 +82,15 @@ class ProjectsApi:
 
     def edit(self, actor: Actor, org: str, project: str) -> HTTPResponse:
         fields, key = self._keys.fields(actor)
-        name = fields.text("name")
+        name, values = f"{org}/{project}", _limits(fields)
+        if fields.has("name"):
+            fields.none_of(LIMITS, "can't change together with the name")
+            command: Command = RenameProject(name, fields.text("name"))
+        else:
+            fields.text("name", None)
+            command = ChangeProject(name, values)
         fields.done()
-        return self._submit(actor, f"{org}/{project}", RenameProject(f"{org}/{project}", name), key)
+        return self._submit(actor, name, command, key)
 
     def set_member(self, actor: Actor, org: str, project: str, username: str) -> HTTPResponse:
         fields, key = self._keys.fields(actor)
@@ -152,6 +161,12 @@ class ProjectsApi:
             "org": project.org,
             "slug": project.slug,
             "name": project.name,
+            "number": project.number,
+            "status": project.status or ProjectStatus.ONGOING,
+            "end_date": project.end_date,
+            "backends": project.backends,
+            "analysis_scope": scope_json(project.analysis_scope),
+            "requires_training": bool(project.requires_training),
             "members": _members(project.members),
             "invitations": [
                 {
@@ -164,6 +179,15 @@ class ProjectsApi:
                 if sees_all or invitation.username == user.username
             ],
         }
+
+
+def _limits(fields: Fields) -> dict[str, Any]:
+    """The new values of those limits that the call names; None removes one."""
+    values: dict[str, Any] = {key: fields.text(key, None) for key in ("number", "status", "end_date")}
+    values["backends"] = fields.texts("backends", MAX_BACKENDS, default=None) or None
+    values["analysis_scope"] = fields.lists("analysis_scope", KNOWN, MAX_BACKENDS)
+    values["requires_training"] = fields.flag("requires_training", None)
+    return {key: value for key, value in values.items() if fields.has(key)}
 
 
 def _org(org: Org) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def test_superusers_and_auditors_list_people(site: Site, alice: Client) -> None:
         assert "alice" in [item["username"] for item in results(ann, "users")]
         added = root.post("/api/v2/users/", json={"username": "zoe", "name": "Zoe", "roles": ["OutputChecker"]})
         zoe = {"username": "zoe", "name": "Zoe", "active": True, "roles": ["OutputChecker"]}
+        zoe |= {"backends": None, "trained_until": None}
         assert (added.status_code, added.json()) == (201, zoe)
         assert ann.patch("/api/v2/users/zoe/", json={"active": False}).status_code == 403
         assert root.patch("/api/v2/users/zoe/", json={"active": False}).json() == {**zoe, "active": False}

@@ -85,7 +85,7 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
             [
                 "users/new.yaml: roles: new cannot have the role OrgCoordinator here: expected one of Auditor, "
                 "CoreDeveloper, DataInvestigator, GovernanceReviewer, OnboardingAgent, OutputChecker, OutputPublisher, "
-                "SuperUser, TechnicalReviewer"
+                "ServiceAdministrator, SuperUser, TechSupport, TechnicalReviewer"
             ],
         ),
         (main(("users/new.yaml", None, User(username="new", roles=(Role.AUDITOR,)))), []),

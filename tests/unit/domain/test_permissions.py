@@ -322,6 +322,8 @@ def test_each_role_grants_what_job_server_granted() -> None:
         "OutputChecker": {"approve_output", "check_output", "release_file_upload"},
         "OutputPublisher": {"publish_output"},
         "TechnicalReviewer": {"review_project"},
+        "ServiceAdministrator": {"manage_projects", "manage_users"},
+        "TechSupport": {"read_all", "release_file_view"},
         "Auditor": {"read_all"},
         "GovernanceReviewer": {"govern"},
         "SuperUser": {permission.value for permission in Permission} - {"approve_output", "govern"},

@@ -9,6 +9,7 @@ people      the operations on users, organisations, projects, backends and the s
 webhooks    the operations on the webhooks of a workspace
 airlock     the operations that Airlock calls
 schemas     the schemas of answers
+limits      the schemas of what projects and people may use, for both
 bodies      the schemas of bodies
 parameters  the parameters of paths, queries and headers
 reference   the document as the page `/api/` shows it

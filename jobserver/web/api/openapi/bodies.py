@@ -5,6 +5,7 @@ from jobserver.domain.job_requests.refs import MAX_REF
 from jobserver.domain.job_requests.requests import MAX_NOTE
 from jobserver.domain.site_messages import MessageLevel
 from jobserver.service.notify.subscriptions import EmailChoice
+from jobserver.web.api.openapi import limits
 from jobserver.web.api.openapi.schemas import ACTION, FLAG, MAYBE_TEXT, ROLE_LIST, TEXT, TEXTS, VIEWS, object_of
 
 NEW_REQUEST = object_of(
@@ -137,7 +138,16 @@ NEW_PROJECT = object_of(
     closed=True,
 )
 PROJECT_CHANGE = object_of(
-    {"name": {"type": "string", "minLength": 1, "examples": ["Trends"], "description": "The name that people see."}},
+    {
+        "name": {
+            "type": ["string", "null"],
+            "minLength": 1,
+            "examples": ["Trends"],
+            "description": "The name that people see. In a call of its own.",
+        },
+        **limits.PROJECT_CHANGE,
+    },
+    (),
     closed=True,
 )
 MEMBER_ROLES = object_of(
@@ -188,6 +198,7 @@ USER_CHANGE = object_of(
             "examples": [["CoreDeveloper"]],
         },
         "active": {"type": ["boolean", "null"], "description": "false disables the user at once, true enables them."},
+        **limits.PERSON,
     },
     (),
     closed=True,

@@ -21,7 +21,7 @@ def projects() -> Schema:
     return {
         "/api/v2/orgs/": {
             "get": read(PROJECTS, "List organisations, by slug", page_of(org), parameters=p.PAGING),
-            "post": write(PROJECTS, "Add an organisation (SuperUsers)", org, b.NEW_ORG, "201"),
+            "post": write(PROJECTS, "Add an organisation (SuperUsers, ServiceAdministrators)", org, b.NEW_ORG, "201"),
         },
         "/api/v2/orgs/{org}/": {
             "parameters": [p.ORG],
@@ -29,12 +29,12 @@ def projects() -> Schema:
         },
         "/api/v2/projects/": {
             "get": read(PROJECTS, "List projects, by organisation and slug", page_of(project), parameters=p.PROJECTS),
-            "post": write(PROJECTS, "Add a project (SuperUsers)", project, b.NEW_PROJECT, "201"),
+            "post": write(PROJECTS, "Add a project (SuperUsers, ServiceAdministrators)", project, b.NEW_PROJECT, "201"),
         },
         f"{url}/": {
             "parameters": p.PROJECT,
             "get": read(PROJECTS, "Get a project", project, "404"),
-            "patch": write(PROJECTS, "Rename a project", project, b.PROJECT_CHANGE),
+            "patch": write(PROJECTS, "Rename a project, or change its limits", project, b.PROJECT_CHANGE),
         },
         f"{url}/members/{{username}}/": {
             "parameters": [*p.PROJECT, p.USERNAME],
@@ -60,14 +60,17 @@ def people() -> Schema:
     account, own = reference("Account"), reference("Settings")
     return {
         "/api/v2/users/": {
-            "get": read(PEOPLE, "List users, by username (SuperUsers, Auditors)", page_of(account), parameters=p.USERS),
-            "post": write(PEOPLE, "Add a user (SuperUsers)", account, b.NEW_USER, "201"),
+            "get": read(PEOPLE, "List users, by username (who manages them)", page_of(account), parameters=p.USERS),
+            "post": write(PEOPLE, "Add a user (SuperUsers, ServiceAdministrators)", account, b.NEW_USER, "201"),
         },
         "/api/v2/users/{username}/": {
             "parameters": [p.USERNAME],
             "get": read(PEOPLE, "Get a user's roles and permissions, sorted by name", s.USER, "404"),
             "patch": write(
-                PEOPLE, "Change a user's roles; disable or enable them (SuperUsers)", account, b.USER_CHANGE
+                PEOPLE,
+                "Change a user's roles or limits; disable or enable them (SuperUsers, ServiceAdministrators)",
+                account,
+                b.USER_CHANGE,
             ),
         },
         "/api/v2/settings/": {

@@ -10,6 +10,7 @@ from jobserver.domain.site_messages import MessageLevel
 from jobserver.domain.tokens import Scope
 from jobserver.domain.waiting.waiting import Reason
 from jobserver.service.notify.subscriptions import EmailChoice
+from jobserver.web.api.openapi import limits
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -66,6 +67,10 @@ _REQUEST_OPTIONS: Schema = {
     "rerun_of": {**ID, "description": "The request whose actions run again. Absent if none is."},
     "note": {**TEXT, "description": "What the person said about it. Absent if nothing."},
     "commit_subject": {**TEXT, "description": "The first line of the message of the commit. Absent if not known."},
+    "analysis_scope": {
+        **limits.SCOPE,
+        "description": "The data that its project could use beyond the usual, when it was made. Absent if none.",
+    },
     "ref": {
         **TEXT,
         "examples": ["refs/tags/v1.0"],
@@ -222,7 +227,7 @@ _INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEX
 _FILE = object_of({"path": TEXT, "size": {"type": "integer"}, "sha256": TEXT})
 _OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": _TIME, "expires_at": _MAYBE_TIME})
 VIEWS: Schema = {"additionalProperties": TEXT, "examples": [{"My failures": "status:failed by:me"}]}
-_ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": FLAG, "roles": ROLE_LIST}
+_ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": FLAG, "roles": ROLE_LIST, **limits.PERSON}
 SCHEMAS |= {
     "Workspace": object_of(
         {
@@ -243,6 +248,7 @@ SCHEMAS |= {
             "org": TEXT,
             "slug": TEXT,
             "name": TEXT,
+            **limits.PROJECT,
             "members": {"type": "array", "items": _MEMBER},
             "invitations": {
                 "type": "array",

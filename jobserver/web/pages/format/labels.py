@@ -97,6 +97,9 @@ PERMISSIONS = {
     Permission.VIEW_RELEASE: "view released files",
     Permission.GOVERN: "say how many approvals outputs need",
     Permission.REVIEW_PROJECT: "review projects: view their registration and history",
+    Permission.VIEW_RELEASE: "view released files",
+    Permission.MANAGE_PROJECTS: "manage all projects: their limits, members and names",
+    Permission.MANAGE_USERS: "manage people: their roles and limits",
     Permission.READ_ALL: "view everything",
     Permission.ADMINISTER: "administer everything",
 }

@@ -58,8 +58,13 @@ def test_minutes_of_an_interval() -> None:
 
 
 def test_roles_that_exist_here_and_the_others() -> None:
-    cell = ["jobserver.authorization.roles.CoreDeveloper", "x.ProjectDeveloper", "x.TechSupport", "x.CoreDeveloper"]
-    assert roles_of(cell, GLOBAL_ROLES) == ((Role.CORE_DEVELOPER,), ["ProjectDeveloper", "TechSupport"])
+    cell = [
+        "jobserver.authorization.roles.CoreDeveloper",
+        "x.ProjectDeveloper",
+        "x.StaffAdmin",
+        "x.CoreDeveloper",
+    ]
+    assert roles_of(cell, GLOBAL_ROLES) == ((Role.CORE_DEVELOPER,), ["ProjectDeveloper", "StaffAdmin"])
 
 
 def test_every_row_has_a_valid_name_of_its_own() -> None:
