@@ -33,3 +33,8 @@ def request_day(identifier: str) -> date:
 
 def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(micros: int) -> datetime:
+    """The time that `micros` was made of."""
+    return _EPOCH + timedelta(microseconds=micros)

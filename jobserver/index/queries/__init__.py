@@ -8,5 +8,6 @@ counts    numbers of job requests by the values of filters
 identifiers  what an identifier means
 history   what has run before: runs of an action, weeks of a workspace, days of a backend
 forecast  durations and waits of the past, from which the service estimates the future
+releases  checked releases of a workspace, and the newest version of each file
 branches  the numbers by which rows name their branches
 """

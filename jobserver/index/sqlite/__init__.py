@@ -3,6 +3,7 @@
 schema       tables, and how to recognise a file that is not ours
 connections  one connection that writes, and a few that read
 rows         documents as rows, and the summary of a job request
+releases     checked releases and their files as rows
 days         numbers of each day, which triggers keep
 apply        changes of a branch, written to the rows in one transaction
 build        the file built again from the branches

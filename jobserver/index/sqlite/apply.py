@@ -15,8 +15,10 @@ from jobserver.domain.base.state import Changes
 from jobserver.domain.documents import AnyDocument
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.errors import Fault
 from jobserver.index.sqlite import rows
+from jobserver.index.sqlite.releases import ReleaseKey, write_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class PendingUpdate:
         self.areas: dict[str, Area] = {}
         self.jobs: dict[tuple[str, str], Job | None] = {}
         self.faults: dict[str, tuple[Fault, ...]] = {}
+        self.releases: dict[ReleaseKey, CheckedRelease | None] = {}
         self.cancellers: Mapping[str, Sequence[str]] = {}
 
     @property
@@ -71,6 +74,10 @@ class PendingUpdate:
     def _add(self, delta: Delta) -> None:
         self.faults[delta.path] = delta.faults
         where = layout.parse_path(self._branch, delta.path)
+        if where is not None and where.kind is Kind.RELEASE:
+            workspace, _, name = where.name.partition("/")
+            release = delta.document if isinstance(delta.document, CheckedRelease) else None
+            self.releases[workspace, name] = release
         if where is None or where.place is None:
             return
         identifier = where.place.identifier
@@ -97,6 +104,7 @@ def write(sql: sqlite3.Connection, branch: int, gathered: PendingUpdate) -> None
         sql.execute("UPDATE requests SET area=? WHERE identifier=? AND branch=?", (area, identifier, branch))
     _write_jobs(sql, branch, gathered)
     _summarise(sql, branch, gathered.touched)
+    write_releases(sql, branch, gathered.releases)
     add_cancellers(sql, branch, gathered.cancellers)
 
 

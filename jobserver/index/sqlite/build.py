@@ -17,9 +17,11 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Place
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.errors import Fault, unavailable
 from jobserver.index.sqlite import rows, schema
 from jobserver.index.sqlite.apply import add_cancellers
+from jobserver.index.sqlite.releases import insert_releases
 from jobserver.store.fs import move_durably, reason
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.revision_files import tree_files
@@ -148,6 +150,8 @@ class _Loading:
                 request = document
             elif isinstance(document, Job):
                 jobs.append(document)
+            elif isinstance(document, CheckedRelease):
+                insert_releases(self._sql, self._number, iter([document]))
         self._gathered(place, request, jobs)
         self._insert()
 

@@ -8,9 +8,9 @@ apply again.
 import sqlite3
 from pathlib import Path
 
-from jobserver.index.sqlite import days
+from jobserver.index.sqlite import days, releases
 
-VERSION = 8
+VERSION = 9
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
@@ -83,6 +83,7 @@ CREATE TABLE faults (
 );
 """
     + days.TABLES
+    + releases.TABLES
 )
 _ADD_ACTION = """
     INSERT INTO actions SELECT new.branch, new.workspace, new.{0} WHERE new.workspace IS NOT NULL AND NOT EXISTS (
@@ -132,6 +133,7 @@ CREATE TRIGGER requests_updated AFTER UPDATE OF {_COUNTED} ON requests
 WHEN {_IS_OTHER}
 BEGIN {_ONE_LESS} {_ADD_ACTION.format("first_action")} {_ONE_MORE} END;
 {days.INDEXES}
+{releases.INDEXES}
 """
 
 

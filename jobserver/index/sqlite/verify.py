@@ -15,7 +15,7 @@ import orjson
 
 from jobserver.domain.base.layout import Area, Place
 from jobserver.errors import Error, unavailable
-from jobserver.index.sqlite import days, rows, schema
+from jobserver.index.sqlite import days, releases, rows, schema
 from jobserver.index.sqlite.apply import add_cancellers
 from jobserver.index.sqlite.build import Progress, fill
 from jobserver.store.git.command import git
@@ -28,9 +28,17 @@ _SHOWN = 20  # differences of a branch and a table
 _TABLES = {
     "requests": ("identifier", f"{rows.REQUEST_COLUMNS}, {rows.SUMMARY_COLUMNS}".removeprefix("branch, ")),
     "jobs": ("request", rows.JOB_COLUMNS.removeprefix("branch, ")),
+    "releases": ("identifier", releases.RELEASE_COLUMNS),
+    "release_files": ("identifier", releases.FILE_COLUMNS),
     "faults": ("path", "path, line, key, message"),
 }
-_WHAT = {"requests": "the job request", "jobs": "the jobs of", "faults": "the faults of"}
+_WHAT = {
+    "requests": "the job request",
+    "jobs": "the jobs of",
+    "releases": "the release",
+    "release_files": "the files of the release",
+    "faults": "the faults of",
+}
 
 
 def differences(
@@ -111,7 +119,7 @@ class _Comparison:
 
     def _compare(self, number: int, branch: str, wanted: Collection[str] | None) -> Iterator[str]:
         for table, (key, columns) in _TABLES.items():
-            if wanted is not None and table == "faults":
+            if wanted is not None and table in ("faults", "releases", "release_files"):
                 continue
             if wanted is None and table == "requests":
                 columns += ", cancelled_by"  # only all commits tell
