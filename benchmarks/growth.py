@@ -72,7 +72,8 @@ def _p50(call: Callable[[int], httpx.Response]) -> float:
 def _report(identifier: str, number: int) -> list[dict[str, object]]:
     seconds = f"{number // 60:02d}:{number % 60:02d}"
     sample: Job = job(f"{identifier}0", "action_0", _NOW)
-    item = job_item(sample) | {"status": "running", "completed_at": None, "updated_at": f"2026-11-24T01:{seconds}Z"}
+    news = {"status": "running", "status_code": f"step_{number}", "updated_at": f"2026-11-24T01:{seconds}Z"}
+    item = job_item(sample) | {"completed_at": None} | news
     return [{"job_request_id": identifier, **item}]
 
 

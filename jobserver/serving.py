@@ -23,6 +23,7 @@ from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.background.maintenance import Maintenance
+from jobserver.service.background.recorder import Recorder
 from jobserver.service.budgets import Budgets, WriteBudget
 from jobserver.service.notify.email import mail
 from jobserver.service.notify.email.mail import Mailer
@@ -40,6 +41,7 @@ from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.readings import Readings
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.upstream.relay import relay
@@ -63,6 +65,7 @@ class Server:
     index: Index
     archiver: Archiver
     checkpointer: Checkpointer
+    recorder: Recorder
     pushes: PushSocket
     watch: Watch
     maintenance: Maintenance
@@ -77,6 +80,7 @@ class Server:
         self.watch.close()
         self.pushes.close()
         self.archiver.close()
+        self.recorder.close()
         self.checkpointer.close()
         self.index.close()
         self.app.close()
@@ -119,6 +123,10 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     archiver.start()
     checkpointer = Checkpointer(app.repo, app.gate)
     checkpointer.start()
+    readings = Readings(clock, private)
+    app.gate.hear = readings.hear
+    recorder = Recorder(readings, app.gate, settings.readings_minutes)
+    recorder.start()
     maintenance = Maintenance(app.repo)
     maintenance.start()
     if app.hosted is not None:
@@ -136,6 +144,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         requests=app.requests,
         studies=app.studies,
         live=presence,
+        readings=readings,
         private=private,
         budgets=budgets,
         hosted=app.hosted,
@@ -154,7 +163,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
 
     watch = Watch(settings.state_repo, refs_moved)
     wsgi = mounted(make_app(services), settings.base_url)
-    return Server(app, index, archiver, checkpointer, pushes, watch, maintenance, wsgi, notifier, sender)
+    return Server(app, index, archiver, checkpointer, recorder, pushes, watch, maintenance, wsgi, notifier, sender)
 
 
 def _budgets(app: App) -> Budgets:

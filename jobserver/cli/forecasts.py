@@ -1,4 +1,5 @@
-"""Why requests wait, for commands: from the index, which they bring up to date, and the private store."""
+"""Why requests wait and what their jobs do, for commands: from the index, which they bring up to date, and the private
+store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from jobserver.index.sqlite.schema import usable
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.forecasts import Forecasts, RequestForecast, forecast_items
 from jobserver.service.presence import Presence
+from jobserver.service.readings import Readings
 
 
 @contextmanager
@@ -38,6 +40,16 @@ def forecasts_of(app: bootstrap.App) -> Iterator[Callable[[str, str], RequestFor
                 return forecasts.of(sql, identifier, [backend])
 
         yield forecast_of
+
+
+@contextmanager
+def readings_of(app: bootstrap.App) -> Iterator[Readings]:
+    """As the server last wrote them, which it does every few seconds. None if no server ran here yet."""
+    if not app.settings.private_store.exists():
+        yield Readings(bootstrap.now)
+        return
+    with closing(PrivateStore(app.settings.private_store)) as private:
+        yield Readings(bootstrap.now, private)
 
 
 def added(row: dict[str, Any], forecast: RequestForecast) -> dict[str, Any]:

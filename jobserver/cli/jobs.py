@@ -1,11 +1,13 @@
 """The commands of people who run jobs: request, rerun, cancel and status; and check, for people who edit documents."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -20,10 +22,14 @@ from jobserver.domain.job_requests import lifecycle, outcomes
 from jobserver.domain.job_requests.jobs import FailJob
 from jobserver.errors import Error, invalid, printable
 from jobserver.index.items import job_state
+from jobserver.index.queries.jobs import row_of_job
 from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
 from jobserver.store.git.command import commit_of
 from jobserver.store.read.validate import check_files, check_revision
 from jobserver.store.read.worktree import branch_of, check_staged, check_worktree, top_of
+
+if TYPE_CHECKING:
+    from jobserver.service.readings import Readings
 
 
 @click.command()
@@ -149,8 +155,9 @@ def mark_failed(identifier: str, job: str, username: str | None) -> None:
         app.gate.submit(actor_of(app, username), FailJob(job, identifier, backend), via())
 
 
-def _row(seen: RequestWithJobs) -> dict[str, Any]:
-    request, jobs = seen.stored.request, seen.jobs
+def _row(seen: RequestWithJobs, readings: Readings) -> dict[str, Any]:
+    request = seen.stored.request
+    jobs = readings.newest(request.backend, [row_of_job(request.identifier, job) for job in seen.jobs])
     return {
         "identifier": request.identifier,
         "backend": request.backend,
@@ -167,11 +174,12 @@ def _row(seen: RequestWithJobs) -> dict[str, Any]:
 
 
 def _rows(identifier: str | None) -> list[dict[str, Any]]:
-    from jobserver.cli.forecasts import added, forecasts_of
+    from jobserver.cli.forecasts import added, forecasts_of, readings_of
 
     with connected() as app:
         requests = [app.requests.find(identifier)] if identifier else app.requests.active()
-        rows = [_row(app.requests.with_cancellers(seen)) for seen in requests]
+        with readings_of(app) as readings:
+            rows = [_row(app.requests.with_cancellers(seen), readings) for seen in requests]
         with forecasts_of(app) as forecast_of:
             return [added(row, forecast_of(row["identifier"], row["backend"])) for row in rows]
 

@@ -65,6 +65,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
         server.index.end_waits()
         server.pushes.close()
         server.archiver.close()
+        server.recorder.close()  # the next server goes on with its readings
         server.checkpointer.close()  # the last checkpoint, before the process may be killed
         http_server.stop()
         if os.getppid() != parent:  # no supervisor can end a hanging process, and a new server may wait for the port

@@ -147,6 +147,9 @@ class Settings(RepositorySettings):
     state_remote_poll_seconds: float = Field(default=5, gt=0, le=3600)
     state_remote_webhook_secret: str = Field(default="", repr=False)
 
+    # Jobs
+    readings_minutes: int = Field(default=5, ge=1, le=20)  # pages call a job lost after 30 minutes without a report
+
     # Limits for each caller
     max_writes_per_minute: int = Field(default=300, ge=0)
     max_backend_writes_per_minute: int = Field(default=6000, ge=0)

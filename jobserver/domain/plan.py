@@ -13,14 +13,16 @@ from jobserver.domain.base.layout import AUDIT, MAIN, backend_branch
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.validation import invalid_values
-from jobserver.domain.job_requests import jobs, requests
+from jobserver.domain.job_requests import jobs, readings, requests
 from jobserver.domain.outputs import airlock
 from jobserver.domain.outputs import commands as outputs
 
 _OnMain: TypeAlias = (
     users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
 )
-_OnBackend: TypeAlias = jobs.Command | requests.Command | releases.Command | outputs.Command | airlock.Command
+_OnBackend: TypeAlias = (
+    jobs.Command | readings.Command | requests.Command | releases.Command | outputs.Command | airlock.Command
+)
 Command: TypeAlias = _OnBackend | record.Command | _OnMain
 
 
@@ -49,6 +51,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime, new_id: st
 def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: str) -> Changes:
     if isinstance(command, jobs.Command):  # first, because most commands are reports
         return jobs.plan(state, command, actor, now)
+    if isinstance(command, readings.Command):
+        return readings.plan(state, command, actor, now)
     if isinstance(command, requests.Command):
         return requests.plan(state, command, actor, now, new_id)
     if isinstance(command, record.Command):

@@ -3,15 +3,20 @@
 An item has the keys of the runners of 2021 and those of 2025.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.governance.analysis_scope import scope_json
 from jobserver.domain.job_requests import outcomes
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.requests import JobRequest
+
+if TYPE_CHECKING:
+    from jobserver.index.queries.jobs import JobRow
 
 _WORKSPACE = ("name", "repo", "branch", "db", "created_by", "created_at")
 _JOB_TIMES = ("created_at", "updated_at", "started_at", "completed_at")
@@ -50,7 +55,7 @@ def request_item(request: JobRequest) -> dict[str, Any]:
     return item | {key: value for key, value in options.items() if value is not None}
 
 
-def job_state(job: Job) -> dict[str, Any]:
+def job_state(job: Job | JobRow) -> dict[str, Any]:
     """The part of `job_item` that says what became of the job."""
     return {
         "identifier": job.identifier,

@@ -13,6 +13,7 @@ background/  what the server does by itself
 budgets      how much one caller may use
 forecasts    why a request waits, and when it is expected to start and end
 presence     when each backend was last seen, and its flags
+readings     what runners report of jobs between events
 health       whether the server can read and write state
 copies       witnesses and backups
 sentry       reports errors

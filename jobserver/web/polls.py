@@ -36,6 +36,7 @@ class Polls:
         self._slots, self._room = threading.Semaphore(MAX_HELD), services.budgets.polls
         self._moved, self._moves = threading.Condition(), 0
         self._index.on_change(self._count_move)
+        services.readings.on_change(self._count_move)
         self._index.on_end(self._count_move)
 
     def answer(self, actor: Actor, reading: R, again: Callable[[R, float], R]) -> tuple[R, dict[str, str]]:
@@ -59,11 +60,12 @@ class Polls:
         return reading, {"Preference-Applied": f"wait={seconds}"}
 
     def moves(self) -> int:
-        """How often branches have moved. To be read before what `wait_for_move` waits for a change of."""
+        """How often branches have moved, or jobs got new readings. To be read before what `wait_for_move` waits for a
+        change of."""
         return self._moves
 
     def wait_for_move(self, seen: int, seconds: float) -> None:
-        """Returns when a branch has moved after `moves` was ``seen``, or after ``seconds``."""
+        """Returns when something has moved after `moves` was ``seen``, or after ``seconds``."""
         with self._moved:
             has_moved = self._moved.wait_for(lambda: self._moves != seen, seconds)
         if has_moved and not self._index.is_closing:

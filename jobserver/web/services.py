@@ -20,6 +20,7 @@ from jobserver.service.notify.webhooks.client import WebhookClient
 from jobserver.service.notify.webhooks.of_workspace import WorkspaceWebhooks
 from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
+from jobserver.service.readings import Readings
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.studies.registry import StudyRegistry
@@ -71,6 +72,7 @@ class Services:
     requests: JobRequestService
     studies: StudyRegistry
     live: Presence
+    readings: Readings
     private: PrivateStore
     budgets: Budgets = field(default_factory=Budgets)
     hosted: Hosted | None = None

@@ -99,20 +99,22 @@ class _Report:
     changes: list[Change] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     requests: list[Stored] = field(default_factory=list)
+    readings: dict[str, dict[str, Job]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     ahead: timedelta = timedelta()
 
     def result(self) -> dict[str, Any]:
-        more = {"skipped": self.skipped, "twice": self.twice, "ahead": self.ahead}
+        more = {"skipped": self.skipped, "twice": self.twice, "ahead": self.ahead, "readings": self.readings}
         return {"ignored": self.ignored, **{key: value for key, value in more.items() if value}}
 
 
 def _update(state: State, command: UpdateJobs, actor: Actor, now: datetime) -> Changes:
     """The result names the job requests that were ``ignored`` because they do not exist. Only if there are any, it
     also has the jobs that were ``skipped`` because they are older than what is stored, the job requests that two
-    runners ran ``twice``, and how far a time was ``ahead`` of now, as a timedelta."""
+    runners ran ``twice``, how far a time was ``ahead`` of now, as a timedelta, and the ``readings`` that this report
+    does not write: by job request, then by job."""
     report = _Report()
     for identifier, jobs in _by_request(command.jobs).items():
         stored = _find(state, identifier)
@@ -120,7 +122,8 @@ def _update(state: State, command: UpdateJobs, actor: Actor, now: datetime) -> C
             report.ignored.append(identifier)
         else:
             _update_request(state, stored, jobs, now, report)
-    jobs_said = [_summary(change) for change in report.changes]
+    news = [change for change in report.changes if not _is_reading(change)]
+    jobs_said = [_summary(change) for change in news]
     summary = ", ".join(jobs_said) if 0 < len(jobs_said) <= 3 else f"{len(jobs_said)} jobs"
     trailers = [("Job-Request", stored.request.identifier) for stored in report.requests]
     workspaces = dict.fromkeys(stored.request.workspace.name for stored in report.requests)
@@ -134,6 +137,11 @@ def _update(state: State, command: UpdateJobs, actor: Actor, now: datetime) -> C
         tuple(trailers),
         report.result(),
     )
+
+
+def _is_reading(change: Change) -> bool:
+    before, after = change.of(Job)
+    return before is not None and after is not None and lifecycle.is_reading(before, after)
 
 
 def _by_request(reported: Iterable[tuple[str, Job]]) -> dict[str, dict[str, Job]]:
@@ -168,13 +176,16 @@ def _update_request(state: State, stored: Stored, sent: Mapping[str, Job], now: 
     for identifier, job in reported.items():
         old = before.get(identifier)
         if old is None or lifecycle.takes(old, job, now):
-            after[identifier] = job
+            after[identifier] = old if old is not None and lifecycle.is_repeated_end(old, job) else job
         else:
             report.skipped.append(identifier)
     newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values(), now)
     if newest is None or known is None or newest >= known:
         after = {identifier: job for identifier, job in after.items() if identifier in reported}
     area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
+    if area is stored.place.area and (held := _held(before, after)):
+        report.readings[stored.request.identifier] = held
+        return
     place = stored.place.moved(area)
     changes = [
         Change(place.job(identifier), before.get(identifier), after.get(identifier))
@@ -186,6 +197,14 @@ def _update_request(state: State, stored: Stored, sent: Mapping[str, Job], now: 
         report.requests.append(stored)
         report.changes += changes
         report.moves += [Move(stored.place, area)] if is_moved else []
+
+
+def _held(before: Mapping[str, Job], after: Mapping[str, Job]) -> dict[str, Job]:
+    """The jobs with new readings, if nothing else is new of the request. Then the record does not take them yet."""
+    if before.keys() != after.keys():
+        return {}
+    changed = {identifier: job for identifier, job in after.items() if not same(before[identifier], job)}
+    return changed if all(lifecycle.is_reading(before[name], job) for name, job in changed.items()) else {}
 
 
 def _are_run_twice(before: Mapping[str, Job], reported: Mapping[str, Job]) -> bool:

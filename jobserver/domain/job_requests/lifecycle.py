@@ -26,6 +26,11 @@ NEEDS_NEWER: dict[tuple[str, str], bool] = {
 }
 
 
+# What a report may say of a job without telling an event. Of a job that has not finished: when its runner last looked
+# at it, how far it is, how much it uses. Of one that has finished: the same end again, at another time.
+_READINGS = frozenset({"updated_at", "status_message", "metrics", "trace_context"})
+_ENDS = frozenset({"updated_at", "completed_at"})
+
 # The difference between a runner's clock and ours that is not reported as a problem.
 CLOCKS_AGREE = timedelta(seconds=5)
 TIMES = ("created_at", "updated_at", "started_at", "completed_at")
@@ -76,6 +81,23 @@ def takes(stored: Job, reported: Job, now: datetime | None = None) -> bool:
     if reported.updated_at is not None and reported.updated_at < stored.updated_at:
         return False
     return not NEEDS_NEWER[stored.status, reported.status]
+
+
+def is_reading(stored: Job, reported: Job) -> bool:
+    """Whether a report of a job that has not finished has nothing new but readings."""
+    return stored.status not in FINISHED and _differing(stored, reported) <= _READINGS
+
+
+def is_repeated_end(stored: Job, reported: Job) -> bool:
+    """Whether a report says again how a job has ended, at another time. Runners of 2025 do so at every poll."""
+    if stored.status not in FINISHED or (stored.completed_at is None) is not (reported.completed_at is None):
+        return False
+    return _differing(stored, reported) <= _ENDS
+
+
+def _differing(stored: Job, reported: Job) -> set[str]:
+    after = reported.__dict__
+    return {key for key, value in stored.__dict__.items() if value != after[key]}
 
 
 def newest(jobs: Collection[Job], now: datetime | None = None) -> datetime | None:

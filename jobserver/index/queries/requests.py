@@ -20,8 +20,8 @@ COLUMNS = (
     " started_at, completed_at, updated_at, cancelled_by, item, branch"
 )
 _EARLIER = 50
-RequestItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[str]]
-"""A job request and its jobs, as the API has them, and who cancelled actions of it."""
+RequestItem: TypeAlias = tuple[dict[str, Any], list[JobRow], Sequence[str]]
+"""A job request as the API has it, its jobs, and who cancelled actions of it."""
 _FROM = f"SELECT {COLUMNS} FROM requests JOIN branches ON id = branch"
 # By that index: SQLite would prefer one of all requests of a branch, and read them all.
 ACTIVE = "requests INDEXED BY requests_active"
@@ -186,8 +186,7 @@ def find_item(sql: sqlite3.Connection, identifier: str, backends: Collection[str
     row = _find(sql, identifier, backends)
     if row is None:
         return None
-    jobs = [job.as_item() for job in jobs_of_request(sql, row[14], identifier)]
-    return orjson.loads(row[13]), jobs, request_row(row).cancelled_by
+    return orjson.loads(row[13]), jobs_of_request(sql, row[14], identifier), request_row(row).cancelled_by
 
 
 def items_of(

@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS kept_forms (id TEXT PRIMARY KEY, username TEXT NOT NU
 CREATE TABLE IF NOT EXISTS saved_views (username TEXT, name TEXT, query TEXT NOT NULL, PRIMARY KEY (username, name))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pins (username TEXT, workspace TEXT, PRIMARY KEY (username, workspace)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readings (backend TEXT, request TEXT, since INTEGER NOT NULL, heard_at INTEGER NOT NULL,
+    jobs TEXT NOT NULL, PRIMARY KEY (backend, request)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS silences (backend TEXT PRIMARY KEY, last_seen INTEGER NOT NULL) WITHOUT ROWID;
 """
 

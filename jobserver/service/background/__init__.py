@@ -2,5 +2,6 @@
 
 archiver      moves job requests that a push finished to the archive
 checkpointer  writes checkpoints of all tips
+recorder      records what runners reported of jobs some minutes ago
 maintenance   repacks the repository every hour, and when there are many packs
 """

@@ -68,6 +68,8 @@ class Gate:
         guard_branches(repo)
         self.ledger = Ledger(repo, clock)
         self.budget = WriteBudget()
+        self.hear: Callable[[str, Changes], None] = lambda backend, report: None
+        """Called with each report of a backend, after it was decided on."""
         self._last = 0
         self._guard = threading.Lock()
 
@@ -115,6 +117,8 @@ class Gate:
                     self.ledger.remember(key, written)
                 if isinstance(command, AddBackend):
                     self._open(backend_branch(command.slug))
+                if isinstance(command, UpdateJobs):
+                    self.hear(command.backend, written.changes)
                 return written
             except _AlreadyDone as repeated:
                 return repeated_answer(repeated.done, repeated.result)

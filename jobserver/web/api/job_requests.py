@@ -1,7 +1,9 @@
 """Job requests: the list, one job request with its jobs, creating, cancelling and running again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import orjson
@@ -15,7 +17,7 @@ from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
-from jobserver.index.queries.jobs import latest_jobs
+from jobserver.index.queries.jobs import latest_jobs, row_of_job
 from jobserver.index.queries.requests import RequestItem, find_item
 from jobserver.service.forecasts import Forecasts, RequestForecast, forecast_items
 from jobserver.service.writes.job_requests import Rerun
@@ -37,11 +39,14 @@ class _ListReading:
     etag: str
 
 
+_ReadItem: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]], Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class _RequestReading:
     """``etag`` is of what is recorded: forecasts change with the time. ``moves``: `Polls.moves` before it was read."""
 
-    item: RequestItem
+    item: _ReadItem
     etag: str
     moves: int
 
@@ -51,6 +56,7 @@ class JobRequestsApi:
         self._index, self._requests, self._visible = services.index, services.requests, services.visible
         self._base_url, self._keys, self._polls = services.options.base_url, keys, polls
         self._searches, self._gate, self._studies = searches, services.gate, services.studies
+        self._readings = services.readings
         self._forecasts = Forecasts(
             services.repo,
             lambda slug: services.index.directory().backends.get(slug),
@@ -125,8 +131,15 @@ class JobRequestsApi:
         self._polls.wait_for_move(known.moves, seconds)
         return self._read(actor, identifier)
 
-    def _find(self, actor: Actor, identifier: str) -> RequestItem:
-        """Raises `Error` (not_found), also if this server or this token does not show its backend."""
+    def _find(self, actor: Actor, identifier: str) -> _ReadItem:
+        """The request, its jobs as they were last reported, and who cancelled actions of it.
+
+        Raises `Error` (not_found), also if this server or this token does not show its backend.
+        """
+        item, jobs, cancelled_by = self._recorded(actor, identifier)
+        return item, [job.as_item() for job in self._readings.newest(item["backend"], jobs)], cancelled_by
+
+    def _recorded(self, actor: Actor, identifier: str) -> RequestItem:
         slugs = (actor.name,) if actor.kind is ActorKind.BACKEND else self._visible.slugs()
         with self._index.view() as sql:
             item = find_item(sql, identifier, slugs)
@@ -134,7 +147,8 @@ class JobRequestsApi:
             # On a full disk, the rows may lag behind git, which has everything that was acknowledged.
             seen = self._requests.with_cancellers(self._requests.find(identifier))
             if seen.stored.request.backend in slugs:
-                item = request_item(seen.stored.request), [job_item(job) for job in seen.jobs], seen.cancelled_by
+                jobs = [row_of_job(identifier, job) for job in seen.jobs]
+                item = request_item(seen.stored.request), jobs, seen.cancelled_by
         if item is None:
             raise not_found(f"Job request {identifier} does not exist")
         return item

@@ -30,6 +30,7 @@ _AFTER = "!"  # sorts before every character of an id
 class Searches:
     def __init__(self, services: Services) -> None:
         self._index, self._visible, self._clock = services.index, services.visible, services.clock
+        self._readings = services.readings
         self._base_url = services.options.base_url
 
     def requests(self, actor: Actor) -> HTTPResponse:
@@ -55,7 +56,11 @@ class Searches:
         elif older is not None:
             created_at, identifier = older
             following = f"{created_at}.{identifier}.~"  # after all jobs of this one
-        return lists.page(self._base_url, [_job_item(row, job) for row, job in jobs[:size]], following)
+        return lists.page(self._base_url, [self._job_item(row, job) for row, job in jobs[:size]], following)
+
+    def _job_item(self, row: JobRequestRow, recorded: JobRow) -> dict[str, Any]:
+        (job,) = self._readings.newest(row.backend, [recorded])
+        return {"job_request": row.identifier, "workspace": row.workspace, "backend": row.backend, **job.as_item()}
 
     def _search(self, sql: sqlite3.Connection, actor: Actor) -> tuple[RequestSearch, Sequence[str]]:
         """With the backends that are searched. Raises `Error` (invalid, forbidden)."""
@@ -114,7 +119,3 @@ def _request_item(row: JobRequestRow, item: Mapping[str, Any]) -> dict[str, Any]
         "job_count": row.jobs,
         "succeeded_count": row.succeeded,
     }
-
-
-def _job_item(row: JobRequestRow, job: JobRow) -> dict[str, Any]:
-    return {"job_request": row.identifier, "workspace": row.workspace, "backend": row.backend, **job.as_item()}

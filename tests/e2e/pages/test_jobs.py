@@ -371,3 +371,27 @@ def test_no_time_of_a_job_costs_anybody_a_page(site: Site, alice: Browser, field
         "/",
     ):
         assert alice.get(path).status_code == 200, path
+
+
+def test_an_open_page_of_a_job_hears_of_readings(site: Site, alice: Browser) -> None:
+    identifier = site.ask("generate")
+    name = f"g{identifier}"
+    path = f"/job-requests/{identifier}/jobs/{name}/"
+
+    def say(at: float, message: str, memory: int) -> None:
+        with site.client("tpp") as tpp:
+            tpp.report(job(identifier, name, "running", at, status_message=message, metrics={"mem_mb_now": memory}))
+
+    say(1, "Loading", 1)
+    before = site.count()
+    with alice.stream("GET", f"/live/?topic=request/{identifier}") as stream:
+        lines = stream.iter_lines()
+        hello = next(line for line in lines if line.startswith("data: "))
+        assert hello.removeprefix("data: ") in alice.get(path).text
+        say(2, "Half of it is done", 77)
+        changed = next(line for line in lines if line.startswith("data: "))
+    page = alice.get(path).text
+    assert changed.removeprefix("data: ") in page
+    assert "Half of it is done" in page
+    assert "77" in page
+    assert site.count() == before

@@ -14,7 +14,10 @@ def of_tips(tips: Sequence[str]) -> str:
 
 def of_request(row: JobRequestRow, jobs: Sequence[JobRow]) -> str:
     jobs = sorted(jobs, key=lambda job: job.identifier)  # callers order them differently
-    lines = [f"{job.identifier} {job.status} {job.status_code} {job.updated_at}" for job in jobs]
+    lines = [
+        f"{job.identifier} {job.status} {job.status_code} {job.updated_at} {job.status_message} {job.more}"
+        for job in jobs
+    ]
     return _digest("\n".join([row.identifier, row.outcome, *row.cancelled, *row.cancelled_by, *lines]))
 
 

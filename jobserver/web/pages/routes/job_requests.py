@@ -105,6 +105,8 @@ class JobRequests:
         historical, pipeline = documents
         if commit is not None:
             row, jobs = as_rows(row, historical)
+        else:
+            jobs = self._services.readings.newest(row.backend, jobs)
         as_of = audit_tab.entry_of(repo, branch, commit) if commit is not None else None
         return RequestDetails(row, jobs, historical.stored.request, pipeline, revision, as_of)
 

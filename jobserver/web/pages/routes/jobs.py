@@ -107,10 +107,12 @@ class Jobs:
             if len(owners) > 1:
                 raise conflict(f"several jobs have the id {identifier!r}: open the job from its job request")
             row_and_jobs = find_request(sql, owners[0], slugs) if owners else None
-        job = next((job for job in row_and_jobs[1] if job.identifier == identifier), None) if row_and_jobs else None
-        if job is None or row_and_jobs is None:
-            raise not_found(f"job {identifier!r} does not exist")
-        return job, *row_and_jobs
+        if row_and_jobs is not None:
+            row, recorded = row_and_jobs
+            jobs = self._services.readings.newest(row.backend, recorded)
+            if job := next((job for job in jobs if job.identifier == identifier), None):
+                return job, row, jobs
+        raise not_found(f"job {identifier!r} does not exist")
 
     def mark_failed(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)

@@ -1,7 +1,7 @@
 """Tells open pages that something has changed, by server-sent events. The page then loads itself again.
 
-One thread waits for new commits, and wakes only the pages that show something that has changed. A page is a `Stream`;
-under a WSGI server without streams, its body is an iterator that a thread waits for. Format: WHATWG HTML,
+One thread waits for new commits and readings, and wakes only the pages that show something that has changed. A page is
+a `Stream`; under a WSGI server without streams, its body is an iterator that a thread waits for. Format: WHATWG HTML,
 "Server-sent events".
 """
 
@@ -83,6 +83,7 @@ class Live:
         self.is_closing = False
         self._worker = Worker("live", self._notify, _SETTLE_SECONDS)  # changes often come together
         self._index.on_change(self._worker.wake)
+        services.readings.on_change(self._worker.wake)
         self._index.on_end(self.close)
         site.add("/live/", self.stream, is_open=True)
         self._worker.start(delay=None)
@@ -145,5 +146,8 @@ class Live:
         if kind == "request":
             with self._index.view() as sql:
                 row_and_jobs = find_request(sql, name, self._services.visible.slugs())
-            return page_version.of_request(*row_and_jobs) if row_and_jobs else ""
+            if row_and_jobs is None:
+                return ""
+            row, jobs = row_and_jobs
+            return page_version.of_request(row, self._services.readings.newest(row.backend, jobs))
         return page_version.of_tips(self._index.tips())
