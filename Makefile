@@ -51,6 +51,8 @@ lock:
 	$(VENV)-lock/bin/python -m pip --disable-pip-version-check install --quiet uv
 	$(VENV)-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --extra dev \
 	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	echo "opensafely-jobrunner==2.52.4" | $(VENV)-lock/bin/uv pip compile - --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" --output-file tests/e2e/real/requirements.txt
 	rm -rf $(VENV)-lock
 
 # Each benchmark prints one table; ARGS=--quick for the short form.
@@ -90,4 +92,4 @@ pictures: $(VENV)/.installed
 	  $(foreach name,$(PICTURES),$(name)-desktop-light=$(name))
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) tests/e2e/real/.venv demo build dist *.egg-info

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from jobserver.domain.base.values import timestamp
-from jobserver.domain.waiting.backend_status import BackendContact
+from jobserver.domain.waiting.backend_status import MAINTENANCE, BackendContact
 from jobserver.errors import Error
 from jobserver.service.accounts.private_store import PrivateStore
 
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _MAX_FLAGS = 16 * 1024
 _WRITE_EVERY = timedelta(seconds=20)
 _USE_SECONDS = 60
+_MODE = MAINTENANCE[0]
 STRIP_DAYS = 30
 
 
@@ -39,14 +40,19 @@ class Presence:
             for backend, (seen_at, flags) in private.last_heard().items():
                 self._seen[backend] = BackendContact(datetime.fromtimestamp(seen_at, UTC), _checked(flags) or {})
 
-    def record_call(self, backend: str, flags: str | None) -> None:
-        """A call of this backend's runner, with its Flags header. Flags that can't be read are logged and ignored."""
+    def record_call(self, backend: str, flags: str | None, mode: str | None = None) -> None:
+        """A call of this backend's runner, with its Flags header. Flags that can't be read are logged and ignored.
+
+        ``mode``: the header Current-Mode of runners of 2022, which send no Flags.
+        """
         now = self._clock()
         with self._guard:
             known = self._seen.get(backend)
             seen = replace(known, last_seen=now) if known else BackendContact(now)
             if flags is not None:
                 seen = replace(seen, flags=_flags(backend, flags, seen.flags))
+            elif mode is not None:
+                seen = replace(seen, flags=_mode(mode, seen.flags, now))
             self._seen[backend] = seen
             is_due = now - self._written.get(backend, datetime.min.replace(tzinfo=UTC)) >= _WRITE_EVERY
             is_due = is_due or (known is not None and known.flags != seen.flags and _switches(known) != _switches(seen))
@@ -105,6 +111,13 @@ def _flags(backend: str, header: str, known: Mapping[str, Any]) -> Mapping[str, 
         return flags
     _log.warning("backend %s sent a Flags header that can't be read: %.200r", backend, header)
     return known
+
+
+def _mode(header: str, known: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
+    """The flag of this mode, and since when. Without one, the runner says `None`."""
+    value = None if header == "None" else header.encode("latin-1", "replace").decode(errors="replace")[:100]
+    flag = known.get(_MODE)
+    return known if flag and flag["v"] == value else {**known, _MODE: {"v": value, "ts": timestamp(now)}}
 
 
 def _checked(text: str | bytes) -> dict[str, Any] | None:

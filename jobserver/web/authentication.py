@@ -72,7 +72,7 @@ class Callers:
             self._known.put(place, True)
         actor = holder.actor
         if actor.kind is ActorKind.BACKEND:
-            self._live.record_call(actor.name, http.header("Flags"))
+            self._live.record_call(actor.name, http.header("Flags"), http.header("Current-Mode"))
         else:
             self._live.record_token_use(digest)
         return _known(holder)

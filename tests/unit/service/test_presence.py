@@ -49,6 +49,15 @@ def test_flags_that_make_no_sense_leave_those_before(sent: str) -> None:
     assert list(live.contacts()["tpp"].flags) == ["paused"]
 
 
+def test_the_mode_of_a_runner_of_2022_is_a_flag_with_its_beginning() -> None:
+    live = Presence(iter([NOW, NOW.replace(minute=1), NOW.replace(minute=2), NOW.replace(minute=3)]).__next__)
+    for mode in ("None", "db-maintenance", "db-maintenance"):
+        live.record_call("tpp", None, mode)
+    assert live.contacts()["tpp"].flags == {"mode": {"v": "db-maintenance", "ts": "2026-11-24T12:01:00.000000Z"}}
+    live.record_call("tpp", None, "None")
+    assert backend_status(TPP, live.contacts()["tpp"], NOW).label == "Online"
+
+
 @pytest.mark.parametrize("stored", ['{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', "[]", "{"])
 def test_flags_that_an_older_server_stored_are_checked_again(tmp_path: Path, stored: str) -> None:
     private = PrivateStore(tmp_path / "private")
