@@ -150,13 +150,33 @@ def files() -> list[str]:
     return list(dict.fromkeys(text for text in [spoiled(), *single, *pairs] if text is not None))
 
 
+@pytest.fixture(scope="module")
+def told() -> list[tuple[str, bool, bool, str]]:
+    return [(text, *verdicts(text)) for text in files()]
+
+
 @only_whole
-def test_the_verdicts_are_the_same() -> None:
-    made = files()
-    told = [(text, *verdicts(text)) for text in made]
-    assert len(made) > 500
-    assert 60 < sum(theirs for _, _, theirs, _ in told) < len(made) - 60
+def test_the_verdicts_are_the_same(told: list[tuple[str, bool, bool, str]]) -> None:
+    assert len(told) > 500
+    assert 60 < sum(theirs for _, _, theirs, _ in told) < len(told) - 60
     assert [f"{said}\n{text}" for text, ours, theirs, said in told if ours != theirs] == []
+
+
+def read_by_both(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which actions, in which order, what each needs (once) and what it runs: (ours, theirs)."""
+    ours = read_study("0" * 40, text.encode()).pipeline.as_document()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = judge.load_pipeline(text).actions
+    needs = {name: list(dict.fromkeys(action.needs)) for name, action in theirs.items()}
+    return ours, {name: {"needs": needs[name], "run": action.run.raw} for name, action in theirs.items()}
+
+
+@only_whole
+def test_what_both_accept_they_read_alike(told: list[tuple[str, bool, bool, str]]) -> None:
+    accepted = [text for text, ours, theirs, _ in told if ours and theirs]
+    read = [(text, *read_by_both(text)) for text in accepted]
+    assert [text for text, ours, theirs in read if list(ours.items()) != list(theirs.items())] == []
 
 
 TWO = """\
