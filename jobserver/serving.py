@@ -123,10 +123,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     archiver.start()
     checkpointer = Checkpointer(app.repo, app.gate)
     checkpointer.start()
-    readings = Readings(clock, private)
-    app.gate.hear = readings.hear
-    recorder = Recorder(readings, app.gate, settings.readings_minutes)
-    recorder.start()
+    readings, recorder = _readings(app, clock, private)
     maintenance = Maintenance(app.repo)
     maintenance.start()
     if app.hosted is not None:
@@ -164,6 +161,14 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     watch = Watch(settings.state_repo, refs_moved)
     wsgi = mounted(make_app(services), settings.base_url)
     return Server(app, index, archiver, checkpointer, recorder, pushes, watch, maintenance, wsgi, notifier, sender)
+
+
+def _readings(app: App, clock: Clock, private: PrivateStore) -> tuple[Readings, Recorder]:
+    readings = Readings(clock, private)
+    app.gate.hear = readings.hear
+    recorder = Recorder(readings, app.gate, app.settings.readings_minutes)
+    recorder.start()
+    return readings, recorder
 
 
 def _budgets(app: App) -> Budgets:

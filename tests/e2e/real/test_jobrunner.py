@@ -2,6 +2,7 @@
 
 from tests.e2e.harness import until
 from tests.e2e.real.conftest import Real
+from tests.samples import only_whole
 
 
 def test_jobs_go_through_all_states_and_the_record_is_exact(real: Real) -> None:
@@ -113,6 +114,7 @@ def test_a_long_message_is_cut_and_costs_no_other_job_its_report(real: Real) -> 
     assert "\x1b" not in message
 
 
+@only_whole
 def test_reruns_run_what_failed_and_find_nothing_to_do(real: Real) -> None:
     workspace = real.workspace()
     real.end(workspace, "generate", exit_code=1)
@@ -166,6 +168,7 @@ def test_a_paused_runner_starts_nothing_and_goes_on_later(real: Real) -> None:
     real.wait(identifier, generate="succeeded")
 
 
+@only_whole
 def test_the_runner_goes_on_after_a_crash_of_the_server_and_of_itself(real: Real) -> None:
     workspace = real.workspace()
     identifier = real.ask(workspace, "analyse")
