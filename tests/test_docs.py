@@ -11,7 +11,11 @@ from jobserver.cli.main import cli
 from jobserver.web.api.openapi.document import describe
 
 ROOT = Path(__file__).parent.parent
-OF_AIRLOCK = ("POST /releases/", "POST /airlock/")  # one program calls these; section 4 describes them
+OF_AIRLOCK = (
+    "POST /releases/",
+    "POST /airlock/",
+    "POST /workspaces/{name}/snapshots",
+)  # one program calls these; section 4 describes them
 DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/developer.md", "docs/reliability.md")
 DECISIONS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "decisions").glob("*.md"))
 PATH = re.compile(r"(?<![\w./<-])((?:[a-z_0-9]+/)+[a-z_0-9]*(?:\.[a-z]+)?|[a-z_]+\.py)(?![\w*<])")

@@ -10,7 +10,7 @@ from jobserver.cache import Cache
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.values import timestamp
 from jobserver.domain.tokens import Scope
-from jobserver.errors import Code, Error, forbidden, too_many
+from jobserver.errors import Code, Error, forbidden, too_many, unauthenticated
 from jobserver.service.accounts.tokens import TokenHolder, token_digest
 from jobserver.web import http
 from jobserver.web.clients import Limit
@@ -38,14 +38,23 @@ class Callers:
         if header is None and (actor := self._by_session()) is not None:
             self._check_origin()
             return _known(TokenHolder(actor))
-        return self._by_token(self._auth.token_of(header), needed)
+        return self._by_header(header, needed)
 
     def again(self) -> Actor:
         """The caller of `of_api`, checked again before a held answer goes out. Raises as `of_api`."""
         header = http.header("Authorization")
         if header is None and (actor := self._by_session()) is not None:
             return actor
-        return self._auth.token_holder(token_digest(self._auth.token_of(header))).actor
+        token = self._auth.token_of(header).rpartition(":")[2]
+        return self._auth.token_holder(token_digest(token)).actor
+
+    def _by_header(self, header: str | None, needed: Scope) -> Actor:
+        """The caller with this token, or with ``name:token``, as job-server's scripts send it."""
+        name, colon, token = self._auth.token_of(header).rpartition(":")
+        actor = self._by_token(token, needed)
+        if colon and actor != Actor(ActorKind.USER, name):
+            raise unauthenticated("Invalid token")
+        return actor
 
     def _by_session(self) -> Actor | None:
         session = self._services.sessions.current()

@@ -15,17 +15,21 @@ def download(store: ReleaseStore, release: StoredRelease, path: str, headers: Ma
     """Raises `Error` (not_found, unavailable)."""
     file = store.open(release, path)
     size = next(listed.size for listed in release.files if listed.path == path)
-    ours = {
+    return HTTPResponse(file, 200, {**headers, **attachment(path, size)})
+
+
+def attachment(path: str, size: int) -> dict[str, str]:
+    """The headers of a file that a browser saves."""
+    return {
         "Content-Type": "application/octet-stream",
-        "Content-Disposition": _attachment(path.rpartition("/")[2]),
+        "Content-Disposition": _disposition(path.rpartition("/")[2]),
         "Content-Length": str(size),
         "Content-Security-Policy": _CSP,
         "Cross-Origin-Resource-Policy": "same-origin",
     }
-    return HTTPResponse(file, 200, {**headers, **ours})
 
 
-def _attachment(name: str) -> str:
+def _disposition(name: str) -> str:
     """The Content-Disposition: in ASCII for old browsers, and exactly for others (RFC 6266)."""
     ascii_name = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in name)
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

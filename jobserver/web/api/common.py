@@ -1,5 +1,7 @@
 """What the endpoints of the API share: whose token a call needs, its fields, and idempotency keys."""
 
+import contextlib
+
 from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
@@ -9,6 +11,7 @@ from jobserver.index.directory import Directory
 from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.web import http
 from jobserver.web.api.fields import Fields
+from jobserver.web.server.stream import UNREADABLE
 
 
 def require_person(actor: Actor) -> None:
@@ -30,6 +33,17 @@ def require_backend(actor: Actor) -> None:
     """Raises `Error` (forbidden) for a person."""
     if actor.kind is not ActorKind.BACKEND:
         raise forbidden("This needs a backend's token, not a person's")
+
+
+def named_person(header: str) -> str:
+    """The person whom a backend names in this header; empty if it is missing or can't be read.
+
+    Many clients send UTF-8, though HTTP's headers are Latin-1.
+    """
+    value = (http.header(header) or "").strip()
+    with contextlib.suppress(UnicodeError):
+        value = value.encode("latin-1").decode("utf-8").strip()
+    return "" if value == UNREADABLE else value
 
 
 class Keys:

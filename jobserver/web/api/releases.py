@@ -4,7 +4,6 @@ An upload checks the token first, so that strangers can't find out which workspa
 order.
 """
 
-import contextlib
 from typing import Any
 
 from bottle import HTTPResponse
@@ -18,9 +17,8 @@ from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.store.release_record import StoredRelease
 from jobserver.web import http
 from jobserver.web.api import lists
-from jobserver.web.api.common import person_of, require_backend
+from jobserver.web.api.common import named_person, person_of, require_backend
 from jobserver.web.downloads import download
-from jobserver.web.server.stream import UNREADABLE
 from jobserver.web.services import Services
 
 
@@ -33,7 +31,7 @@ class ReleasesApi:
         require_backend(actor)
         if self._index.directory().workspace(name) is None:
             return HTTPResponse(b"", 404)
-        user = _user()
+        user = named_person("Backend-User")
         if not is_user(user):
             raise forbidden("Backend-User not valid")
         if not may_release(self._index.directory(), user, name):  # `admit` asks again; here before the files are read
@@ -103,11 +101,3 @@ def _item(stored: StoredRelease) -> dict[str, Any]:
         "commit": stored.commit,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in stored.files],
     }
-
-
-def _user() -> str:
-    """Backend-User. Many clients send UTF-8, though HTTP's headers are Latin-1. "" for an unreadable one."""
-    value = (http.header("Backend-User") or "").strip()
-    with contextlib.suppress(UnicodeError):
-        value = value.encode("latin-1").decode("utf-8").strip()
-    return "" if value == UNREADABLE else value

@@ -27,6 +27,7 @@ def describe(base_url: str) -> Schema:
             **work.reports(),
             **airlock.logins(),
             **airlock.events(),
+            **airlock.releases(),
             **people.server(),
         },
         "components": {
