@@ -61,7 +61,7 @@ def request(
     preview: bool,
     username: str | None,
 ) -> None:
-    """Request jobs. Prints the job request's ID, and warnings about project.yaml on stderr."""
+    """Request jobs. Prints the job request's ID, and warnings about the study on stderr."""
     if preview:
         _show_preview(reads.preview(workspace, actions, backend, force_run_dependencies, ref))
         return

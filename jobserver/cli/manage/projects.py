@@ -24,7 +24,7 @@ from jobserver.domain.projects import (
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
 
-_LIMITS = ("number", "status", "end_date", "backends", "analysis_scope", "requires_training")
+_LIMITS = ("number", "status", "end_date", "backends", "runner_types", "analysis_scope", "requires_training")
 _SCOPE = {
     "datasets": "dataset_permissions",
     "populations": "population_permissions",
@@ -93,6 +93,9 @@ def project_rename(project_: str, name: str, username: str | None) -> None:
 @click.option("--status", type=click.Choice(list(ProjectStatus)), help="People can request jobs while it is ongoing.")
 @click.option("--end-date", metavar="DAY", help="The last day on which people can request jobs, such as 2027-03-31.")
 @click.option("--backend", "backends", multiple=True, help="A backend that it may use, and no others. Repeatable.")
+@click.option(
+    "--runner-type", "runner_types", multiple=True, help="An image that may run its actions, and no others. Repeatable."
+)
 @click.option("--dataset", "datasets", multiple=True, help="A dataset that it may use beyond the usual. Repeatable.")
 @click.option("--population", "populations", multiple=True, help="A population, likewise. Repeatable.")
 @click.option("--component", "components", multiple=True, help="A component, likewise. Repeatable.")
@@ -106,8 +109,9 @@ def project_edit(project_: str, username: str | None, **options: Any) -> None:
     scope = {key: options.pop(option) for option, key in _SCOPE.items()}
     values = {key: value for key, value in options.items() if value not in (None, ())}
     lists = {key: tuple(filter(None, value)) for key, value in scope.items() if value}
-    if "backends" in values:
-        values["backends"] = tuple(filter(None, values["backends"]))
+    for key in ("backends", "runner_types"):
+        if key in values:
+            values[key] = tuple(filter(None, values[key]))
     values = {key: value if value not in ("", ()) else None for key, value in values.items()}
     submit(username, ChangeProject(project_, values | ({"analysis_scope": lists} if lists else {})))
 

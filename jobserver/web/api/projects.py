@@ -165,6 +165,7 @@ class ProjectsApi:
             "status": project.status or ProjectStatus.ONGOING,
             "end_date": project.end_date,
             "backends": project.backends,
+            "runner_types": project.runner_types,
             "analysis_scope": scope_json(project.analysis_scope),
             "requires_training": bool(project.requires_training),
             "members": _members(project.members),
@@ -185,6 +186,7 @@ def _limits(fields: Fields) -> dict[str, Any]:
     """The new values of those limits that the call names; None removes one."""
     values: dict[str, Any] = {key: fields.text(key, None) for key in ("number", "status", "end_date")}
     values["backends"] = fields.texts("backends", MAX_BACKENDS, default=None) or None
+    values["runner_types"] = fields.texts("runner_types", MAX_BACKENDS, default=None) or None
     values["analysis_scope"] = fields.lists("analysis_scope", KNOWN, MAX_BACKENDS)
     values["requires_training"] = fields.flag("requires_training", None)
     return {key: value for key, value in values.items() if fields.has(key)}

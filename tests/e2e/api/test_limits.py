@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.e2e import zygote
-from tests.e2e.harness import Client, Site, bare
+from tests.e2e.harness import STUDY, Client, Site, bare
+from tests.e2e.pages.browser import Browser
 
 PROJECT = "/api/v2/projects/datalab/trends/"
 SCOPE = {"dataset_permissions": ["icnarc"], "population_permissions": ["include_ndoo"]}
@@ -20,7 +21,7 @@ def service(site: Site) -> None:
 @pytest.fixture(autouse=True)
 def unlimited(site: Site) -> None:
     with site.client("service") as admin:
-        limits = ("number", "status", "end_date", "backends", "analysis_scope", "requires_training")
+        limits = ("number", "status", "end_date", "backends", "runner_types", "analysis_scope", "requires_training")
         assert admin.patch(PROJECT, json=dict.fromkeys(limits)).status_code == 200
         assert admin.patch("/api/v2/users/alice/", json={"backends": None, "trained_until": None}).status_code == 200
 
@@ -37,6 +38,7 @@ def test_limits_change_and_are_shown(site: Site, alice: Client) -> None:
         "status": "ongoing",
         "end_date": "2999-12-31",
         "backends": ["tpp"],
+        "runner_types": ["ehrql", "python"],
         "analysis_scope": SCOPE,
         "requires_training": True,
     }
@@ -61,6 +63,8 @@ def test_limits_change_and_are_shown(site: Site, alice: Client) -> None:
         ({"status": "over"}, "status", "'over' is not a status"),
         ({"end_date": "2026-13-01"}, "end_date", "expected a day such as"),
         ({"backends": []}, "backends", "expected at least one"),
+        ({"runner_types": []}, "runner_types", "expected at least one"),
+        ({"runner_types": ["python:v2"]}, "runner_types.0", "is not valid: expected lowercase letters"),
         ({"backends": ["nowhere"]}, "backends", "backend 'nowhere' does not exist"),
         ({"analysis_scope": ["icnarc"]}, "analysis_scope", "expected an object, found a list"),
         ({"analysis_scope": {"datasets": []}}, "analysis_scope.datasets", "unknown field, expected one of:"),
@@ -105,6 +109,22 @@ def test_a_request_beyond_a_limit_hears_the_document_and_line(site: Site, alice:
         assert ask(root)[0] == 201
 
 
+def test_a_request_for_another_runner_type_hears_the_line_of_project_yaml(site: Site, alice: Client) -> None:
+    with site.client("service") as admin:
+        admin.patch(PROJECT, json={"runner_types": ["ehrql"]})
+    status, text = ask(alice)
+    assert status == 403
+    reason = "the project may not use the runner type 'python' (generate): expected ehrql"
+    line = STUDY.splitlines().index(next(line for line in STUDY.splitlines() if "generate.py" in line)) + 1
+    assert json.loads(text)["detail"] == f"project.yaml:{line}: actions.generate.run: {reason}"
+    with Browser(site, "alice") as browser:
+        assert f"T{reason[1:].replace(chr(39), '&#39;')}".replace("(generate)", "(generate, analyse, report)") in (
+            browser.get("/grouped/").text
+        )
+        refused = browser.submit("/grouped/", requested_actions="generate", backend="tpp")
+        assert (refused.status_code, f"project.yaml, line {line}:" in refused.text) == (403, True)
+
+
 def test_a_runner_gets_the_scope_of_a_request(site: Site, alice: Client, tpp: Client) -> None:
     with site.client("service") as admin:
         admin.patch(PROJECT, json={"analysis_scope": SCOPE})
@@ -126,10 +146,12 @@ def test_commands_change_limits_here_and_by_http(site: Site) -> None:
         run(
             *edit, "--number", "42", "--end-date", "2999-12-31", "--backend", "tpp", "--dataset", "icnarc", "--training"
         )
+        run(*edit, "--runner-type", "ehrql", "--runner-type", "r")
         shown = json.loads(called("project", "show", "datalab/trends", "--json"))
         assert (shown["number"], shown["end_date"], shown["backends"]) == ("42", "2999-12-31", ["tpp"])
+        assert shown["runner_types"] == ["ehrql", "r"]
         assert (shown["analysis_scope"], shown["requires_training"]) == ({"dataset_permissions": ["icnarc"]}, True)
-        run(*edit, "--number", "", "--backend", "", "--dataset", "", "--no-training")
+        run(*edit, "--number", "", "--backend", "", "--runner-type", "", "--dataset", "", "--no-training")
         shown = json.loads(called("project", "show", "datalab/trends", "--json"))
         assert (shown["number"], shown["backends"], shown["analysis_scope"]) == (None, None, {})
         run("user", "edit", "bob", "--backend", "tpp", "--trained-until", "2999-01-01")

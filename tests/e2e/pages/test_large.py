@@ -156,8 +156,8 @@ def test_a_pipeline_that_a_runner_would_refuse_is_refused_or_warned_of(site: Sit
             "project.yaml:10",
         ]
         assert ask(site, api) == (status, item)  # word for word, also from the record
-    assert "6 warnings about project.yaml" in alice.get("/doubtful/").text
-    assert "6 warnings about project.yaml" in alice.get(f"/job-requests/{item['identifier']}/").text
+    assert "6 warnings about the study" in alice.get("/doubtful/").text
+    assert "6 warnings about the study" in alice.get(f"/job-requests/{item['identifier']}/").text
     done: subprocess.CompletedProcess[str] = site.command(
         "request", "doubtful", "run_all", "--backend", "tpp", "--as", "alice"
     )

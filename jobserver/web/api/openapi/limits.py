@@ -32,6 +32,11 @@ PROJECT: dict[str, Any] = {
     "status": {"enum": list(ProjectStatus), "description": "People can request jobs for an ongoing project only."},
     "end_date": {**_DAY, "description": "The last day on which people can request jobs. null if there is none."},
     "backends": {**_BACKENDS, "description": "The only backends that the project may use. null for all."},
+    "runner_types": {
+        **_BACKENDS,
+        "examples": [["ehrql", "r"]],
+        "description": "The only images that may run its actions, without versions. null for all.",
+    },
     "analysis_scope": SCOPE,
     "requires_training": {
         "type": "boolean",
