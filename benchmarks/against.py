@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -65,7 +66,7 @@ def _ratios(columns: Sequence[str], runs: Sequence[tuple[list[Any], list[Any]]])
     """One row for each figure of each row: both medians, and new / old of each pair."""
     rows: list[tuple[object, ...]] = []
     for at, cells in enumerate(runs[0][1]):
-        label = " ".join(str(cell) for cell in cells if not isinstance(cell, float))
+        label = " ".join(str(cell) for cell in takewhile(lambda cell: not isinstance(cell, float), cells))
         for place, column in enumerate(columns):
             both = [(old[at][place], new[at][place]) for old, new in runs]
             if not all(isinstance(figure, float) for figures in both for figure in figures):
