@@ -5,7 +5,9 @@ import errno
 import hashlib
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from jobserver.errors import Error, invalid, unavailable
@@ -24,6 +26,40 @@ def write_all(descriptor: int, data: bytes) -> None:
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
     _sync(folder, os.O_DIRECTORY)
+
+
+def sync_together(descriptors: Sequence[int]) -> None:
+    """Makes durable what was written to these files, and waits once: disks sync files side by side.
+
+    Raises an OSError of one of them, when all of them have ended.
+    """
+    for error in _fsync_all(descriptors):
+        if error is not None:
+            raise error
+
+
+def _fsync_all(descriptors: Sequence[int]) -> list[OSError | None]:
+    waiting = [_syncers().submit(fsync_outcome, descriptor) for descriptor in descriptors[1:]]
+    own = [fsync_outcome(descriptor) for descriptor in descriptors[:1]]
+    return own + [outcome.result() for outcome in waiting]
+
+
+def fsync_outcome(descriptor: int) -> OSError | None:
+    """Why the file could not be synced."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        return error
+    return None
+
+
+@cache
+def _syncers() -> ThreadPoolExecutor:
+    """Threads that wait for the disk; they hold no lock of Python meanwhile."""
+    return ThreadPoolExecutor(8, "sync")
+
+
+os.register_at_fork(after_in_child=_syncers.cache_clear)  # a forked process has none of the threads
 
 
 def sync_tree(folder: Path) -> None:
@@ -57,15 +93,25 @@ def write_durably(
     ``flags``: os.O_EXCL to refuse a file that exists. ``chmod``: the mode of the file once it is written. After
     an OSError, part of the file may be there.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
+    descriptor = create(path, parts, mode, flags)
     try:
-        for part in parts:
-            write_all(descriptor, part)
         if chmod is not None:
             os.fchmod(descriptor, chmod)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def create(path: Path, parts: Iterable[bytes], mode: int = 0o600, flags: int = os.O_EXCL) -> int:
+    """As `write_durably`, and neither synced nor closed: returns the descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, mode)
+    try:
+        for part in parts:
+            write_all(descriptor, part)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def replace_durably(path: Path, data: bytes, mode: int = 0o600) -> None:

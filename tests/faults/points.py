@@ -7,10 +7,13 @@ are killed from outside instead). Only in a forked child: what it replaces is ne
 import errno
 import io
 import os
+import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
+
+from jobserver.store import fs
 
 STOPPED = 77
 _CALLS = ("open", "write", "fsync", "rename", "replace", "unlink", "link", "mkdir", "chmod")
@@ -38,6 +41,7 @@ class Points:
         self.is_on = False
 
     def install(self) -> None:
+        sync_in_turn(self._at)
         for name in _CALLS:
             setattr(os, name, self._wrap(name))
         io.open = self._open  # type: ignore[assignment]
@@ -80,6 +84,21 @@ class Points:
             os._exit(STOPPED)
         number = getattr(errno, self._fault.name)
         raise OSError(number, os.strerror(number))
+
+
+def sync_in_turn(seed: int) -> None:
+    """Files that are synced together are synced one after the other, each time in another order: so a fault may come
+    after any of them and before any other, and the same seed gives the same calls again.
+
+    A disk that syncs them side by side does nothing else: nobody calls anything until all have ended, and what it has
+    not finished counts as not synced.
+    """
+    chance = random.Random(seed)
+
+    def in_turn(descriptors: Sequence[int]) -> list[OSError | None]:
+        return [fs.fsync_outcome(descriptor) for descriptor in chance.sample(descriptors, len(descriptors))]
+
+    fs._fsync_all = in_turn
 
 
 def replace_calls(disk: Any, before_each: Callable[[], None]) -> Callable[[], None]:

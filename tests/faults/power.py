@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.faults.crash import recovered
 from tests.faults.operations import OPERATIONS, Operation, Place, template
-from tests.faults.points import replace_calls
+from tests.faults.points import replace_calls, sync_in_turn
 
 _NAMES = ("commit", "batch", "report", "new_backend", "checkpoint", "join", "rotation", "release")
 RECORDED = [one for one in OPERATIONS if one.name in _NAMES]
@@ -268,6 +268,7 @@ def _child(operation: Operation, disk: Disk, after: Path, at: int, seed: int, pi
         count[0] += 1
 
     try:
+        sync_in_turn(seed)
         restore = replace_calls(disk, cut)
         operation.run(Place(disk.root), lambda commit: write(pipe, f"promise {commit}\n".encode()) and None)
         restore()

@@ -7,11 +7,12 @@ import hashlib
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from jobserver.store.fs import sync_folder, write_durably
+from jobserver.store.fs import create, sync_folder, sync_together
 
 COMMIT, TREE, BLOB, OFS_DELTA = 1, 2, 3, 6
 _KINDS = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
@@ -155,34 +156,43 @@ class Pack:
             self.chains[sha] = (offset, chain[1] + 1)
         return sha
 
-    def save(self, folder: Path, keep: bool = True) -> Path:
+    def save(self, folder: Path, keep: bool = True, beside: Sequence[int] = ()) -> Path:
         """Writes ``pack-<sha>.pack`` in ``folder``, durably, with a ``.keep`` file that protects it from maintenance.
 
-        Returns the path without its suffix. After an OSError, nothing is left that git would read.
+        ``beside``: descriptors of files that become durable in the same wait. Returns the path without its suffix.
+        After an OSError, nothing is left that git would read.
         """
         body = b"".join((b"PACK\0\0\0\2", struct.pack(">I", len(self.entries)), *self.parts))
         checksum = hashlib.sha1(body, usedforsecurity=False).digest()
         stem = folder / f"pack-{checksum.hex()}"
-        written: list[Path] = []
+        pack, index, partial = stem.with_suffix(".pack"), stem.with_suffix(".idx"), folder / f"tmp_{stem.name}.idx"
+        is_saved = pack.exists() and index.exists()  # a failed batch may come again
+        descriptors: list[int] = []
         try:
             if keep:
-                written.append(_keep(stem.with_suffix(".keep")))
-            files = {
-                stem.with_suffix(".pack"): body + checksum,
-                stem.with_suffix(".idx"): _index(self.entries, checksum),
-            }
-            if not all(path.exists() for path in files):  # a failed batch may come again
-                for path, data in files.items():  # git looks for the .idx, so that goes last
-                    written.append(_write_durably(path, data))
+                _keep(stem.with_suffix(".keep"))
+            if not is_saved:
+                for path, data in ((pack, body + checksum), (partial, _index(self.entries, checksum))):
+                    path.unlink(missing_ok=True)  # left by an interrupted batch
+                    descriptors.append(create(path, [data], mode=0o444))
+            sync_together([*descriptors, *beside])
+            if not is_saved:
+                # git ignores a pack without its index. So the index gets its name when all bytes of both are durable:
+                # whenever the power goes, git finds a whole pack or none. That is why this takes a second wait.
+                partial.rename(index)
             sync_folder(folder)
         except OSError:
-            for path in reversed(written):
+            mark = (stem.with_suffix(".keep"),) if keep else ()
+            for path in (partial, *(() if is_saved else (index, pack)), *mark):
                 path.unlink(missing_ok=True)
             raise
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return stem
 
 
-def _keep(path: Path) -> Path:
+def _keep(path: Path) -> None:
     """Makes a ``.keep`` as one more link to a file that stays: on some file systems (ext4 without a journal), creating
     files takes longer the more files were deleted before."""
     shared = path.with_name(SHARED_KEEP)
@@ -194,24 +204,8 @@ def _keep(path: Path) -> Path:
         except OSError:
             break
         else:
-            return path
+            return
     path.touch(0o600)  # a file system without links
-    return path
-
-
-def _write_durably(path: Path, data: bytes) -> Path:
-    # git ignores a pack without its index, so only the index must never be visible half written.
-    partial = path if path.suffix == ".pack" else path.with_name("tmp_" + path.name)
-    if partial == path:
-        path.unlink(missing_ok=True)  # left by an interrupted batch
-    try:
-        write_durably(partial, [data], mode=0o444, flags=os.O_EXCL if partial == path else os.O_TRUNC)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-    if partial != path:
-        partial.rename(path)
-    return path
 
 
 def join(stems: list[Path], folder: Path) -> Path | None:

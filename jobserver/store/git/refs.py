@@ -4,14 +4,16 @@ Format: gitrepository-layout(5). Takes git's own locks (``<ref>.lock``), so a gi
 not dulwich: it does not fsync the folder, and it reports a lost race in a way that is easily taken for success.
 """
 
+import contextlib
 import os
 import re
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobserver.domain.base import layout
 from jobserver.errors import unavailable
-from jobserver.store.fs import sync_folder, write_all
+from jobserver.store.fs import create, sync_folder, write_durably
 from jobserver.store.git import locks
 from jobserver.store.upstream import Unconfirmed
 
@@ -65,6 +67,26 @@ class Refs:
                 tips[name] = tip
         return {branch: tip for branch, tip in sorted(tips.items()) if layout.is_branch(branch)}
 
+    @contextlib.contextmanager
+    def prepared(self, tips: Iterable[str]) -> Iterator[list[int]]:
+        """Writes what `move` will need for these new tips; yields descriptors for the caller to sync in one wait with
+        other files, so that `move` need not wait for it. Raises OSError."""
+        descriptors: list[int] = []
+        try:
+            for tip in tips:
+                descriptors.append(create(self._prepared(tip), [_line(tip)], mode=0o644, flags=os.O_TRUNC))
+            yield descriptors
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            for tip in tips:
+                with contextlib.suppress(OSError):
+                    self._prepared(tip).unlink()
+
+    def _prepared(self, tip: str) -> Path:
+        """Maintenance removes such files if a killed process left them."""
+        return self._root / "objects" / "pack" / f"tmp_ref_{tip}"
+
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.
 
@@ -77,14 +99,12 @@ class Refs:
         path = self._heads / branch
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_name(path.name + ".lock")
-        descriptor = self._lock(lock)
+        self._lock(lock, new)
         is_locked = True
         try:
             if self.tip(branch) != old:
                 return False
             # Not fs.replace_durably: the lock is git's, and what fails after the rename must be told apart.
-            write_all(descriptor, new.encode() + b"\n")
-            os.fsync(descriptor)
             lock.rename(path)
             is_locked = False
             try:
@@ -96,18 +116,38 @@ class Refs:
             self._synced[branch] = new
             return True
         finally:
-            os.close(descriptor)
             if is_locked:  # once renamed, a lock of this name would be another process's
                 lock.unlink(missing_ok=True)
 
-    def _lock(self, lock: Path) -> int:
+    def _lock(self, lock: Path, new: str) -> None:
+        """Takes the lock, with the new tip in it, durably."""
         until = time.monotonic() + _RETRY_SECONDS
         while True:
             try:
-                return os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                return self._make(lock, new)
             except FileExistsError:
                 if time.monotonic() > until:
                     if locks.clear(self._root, [lock]):
                         continue
                     raise unavailable("another process holds the lock of this branch; try again", lock.name) from None
                 time.sleep(0.005)
+
+    def _make(self, lock: Path, new: str) -> None:
+        """Raises FileExistsError if another process has the lock."""
+        try:
+            return lock.hardlink_to(self._prepared(new))  # whose bytes are durable already
+        except FileExistsError:
+            raise
+        except OSError:  # nobody prepared it, or a file system without links
+            pass
+        try:
+            write_durably(lock, [_line(new)], mode=0o644, flags=os.O_EXCL)
+        except FileExistsError:
+            raise
+        except OSError:
+            lock.unlink(missing_ok=True)
+            raise
+
+
+def _line(tip: str) -> bytes:
+    return tip.encode() + b"\n"

@@ -70,9 +70,21 @@ class Lander:
         authority: Authority | None,
         announce: Callable[[str, str | None, str], None],
     ) -> Landing:
+        with self._refs.prepared([new for _, new in moves.values()]) as descriptors:
+            with steps.timed("sync"):
+                stem = pack.save(self._packs, beside=descriptors)
+            return self._publish(pack, stem, moves, authority, announce)
+
+    def _publish(
+        self,
+        pack: Pack,
+        stem: Path,
+        moves: Moves,
+        authority: Authority | None,
+        announce: Callable[[str, str | None, str], None],
+    ) -> Landing:
+        """Moves the branches to commits that are durable in the pack ``stem``."""
         landing = Landing()
-        with steps.timed("sync"):
-            stem = pack.save(self._packs)
         try:
             if authority is not None:
                 with steps.timed("publish"):

@@ -1,12 +1,15 @@
+import contextlib
 import errno
 import os
+import signal
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from jobserver.errors import Code, Error
-from jobserver.store.fs import application_of, disk_errors, move_durably, sync_tree
+from jobserver.store.fs import application_of, disk_errors, move_durably, sync_together, sync_tree
 
 
 @pytest.fixture
@@ -23,6 +26,40 @@ def test_a_tree_is_synced_with_its_own_folder(tmp_path: Path, synced: list[Path]
     (inner / "file").touch()
     sync_tree(tmp_path / "tree")
     assert synced == [inner, inner / "file", inner.parent]
+
+
+def test_files_are_synced_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(4, timeout=10)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: together.wait() and None)
+    with contextlib.ExitStack() as files:
+        sync_together([files.enter_context((tmp_path / str(name)).open("wb")).fileno() for name in range(4)])
+
+
+@pytest.mark.parametrize("refused", [0, 2])
+def test_a_file_that_can_not_be_synced_is_told_when_all_have_ended(
+    monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    ended: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        ended.append(descriptor)
+        if descriptor == refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_together([0, 1, 2])
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_a_forked_process_syncs_with_threads_of_its_own(tmp_path: Path) -> None:
+    with (tmp_path / "one").open("wb") as one, (tmp_path / "other").open("wb") as other:
+        sync_together([one.fileno(), other.fileno()])
+        if (child := os.fork()) == 0:
+            signal.alarm(10)
+            sync_together([one.fileno(), other.fileno()])
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_move_is_durable_in_the_folder_that_gains_the_name_before_the_one_that_loses_it(

@@ -284,10 +284,10 @@ def test_a_full_disk_refuses_and_heals(site: Site, monkeypatch: pytest.MonkeyPat
     before = site.git("for-each-ref")
     with monkeypatch.context() as patched:
 
-        def full(*_: object) -> Path:
+        def full(*_: object, **more: object) -> int:
             raise OSError(28, "No space left on device")
 
-        patched.setattr("jobserver.store.git.packs._write_durably", full)
+        patched.setattr("jobserver.store.git.packs.create", full)
         with pytest.raises(Error, match="the disk is full") as caught:
             site.ask()
     assert caught.value.code is Code.UNAVAILABLE
@@ -350,7 +350,7 @@ def test_a_pipeline_that_did_not_land_is_written_again(site: Site, monkeypatch: 
     """What is left out of a pack has to be on a branch: a batch that failed may be swept away."""
     save = Pack.save
 
-    def full(pack: Pack, folder: Path, keep: bool = True) -> Path:
+    def full(*_: object, **more: object) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Pack, "save", full)

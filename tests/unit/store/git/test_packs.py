@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobserver.store import fs
 from jobserver.store.git import packs
 from jobserver.store.git.packs import BLOB, COMMIT, TREE, Pack, splice_delta
 from jobserver.store.write import compactor
@@ -198,8 +199,35 @@ def test_a_disk_that_refuses_leaves_nothing_that_git_would_read(
 
 
 def calls_needed(at: int) -> bool:
-    """A save opens a file (its mark is a link), writes and syncs it, twice, renames one, and syncs the folder."""
+    """A save opens and writes two files (its mark is a link), syncs both, renames one, and syncs the folder."""
     return at < 10
+
+
+def test_an_index_gets_its_name_once_all_bytes_are_durable_in_one_wait(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or git would find a torn index when the power went meanwhile."""
+    waits: list[set[str]] = []
+
+    def names(*descriptors: int) -> set[str]:
+        return {Path(f"/proc/self/fd/{descriptor}").readlink().name for descriptor in descriptors}
+
+    def sync_all(descriptors: list[int]) -> list[None]:
+        assert not list(repository.glob("pack-*.idx"))
+        waits.append(names(*descriptors))
+        return []
+
+    def sync(descriptor: int) -> None:
+        assert list(repository.glob("pack-*.idx"))
+        waits.append(names(descriptor))
+
+    monkeypatch.setattr(fs, "_fsync_all", sync_all)
+    monkeypatch.setattr(os, "fsync", sync)
+    pack = Pack()
+    pack.add(BLOB, b"one")
+    with (repository / "beside").open("wb") as other:
+        stem = pack.save(repository, beside=[other.fileno()])
+    assert waits == [{f"{stem.name}.pack", f"tmp_{stem.name}.idx", "beside"}, {repository.name}]
 
 
 def test_file_systems_without_links_get_a_mark_of_their_own(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

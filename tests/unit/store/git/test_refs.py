@@ -69,6 +69,33 @@ def test_a_move_is_a_compare_and_swap(root: Path) -> None:
     assert not list(root.rglob("*.lock"))
 
 
+def test_a_move_to_a_prepared_tip_does_not_wait_for_its_bytes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs, packs = Refs(root), root / "objects" / "pack"
+    packs.mkdir(parents=True)
+    with refs.prepared([TWO, THREE]) as descriptors:
+        assert [os.fstat(descriptor).st_size for descriptor in descriptors] == [41, 41]
+        synced: list[Path] = []
+        monkeypatch.setattr(module, "sync_folder", synced.append)
+        monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("waited"))
+        assert refs.move("main", ONE, TWO)
+        assert synced == [root / "refs" / "heads"]
+        assert not refs.move("backends/tpp", TWO, THREE)
+    assert (root / "refs" / "heads" / "main").read_text() == f"{TWO}\n"
+    assert [path for path in root.rglob("*") if path.suffix == ".lock" or path.parent == packs] == []
+
+
+def test_a_prepared_tip_is_written_again_where_there_are_no_links(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object, **more: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    (root / "objects" / "pack").mkdir(parents=True)
+    monkeypatch.setattr(os, "link", refused)
+    refs = Refs(root)
+    with refs.prepared([TWO]):
+        assert refs.move("main", ONE, TWO)
+    assert refs.tip("main") == TWO
+
+
 def test_a_lock_of_another_process_is_waited_for_a_little(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refs, lock = Refs(root), root / "refs" / "heads" / "main.lock"
     lock.touch()
