@@ -28,6 +28,7 @@ _TREE_BYTES = 32 * 1024 * 1024
 _SET_ENTRIES, _SET = 500_000, 8_000  # of all cached sets together; and what each counts for besides, so at most 62
 _DOCUMENTS = 10_000  # each is a few more objects for the garbage collector to visit
 _ACTIONS = 50_000  # of all cached pipelines together
+_SPOTS = 5_000
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
@@ -55,6 +56,7 @@ class Objects:
         self._path = str(repository)
         self._repo: Repo | None = None
         self._trees = Cache[bytes, bytes](_TREE_BYTES, len)
+        self._spots: dict[tuple[bytes, bytes, bytes], trees.Spot] = {}
         self._sets = Cache[bytes, frozenset[tuple[bytes, bytes, bytes]]](_SET_ENTRIES, lambda known: _SET + len(known))
         self._documents = Cache[bytes, Document](_DOCUMENTS)
         self._pipelines = Cache[bytes, StoredPipeline](_ACTIONS, lambda pipeline: len(pipeline.actions))
@@ -73,6 +75,7 @@ class Objects:
     def forget(self) -> None:
         self.close()
         self._trees.clear()
+        self._spots.clear()
         self._documents.clear()
         self._pipelines.clear()
         self._sets.clear()
@@ -99,6 +102,17 @@ class Objects:
     def tree(self, sha: bytes) -> bytes:
         known = self._trees.get(sha)
         return known if known is not None else self.remember_tree(sha, self.raw(sha))
+
+    def find(self, sha: bytes, name: bytes, mode: bytes) -> trees.Spot:
+        """As `trees.find`, in the tree ``sha``. A decision looks for the same few entries several times, and then its
+        commit does."""
+        spot = self._spots.get((sha, name, mode))
+        if spot is None:
+            spot = trees.find(self.tree(sha), name, mode)
+            if len(self._spots) >= _SPOTS:
+                self._spots.clear()
+            self._spots[sha, name, mode] = spot
+        return spot
 
     def entry_set(self, sha: bytes | None) -> frozenset[tuple[bytes, bytes, bytes]]:
         """The tree's entries; none for None. The last trees are cached: the next commit changes what this one made."""

@@ -89,16 +89,19 @@ def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
             end = start + len(pattern) + 20
             return Spot(start, end, TreeEntry(FILE, name, raw[end - 20 : end]))
     wanted = name + b"/" if mode == FOLDER else name
-    start = 0
-    spot = None
-    for entry in entries(raw):
-        end = start + len(entry.mode) + len(entry.name) + 22
-        if entry.name == name:
-            return Spot(start, end, entry)
-        if spot is None and order(entry) > wanted:
-            spot = Spot(start, start, None)
+    start, size, place = 0, len(raw), None
+    while start < size:  # as `entries`, which takes three times as long
+        space = raw.index(b" ", start)
+        end = raw.index(b"\0", space) + 21
+        other = raw[space + 1 : end - 21]
+        if other == name:
+            return Spot(start, end, TreeEntry(raw[start:space], name, raw[end - 20 : end]))
+        if place is None and other + b"/" * (raw[start:space] == FOLDER) > wanted:
+            place = start
         start = end
-    return spot or Spot(start, start, None)
+    if place is None:
+        place = size
+    return Spot(place, place, None)
 
 
 def encode(entry: TreeEntry) -> bytes:

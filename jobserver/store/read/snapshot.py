@@ -103,11 +103,11 @@ class Snapshot:
             return None
         *folders, name = path.encode().split(b"/")
         for folder in folders:
-            entry = trees.find(self._objects.tree(sha), folder, trees.FOLDER).entry
+            entry = self._objects.find(sha, folder, trees.FOLDER).entry
             if entry is None or entry.mode != trees.FOLDER:
                 return None
             sha = entry.sha
-        return trees.find(self._objects.tree(sha), name, trees.FILE if b"." in name else trees.FOLDER).entry
+        return self._objects.find(sha, name, trees.FILE if b"." in name else trees.FOLDER).entry
 
     def _list(self, head: Head, path: str) -> Iterator[trees.TreeEntry]:
         entry = self._entry(head, path)

@@ -177,7 +177,7 @@ class CommitBuilder:
         sha = head.root
         for name in path.encode().split(b"/"):
             assert sha is not None
-            entry = trees.find(self._objects.tree(sha), name, trees.FOLDER).entry
+            entry = self._objects.find(sha, name, trees.FOLDER).entry
             assert entry is not None, path
             sha = entry.sha
         assert sha is not None
@@ -198,7 +198,7 @@ class CommitBuilder:
             raw, edits = self._rebuilt(raw, edits), {}
         for name, edit in edits.items():
             mode = edit.mode if isinstance(edit, trees.TreeEntry) else trees.FOLDER
-            spot = trees.find(raw, name, mode)
+            spot = self._objects.find(sha, name, mode) if sha and raw is old else trees.find(raw, name, mode)
             insert = b""
             if isinstance(edit, dict):
                 below = self._edit(spot.entry.sha if spot.entry else None, edit)
