@@ -153,7 +153,7 @@ def test_an_invitation_is_written_to_and_accepted(site: Site, people: dict[str, 
     assert carol.get(f"/invitations/x{link.split('/')[2]}/").status_code == 404
     shown = carol.get(link)
     assert "lead invited you" in shown.text
-    assert all(f"<li>{role}: Can " in shown.text for role in ("ProjectDeveloper", "ProjectCoordinator"))
+    assert all(f"<li>{role}: Can " in shown.text for role in ("Project developer", "Project coordinator"))
     assert "carol" not in document(site).partition("invitations:")[0]
     # Nobody else accepts it, and no forged form does.
     for other in ("bob", "alice", "root", "lead"):

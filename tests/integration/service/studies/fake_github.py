@@ -184,28 +184,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.commit(repo, rest[1:])
         elif rest[:1] == ["compare"]:
             old, _, new = rest[1].partition("...")
-            if {old, new} <= repo.commits.keys():
-                self.reply(200, {"status": repo.comparison(old, new), "commits": [], "files": []})
-            else:
-                self.missing()
+            self.compared(repo, old, new)
         else:
-            self.comparison(repo, rest)
+            self.missing()
 
-    def comparison(self, repo: FakeRepo, rest: list[str]) -> None:
-        """As if each commit was made on top of the one before."""
-        old, _, new = rest[-1].partition("...")
-        made = list(repo.commits)
-        if rest[:-1] != ["compare"] or old not in made or new not in made:
+    def compared(self, repo: FakeRepo, old: str, new: str) -> None:
+        if not {old, new} <= repo.commits.keys():
             self.missing()
             return
-        between = made[made.index(old) + 1 : made.index(new) + 1]
+        known = set(repo.history(old))
+        between = [sha for sha in repo.history(new) if sha not in known][::-1]
         when, who = "2026-11-23T10:00:00Z", {"name": "Alice Ng", "email": "alice@example.org"}
         commits = [
             {"sha": sha, "commit": {"message": f"Message of {sha[:7]}\n\nMore.", "author": {**who, "date": when},
                                     "committer": {"name": "GitHub", "email": "", "date": when}}}
             for sha in between
         ]  # fmt: skip
-        self.reply(200, {"total_commits": len(between), "commits": commits[:250], "files": []})
+        status = repo.comparison(old, new)
+        self.reply(200, {"status": status, "total_commits": len(between), "commits": commits[:250], "files": []})
 
     def git(self, repo: FakeRepo, rest: list[str]) -> None:
         kind, name = rest[0], rest[1]
