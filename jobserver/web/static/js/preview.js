@@ -9,7 +9,6 @@
     const backend = () => $("[name=backend]", form).value;
     let shownBackend = backend();
     let requests = 0;
-    $("[data-preview]", form).hidden = true;
     const query = (...without) => {
       const fields = new URLSearchParams(new FormData(form));
       for (const [name, value] of new URLSearchParams(location.search)) if (["group", "open"].includes(name)) fields.append(name, value);
