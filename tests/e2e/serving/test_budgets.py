@@ -194,7 +194,7 @@ def test_calls_that_write_nothing_are_not_counted(site: Site) -> None:
         for _ in range(30):
             assert emis.report({}).status_code == 400
         for number in range(30):
-            answer = emis.report(job(identifier, "same", at=number + 1))
+            answer = emis.report(job(identifier, "same", at=number + 1, status_code=f"step_{number}"))
         assert later(answer)
 
 

@@ -173,7 +173,8 @@ def test_a_read_sees_the_write_before_it(site: Site, opened: Open) -> None:
             "generate": "running"
         }
     assert found is not None
-    assert detail(*found[:2])["status"] == "running"
+    item, jobs, _ = found
+    assert detail(item, [one.as_item() for one in jobs])["status"] == "running"
 
 
 def test_a_report_of_running_leaves_the_list_as_it_was(site: Site, opened: Open) -> None:
