@@ -150,7 +150,7 @@ def test_a_commit_that_says_something_else_than_it_does(site: Site) -> None:
 def test_rules_of_another_policy_are_not_guessed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobserver.store.write.commit_builder.POLICY", 99)
     site.do(ADMIN, AddUser("eve"))
-    assert "was made by a newer jobserver (Policy: 99; this version knows up to 3): upgrade jobserver" in problems(site)
+    assert "was made by a newer jobserver (Policy: 99; this version knows up to 4): upgrade jobserver" in problems(site)
 
 
 def test_since_a_commit_only_what_came_after_it_is_judged(site: Site) -> None:

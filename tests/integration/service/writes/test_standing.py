@@ -283,7 +283,7 @@ def test_a_server_does_not_write_where_a_newer_one_did(site: Site, monkeypatch: 
         newer.setattr("jobserver.store.write.commit_builder.POLICY", 99)
         site.do(ADMIN, AddUser("dora"))
         Checkpointer(site.repo, site.gate).checkpoint()
-    expected = "was made by a newer jobserver (Policy: 99; this version knows up to 3): upgrade jobserver"
+    expected = "was made by a newer jobserver (Policy: 99; this version knows up to 4): upgrade jobserver"
     with another(site) as (repo, gate):
         guard_branches(repo)
         with pytest.raises(Error) as caught:
