@@ -32,7 +32,7 @@ from jobserver.web.pages.routes.new_workspace import NewWorkspace
 from jobserver.web.pages.routes.orgs import Orgs
 from jobserver.web.pages.routes.people import People
 from jobserver.web.pages.routes.projects import Projects
-from jobserver.web.pages.routes.releases import Releases as ReleasePages
+from jobserver.web.pages.routes.releases.pages import add_release_pages
 from jobserver.web.pages.routes.site_message import SiteMessagePage
 from jobserver.web.pages.routes.workspaces import Workspaces
 from jobserver.web.pages.site import Site
@@ -101,7 +101,7 @@ def _add_pages(app: Bottle, services: Services, metrics: Metrics) -> Site:
     Orgs(site)
     Projects(site)
     Invitations(site, InvitationLinks(services.options.secret_key, services.options.base_url))
-    ReleasePages(site)
+    add_release_pages(site)
     SiteMessagePage(site)
     Design(site)
     NewWorkspace(site)

@@ -6,7 +6,7 @@ from jobserver.domain.workspaces import ChangeWorkspace
 from jobserver.errors import forbidden, not_found
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, text, unknown_button
-from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.workspace_webhooks import manages_webhooks
 

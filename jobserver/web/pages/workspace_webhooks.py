@@ -7,7 +7,7 @@ from jobserver.errors import forbidden, not_found
 from jobserver.service.notify.webhooks.of_workspace import may_manage
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text, unknown_button
-from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.site import Site
 
 

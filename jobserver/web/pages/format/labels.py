@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.job_requests import outcomes
+from jobserver.domain.outputs.approvals import ReleaseState, Standing
+from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.domain.releases import MANIFEST, ReleaseFile
 from jobserver.index.queries.jobs import JobRow
 from jobserver.index.queries.requests import JobRequestRow
@@ -31,6 +33,16 @@ SIGNS = {
 }
 # Of the request or job of a page, in the title of its tab.
 TAB_SIGNS = {"running": "●", "failed": "✕", "cancelled": "⊘", "skipped": "↷", "succeeded": "✓"}
+# State of a release or of a file of one -> the status whose sign and colour it has.
+RELEASE_STYLES = {
+    "requested": "unknown",
+    "under review": "running",
+    "approved": "succeeded",
+    "rejected": "failed",
+    "released": "succeeded",
+    "withdrawn": "cancelled",
+    "published": "succeeded",
+}
 _ICONS = frozenset({"running", "failed", "succeeded"})
 
 # status code -> (what it means, what to do next)
@@ -197,3 +209,18 @@ def metric(name: str, value: object) -> tuple[str, str]:
         label, form = _METRICS[name]
         return label, form.format(value)
     return name.replace("_", " "), str(value)
+
+
+def release_sentence(release: CheckedRelease, state: ReleaseState, standing: Standing) -> str:
+    """The answer of a release's page."""
+    needs = f"Each file needs {standing.required} approval{'s' if standing.required != 1 else ''}."
+    live = len(release.live_files())
+    return {
+        ReleaseState.REQUESTED: f"Nobody has reviewed this release yet. {needs}",
+        ReleaseState.UNDER_REVIEW: f"Output checkers are reviewing this release. {needs}",
+        ReleaseState.APPROVED: "The approved files can leave the backend now.",
+        ReleaseState.REJECTED: "An output checker rejected this release.",
+        ReleaseState.RELEASED: "1 file is released." if live == 1 else f"{live} files are released.",
+        ReleaseState.WITHDRAWN: "The files of this release were withdrawn, and their contents are erased.",
+        ReleaseState.PUBLISHED: "Anybody can read files of this release.",
+    }[state]

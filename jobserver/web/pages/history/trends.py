@@ -16,7 +16,7 @@ from jobserver.index.queries.requests import queue
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import times
 from jobserver.web.pages.history import figures
-from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.site import Site
 
 _WEEKS = 26

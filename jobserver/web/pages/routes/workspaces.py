@@ -28,7 +28,7 @@ from jobserver.web.pages.format.calls import RequestCall
 from jobserver.web.pages.format.graph import counts, grouped, picture
 from jobserver.web.pages.forms import graph_view, idempotency_key, own_query, text, texts
 from jobserver.web.pages.redirects import redirect
-from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.sent_form import sent_form, sentence
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import audit_tab, history

@@ -20,7 +20,7 @@ from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import times
 from jobserver.web.pages.forms import text
 from jobserver.web.pages.redirects import redirect
-from jobserver.web.pages.routes.releases import has_tab
+from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.sent_form import sentence
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.views import search
