@@ -20,6 +20,7 @@ login/      the pages that people log in on
 routes/     the pages by their addresses
 views/      what pages show, prepared for a template
 format/     values as text and pictures
+released/   released files and releases, prepared for their pages
 layout/     where a picture's parts go
 
 The templates are in `web/templates/`: a folder for each noun, beside what all pages share.

@@ -42,7 +42,9 @@ class Backend:
 
     def ask(self, identifier: str, files: dict[str, bytes], workspace: str = "grouped") -> ReleaseName:
         name = ReleaseName("tpp", workspace, identifier)
-        asked = [CheckedFile(path=path, size=len(data), sha256=sha256(data).hexdigest()) for path, data in files.items()]
+        asked = [
+            CheckedFile(path=path, size=len(data), sha256=sha256(data).hexdigest()) for path, data in files.items()
+        ]
         self.service.request(TPP, name, "bob", asked, "http", "For the paper")
         return name
 

@@ -15,7 +15,7 @@ class Step:
     """``action``: follows the name of ``by``. ``style``: `good`, `bad` or empty. ``vouched_by``: the backend that
     speaks for the person."""
 
-    at: datetime
+    time: datetime
     by: str
     action: str
     comment: str = ""
@@ -35,7 +35,7 @@ def timeline(release: CheckedRelease) -> list[Step]:
     steps = [asked, *_reviews(release), *_airlock(release), *_uploads(release), *_withdrawals(release)]
     for publication in release.publications:
         steps += _publication(publication)
-    return sorted(steps, key=lambda step: step.at)
+    return sorted(steps, key=lambda step: step.time)
 
 
 def _reviews(release: CheckedRelease) -> Iterator[Step]:
@@ -71,8 +71,8 @@ def _uploads(release: CheckedRelease) -> Iterator[Step]:
     uploads = sorted((file.uploaded.at, file.uploaded.by, file.path) for file in release.files if file.uploaded)
     for by, group in groupby(uploads, key=lambda upload: upload[1]):
         files = list(group)
-        what = files[0][2] if len(files) == 1 else count_of(len(files))
-        yield Step(files[-1][0], by, f"released {what}", style="good")
+        subject = files[0][2] if len(files) == 1 else count_of(len(files))
+        yield Step(files[-1][0], by, f"released {subject}", style="good")
 
 
 def _withdrawals(release: CheckedRelease) -> Iterator[Step]:
@@ -81,8 +81,8 @@ def _withdrawals(release: CheckedRelease) -> Iterator[Step]:
     stones = [(file.withdrawn, file.path) for file in release.files if file.withdrawn is not None]
     for stone, group in groupby(stones, key=lambda pair: pair[0]):
         paths = [path for _, path in group]
-        what = paths[0] if len(paths) == 1 else count_of(len(paths))
-        yield Step(stone.at, stone.by, f"withdrew {what}", stone.reason, "bad", stone.vouched_by or "")
+        subject = paths[0] if len(paths) == 1 else count_of(len(paths))
+        yield Step(stone.at, stone.by, f"withdrew {subject}", stone.reason, "bad", stone.vouched_by or "")
 
 
 def _publication(publication: Publication) -> Iterator[Step]:

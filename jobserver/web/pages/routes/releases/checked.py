@@ -14,6 +14,7 @@ from jobserver.domain.outputs.approvals import (
 from jobserver.domain.outputs.documents import CheckedRelease, Decision
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid, not_found
+from jobserver.index.queries.releases import releases_named
 from jobserver.service.releases.checked import CheckedReleaseService, ReleaseName
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text, texts, unknown_button
@@ -130,7 +131,7 @@ def find_release(services: Services, name: str, identifier: str) -> CheckedRelea
     """The release of the workspace, of a backend that this server shows."""
     if services.checked_releases is None:
         return None
-    for slug in services.visible.slugs():
-        if (release := services.checked_releases.find(ReleaseName(slug, name, identifier))) is not None:
-            return release
-    return None
+    with services.index.view() as sql:
+        named = releases_named(sql, identifier, services.visible.slugs())
+    backend = next((release.backend for release in named if release.workspace == name), None)
+    return services.checked_releases.find(ReleaseName(backend, name, identifier)) if backend is not None else None

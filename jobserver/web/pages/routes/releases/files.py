@@ -4,7 +4,8 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease
 from jobserver.errors import not_found
-from jobserver.service.releases.checked import CheckedReleaseService
+from jobserver.index.queries.releases import versions_of
+from jobserver.service.releases.checked import CheckedReleaseService, ReleaseName
 from jobserver.web.downloads import file_answer, zip_answer
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.released.difference import MAX_COMPARED, difference
@@ -36,7 +37,7 @@ class ReleasedFiles:
             return file_answer(service.open(release, path), file, self._headers(), shown_as)
         with service.open(release, path) as content:
             shown = shown_file(path, file.size, content.read(MAX_SHOWN))
-        previous = self._previous(release, file)
+        previous = self._previous(service, release, file)
         reply = self._site.page(
             context,
             "releases/file.html",
@@ -61,9 +62,21 @@ class ReleasedFiles:
     def _headers(self) -> dict[str, str]:
         return self._site.render.headers() | {"Vary": "Cookie"}
 
-    def _previous(self, release: CheckedRelease, file: CheckedFile) -> tuple[CheckedRelease, CheckedFile] | None:
-        """The version of the file that was released last before this one."""
-        return None
+    def _previous(
+        self, service: CheckedReleaseService, release: CheckedRelease, file: CheckedFile
+    ) -> tuple[CheckedRelease, CheckedFile] | None:
+        """The version of the file that was released last before this one, unless it was withdrawn."""
+        assert file.uploaded is not None
+        slugs = self._services.visible.slugs()
+        with self._services.index.view() as sql:
+            versions = versions_of(sql, release.workspace, file.path, slugs)
+        own = (release.backend, release.identifier)
+        older = [old for old in versions if old.uploaded_at <= file.uploaded.at and (old.backend, old.release) != own]
+        if not older or older[0].is_gone:
+            return None
+        previous = service.find(ReleaseName(older[0].backend, release.workspace, older[0].release))
+        old_file = previous.file(file.path) if previous is not None else None
+        return (previous, old_file) if previous is not None and old_file is not None else None
 
     def _changes(
         self,
