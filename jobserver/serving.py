@@ -227,7 +227,9 @@ def _notifier(
         transports["mail"] = partial(mail.send_queued, private, mailer)
         links = InvitationLinks(settings.secret_key, settings.base_url)
         earlier = partial(_earlier_outcome, index)
-        writers.append(EmailWriter(app.repo, private, settings.base_url, clock, links.url, earlier))
+        writers.append(
+            EmailWriter(app.repo, private, settings.base_url, clock, links.url, earlier, settings.limit_reading)
+        )
     if settings.output_checking_repos:
         token = settings.output_checking_token or settings.github_token
         transports["github"] = Issues(token, private).send
@@ -281,6 +283,7 @@ def _options(settings: Settings, *, sends_email: bool) -> Options:
         backends=settings.backends,
         proxies=settings.trusted_proxies,
         public_read=settings.public_read,
+        limit_reading=settings.limit_reading,
         webhook_secret=settings.state_remote_webhook_secret,
         sends_email=sends_email,
         webhook_networks=settings.webhook_networks,

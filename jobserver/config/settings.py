@@ -97,6 +97,7 @@ class Settings(RepositorySettings):
     admin_users: _Names
     backends: _Names = ()
     public_read: bool = False
+    limit_reading: bool = False
     trusted_proxies: _Networks = ()
 
     # Studies and GitHub

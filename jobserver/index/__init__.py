@@ -8,6 +8,7 @@ live/      what follows the branches
 sqlite/    the index file
 queries/   what is read from it
 directory  `main` in memory: people, backends, workspaces
+reading    who reads in this thread, where reading is limited
 listing    the active job requests of one backend as ready bytes
 items      job requests and jobs as JSON
 """

@@ -15,6 +15,7 @@ from time import monotonic
 
 from jobserver.domain.base import layout
 from jobserver.errors import Fault, unavailable
+from jobserver.index import reading
 from jobserver.index.directory import Directory
 from jobserver.index.listing import Listing
 from jobserver.index.live.directory import LiveDirectory
@@ -104,8 +105,8 @@ class Index:
         self._on_end.append(callback)
 
     def directory(self) -> Directory:
-        """``main`` as it is now."""
-        return self._directory.current()
+        """``main`` as it is now, as far as the reader may see it."""
+        return reading.seen(self._directory.current())
 
     def backend_name(self, slug: str) -> str:
         """As people call it, in the `directory` that was last read: lists call this for each row. The slug, if its
@@ -115,11 +116,24 @@ class Index:
 
     def listing(self, slugs: Sequence[str]) -> Listing:
         """The active job requests of these backends together."""
-        return self._listings.of_backends(slugs)
+        return self._seen(self._listings.of_backends(slugs))
 
     def wait(self, slugs: Sequence[str], etag: str, seconds: float) -> Listing:
         """The listing as soon as its ETag differs from ``etag``, or after ``seconds``."""
-        return self._listings.wait(slugs, etag, seconds)
+        if not reading.is_limited():
+            return self._listings.wait(slugs, etag, seconds)
+        ends = monotonic() + seconds
+        while True:
+            everything = self._listings.of_backends(slugs)
+            seen = self._seen(everything)
+            if seen.etag != etag or self.is_closing or (left := ends - monotonic()) <= 0:
+                return seen
+            self._listings.wait(slugs, everything.etag, left)
+
+    def _seen(self, listing: Listing) -> Listing:
+        everything = self._directory.current()
+        seen = reading.seen(everything)
+        return listing if seen is everything else listing.within(seen.workspaces)
 
     def peek(self) -> AbstractContextManager[sqlite3.Connection]:
         """The rows as last written, which can be older than the tips. For callers that check again where it matters."""
@@ -131,10 +145,15 @@ class Index:
         for branch in self._backend_branches():
             self._rows.catch_up(branch)
         try:
-            with self._rows.view() as connection:
+            with self._view() as connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise unavailable(f"the index can't be read: {reason(error)}") from None
+
+    def _view(self) -> AbstractContextManager[sqlite3.Connection]:
+        everything = self._directory.current() if reading.is_limited() else None
+        seen = reading.seen(everything) if everything is not None else None
+        return self._rows.view() if seen is everything or seen is None else self._rows.limited_view(seen.workspaces)
 
     def faults(self) -> Iterator[tuple[str, Fault]]:
         """(branch, fault) of every document that can't be read."""

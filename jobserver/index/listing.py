@@ -4,7 +4,7 @@ Kept as bytes with their digest, so that a poll without news costs one compariso
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from heapq import merge
 
@@ -52,6 +52,12 @@ class Listing:
     @classmethod
     def joined(cls, listings: Iterable["Listing"]) -> "Listing":
         return cls._of(tuple(merge(*(listing.items for listing in listings), reverse=True)))
+
+    def within(self, workspaces: Container[str]) -> "Listing":
+        """The listing of the requests on these workspaces."""
+        return self._of(
+            tuple(entry for entry in self.items if orjson.loads(entry[1])["workspace"]["name"] in workspaces)
+        )
 
     def followed(self, events: Iterable[Changes]) -> "Listing | None":
         """The listing after these events. The gate removes a request from ``active/`` in the commit that finishes it.

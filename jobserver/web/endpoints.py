@@ -42,6 +42,7 @@ class Endpoints:
 
     def __init__(self, app: Bottle, services: Services, callers: Callers, metrics: Metrics) -> None:
         self._app, self._hosted, self._callers, self._metrics = app, services.hosted, callers, metrics
+        self._readers = services.readers
         self.page: Callable[[int], HTTPResponse] | None = None  # for unknown URLs, in browsers
         app.default_error_handler = self._unexpected
         app.catchall = True
@@ -75,6 +76,7 @@ class Endpoints:
         def handle() -> HTTPResponse:
             is_read = request.method in ("GET", "HEAD")
             actor = None if endpoint.is_open else self._callers.of_api(Scope.READ if is_read else endpoint.scope)
+            self._readers.begin(actor, is_open=endpoint.is_open)
             handler = handler_of(endpoint.handlers)
             if is_read and not endpoint.is_open:
                 http.check_filters(endpoint.filters)

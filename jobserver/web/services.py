@@ -33,7 +33,7 @@ from jobserver.web.clients import Network, address
 from jobserver.web.pages.kept_forms import KeptForms
 from jobserver.web.pages.new_secrets import NewSecrets
 from jobserver.web.pages.sessions import Session, Sessions
-from jobserver.web.visibility import VisibleBackends
+from jobserver.web.visibility import Readers, VisibleBackends
 
 
 class Identity(Protocol):
@@ -53,6 +53,7 @@ class Options:
     backends: Sequence[str] = ()
     proxies: Sequence[Network] = ()
     public_read: bool = False
+    limit_reading: bool = False
     webhook_secret: str = ""
     sends_email: bool = False
     webhook_networks: Sequence[IPv4Network | IPv6Network] = ()
@@ -132,6 +133,10 @@ class Services:
     @cached_property
     def visible(self) -> VisibleBackends:
         return VisibleBackends(self.index, self.options.backends)
+
+    @cached_property
+    def readers(self) -> Readers:
+        return Readers(self.options.limit_reading)
 
     @cached_property
     def workspaces(self) -> WorkspaceService:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class LiveRows:
     def view(self) -> AbstractContextManager[sqlite3.Connection]:
         """The rows as last written. A reader sees the state of one moment."""
         return self._database.view()
+
+    def limited_view(self, workspaces: Collection[str]) -> AbstractContextManager[sqlite3.Connection]:
+        """As `view`, of these workspaces only."""
+        return self._database.limited_view(workspaces)
 
     def catch_up(self, branch: str) -> None:
         """Brings the rows of the branch up to its tip."""

@@ -11,7 +11,7 @@ import orjson
 
 from jobserver.index.queries.branches import LOOK_BACK, branch_numbers
 from jobserver.index.queries.jobs import JobRow, first_pending_job
-from jobserver.index.queries.requests import ACTIVE, JobRequestRow
+from jobserver.index.queries.requests import ALL_ACTIVE, JobRequestRow
 
 # One statement for all actions: there may be thousands.
 _DURATIONS = """
@@ -41,7 +41,7 @@ def waits(sql: sqlite3.Connection, backend: str, most: int) -> list[int]:
     if not numbers:
         return []
     rows = sql.execute(
-        "SELECT started_at - created_at FROM (SELECT branch, created_at, started_at FROM requests"
+        "SELECT started_at - created_at FROM (SELECT branch, created_at, started_at FROM main.requests"
         f" ORDER BY created_at DESC, identifier DESC LIMIT {LOOK_BACK})"
         " WHERE branch = ? AND started_at >= created_at LIMIT ?",
         (*numbers, most),
@@ -55,7 +55,7 @@ def queue_places(sql: sqlite3.Connection, backend: str, identifiers: Collection[
     for number in branch_numbers(sql, [backend]):
         rows = sql.execute(
             "SELECT identifier, place FROM (SELECT requests.identifier,"
-            f" row_number() OVER (ORDER BY requests.created_at, requests.identifier) AS place FROM {ACTIVE}"
+            f" row_number() OVER (ORDER BY requests.created_at, requests.identifier) AS place FROM {ALL_ACTIVE}"
             " WHERE branch = ? AND active) WHERE identifier IN (SELECT value FROM json_each(?))",
             (number, orjson.dumps(list(identifiers)).decode()),
         )

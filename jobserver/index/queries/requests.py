@@ -25,6 +25,8 @@ RequestItem: TypeAlias = tuple[dict[str, Any], list[JobRow], Sequence[str]]
 _FROM = f"SELECT {COLUMNS} FROM requests JOIN branches ON id = branch"
 # By that index: SQLite would prefer one of all requests of a branch, and read them all.
 ACTIVE = "requests INDEXED BY requests_active"
+ALL_ACTIVE = f"main.{ACTIVE}"
+"""Also those that the reader may not see, for numbers (`index.sqlite.limited`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def requests_ahead(sql: sqlite3.Connection, row: JobRequestRow, most: int) -> tu
     """Unfinished requests on the same backend that were requested earlier: their number, and the first ``most``."""
     values = (*branch_numbers(sql, [row.backend]), row.created_at, row.identifier)
     where = "branch = ? AND active AND (requests.created_at, requests.identifier) < (?, ?)"
-    (count,) = sql.execute(f"SELECT count(*) FROM {ACTIVE} WHERE {where}", values).fetchone()
+    (count,) = sql.execute(f"SELECT count(*) FROM {ALL_ACTIVE} WHERE {where}", values).fetchone()
     rows = sql.execute(
         f"SELECT {COLUMNS} FROM {ACTIVE} JOIN branches ON id = branch WHERE {where}"
         " ORDER BY requests.created_at, requests.identifier LIMIT ?",
@@ -259,7 +261,7 @@ def queue(sql: sqlite3.Connection, backend: str) -> Queue:
         return Queue()
     row = sql.execute(
         "SELECT count(*), total(jobs > 0), total(outcome = 'running'), min(CASE WHEN jobs = 0 THEN created_at END)"
-        f" FROM {ACTIVE} WHERE branch = ? AND active",
+        f" FROM {ALL_ACTIVE} WHERE branch = ? AND active",
         numbers,
     ).fetchone()
     return Queue(row[0], int(row[1]), int(row[2]), row[3])

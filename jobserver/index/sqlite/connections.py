@@ -2,12 +2,14 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from jobserver.index.sqlite import schema
+from jobserver.index.sqlite import limited, schema
 
+C = TypeVar("C", bound=sqlite3.Connection)
 _KEPT = 8  # idle connections; more are opened when needed, and closed after
 
 
@@ -17,6 +19,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._idle: list[sqlite3.Connection] = []
+        self._limited: list[limited.WorkspaceView] = []
         self._guard = threading.Lock()
         self._closed = False
         self._writing = threading.Lock()
@@ -29,9 +32,10 @@ class Database:
     def close(self) -> None:
         with self._guard, self._writing:
             self._closed = True
-            for connection in [*self._idle, self._writer]:
+            for connection in [*self._idle, *self._limited, self._writer]:
                 connection.close()
-            self._idle = []
+            self._idle.clear()
+            self._limited.clear()
 
     def _open(self) -> sqlite3.Connection:
         connection = schema.connect(self._path)
@@ -56,16 +60,30 @@ class Database:
         """A connection that reads the state of one moment."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = self._open()
+        with self._lent(connection or self._open(), self._idle) as lent:
+            yield lent
+
+    @contextmanager
+    def limited_view(self, workspaces: Collection[str]) -> Iterator[sqlite3.Connection]:
+        """As `view`, of these workspaces only."""
+        with self._guard:
+            connection = self._limited.pop() if self._limited else None
+        connection = connection or limited.connect(self._path)
+        connection.limit(workspaces)
+        with self._lent(connection, self._limited):
+            yield connection
+
+    @contextmanager
+    def _lent(self, connection: C, idle: list[C]) -> Iterator[C]:
+        """Reads the state of one moment, and keeps the connection for the next reader unless something failed."""
         kept = False
         try:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
             with self._guard:
-                if len(self._idle) < _KEPT and not self._closed:
-                    self._idle.append(connection)
+                if len(idle) < _KEPT and not self._closed:
+                    idle.append(connection)
                     kept = True
         finally:
             if not kept:

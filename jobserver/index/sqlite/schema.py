@@ -7,9 +7,11 @@ apply again.
 
 import sqlite3
 from pathlib import Path
+from typing import TypeVar
 
 from jobserver.index.sqlite import days, releases
 
+C = TypeVar("C", bound=sqlite3.Connection)
 VERSION = 9
 APPLICATION = 0x6A6F6273  # "jobs"
 
@@ -141,7 +143,13 @@ def connect(path: Path) -> sqlite3.Connection:
     """Callers begin transactions themselves. The page cache is small, because the system caches the file for all
     connections.
     """
-    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    return connect_as(path, sqlite3.Connection)
+
+
+def connect_as(path: Path, kind: type[C]) -> C:
+    connection = sqlite3.connect(
+        path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False, factory=kind
+    )
     connection.execute("PRAGMA cache_size=-1024")
     return connection
 

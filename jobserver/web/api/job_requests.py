@@ -15,6 +15,7 @@ from jobserver.domain.job_requests.requests import check_actions
 from jobserver.domain.pipeline.graph import preview
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found
+from jobserver.index import reading
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.jobs import latest_jobs, row_of_job
@@ -146,7 +147,8 @@ class JobRequestsApi:
         if item is None and self._index.problem:
             # On a full disk, the rows may lag behind git, which has everything that was acknowledged.
             seen = self._requests.with_cancellers(self._requests.find(identifier))
-            if seen.stored.request.backend in slugs:
+            is_seen = self._index.directory().workspace(seen.stored.request.workspace.name) is not None
+            if seen.stored.request.backend in slugs and (is_seen or not reading.is_limited()):
                 jobs = [row_of_job(identifier, job) for job in seen.jobs]
                 item = request_item(seen.stored.request), jobs, seen.cancelled_by
         if item is None:
@@ -167,6 +169,8 @@ class JobRequestsApi:
         ref = fields.text("ref", None)
         fields.done()
         self._visible.require(backend)
+        if self._index.directory().workspace(workspace) is None and reading.is_limited():
+            raise not_found(f"Workspace {workspace[:100]} does not exist")
         written = self._requests.request_jobs(
             actor,
             workspace,

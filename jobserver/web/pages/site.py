@@ -78,14 +78,15 @@ class Site:
         services = self.services
         # The version is read first: a page may then count as older than it is, never as newer.
         version = page_version.of_tips(services.index.tips())
-        directory = services.index.directory()
         session = services.sessions.current()
-        user = directory.user(session.username) if session else None
-        if user is None:
+        user = services.index.directory().user(session.username) if session else None
+        actor = Actor(ActorKind.USER, user.username) if user is not None else None
+        if actor is None:
             session = None
         else:
-            http.know_caller(Actor(ActorKind.USER, user.username))
-        return PageContext(directory, user, session, services.clock(), version)
+            http.know_caller(actor)
+        services.readers.begin(actor)
+        return PageContext(services.index.directory(), user, session, services.clock(), version)
 
     def _answer(
         self,

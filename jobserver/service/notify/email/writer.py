@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from jobserver.domain.base import layout
+from jobserver.domain.governance.reading import reads_everything, reads_workspace
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Invitation
+from jobserver.domain.users import User
 from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.email import expiring_token, finished, first_login, invitation, mail, release_request
 from jobserver.service.notify.email.mail import Mail
@@ -20,7 +22,7 @@ _TOKENS_EVERY = timedelta(hours=1)
 
 class EmailWriter:
     """``link``: the page where an invitation to a project is accepted. ``earlier``: the outcome of the request before
-    one; empty if there is none."""
+    one; empty if there is none. ``limits_reading``: the setting LIMIT_READING."""
 
     def __init__(
         self,
@@ -30,10 +32,12 @@ class EmailWriter:
         clock: Callable[[], datetime],
         link: Callable[[str, Invitation], str],
         earlier: Callable[[JobRequest], str] = lambda request: "",
+        limits_reading: bool = False,
     ) -> None:
         self._repo, self._private, self._base_url = repo, private, base_url
         self._clock, self._link, self._earlier = clock, link, earlier
         self._subscriptions = Subscriptions(private)
+        self._limits_reading = limits_reading
         self._tokens_due: datetime | None = None
 
     def is_needed(self) -> bool:
@@ -58,19 +62,26 @@ class EmailWriter:
             if not owner and not others:
                 continue
             earlier = self._earlier(document)
-            for subscriber in (*owner, *self._active(others)):
+            for subscriber in (*owner, *self._active(others, document.workspace.name)):
                 if self._subscriptions.choice(subscriber.username).covers(request.outcome, earlier):
                     mark = f"{document.identifier}/{subscriber.username}" if subscriber.subject else document.identifier
                     content = finished.email(request, self._base_url, subscriber.subject)
                     messages += self._email(mark, subscriber.username, f"job request {document.identifier}", content)
         return messages
 
-    def _active(self, subscribers: Sequence[Subscriber]) -> list[Subscriber]:
-        """Those whose account is not disabled."""
+    def _active(self, subscribers: Sequence[Subscriber], workspace: str) -> list[Subscriber]:
+        """Those whose account is not disabled, and who may read about the workspace."""
+
+        def is_told(state: Snapshot, user: User | None) -> bool:
+            if user is None or not user.active:
+                return False
+            document = state.workspace(workspace) if self._limits_reading else None
+            return not self._limits_reading or (
+                reads_workspace(state, user, document) if document is not None else reads_everything(user)
+            )
 
         def read(state: Snapshot) -> list[Subscriber]:
-            users = [state.user(subscriber.username) for subscriber in subscribers]
-            return [subscriber for subscriber, user in zip(subscribers, users, strict=True) if user and user.active]
+            return [subscriber for subscriber in subscribers if is_told(state, state.user(subscriber.username))]
 
         return self._repo.writer.read(layout.MAIN, read) if subscribers else []
 

@@ -16,7 +16,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.plan import Command
 from jobserver.domain.waiting.backend_status import backend_status
-from jobserver.errors import not_found
+from jobserver.errors import forbidden, not_found
 from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
 from jobserver.web import http
@@ -122,6 +122,8 @@ class Backends:
     def audit(self, context: PageContext, slug: str) -> HTTPResponse:
         """The changes of the backend's document and of its branch."""
         backend = _find(context, slug)
+        if not self._services.readers.reads_everything(context.user):
+            raise forbidden("only people who may view everything can view this page: it names every project")
         document = layout.main_path(Kind.BACKEND, slug)
         paths = {layout.MAIN: [document], layout.backend_branch(slug): ["active", "archive"]}
         audit = audit_tab.audit_page(self._services.repo, paths, text("before", 100))

@@ -11,6 +11,7 @@ from time import monotonic
 
 from bottle import HTTPResponse, request
 
+from jobserver.index import reading
 from jobserver.index.queries.requests import find_request
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
@@ -115,6 +116,9 @@ class Live:
         except BaseException:
             self.leave(page)
             raise
+        if not page.version and reading.is_limited():  # of a request that this person does not see
+            self.leave(page)
+            return HTTPResponse(b"", 204)
         if request.method == "HEAD":
             self.leave(page)
         elif request.environ.get(CAN_STREAM):
