@@ -12,7 +12,7 @@ from schemathesis.generation import GenerationMode
 from tests import samples
 from tests.e2e.harness import Site
 
-TAKEN = {"Job requests", "For runners"}
+TAKEN = {"Job requests", "For runners", "For Airlock"}
 """The tags of what backends may call."""
 
 
