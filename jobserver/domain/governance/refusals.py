@@ -62,6 +62,12 @@ def backend_refusals(main: Main, username: str, project: str | None, backend: st
         yield Refusal(Kind.USER, username, "backends", message)
 
 
+def check_backend(main: Main, username: str, backend: str) -> None:
+    """Raises `Error` (forbidden) unless the person may use the backend, whatever the project."""
+    for refusal in backend_refusals(main, username, None, backend):
+        raise forbidden(refusal.message)
+
+
 def runner_refusals(main: Main, project: str | None, runs: Mapping[str, str]) -> Iterator[tuple[list[str], Refusal]]:
     """(actions, why they can't run) for each image that the project may not use. ``runs``: action -> its command."""
     document = main.project(project) if project is not None else None
@@ -86,6 +92,11 @@ def check_runner_types(main: Main, project: str | None, runs: Mapping[str, str],
     ]
     if faults:
         raise forbidden("; ".join(map(str, faults[:MAX_FAULTS])), faults=faults)
+
+
+def is_ongoing(project: Project, day: date) -> bool:
+    """Whether people may go on working on the project."""
+    return not any(_ended(project, day))
 
 
 def _ended(project: Project, day: date) -> Iterator[Refusal]:

@@ -73,9 +73,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
     after = release.model_copy(update={"airlock": (*release.airlock, event)})
     if before is not None:
         after = _with_consequence(state, after, command, now)
-    subject = (
-        f"{command.person} {in_words(command.step)} release {command.identifier} of {command.workspace} in Airlock"
-    )
+    verb_done = "withdrew" if command.step == "withdrawn" else in_words(command.step)
+    subject = f"{command.person} {verb_done} release {command.identifier} of {command.workspace} in Airlock"
     return write_release(state, before, after, verb, subject)
 
 

@@ -14,6 +14,7 @@ from jobserver.domain.base.permissions import ActorKind, Permission
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
 from jobserver.domain.base.state import Change, changed_keys
+from jobserver.domain.governance.refusals import check_backend
 from jobserver.domain.outputs.airlock import event_problems
 from jobserver.domain.outputs.approvals import Decisions, Standing, may_approve
 from jobserver.domain.outputs.commands import decides
@@ -182,6 +183,7 @@ def _limits(rights: Rights, change: Change) -> None:
         rights.need(rights.is_own_backend, f"upload {file.path!r}: only the backend can")
         if not releases.may_release(rights.state, file.uploaded.by, after.workspace):
             raise releases.no_releaser(file.uploaded.by, after.workspace)
+        check_backend(rights.state, file.uploaded.by, after.backend)
     for stone in _new_stones(before, after):
         _may_withdraw(rights, after, stone)
     _may_publish(rights, before, after)

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.governance.refusals import check_backend
 from jobserver.domain.tokens import wrong_words
 from jobserver.domain.users import CreateOneTimeToken, UseOneTimeToken
 from jobserver.index.index import Index
@@ -53,6 +54,7 @@ class OneTimeTokens:
             digest = self._digest(username, words)
             token = user.one_time_token if user is not None else None
             if token is not None and hmac.compare_digest(token.sha256, digest):
+                check_backend(directory, username, backend)
                 actor = Actor(ActorKind.USER, username)
                 written = self._gate.submit(actor, UseOneTimeToken(username, digest, backend), "http")
                 return username, written.commit

@@ -9,6 +9,7 @@ from email.message import Message
 from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor
+from jobserver.domain.governance.refusals import check_backend
 from jobserver.domain.outputs.airlock import reviewers
 from jobserver.domain.outputs.approvals import Decisions, may_approve
 from jobserver.domain.outputs.documents import MAX_FILE_BYTES, CheckedFile, CheckedRelease
@@ -36,7 +37,7 @@ class AirlockReleasesApi:
         require_backend(actor)
         if self._index.directory().workspace(workspace) is None:
             raise not_found(f"Workspace {workspace[:100]} does not exist")
-        person = self._releaser(workspace)
+        person = self._releaser(workspace, actor.name)
         sent = sent_release()
         name = ReleaseName(actor.name, workspace, sent.identifier)
         known = self._finder.service.find(name) if sent.identifier else None
@@ -68,7 +69,7 @@ class AirlockReleasesApi:
         """Takes the bytes of one file."""
         require_backend(actor)
         release = self._finder.release(identifier, actor.name)
-        person = self._releaser(release.workspace)
+        person = self._releaser(release.workspace, actor.name)
         if request.content_length > MAX_FILE_BYTES:
             raise invalid(f"File is too large, it must be below {in_mb(MAX_FILE_BYTES)}")
         path, body = self._path(release), http.read_body(MAX_FILE_BYTES)
@@ -110,12 +111,13 @@ class AirlockReleasesApi:
                 )
         return http.answer({})
 
-    def _releaser(self, workspace: str) -> str:
+    def _releaser(self, workspace: str, backend: str) -> str:
         """Who lets the files out, of the header OS-User. Raises `Error` (forbidden)."""
         person = named_person("OS-User")
         if not may_release(self._index.directory(), person, workspace):
             name = person[:100] or "nobody"
             raise forbidden(f"OS-User not valid: {name} is not an active user who can release files of {workspace}")
+        check_backend(self._index.directory(), person, backend)
         return person
 
     @staticmethod

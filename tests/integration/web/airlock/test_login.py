@@ -6,7 +6,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from jobserver.domain.users import DisableUser, EnableUser
+from jobserver.domain.base.permissions import Role
+from jobserver.domain.governance.project_limits import ChangeProject, ProjectStatus
+from jobserver.domain.users import AddUser, ChangeUser, DisableUser, EnableUser
 from jobserver.domain.workspaces import ChangeWorkspace, ConnectWorkspace
 from jobserver.service.accounts.one_time import known_words
 from tests.integration.web.airlock.conftest import Place
@@ -102,6 +104,26 @@ def test_authorise_says_what_a_person_may_see(place: Place) -> None:
     place.do(ChangeWorkspace("trends", archived=False))
     place.do(ConnectWorkspace("elsewhere", "lab/trends"))
     assert set(authorise(place, "alice").json()["workspaces"]) == {"trends", "elsewhere"}
+
+
+def test_who_may_not_use_a_backend_does_not_get_in(place: Place) -> None:
+    words = place.words()
+    place.do(ChangeUser("alice", {"backends": ("emis",)}))
+    reply = enter(place, "alice", words)
+    assert (reply.status_code, reply.json()) == (403, {"detail": "alice may not use backend tpp: expected emis"})
+    assert authorise(place, "alice").status_code == 403
+    assert enter(place, "alice", words, "emis").status_code == 200  # the token was not used up
+    place.do(ChangeUser("alice", {"backends": None}))
+
+
+def test_an_ended_project_is_not_ongoing_and_support_only_reads(place: Place) -> None:
+    place.do(ChangeProject("lab/trends", {"status": ProjectStatus.COMPLETED}))
+    user = authorise(place, "alice").json()
+    assert user["workspaces"]["trends"]["project_details"]["ongoing"] is False
+    place.do(ChangeProject("lab/trends", {"status": None}))
+    place.do(AddUser("tess", roles=(Role.TECH_SUPPORT,)))
+    support = authorise(place, "tess").json()
+    assert (support["readonly_access"], support["output_checker"], support["workspaces"]) == (True, False, {})
 
 
 @pytest.mark.parametrize("path", ["authenticate", "authorise"])

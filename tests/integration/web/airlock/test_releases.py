@@ -8,7 +8,7 @@ import pytest
 
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.projects import SetProjectMember
-from jobserver.domain.users import SetUserRoles
+from jobserver.domain.users import ChangeUser, SetUserRoles
 from tests.integration.web.airlock.conftest import Place
 
 TABLE, CHART = "output/table.csv", "output/chart.png"
@@ -132,6 +132,16 @@ def test_a_checker_who_lost_the_role_counts_no_longer(place: Place) -> None:
     place.do(SetUserRoles("carol", ()))
     assert "carol may not approve outputs here now" in upload(place, release).json()["detail"]
     place.do(SetUserRoles("carol", (Role.OUTPUT_CHECKER,)))
+    assert upload(place, release).status_code == 201
+
+
+def test_who_may_not_use_the_backend_lets_nothing_out(place: Place) -> None:
+    release = reviewed(place)
+    ask(place, release)
+    place.do(ChangeUser("dave", {"backends": ("emis",)}))
+    for reply in (upload(place, release), ask(place, place.new_id())):
+        assert (reply.status_code, reply.json()) == (403, {"detail": "dave may not use backend tpp: expected emis"})
+    place.do(ChangeUser("dave", {"backends": None}))
     assert upload(place, release).status_code == 201
 
 

@@ -95,7 +95,7 @@ def test_returned_and_rejected_are_decisions() -> None:
 
 def test_the_author_withdraws_the_whole_request() -> None:
     state = told(("submitted", "alice"))
-    tell(state, "withdrawn", "alice")
+    assert tell(state, "withdrawn", "alice").subject == f"alice withdrew release {RELEASE} of trends in Airlock"
     stone = stored(state).withdrawn
     assert stone is not None
     assert (stone.by, stone.vouched_by) == ("alice", "tpp")
@@ -178,3 +178,16 @@ def test_nothing_follows_a_withdrawal() -> None:
     state.do(TPP, WithdrawRelease("tpp", "trends", RELEASE, "alice", "a mistake"))
     with pytest.raises(Error, match="nothing can change in a release that was withdrawn"):
         tell(state, "reviewed", "carol")
+
+
+def test_who_may_not_use_the_backend_lets_nothing_out_of_it() -> None:
+    state = told(*REVIEWED)
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    tell(state, "approved", "dave")
+    carol = state.user("carol")
+    assert carol is not None
+    state.put(carol.model_copy(update={"backends": ("emis",)}))
+    with pytest.raises(Error, match="carol may not use backend tpp") as caught:
+        state.do(TPP, upload(TABLE, "carol"))
+    assert caught.value.code is Code.FORBIDDEN
+    state.do(TPP, upload(TABLE, "dave"))
