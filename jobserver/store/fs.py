@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import pwd
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,6 +15,8 @@ from jobserver.errors import Error, invalid, unavailable
 
 _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100
+_FAST_SYNC = 0.0003  # seconds: to wake threads and wait for them takes as long
+_last_syncs = [1.0]  # the seconds of the last sync: whether this disk is fast
 _CHUNK = 1024 * 1024
 
 
@@ -39,9 +42,18 @@ def sync_together(descriptors: Sequence[int]) -> None:
 
 
 def _fsync_all(descriptors: Sequence[int]) -> list[OSError | None]:
+    if _last_syncs[0] < _FAST_SYNC:
+        return [_fsync_timed(descriptor) for descriptor in descriptors]
     waiting = [_syncers().submit(fsync_outcome, descriptor) for descriptor in descriptors[1:]]
-    own = [fsync_outcome(descriptor) for descriptor in descriptors[:1]]
+    own = [_fsync_timed(descriptor) for descriptor in descriptors[:1]]
     return own + [outcome.result() for outcome in waiting]
+
+
+def _fsync_timed(descriptor: int) -> OSError | None:
+    began = time.perf_counter()
+    outcome = fsync_outcome(descriptor)
+    _last_syncs[0] = time.perf_counter() - began
+    return outcome
 
 
 def fsync_outcome(descriptor: int) -> OSError | None:

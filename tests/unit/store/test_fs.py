@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import Code, Error
+from jobserver.store import fs
 from jobserver.store.fs import application_of, disk_errors, move_durably, sync_together, sync_tree
 
 
@@ -28,6 +29,12 @@ def test_a_tree_is_synced_with_its_own_folder(tmp_path: Path, synced: list[Path]
     assert synced == [inner, inner / "file", inner.parent]
 
 
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fs, "_last_syncs", [1.0])
+
+
+@pytest.mark.usefixtures("slow_disk")
 def test_files_are_synced_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(4, timeout=10)
     monkeypatch.setattr(os, "fsync", lambda descriptor: together.wait() and None)
@@ -35,11 +42,27 @@ def test_files_are_synced_side_by_side(tmp_path: Path, monkeypatch: pytest.Monke
         sync_together([files.enter_context((tmp_path / str(name)).open("wb")).fileno() for name in range(4)])
 
 
+def test_a_disk_that_needs_no_wait_is_not_waited_for_by_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is slow again."""
+    threads: list[str] = []
+    monkeypatch.setattr(fs, "_last_syncs", [0.0])
+    monkeypatch.setattr(os, "fsync", lambda descriptor: threads.append(threading.current_thread().name))
+    sync_together([0, 1, 2])
+    assert len(threads) == 3
+    assert len(set(threads)) == 1
+    fs._last_syncs[0] = 1.0
+    sync_together([0, 1, 2])
+    assert len(threads) == 6
+    assert len(set(threads)) > 1
+
+
+@pytest.mark.parametrize("last", [0.0, 1.0])
 @pytest.mark.parametrize("refused", [0, 2])
 def test_a_file_that_can_not_be_synced_is_told_when_all_have_ended(
-    monkeypatch: pytest.MonkeyPatch, refused: int
+    monkeypatch: pytest.MonkeyPatch, refused: int, last: float
 ) -> None:
     ended: list[int] = []
+    monkeypatch.setattr(fs, "_last_syncs", [last])
 
     def sync(descriptor: int) -> None:
         ended.append(descriptor)
@@ -52,9 +75,11 @@ def test_a_file_that_can_not_be_synced_is_told_when_all_have_ended(
     assert sorted(ended) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("slow_disk")
 def test_a_forked_process_syncs_with_threads_of_its_own(tmp_path: Path) -> None:
     with (tmp_path / "one").open("wb") as one, (tmp_path / "other").open("wb") as other:
         sync_together([one.fileno(), other.fileno()])
+        fs._last_syncs[0] = 1.0
         if (child := os.fork()) == 0:
             signal.alarm(10)
             sync_together([one.fileno(), other.fileno()])
