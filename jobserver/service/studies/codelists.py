@@ -14,7 +14,7 @@ from typing import Any
 from jobserver.cache import Cache
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.requests import one_line
-from jobserver.domain.pipeline.commands import database_actions
+from jobserver.domain.pipeline.commands import HasRun, database_actions
 from jobserver.domain.pipeline.graph import closure
 from jobserver.errors import Code, Error, invalid, some, unavailable
 from jobserver.service.studies.deadline import DeadlineRunner
@@ -62,13 +62,17 @@ class Codelists:
         """What to record of a request. Raises `Error` (invalid) if an action that surely runs needs other codelists.
 
         An action that others need may have succeeded before; if it has not, its runner refuses it."""
-        using = database_actions(closure(actions, pipeline), pipeline)
+        using = database_actions(closure(actions, pipeline), pipeline) if self._url else ()
         check = self.check(repo, sha) if using else CodelistCheck()
         certain = [name for name in using if is_forced or name in actions]
         if certain and not check.is_ok:
             verb = "uses" if len(certain) == 1 else "use"
             raise invalid(f"{some(certain)} {verb} the database: {check.problem}", "requested_actions")
         return check
+
+    def of_study(self, repo: str, sha: str, pipeline: Mapping[str, HasRun]) -> CodelistCheck:
+        """As `check`, if any action uses the database."""
+        return self.check(repo, sha) if self._url and database_actions(pipeline, pipeline) else CodelistCheck()
 
     def check(self, repo: str, sha: str) -> CodelistCheck:
         """Waits for OpenCodelists, but not again for some time after it has failed."""

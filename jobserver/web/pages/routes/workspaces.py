@@ -13,7 +13,6 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.governance.refusals import runner_refusals
 from jobserver.domain.job_requests.refs import MAX_REF, in_words
-from jobserver.domain.pipeline.commands import database_actions
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, preview
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error, invalid, not_found
@@ -137,9 +136,9 @@ class Workspaces:
 
     def _codelists(self, workspace: Workspace, study: Study | None) -> CodelistCheck | None:
         """None if all is well, or no action needs them."""
-        if study is None or not database_actions(study.pipeline.actions, study.pipeline.actions):
+        if study is None:
             return None
-        check = self._services.requests.codelists.check(workspace.repo, study.sha)
+        check = self._services.requests.codelists.of_study(workspace.repo, study.sha, study.pipeline.actions)
         return check if check.problem else None
 
     def request_jobs(self, context: PageContext, name: str) -> HTTPResponse:
