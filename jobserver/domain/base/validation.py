@@ -11,10 +11,23 @@ D = TypeVar("D", bound=Document)
 
 MISSING = "required, and missing"
 _LIMITS = {
+    "enum": "expected {expected}",
     "greater_than_equal": "expected at least {ge}",
     "less_than_equal": "expected at most {le}",
+    "literal_error": "expected {expected}",
     "string_too_short": "expected at least {min_length} character",
     "too_short": "expected at least {min_length}",
+}
+_TYPES = {
+    "bool_type": "expected true or false",
+    "datetime_type": "expected a time such as 2026-11-23T20:15:04.123456Z",
+    "dict_type": "expected a mapping",
+    "is_instance_of": "expected text",
+    "int_type": "expected a whole number",
+    "list_type": "expected a list",
+    "model_type": "expected a mapping",
+    "string_type": "expected text",
+    "tuple_type": "expected a list",
 }
 
 
@@ -42,6 +55,8 @@ def reason(fault: Any) -> str:
         return mismatch(fault["ctx"]["pattern"], fault["input"])
     if (limit := _LIMITS.get(fault["type"])) is not None:
         return limit.format(**fault["ctx"])
+    if (expected := _TYPES.get(fault["type"])) is not None:
+        return expected
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "too_long" and isinstance(fault["input"], str):
         message = f"at most {fault['ctx']['max_length']} characters are allowed"

@@ -44,7 +44,10 @@ def mismatch(pattern: str, text: str) -> str:
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise ValueError("a time needs a time zone, such as 2026-11-23T20:15:04.123456Z")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    try:
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the year 1 or after the year 9999 in UTC") from None
 
 
 def timestamp(moment: datetime) -> str:

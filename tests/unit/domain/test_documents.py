@@ -49,6 +49,7 @@ def test_a_field_refuses_these_values(model: type[Document], key: str, values: l
             checked(model, GOOD[model] | {key: value})
         assert {fault.key.split(".")[0] for fault in caught.value.faults} == {key}, value
         assert caught.value.message == str(caught.value.faults[0])
+        assert "nput should" not in caught.value.message  # pydantic's own words
 
 
 def test_a_fault_says_what_was_found_and_what_was_expected() -> None:
@@ -60,7 +61,7 @@ def test_a_fault_says_what_was_found_and_what_was_expected() -> None:
             f"'{'A' * 59} is not valid: expected lowercase letters, digits and hyphens, at most 64, "
             "with no hyphen first or last",
         ),
-        ("active", "input should be a valid boolean"),
+        ("active", "expected true or false"),
         ("created_at", "a time needs a time zone, such as 2026-11-23T20:15:04.123456Z"),
     ]
 
@@ -71,6 +72,15 @@ def test_times_are_kept_in_utc() -> None:
     assert kept == NOW
     assert kept is not None
     assert kept.tzinfo is UTC
+
+
+def test_a_time_at_the_end_of_the_calendar_is_refused_in_words() -> None:
+    for there in (
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-14))),
+    ):
+        with pytest.raises(Error, match="is before the year 1 or after the year 9999 in UTC"):
+            checked(Job, GOOD[Job] | {"updated_at": there})
 
 
 def test_documents_have_largest_sizes() -> None:

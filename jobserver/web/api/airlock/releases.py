@@ -4,6 +4,7 @@ Refusals have job-server's texts where Airlock reads them, and always a ``detail
 """
 
 import contextlib
+import hashlib
 from email.message import Message
 
 from bottle import HTTPResponse, request
@@ -21,6 +22,7 @@ from jobserver.web.api.airlock.details import detailed
 from jobserver.web.api.airlock.listing import FileReview, SentRelease, in_mb, sent_release
 from jobserver.web.api.airlock.names import ReleaseFinder, file_id, file_url
 from jobserver.web.api.common import named_person, require_backend, require_person
+from jobserver.web.server.stream import UNREADABLE
 from jobserver.web.services import Services
 
 _OTHER_BYTES = "Contents of uploaded file does not match the file which a review was requested for"
@@ -72,7 +74,8 @@ class AirlockReleasesApi:
         person = self._releaser(release.workspace, actor.name)
         if request.content_length > MAX_FILE_BYTES:
             raise invalid(f"File is too large, it must be below {in_mb(MAX_FILE_BYTES)}")
-        path, body = self._path(release), http.read_body(MAX_FILE_BYTES)
+        body = http.read_body(MAX_FILE_BYTES)
+        path = self._path(release, body)
         file = release.file(path)
         if file is None:
             raise invalid(f"File {path} not requested in release {identifier}")
@@ -121,10 +124,12 @@ class AirlockReleasesApi:
         return person
 
     @staticmethod
-    def _path(release: CheckedRelease) -> str:
+    def _path(release: CheckedRelease, body: bytes) -> str:
         """Of the header Content-Disposition. Raises `Error` (invalid)."""
         message = Message()
-        message["Content-Disposition"] = http.header("Content-Disposition") or ""
+        message["Content-Disposition"] = header = http.header("Content-Disposition") or ""
+        if header == UNREADABLE:
+            return _path_by_contents(release, body)
         path = message.get_filename()
         if not path:
             raise invalid('Content-Disposition is missing: expected attachment; filename="path/of/the/file"')
@@ -132,6 +137,16 @@ class AirlockReleasesApi:
             with contextlib.suppress(UnicodeError):  # many clients send UTF-8, though HTTP's headers are Latin-1
                 return path.encode("latin-1").decode("utf-8")
         return path
+
+
+def _path_by_contents(release: CheckedRelease, body: bytes) -> str:
+    """For a name that is not ASCII, which the HTTP server does not pass on: the contents say which file it is. Raises
+    `Error` (invalid)."""
+    digest = hashlib.sha256(body).hexdigest()
+    same = [file for file in release.files if file.sha256 == digest and not file.path.isascii()]
+    if not same:
+        raise invalid("Content-Disposition is not ASCII: send the name as filename*=UTF-8''...")
+    return next((file for file in same if file.uploaded is None), same[0]).path
 
 
 def _versions(files: tuple[CheckedFile, ...]) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.projects import SetProjectMember
 from jobserver.domain.users import ChangeUser, SetUserRoles
+from jobserver.web.server.stream import UNREADABLE
 from tests.integration.web.airlock.conftest import Place
 
 TABLE, CHART = "output/table.csv", "output/chart.png"
@@ -351,3 +352,25 @@ def test_a_collaborator_may_look_but_not_ask(place: Place) -> None:
     )
     assert reply.status_code == 403
     place.do(SetProjectMember("lab/trends", "bob", ()))
+
+
+def test_a_name_that_http_cannot_carry_is_known_by_its_contents(place: Place) -> None:
+    """Headers are ASCII: the HTTP server passes no other on."""
+    release, names = place.new_id(), ("output/größe.csv", "output/größe 2.csv")
+    for event, person in (("submitted", "alice"), ("partially_reviewed", "carol"), ("reviewed", "dave")):
+        assert place.tell(release, event, person).json() == {"status": "ok"}
+    same = [file(name, size=3, sha256=sha(b"abc")) for name in names]
+    assert ask(place, release, *same, file("output/über.csv", size=1, sha256=sha(b"x"))).status_code == 201
+    headers = {"OS-User": "dave", "Authorization": "token of tpp"}
+
+    def send(data: bytes) -> httpx.Response:
+        def passed(environ: dict[str, Any], start: Any) -> Any:
+            return place.server.wsgi({**environ, "HTTP_CONTENT_DISPOSITION": UNREADABLE}, start)
+
+        with httpx.Client(transport=httpx.WSGITransport(app=passed), base_url="http://jobs.example") as airlock:
+            return airlock.post(f"/api/v2/releases/release/{release}", content=data, headers=headers)
+
+    assert [send(b"abc").headers["File-Id"] for _ in names] == [f"{release}-0", f"{release}-1"]
+    assert "already been uploaded" in send(b"abc").json()["detail"]
+    assert send(b"x").headers["File-Id"] == f"{release}-2"
+    assert send(b"y").json() == {"detail": "Content-Disposition is not ASCII: send the name as filename*=UTF-8''..."}
