@@ -25,6 +25,8 @@ def names(values: Sequence[str], most: int = 2) -> str:
 def span(low: float, high: float) -> str:
     """A range of seconds: ``12–19 min``, ``45 s to 2 min``, ``8 s``."""
     (first, unit), (last, other) = _amount(low), _amount(high)
+    if (last, other) == ("0", "s"):
+        return "under 1 s" if high > 0 else "0 s"
     if (first, unit) == (last, other):
         return f"{first} {unit}"
     return f"{first}–{last} {unit}" if unit == other else f"{first} {unit} to {last} {other}"

@@ -56,6 +56,7 @@ class Renderer:
             so_far=so_far,
             diff=highlight.diff,
             marked=marked,
+            breakable=breakable,
         )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
@@ -153,6 +154,11 @@ def marked(text: str) -> Markup:
         Markup("<code>{}</code>").format(part) if number % 2 else Markup.escape(part)
         for number, part in enumerate(parts)
     )
+
+
+def breakable(name: str) -> Markup:
+    """A long name breaks after its underscores, and not anywhere."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 @lru_cache(maxsize=256)

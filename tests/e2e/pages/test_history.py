@@ -102,3 +102,11 @@ def test_the_days_of_a_backend(site: Site, alice: Browser, root: Browser) -> Non
     assert "Settings" in root.get("/backends/tpp/history/").text
     assert alice.get("/backends/nope/history/").status_code == 404
     assert alice.get("/backends/tpp/history/?days=9").status_code == 400
+
+
+def test_a_workspace_has_the_same_tabs_on_each_of_its_pages(site: Site, alice: Browser) -> None:
+    seen = {}
+    for tab in ("", "logs/", "trends/", "settings/", "audit/"):
+        page = alice.get(f"/plain/{tab}").text
+        seen[tab] = re.findall(r'href="(/plain/[^"]*)"', page.partition('aria-label="Tabs"')[2].partition("</nav>")[0])
+    assert set(map(tuple, seen.values())) == {tuple(f"/plain/{tab}" for tab in seen)}

@@ -49,6 +49,24 @@ def test_asking_watching_cancelling_and_running_again(site: Site, alice: Browser
     assert alice.get(f"/jobs/?q={identifier[:10]}").headers["Location"] == path
 
 
+def test_what_is_cancelled_is_offered_neither_again_nor_a_rerun(site: Site, alice: Browser) -> None:
+    identifier = site.ask("run_all", backend="emis", workspace="slashed")
+    path = f"/job-requests/{identifier}/"
+    with site.client("emis") as emis:
+        emis.listed()
+    assert "Re-run" not in alice.get(path).text  # it has not run yet
+    assert alice.submit(f"{path}cancel/", page=path).status_code == 303
+    page = alice.get(path).text
+    assert "Cancellation requested" in page
+    assert "Cancel all jobs" not in page
+    assert "<dt>Queue</dt>" not in page
+    with site.client("emis") as emis:
+        emis.report(job(identifier, f"c{identifier}", "failed", 1, status_code="cancelled_by_user")).raise_for_status()
+    page = alice.get(path).text
+    assert "Re-run cancelled jobs" in page
+    assert "A user cancelled the job" not in page  # the badge says who did
+
+
 def test_what_failed_comes_first_with_what_to_do(site: Site, alice: Browser) -> None:
     before = site.ask("generate", workspace="plain")
     with site.client("tpp") as tpp:
@@ -289,6 +307,8 @@ def test_a_form_sent_twice_is_one_request(site: Site, alice: Browser) -> None:
     assert site.count() == before + 1
     other = alice.post("/plain/", data={**fields, "requested_actions": "analyse"}).headers["Location"]
     assert other != first
+    with site.client("tpp") as tpp:
+        tpp.report(job(first.split("/")[2], "once", "succeeded", 1)).raise_for_status()
     rerun = alice.get(first).text
     hidden = {name: re.findall(rf'name="{name}" value="([^"]+)"', rerun)[0] for name in ("form", "once")}
     answers = {alice.post(f"{first}rerun/", data=hidden).headers["Location"] for _ in range(2)}

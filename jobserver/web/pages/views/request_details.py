@@ -1,7 +1,7 @@
 """What the page of a job request shows: its graph, its timeline, the outlook, and what a person can do with it."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,12 +100,12 @@ def _scripts(document: JobRequest, actions: Mapping[str, PipelineAction | None])
 def permitted(context: PageContext, details: RequestDetails) -> dict[str, Any]:
     """What this person can do with the request, and what has been cancelled."""
     row, jobs, document, is_now = details.row, details.jobs, details.document, not details.revision
-    still_open = set(open_actions(row, jobs))
+    still_open = set(open_actions(row, jobs, details.pipeline.actions))
     cancelled = set(row.cancelled)
     return {
         "open_actions": still_open,
         "can_cancel": is_now and can_cancel(context, document) and bool(still_open),
-        "can_rerun": is_now and context.may(Permission.RUN_JOB, document.project),
+        "can_rerun": is_now and row.is_finished and context.may(Permission.RUN_JOB, document.project),
         "cancelling": {job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
     }
 
@@ -115,9 +115,11 @@ def can_cancel(context: PageContext, document: JobRequest) -> bool:
     return is_own or context.may(Permission.CANCEL_JOB, document.project)
 
 
-def open_actions(row: JobRequestRow, jobs: list[JobRow]) -> list[str]:
+def open_actions(row: JobRequestRow, jobs: list[JobRow], pipeline: Collection[str] = ()) -> list[str]:
     """The actions that can still be cancelled; before the runner has created jobs, all that were requested."""
     cancelled = set(row.cancelled)
+    if not jobs and pipeline and cancelled.issuperset(pipeline):  # ``run_all`` is cancelled action by action
+        return []
     if not jobs:
         return [action for action in row.actions if action not in cancelled]
     return [job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action not in cancelled]

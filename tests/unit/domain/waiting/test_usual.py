@@ -34,6 +34,7 @@ def test_a_few_runs_make_nothing_slow_and_seconds_do_not_count() -> None:
     [
         (12 * 60, 19 * 60 + 20, "12–19 min"),
         (45, 50, "45–50 s"),
+        (0.1, 0.3, "under 1 s"),
         (45, 125, "45 s to 2 min"),
         (8, 8.2, "8 s"),
         (3600, 7300, "60 min to 2 h"),
