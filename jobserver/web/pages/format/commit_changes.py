@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jobserver.domain.base import layout
 
 MOST_BYTES = 100_000  # of one commit
+MOST_FILES = 1000  # of one commit: git takes long to compare more
 _FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _NOISE = ("diff ", "index ", "new file", "deleted file", "similarity ")
 _JOB = re.compile(r"^(?:---|\+\+\+) [ab]/\S+/jobs/([A-Za-z0-9_-]+)\.yaml$", re.MULTILINE)
@@ -18,17 +19,21 @@ _AREA_MOVE = re.compile(r"^rename from (active|archive)/.*\nrename to (active|ar
 class CommitChanges:
     """``lines``: of the diff. ``archived`` and ``restored``: the number of files that moved to the archive or back
     and did not change. ``more``: the number of lines that are left out. ``jobs``: job -> its new status; empty if the
-    status is the same or the job was removed."""
+    status is the same or the job was removed. ``files``: the number of changed files of a commit that has too many to
+    show."""
 
     lines: Sequence[str] = ()
     archived: int = 0
     restored: int = 0
     more: int = 0
     jobs: Mapping[str, str] = field(default_factory=dict)
+    files: int = 0
 
 
-def commit_changes(diff: str) -> CommitChanges:
-    """``diff``: of one commit, as ``git log --patch -M`` prints it."""
+def commit_changes(diff: str | int) -> CommitChanges:
+    """``diff``: of one commit, as ``git log --patch -M`` prints it; or only the number of its files."""
+    if isinstance(diff, int):
+        return CommitChanges(files=diff)
     parts = [part for part in _FILES.split(diff) if part.strip()]
     changed = [part for part in parts if "\n@@ " in part or not _AREA_MOVE.search(part)]
     targets = [move[2] for part in parts if part not in changed and (move := _AREA_MOVE.search(part))]

@@ -19,7 +19,7 @@ from jobserver.store.keys import signers as keys
 from jobserver.store.keys.rotation import followed
 from jobserver.store.read.commits import Commit
 from jobserver.store.repo import StateRepo
-from jobserver.web.pages.format.commit_changes import CommitChanges, commit_changes
+from jobserver.web.pages.format.commit_changes import MOST_FILES, CommitChanges, commit_changes
 from jobserver.web.pages.views.history import branch_ref, is_in_history
 
 MOST = 50  # entries of a page
@@ -152,19 +152,25 @@ def _entries(
     if ends and (not diffs or _contents(repo, next(iter(diffs)), paths) != _contents(repo, tip, paths)):
         diffs = _diffs(repo, tip, paths, *limits)
     if branch == layout.MAIN:  # only main has tokens; elsewhere a pipeline can name an image by its digest
-        diffs = {sha: _DIGEST.sub("(a digest)", diff) for sha, diff in diffs.items()}
+        diffs = {sha: _DIGEST.sub("(a digest)", diff) if isinstance(diff, str) else diff for sha, diff in diffs.items()}
     commits = [objects.commit(sha) for sha in diffs]
     pushed = _pushed(objects, repo, branch, known) if any(not commit.signature for commit in commits) else {}
     return [_entry(commit, known, pushed, commit_changes(diffs[commit.sha])) for commit in commits]
 
 
-def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dict[str, str]:
-    """commit -> its diff, newest first."""
+def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dict[str, str | int]:
+    """commit -> its diff, newest first; of a commit with more files than pages show, their number."""
     # One process for all of them, separated by NUL: git treats a file with a NUL as binary.
-    options = ("--format=%x00%H", "--patch", "-M", "-U1", "--no-color")
     # Newer versions of git would apply a .gitattributes file of the repository to diffs (`attr.tree`).
-    listed = git(repo.path, "-c", "attr.tree=none", "log", *options, *limits, "--end-of-options", tip, "--", *paths)
-    return {part[:40]: part[40:].lstrip("\n") for part in listed.split("\0")[1:]}
+    log = ("-c", "attr.tree=none", "log", "--format=%x00%H")
+    listed = git(repo.path, *log, "--name-only", "--no-renames", *limits, "--end-of-options", tip, "--", *paths)
+    counts = {part[:40]: part.count("\n") - 2 for part in listed.split("\0")[1:]}
+    diffs: dict[str, str | int] = {**counts}
+    if small := [sha for sha, count in counts.items() if count <= MOST_FILES]:
+        patch = ("--no-walk=unsorted", "--patch", "-M", "-U1", "--no-color", "--end-of-options", *small)
+        shown = git(repo.path, *log, *patch, "--", *paths)
+        diffs |= {part[:40]: part[40:].lstrip("\n") for part in shown.split("\0")[1:]}
+    return diffs
 
 
 def _contents(repo: StateRepo, revision: str, paths: Sequence[str]) -> list[str]:

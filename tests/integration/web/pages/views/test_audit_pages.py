@@ -7,6 +7,7 @@ import pytest
 from jobserver.domain.backends import PauseBackend, ResumeBackend
 from jobserver.errors import Error
 from jobserver.web.pages.format.commit_changes import MOST_BYTES, commit_changes
+from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.audit_tab import Entry, audit_page
 from tests.site import ADMIN, Site, job
 
@@ -48,6 +49,19 @@ def test_an_older_page_begins_at_a_change_of_these(site: Site, before: str) -> N
     elsewhere = site.git("rev-parse", "audit").strip()
     with pytest.raises(Error, match="expected the address"):
         audit_page(site.repo, PATHS, elsewhere)
+
+
+def test_a_commit_with_very_many_files_says_only_their_number(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git takes long to compare them: this page once needed over a minute for commits of 4,000 files."""
+    monkeypatch.setattr(audit_tab, "MOST_FILES", 20)
+    identifier = site.ask("generate", "analyse")
+    site.report(*[(identifier, job(f"j{number}", "running", 1)) for number in range(20)])
+    site.report(*[(identifier, job(f"j{number}", "running", 2)) for number in range(21)])
+    site.report(*[(identifier, job(f"j{number}", "succeeded", 3)) for number in range(21)])  # 23 files move, too
+    archived, large, small, *_ = audit_page(site.repo, {"backends/tpp": ["active", "archive"]}).entries
+    assert (archived.changes.files, archived.changes.lines) == (46, ())
+    assert (large.changes.files, large.changes.lines) == (21, ())
+    assert (small.changes.files, len(small.changes.jobs)) == (0, 20)
 
 
 def test_files_that_only_moved_are_counted(site: Site) -> None:
