@@ -14,6 +14,13 @@ from jobserver.domain.backends import (
 )
 from jobserver.domain.governance.project_limits import ChangeProject
 from jobserver.domain.orgs import AddOrg
+from jobserver.domain.outputs.commands import ReviewRelease, WithdrawRelease
+from jobserver.domain.outputs.publications import (
+    ApprovePublication,
+    EndPublication,
+    RequestPublication,
+    RequestUnpublication,
+)
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import (
     AcceptInvitation,
@@ -21,6 +28,7 @@ from jobserver.domain.projects import (
     CancelInvitation,
     InviteToProject,
     RenameProject,
+    SetOutputApprovals,
     SetProjectMember,
 )
 from jobserver.domain.site_messages import SetSiteMessage
@@ -66,7 +74,7 @@ def refuse_other_users(username: str | None) -> None:
 
 
 def _call(command: Command) -> Call:
-    for call_of in (_of_workspaces, _of_projects, _of_people, _of_backends):
+    for call_of in (_of_workspaces, _of_projects, _of_people, _of_backends, _of_releases):
         if (call := call_of(command)) is not None:
             return call
     raise invalid("is set, but this command works on the server's machine only: unset it there", URL)
@@ -96,6 +104,8 @@ def _of_projects(command: Command) -> Call | None:
             return "PATCH", f"projects/{_part(project)}/", {"name": name}
         case ChangeProject(project, values):
             return "PATCH", f"projects/{_part(project)}/", dict(values)
+        case SetOutputApprovals(project, number):
+            return "PATCH", f"projects/{_part(project)}/", {"output_approvals": number}
         case SetProjectMember(project, username, roles):
             path = f"projects/{_part(project)}/members/{_part(username)}/"
             return ("PUT", path, {"roles": list(roles)}) if roles else ("DELETE", path, None)
@@ -137,6 +147,26 @@ def _of_backends(command: Command) -> Call | None:
                 ("PUT", "site-message/", {"text": text, "level": level}) if text else ("DELETE", "site-message/", None)
             )
     return None
+
+
+def _of_releases(command: Command) -> Call | None:
+    match command:
+        case ReviewRelease(decision=decision, comment=comment, files=files):
+            call, fields = "reviews", {"decision": decision, "comment": comment or None, "files": list(files) or None}
+        case WithdrawRelease(reason=reason, files=files):
+            call, fields = "withdraw", {"reason": reason, "files": list(files) or None}
+        case RequestPublication(comment=comment, files=files):
+            call, fields = "request-publication", {"comment": comment or None, "files": list(files) or None}
+        case ApprovePublication():
+            call, fields = "publish", {}
+        case RequestUnpublication(comment=comment):
+            call, fields = "request-unpublication", {"comment": comment or None}
+        case EndPublication(reason=reason):
+            call, fields = "unpublish", {"reason": reason}
+        case _:
+            return None
+    release = f"{_part(command.backend)}/{_part(command.identifier)}"
+    return "POST", f"workspaces/{_part(command.workspace)}/outputs/{release}/{call}/", fields
 
 
 def _part(name: str) -> str:

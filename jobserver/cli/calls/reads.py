@@ -117,13 +117,44 @@ def _names(item: Mapping[str, Any]) -> list[str]:
 
 
 def _releases_of(workspace: str) -> list[Row]:
-    return _rows(f"workspaces/{quote(workspace, safe='')}/releases/", _release(workspace))
+    url = f"workspaces/{quote(workspace, safe='')}"
+    vouched = _rows(f"{url}/releases/", _release(workspace))
+    return newest_first([*vouched, *_rows(f"{url}/outputs/", _checked_release)])
+
+
+VOUCHED = "vouched for by the backend"
+"""What lists say in place of a state."""
+
+
+def newest_first(releases: Sequence[Row]) -> list[Row]:
+    """By workspace, the newest of each first."""
+    by_time = sorted(releases, key=lambda row: str(row["received_at"]), reverse=True)
+    return sorted(by_time, key=lambda row: str(row["workspace"]))
+
+
+def checked_release(backend: str, workspace: str, identifier: str) -> Row:
+    path = "/".join(quote(part, safe="") for part in (workspace, "outputs", backend, identifier))
+    with ServerClient.from_env() as server:
+        item: Row = server.get(f"workspaces/{path}/").json()
+    return item
+
+
+def _checked_release(item: Mapping[str, Any]) -> Row:
+    head = {key: item[key] for key in ("workspace", "identifier", "backend")}
+    counts = {"files": item["files"], "size": item["size"], "commit": ""}
+    return {**head, "user": item["author"], "received_at": item["created_at"], **counts, "state": item["state"]}
 
 
 def _release(workspace: str) -> Callable[[Mapping[str, Any]], Row]:
     def row(item: Mapping[str, Any]) -> Row:
         head = {"workspace": workspace, "identifier": item["identifier"], "backend": item["backend"]}
         counts = {"files": len(item["files"]), "size": item["size"], "commit": item["commit"]}
-        return {**head, "user": item["released_by"], "received_at": item["received_at"], **counts}
+        return {
+            **head,
+            "user": item["released_by"],
+            "received_at": item["received_at"],
+            **counts,
+            "state": VOUCHED,
+        }
 
     return row

@@ -19,6 +19,7 @@ from jobserver.domain.projects import (
     InviteToProject,
     Project,
     RenameProject,
+    SetOutputApprovals,
     SetProjectMember,
 )
 from jobserver.errors import not_found
@@ -114,6 +115,15 @@ def project_edit(project_: str, username: str | None, **options: Any) -> None:
             values[key] = tuple(filter(None, values[key]))
     values = {key: value if value not in ("", ()) else None for key, value in values.items()}
     submit(username, ChangeProject(project_, values | ({"analysis_scope": lists} if lists else {})))
+
+
+@project.command("approvals")
+@click.argument("project_", metavar="ORG/PROJECT")
+@click.argument("number", type=click.Choice(["1", "2", "3", "default"]))
+@acting
+def project_approvals(project_: str, number: str, username: str | None) -> None:
+    """Set how many people must approve each file that leaves a backend. Needs the role GovernanceReviewer."""
+    submit(username, SetOutputApprovals(project_, None if number == "default" else int(number)))
 
 
 @project.command("invite")

@@ -106,29 +106,48 @@ class CheckedReleaseService:
         via: str,
         comment: str = "",
         files: Sequence[str] = (),
+        key: Key | None = None,
     ) -> WriteResult:
         """Records a decision on these files, or on all."""
-        return self._gate.submit(actor, ReviewRelease(*name.parts, reviewer, decision, comment, tuple(files)), via)
+        command = ReviewRelease(*name.parts, reviewer, decision, comment, tuple(files))
+        return self._gate.submit(actor, command, via, key)
 
     def request_publication(
-        self, actor: Actor, name: ReleaseName, via: str, files: Sequence[str] = (), comment: str = ""
+        self,
+        actor: Actor,
+        name: ReleaseName,
+        via: str,
+        files: Sequence[str] = (),
+        comment: str = "",
+        key: Key | None = None,
     ) -> WriteResult:
-        return self._gate.submit(actor, RequestPublication(*name.parts, tuple(files), comment), via)
+        """Asks that anybody may read these files, or all that were released."""
+        return self._gate.submit(actor, RequestPublication(*name.parts, tuple(files), comment), via, key)
 
-    def publish(self, actor: Actor, name: ReleaseName, via: str) -> WriteResult:
-        return self._gate.submit(actor, ApprovePublication(*name.parts), via)
+    def publish(self, actor: Actor, name: ReleaseName, via: str, key: Key | None = None) -> WriteResult:
+        return self._gate.submit(actor, ApprovePublication(*name.parts), via, key)
 
-    def request_unpublication(self, actor: Actor, name: ReleaseName, via: str, comment: str = "") -> WriteResult:
-        return self._gate.submit(actor, RequestUnpublication(*name.parts, comment), via)
+    def request_unpublication(
+        self, actor: Actor, name: ReleaseName, via: str, comment: str = "", key: Key | None = None
+    ) -> WriteResult:
+        return self._gate.submit(actor, RequestUnpublication(*name.parts, comment), via, key)
 
-    def unpublish(self, actor: Actor, name: ReleaseName, via: str, reason: str) -> WriteResult:
-        return self._gate.submit(actor, EndPublication(*name.parts, reason), via)
+    def unpublish(self, actor: Actor, name: ReleaseName, via: str, reason: str, key: Key | None = None) -> WriteResult:
+        """Ends a publication, or declines one that was asked for."""
+        return self._gate.submit(actor, EndPublication(*name.parts, reason), via, key)
 
     def withdraw(
-        self, actor: Actor, name: ReleaseName, person: str, reason: str, via: str, files: Sequence[str] = ()
+        self,
+        actor: Actor,
+        name: ReleaseName,
+        person: str,
+        reason: str,
+        via: str,
+        files: Sequence[str] = (),
+        key: Key | None = None,
     ) -> WriteResult:
         """Records the end of these files, or of the whole release, and then erases the bytes."""
-        written = self._gate.submit(actor, WithdrawRelease(*name.parts, person, reason, tuple(files)), via)
+        written = self._gate.submit(actor, WithdrawRelease(*name.parts, person, reason, tuple(files)), via, key)
         self._settle_erasures(name)
         return written
 

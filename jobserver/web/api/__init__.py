@@ -14,6 +14,7 @@ lists            filters and pages of lists
 common           whose token a call needs, its fields, and idempotency keys
 fields           reads the fields of a JSON object
 airlock/         what Airlock calls: logins, releases and events
+outputs/         releases whose files leave with the approvals of people
 openapi/         openapi.json
 document_schemas the schemas of documents, for editors
 """

@@ -41,6 +41,10 @@ class Fields:
         self._taken.update(names)
         self._faults += [Fault(reason, key=name) for name in names if self.has(name)]
 
+    def refuse(self, name: str, reason: str) -> None:
+        """Adds what is wrong with a field that was read."""
+        self._faults.append(Fault(reason, key=name))
+
     def _take(self, name: str, default: Any) -> Any:
         self._taken.add(name)
         value = self._data.get(name)

@@ -9,6 +9,7 @@ from jobserver.domain.governance.analysis_scope import KNOWN, scope_json
 from jobserver.domain.governance.project_limits import LIMITS, ChangeProject, ProjectStatus
 from jobserver.domain.members import Member
 from jobserver.domain.orgs import AddOrg, Org
+from jobserver.domain.outputs.approvals import DEFAULT_APPROVALS
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import (
     AcceptInvitation,
@@ -17,6 +18,7 @@ from jobserver.domain.projects import (
     InviteToProject,
     Project,
     RenameProject,
+    SetOutputApprovals,
     SetProjectMember,
     manages,
 )
@@ -84,8 +86,11 @@ class ProjectsApi:
         fields, key = self._keys.fields(actor)
         name, values = f"{org}/{project}", _limits(fields)
         if fields.has("name"):
-            fields.none_of(LIMITS, "can't change together with the name")
+            fields.none_of([*LIMITS, "output_approvals"], "can't change together with the name")
             command: Command = RenameProject(name, fields.text("name"))
+        elif fields.has("output_approvals"):
+            fields.none_of(LIMITS, "can't change together with the approvals")
+            command = SetOutputApprovals(name, fields.number("output_approvals"))
         else:
             fields.text("name", None)
             command = ChangeProject(name, values)
@@ -168,6 +173,7 @@ class ProjectsApi:
             "runner_types": project.runner_types,
             "analysis_scope": scope_json(project.analysis_scope),
             "requires_training": bool(project.requires_training),
+            "output_approvals": project.output_approvals or DEFAULT_APPROVALS,
             "members": _members(project.members),
             "invitations": [
                 {

@@ -8,6 +8,7 @@ from jobserver.web.api.job_requests import REQUEST_FILTERS, JobRequestsApi
 from jobserver.web.api.jobs import JobsApi
 from jobserver.web.api.lists import PAGING
 from jobserver.web.api.openapi.document import describe
+from jobserver.web.api.outputs.urls import output_endpoints
 from jobserver.web.api.people import USER_FILTERS, PeopleApi
 from jobserver.web.api.projects import PROJECT_FILTERS, ProjectsApi
 from jobserver.web.api.releases import ReleasesApi
@@ -64,6 +65,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         *_projects(ProjectsApi(services, keys)),
         *_backends(BackendsApi(services, keys)),
         *airlock_endpoints(services),
+        *output_endpoints(services, keys),
         Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
     ]
 

@@ -7,6 +7,7 @@ operations  what the operations share: answers, bodies, the scope that a token n
 work        the operations on job requests, jobs, workspaces and releases
 people      the operations on users, organisations, projects, backends and the site message
 webhooks    the operations on the webhooks of a workspace
+outputs     the operations on releases whose files people approve
 airlock     the operations that Airlock calls
 schemas     the schemas of answers
 limits      the schemas of what projects and people may use, for both

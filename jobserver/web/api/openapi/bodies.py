@@ -146,6 +146,13 @@ PROJECT_CHANGE = object_of(
             "description": "The name that people see. In a call of its own.",
         },
         **limits.PROJECT_CHANGE,
+        "output_approvals": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": 3,
+            "description": "How many people must approve each file that leaves. In a call of its own;"
+            " needs the role GovernanceReviewer.",
+        },
     },
     (),
     closed=True,

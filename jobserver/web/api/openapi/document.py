@@ -1,7 +1,7 @@
 """The whole of openapi.json."""
 
 from jobserver import __version__
-from jobserver.web.api.openapi import airlock, people, webhooks, work
+from jobserver.web.api.openapi import airlock, outputs, people, webhooks, work
 from jobserver.web.api.openapi.schemas import SCHEMAS, Schema
 
 
@@ -21,6 +21,7 @@ def describe(base_url: str) -> Schema:
             **work.workspaces(),
             **webhooks.webhooks(),
             **work.releases(),
+            **outputs.outputs(),
             **people.projects(),
             **people.people(),
             **people.backends(),
@@ -31,7 +32,7 @@ def describe(base_url: str) -> Schema:
             **people.server(),
         },
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | outputs.SCHEMAS,
             "securitySchemes": {
                 "token": {
                     "type": "apiKey",

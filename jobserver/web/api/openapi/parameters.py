@@ -2,6 +2,7 @@
 
 from jobserver.domain.base import names
 from jobserver.domain.job_requests.outcomes import OUTCOMES
+from jobserver.domain.outputs.approvals import ReleaseState
 from jobserver.web.api.lists import DEFAULT, MOST
 from jobserver.web.api.openapi import schemas
 from jobserver.web.api.openapi.schemas import TEXT, Schema
@@ -67,6 +68,15 @@ ORG = parameter("org", "path", _named("datalab"), "The slug of an organisation."
 PROJECT = [ORG, parameter("project", "path", _named("trends"), "The slug of a project in it.")]
 BACKEND = parameter("slug", "path", _named("tpp"), "A backend.")
 LABEL = parameter("label", "path", _named("laptop"), "The label of a token.")
+CHECKED_RELEASE = [
+    parameter("backend", "path", _named("tpp"), "The backend whose files these are."),
+    parameter(
+        "identifier",
+        "path",
+        _text(names.CHECKED_RELEASE_ID, "01J9ZQ4V8N6T3W5X7Y9A1B2C3D"),
+        "The release's ID: Airlock's, or the server's.",
+    ),
+]
 RELEASE_PATH = [
     parameter("backend", "path", _named("tpp"), "The backend that released it."),
     parameter("path", "path", _named("output/table.csv"), "The file's path in the release."),
@@ -88,6 +98,11 @@ WORKSPACES = [
     parameter("archived", "query", _FLAG, "Only archived ones, or only others."),
     *PAGING,
 ]
+RELEASES = [
+    parameter("state", "query", {"enum": list(ReleaseState)}, "Only those in this state."),
+    *PAGING,
+]
+RELEASED_FILES = [parameter("published", "query", _FLAG, "Only published ones, or only others."), *PAGING]
 PROJECTS = [
     parameter("org", "query", TEXT, "Only this organisation's."),
     parameter("member", "query", TEXT, "Only those with this member."),

@@ -19,8 +19,8 @@ ACTION: Schema = {"type": "string", "pattern": f"^{names.ACTION}$"}
 BINARY: Schema = {"type": "string", "format": "binary"}
 STATUS: Schema = {"enum": list(STATUSES)}
 FLAG: Schema = {"type": "boolean"}
-_TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-23T20:15:04.123456Z"]}
-_MAYBE_TIME: Schema = {**_TIME, "type": ["string", "null"]}
+TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2026-11-23T20:15:04.123456Z"]}
+MAYBE_TIME: Schema = {**TIME, "type": ["string", "null"]}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 JOB_ID: Schema = {"type": "string", "pattern": f"^{names.JOB_ID}$", "examples": ["mdg7wjzr"]}
 ID: Schema = {"type": "string", "pattern": f"^{names.REQUEST_ID}$", "examples": ["aaq5k3v7m2xw4c6d"]}
@@ -46,7 +46,7 @@ _WORKSPACE = {
     "branch": TEXT,
     "db": TEXT,
     "created_by": MAYBE_TEXT,
-    "created_at": _TIME,
+    "created_at": TIME,
 }
 _REQUEST = {
     "identifier": ID,
@@ -54,7 +54,7 @@ _REQUEST = {
     "sha": {"type": "string", "pattern": f"^{names.SHA}$"},
     "workspace": object_of(_WORKSPACE),
     "created_by": TEXT,
-    "created_at": _TIME,
+    "created_at": TIME,
     "requested_actions": TEXTS,
     "cancelled_actions": TEXTS,
     "force_run_dependencies": FLAG,
@@ -84,10 +84,10 @@ _JOB: Schema = {
     "status": STATUS,
     "status_code": {**TEXT, "examples": ["executing"]},
     "status_message": {**TEXT, "description": "Cut at 8 KiB. Control characters are replaced."},
-    "created_at": _TIME,
-    "updated_at": _MAYBE_TIME,
-    "started_at": _MAYBE_TIME,
-    "completed_at": _MAYBE_TIME,
+    "created_at": TIME,
+    "updated_at": MAYBE_TIME,
+    "started_at": MAYBE_TIME,
+    "completed_at": MAYBE_TIME,
 }
 _JOB_OPTIONS: Schema = {
     "run_command": {**MAYBE_TEXT, "description": "Cut at 8 KiB."},
@@ -116,7 +116,7 @@ _WAITING = {
 }
 _MOMENT = {
     "type": ["object", "null"],
-    "properties": {"at": _TIME, "earliest": _TIME, "latest": _TIME, "basis": TEXT},
+    "properties": {"at": TIME, "earliest": TIME, "latest": TIME, "basis": TEXT},
     "description": "From past runs on the backend. Null if nobody can say.",
 }
 _JOB_WAITING = {
@@ -138,8 +138,8 @@ SCHEMAS: Schema = {
             **_REQUEST_OPTIONS,
             "status": {"enum": [*STATUSES, "unknown"]},
             "outcome": _outcome(REQUEST_OUTCOMES),
-            "started_at": _MAYBE_TIME,
-            "completed_at": _MAYBE_TIME,
+            "started_at": MAYBE_TIME,
+            "completed_at": MAYBE_TIME,
             "jobs": {
                 "type": "array",
                 "items": object_of(_JOB | _OUTCOME | _JOB_OPTIONS | _JOB_WAITING, (*_JOB, *_OUTCOME)),
@@ -156,8 +156,8 @@ SCHEMAS: Schema = {
             **_REQUEST_OPTIONS,
             "status": {"enum": [*STATUSES, "unknown"]},
             "outcome": _outcome(REQUEST_OUTCOMES),
-            "started_at": _MAYBE_TIME,
-            "completed_at": _MAYBE_TIME,
+            "started_at": MAYBE_TIME,
+            "completed_at": MAYBE_TIME,
             "cancelled_by": {**TEXTS, "description": "Who cancelled actions of it."},
             "job_count": {"type": "integer"},
             "succeeded_count": {"type": "integer"},
@@ -223,9 +223,9 @@ USER = object_of(
 _ROLE: Schema = {"enum": [role.value for role in Role]}
 ROLE_LIST: Schema = {"type": "array", "items": _ROLE}
 _MEMBER = object_of({"username": TEXT, "roles": ROLE_LIST})
-_INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEXT, "created_at": _TIME})
+_INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEXT, "created_at": TIME})
 _FILE = object_of({"path": TEXT, "size": {"type": "integer"}, "sha256": TEXT})
-_OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": _TIME, "expires_at": _MAYBE_TIME})
+_OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": TIME, "expires_at": MAYBE_TIME})
 VIEWS: Schema = {"additionalProperties": TEXT, "examples": [{"My failures": "status:failed by:me"}]}
 _ACCOUNT: Schema = {"username": TEXT, "name": TEXT, "active": FLAG, "roles": ROLE_LIST, **limits.PERSON}
 SCHEMAS |= {
@@ -237,7 +237,7 @@ SCHEMAS |= {
             "branch": TEXT,
             "db": {**TEXT, "description": "The database that its jobs use unless a request names another one."},
             "created_by": TEXT,
-            "created_at": _TIME,
+            "created_at": TIME,
             "archived": {**FLAG, "description": "Nobody can request jobs on it."},
             "should_notify": {**FLAG, "description": "New job requests send an email when they end."},
         }
@@ -249,6 +249,7 @@ SCHEMAS |= {
             "slug": TEXT,
             "name": TEXT,
             **limits.PROJECT,
+            "output_approvals": {"type": "integer", "description": "How many people must approve each file."},
             "members": {"type": "array", "items": _MEMBER},
             "invitations": {
                 "type": "array",
@@ -275,7 +276,7 @@ SCHEMAS |= {
             "identifier": TEXT,
             "backend": TEXT,
             "released_by": TEXT,
-            "received_at": _TIME,
+            "received_at": TIME,
             "size": {"type": "integer", "description": "Bytes of all files."},
             "commit": {**TEXT, "description": "The commit that records it."},
             "files": {"type": "array", "items": _FILE},
@@ -289,7 +290,7 @@ SCHEMAS |= {
             "active": FLAG,
             "accepts_requests": {**FLAG, "description": "False while it is paused."},
             "is_online": {**FLAG, "description": "Its runner called within the last minutes."},
-            "last_seen": _MAYBE_TIME,
+            "last_seen": MAYBE_TIME,
             "active_requests": {"type": "integer"},
             "running_requests": {"type": "integer"},
         }
