@@ -64,8 +64,9 @@ def releases_of(sql: sqlite3.Connection, workspace: str, backends: Collection[st
 
 
 def releases_named(sql: sqlite3.Connection, identifier: str, backends: Collection[str]) -> list[ReleaseSummary]:
-    """Those with this identifier, newest first: two backends may have chosen the same."""
-    return _summaries(sql, "identifier = ?", identifier, backends)
+    """Those with this identifier, oldest first: two backends may have chosen the same, and who comes later does not get
+    the address of a release."""
+    return _summaries(sql, "identifier = ?", identifier, backends)[::-1]
 
 
 def _summaries(sql: sqlite3.Connection, condition: str, value: str, backends: Collection[str]) -> list[ReleaseSummary]:

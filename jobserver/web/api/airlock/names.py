@@ -6,8 +6,8 @@ A file's id is the release's with the file's place in it, because files are only
 import re
 
 from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease
-from jobserver.errors import not_found, unavailable
-from jobserver.index.queries.releases import releases_named
+from jobserver.errors import invalid, not_found, unavailable
+from jobserver.index.queries.releases import ReleaseSummary, releases_named
 from jobserver.service.releases.checked import CheckedReleaseService, ReleaseName
 from jobserver.web.services import Services
 
@@ -26,14 +26,23 @@ class ReleaseFinder:
         return self._service
 
     def release(self, identifier: str, backend: str = "") -> CheckedRelease:
-        """The release with this id; of several, that of ``backend``. Raises `Error` (not_found)."""
-        with self._index.view() as sql:
-            known = releases_named(sql, identifier, self._visible.slugs())
+        """The release with this id; of several, that of ``backend``, else the oldest. Raises `Error` (not_found)."""
+        known = self._named(identifier)
         for summary in sorted(known, key=lambda summary: summary.backend != backend):
             name = ReleaseName(summary.backend, summary.workspace, identifier)
             if (release := self.service.find(name)) is not None:
                 return release
         raise not_found(f"Release {identifier[:100]} does not exist")
+
+    def check_own(self, identifier: str, backend: str) -> None:
+        """Raises `Error` (invalid) if another backend has a release with this id."""
+        for summary in self._named(identifier):
+            if summary.backend != backend:
+                raise invalid(f"Release {identifier} is from backend {summary.backend} not {backend}")
+
+    def _named(self, identifier: str) -> list[ReleaseSummary]:
+        with self._index.view() as sql:
+            return releases_named(sql, identifier, self._visible.slugs())
 
     def file(self, file_id: str) -> tuple[CheckedRelease, int]:
         """The release, and the place of the file in it. Raises `Error` (not_found)."""

@@ -43,6 +43,8 @@ class AirlockReleasesApi:
         sent = sent_release()
         name = ReleaseName(actor.name, workspace, sent.identifier)
         known = self._finder.service.find(name) if sent.identifier else None
+        if known is None:
+            self._finder.check_own(sent.identifier, actor.name)
         if known is None or not known.files:
             author = known.author if known is not None else person
             written = self._finder.service.request(actor, name, author, sent.files, "http")

@@ -374,3 +374,17 @@ def test_a_name_that_http_cannot_carry_is_known_by_its_contents(place: Place) ->
     assert "already been uploaded" in send(b"abc").json()["detail"]
     assert send(b"x").headers["File-Id"] == f"{release}-2"
     assert send(b"y").json() == {"detail": "Content-Disposition is not ASCII: send the name as filename*=UTF-8''..."}
+
+
+def test_another_backend_does_not_get_the_address_of_a_release(place: Place) -> None:
+    """By asking for one with the same id, it would take a published file from its readers."""
+    release = released(place)
+    upload(place, release)
+    taken = ask(place, release, token="token of emis")
+    assert (taken.status_code, taken.json()) == (400, {"detail": f"Release {release} is from backend tpp not emis"})
+    place.tell(release, "submitted", "alice", backend="emis")  # an event begins a release, too
+    assert "backend: emis" in place.document(release, "emis")
+    files = place.call("GET", f"/releases/release/{release}", "token of carol").json()["files"]
+    assert {file["backend"] for file in files} == {"tpp"}
+    got = place.call("GET", f"/releases/file/{release}-0", "token of carol")
+    assert (got.status_code, got.content) == (200, CONTENTS[TABLE])
