@@ -58,6 +58,19 @@ def test_the_mode_of_a_runner_of_2022_is_a_flag_with_its_beginning() -> None:
     assert backend_status(TPP, live.contacts()["tpp"], NOW).label == "Online"
 
 
+@pytest.mark.parametrize("mode", ["", "x" * 20_000, "\xff\xfe", '{"a": 1}'])
+def test_an_odd_mode_is_shortened_text_that_limits_nothing_else(tmp_path: Path, mode: str) -> None:
+    private = PrivateStore(tmp_path / "private")
+    live = Presence(lambda: NOW, private)
+    live.record_call("tpp", '{"paused": {"v": "on", "ts": null}}')
+    live.record_call("tpp", None, mode)
+    for seen in (live, Presence(lambda: NOW, private)):
+        contact = seen.contacts()["tpp"]
+        assert len(str(contact.flags["mode"]["v"])) <= 100
+        assert contact.flags["paused"]["v"] == "on"
+    private.close()
+
+
 @pytest.mark.parametrize("stored", ['{"paused": {"v": "on", "ts": "0001-01-01T00:00:00+23:59"}}', "[]", "{"])
 def test_flags_that_an_older_server_stored_are_checked_again(tmp_path: Path, stored: str) -> None:
     private = PrivateStore(tmp_path / "private")
