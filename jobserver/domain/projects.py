@@ -181,7 +181,8 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
             after, event, action = Project(**{**dict(before), "name": wanted}), "renamed", f"renamed {name}"
         case ChangeProject(_, values):
             after, event = limited(before, values), "updated"
-            action = f"changed {', '.join(sorted(values))} of {name}"
+            changed = changed_keys(before, after) or values
+            action = f"changed {', '.join(sorted(changed))} of {name}"
         case SetOutputApprovals(_, number):
             after, event = Project(**{**dict(before), "output_approvals": number}), "output-approvals-changed"
             action = f"set the approvals that outputs of {name} need to {number or 'the default'}"

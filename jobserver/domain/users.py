@@ -57,6 +57,13 @@ class User(Document):
         return {"username": path.name}
 
 
+def may_manage(main: Main, user: User | None, person: User) -> bool:
+    """Whether this person may change the other's roles and limits."""
+    permissions = permissions_of(main, user) if user is not None else frozenset[Permission]()
+    is_managed = Permission.MANAGE_USERS in permissions and ADMIN_ROLES.isdisjoint(person.roles)
+    return is_managed or Permission.ADMINISTER in permissions
+
+
 def sees_all_users(main: Main, user: User) -> bool:
     """Whether this person may list all accounts."""
     return not permissions_of(main, user).isdisjoint({Permission.MANAGE_USERS, Permission.READ_ALL})
@@ -215,7 +222,8 @@ def _change(user: User, command: ChangeUser, actor: Actor) -> Changes:
     if not values:
         raise invalid(f"expected at least one of {', '.join(sorted(USER_LIMITS))}")
     after = User(**{**dict(user), **values})
-    subject = f"{actor.name} changed {', '.join(sorted(values))} of {name}"
+    changed = changed_keys(user, after) or values
+    subject = f"{actor.name} changed {', '.join(sorted(changed))} of {name}"
     return write_document(Kind.USER, name, user, after, "user.updated", subject)
 
 

@@ -10,6 +10,7 @@ from jobserver.cli.calls import client, reads
 from jobserver.cli.terminal.output import list_format, say, show_rows
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import PROJECT_ROLES
+from jobserver.domain.governance.analysis_scope import scope_json
 from jobserver.domain.governance.project_limits import ChangeProject, ProjectStatus
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import (
@@ -193,7 +194,9 @@ def _project(name: str) -> tuple[dict[str, Any], list[str]]:
         project, workspaces = app.repo.writer.read(layout.MAIN, read)
     if project is None:
         raise not_found(f"Project {name} does not exist")
-    return project.model_dump(mode="json"), workspaces
+    shown = project.model_dump(mode="json")
+    shown |= {"status": project.status or ProjectStatus.ONGOING, "requires_training": bool(project.requires_training)}
+    return {**shown, "analysis_scope": scope_json(project.analysis_scope)}, workspaces
 
 
 @project.command("list")

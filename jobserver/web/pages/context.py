@@ -69,6 +69,19 @@ class PageContext:
     def is_admin(self) -> bool:
         return self.may(Permission.ADMINISTER)
 
+    def check_service(self, permission: Permission) -> None:
+        """Raises `Error` (forbidden) for people who do not manage all projects, or all people."""
+        if not self.may(permission):
+            raise forbidden("only SuperUsers and ServiceAdministrators can use this page")
+
+    @property
+    def manages_users(self) -> bool:
+        return self.may(Permission.MANAGE_USERS)
+
+    @property
+    def manages_projects(self) -> bool:
+        return self.may(Permission.MANAGE_PROJECTS)
+
     def check_admin(self) -> None:
         """Raises `Error` (forbidden)."""
         if not self.is_admin:

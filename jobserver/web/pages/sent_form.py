@@ -7,18 +7,23 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobserver.domain.governance.analysis_scope import KNOWN
 from jobserver.errors import Error, Fault
 from jobserver.web.pages.views.registration_form import TEXTS
 
 LABELS = {
     "actions": "Actions",
     "backend": "Backend",
+    "backends": "Backends",
     "branch": "Branch",
+    "component_access": "Components",
     "database_name": "Database",
     "databases": "Databases",
+    "dataset_permissions": "Datasets",
     "db": "Database",
     "declaration": "Declaration",
     "email": "Email",
+    "end_date": "Last day",
     "expires": "Expires",
     "github_id": "GitHub user id",
     "job_title": "Job title",
@@ -26,7 +31,9 @@ LABELS = {
     "level": "Level",
     "name": "Name",
     "note": "Note",
+    "number": "Number",
     "parent_directory": "Parent directory",
+    "population_permissions": "Populations",
     "project": "Project",
     "project_lead": "Project lead",
     "q": "Search",
@@ -34,12 +41,16 @@ LABELS = {
     "region": "Region",
     "repo": "Repository",
     "requested_actions": "Actions",
+    "requires_training": "Training",
     "roles": "Roles",
+    "runner_types": "Runner types",
     "scope": "Scope",
     "slug": "Short name",
+    "status": "Status",
     "team_name": "Team",
     "telephone": "Telephone",
     "text": "Message",
+    "trained_until": "Trained until",
     "url": "URL",
     "username": "User name",
     "when": "Email me about job requests",
@@ -53,10 +64,12 @@ _KEYS = (
     (re.compile(r"tokens\.\d+\.(\w+)"), r"\1"),
     (re.compile(r"(?:invitations|members)(?:\..*)?"), "username"),
     (re.compile(r"registration\.(\w+)"), r"\1"),
+    (re.compile(r"analysis_scope\.(\w+)(?:\.\d+)?"), r"\1"),
     (re.compile(r"(\w+)\.\d+"), r"\1"),
 )
 _RESEARCHER = re.compile(r"researcher_(\d+)_(name|trained_at)")
-_BOXES = frozenset({"roles", "requested_actions", "declaration"})  # a browser leaves these out where none is checked
+# A browser leaves these out where none is checked.
+_BOXES = frozenset({"roles", "requested_actions", "declaration", "backends", *KNOWN})
 _WORD = re.compile(r"[a-z]+(?=[\s,:]|$)")
 _SUBJECTS = ("username", "workspace", "label", "project")
 

@@ -24,7 +24,7 @@ FORMS: tuple[tuple[str, dict[str, object], str], ...] = (
     ("/users/", {"username": "fine", "github_id": "x"}, "github_id"),
     ("/users/", {"username": "fine", "name": BAD}, "name"),
     ("/users/", {"username": "fine", "roles": ["Emperor"]}, "roles"),
-    ("/users/alice/", {"roles": ["Emperor"], "active": "on"}, "roles"),
+    ("/users/alice/", {"what": "roles", "roles": ["Emperor"], "active": "on"}, "roles-roles"),
     ("/backends/", {"slug": "Not A Slug", "name": "Backend"}, "slug"),
     ("/backends/", {"slug": "tpp"}, "slug"),
     ("/backends/", {"slug": "", "databases": "full"}, "slug"),
@@ -69,6 +69,13 @@ FORMS: tuple[tuple[str, dict[str, object], str], ...] = (
         },
         "register-researcher_2_trained_at",
     ),
+    ("/users/alice/", {"what": "limits", "trained_until": "soon"}, "limits-trained_until"),
+    ("/users/alice/", {"what": "limits", "backends": ["nowhere"]}, "limits-backends"),
+    ("/orgs/datalab/trends/settings/", {"what": "limits", "number": "no number!"}, "limits-number"),
+    ("/orgs/datalab/trends/settings/", {"what": "limits", "status": "over"}, "limits-status"),
+    ("/orgs/datalab/trends/settings/", {"what": "limits", "end_date": "soon"}, "limits-end_date"),
+    ("/orgs/datalab/trends/settings/", {"what": "limits", "backends": ["nowhere"]}, "limits-backends"),
+    ("/orgs/datalab/trends/settings/", {"what": "limits", "runner_types": "NO!"}, "limits-runner_types"),
     ("/orgs/datalab/trends/settings/", {"what": "rename", "name": ""}, "rename-name"),
     ("/orgs/datalab/trends/settings/", {"what": "rename", "name": BAD}, "rename-name"),
     (
@@ -158,7 +165,9 @@ def test_what_is_wrong_stands_at_its_field(
     for wrong in page.wrong:
         described = wrong["aria-describedby"].split() if "aria-describedby" in wrong else []
         assert all(name in page.ids for name in described)
-        assert wrong["name"] in ("roles", "requested_actions") or any(name.endswith("-error") for name in described)
+        assert wrong["name"] in ("roles", "requested_actions", "backends") or any(
+            name.endswith("-error") for name in described
+        )
     assert [focused.get("id") for focused in page.focused] == [field]
     for name, value in fields.items():
         if isinstance(value, str) and name in page.values and "\x01" not in value and name != "what":

@@ -340,7 +340,9 @@ def test_the_same_from_the_command_line(site: Site) -> None:
     shown = site.run("project", "show", "datalab/lungs", "--json")
     assert shown == (
         '{"slug": "lungs", "name": "Lungs and more", "org": "datalab", "members": [{"username": "carol",'
-        ' "roles": ["ProjectDeveloper"]}], "invitations": [], "workspaces": ["slashed"]}'
+        ' "roles": ["ProjectDeveloper"]}], "invitations": [], "number": null, "status": "ongoing", "end_date": null,'
+        ' "backends": null, "runner_types": null, "analysis_scope": {}, "requires_training": false,'
+        ' "workspaces": ["slashed"]}'
     )
     site.run("workspace", "disconnect", "slashed")
     assert "slashed" not in site.command("project", "show", "datalab/lungs").stdout

@@ -11,6 +11,7 @@ from jobserver.domain.backends import Backend
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.governance.analysis_scope import KNOWN, AnalysisScope, scope_json
+from jobserver.domain.governance.endings import Ending, endings
 from jobserver.domain.governance.project_limits import LIMITS, ChangeProject, ProjectStatus
 from jobserver.domain.governance.refusals import refusals
 from jobserver.domain.job_requests.pipelines import PipelineAction
@@ -344,3 +345,18 @@ def test_a_request_that_is_pushed_keeps_to_the_types_too() -> None:
         "projects/lab/p.yaml:10: runner_types: the project may not use the runner type 'sqlrunner' (query): expected r"
     ]
     assert admit(lab(runner_types=["r"]), changes, ALICE, NOW, policy=3).changes == changes
+
+
+def test_what_ends_within_30_days_is_said() -> None:
+    today = NOW.date()
+
+    def day(after: int) -> str:
+        return (today + timedelta(days=after)).isoformat()
+
+    state = lab({"trained_until": day(-1)}, end_date=day(30))
+    project = state.project("lab/p")
+    assert project is not None
+    assert endings(state, project, today) == [Ending(day(-1), True, "alice"), Ending(day(30), False)]
+    assert endings(state, project, today - timedelta(days=1)) == [Ending(day(-1), False, "alice")]
+    state.put(User(username="alice", trained_until=day(0), active=False))
+    assert endings(state, project, today) == [Ending(day(30), False)]

@@ -7,9 +7,10 @@ from jobserver.index.queries.jobs import JobRow
 Links = list[tuple[str, str]]
 
 
-def main(is_admin: bool) -> Links:
+def main(is_admin: bool, manages_users: bool) -> Links:
     links = [("Event log", "/jobs/"), ("Workspaces", "/workspaces/"), ("Status", "/status/"), ("Projects", "/orgs/")]
-    return [*links, ("Backends", "/backends/"), ("People", "/users/")] if is_admin else links
+    links += [("Backends", "/backends/")] if is_admin else []
+    return [*links, ("People", "/users/")] if manages_users else links
 
 
 def request(identifier: str) -> Links:

@@ -6,6 +6,7 @@ from collections import Counter
 from bottle import HTTPResponse
 
 from jobserver.domain.base import names
+from jobserver.domain.base.permissions import Permission
 from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.projects import AddProject, Project
 from jobserver.errors import Error, invalid, not_found
@@ -38,11 +39,11 @@ class Orgs:
         )
 
     def new(self, context: PageContext) -> HTTPResponse:
-        context.check_admin()
+        context.check_service(Permission.MANAGE_PROJECTS)
         return self._site.page(context, "projects/new_org.html", title="New organisation")
 
     def add(self, context: PageContext) -> HTTPResponse:
-        context.check_admin()
+        context.check_service(Permission.MANAGE_PROJECTS)
         name = text("name", 1000)
         slug = text("slug", 100) or names.slug_of(name)
         if not slug:
@@ -71,7 +72,7 @@ class Orgs:
     # Registering a project
 
     def new_project(self, context: PageContext, org: str, answers: Answers | None = None) -> HTTPResponse:
-        context.check_admin()
+        context.check_service(Permission.MANAGE_PROJECTS)
         return self._site.page(
             context,
             "projects/new_project.html",
@@ -83,7 +84,7 @@ class Orgs:
         )
 
     def register(self, context: PageContext, org: str) -> HTTPResponse:
-        context.check_admin()
+        context.check_service(Permission.MANAGE_PROJECTS)
         self._find(context, org)
         answers = registration_form.read()
         if text("what") == "another":

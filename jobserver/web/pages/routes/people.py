@@ -4,7 +4,7 @@ import logging
 
 from bottle import HTTPResponse
 
-from jobserver.domain.base.permissions import GLOBAL_ROLES
+from jobserver.domain.base.permissions import ADMIN_ROLES, GLOBAL_ROLES, Permission, Role
 from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUser, AddUserToken, RevokeUserToken, SetUserRoles
 from jobserver.errors import invalid, not_found
@@ -17,6 +17,7 @@ from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import roles, text, unknown_button
 from jobserver.web.pages.login.oidc import OidcPages
 from jobserver.web.pages.site import Site
+from jobserver.web.pages.views import limits
 from jobserver.web.pages.views.following import followed
 
 _log = logging.getLogger(__name__)
@@ -102,11 +103,11 @@ class People:
         page = "/settings/" if text("from") == "settings" else followed(subject)[2]
         return self._site.saved(page, "You follow this." if is_on else "You no longer follow this.")
 
-    # People, for SuperUsers
+    # People, for SuperUsers and ServiceAdministrators
 
     def users(self, context: PageContext) -> HTTPResponse:
-        context.check_admin()
-        return self._site.page(context, "people/users.html", title="People", roles=sorted(GLOBAL_ROLES))
+        context.check_service(Permission.MANAGE_USERS)
+        return self._site.page(context, "people/users.html", title="People", roles=_roles_to_give(context))
 
     def add_user(self, context: PageContext) -> HTTPResponse:
         command = AddUser(text("username"), text("name", 200), roles(), _number("github_id"))
@@ -115,12 +116,17 @@ class People:
         return self._site.saved("/users/", f"Added {command.username}.")
 
     def user(self, context: PageContext, username: str) -> HTTPResponse:
-        context.check_admin()
+        context.check_service(Permission.MANAGE_USERS)
         user = context.directory.user(username)
         if user is None:
             raise not_found(f"user {username!r} does not exist")
         return self._site.page(
-            context, "people/user.html", title=f"People · {username}", person=user, roles=sorted(GLOBAL_ROLES)
+            context,
+            "people/user.html",
+            title=f"People · {username}",
+            person=user,
+            roles=_roles_to_give(context),
+            **limits.person_form(context, user),
         )
 
     def save_user(self, context: PageContext, username: str) -> HTTPResponse:
@@ -128,9 +134,15 @@ class People:
             context.check_admin()
             self._services.private.set_notice(username, "")
             return self._site.saved(f"/users/{username}/")
-        command = SetUserRoles(username, roles(), bool(text("active")))
+        is_limits = text("what") == "limits"
+        active = bool(text("active"))
+        command = limits.person_command(username) if is_limits else SetUserRoles(username, roles(), active)
         self._services.gate.submit(context.actor, command, "web")
         return self._site.saved(f"/users/{username}/")
+
+
+def _roles_to_give(context: PageContext) -> list[Role]:
+    return sorted(GLOBAL_ROLES if context.is_admin else GLOBAL_ROLES - ADMIN_ROLES)
 
 
 def _scope() -> Scope | None:

@@ -26,7 +26,7 @@ from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import idempotency_key, roles, text, unknown_button
 from jobserver.web.pages.redirects import redirect
 from jobserver.web.pages.site import Site
-from jobserver.web.pages.views import audit_tab, registration_form
+from jobserver.web.pages.views import audit_tab, limits, registration_form
 
 _SEPARATORS = re.compile(r"[\s,;]+")
 
@@ -68,6 +68,7 @@ class Projects:
             can_add=context.may(Permission.RUN_JOB, name),
             can_audit=sees_registration(context.directory, context.user, document),
             invitation=invitation_of(document, context.user.username) if context.user else None,
+            **limits.project_limits(context, document, sees_registration(context.directory, context.user, document)),
             lines={"project_lead": "Lead", **registration_form.LINES},
             texts=registration_form.TEXTS,
         )
@@ -110,8 +111,9 @@ class Projects:
             title=f"Settings · {document.name}",
             project=document,
             name=name,
-            can_manage=context.may(Permission.MANAGE_PROJECT_MEMBERS, name),
-            can_invite=context.may(Permission.INVITE_PROJECT_MEMBERS, name),
+            can_manage=context.manages_projects or context.may(Permission.MANAGE_PROJECT_MEMBERS, name),
+            can_invite=context.manages_projects or context.may(Permission.INVITE_PROJECT_MEMBERS, name),
+            **limits.project_form(context, document),
             can_connect=context.may(Permission.MANAGE_PROJECT_WORKSPACES, name),
             people=[user for user in context.directory.users.values() if user.active and user.username not in known],
             workspaces=_workspaces(context, name),
@@ -143,6 +145,8 @@ def _command(name: str) -> Command:
     match text("what"):
         case "rename":
             return RenameProject(name, text("name", 2000))
+        case "limits":
+            return limits.project_command(name)
         case "member":
             return SetProjectMember(name, username, roles())
         case "remove":
@@ -163,6 +167,7 @@ def _done(button: str) -> str:
     """What the form with this button has changed, in words."""
     subject = text("workspace" if button in ("connect", "disconnect") else "username", 2000)
     return {
+        "limits": "Saved the limits.",
         "member": f"Saved the roles of {subject}.",
         "remove": f"Removed {subject}.",
         "invite": f"Invited {subject}.",

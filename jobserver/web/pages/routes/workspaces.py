@@ -11,7 +11,7 @@ from jobserver.domain.backends import Backend
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Permission
-from jobserver.domain.governance.refusals import runner_refusals
+from jobserver.domain.governance.refusals import backend_refusals, project_refusals, runner_refusals
 from jobserver.domain.job_requests.refs import MAX_REF, in_words
 from jobserver.domain.pipeline.graph import RUN_ALL, Selection, preview
 from jobserver.domain.workspaces import Workspace
@@ -65,7 +65,8 @@ class Workspaces:
         context, status = _with_wrong_ref(context, ref, problem)
         slugs = self._services.visible.slugs()
         known = [context.directory.backends[slug] for slug in slugs]
-        backends = [backend for backend in known if backend.active and not backend.is_paused]
+        open_ones = [backend for backend in known if backend.active and not backend.is_paused]
+        backends, refused = _within_limits(context, workspace, open_ones)
         with self._services.index.view() as sql:
             recent = list_requests(sql, RequestFilter(workspace=name), slugs, 5)[:5]
             backend = _chosen_backend(slugs) or self._usual_backend(recent, [backend.slug for backend in backends])
@@ -95,7 +96,8 @@ class Workspaces:
             recent=recent,
             waiting=waiting,
             follow=follow_state(self._services, context, f"workspace/{name}"),
-            can_run=can_run and not workspace.archived,
+            can_run=can_run and not workspace.archived and not refused,
+            refused=refused if can_run and not workspace.archived else [],
             has_email=bool(context.user and self._services.private.email(context.user.username)),
             has_releases=has_tab(self._services, context, workspace),
             yaml=highlight.yaml(study.source, workspace.repo, study.sha) if study else "",
@@ -187,6 +189,21 @@ def _with_wrong_ref(context: PageContext, ref: str, problem: Error | None) -> tu
     if problem is None or problem.where != "ref" or context.sent.problems:
         return context, 200
     return replace(context, sent=sent_form(problem, [("ref", ref)], ())), status_of(problem)
+
+
+def _within_limits(
+    context: PageContext, workspace: Workspace, backends: Sequence[Backend]
+) -> tuple[list[Backend], list[str]]:
+    """(those of the backends that this person may use here, why they can request nothing)"""
+    if context.user is None:
+        return list(backends), []
+    who = context.directory, context.user.username, workspace.project
+    reasons = list(project_refusals(*who, context.now.date()))
+    of_backends = {backend.slug: list(backend_refusals(*who, backend.slug)) for backend in backends}
+    allowed = [backend for backend in backends if not of_backends[backend.slug]]
+    if backends and not allowed:
+        reasons += of_backends[backends[0].slug]
+    return allowed, [sentence(reason.message, {context.user.username}) for reason in reasons]
 
 
 def _barred(context: PageContext, workspace: Workspace, study: Study | None) -> list[str]:

@@ -9,6 +9,7 @@ request_details    what the page of a job request shows
 request_jobs       its jobs: failures first, successes folded, by a filter
 request_summary    what became of it, and what to do about failures
 search             filters and other matches of a search, and the query of a URL
+limits             what projects and people may use, and until when
 workspace_list     which workspaces their list shows
 registration_form  the questions of a project's registration, and the answers
 timeline           when the jobs of a request waited and ran, as bars

@@ -15,7 +15,7 @@ _MOST_WORDS, _REQUESTS = 6, 5
 
 def pages(context: PageContext) -> list[Destination]:
     """The pages that are not about one thing."""
-    links = [("Home", "/"), *tabs.main(context.is_admin)]
+    links = [("Home", "/"), *tabs.main(context.is_admin, context.manages_users)]
     if context.user is not None:
         links += [("Settings", "/settings/"), ("Invitations", "/invitations/")]
     if context.can_add_workspaces:
