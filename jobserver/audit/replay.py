@@ -20,7 +20,7 @@ from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
 from jobserver.store.keys.signers import Signer, signed_by
 from jobserver.store.read.commits import Commit, forged_claims
-from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
+from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.read.tree_changes import read_changes
 from jobserver.store.read.validate import OTHER_FILES
 
@@ -104,9 +104,9 @@ class _Replay:
                     messages.append("is a merge, or a second first commit: a branch has a linear history")
                 if commit.sha in self._judged.signed_by and commit.time < time:
                     messages.append("is older than the commit before it")
-                owners = follow_owners(head.owners, self._changes) if not messages else None
+                owners = head.owners
                 head = Head(commit_range.branch, sha, commit.tree, commit.time)
-                head.owners = owners
+                head.owners = owners if owners and not messages and owners.follow(self._changes) else None
                 time = max(time, commit.time)
             except (Error, KeyError, ValueError) as error:
                 messages = [f"can't be read: {error}"]

@@ -1,6 +1,7 @@
 """Reads branches for decisions, and commits that the server did not make.
 
     snapshot      a branch as it is now: the store's side of `State`
+    owners        which active request each job belongs to, from commit to commit
     commits       parses commits, and finds claims that only the server may make
     cancellations who cancelled actions of job requests
     tree_changes  what a commit changes, as changes of documents

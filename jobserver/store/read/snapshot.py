@@ -8,7 +8,7 @@ from typing import TypeVar
 from jobserver.domain.backends import Backend
 from jobserver.domain.base import identifiers, layout, yaml_positions
 from jobserver.domain.base.layout import Area, Kind, Place
-from jobserver.domain.base.state import Changes, Stored
+from jobserver.domain.base.state import Stored
 from jobserver.domain.base.values import Document
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import StoredPipeline
@@ -23,6 +23,7 @@ from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
+from jobserver.store.read.owners import JobOwners
 from jobserver.store.yaml.nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
@@ -33,7 +34,7 @@ class Head:
 
     def __init__(self, branch: str, tip: str | None, root: bytes | None, time: int) -> None:
         self.branch, self.tip, self.root, self.time = branch, tip, root, time
-        self.owners: dict[str, str] | None = None  # job id -> active request, once it was needed
+        self.owners: JobOwners | None = None  # once they were needed
 
     @classmethod
     def read(cls, branch: str, tip: str | None, objects: Objects) -> "Head":
@@ -44,25 +45,6 @@ class Head:
         return cls(branch, tip, bytes.fromhex(raw[5:45].decode()), int(committer.rsplit(b" ", 2)[1]))
 
 
-def follow_owners(owners: dict[str, str] | None, changes: Changes) -> dict[str, str] | None:
-    """The map of active jobs after ``changes``; None if it has to be read again."""
-    if owners is None:
-        return None
-    gone = {move.place.identifier for move in changes.moves if move.to is Area.ARCHIVE}
-    if len(gone) < len(changes.moves):
-        return None  # a request became active again, which is rare
-    if gone:
-        owners = {job: owner for job, owner in owners.items() if owner not in gone}
-    for change in changes.changes:
-        where = layout.parse_path(changes.branch, change.path)
-        if where and where.place and where.place.area is Area.ACTIVE and where.kind is Kind.JOB:
-            if isinstance(change.after, Job):
-                owners[where.name] = where.place.identifier
-            else:
-                owners.pop(where.name, None)
-    return owners
-
-
 class Snapshot:
     """`State` over the heads of one batch. Valid until the next commit is staged on its branch."""
 
@@ -71,6 +53,7 @@ class Snapshot:
     ) -> None:
         self._objects, self._head, self._main = objects, head, main
         self._known = known or {}
+        self._stored: dict[str, Stored | None] = {}  # requests that were looked for, by identifier
 
     def with_places(self, known: Mapping[str, Place | None]) -> "Snapshot":
         """The same state for a caller who knows where these job requests are, or that they don't exist (None).
@@ -173,6 +156,11 @@ class Snapshot:
         return self._document(self._head, layout.main_path(Kind.WORKSPACE, name), Workspace)
 
     def find(self, identifier: str) -> Stored | None:
+        if identifier not in self._stored:  # a report looks for each of its requests, and so do the rules
+            self._stored[identifier] = self._find(identifier)
+        return self._stored[identifier]
+
+    def _find(self, identifier: str) -> Stored | None:
         for place in self._places(identifier):
             if (request := self._document(self._head, place.request, JobRequest)) is not None:
                 return Stored(place, request)
@@ -276,10 +264,10 @@ class Snapshot:
 
     def owner(self, job: str) -> str | None:
         if self._head.owners is None:
-            self._head.owners = {
-                entry.name.decode().removesuffix(".yaml"): request.name.decode()
+            self._head.owners = JobOwners(
+                (entry.name.decode().removesuffix(".yaml"), request.name.decode())
                 for day in self._list(self._head, "active")
                 for request in trees.entries(self._objects.tree(day.sha))
                 for entry in self._list(self._head, f"active/{day.name.decode()}/{request.name.decode()}/jobs")
-            }
+            )
         return self._head.owners.get(job)

@@ -16,7 +16,7 @@ from jobserver.store.git import packs, trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.packs import Pack
 from jobserver.store.keys.signing import SigningKey
-from jobserver.store.read.snapshot import Head, Snapshot, follow_owners
+from jobserver.store.read.snapshot import Head, Snapshot
 from jobserver.store.yaml import codec
 from jobserver.store.yaml.edit import rewrite
 
@@ -149,7 +149,8 @@ class CommitBuilder:
                 blob = self._blob(head, change.path, change.before, change.after)
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.TreeEntry(trees.FILE, b"", blob))
-        head.owners = follow_owners(head.owners, admitted.changes)
+        if head.owners is not None and not head.owners.follow(admitted.changes):
+            head.owners = None
         return edits
 
     def _blob(self, head: Head, path: str, before: AnyDocument | None, after: AnyDocument) -> bytes:

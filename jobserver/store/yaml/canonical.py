@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from jobserver.domain.base.values import timestamp
@@ -22,6 +22,7 @@ _PLAIN = re.compile(r"[A-Za-z_/](?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_./@+-])| (?=
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
 _INT = re.compile(r"0|-?[1-9]\d{0,18}").fullmatch
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:e[-+]\d+)?").fullmatch
+_SHORT = 64  # characters
 _WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _quote = json.encoder.encode_basestring
@@ -37,6 +38,10 @@ def is_float(text: str) -> bool:
 
 
 def _text(text: str) -> str:
+    return _known_text(text) if len(text) <= _SHORT else _any_text(text)
+
+
+def _any_text(text: str) -> str:
     if _PLAIN(text) and text.lower() not in _WORDS:
         return text
     quoted: str = _quote(text)
@@ -45,6 +50,9 @@ def _text(text: str) -> str:
     elif "\x7f" in quoted:
         quoted = quoted.replace("\x7f", "\\u007f")
     return quoted
+
+
+_known_text = lru_cache(4096)(_any_text)  # documents repeat names and statuses again and again
 
 
 def _float(number: float) -> str:
