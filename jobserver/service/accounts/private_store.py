@@ -220,7 +220,7 @@ class PrivateStore:
 
     def forget(self, username: str) -> None:
         """For a new account: an earlier one of this name may have left something."""
-        tables = ("contacts", "saved_views", "pins", "kept_forms")
+        tables = ("contacts", "email_choices", "subscriptions", "saved_views", "pins", "kept_forms")
         self.run_all([(f"DELETE FROM {table} WHERE username=?", (username,)) for table in tables])
 
     def project_contact(self, project: str) -> Contact:

@@ -67,6 +67,31 @@ def test_what_is_cancelled_is_offered_neither_again_nor_a_rerun(site: Site, alic
     assert "A user cancelled the job" not in page  # the badge says who did
 
 
+def test_each_cancelled_job_names_the_person_who_cancelled_it(site: Site, alice: Browser, root: Browser) -> None:
+    identifier = site.ask("report", backend="emis", workspace="slashed")
+    path = f"/job-requests/{identifier}/"
+    names = ("generate", "analyse", "report")
+    with site.client("emis") as emis:
+        emis.report(*(job(identifier, f"{name}{identifier}"[:20], "pending", 1, action=name) for name in names))
+        alice.submit(f"{path}cancel/", page=path, actions="generate")
+        root.submit(f"{path}cancel/", page=path, actions=["generate", "analyse"])
+        alice.submit(f"{path}cancel/", page=path, actions="report")
+        done = [
+            job(identifier, f"{name}{identifier}"[:20], "failed", 9, action=name, status_code="cancelled_by_user")
+            for name in names
+        ]
+        emis.report(*done).raise_for_status()
+    page = alice.get(path).text
+    shown = dict(
+        re.findall(r"Cancelled by (\w+)</span>.*?/jobs/[^>]*>(\w+)</a>", page.partition('id="jobs"')[2], re.DOTALL)
+    )
+    assert shown == {"alice": "report", "root": "analyse"}, "the last of each; the first to cancel it counts"
+    assert page.partition('id="jobs"')[2].count("Cancelled by alice") == 2
+    assert "Cancelled by alice and root" in page.partition('id="jobs"')[0]
+    of_job = alice.get(f"{path}jobs/analyse{identifier}"[: len(path) + 25] + "/").text
+    assert "Cancelled by root</span>" in of_job
+
+
 def test_what_failed_comes_first_with_what_to_do(site: Site, alice: Browser) -> None:
     before = site.ask("generate", workspace="plain")
     with site.client("tpp") as tpp:

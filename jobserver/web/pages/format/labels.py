@@ -1,7 +1,7 @@
 """Statuses, status codes, roles and sizes in words, with what to do next. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
 from jobserver.domain.job_requests import outcomes
@@ -128,9 +128,13 @@ def status(name: str, cancelled_by: Sequence[str] = ()) -> str:
     return word if name not in STATUS else word + outcomes.in_words(name, cancelled_by).removeprefix(name)
 
 
-def cancellers(job: JobRow, row: JobRequestRow) -> tuple[str, ...]:
-    """Who asked to cancel this job of a request. An administrator of the backend has no name here."""
-    return row.cancelled_by if job.status_code == outcomes.BY_USER else ()
+def cancellers(job: JobRow, row: JobRequestRow, by_action: Mapping[str, str]) -> tuple[str, ...]:
+    """Who asked to cancel this job of a request. An administrator of the backend has no name here.
+
+    ``by_action``: action -> who cancelled it, where several people cancelled some."""
+    if job.status_code != outcomes.BY_USER:
+        return ()
+    return (by_action[job.action],) if job.action in by_action else row.cancelled_by
 
 
 def explained(job: JobRow) -> tuple[str, str]:

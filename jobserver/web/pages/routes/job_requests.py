@@ -1,6 +1,6 @@
 """The page of a job request, with its audit tab; cancelling a request and running it again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -9,9 +9,11 @@ from bottle import HTTPResponse
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import Area, Place, backend_branch
 from jobserver.domain.job_requests.pipelines import StoredPipeline, pipeline_of
+from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Error, not_found
 from jobserver.index.queries.requests import JobRequestRow, find_request
 from jobserver.service.writes.job_requests import RequestWithJobs, Rerun
+from jobserver.store.read.cancellations import cancellers_by_action
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import highlight, page_version, tabs, times
 from jobserver.web.pages.format.graph import counts, picture
@@ -64,6 +66,7 @@ class JobRequests:
             as_of=details.as_of,
             until=now,
             document=document,
+            cancellers=details.cancellers,
             picture=picture(needs, outcomes, graph_view()),
             graph_address=own_query(at=[details.revision]),
             counts=counts(needs, outcomes),
@@ -108,7 +111,20 @@ class JobRequests:
         else:
             jobs = self._services.readings.newest(row.backend, jobs)
         as_of = audit_tab.entry_of(repo, branch, commit) if commit is not None else None
-        return RequestDetails(row, jobs, historical.stored.request, pipeline, revision, as_of)
+        document = historical.stored.request
+        return RequestDetails(row, jobs, document, pipeline, revision, as_of, self._cancellers(row, document, commit))
+
+    def _cancellers(self, row: JobRequestRow, document: JobRequest, commit: str | None) -> Mapping[str, str]:
+        """Action -> who cancelled it, where several people did: only the commits say it."""
+        repo, branch = self._services.repo, backend_branch(row.backend)
+        tip = commit or repo.writer.refs.tip(branch)
+        if len(row.cancelled_by) < 2 or tip is None:
+            return {}
+        with suppress(Error):  # a page that names all of them is better than no page
+            ended, known = times.moment(row.completed_at), (repo.path, tip, row.identifier, document.created_at)
+            # The end is by the clock of a runner, which can be wrong.
+            return cancellers_by_action(*known, ended) or cancellers_by_action(*known)
+        return {}
 
     def cancel(self, context: PageContext, identifier: str) -> HTTPResponse:
         self.find(identifier)

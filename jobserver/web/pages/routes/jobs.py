@@ -60,6 +60,7 @@ class Jobs:
             job=job,
             row=row,
             outcome=job.outcome,
+            cancellers=details.cancellers,
             needs=[(need, by_action.get(need), earlier.get(need)) for need in needs],
             run=highlight.yaml(action.run, document.workspace.repo, document.sha) if action else "",
             metrics=_metrics(job),
@@ -121,11 +122,21 @@ class Jobs:
 
     def audit(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
-        created_at = self._requests.find(row.identifier).document.created_at
+        details = self._requests.find(row.identifier)
+        created_at = details.document.created_at
         paths = [Place(area, created_at.date(), row.identifier).job(identifier) for area in Area]
         audit = self._requests.audit_page(row, created_at, paths)
         title, actions = f"Audit · {job.action}", {job.identifier: job.action}
-        return self._site.page(context, "jobs/audit.html", title=title, job=job, row=row, audit=audit, actions=actions)
+        return self._site.page(
+            context,
+            "jobs/audit.html",
+            title=title,
+            job=job,
+            row=row,
+            audit=audit,
+            actions=actions,
+            cancellers=details.cancellers,
+        )
 
 
 def _metrics(job: JobRow) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ _ERROR = "__error__"  # the action of the job that a runner reports for a reques
 @dataclass(frozen=True, slots=True)
 class RequestDetails:
     """A request as the index and git have it. ``revision``: the commit or time it is shown at, or empty for now;
-    ``as_of``: that commit."""
+    ``as_of``: that commit. ``cancellers``: action -> who cancelled it, where several people cancelled some."""
 
     row: JobRequestRow
     jobs: list[JobRow]
@@ -34,6 +34,7 @@ class RequestDetails:
     pipeline: StoredPipeline
     revision: str = ""
     as_of: Entry | None = None
+    cancellers: Mapping[str, str] = field(default_factory=dict)
 
     def moment(self, now: int) -> int:
         """The time up to which durations count, in microseconds: that of the commit, on a page as it was."""

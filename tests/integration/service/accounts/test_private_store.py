@@ -46,3 +46,22 @@ def test_how_to_reach_a_project_is_kept_and_erased(tmp_path: Path) -> None:
 def test_a_malformed_telephone_number_is_refused(tmp_path: Path, number: str) -> None:
     with closing(PrivateStore(tmp_path / "p")) as store, pytest.raises(Error, match="number"):
         store.set_project_contact("lab/p", Contact("", number))
+
+
+def test_a_new_account_inherits_nothing_of_an_earlier_one_of_its_name(tmp_path: Path) -> None:
+    """In every table that has something of a person. Once, they followed what the earlier person had followed."""
+    with closing(PrivateStore(tmp_path / "private.sqlite3")) as private:
+        tables = {
+            str(table): [str(column) for _, column, *_ in private.run(f"PRAGMA table_info({table})")]
+            for (table,) in private.run("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        of_people = [table for table, columns in tables.items() if "username" in columns]
+        assert len(of_people) > 5
+        for table in of_people:
+            for name in ("bob", "eve"):
+                values = [name if column == "username" else f"{name}-1" for column in tables[table]]
+                marks = ", ".join("?" * len(values))
+                private.run(f"INSERT INTO {table} VALUES ({marks})", *values)
+        private.forget("bob")
+        left = {table: private.run(f"SELECT username FROM {table}") for table in of_people}
+        assert left == {table: [("eve",)] for table in of_people}
