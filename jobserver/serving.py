@@ -1,7 +1,7 @@
 """The wiring of a server: adds the index, the background work and the web to a command's parts (`bootstrap`)."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -53,8 +53,10 @@ from jobserver.web.app import make_app
 from jobserver.web.pages.routes.invitations import InvitationLinks
 from jobserver.web.server.mount import mounted
 from jobserver.web.services import Options, Services
+from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
+_ERASE_SECONDS = 3600.0  # between looks for withdrawn files whose bytes are still there
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Server:
     pushes: PushSocket
     watch: Watch
     maintenance: Maintenance
+    eraser: Worker
     wsgi: Callable[..., Any]
     notifier: Notifier
     sender: Sender
@@ -77,6 +80,7 @@ class Server:
         self.notifier.close()
         self.sender.close()
         self.maintenance.close()
+        self.eraser.close()
         self.watch.close()
         self.pushes.close()
         self.archiver.close()
@@ -119,7 +123,10 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     install_hooks(settings)
     private = PrivateStore(settings.private_store)
     presence = Presence(clock, private)
-    pushes = PushSocket(settings.state_repo, _receiver(app, archiver, presence, clock), local_actor(settings))
+    releases = _releases(app, clock, budgets)
+    checked, eraser = _checked_releases(app, clock, budgets, releases)
+    receiver = _receiver(app, (archiver, eraser), presence, clock)
+    pushes = PushSocket(settings.state_repo, receiver, local_actor(settings))
     archiver.start()
     checkpointer = Checkpointer(app.repo, app.gate)
     checkpointer.start()
@@ -128,7 +135,6 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     maintenance.start()
     if app.hosted is not None:
         app.hosted.follower.start(settings.state_remote_poll_seconds)
-    releases = _releases(app, clock, budgets)
     outbox = Outbox(private, clock)
     notifier, sender = _notifier(app, index, private, clock, outbox, mailer)
     identity = _github_login(settings, private)
@@ -146,7 +152,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         budgets=budgets,
         hosted=app.hosted,
         releases=releases,
-        checked_releases=_checked_releases(app, clock, budgets, releases),
+        checked_releases=checked,
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
         oidc=_oidc_login(settings),
@@ -154,13 +160,11 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         unsent=outbox.problems,
     )
 
-    def refs_moved() -> None:
-        index.refs_moved()
-        archiver.wake()
-
-    watch = Watch(settings.state_repo, refs_moved)
+    watch = _watch(settings, index, archiver)
     wsgi = mounted(make_app(services), settings.base_url)
-    return Server(app, index, archiver, checkpointer, recorder, pushes, watch, maintenance, wsgi, notifier, sender)
+    return Server(
+        app, index, archiver, checkpointer, recorder, pushes, watch, maintenance, eraser, wsgi, notifier, sender
+    )
 
 
 def _readings(app: App, clock: Clock, private: PrivateStore) -> tuple[Readings, Recorder]:
@@ -182,9 +186,23 @@ def _budgets(app: App) -> Budgets:
     )
 
 
-def _receiver(app: App, archiver: Archiver, presence: Presence, clock: Clock) -> Receiver:
+def _watch(settings: Settings, index: Index, archiver: Archiver) -> Watch:
+    def refs_moved() -> None:
+        index.refs_moved()
+        archiver.wake()
+
+    return Watch(settings.state_repo, refs_moved)
+
+
+def _receiver(app: App, woken: Sequence[Archiver | Worker], presence: Presence, clock: Clock) -> Receiver:
+    """``woken``: who has to look at a push that was accepted."""
+
+    def accepted(branches: Sequence[str]) -> None:
+        for each in woken:
+            each.wake()
+
     relayed = partial(relay, app.hosted) if app.hosted is not None else None
-    return Receiver(app.repo, app.gate, clock, lambda branches: archiver.wake(), relayed, presence.record_report)
+    return Receiver(app.repo, app.gate, clock, accepted, relayed, presence.record_report)
 
 
 def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None:
@@ -199,15 +217,21 @@ def _releases(app: App, clock: Clock, budgets: Budgets) -> ReleaseService | None
 
 def _checked_releases(
     app: App, clock: Clock, budgets: Budgets, releases: ReleaseService | None
-) -> CheckedReleaseService | None:
-    """As `_releases`."""
+) -> tuple[CheckedReleaseService | None, Worker]:
+    """As `_releases`. The worker erases what was withdrawn by a push, or by a process that was killed."""
     if releases is None:
-        return None
+        return None, Worker("eraser", lambda: None)
     store = CheckedFileStore(releases.store.root)
     checked = CheckedReleaseService(store, app.repo, app.gate, clock, budgets.released)
     checked.settle_interrupted()
-    checked.settle_withdrawn()
-    return checked
+
+    def erase() -> float:
+        checked.settle_withdrawn()
+        return _ERASE_SECONDS
+
+    eraser = Worker("eraser", erase, settle_seconds=1.0)
+    eraser.start()
+    return checked, eraser
 
 
 def _earlier_outcome(index: Index, request: JobRequest) -> str:

@@ -13,7 +13,7 @@ from jobserver.domain.base.layout import branch_backend
 from jobserver.domain.base.permissions import ActorKind, Permission
 from jobserver.domain.base.rights import Rights
 from jobserver.domain.base.rules import Problem, Proposal, Rules
-from jobserver.domain.base.state import Change, changed_keys
+from jobserver.domain.base.state import Change, State, changed_keys
 from jobserver.domain.governance.refusals import check_backend
 from jobserver.domain.outputs.airlock import event_problems
 from jobserver.domain.outputs.approvals import Decisions, Standing, may_approve
@@ -61,6 +61,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     problems += event_problems(before, after)
     known = before.files if before is not None else ()
     problems += _file_problems(known, after.files)
+    problems += _job_problems(proposal.state, after.files[len(known) :])
     problems += _unapproved(proposal, known, after)
     return problems[:_MOST_SHOWN]
 
@@ -142,6 +143,15 @@ def _file_problems(before: tuple[CheckedFile, ...], after: tuple[CheckedFile, ..
             f"{file.path!r} {fault}" for file in after[len(before) :] if (fault := releases.path_fault(file.path))
         ]
         yield from (("files", fault) for fault in [*faults, *releases.clashes(dict.fromkeys(paths))][:_MOST_SHOWN])
+
+
+def _job_problems(state: State, added: Sequence[CheckedFile]) -> Iterator[Problem]:
+    """Jobs that are not in the record as the files say."""
+    for job in dict.fromkeys(file.job for file in added if file.job is not None):
+        stored = state.find(job.request)
+        known = state.jobs(stored.place).get(job.identifier) if stored is not None else None
+        if stored is None or known is None or (known.action, stored.request.sha) != (job.action, job.commit):
+            yield "files", f"no job {job.identifier} of request {job.request} ran {job.action} at {job.commit[:10]}"
 
 
 def _new_uploads(before: tuple[CheckedFile, ...], after: CheckedRelease) -> list[CheckedFile]:

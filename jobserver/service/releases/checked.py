@@ -164,14 +164,15 @@ class CheckedReleaseService:
         self._budget.spend(str(actor), len(body))
         try:
             with self.store.staged(upload, body) as staged:
-                self._let_out(actor, command, staged, via)
-            self._settle_erasures(name)  # it may have been withdrawn meanwhile
+                written = self._let_out(actor, command, staged, via)
+            if self._repo.writer.refs.tip(written.branch) != written.commit:
+                self._settle_erasures(name)  # it may have been withdrawn meanwhile
         except Error as error:
             if not isinstance(error, Unconfirmed):
                 self._budget.add(str(actor), -len(body))
             raise
-        release = self.find(name)
-        recorded = release.file(path) if release is not None else None
+        (change,) = written.changes.changes
+        recorded = change.created(CheckedRelease).file(path)
         assert recorded is not None
         return recorded
 
@@ -189,12 +190,9 @@ class CheckedReleaseService:
 
     def settle_withdrawn(self) -> None:
         """Erases the bytes of all files that were withdrawn: a process may have been killed before it did, and pushes
-        withdraw files too."""
-        try:
-            for workspace, backend, identifier in list(self.store.releases()):
-                self._settle_erasures(ReleaseName(backend, workspace, identifier))
-        except (Error, OSError) as error:
-            _log.warning("can't erase withdrawn files: %s", error)
+        withdraw files too. Raises `Error` (unavailable)."""
+        for workspace, backend, identifier in list(self.store.releases()):
+            self._settle_erasures(ReleaseName(backend, workspace, identifier))
 
     def _check(self, actor: Actor, name: ReleaseName, command: UploadReleaseFile, body: bytes) -> CheckedFile:
         """The file as it was asked for. Raises the `Error` with which the upload would end."""
@@ -227,15 +225,16 @@ class CheckedReleaseService:
         with self.store.staged(_upload(ReleaseName.of(release), file, user), body) as staged:
             staged.publish()
 
-    def _let_out(self, actor: Actor, command: UploadReleaseFile, staged: StagedFile, via: str) -> None:
+    def _let_out(self, actor: Actor, command: UploadReleaseFile, staged: StagedFile, via: str) -> WriteResult:
         try:
-            self._gate.submit(actor, command, via)
+            written = self._gate.submit(actor, command, via)
         except Unconfirmed:
             raise  # the record may have it: `settle_interrupted` finds out
         except Error:
             staged.discard()
             raise
         staged.publish()
+        return written
 
     def _settle(self, staged: StagedFile) -> None:
         upload = staged.upload

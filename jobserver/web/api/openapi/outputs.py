@@ -120,7 +120,13 @@ _COMMENT: Schema = {
 }
 _REASON: Schema = {**TEXT, "minLength": 1, "maxLength": 10_000, "examples": ["A number is below 7"]}
 _NEW_FILE = object_of(
-    {"path": {**TEXT, "minLength": 1, "examples": ["output/table.csv"]}, "size": _SIZE, "sha256": _DIGEST},
+    {
+        "path": {**TEXT, "minLength": 1, "examples": ["output/table.csv"]},
+        "size": _SIZE,
+        "sha256": _DIGEST,
+        "job": {**_JOB, "examples": [None], "description": "The job that wrote it, as the server knows it."},
+    },
+    ("path", "size", "sha256"),
     closed=True,
 )
 NEW_RELEASE = object_of(

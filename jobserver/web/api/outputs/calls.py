@@ -194,7 +194,7 @@ def _files(values: Any) -> list[CheckedFile]:
         raise invalid(f"{len(values)} entries, and the limit is {MAX_FILES}", "files", field="files")
     files, faults = [], []
     for number, value in enumerate(values):
-        allowed = {"path", "size", "sha256"}
+        allowed = {"path", "size", "sha256", "job"}
         if not isinstance(value, dict) or not value.keys() <= allowed:
             faults.append(Fault("expected an object with path, size and sha256", key=f"files.{number}"))
             continue

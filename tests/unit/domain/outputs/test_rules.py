@@ -11,7 +11,15 @@ from jobserver.domain.admit import admit
 from jobserver.domain.base.permissions import Actor, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.outputs.commands import RequestRelease, ReviewRelease, WithdrawRelease
-from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease, Deed, Publication, Review, Tombstone
+from jobserver.domain.outputs.documents import (
+    CheckedFile,
+    CheckedRelease,
+    Deed,
+    FileJob,
+    Publication,
+    Review,
+    Tombstone,
+)
 from jobserver.domain.outputs.publications import (
     ApprovePublication,
     EndPublication,
@@ -21,7 +29,8 @@ from jobserver.domain.outputs.publications import (
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import SetOutputApprovals
 from jobserver.errors import Code, Error
-from tests.memory import LATER, NOW, Memory
+from tests.memory import LATER, NOW, Memory, job
+from tests.unit.domain.admitting import PLACE, REQUEST
 from tests.unit.domain.outputs.releasing import (
     CHART,
     EMIS,
@@ -302,6 +311,18 @@ def test_a_release_begins_with_what_was_asked_for() -> None:
         changed = release.model_copy(update={**update, "author": "root", "vouched_by": None})
         with pytest.raises(Error):
             push(state, ROOT, changed)
+
+
+def test_a_file_names_only_a_job_that_wrote_it_for_all_that_the_record_knows() -> None:
+    state = prepared()
+    state.put(REQUEST)
+    state.put_job(PLACE, job("j", "succeeded"))
+    known = FileJob(request=REQUEST.identifier, identifier="j", action="generate", commit=REQUEST.sha)
+    for wrong in ({"identifier": "k"}, {"action": "analyse"}, {"commit": "1" * 40}, {"request": "2" * 16}):
+        file = TABLE.model_copy(update={"job": known.model_copy(update=wrong)})
+        refused(state, ALICE, RequestRelease(*RELEASE_OF, "alice", (file,)), Code.INVALID, "no job ")
+    state.do(ALICE, RequestRelease(*RELEASE_OF, "alice", (TABLE.model_copy(update={"job": known}),)))
+    assert stored(state).files[0].job == known
 
 
 def published() -> Memory:
