@@ -1,7 +1,7 @@
 """What Airlock tells about a request to release files: who submitted, reviewed, returned or approved it, and when.
 
 Airlock tells no votes before the end: that a person reviewed is not an approval. When Airlock asks for the files to be
-released, each of them was approved by everybody who reviewed since the request was last submitted (`reviewers`).
+released, each of them was approved by everybody who reviewed since the request was last submitted.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,6 @@ from jobserver.domain.outputs.steps import newest_time, standing_release, stored
 from jobserver.errors import conflict
 
 STEPS: tuple[AirlockStep, ...] = get_args(AirlockStep)
-_NEW_TURN = frozenset({"submitted", "resubmitted", "returned"})
-_REVIEWS = frozenset({"partially-reviewed", "reviewed", "approved"})
 _DECISIONS: dict[str, Decision] = {"rejected": "rejected", "returned": "returned"}
 _TICK = timedelta(microseconds=1)
 
@@ -82,7 +80,7 @@ def _with_consequence(state: State, release: CheckedRelease, command: Command, n
     if decision := _DECISIONS.get(command.step):
         return with_reviews(release, [command.person], decision, now)
     if command.step == "approved" and release.files:
-        checkers = [name for name in reviewers(release) if may_approve(state, name, release.workspace)]
+        checkers = [name for name in release.airlock_reviewers() if may_approve(state, name, release.workspace)]
         return with_reviews(release, [name for name in checkers if name != release.author], "approved", now)
     if command.step == "withdrawn" and release.withdrawn is None:
         reason = "The author withdrew the request in Airlock"
@@ -114,14 +112,3 @@ def event_problems(before: CheckedRelease | None, after: CheckedRelease) -> Iter
     times = [start, *(event.at for event in after.airlock[len(known) :])]
     if any(later <= earlier for earlier, later in pairwise(times)):
         yield "airlock", f"an event needs a later time than what happened before it ({start.isoformat()})"
-
-
-def reviewers(release: CheckedRelease) -> list[str]:
-    """Those who reviewed the request in Airlock since it was last submitted, in the order of their first reviews."""
-    people: dict[str, None] = {}
-    for event in release.airlock:
-        if event.step in _NEW_TURN:
-            people.clear()
-        elif event.step in _REVIEWS:
-            people[event.by] = None
-    return list(people)

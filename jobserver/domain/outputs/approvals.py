@@ -140,13 +140,15 @@ class FileGroup:
 def file_groups(release: CheckedRelease) -> list[FileGroup]:
     """What the state of the release follows from, without a look at each file. A release that has no files yet has one
     empty group."""
-    decisions, public = Decisions(release.reviews), release.public_paths()
-    counts = Counter(
-        (tuple(sorted(decisions.on(file.path).items())), _phase(release, file, public)) for file in release.files
-    )
+    decisions, public, undecided = Decisions(release.reviews), release.public_paths(), _undecided(release)
+    counts: Counter[tuple[tuple[tuple[str, str], ...], str]] = Counter()
+    for file in release.files:
+        on_file = decisions.on(file.path)
+        counts[tuple(sorted(on_file.items())), _phase(release, file, public) or ("" if on_file else undecided)] += 1
     if not counts:
-        phase = ReleaseState.WITHDRAWN.value if release.withdrawn is not None else ""
-        counts[tuple(sorted(decisions.on("").items())), phase] = 0
+        on_file = decisions.on("")
+        phase = ReleaseState.WITHDRAWN.value if release.withdrawn is not None else "" if on_file else undecided
+        counts[tuple(sorted(on_file.items())), phase] = 0
     return [FileGroup(*key, count) for key, count in sorted(counts.items())]
 
 
@@ -158,13 +160,19 @@ def _phase(release: CheckedRelease, file: CheckedFile, public: frozenset[str]) -
     return (ReleaseState.PUBLISHED if file.path in public else ReleaseState.RELEASED).value
 
 
+def _undecided(release: CheckedRelease) -> str:
+    """The state of files that nobody has decided on: people may have reviewed them in Airlock, which tells no more."""
+    return ReleaseState.UNDER_REVIEW.value if release.airlock_reviewers() else ""
+
+
 def file_states(release: CheckedRelease, standing: Standing) -> dict[str, ReleaseState]:
     """The state of each file, by its path."""
-    decisions, public = Decisions(release.reviews), release.public_paths()
+    decisions, public, undecided = Decisions(release.reviews), release.public_paths(), _undecided(release)
     states = {}
     for file in release.files:
-        phase = _phase(release, file, public)
-        states[file.path] = ReleaseState(phase) if phase else standing.state(decisions.on(file.path))
+        on_file = decisions.on(file.path)
+        phase = _phase(release, file, public) or ("" if on_file else undecided)
+        states[file.path] = ReleaseState(phase) if phase else standing.state(on_file)
     return states
 
 

@@ -120,6 +120,10 @@ AirlockStep: TypeAlias = Literal[
 ]
 
 
+_NEW_TURN = frozenset({"submitted", "resubmitted", "returned"})
+_REVIEWS = frozenset({"partially-reviewed", "reviewed", "approved"})
+
+
 class AirlockEvent(Document):
     """What Airlock told about the request. ``updates``: details, for people. ``repository``: of its issue on GitHub."""
 
@@ -184,6 +188,16 @@ class CheckedRelease(Document):
         if publication is None or not publication.is_public:
             return frozenset()
         return frozenset(file.path for file in self.live_files()).intersection(publication.files)
+
+    def airlock_reviewers(self) -> list[str]:
+        """Those who reviewed the request in Airlock since it was last submitted, by the time of their first reviews."""
+        people: dict[str, None] = {}
+        for event in self.airlock:
+            if event.step in _NEW_TURN:
+                people.clear()
+            elif event.step in _REVIEWS:
+                people[event.by] = None
+        return list(people)
 
 
 def unknown_paths(release: CheckedRelease, paths: Iterable[str]) -> Sequence[str]:

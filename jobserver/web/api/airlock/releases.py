@@ -11,7 +11,6 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.governance.refusals import check_backend
-from jobserver.domain.outputs.airlock import reviewers
 from jobserver.domain.outputs.approvals import Decisions, may_approve
 from jobserver.domain.outputs.documents import MAX_FILE_BYTES, CheckedFile, CheckedRelease
 from jobserver.domain.releases import may_release
@@ -63,7 +62,7 @@ class AirlockReleasesApi:
         assert release is not None
         for review in sent.reviews:
             service.review(actor, name, person, review.decision, "http", review.comment, (review.path,))
-        people = dict.fromkeys([*reviewers(release), *([] if sent.reviews else [person])])
+        people = dict.fromkeys([*release.airlock_reviewers(), *([] if sent.reviews else [person])])
         for checker in people:
             if checker != release.author and may_approve(self._index.directory(), checker, name.workspace):
                 service.review(actor, name, checker, "approved", "http")

@@ -5,7 +5,8 @@ import pytest
 from jobserver.domain.admit import admit
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent, reviewers
+from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent
+from jobserver.domain.outputs.approvals import Standing, file_groups, file_states, release_state
 from jobserver.domain.outputs.commands import RequestRelease, WithdrawRelease
 from jobserver.domain.outputs.documents import AirlockStep, CheckedRelease
 from jobserver.errors import Code, Error
@@ -60,12 +61,12 @@ def test_the_first_event_makes_the_release_of_its_author_without_files() -> None
 def test_that_somebody_reviewed_is_no_approval() -> None:
     release = stored(told(*REVIEWED))
     assert decisions(release) == []
-    assert reviewers(release) == ["carol", "dave"]
+    assert release.airlock_reviewers() == ["carol", "dave"]
 
 
 def test_approved_in_airlock_is_the_approval_of_everybody_who_reviewed_in_this_turn() -> None:
     state = told(("submitted", "alice"), ("partially-reviewed", "erin"), ("returned", "erin"), ("resubmitted", "alice"))
-    assert reviewers(stored(state)) == []
+    assert stored(state).airlock_reviewers() == []
     for step, person in REVIEWED[1:]:
         tell(state, step, person)
     state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
@@ -191,3 +192,26 @@ def test_who_may_not_use_the_backend_lets_nothing_out_of_it() -> None:
         state.do(TPP, upload(TABLE, "carol"))
     assert caught.value.code is Code.FORBIDDEN
     state.do(TPP, upload(TABLE, "dave"))
+
+
+def test_reviews_in_airlock_make_it_under_review_before_there_are_decisions() -> None:
+    def state_of(state: Memory) -> tuple[str, list[str]]:
+        release = stored(state)
+        standing = Standing.of(state, release)
+        files = [str(word) for word in file_states(release, standing).values()]
+        return release_state(file_groups(release), standing), files
+
+    state = told(("submitted", "alice"))
+    assert state_of(state) == ("requested", [])
+    tell(state, "partially-reviewed", "carol")
+    assert state_of(state) == ("under review", [])
+    tell(state, "returned", "carol")
+    assert state_of(state) == ("requested", [])
+    for step, person in (("resubmitted", "alice"), *REVIEWED[1:]):
+        tell(state, step, person)  # type: ignore[arg-type]
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    assert state_of(state) == ("under review", ["under review"])
+    tell(state, "approved", "dave")
+    assert state_of(state) == ("approved", ["approved"])
+    tell(state, "withdrawn", "alice")
+    assert state_of(state) == ("withdrawn", ["withdrawn"])
