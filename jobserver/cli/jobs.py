@@ -150,9 +150,13 @@ def mark_failed(identifier: str, job: str, username: str | None) -> None:
     if client.is_set():
         changes.run(username, f"job-requests/{quote(identifier, safe='')}/jobs/{quote(job, safe='')}/fail/", {})
         return
+    from jobserver.cli.forecasts import readings_of
+
     with connected() as app:
         backend = app.requests.find(identifier).stored.request.backend
-        app.gate.submit(actor_of(app, username), FailJob(job, identifier, backend), via())
+        with readings_of(app) as readings:
+            command = FailJob(job, identifier, backend, readings.heard(backend, identifier, job))
+        app.gate.submit(actor_of(app, username), command, via())
 
 
 def _row(seen: RequestWithJobs, readings: Readings) -> dict[str, Any]:

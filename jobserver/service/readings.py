@@ -66,6 +66,11 @@ class Readings:
         held = self._unrecorded.get(backend)
         return [_newer(row, held.get(row.request)) for row in rows] if held else list(rows)
 
+    def heard(self, backend: str, request: str, job: str) -> Job | None:
+        """A job with readings that are not recorded yet."""
+        readings = self._unrecorded.get(backend, {}).get(request)
+        return readings.jobs.get(job) if readings is not None else None
+
     def due(self, age: timedelta) -> list[RecordReadings]:
         """What to record: all readings of each backend of which one was heard so long ago."""
         limit = self._clock() - age

@@ -52,11 +52,15 @@ class UpdateJobs:
 
 @dataclass(frozen=True, slots=True)
 class FailJob:
-    """Marks a job that its runner lost as failed, until the runner reports that it is finished."""
+    """Marks a job that its runner lost as failed, until the runner reports that it is finished.
+
+    ``heard``: the job with readings that are not recorded yet, if there are any.
+    """
 
     identifier: str
     request: str
     backend: str
+    heard: Job | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,8 @@ def _fail(state: State, command: FailJob, actor: Actor, now: datetime) -> Change
         raise not_found(f"job {command.identifier!r} does not exist")
     if job.status in lifecycle.FINISHED:
         raise conflict(f"job {job.identifier} has already {job.status}")
+    if command.heard is not None and lifecycle.is_reading(job, command.heard) and lifecycle.takes(job, command.heard):
+        job = command.heard
     newest = now if job.updated_at is None or lifecycle.is_ahead(job.updated_at, now) else max(now, job.updated_at)
     after = job.model_copy(
         update={
@@ -256,7 +262,7 @@ def _fail(state: State, command: FailJob, actor: Actor, now: datetime) -> Change
         state.branch,
         "jobs.updated",
         f"{actor.name} marked {job.action} as failed",
-        (Change(place.job(job.identifier), job, after),),
+        (Change(place.job(job.identifier), jobs[job.identifier], after),),
         (Move(stored.place, Area.ARCHIVE),) if is_moved else (),
         (("Job-Request", command.request), ("Workspace", stored.request.workspace.name)),
         {"identifier": command.request},

@@ -244,7 +244,8 @@ class JobRequestsApi:
         fields, key = self._keys.fields(actor)
         fields.done()
         item, _, _ = self._find(actor, identifier)
-        written = self._gate.submit(actor, FailJob(job, identifier, item["backend"]), "http", key)
+        command = FailJob(job, identifier, item["backend"], self._readings.heard(item["backend"], identifier, job))
+        written = self._gate.submit(actor, command, "http", key)
         item, jobs, _ = self._find(actor, identifier)
         return http.written(detail(item, jobs), written.commit)
 

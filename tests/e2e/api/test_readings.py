@@ -86,3 +86,13 @@ def test_readings_outlive_a_restart_and_the_command_shows_them(tmp_path_factory:
     until(lambda: "5 of 9 files are done" in site.command("status", identifier).stdout)
     site.stop()
     site.check_record()
+
+
+def test_a_lost_job_that_is_marked_as_failed_keeps_its_last_readings(site: Site, tpp: Client) -> None:
+    identifier = site.ask("generate")
+    tpp.report(running(identifier, 1, 1))
+    tpp.report(running(identifier, 2, 7))
+    with site.client("root") as root:
+        root.post(f"/api/v2/job-requests/{identifier}/jobs/{identifier}a/fail/", json={}).raise_for_status()
+    (path,) = (path for path in site.files(identifier) if path.endswith("a.yaml"))
+    assert "cpu_now: 0.7" in site.git("show", f"backends/tpp:{path}")

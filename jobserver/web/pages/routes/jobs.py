@@ -117,7 +117,8 @@ class Jobs:
 
     def mark_failed(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:
         job, row, _ = self._find(identifier, request)
-        self._services.gate.submit(context.actor, FailJob(identifier, job.request, row.backend), "web")
+        heard = self._services.readings.heard(row.backend, job.request, identifier)
+        self._services.gate.submit(context.actor, FailJob(identifier, job.request, row.backend, heard), "web")
         return redirect(tabs.job_url(job))
 
     def audit(self, context: PageContext, identifier: str, request: str = "") -> HTTPResponse:

@@ -147,6 +147,19 @@ def test_readings_of_a_job_that_was_marked_as_failed_are_not_recorded(state: Mem
     assert not state.do(TPP, RecordReadings("tpp", {ID: {"a": job("a", "running", 5)}}), LATER)
 
 
+@pytest.mark.parametrize(
+    ("minute", "more", "is_kept"), [(5, {}, True), (0, {}, False), (5, {"status_code": "finalizing"}, False)]
+)
+def test_a_job_that_is_marked_as_failed_keeps_its_readings(
+    state: Memory, minute: int, more: dict[str, Any], is_kept: bool
+) -> None:
+    report(state, job("a", "running", 1), job("b", "running", 1))
+    heard = job("a", "running", minute, metrics={"cpu": 3}, **more)
+    state.do(ROOT, FailJob("a", ID, "tpp", heard), LATER)
+    failed = jobs(state)["a"]
+    assert (failed.status, failed.metrics) == ("failed", {"cpu": 3} if is_kept else None)
+
+
 def test_only_the_backend_itself_reports_readings(state: Memory) -> None:
     report(state, job("a", "running", 1))
     command = RecordReadings("tpp", {ID: {"a": job("a", "running", 5)}})
