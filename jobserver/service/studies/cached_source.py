@@ -8,16 +8,29 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobserver.cache import Cache
+from jobserver.domain.job_requests.refs import HEADS
 from jobserver.errors import Code, Error
-from jobserver.service.studies.base import Branch, BranchList, Source, Study, StudyChanges, Tip, read_study, subject_of
+from jobserver.service.studies.base import (
+    Branch,
+    BranchList,
+    Source,
+    Study,
+    StudyChanges,
+    StudyRef,
+    Tip,
+    read_study,
+    subject_of,
+)
 
 MAX_BYTES = 64 * 1024 * 1024  # the largest project.yaml fits
 _OVERHEAD = 1024  # bytes of each entry, beside its value
 _BRANCH = 256  # bytes of a branch's name and tip, roughly
 _FAULT = 512  # bytes of a fault with its message, roughly
+_REFS = 10_000  # tags and commits that people chose
+_SETTLED = timedelta(minutes=1)
 _PARSED = 6  # how many times larger than its text a pipeline is in memory, roughly
 
 
@@ -35,6 +48,7 @@ class CachedSource:
         self._tips = Cache[tuple[str, str], Tip](max_bytes // 8, lambda _: _OVERHEAD)
         self._latest = Cache[tuple[str, str], Study](max_bytes, _weigh)
         self._changes = Cache[tuple[str, str, str], StudyChanges](max_bytes // 8, _weigh_changes)
+        self._refs = Cache[tuple[str, str, str], tuple[datetime, StudyRef]](_REFS)
         self._branches = Cache[str, BranchList](max_bytes // 4, _weigh_branches)
 
     def branches(self, repo: str) -> BranchList:
@@ -67,10 +81,26 @@ class CachedSource:
         return replace(study, as_of=tip.as_of)
 
     def project_at(self, repo: str, ref: str, own: str) -> Study:
-        """At what a person chose; ``own`` is the workspace's branch. Needs an answer of now, except of the file."""
+        """At what a person chose; ``own`` is the workspace's branch. A tag or a commit hardly moves: an open page does
+        not ask for it each time, and the last answer counts while the source is unavailable."""
         until = self._until()
-        chosen = self.source.resolve(repo, ref, own, until)
+        chosen = self._chosen(repo, ref, own, until)
         return replace(self._study_of(repo, chosen.sha, until), chosen=chosen)
+
+    def _chosen(self, repo: str, ref: str, own: str, until: float) -> StudyRef:
+        asked = self.clock()
+        known = self._refs.get((repo, ref, own))
+        if known is not None and asked - known[0] < _SETTLED:
+            return known[1]
+        try:
+            chosen = self.source.resolve(repo, ref, own, until)
+        except Error as error:
+            if error.code is not Code.UNAVAILABLE or known is None:
+                raise
+            return known[1]
+        if not chosen.name.startswith(HEADS):
+            self._refs.put((repo, ref, own), (asked, chosen))
+        return chosen
 
     def folder_files(self, repo: str, sha: str, folder: str, names: Collection[str]) -> Mapping[str, bytes] | None:
         """As the source; not remembered."""

@@ -6,7 +6,7 @@ import pytest
 
 from jobserver.domain.pipeline.reader import MAX_FILE_BYTES, Pipeline
 from jobserver.errors import Error, conflict, not_found, unavailable
-from jobserver.service.studies.base import Branch, Study, StudyChanges, Tip
+from jobserver.service.studies.base import Branch, Study, StudyChanges, StudyRef, Tip
 from jobserver.service.studies.cached_source import CachedSource
 
 START = datetime(2026, 11, 23, 20, 15, tzinfo=UTC)
@@ -43,6 +43,11 @@ class Place:
     def tip(self, repo: str, branch: str, until: float) -> str:
         self._fail("tip")
         return self.sha
+
+    def resolve(self, repo: str, ref: str, own: str, until: float) -> StudyRef:
+        self._fail("resolve")
+        self.read.append(ref)
+        return StudyRef(ref, self.sha, own)
 
     def project_file(self, repo: str, sha: str, until: float) -> bytes:
         self._fail("project_file")
@@ -189,3 +194,28 @@ def test_a_study_has_its_commits_subject_if_the_source_says_it(place: Place, kno
     assert known.project("study", "main").subject == f"Commit {place.sha[0]}"
     place.sha, place.error, place.failing = "b" * 40, unavailable("not now"), {"message"}
     assert (known.project("study", "main").sha, known.project("study", "main").subject) == ("b" * 40, "")
+
+
+def test_a_tag_is_asked_for_once_a_minute_and_a_branch_each_time(
+    place: Place, clock: Clock, known: CachedSource
+) -> None:
+    for ref in ("refs/tags/v1", "refs/heads/dev"):
+        for _ in range(3):
+            assert known.project_at("r", ref, "main").chosen == StudyRef(ref, "a" * 40, "main")
+    assert [place.read.count(ref) for ref in ("refs/tags/v1", "refs/heads/dev")] == [1, 3]
+    clock.now += timedelta(seconds=61)
+    known.project_at("r", "refs/tags/v1", "main")
+    assert place.read.count("refs/tags/v1") == 2
+
+
+def test_a_silent_source_still_has_the_tags_that_it_told_of(place: Place, clock: Clock, known: CachedSource) -> None:
+    known.project_at("r", "refs/tags/v1", "main")
+    clock.now += timedelta(days=1)
+    place.error, place.failing = unavailable("silent"), {"resolve"}
+    assert known.project_at("r", "refs/tags/v1", "main").sha == "a" * 40
+    for ref in ("refs/tags/v2", "refs/heads/dev"):
+        with pytest.raises(Error, match="silent"):
+            known.project_at("r", ref, "main")
+    place.error = not_found("gone")
+    with pytest.raises(Error, match="gone"):
+        known.project_at("r", "refs/tags/v1", "main")
