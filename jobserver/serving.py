@@ -41,13 +41,18 @@ from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
+from jobserver.service.rap.controllers import Controllers
+from jobserver.service.rap.lease import REF, Lease
+from jobserver.service.rap.record import RapRecord
 from jobserver.service.readings import Readings
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
+from jobserver.service.reports.reports import Reports
 from jobserver.service.upstream.relay import relay
 from jobserver.service.writes.branch_guard import guard_branches
 from jobserver.store.checked_files import CheckedFileStore
 from jobserver.store.git.command import check_git
+from jobserver.store.git.remote import RemoteRef
 from jobserver.store.watch import Watch
 from jobserver.web.app import make_app
 from jobserver.web.pages.routes.invitations import InvitationLinks
@@ -75,8 +80,10 @@ class Server:
     wsgi: Callable[..., Any]
     notifier: Notifier
     sender: Sender
+    controllers: Controllers
 
     def close(self) -> None:
+        self.controllers.close()
         self.notifier.close()
         self.sender.close()
         self.maintenance.close()
@@ -162,9 +169,21 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
 
     watch = _watch(settings, index, archiver)
     wsgi = mounted(make_app(services), settings.base_url)
-    return Server(
-        app, index, archiver, checkpointer, recorder, pushes, watch, maintenance, eraser, wsgi, notifier, sender
-    )
+    controllers = _controllers(app, index, presence, clock)
+    background = (archiver, checkpointer, recorder, pushes, watch, maintenance, eraser)
+    return Server(app, index, *background, wsgi, notifier, sender, controllers)
+
+
+def _controllers(app: App, index: Index, presence: Presence, clock: Clock) -> Controllers:
+    """They call nobody until a backend's document names a controller."""
+    hosted, path = app.hosted, app.settings.state_repo
+    shared = RemoteRef(path, hosted.remote, REF) if hosted is not None else None
+    lease = Lease(path / "jobserver.controllers", hosted.server if hosted is not None else "", shared)
+    record = RapRecord(app.repo, index, Reports(app.gate, index, presence))
+    controllers = Controllers(record, presence, lease, app.settings.rap_tokens, clock)
+    index.on_change(controllers.wake)
+    controllers.start()
+    return controllers
 
 
 def _readings(app: App, clock: Clock, private: PrivateStore) -> tuple[Readings, Recorder]:

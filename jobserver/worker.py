@@ -36,14 +36,17 @@ class Worker:
     def wake(self) -> None:
         self._woken.set()
 
-    def close(self, run_again: bool = False, patience: float | None = None) -> None:
-        """Waits for the step that is running, up to ``patience`` seconds. ``run_again``: then runs a last one."""
+    def close(self, run_again: bool = False, patience: float | None = None) -> bool:
+        """Waits for the step that is running, up to ``patience`` seconds. ``run_again``: then runs a last one.
+
+        Returns whether the thread has ended."""
         self._closing.set()
         self._woken.set()
         if self._thread.ident is not None:
             self._thread.join(patience)
         if run_again:
             self._attempt()
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         seconds = self._delay

@@ -1,4 +1,7 @@
-"""`jobserver runner`: the reference runner. It runs on another machine and does not read the server's settings."""
+"""`jobserver runner` and `jobserver controller`: the reference runner, which calls the server or is called by it.
+
+It runs on another machine and does not read the server's settings.
+"""
 
 import logging
 import signal
@@ -10,6 +13,7 @@ import click
 
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, RunSummary, run
+from jobserver.runner.controller.server import run_controller
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
@@ -71,11 +75,7 @@ def runner(
             "expected a fingerprint such as `jobserver key list` prints on the server: SHA256:...", "--signer"
         )
     proxies.check()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _until_stopped()
     config = RunnerConfig(
         backend,
         url,
@@ -91,6 +91,52 @@ def runner(
     )
     summary = run(config, stop=stop)
     _report(summary, once)
+
+
+@click.command()
+@click.option("--backend", "backends", required=True, multiple=True, metavar="SLUG", help="A backend. Repeatable.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+@click.option("--root", type=click.Path(path_type=Path), default=Path("controller"), show_default=True)
+@click.option(
+    "--study-repos",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="STUDY_REPOS",
+    help="Folder of the study repositories that are not URLs.",
+)
+@click.option(
+    "--max-jobs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Jobs of a backend at the same time."
+)
+def controller(
+    backends: tuple[str, ...], host: str, port: int, root: Path, study_repos: Path | None, max_jobs: int
+) -> None:
+    """Run backends' jobs as a controller that the server calls. NOT A SANDBOX: only for trying jobserver out.
+
+    The tokens for a backend are in its own variable, separated by commas: TPP_CLIENT_TOKENS for tpp.
+    """
+    tokens = {slug: _client_tokens(slug) for slug in backends}
+    proxies.check()
+    stop = _until_stopped()
+    config = RunnerConfig("", "", "", home(root), study_repos, max_jobs=max_jobs, wait=5.0)
+    run_controller(config, tokens, (host, port), stop)
+
+
+def _client_tokens(slug: str) -> list[str]:
+    name = f"{slug.upper().replace('-', '_')}_CLIENT_TOKENS"
+    tokens = [part.strip() for part in take_secret(name).split(",") if part.strip()]
+    if not tokens:
+        raise invalid(f"required but not set: the token of those who may call for backend {slug}", name)
+    return tokens
+
+
+def _until_stopped() -> threading.Event:
+    """Logs from now on. The event is set once somebody wants the command to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _report(summary: RunSummary, once: bool) -> None:

@@ -63,6 +63,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     def end() -> None:
         os.read(lifeline, 1)  # returns when the other end is closed
         server.index.end_waits()
+        server.controllers.close()  # another server takes the lease at once
         server.pushes.close()
         server.archiver.close()
         server.recorder.close()  # the next server goes on with its readings

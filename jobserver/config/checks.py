@@ -129,6 +129,16 @@ def _browser_host(host: str) -> str:
     return host
 
 
+def tokens(value: str) -> dict[str, str]:
+    """A backend's slug -> the token for its controller. The error does not repeat the value."""
+    pairs = [pair.strip().partition("=") for pair in value.split(",") if pair.strip()]
+    if not all(names.is_slug(slug) and token.isascii() and token.isprintable() and token for slug, _, token in pairs):
+        raise ValueError("expected backends and the tokens for their controllers, such as tpp=token1,emis=token2")
+    if len({slug for slug, _, _ in pairs}) < len(pairs):
+        raise ValueError("expected each backend once")
+    return {slug: token.strip() for slug, _, token in pairs}
+
+
 def check_host(text: str) -> str:
     """An address for the server to listen at. Raises `Error` (invalid)."""
     try:

@@ -135,6 +135,9 @@ class Settings(RepositorySettings):
     sentry_dsn: str = Field(default="", repr=False)
     sentry_environment: str = ""
 
+    # Controllers of backends
+    rap_tokens: Annotated[Mapping[str, str], NoDecode] = Field(default={}, repr=False)
+
     # The log
     log_format: logs.Format = Field(default=logs.Format.TEXT, strict=False)
     log_level: logs.Level = Field(default=logs.Level.INFO, strict=False)
@@ -225,6 +228,11 @@ class Settings(RepositorySettings):
     @classmethod
     def _repositories(cls, value: Any) -> Any:
         return checks.output_repositories(value)
+
+    @field_validator("rap_tokens", mode="before")
+    @classmethod
+    def _tokens(cls, value: Any) -> Any:
+        return checks.tokens(value) if isinstance(value, str) else value
 
     @field_validator("github_org")
     @classmethod

@@ -16,6 +16,7 @@ model      the runner's request and job
 backoff    how long to wait before trying again
 config     the options of a runner
 transport  HTTP or git
+controller a runner that the server calls
 
 May import errors, domain, store (to read project.yaml) and httpx. It is a floor of its own because it runs on another
 machine than the server. Needs Linux, because it uses /proc to find processes that an earlier runner left.

@@ -45,7 +45,7 @@ class TaskRunner:
     def expand(self, request: RunnerRequest) -> None:
         """Sends `RequestPlanned`, even after an error. Sends nothing if the runner stops."""
         try:
-            planned = self._plan(request)
+            planned = self.plan_of(request)
         except Error as error:
             if self.halt.is_set():
                 return
@@ -57,7 +57,8 @@ class TaskRunner:
             planned = plan.failed_to_begin(request, "internal_error", message, self.now())
         self.send(RequestPlanned(request.identifier, planned))
 
-    def _plan(self, request: RunnerRequest) -> plan.Plan:
+    def plan_of(self, request: RunnerRequest) -> plan.Plan:
+        """Checks the study out, and says which jobs the request has. Raises `Error`."""
         if plan.cancels_all(request):
             return plan.cancelled_at_once(request, self.now())
         self._check_out(request, self.halt)

@@ -8,6 +8,7 @@ accounts/    tokens, GitHub logins, the private store
 studies/     the code of workspaces, on GitHub or on this machine
 releases/    files that backends release
 notify/      email and webhooks
+rap/         calls the controllers of backends
 imports/     reads the database of another server into a new state repository
 background/  what the server does by itself
 budgets      how much one caller may use

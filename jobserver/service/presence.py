@@ -46,21 +46,51 @@ class Presence:
         ``mode``: the header Current-Mode of runners of 2022, which send no Flags.
         """
         now = self._clock()
+
+        def updated(known: Mapping[str, Any]) -> Mapping[str, Any]:
+            if flags is not None:
+                return _flags(backend, flags, known)
+            return known if mode is None else _mode(mode, known, now)
+
+        self._record(backend, now, updated)
+
+    def record_status(self, backend: str, seen_at: datetime | None, flags: Mapping[str, Any]) -> None:
+        """What the backend's controller says of it. ``flags``: as `BackendContact` has them."""
+        if seen_at is not None:
+            self._record(backend, min(seen_at.astimezone(UTC), self._clock()), lambda known: flags)
+            return
+        with self._guard:
+            known = self._seen.get(backend) or BackendContact(None)
+            self._seen[backend] = replace(known, flags=flags)
+
+    def record_problem(self, backend: str, problem: str) -> None:
+        """What is wrong with the backend's controller; empty if nothing is."""
+        with self._guard:
+            known = self._seen.get(backend) or BackendContact(None)
+            if problem:
+                since = known.problem[1] if known.problem is not None else self._clock()
+                self._seen[backend] = replace(known, problem=(problem, since))
+            else:
+                self._seen[backend] = replace(known, problem=None)
+
+    def problems(self) -> list[str]:
+        """What is wrong with controllers, for /health-check/."""
+        problems = [(slug, contact.problem) for slug, contact in sorted(self.contacts().items())]
+        return [f"{slug}: {known[0]} (since {known[1]:%Y-%m-%d %H:%M} UTC)" for slug, known in problems if known]
+
+    def _record(self, backend: str, now: datetime, flags: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
         with self._guard:
             known = self._seen.get(backend)
             seen = replace(known, last_seen=now) if known else BackendContact(now)
-            if flags is not None:
-                seen = replace(seen, flags=_flags(backend, flags, seen.flags))
-            elif mode is not None:
-                seen = replace(seen, flags=_mode(mode, seen.flags, now))
+            seen = replace(seen, flags=flags(seen.flags))
             self._seen[backend] = seen
             is_due = now - self._written.get(backend, datetime.min.replace(tzinfo=UTC)) >= _WRITE_EVERY
             is_due = is_due or (known is not None and known.flags != seen.flags and _switches(known) != _switches(seen))
             if is_due:
                 self._written[backend] = now
         if is_due:
-            flags = orjson.dumps(dict(seen.flags)).decode()
-            self._keep(lambda private: private.heard(backend, int(now.timestamp()), flags))
+            kept = orjson.dumps(dict(seen.flags)).decode()
+            self._keep(lambda private: private.heard(backend, int(now.timestamp()), kept))
 
     def record_report(self, backend: str, ahead: timedelta, twice: Sequence[str]) -> None:
         """A report: how far its times are in the future, and the job requests that another runner works on too."""

@@ -54,6 +54,8 @@ class Operations:
             "email": list(self._services.unsent("mail")),
             "webhooks": list(self._services.unsent("webhook")),
             "issues": list(self._services.unsent("github")),
+            # Controllers that can't be used, or whose answers can't.
+            "controllers": self._services.live.problems(),
         }
         return _answer(data, health.problems)
 

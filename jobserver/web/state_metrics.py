@@ -72,16 +72,21 @@ class StateMetrics:
         """A backend that never connected counts from when it was added."""
         silent = _by_backend("backend_silent_seconds", "Since the runner of an active backend last called")
         limits = _by_backend("backend_alert_after_seconds", "When an active backend counts as silent")
+        problems = _by_backend("controller_problem", "1 while the controller of the backend can't be used")
         contacts, directory = self._services.live.contacts(), self._services.index.directory()
         for slug in self._services.visible.slugs():
             backend = directory.backend(slug)
             if backend is not None and backend.active:
                 contact = contacts.get(slug)
-                last_seen = contact.last_seen if contact is not None else backend.created_at
+                last_seen = (contact.last_seen if contact is not None else None) or backend.created_at
                 silent.add_metric([slug], max((now - last_seen).total_seconds(), 0))
                 limits.add_metric([slug], backend.alert_after_minutes * 60)
+                if backend.rap is not None:
+                    has_problem = contact is not None and contact.problem is not None
+                    problems.add_metric([slug], has_problem)
         yield silent
         yield limits
+        yield problems
 
     def _health(self) -> Iterator[Metric]:
         services = self._services

@@ -80,7 +80,7 @@ NOTHING_TO_SEE = (
         "/status/<slug>/",
     ),
     *("/job-requests/<identifier>/follow/", "/<name>/follow/"),
-    *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/"),
+    *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/job-requests/<identifier>/retry/"),
     *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),
     *("/workspaces/new/branches/", "/workspaces/new/repositories/", "/jobs/<identifier>/", "/jobs/<identifier>/audit/"),
 )

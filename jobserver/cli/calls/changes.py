@@ -7,7 +7,9 @@ from urllib.parse import quote
 from jobserver.cli.calls.client import URL, ServerClient
 from jobserver.domain.backends import (
     ActivateBackend,
+    ConnectController,
     DeactivateBackend,
+    DisconnectController,
     PauseBackend,
     ResumeBackend,
     RevokeBackendToken,
@@ -142,6 +144,11 @@ def _of_backends(command: Command) -> Call | None:
             return "PATCH", f"backends/{_part(slug)}/", {"accepts_requests": isinstance(command, ResumeBackend)}
         case RevokeBackendToken(slug):
             return "DELETE", f"backends/{_part(slug)}/old-tokens/", None
+        case ConnectController(slug, url, databases, repositories):
+            fields = {"url": url, "databases": databases, "repositories": repositories}
+            return "PUT", f"backends/{_part(slug)}/controller/", fields
+        case DisconnectController(slug):
+            return "DELETE", f"backends/{_part(slug)}/controller/", None
         case SetSiteMessage(text, level):
             return (
                 ("PUT", "site-message/", {"text": text, "level": level}) if text else ("DELETE", "site-message/", None)

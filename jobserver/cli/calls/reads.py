@@ -50,6 +50,16 @@ def backends() -> list[Row]:
     return _rows("backends/", row)
 
 
+def controllers() -> list[Row]:
+    def row(item: Mapping[str, Any]) -> Row:
+        head = {"backend": item["slug"], "url": item["controller"]["url"], "problem": item["controller"]["problem"]}
+        return {**head, "last_seen": item["last_seen"], "active_requests": item["active_requests"], "not_created": None}
+
+    with ServerClient.from_env() as server:
+        items = list(server.items("backends/", {}, _ALL))
+    return [row(item) for item in items if item["controller"] is not None]
+
+
 def releases(workspace: str | None) -> list[Row]:
     """Of one workspace, or of all whose releases this person may see."""
     if workspace is not None:

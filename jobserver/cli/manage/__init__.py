@@ -5,6 +5,7 @@ workspaces  workspace
 projects    org, project
 releases    release
 messages    message
+controllers rap
 
 May import everything, as `cli`.
 """

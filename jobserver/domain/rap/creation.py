@@ -1,6 +1,6 @@
 """What a controller is sent to create a request there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from jobserver.domain.rap.controller import RapController
@@ -9,8 +9,8 @@ NO_PROJECT = "(none)"
 """For a workspace without a project, as controllers demand a text. No project can have this name."""
 
 
-def creation(item: Mapping[str, Any], rap: RapController, scope: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """``item``: the request as runners get it. ``scope``: what its project may use."""
+def creation(item: Mapping[str, Any], rap: RapController) -> dict[str, Any]:
+    """``item``: the request as runners get it."""
     workspace = item["workspace"]
     return {
         "rap_id": item["identifier"],
@@ -26,5 +26,5 @@ def creation(item: Mapping[str, Any], rap: RapController, scope: Mapping[str, Se
         "created_by": item["created_by"],
         "project": item["project"] or NO_PROJECT,
         "orgs": item["orgs"],
-        "analysis_scope": dict(scope),
+        "analysis_scope": item.get("analysis_scope", {}),
     }

@@ -27,13 +27,15 @@ class BackendContact:
     """``flags``: id -> ``{"v": text, number, boolean or None, "ts": time as text or None}``.
 
     ``ahead``: how far in the future the times of its last report were. ``twice``: the last job request that two
-    runners worked on, and when. Only one process knows both.
+    runners worked on, and when. ``problem``: what is wrong with the backend's controller, and since when. Only one
+    process knows these. ``last_seen`` is None until a controller has heard of the backend.
     """
 
-    last_seen: datetime
+    last_seen: datetime | None
     flags: Mapping[str, Any] = field(default_factory=dict)
     ahead: timedelta = timedelta()
     twice: tuple[str, datetime] | None = None
+    problem: tuple[str, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class BackendStatus:
     connected. ``clock_ahead``: how far the runner's clock was ahead, in words.
 
     ``refused``: what the runner does not trust, as its flag names it. ``run_twice``: the job request that two runners
-    with the backend's token ran, and when the server noticed.
+    with the backend's token ran, and when the server noticed. ``problem``: what is wrong with its controller, and since
+    when.
     """
 
     name: str
@@ -65,6 +68,7 @@ class BackendStatus:
     refused: Sequence[str] = ()
     clock_ahead: str = ""
     run_twice: tuple[str, datetime] | None = None
+    problem: tuple[str, datetime] | None = None
 
     @property
     def is_fine(self) -> bool:
@@ -89,6 +93,7 @@ def backend_status(backend: Backend, contact: BackendContact | None, now: dateti
         refused=tuple(str(contact.flags.get(REFUSING, {}).get("v")).split()),
         clock_ahead=words.length(contact.ahead.total_seconds()) if contact.ahead else "",
         run_twice=contact.twice if contact.twice is not None and now - contact.twice[1] < _WARN_FOR else None,
+        problem=contact.problem,
     )
 
 

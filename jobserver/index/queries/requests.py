@@ -104,6 +104,13 @@ def request_row(values: Sequence[Any]) -> JobRequestRow:
     return JobRequestRow(*fields)
 
 
+def active_items(sql: sqlite3.Connection, backend: str) -> list[tuple[dict[str, Any], int]]:
+    """Every unfinished request of the backend as the API has it, and how many jobs it has."""
+    numbers = branch_numbers(sql, [backend])
+    rows = sql.execute(f"SELECT item, jobs FROM {ACTIVE} WHERE branch IN ({marks(numbers)}) AND active", numbers)
+    return [(orjson.loads(item), jobs) for item, jobs in rows]
+
+
 def list_requests(
     sql: sqlite3.Connection, chosen: RequestFilter, backends: Collection[str], limit: int
 ) -> list[JobRequestRow]:

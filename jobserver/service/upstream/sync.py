@@ -36,7 +36,7 @@ class Hosted:
     def __init__(
         self, repo: StateRepo, remote: Remote, clock: Callable[[], datetime], pushes_per_minute: float = 0
     ) -> None:
-        self.repo, self._clock = repo, clock
+        self.repo, self.remote, self._clock = repo, remote, clock
         self.server = _server_id(repo.path)
         self._limit, self._turns = PushRate(pushes_per_minute), Turns(self.server)
         self.status = HostStatus(repo.path, clock)

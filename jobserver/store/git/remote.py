@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from jobserver import steps
 from jobserver.domain.base import urls
 from jobserver.errors import invalid, unavailable
-from jobserver.store.git.command import environment_to_others, start
+from jobserver.store.git.command import environment_to_others, run, start
 from jobserver.store.upstream import Moves
 
 _HEADS = "refs/heads/"
@@ -25,6 +25,26 @@ _READ_SECONDS = 15.0
 _MOVE_SECONDS = 30.0
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _BY_SSH = re.compile(r"(?:[\w.-]+@)?([^@:/\s]+):(?!:|//)\S+")  # git@host:org/state, which is not a URL
+
+
+class RemoteRef:
+    """One ref of a hosted repository that is no branch: its objects are texts."""
+
+    def __init__(self, repository: Path, remote: "Remote", name: str) -> None:
+        self._repository, self._remote, self._name = repository, remote, name
+
+    def object_of(self, text: str) -> str:
+        """Writes the object to the repository here. Raises `Error` (unavailable)."""
+        done = run(["hash-object", "-w", "--stdin"], repository=self._repository, input=text.encode())
+        if done.returncode:
+            raise unavailable(f"git hash-object: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode().strip()
+
+    def read(self) -> str:
+        return self._remote.read_ref(self._name)
+
+    def move(self, old: str, new: str) -> None:
+        self._remote.move_ref(self._name, old, new)
 
 
 def check_url(text: str) -> str:
@@ -94,6 +114,21 @@ class Remote:
         )
         try:
             self._git(["push", "--quiet", "--no-verify", *atomic, *leases, self.url, *refs], _MOVE_SECONDS, more)
+        except Exception as error:  # noqa: BLE001 - callers look at the host to see what was done
+            return str(error) or type(error).__name__
+        return ""
+
+    def read_ref(self, name: str) -> str:
+        """The object of this ref, as of now; empty if there is none. Raises `Error` (unavailable)."""
+        listing = self._git(["ls-remote", "--quiet", self.url, name], _READ_SECONDS, anywhere=True)
+        rows = (line.split("\t", 1) for line in listing.splitlines())
+        return next((row[0] for row in rows if row[1:] == [name]), "")
+
+    def move_ref(self, name: str, old: str, new: str) -> str:
+        """Moves a ref that is no branch from ``old`` to ``new``; empty: there is none. Returns as `push`."""
+        lease = f"--force-with-lease={name}:{old}"
+        try:
+            self._git(["push", "--quiet", "--no-verify", lease, self.url, f"{new}:{name}"], _READ_SECONDS)
         except Exception as error:  # noqa: BLE001 - callers look at the host to see what was done
             return str(error) or type(error).__name__
         return ""

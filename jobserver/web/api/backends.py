@@ -8,15 +8,18 @@ from bottle import HTTPResponse
 from jobserver.domain.backends import (
     ActivateBackend,
     Backend,
+    ConnectController,
     DeactivateBackend,
+    DisconnectController,
     PauseBackend,
     ResumeBackend,
     RevokeBackendToken,
 )
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.plan import Command
+from jobserver.domain.rap.controller import GITHUB
 from jobserver.domain.site_messages import MessageLevel, SetSiteMessage
-from jobserver.domain.waiting.backend_status import backend_status
+from jobserver.domain.waiting.backend_status import BackendStatus, backend_status
 from jobserver.errors import not_found
 from jobserver.index.items import time_text
 from jobserver.index.queries.requests import Queue, queue
@@ -24,6 +27,8 @@ from jobserver.web import http
 from jobserver.web.api import lists
 from jobserver.web.api.common import Keys, require_person
 from jobserver.web.services import Services
+
+_MOST_DATABASES = 100
 
 
 class BackendsApi:
@@ -62,6 +67,21 @@ class BackendsApi:
         fields, key = self._keys.fields(actor)
         fields.done()
         written = self._gate.submit(actor, RevokeBackendToken(slug), "http", key)
+        return http.written(self._shown(slug), written.commit)
+
+    def connect(self, actor: Actor, slug: str) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        url, repositories = fields.text("url"), fields.text("repositories", None)
+        databases = fields.named_texts("databases", _MOST_DATABASES)
+        fields.done()
+        command = ConnectController(slug, url, databases, GITHUB if repositories is None else repositories)
+        written = self._gate.submit(actor, command, "http", key)
+        return http.written(self._shown(slug), written.commit)
+
+    def disconnect(self, actor: Actor, slug: str) -> HTTPResponse:
+        fields, key = self._keys.fields(actor)
+        fields.done()
+        written = self._gate.submit(actor, DisconnectController(slug), "http", key)
         return http.written(self._shown(slug), written.commit)
 
     # The site message
@@ -106,6 +126,20 @@ class BackendsApi:
             "accepts_requests": not backend.is_paused,
             "is_online": status.is_fine,
             "last_seen": time_text(status.last_seen),
+            "controller": _controller(backend, status),
             "active_requests": waiting.active,
             "running_requests": waiting.running,
         }
+
+
+def _controller(backend: Backend, status: BackendStatus) -> dict[str, Any] | None:
+    if backend.rap is None:
+        return None
+    problem, since = status.problem or (None, None)
+    return {
+        "url": backend.rap.url,
+        "databases": dict(backend.rap.databases),
+        "repositories": backend.rap.repositories,
+        "problem": problem,
+        "problem_since": time_text(since),
+    }

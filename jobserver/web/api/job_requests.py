@@ -10,7 +10,7 @@ import orjson
 from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.job_requests.jobs import FailJob
+from jobserver.domain.job_requests.jobs import FailJob, RetryRequest
 from jobserver.domain.job_requests.requests import check_actions
 from jobserver.domain.pipeline.graph import preview
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
@@ -246,6 +246,15 @@ class JobRequestsApi:
         item, _, _ = self._find(actor, identifier)
         command = FailJob(job, identifier, item["backend"], self._readings.heard(item["backend"], identifier, job))
         written = self._gate.submit(actor, command, "http", key)
+        item, jobs, _ = self._find(actor, identifier)
+        return http.written(detail(item, jobs), written.commit)
+
+    def retry(self, actor: Actor, identifier: str) -> HTTPResponse:
+        """For administrators, of a request that its backend's controller refused or has lost."""
+        fields, key = self._keys.fields(actor)
+        fields.done()
+        item, _, _ = self._find(actor, identifier)
+        written = self._gate.submit(actor, RetryRequest(identifier, item["backend"]), "http", key)
         item, jobs, _ = self._find(actor, identifier)
         return http.written(detail(item, jobs), written.commit)
 

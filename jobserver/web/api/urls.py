@@ -37,6 +37,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         Endpoint(f"{api}/job-requests/<identifier>/", {"GET": job_requests.show}),
         Endpoint(f"{api}/job-requests/<identifier>/cancel/", {"POST": job_requests.cancel}, scope=runs),
         Endpoint(f"{api}/job-requests/<identifier>/rerun/", {"POST": job_requests.rerun}, scope=runs),
+        Endpoint(f"{api}/job-requests/<identifier>/retry/", {"POST": job_requests.retry}),
         Endpoint(f"{api}/job-requests/<identifier>/jobs/<job>/fail/", {"POST": job_requests.mark_job_failed}),
         Endpoint(f"{api}/jobs/", {"GET": searches.jobs, "POST": jobs.report}, filters=JOB_FILTERS),
         Endpoint(f"{api}/workspaces/", {"GET": workspaces.index, "POST": workspaces.create}, filters=WORKSPACE_FILTERS),
@@ -98,5 +99,6 @@ def _backends(backends: BackendsApi) -> list[Endpoint]:
         Endpoint("/api/v2/backends/", {"GET": backends.index}, filters=PAGING),
         Endpoint("/api/v2/backends/<slug>/", {"GET": backends.show, "PATCH": backends.edit}),
         Endpoint("/api/v2/backends/<slug>/old-tokens/", {"DELETE": backends.revoke_old_tokens}),
+        Endpoint("/api/v2/backends/<slug>/controller/", {"PUT": backends.connect, "DELETE": backends.disconnect}),
         Endpoint("/api/v2/site-message/", message),
     ]

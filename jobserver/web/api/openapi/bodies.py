@@ -241,6 +241,29 @@ BACKEND_CHANGE = object_of(
     (),
     closed=True,
 )
+CONTROLLER = object_of(
+    {
+        "url": {
+            "type": "string",
+            "minLength": 1,
+            "examples": ["https://controller.example.org/controller/v1"],
+            "description": "The address before /rap/create/.",
+        },
+        "databases": {
+            "type": ["object", "null"],
+            "additionalProperties": TEXT,
+            "examples": [{"full": "default"}],
+            "description": "A database of the backend, and its name at the controller. By default full is default.",
+        },
+        "repositories": {
+            **MAYBE_TEXT,
+            "description": "What the addresses of the repositories that it takes begin with. By default"
+            " https://github.com/.",
+        },
+    },
+    ("url",),
+    closed=True,
+)
 NEW_MESSAGE = object_of(
     {
         "text": {"type": "string", "minLength": 1, "examples": ["TPP is down on Friday."], "description": "One line."},

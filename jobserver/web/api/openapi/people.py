@@ -128,6 +128,17 @@ def backends() -> Schema:
             "parameters": [p.BACKEND],
             "delete": write(BACKENDS, "Revoke all tokens of a backend except the newest (SuperUsers)", backend),
         },
+        "/api/v2/backends/{slug}/controller/": {
+            "parameters": [p.BACKEND],
+            "put": write(
+                BACKENDS,
+                "Connect the controller that runs the backend's requests (SuperUsers)",
+                backend,
+                b.CONTROLLER,
+                description="The server calls it, with the token in the setting RAP_TOKENS.",
+            ),
+            "delete": write(BACKENDS, "Disconnect the controller of a backend (SuperUsers)", backend),
+        },
         "/api/v2/site-message/": {
             "get": read(BACKENDS, "Get the message that every page shows", message),
             "put": write(BACKENDS, "Set the message that every page shows (SuperUsers)", message, b.NEW_MESSAGE),

@@ -224,6 +224,15 @@ _ROLE: Schema = {"enum": [role.value for role in Role]}
 ROLE_LIST: Schema = {"type": "array", "items": _ROLE}
 _MEMBER = object_of({"username": TEXT, "roles": ROLE_LIST})
 _INVITATION = object_of({"username": TEXT, "roles": ROLE_LIST, "invited_by": TEXT, "created_at": TIME})
+_CONTROLLER = object_of(
+    {
+        "url": TEXT,
+        "databases": {"type": "object", "additionalProperties": TEXT},
+        "repositories": {**TEXT, "description": "What the addresses of the repositories that it takes begin with."},
+        "problem": {**MAYBE_TEXT, "description": "Why this server can't use it, or its answers."},
+        "problem_since": MAYBE_TIME,
+    }
+)
 _FILE = object_of({"path": TEXT, "size": {"type": "integer"}, "sha256": TEXT})
 _OWN_TOKEN = object_of({"label": TEXT, "scope": {"enum": list(Scope)}, "created_at": TIME, "expires_at": MAYBE_TIME})
 VIEWS: Schema = {"additionalProperties": TEXT, "examples": [{"My failures": "status:failed by:me"}]}
@@ -291,6 +300,10 @@ SCHEMAS |= {
             "accepts_requests": {**FLAG, "description": "False while it is paused."},
             "is_online": {**FLAG, "description": "Its runner called within the last minutes."},
             "last_seen": MAYBE_TIME,
+            "controller": {
+                "anyOf": [_CONTROLLER, {"type": "null"}],
+                "description": "What the server calls to have requests run; null if a runner calls the server.",
+            },
             "active_requests": {"type": "integer"},
             "running_requests": {"type": "integer"},
         }

@@ -63,6 +63,10 @@ def _changes_of_requests() -> Schema:
             "parameters": [p.IDENTIFIER, p.JOB],
             "post": write(REQUESTS, "Mark a job as failed that its runner lost (SuperUsers)", _DETAIL),
         },
+        "/api/v2/job-requests/{identifier}/retry/": {
+            "parameters": [p.IDENTIFIER],
+            "post": write(REQUESTS, "Ask the backend's controller for the request again (SuperUsers)", _DETAIL),
+        },
         "/api/v2/job-requests/{identifier}/cancel/": {
             "parameters": [p.IDENTIFIER],
             "post": write(

@@ -6,7 +6,9 @@ from jobserver.domain.backends import (
     ActivateBackend,
     AddBackend,
     Backend,
+    ConnectController,
     DeactivateBackend,
+    DisconnectController,
     PauseBackend,
     ResumeBackend,
     RevokeBackendToken,
@@ -16,7 +18,7 @@ from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.plan import Command
 from jobserver.domain.waiting.backend_status import backend_status
-from jobserver.errors import forbidden, not_found
+from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index.queries.requests import queue
 from jobserver.service.accounts.tokens import new_token
 from jobserver.web import http
@@ -33,6 +35,8 @@ _DONE = {
     "activate": "Activated the backend.",
     "pause": "Paused the backend.",
     "resume": "The backend takes new requests again.",
+    "connect": "The server calls the controller from now on.",
+    "disconnect": "The server no longer calls the controller.",
 }
 
 
@@ -113,7 +117,11 @@ class Backends:
             "activate": ActivateBackend(slug),
             "pause": PauseBackend(slug),
             "resume": ResumeBackend(slug),
+            "disconnect": DisconnectController(slug),
         }
+        if operation == "connect":
+            databases = _pairs(text("rap_databases", 500))
+            commands["connect"] = ConnectController(slug, text("url", 500), databases, text("repositories", 500))
         if operation not in commands:
             raise unknown_button()
         self._services.gate.submit(context.actor, commands[operation], "web")
@@ -129,6 +137,14 @@ class Backends:
         audit = audit_tab.audit_page(self._services.repo, paths, text("before", 100))
         title = f"Audit · {backend.name}"
         return self._site.page(context, "backends/audit.html", title=title, backend=backend, audit=audit)
+
+
+def _pairs(written: str) -> dict[str, str]:
+    """Raises `Error` (invalid)."""
+    pairs = [part.strip().partition("=") for part in written.split(",") if part.strip()]
+    if not pairs or not all(name.strip() and there.strip() for name, _, there in pairs):
+        raise invalid("expected databases and their names at the controller: full=default", field="rap_databases")
+    return {name.strip(): there.strip() for name, _, there in pairs}
 
 
 def _find(context: PageContext, slug: str) -> Backend:

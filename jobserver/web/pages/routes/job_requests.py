@@ -8,6 +8,7 @@ from bottle import HTTPResponse
 
 from jobserver.domain.base import identifiers
 from jobserver.domain.base.layout import Area, Place, backend_branch
+from jobserver.domain.job_requests.jobs import RetryRequest
 from jobserver.domain.job_requests.pipelines import StoredPipeline, pipeline_of
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.errors import Error, not_found
@@ -39,6 +40,7 @@ class JobRequests:
         site.add("/job-requests/<identifier>/", self.show, has_history=True)
         site.add("/job-requests/<identifier>/cancel/", post=self.cancel)
         site.add("/job-requests/<identifier>/rerun/", post=self.rerun)
+        site.add("/job-requests/<identifier>/retry/", post=self.retry)
         site.add("/job-requests/<identifier>/audit/", self.audit)
 
     def show(self, context: PageContext, identifier: str) -> HTTPResponse:
@@ -139,6 +141,12 @@ class JobRequests:
             context.actor, identifier, rerun, "web", key=idempotency_key(context.actor)
         )
         return redirect(f"/job-requests/{written.changes.result['identifier']}/")
+
+    def retry(self, context: PageContext, identifier: str) -> HTTPResponse:
+        """Asks the backend's controller for the request again."""
+        backend = self.find(identifier).row.backend
+        self._services.gate.submit(context.actor, RetryRequest(identifier, backend), "web")
+        return redirect(f"/job-requests/{identifier}/")
 
     def audit(self, context: PageContext, identifier: str) -> HTTPResponse:
         details = self.find(identifier)

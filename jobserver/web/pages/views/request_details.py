@@ -103,9 +103,12 @@ def permitted(context: PageContext, details: RequestDetails) -> dict[str, Any]:
     row, jobs, document, is_now = details.row, details.jobs, details.document, not details.revision
     still_open = set(open_actions(row, jobs, details.pipeline.actions))
     cancelled = set(row.cancelled)
+    backend = context.directory.backends.get(row.backend)
+    has_controller = backend is not None and backend.rap is not None
     return {
         "open_actions": still_open,
         "can_cancel": is_now and can_cancel(context, document) and bool(still_open),
+        "can_retry": is_now and has_controller and context.is_admin and row.outcome == "failed",
         "can_rerun": is_now and row.is_finished and context.may(Permission.RUN_JOB, document.project),
         "cancelling": {job.action for job in jobs if job.status not in lifecycle.FINISHED and job.action in cancelled},
     }

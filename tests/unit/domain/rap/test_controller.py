@@ -132,7 +132,9 @@ def test_what_a_controller_is_sent(state: Memory) -> None:
     ask(state, "generate")
     rap = backend(state).rap
     assert rap is not None
-    assert creation(request_item(stored(state)), rap, {"component_access": ["event_level_data"]}) == {
+    scope = {"component_access": ["event_level_data"]}
+    assert creation(request_item(stored(state)), rap)["analysis_scope"] == {}
+    assert creation({**request_item(stored(state)), "analysis_scope": scope}, rap) == {
         "rap_id": ID,
         "backend": "tpp",
         "workspace": "trends",
@@ -146,7 +148,7 @@ def test_what_a_controller_is_sent(state: Memory) -> None:
         "created_by": "alice",
         "project": NO_PROJECT,
         "orgs": [],
-        "analysis_scope": {"component_access": ["event_level_data"]},
+        "analysis_scope": scope,
     }
 
 
