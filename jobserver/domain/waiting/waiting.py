@@ -19,6 +19,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
     NEVER_CONNECTED = "never-connected"
     OFFLINE = "offline"
+    CONTROLLER = "controller"
     CANCELLING = "cancelling"
     ACTIONS = "actions"
     PAUSED = "paused"
@@ -28,7 +29,7 @@ class Reason(StrEnum):
     RUNNER = "runner"
 
 
-_FAULTS = frozenset({Reason.DEACTIVATED, Reason.REFUSED, Reason.NEVER_CONNECTED, Reason.OFFLINE})
+_FAULTS = frozenset({Reason.DEACTIVATED, Reason.REFUSED, Reason.NEVER_CONNECTED, Reason.OFFLINE, Reason.CONTROLLER})
 # Nobody can say when these end.
 _HOLDS = _FAULTS | {Reason.CANCELLING, Reason.PAUSED, Reason.DATABASE_MAINTENANCE}
 _WORKERS = {"waiting_on_workers": "worker", "waiting_on_db_workers": "database worker"}
@@ -158,6 +159,9 @@ class WaitingRequest:
         if backend.refuses(self.identifier):
             reason = "because it does not trust the key that signed it"
             return _say(Reason.REFUSED, f"The runner of {backend.name} refuses this request {reason}.")
+        if backend.problem is not None and not self.jobs:
+            rest = "It goes on trying, and the request is not lost."
+            return _say(Reason.CONTROLLER, f"The server can't have the controller of {backend.name} run it. {rest}")
         if backend.last_seen is None and not self.jobs:
             return _say(Reason.NEVER_CONNECTED, f"No runner of {backend.name} has ever connected.")
         if backend.is_late and backend.last_seen is not None:

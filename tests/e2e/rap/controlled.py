@@ -34,6 +34,7 @@ class ControllerProcess:
         tokens = {f"{slug.upper()}_CLIENT_TOKENS": f"{TOKEN},of-{slug}" for slug in self.slugs}
         self.env = bare(STUDY_REPOS=str(site.folder / "studies"), **tokens)
         self.process: zygote.Process | None = None
+        self.sha = ""
 
     def start(self) -> None:
         backends = [word for slug in self.slugs for word in ("--backend", slug)]

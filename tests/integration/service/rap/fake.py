@@ -16,6 +16,7 @@ class FakeController:
     """``slugs``: backends of the token. ``fault``: path -> what to answer in place of the answer; a number waits."""
 
     def __init__(self, *slugs: str) -> None:
+        self.tokens, self.callers = {TOKEN}, set[str]()
         self.slugs = slugs or ("tpp",)
         self.raps: dict[str, dict[str, Any]] = {}  # what was created
         self.jobs: dict[str, list[dict[str, Any]]] = {}
@@ -37,9 +38,10 @@ class FakeController:
     def answer(self, path: str, token: str, body: Any) -> Any:
         """(status, data), bytes as they are, or a number of seconds to wait for before there is no answer."""
         self.calls.append((path, body))
+        self.callers.add(token)
         if path in self.fault:
             return self.fault[path]
-        if token != TOKEN:
+        if token not in self.tokens:
             return 401, {"error": "Unauthorized", "details": "Invalid token"}
         match path:
             case "backend/status/":

@@ -51,6 +51,7 @@ def explain(backend: BackendStatus, *jobs: Job, **more: Any) -> Waiting:
 
 
 LOST = backend_status(TPP, None, NOW)
+NO_CONTROLLER = backend_status(TPP, BackendContact(None, problem=("It is down.", NOW)), NOW)
 OFF = backend_status(TPP.model_copy(update={"active": False}), BackendContact(NOW), NOW)
 
 
@@ -58,6 +59,11 @@ OFF = backend_status(TPP.model_copy(update={"active": False}), BackendContact(NO
     ("backend", "reason", "text"),
     [
         (OFF, Reason.DEACTIVATED, "TPP is deactivated. Nothing can run there."),
+        (
+            NO_CONTROLLER,
+            Reason.CONTROLLER,
+            "The server can't have the controller of TPP run it. It goes on trying, and the request is not lost.",
+        ),
         (LOST, Reason.NEVER_CONNECTED, "No runner of TPP has ever connected."),
         (seen(timedelta(hours=3)), Reason.OFFLINE, "TPP is offline. Its runner was last seen 3 hours ago."),
         (
