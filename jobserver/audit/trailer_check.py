@@ -9,6 +9,7 @@ from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.base.state import Changes
 from jobserver.domain.job_requests.requests import JobRequest
+from jobserver.domain.outputs import views
 from jobserver.domain.record import KEY_EVENTS
 from jobserver.store.read.commits import Commit
 
@@ -71,7 +72,10 @@ def _imported_authors(email: str) -> list[Actor]:
 
 
 def with_release(commit: Commit, changes: Changes) -> Changes:
-    """Adds the release that the commit's trailers describe, which its tree can't. Raises `Error` (invalid)."""
+    """Adds the release, or the look at one, that the commit's trailers describe, which its tree can't. Raises `Error`
+    (invalid)."""
+    if commit.trailer("Event") == views.EVENT:
+        return replace(changes, view=views.read_trailers(commit.trailers()))
     if commit.trailer("Event") not in _RELEASED:
         return changes
     return replace(changes, release=releases.read_trailers(commit.trailers()))
@@ -85,7 +89,7 @@ def _touched(changes: Changes) -> set[str]:
 def _fits(event: str, changes: Changes) -> bool:
     documents = changes.changes
     kinds = {where.kind for change in documents if (where := layout.parse_path(changes.branch, change.path))}
-    if event in _RELEASED:
+    if event in _RELEASED or event == views.EVENT:
         return not documents and not changes.moves
     if event == "job-request.imported":  # created with all of its jobs, or changed by a later import
         is_to_archive = all(move.to is Area.ARCHIVE for move in changes.moves)

@@ -19,6 +19,7 @@ from jobserver.domain.base.state import Change, Changes, Move, State
 from jobserver.domain.job_requests import jobs, limits, requests
 from jobserver.domain.job_requests.folders import folder_faults
 from jobserver.domain.outputs import rules as outputs
+from jobserver.domain.outputs import views
 from jobserver.domain.tokens import duplicate_tokens
 from jobserver.errors import Fault, invalid
 
@@ -77,6 +78,8 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
         _check_right_to_move(rights, move)
     if changes.release is not None:
         releases.check_right(rights, changes.release, policy)
+    if changes.view is not None:
+        views.check_right(rights, changes.view)
     proposal = Proposal(state, changes, policy, now)
     if policy >= 4 and not record.is_import(changes.event):
         limits.check_limits(proposal)
@@ -133,6 +136,8 @@ def _faults(proposal: Proposal) -> list[Fault]:
     faults = [fault for change in changes.changes for fault in _document_faults(proposal, change)]
     if changes.release is not None:
         faults += releases.faults(proposal.state, changes.release)
+    if changes.view is not None:
+        faults += views.faults(proposal.state, changes.view)
     if changes.branch == MAIN:
         if proposal.policy >= 2:
             faults += [*users.duplicate_usernames(proposal), *duplicate_tokens(proposal)]

@@ -14,14 +14,20 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
 from jobserver.domain.base.validation import invalid_values
 from jobserver.domain.job_requests import jobs, readings, requests
-from jobserver.domain.outputs import airlock
+from jobserver.domain.outputs import airlock, views
 from jobserver.domain.outputs import commands as outputs
 
 _OnMain: TypeAlias = (
     users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
 )
 _OnBackend: TypeAlias = (
-    jobs.Command | readings.Command | requests.Command | releases.Command | outputs.Command | airlock.Command
+    jobs.Command
+    | readings.Command
+    | requests.Command
+    | releases.Command
+    | outputs.Command
+    | airlock.Command
+    | views.RecordView
 )
 Command: TypeAlias = _OnBackend | record.Command | _OnMain
 
@@ -63,6 +69,8 @@ def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: s
         return airlock.plan(state, command, actor, now)
     if isinstance(command, outputs.Command):
         return outputs.plan(state, command, actor, now, new_id)
+    if isinstance(command, views.RecordView):
+        return views.plan(state, command, actor.name)
     return _plan_on_main(state, command, actor, now)
 
 

@@ -23,6 +23,7 @@ from jobserver.service.presence import Presence
 from jobserver.service.readings import Readings
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.service.releases.upload import ReleaseService
+from jobserver.service.releases.views import ReleaseViews
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate
@@ -133,6 +134,10 @@ class Services:
     @cached_property
     def visible(self) -> VisibleBackends:
         return VisibleBackends(self.index, self.options.backends)
+
+    @cached_property
+    def views(self) -> ReleaseViews:
+        return ReleaseViews(self.gate, self.index, self.clock)
 
     @cached_property
     def readers(self) -> Readers:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobserver.domain.job_requests.requests import JobRequest
     from jobserver.domain.orgs import Org
     from jobserver.domain.outputs.documents import CheckedRelease
+    from jobserver.domain.outputs.views import ReleaseView
     from jobserver.domain.projects import Project
     from jobserver.domain.record import Checkpoint, ImportStatement, Receipt
     from jobserver.domain.releases import Release
@@ -149,9 +150,10 @@ class Changes:
     """The changes of one commit on one branch.
 
     ``subject``: the first line of its message. ``trailers``: beyond those that every commit has. ``result``: for the
-    caller, such as new identifiers. ``release``: is in the trailers only, and changes no document. ``unchanged``:
-    documents that already have the requested values. They are not written, but the actor needs the right to change
-    them. ``origin``: of imported changes. Without changes, moves and a release there is no commit.
+    caller, such as new identifiers. ``release``, ``view``: are in the trailers only, and change no document.
+    ``unchanged``: documents that already have the requested values. They are not written, but the actor needs the
+    right to change them. ``origin``: of imported changes. Without changes, moves, a release and a view there is no
+    commit.
     """
 
     branch: str
@@ -162,8 +164,9 @@ class Changes:
     trailers: tuple[tuple[str, str], ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     release: Release | None = None
+    view: ReleaseView | None = None
     unchanged: tuple[Change, ...] = ()
     origin: Origin | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.moves or self.release)
+        return bool(self.changes or self.moves or self.release or self.view)

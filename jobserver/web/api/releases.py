@@ -26,6 +26,7 @@ class ReleasesApi:
     def __init__(self, services: Services) -> None:
         self._index, self._service = services.index, services.releases
         self._base_url, self._visible = services.options.base_url, services.visible
+        self._views = services.views
 
     def upload(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
         require_backend(actor)
@@ -72,6 +73,7 @@ class ReleasesApi:
         release = _find(service, workspace.name, backend, identifier) if is_visible else None
         if release is None:
             raise not_found(f"Release {identifier[:100]} does not exist")
+        self._views.record(actor, name, backend, identifier, "http")
         return download(service.store, release, path, {"Cache-Control": "no-store"})
 
     def _viewed(self, actor: Actor, name: str) -> tuple[Workspace, ReleaseService]:

@@ -58,6 +58,30 @@ def test_nobody_else_also_where_pages_are_public(site: Site) -> None:
             assert answer.headers["Location"].startswith("/login/")
 
 
+def test_technical_support_is_named_before_it_sees_a_file_once_a_day(site: Site) -> None:
+    def looks() -> list[str]:
+        return site.git("log", "--format=%an %s", "--grep=^Event: release.viewed", "backends/tpp").splitlines()
+
+    site.run("user", "add", "support", "--role", "TechSupport")
+    site.tokens["support"] = site.run("user", "token", "support")
+    with Browser(site, "support") as support, site.client("support") as caller:
+        assert support.get("/grouped/releases/").status_code == 200
+        assert looks() == []
+        assert support.get(f"/grouped/{PAGES[2]}").status_code == 200
+        named = looks()
+        assert len(named) == 1
+        assert named[0].startswith("support support looked at release")
+        assert support.get(f"/grouped/{PAGES[2]}").status_code == 200
+        path = f"/api/v2/workspaces/grouped/releases/{ID}/tpp/output/page.html"
+        assert caller.get(path).status_code == 200
+        assert looks() == named
+        assert support.get(f"/plain/{PAGES[2]}").status_code == 200
+        assert len(looks()) == 2
+    with Browser(site, "checker") as checker:
+        checker.get(f"/grouped/{PAGES[2]}")
+    assert len(looks()) == 2
+
+
 def test_the_pages_of_releases_list_the_files(site: Site) -> None:
     with Browser(site, "checker") as checker:
         listed = checker.get("/plain/releases/").text
@@ -66,7 +90,10 @@ def test_the_pages_of_releases_list_the_files(site: Site) -> None:
         assert "<b>jane" not in listed
         shown = checker.get(f"/plain/releases/{ID}").text
         assert "output/ż &#34;1&#34;&amp;é.csv" in shown
-        assert site.git("rev-parse", "backends/tpp~1") in shown
+        assert (
+            site.git("log", "--format=%H", "--grep=^Workspace: plain", "--grep=^Event: release.uploaded", "--all-match")
+            in shown
+        )
         assert "No older releases" in checker.get("/plain/releases/?page=2").text
         assert checker.get("/plain/releases/?page=x").status_code == 200
 

@@ -25,6 +25,7 @@ class FilesApi:
     def __init__(self, services: Services) -> None:
         self._index, self._base_url = services.index, services.options.base_url
         self._finder, self._visible = ReleaseFinder(services), services.visible
+        self._views = services.views
 
     def of_workspace(self, actor: Actor, workspace: str) -> HTTPResponse:
         """The newest version of each file that left a backend and was not withdrawn, by backend and path."""
@@ -50,6 +51,7 @@ class FilesApi:
             "Cache-Control": "no-store",
             "Last-Modified": format_datetime(file.uploaded.at, usegmt=True),
         }
+        self._views.record(actor, release.workspace, release.backend, release.identifier, "http")
         return HTTPResponse(self._finder.service.open(release, file.path), 200, headers)
 
     def _viewed(self, actor: Actor, release: CheckedRelease) -> CheckedRelease:

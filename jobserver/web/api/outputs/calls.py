@@ -46,6 +46,7 @@ class OutputsApi:
     def __init__(self, services: Services, keys: Keys) -> None:
         self._index, self._service, self._keys = services.index, services.checked_releases, keys
         self._base_url, self._visible = services.options.base_url, services.visible
+        self._views = services.views
 
     # Reading
 
@@ -77,6 +78,7 @@ class OutputsApi:
 
     def download(self, actor: Actor, name: str, backend: str, identifier: str, path: str) -> HTTPResponse:
         service, release = self._release(actor, name, backend, identifier)
+        self._views.record(actor, name, backend, identifier, "http")
         opened = service.open(release, path)
         file = release.file(path)
         assert file is not None

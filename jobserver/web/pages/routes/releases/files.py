@@ -28,10 +28,12 @@ class ReleasedFiles:
         workspace = viewed_workspace(self._services, context, name)
         release, service = find_release(self._services, name, identifier), self._services.checked_releases
         if release is None or service is None:
+            self._services.views.record(context.actor, name, backend, identifier, "web")
             return self._vouched.download(name, identifier, backend, path)
         file = release.file(path) if release.backend == backend else None
         if file is None:
             raise not_found(f"release {identifier} has no file {path!r}")
+        self._services.views.record(context.actor, name, backend, identifier, "web")
         if "view" not in request.query:
             shown_as = content_type(path) if "raw" in request.query else ""
             return file_answer(service.open(release, path), file, self._headers(), shown_as)
@@ -57,6 +59,7 @@ class ReleasedFiles:
         release, service = find_release(self._services, name, identifier), self._services.checked_releases
         if release is None or service is None:
             raise not_found(f"workspace {name} has no release {identifier!r}")
+        self._services.views.record(context.actor, name, release.backend, identifier, "web")
         return zip_answer(service, release, f"{name}-{identifier}.zip", self._headers())
 
     def _headers(self) -> dict[str, str]:

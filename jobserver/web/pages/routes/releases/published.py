@@ -6,6 +6,7 @@ from bottle import HTTPResponse
 
 from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.errors import not_found
+from jobserver.index import reading
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.web.downloads import file_answer
 from jobserver.web.pages.context import PageContext
@@ -44,7 +45,9 @@ class PublishedFiles:
 
     def _find(self, name: str, identifier: str) -> tuple[CheckedRelease, CheckedReleaseService]:
         """Raises `Error` (not_found)."""
-        release, service = find_release(self._services, name, identifier), self._services.checked_releases
+        with reading.of_everything():  # what is published is for anybody
+            release = find_release(self._services, name, identifier)
+        service = self._services.checked_releases
         if release is None or service is None:
             raise not_found("nothing is published at this address")
         return release, service
