@@ -39,7 +39,7 @@ def test_registering_inviting_and_accepting(site: Site, page: Page, look: str) -
     # Inviting
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("combobox", name="People").fill("carol")
-    page.get_by_role("checkbox", name="ProjectCoordinator").check()
+    page.get_by_role("checkbox", name="Project coordinator").check()
     page.get_by_role("button", name="Invite").click()
     expect(page.get_by_role("button", name="Cancel the invitation of carol")).to_be_visible()
     accessible(page)
