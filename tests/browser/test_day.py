@@ -1,5 +1,7 @@
 """A researcher's first day, in a browser, at desktop and phone width, light and dark."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -105,7 +107,7 @@ def cancels(site: Site, page: Page, name: str) -> None:
     expect(page.locator(".head .badge.running")).to_be_visible()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel all jobs").click()
-    expect(page.get_by_text("A user cancelled the job").first).to_be_visible()
+    expect(page.locator("#jobs").get_by_text(re.compile("Cancelled by ")).first).to_be_visible()
 
 
 def reads_the_record(page: Page, look: str) -> None:
