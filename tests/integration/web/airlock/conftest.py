@@ -111,7 +111,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """With the settings that the module names in `SETTINGS`."""
     folder = tmp_path_factory.mktemp("airlock")
     (folder / "released").mkdir()
     settings = Settings.from_env(
@@ -121,6 +122,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         state_repo=folder / "state.git",
         release_storage=folder / "released",
         admin_users="root",
+        **getattr(request.module, "SETTINGS", {}),
     )
     clock = Clock()
     bootstrap.create(settings).close()
