@@ -13,8 +13,11 @@ STATUS_LABELS = frozenset({PENDING, UNDER_REVIEW, WITH_REQUESTER})
 
 @dataclass(frozen=True, slots=True)
 class IssueChange:
-    """``repository``: ``org/name``. ``title`` and ``body``: of a new issue, if there is none yet. ``comment``: may be
-    empty. ``label``: one of `STATUS_LABELS`, or empty for none of them. ``event``: different for each event."""
+    """``repository``: ``org/name``. ``release``: with its backend. ``event``: different for each event.
+
+    ``title`` and ``body``: of a new issue, if there is none yet. ``comment``: may be empty. ``label``: one of
+    `STATUS_LABELS`, or empty for none of them.
+    """
 
     repository: str
     release: str

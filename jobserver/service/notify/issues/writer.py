@@ -58,7 +58,7 @@ class IssueWriter:
         lines = "\n".join(f"- {_plain(line)}" for line in event.lines())
         return IssueChange(
             repository=repository,
-            release=release.identifier,
+            release=f"{release.backend}/{release.identifier}",  # another backend may choose the same id
             event=event.mark,
             title=f"{release.workspace} {release.identifier}",
             body=self._body(event),

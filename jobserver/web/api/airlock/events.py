@@ -10,6 +10,7 @@ from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent
 from jobserver.errors import Code, Error, invalid
 from jobserver.web import http
 from jobserver.web.api.airlock.fields import known_fields
+from jobserver.web.api.airlock.names import ReleaseFinder
 from jobserver.web.api.common import require_backend
 from jobserver.web.services import Services
 
@@ -22,13 +23,15 @@ class EventsApi:
     """Airlock logs what is wrong only in an answer of 201: so that is what a wrong event gets."""
 
     def __init__(self, services: Services) -> None:
-        self._gate = services.gate
+        self._gate, self._finder = services.gate, ReleaseFinder(services)
 
     def record(self, actor: Actor) -> HTTPResponse:
         require_backend(actor)
         data = http.read_json(http.read_body())
         try:
-            written = self._gate.submit(actor, event_command(actor.name, data), "http")
+            command = event_command(actor.name, data)
+            self._finder.check_own(command.identifier, actor.name)
+            written = self._gate.submit(actor, command, "http")
         except Error as error:
             if error.code in _LATER:
                 raise

@@ -35,8 +35,8 @@ class ReleaseFinder:
         raise not_found(f"Release {identifier[:100]} does not exist")
 
     def check_own(self, identifier: str, backend: str) -> None:
-        """Raises `Error` (invalid) if another backend has a release with this id."""
-        for summary in self._named(identifier):
+        """Raises `Error` (invalid) if this id is another backend's: it was the first that had a release with it."""
+        for summary in self._named(identifier)[:1]:
             if summary.backend != backend:
                 raise invalid(f"Release {identifier} is from backend {summary.backend} not {backend}")
 

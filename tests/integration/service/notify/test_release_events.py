@@ -7,7 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from jobserver.domain.base.permissions import Role
+from jobserver.domain.backends import AddBackend
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.outputs.airlock import RecordAirlockEvent
 from jobserver.domain.outputs.documents import AirlockStep
@@ -183,7 +184,7 @@ def test_a_github_that_is_down_delays_the_issue_and_nothing_else(place: Place) -
     place.send_due()
     assert len(place.mails) == 1
     assert place.outbox.problems("github") == [
-        f"the issue of release {RELEASE}: GitHub answered with an error, 503; will be sent again"
+        f"the issue of release tpp/{RELEASE}: GitHub answered with an error, 503; will be sent again"
     ]
     place.github.trouble = 0
     place.outbox.retry([message.number for message in place.outbox.messages()])
@@ -197,6 +198,16 @@ def test_a_backend_chooses_among_the_repositories_of_the_settings_only(place: Pl
     place.send_due()
     assert [len(place.github.issues[name]) for name in ("org/other", "org/outputs")] == [1, 1]
     assert not any("elsewhere" in call for call in place.github.calls)
+
+
+def test_another_backend_with_the_same_id_has_an_issue_of_its_own(place: Place) -> None:
+    place.site.do(ADMIN, AddBackend("emis", "e" * 64))
+    place.notifier.queue_news()
+    place.tell("submitted", "alice")
+    command = RecordAirlockEvent("emis", "trends", RELEASE, "withdrawn", "alice", "alice")
+    place.site.do(Actor(ActorKind.BACKEND, "emis"), command)
+    place.send_due()
+    assert sorted(issue["state"] for issue in place.github.issues["org/outputs"]) == ["closed", "open"]
 
 
 def test_an_organisation_may_have_a_repository_of_its_own() -> None:

@@ -64,8 +64,10 @@ def test_a_wrong_event_is_refused_with_a_reason(place: Place, values: dict[str, 
 def test_another_backend_cannot_tell_about_a_request_of_this_one(place: Place) -> None:
     release = place.new_id()
     place.tell(release, "submitted", "alice")
-    place.tell(release, "withdrawn", "alice", backend="emis")
+    reply = place.tell(release, "withdrawn", "alice", backend="emis")
+    assert reply.json() == {"status": "error", "message": f"Release {release} is from backend tpp not emis"}
     assert "withdrawn" not in place.document(release)
+    assert place.tell(release, "reviewed", "carol").json() == {"status": "ok"}
 
 
 def test_only_a_backend_tells(place: Place) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.domain.base.permissions import Role
+from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.outputs.airlock import RecordAirlockEvent
 from jobserver.domain.projects import SetProjectMember
 from jobserver.domain.users import ChangeUser, SetUserRoles
 from jobserver.web.server.stream import UNREADABLE
@@ -382,7 +383,8 @@ def test_another_backend_does_not_get_the_address_of_a_release(place: Place) -> 
     upload(place, release)
     taken = ask(place, release, token="token of emis")
     assert (taken.status_code, taken.json()) == (400, {"detail": f"Release {release} is from backend tpp not emis"})
-    place.tell(release, "submitted", "alice", backend="emis")  # an event begins a release, too
+    event = RecordAirlockEvent("emis", "trends", release, "submitted", "alice", "alice")
+    place.do(event, Actor(ActorKind.BACKEND, "emis"))  # as if it had come to a server that did not know the other yet
     assert "backend: emis" in place.document(release, "emis")
     files = place.call("GET", f"/releases/release/{release}", "token of carol").json()["files"]
     assert {file["backend"] for file in files} == {"tpp"}
