@@ -97,6 +97,7 @@ def _item(stored: StoredRelease) -> dict[str, Any]:
     return {
         "identifier": stored.release.identifier,
         "backend": stored.backend,
+        "vouched_by": stored.backend,
         "released_by": stored.release.user,
         "received_at": time_text(stored.received_at),
         "size": stored.release.size,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.git.clone import Clone
-from tests.e2e.harness import Client, Site
+from tests.e2e.harness import Client, Site, until
 
 URL = "/api/v2/workspaces/grouped/outputs/"
 TABLE = {"path": "output/table.csv", "size": 3, "sha256": sha256(b"a,b").hexdigest()}
@@ -230,3 +230,54 @@ def test_attempts_by_push(site: Site, bob: Client, tmp_path: Path) -> None:
     runner = Clone(site, tmp_path / "tpp", "tpp", "backends/tpp")
     runner.commit(**{path: text + review.format("erin", "  vouched_by: tpp\n")})
     assert "a runner can change only jobs/*.yaml" in runner.push().stderr
+
+
+def upload(site: Site, who: str, identifier: str, body: bytes = b"a,b", path: Any = TABLE["path"]) -> httpx.Response:
+    headers = {"OS-User": "jane", "Content-Disposition": f'attachment; filename="{path}"'}
+    headers["Content-Type"] = "application/octet-stream"
+    with site.client(who) as client:
+        return client.post(f"/api/v2/releases/release/{identifier}", content=body, headers=headers)
+
+
+def test_bytes_leave_only_with_approvals_and_are_erased_after_a_push(site: Site, bob: Client, tmp_path: Path) -> None:
+    identifier = asked(bob)
+    place = site.folder / "releases" / ".checked" / "grouped" / "tpp" / identifier / str(TABLE["path"])
+    assert "0 of 2 approvals" in upload(site, "tpp", identifier).text
+    post(site, "dave", identifier, "reviews", decision="approved").raise_for_status()
+    assert "1 of 2 approvals (dave)" in upload(site, "tpp", identifier).text
+    post(site, "erin", identifier, "reviews", decision="approved").raise_for_status()
+    site.run("user", "role", "erin")
+    assert "erin may not approve outputs here now" in upload(site, "tpp", identifier).text
+    site.run("user", "role", "erin", "--role", "OutputChecker")
+    for who, body, path in (
+        ("emis", b"a,b", TABLE["path"]),
+        ("bob", b"a,b", TABLE["path"]),
+        ("tpp", b"a,c", TABLE["path"]),
+        ("tpp", b"a,b,c", TABLE["path"]),
+        ("tpp", b"a,b", "../../x"),
+        ("tpp", b"a,b", "output/other.csv"),
+    ):
+        assert upload(site, who, identifier, body, path).status_code in (400, 403, 404)
+    assert not place.exists()
+    assert upload(site, "tpp", identifier).status_code == 201
+    url = f"{URL}tpp/{identifier}/files/{TABLE['path']}"
+    answer = bob.get(url)
+    assert (answer.content, answer.headers["Content-Type"]) == (b"a,b", "application/octet-stream")
+    assert [file["release"] for file in bob.get(f"{URL}files/").json()["results"]] == [identifier]
+    assert post(site, "bob", identifier, "request-publication", comment="For the paper").status_code == 200
+    assert post(site, "bob", identifier, "publish").status_code == 403
+    assert post(site, "pam", identifier, "publish").json()["state"] == "published"
+    assert [file["path"] for file in bob.get(f"{URL}files/?published=true").json()["results"]] == [TABLE["path"]]
+    root = Clone(site, tmp_path / "root", "root", "backends/tpp")
+    document = f"releases/grouped/{identifier}.yaml"
+    text = (root.folder / document).read_text()
+    stone = "withdrawn:\n  by: root\n  at: 2099-01-01T00:00:00.000000Z\n  reason: A number is below 7\n"
+    root.commit(**{document: text + stone})
+    done = root.push()
+    assert done.returncode == 0, done.stderr
+    assert bob.get(url).status_code == 404
+    until(lambda: not place.exists())
+    assert bob.get(f"{URL}files/").json()["results"] == []
+    done = site.command("audit", "verify", "--releases", str(site.folder / "releases"))
+    assert done.returncode == 0, done.stderr
+    assert "left the backends: 1 files with the approvals of people, 1 of them withdrawn" in done.stderr

@@ -284,6 +284,7 @@ SCHEMAS |= {
         {
             "identifier": TEXT,
             "backend": TEXT,
+            "vouched_by": {**TEXT, "description": "The backend, which alone says that the files may leave."},
             "released_by": TEXT,
             "received_at": TIME,
             "size": {"type": "integer", "description": "Bytes of all files."},
