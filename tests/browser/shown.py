@@ -39,7 +39,7 @@ SHOWN = {
     "/workspaces/": ("workspaces", "workspaces-none"),
     "/workspaces/new/": ("new-workspace", "new-workspace-refused"),
     "/<name>/": (
-        *("workspace", "workspace-choose", "workspace-wide", "workspace-broken"),
+        *("workspace", "workspace-choose", "workspace-wide", "workspace-broken", "workspace-tag", "workspace-no-tag"),
         *("workspace-newcomer", "workspace-as-it-was", "workspace-many-actions", "error-404"),
     ),
     "/<workspace>/logs/": ("workspace-log",),

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import log_in
-from tests.e2e.harness import Site, job
+from tests.browser.conftest import inspect, log_in
+from tests.e2e.harness import Site, git, job
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +38,25 @@ def test_the_page_follows_what_is_chosen(page: Page, site: Site, workspace: str)
     expect(page.locator("#pipeline h2")).to_have_text("Pipeline on tpp")
     box.uncheck()
     expect(marked).to_have_count(0)
+
+
+def test_a_person_runs_a_tag(page: Page, site: Site, workspace: str) -> None:
+    git(site.folder / "studies" / "heart-study", "tag", "v1.0")
+    log_in(page, site, "alice")
+    page.goto(workspace)
+    page.get_by_text("Run another branch, tag or commit").click()
+    field = page.get_by_label("Branch, tag or commit")
+    field.fill("v2.0")
+    field.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The repository has no branch, tag or commit 'v2.0'")
+    expect(field).to_be_focused()
+    inspect(page, "workspace-no-tag")
+    field.fill("v1.0")
+    page.get_by_role("button", name="Show its actions").click()
+    expect(page.get_by_text("You chose tag v1.0")).to_be_visible()
+    page.locator("[data-action][value=prepare_tables]").check()
+    expect(page.locator("#would-run")).to_contain_text("will run on")
+    assert "ref=v1.0" in page.url
+    inspect(page, "workspace-tag")
+    page.get_by_role("button", name="Run selected actions").click()
+    expect(page.get_by_text("alice chose tag v1.0")).to_be_visible()
