@@ -6,6 +6,7 @@ notes      rows that can't be taken as they are, and what the import does with t
 context    what the parts of one import share
 naming     valid names for old rows, each of them once
 people     users, organisations and projects, as documents
+limits     the number and the status of a project
 studies    backends and workspaces, as documents
 requests   job requests with their jobs, as documents
 pipelines  the actions of job requests

@@ -25,6 +25,7 @@ from jobserver.service.imports.context import (
     origin,
 )
 from jobserver.service.imports.database import Row
+from jobserver.service.imports.limits import ProjectLimits
 from jobserver.service.imports.naming import RowNames
 from jobserver.service.imports.values import line_of, roles_of, text_of, time_of, without_addresses
 
@@ -153,9 +154,10 @@ class ImportedPeople:
         members = self._members(tables.PROJECT_MEMBERS, "project_id", PROJECT_ROLES)
         parts = _ProjectParts(members, self._invitations(members), self._researchers(), self._leading_orgs())
         slugs = RowNames(tables.PROJECTS, Kind.PROJECT, names.SLUG, 64, self._notes, "x/")
-        return self._context.documents(tables.PROJECTS, lambda row: self._project(row, parts, slugs))
+        limits = ProjectLimits(self._notes)
+        return self._context.documents(tables.PROJECTS, lambda row: self._project(row, parts, slugs, limits))
 
-    def _project(self, row: Row, parts: "_ProjectParts", slugs: RowNames) -> ImportedDocument:
+    def _project(self, row: Row, parts: "_ProjectParts", slugs: RowNames, limits: ProjectLimits) -> ImportedDocument:
         key = row["id"]
         org = self._context.orgs.get(row.get("org_id", parts.orgs.get(key)))
         slug = slugs.add(key, row.get("slug"), "slug")
@@ -172,6 +174,7 @@ class ImportedPeople:
                 "members": parts.members.get(key, ()),
                 "registration": self._registration(row, parts.researchers.get(key, ())),
                 "invitations": parts.invitations.get(key, ()),
+                **limits.of(row),
             },
         )
         self._context.projects[key] = name

@@ -10,6 +10,7 @@ from jobserver.audit.log import LogFilter, log
 from jobserver.audit.verify import verify
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
+from jobserver.domain.governance.project_limits import ProjectStatus
 from jobserver.domain.job_requests import lifecycle
 from jobserver.domain.record import RecordImport
 from jobserver.domain.users import AddUser
@@ -112,6 +113,17 @@ def test_commits_have_the_old_authors_and_times(server: NewServer, old: str) -> 
     assert shown.split() == ["alice@users.jobs.example", "1619863200", "jobserver_jobrequest/1"]
     entry = next(log(server.settings.state_repo, LogFilter(request=identifier)))
     assert (entry.event, entry.actor) == ("job-request.imported", "server/jobserver")
+
+
+def test_projects_keep_their_number_and_status(server: NewServer, any_old: str) -> None:
+    server.load(any_old)
+
+    def check(state: Snapshot) -> None:
+        limits = {project.slug: (project.number, project.status) for project in state.projects()}
+        expected = ("7", ProjectStatus.COMPLETED) if "orphan" in limits else (None, None)  # that of 2026, that of 2021
+        assert limits["diabetes"] == expected
+
+    server.app.repo.writer.read(layout.MAIN, check)
 
 
 def test_people_backends_and_studies(server: NewServer, old: str) -> None:
