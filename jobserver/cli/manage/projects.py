@@ -26,6 +26,7 @@ from jobserver.domain.projects import (
 from jobserver.errors import not_found
 from jobserver.store.read.snapshot import Snapshot
 
+_STATUSES = [status.value for status in ProjectStatus]
 _LIMITS = ("number", "status", "end_date", "backends", "runner_types", "analysis_scope", "requires_training")
 _SCOPE = {
     "datasets": "dataset_permissions",
@@ -92,7 +93,11 @@ def project_rename(project_: str, name: str, username: str | None) -> None:
 @project.command("edit")
 @click.argument("project_", metavar="ORG/PROJECT")
 @click.option("--number", help="What the project is called outside.")
-@click.option("--status", type=click.Choice(list(ProjectStatus)), help="People can request jobs while it is ongoing.")
+@click.option(
+    "--status",
+    type=click.Choice(_STATUSES),
+    help="People can request jobs while it is ongoing.",
+)
 @click.option("--end-date", metavar="DAY", help="The last day on which people can request jobs, such as 2027-03-31.")
 @click.option("--backend", "backends", multiple=True, help="A backend that it may use, and no others. Repeatable.")
 @click.option(

@@ -32,6 +32,7 @@ LABELS = {
     "name": "Name",
     "note": "Note",
     "number": "Number",
+    "output_approvals": "Approvals for each file",
     "parent_directory": "Parent directory",
     "population_permissions": "Populations",
     "project": "Project",

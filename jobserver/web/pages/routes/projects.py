@@ -147,6 +147,8 @@ def _command(name: str) -> Command:
             return RenameProject(name, text("name", 2000))
         case "limits":
             return limits.project_command(name)
+        case "approvals":
+            return limits.approvals_command(name)
         case "member":
             return SetProjectMember(name, username, roles())
         case "remove":
@@ -168,6 +170,7 @@ def _done(button: str) -> str:
     subject = text("workspace" if button in ("connect", "disconnect") else "username", 2000)
     return {
         "limits": "Saved the limits.",
+        "approvals": "Saved the number of approvals.",
         "member": f"Saved the roles of {subject}.",
         "remove": f"Removed {subject}.",
         "invite": f"Invited {subject}.",

@@ -7,8 +7,10 @@ from jobserver.domain.base.permissions import Permission
 from jobserver.domain.governance.analysis_scope import KNOWN, scope_json
 from jobserver.domain.governance.endings import endings
 from jobserver.domain.governance.project_limits import ChangeProject, ProjectStatus
-from jobserver.domain.projects import Project
+from jobserver.domain.outputs.approvals import DEFAULT_APPROVALS
+from jobserver.domain.projects import Project, SetOutputApprovals
 from jobserver.domain.users import ChangeUser, User, may_manage
+from jobserver.errors import invalid
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.forms import text, texts
 
@@ -36,6 +38,8 @@ def project_form(context: PageContext, project: Project) -> dict[str, Any]:
     known = scope_json(project.analysis_scope)
     return {
         "can_limit": context.may(Permission.MANAGE_PROJECTS) or context.may(Permission.GOVERN),
+        "can_govern": context.may(Permission.GOVERN, f"{project.org}/{project.slug}"),
+        "default_approvals": DEFAULT_APPROVALS,
         "statuses": [(status.value, status.value.capitalize()) for status in ProjectStatus],
         "backend_options": backend_options(context),
         "scope_boxes": [
@@ -53,6 +57,14 @@ def project_command(name: str) -> ChangeProject:
     values["analysis_scope"] = {key: texts(key) for key in SCOPES}
     values["requires_training"] = bool(text("requires_training")) or None
     return ChangeProject(name, values)
+
+
+def approvals_command(name: str) -> SetOutputApprovals:
+    """The command of the form in the project's settings. Raises `Error` (invalid)."""
+    number = text("output_approvals", 10)
+    if number not in ("", "1", "2", "3"):
+        raise invalid("expected 1, 2 or 3", "output_approvals")
+    return SetOutputApprovals(name, int(number) if number else None)
 
 
 def person_form(context: PageContext, person: User) -> dict[str, Any]:
