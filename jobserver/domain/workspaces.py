@@ -21,6 +21,7 @@ from jobserver.domain.base.values import (
     Version,
     WorkspaceName,
 )
+from jobserver.domain.outputs.approvals import project_approvals
 
 if TYPE_CHECKING:
     from jobserver.domain.users import User
@@ -169,4 +170,16 @@ def _may_update(rights: Rights, change: Change) -> bool:
     return bool(allowed) and changed <= allowed
 
 
-RULES = Rules(problems=_problems, create=_may_create, update=_may_update)
+def _limits(rights: Rights, change: Change) -> None:
+    """Only governance moves a workspace to where its outputs need fewer approvals."""
+    before, after = change.of(Workspace)
+    if before is None or after is None or before.project == after.project:
+        return
+    fewer = project_approvals(rights.state, after.project) < project_approvals(rights.state, before.project)
+    allowed = not fewer or rights.may(Permission.GOVERN, before.project)
+    place = f"to {after.project}" if after.project is not None else f"out of {before.project}"
+    why = "outputs need fewer approvals there, which takes the role GovernanceReviewer"
+    rights.need(allowed, f"move {before.name} {place}: {why}")
+
+
+RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits)

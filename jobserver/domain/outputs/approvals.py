@@ -111,10 +111,11 @@ def required_approvals(main: Main, workspace: str, project: str | None = None) -
     """Of the workspace's project, and of ``project`` if that demands more: a workspace may move between projects."""
     document = main.workspace(workspace)
     projects = {project, document.project if document is not None else None}
-    return max(_of_project(main, name) for name in projects)
+    return max(project_approvals(main, name) for name in projects)
 
 
-def _of_project(main: Main, name: str | None) -> int:
+def project_approvals(main: Main, name: str | None) -> int:
+    """How many approvals outputs of workspaces of this project need; None: of those that are in none."""
     document = main.project(name) if name is not None else None
     number = document.output_approvals if document is not None else None
     return number or DEFAULT_APPROVALS

@@ -14,7 +14,6 @@ from jobserver.domain.outputs.approvals import (
 from jobserver.domain.outputs.commands import RequestRelease, WithdrawRelease
 from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.domain.outputs.publications import ApprovePublication, EndPublication, RequestPublication
-from jobserver.domain.workspaces import ConnectWorkspace
 from tests.memory import Memory
 from tests.unit.domain.outputs.releasing import (
     CHART,
@@ -134,11 +133,13 @@ def test_an_approval_counts_only_while_its_author_may_approve(active: bool) -> N
     assert fault(state) == ""
 
 
-def test_a_workspace_that_moves_to_another_project_keeps_the_stricter_rule() -> None:
+def test_a_workspace_that_is_in_another_project_now_keeps_the_stricter_rule() -> None:
     state = prepared(3)
     asked(state)
     reviewed(state, "carol")
-    state.do(user("root"), ConnectWorkspace("trends", "lab/loose"))
+    workspace = state.workspace("trends")
+    assert workspace is not None
+    state.put(workspace.model_copy(update={"project": "lab/loose"}))
     assert "1 of 3" in fault(state)
 
 

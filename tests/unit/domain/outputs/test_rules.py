@@ -28,6 +28,7 @@ from jobserver.domain.outputs.publications import (
 )
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import SetOutputApprovals
+from jobserver.domain.workspaces import ConnectWorkspace
 from jobserver.errors import Code, Error
 from tests.memory import LATER, NOW, Memory, job
 from tests.unit.domain.admitting import PLACE, REQUEST
@@ -272,6 +273,24 @@ def test_only_governance_says_how_many_approvals_it_takes() -> None:
     asked(state)
     reviewed(state, "carol")
     uploaded(state)
+
+
+def test_a_workspace_does_not_move_to_where_its_outputs_need_fewer_approvals() -> None:
+    """Move, release, and move back: then one person would be enough."""
+    state = prepared()
+    command = ConnectWorkspace("trends", "lab/loose")
+    refused(state, ROOT, command, Code.FORBIDDEN, "outputs need fewer approvals there")
+    workspace = state.workspace("trends")
+    assert workspace is not None
+    moved = workspace.model_copy(update={"project": "lab/loose"})
+    changes = Changes("main", "pushed", "", (Change("workspaces/trends.yaml", workspace, moved),))
+    with pytest.raises(Error, match="GovernanceReviewer"):
+        admit(state, changes, ROOT, LATER)
+    state = prepared(3)
+    refused(state, ROOT, ConnectWorkspace("trends", None), Code.FORBIDDEN, "move trends out of lab/p")
+    state.do(user("greta"), SetOutputApprovals("lab/p", 1))
+    state.do(ROOT, command)
+    state.do(ROOT, ConnectWorkspace("trends", "lab/p"))
 
 
 def test_files_are_added_by_the_backend_until_a_person_reviews() -> None:
