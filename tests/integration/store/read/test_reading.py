@@ -67,6 +67,17 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
     made.objects.close()
 
 
+def test_entries_that_were_looked_up_are_found_again(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when there were so many of them that they were forgotten."""
+    monkeypatch.setattr("jobserver.store.git.objects._SPOTS", 2)
+    objects = Objects(repository.path)
+    sha = repository.tree({"one.yaml": b"1", "b/two.yaml": b"2"})
+    wanted = ((b"one.yaml", trees.FILE), (b"b", trees.FOLDER), (b"none", trees.FOLDER), (b"none", trees.FILE))
+    expected = [trees.find(objects.raw(sha), *names) for names in wanted]
+    assert [[objects.find(sha, *names) for names in wanted] for _ in range(2)] == [expected, expected]
+    assert [spot.entry is None for spot in expected] == [False, False, True, True]
+
+
 def test_a_pack_is_given_up_while_something_still_looks_into_it(repository: Repository) -> None:
     """Found: a failed read's traceback held a view of the pack, so closing it for another try raised BufferError."""
     sha = bytes.fromhex(repository.commit({"a": b"one"}))

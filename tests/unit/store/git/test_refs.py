@@ -84,6 +84,15 @@ def test_a_move_to_a_prepared_tip_does_not_wait_for_its_bytes(root: Path, monkey
     assert [path for path in root.rglob("*") if path.suffix == ".lock" or path.parent == packs] == []
 
 
+def test_a_lock_of_another_process_is_in_the_way_of_a_prepared_tip(root: Path) -> None:
+    (root / "objects" / "pack").mkdir(parents=True)
+    lock = root / "refs" / "heads" / "main.lock"
+    lock.touch()
+    with Refs(root).prepared([TWO]), pytest.raises(Error, match="another process holds the lock"):
+        Refs(root).move("main", ONE, TWO)
+    assert lock.read_bytes() == b""
+
+
 def test_a_prepared_tip_is_written_again_where_there_are_no_links(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*args: object, **more: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
