@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.harness import Site, git
+from tests.e2e.harness import Site, git, job
 from tests.e2e.pages.browser import Browser
 
 _NEWEST, _OLD, _TRIAL = (f"actions: {{{name}: {{run: python:latest x}}}}" for name in ("newest", "old", "trial"))
@@ -71,6 +71,8 @@ def test_the_api_and_the_command_take_a_ref(site: Site, study: Path, alice: Brow
         assert "ref" not in main
         compared = alice.get(f"/refs/compare/?from={main['identifier']}&to={item['identifier']}").text
         assert f"at branch trial <code>{first[:7]}</code>" in compared
+        with site.client("tpp") as tpp:
+            tpp.report(job(item["identifier"], "t", "failed", 1, action="trial")).raise_for_status()
         assert "at the newest commit of branch trial" in alice.get(f"/job-requests/{item['identifier']}/").text
 
         git(study, "checkout", "-q", "trial")
