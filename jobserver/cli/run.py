@@ -13,7 +13,7 @@ import click
 
 from jobserver.errors import invalid
 from jobserver.runner import RunnerConfig, RunSummary, run
-from jobserver.runner.controller.server import run_controller
+from jobserver.runner.controller.server import client_tokens_of, run_controller
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
@@ -122,7 +122,7 @@ def controller(
 
 
 def _client_tokens(slug: str) -> list[str]:
-    name = f"{slug.upper().replace('-', '_')}_CLIENT_TOKENS"
+    name = client_tokens_of(slug)
     tokens = [part.strip() for part in take_secret(name).split(",") if part.strip()]
     if not tokens:
         raise invalid(f"required but not set: the token of those who may call for backend {slug}", name)

@@ -47,6 +47,7 @@ def test_a_demo_shows_a_failure_and_a_queue_and_leaves_no_process_behind(
     assert "seasonal_model failed" in git(record, "log", "--format=%s", "backends/demo")
     requested = git(record, "log", "--format=%an %s", "--grep=requested", "backends/demo-git").splitlines()
     assert [line.split()[0] for line in requested] == ["ben", "ada", "ben"]
+    until(lambda: "archive/" in git(record, "ls-tree", "--name-only", "backends/demo-rap", "archive/"), 60)
     demo.send_signal(number)
     assert demo.wait(30) == 128 + number
     mine = str(tmp_path).encode()

@@ -1,4 +1,4 @@
-"""`jobserver demo`: a server, two backends with their runners and a sample study, in one folder.
+"""`jobserver demo`: a server, three backends with their runners and a sample study, in one folder.
 
 command    the command: starts everything, requests jobs and follows them
 contents   the study with its two branches, and the people, backends and workspaces

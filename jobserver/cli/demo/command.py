@@ -4,6 +4,7 @@ The server and the runners are the real commands. Everything that happens is in 
 afterwards.
 """
 
+import secrets
 import signal
 import sys
 import time
@@ -16,13 +17,15 @@ import click
 import httpx
 
 from jobserver.cli.demo import contents
-from jobserver.cli.demo.contents import ADA, ADMISSIONS, BEN, DRAFT, POLLS, PULLS, DemoTokens
+from jobserver.cli.demo.contents import ADA, ADMISSIONS, BEN, CALLED, DRAFT, POLLS, PULLS, DemoTokens
 from jobserver.cli.demo.processes import PATIENCE_SECONDS, environment_of, free_port, process, wait_for_server
 from jobserver.cli.login_link import login_path
 from jobserver.cli.terminal.output import say
 from jobserver.config.settings import Settings
 from jobserver.domain.job_requests.lifecycle import FINISHED
 from jobserver.errors import unavailable
+from jobserver.runner.controller.server import client_tokens_of
+from jobserver.runner.controller.spec import BASE
 from jobserver.store.fs import disk_errors, home
 from jobserver.store.git.command import git
 
@@ -39,15 +42,15 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
     Everything is in one folder, which you can delete afterwards.
     """
     folder = home(folder).resolve()
-    port = port or free_port()
-    url = f"http://127.0.0.1:{port}"
+    port, called_port = port or free_port(8000), free_port()
+    url, token = f"http://127.0.0.1:{port}", secrets.token_urlsafe(20)
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that the blocks below stop the other processes
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    environment = environment_of(folder, url)
+    environment = environment_of(folder, url) | {"RAP_TOKENS": f"{CALLED}={token}"}
     with disk_errors():
         Path(environment["STUDY_REPOS"]).mkdir(parents=True, exist_ok=True)
     settings = Settings.from_env(_env_file=None, **{key.lower(): value for key, value in environment.items()})
-    tokens = contents.prepare(settings)
+    tokens = contents.prepare(settings, f"http://127.0.0.1:{called_port}{BASE}")
 
     with ExitStack() as stack:
 
@@ -67,6 +70,9 @@ def demo(once: bool, folder: Path, port: int | None) -> None:
         if once:
             raise click.exceptions.Exit(0 if succeeded else 1)
         start_runner(PULLS, "runner-git", "--transport", "git", "--max-jobs", "1")
+        called = {**environment, client_tokens_of(CALLED): token}
+        place = ("--port", str(called_port), "--root", str(folder / "controller"))
+        stack.enter_context(process(folder / "controller.log", called, "controller", "--backend", CALLED, *place))
         _request_more(api, tokens)
         _show_summary(url, folder, tokens)
         _stay(lambda: url + login_path(settings, ADA))
@@ -108,7 +114,9 @@ def _request_more(api: httpx.Client, tokens: DemoTokens) -> None:
     _request(api, tokens.people[BEN], DRAFT, PULLS, "confidence_interval")
     _request(api, tokens.people[ADA], ADMISSIONS, PULLS, "run_all")
     _request(api, tokens.people[BEN], DRAFT, PULLS, "weekly_counts")
+    _request(api, tokens.people[ADA], ADMISSIONS, CALLED, "run_all")
     click.echo(f"\nThe second backend, {PULLS}, runs one job at a time: three requests are in its queue.")
+    click.echo(f"The third, {CALLED}, has a controller: the server calls it, and it never calls the server.")
 
 
 def _show_summary(url: str, folder: Path, tokens: DemoTokens) -> None:

@@ -1,4 +1,4 @@
-"""What the demo's server starts with: a study with two branches, two people, two backends and two workspaces."""
+"""What the demo's server starts with: a study with two branches, two people, three backends and two workspaces."""
 
 import shutil
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobserver import bootstrap
 from jobserver.config.settings import Settings
-from jobserver.domain.backends import AddBackend, RotateBackendToken
+from jobserver.domain.backends import AddBackend, ConnectController, RotateBackendToken
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.plan import Command
 from jobserver.domain.users import AddUser, AddUserToken
@@ -20,10 +20,10 @@ from jobserver.service.writes.gate import Gate
 from jobserver.store.git.command import commit_of, git
 
 ADA, BEN = "ada", "ben"
-POLLS, PULLS = "demo", "demo-git"  # backends, by how their runners learn of requests
+POLLS, PULLS, CALLED = "demo", "demo-git", "demo-rap"  # backends, by how their runners learn of requests
 ADMISSIONS, DRAFT = "admissions", "admissions-draft"  # workspaces
 _PEOPLE = {ADA: "Ada", BEN: "Ben"}
-_BACKENDS = {POLLS: "Demo backend", PULLS: "Demo backend with git"}
+_BACKENDS = {POLLS: "Demo backend", PULLS: "Demo backend with git", CALLED: "Demo backend with a controller"}
 _WORKSPACES = {ADMISSIONS: "main", DRAFT: "draft"}
 _STUDY, _STUDY_OF_THE_DRAFT = Path(__file__).parent / "study", Path(__file__).parent / "draft"
 # Ben's mistake: the column has another name.
@@ -38,8 +38,8 @@ class DemoTokens:
     people: Mapping[str, str]
 
 
-def prepare(settings: Settings) -> DemoTokens:
-    """Creates or completes the study and the state repository."""
+def prepare(settings: Settings, controller: str) -> DemoTokens:
+    """Creates or completes the study and the state repository. ``controller``: its URL."""
     assert settings.study_repos is not None
     study = settings.study_repos / "hospital-admissions"
     if not study.exists():
@@ -54,6 +54,7 @@ def prepare(settings: Settings) -> DemoTokens:
             backends[slug], digest = new_token()
             if not _is_added(app.gate, admin, AddBackend(slug, digest, name, ("full",))):
                 app.gate.submit(admin, RotateBackendToken(slug, digest), "demo")
+        app.gate.submit(admin, ConnectController(CALLED, controller, repositories=""), "demo")
         for username, name in _PEOPLE.items():
             people[username], digest = new_token()
             _is_added(app.gate, admin, AddUser(username, name, (Role.CORE_DEVELOPER,)))

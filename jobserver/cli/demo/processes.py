@@ -20,9 +20,9 @@ from jobserver.store.proxies import none_for
 PATIENCE_SECONDS = 120.0
 
 
-def free_port() -> int:
-    """8000, or any other port."""
-    for wanted in (8000, 0):
+def free_port(*first: int) -> int:
+    """The first of these that is free, or any other port."""
+    for wanted in (*first, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -50,6 +50,12 @@ def run_controller(
         raise errors[0]
 
 
+def client_tokens_of(backend: str) -> str:
+    """The environment variable with the tokens of those who may call for a backend, as OpenSAFELY's controllers name
+    it."""
+    return f"{backend.upper().replace('-', '_')}_CLIENT_TOKENS"
+
+
 def _runner(config: RunnerConfig, stop: threading.Event) -> tuple[RapBook, Runner]:
     book = RapBook(config.root, lambda: datetime.now(UTC))
     return book, Runner(config, book, stop)

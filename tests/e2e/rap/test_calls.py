@@ -138,7 +138,7 @@ def test_no_call_breaks_the_controller(controller: ControllerProcess, mode: Gene
     for operation in (found.ok() for found in described.get_all_operations()):
 
         @settings(
-            max_examples=samples.size(15, 200),
+            max_examples=samples.size(6, 200),
             derandomize=True,
             deadline=None,
             database=None,

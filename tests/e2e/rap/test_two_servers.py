@@ -7,8 +7,10 @@ from tests.e2e.host import Host
 from tests.e2e.rap.controlled import eventually, outcome
 from tests.e2e.test_hosted import machine
 from tests.integration.service.rap.fake import FakeController
+from tests.samples import only_whole
 
 
+@only_whole
 def test_one_of_two_servers_calls_and_the_other_takes_over(tmp_path: Path) -> None:
     host, controller = Host(tmp_path / "host", 2, "servers:a-secret"), FakeController("tpp")
     servers = [machine(tmp_path, host, number) for number in (0, 1)]
