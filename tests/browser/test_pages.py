@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 
 import httpx
 import pytest
@@ -127,6 +128,38 @@ def test_releases_and_the_files_of_one(site: Site, root: Page) -> None:
     root.goto(f"{site.url}/grouped/releases/?page=2")
     expect(root.get_by_text("No older releases")).to_be_visible()
     expect(root.get_by_role("button", name="Newer")).to_be_visible()
+
+
+@only_whole
+def test_a_release_that_people_approve_and_a_file_of_it(site: Site, root: Page) -> None:
+    identifier = "01J9ZQ4V8N6T3W5X7Y9A1B2C3D"
+    files = {"output/table.csv": b"region,count\nNorth,120\n", "output/page.html": b"<h1>Report</h1>"}
+    listed = [{"name": name, "size": len(data), "sha256": sha256(data).hexdigest(), "review": None}
+              for name, data in files.items()]  # fmt: skip
+    body = {"files": listed, "metadata": {"tool": "airlock", "airlock_id": identifier}, "review": None}
+    for name in ("dora", "emil"):
+        site.run("user", "add", name, "--role", "OutputChecker")
+        site.tokens[name] = site.run("user", "token", name)
+    with site.client("tpp") as tpp:
+        for event, user in (("submitted", "bob"), ("partially_reviewed", "dora"), ("reviewed", "emil")):
+            data = {"event_type": f"request_{event}", "workspace": "grouped", "request": identifier,
+                    "request_author": "bob", "user": user, "updates": None}  # fmt: skip
+            assert tpp.post("/api/v2/airlock/events/", json=data).json() == {"status": "ok"}
+        as_dora = {"OS-User": "dora"}
+        tpp.post("/api/v2/releases/workspace/grouped", json=body, headers=as_dora).raise_for_status()
+        for name, content in files.items():
+            headers = as_dora | {"Content-Disposition": f'attachment; filename="{name}"'}
+            tpp.post(f"/api/v2/releases/release/{identifier}", content=content, headers=headers).raise_for_status()
+    root.goto(f"{site.url}/grouped/releases/{identifier}")
+    expect(root.get_by_text("2 files are released.")).to_be_visible()
+    inspect(root, "release-approved")
+    root.get_by_role("link", name="output/table.csv").click()
+    expect(root.get_by_role("cell", name="North")).to_be_visible()
+    inspect(root, "released-table")
+    root.goto(f"{site.url}/grouped/releases/{identifier}/tpp/output/page.html?view")
+    expect(root.frame_locator("iframe").get_by_role("heading", name="Report")).to_be_visible()
+    root.goto(f"{site.url}/grouped/releases/files/")
+    inspect(root, "released-files")
 
 
 @only_whole

@@ -106,6 +106,17 @@ def test_two_checkers_decide_and_the_author_can_not(site: Site, backend: Backend
         assert "Withdrawn by jane: Not needed" in shown
 
 
+def test_a_release_is_returned_and_decided_again(site: Site, backend: Backend) -> None:
+    backend.ask("01J9ZQ4V8N6T3W5X7Y9A1B2C31", {"a.txt": b"a"})
+    address = "/grouped/releases/01J9ZQ4V8N6T3W5X7Y9A1B2C31"
+    with Browser(site, "jane") as jane, Browser(site, "dave") as dave:
+        jane.lead(address, what="approve")
+        shown = dave.lead(address, what="return", comment="Round the counts").text
+        assert "dave returned the request to its author" in shown
+        assert "Nobody has reviewed this release yet" in shown
+        assert "Your approval is recorded." in jane.lead(address, what="approve").text
+
+
 def test_a_file_is_shown_as_what_it_is_and_never_as_markup(site: Site, released: str) -> None:
     with Browser(site, "jane") as jane:
         shown = {path: jane.get(f"{released}/tpp/{quote(path)}?view") for path in FILES}

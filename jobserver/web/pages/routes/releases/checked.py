@@ -27,13 +27,14 @@ from jobserver.web.services import Services
 _SAVED = {
     "approve": "Your approval is recorded.",
     "reject": "Your rejection is recorded.",
+    "return": "The release is returned to its author. Earlier decisions no longer count.",
     "withdraw": "The files are withdrawn.",
     "request-publication": "A publisher can now decide.",
     "publish": "The files are published.",
     "request-end": "A publisher can now end the publication.",
     "end-publication": "The publication has ended.",
 }
-_DECISIONS: dict[str, Decision] = {"approve": "approved", "reject": "rejected"}
+_DECISIONS: dict[str, Decision] = {"approve": "approved", "reject": "rejected", "return": "returned"}
 _LONGEST = 2000  # characters of a comment
 _UNDECIDED = frozenset(
     {ReleaseState.REQUESTED, ReleaseState.UNDER_REVIEW, ReleaseState.APPROVED, ReleaseState.REJECTED}
@@ -105,8 +106,9 @@ class ReleasePages:
         actor, which, files = context.actor, ReleaseName.of(release), tuple(texts("files"))
         comment = text("comment", _LONGEST)
         match button:
-            case "approve" | "reject":
-                service.review(actor, which, actor.name, _DECISIONS[button], "web", comment, files)
+            case "approve" | "reject" | "return":
+                chosen = () if button == "return" else files  # it is the whole release that goes back
+                service.review(actor, which, actor.name, _DECISIONS[button], "web", comment, chosen)
             case "withdraw":
                 service.withdraw(actor, which, actor.name, _reason(comment), "web", files)
             case "request-publication":
