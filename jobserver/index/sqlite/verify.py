@@ -23,6 +23,7 @@ from jobserver.store.git.revision_files import tree_files
 from jobserver.store.read.cancellations import cancellers
 
 _SAMPLE = 100  # job requests of a branch
+_SAMPLED_RELEASES = 10  # which may have many files
 _LEAST = -(2**63) + 1
 _SHOWN = 20  # differences of a branch and a table
 _TABLES = {
@@ -101,7 +102,7 @@ class _Comparison:
                 yield f"the table {table} has rows of a branch that the index does not have"
 
     def _sample(self, number: int, tip: str) -> dict[str, list[str]]:
-        """Job request -> its possible folders, for some requests of the index and some of the branch."""
+        """Job request or release -> its possible places, for some of the index and some of the branch."""
         folders: dict[str, list[str]] = {}
         chosen = self._sql.execute(
             "SELECT area, day, identifier FROM"
@@ -115,11 +116,26 @@ class _Comparison:
         listed = git(self._repository, "ls-tree", "-d", "-r", "--name-only", tip, "active/").split()
         for folder in [path for path in listed if path.count("/") == 2][-_SAMPLE // 2 :]:
             folders.setdefault(folder.rpartition("/")[2], []).append(folder)
-        return folders
+        return folders | self._sampled_releases(number, tip)
+
+    def _sampled_releases(self, number: int, tip: str) -> dict[str, list[str]]:
+        """Identifier -> every path of a release with it, for some releases of the index and some of the branch."""
+        rows = self._sql.execute(
+            "SELECT identifier FROM live.releases WHERE branch = ? ORDER BY random() LIMIT ?",
+            (number, _SAMPLED_RELEASES),
+        )
+        paths: dict[str, list[str]] = {identifier: [] for (identifier,) in rows}
+        listed = git(self._repository, "ls-tree", "-r", "--name-only", tip, "releases/").splitlines()
+        named = [(path.rpartition("/")[2].removesuffix(".yaml"), path) for path in listed]
+        paths |= {identifier: [] for identifier, _ in named[-_SAMPLED_RELEASES:]}
+        for identifier, path in named:
+            if identifier in paths:
+                paths[identifier].append(path)
+        return paths
 
     def _compare(self, number: int, branch: str, wanted: Collection[str] | None) -> Iterator[str]:
         for table, (key, columns) in _TABLES.items():
-            if wanted is not None and table in ("faults", "releases", "release_files"):
+            if wanted is not None and table == "faults":
                 continue
             if wanted is None and table == "requests":
                 columns += ", cancelled_by"  # only all commits tell
