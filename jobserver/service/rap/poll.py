@@ -74,16 +74,20 @@ class ControllerPoll:
         self._memory: dict[str, _Memory] = {}
         self._known: frozenset[str] = frozenset()  # backends that the controller has named
         self._backends_at = -_BACKENDS_SECONDS
+        self._retry_at = 0.0  # after a failure, whatever changes in the record meanwhile
 
     def step(self) -> float:
         """One pass. Returns the seconds until the next one."""
         if not self._lease.is_held():
             return _WAIT_FOR_LEASE
+        if (wait := self._retry_at - monotonic()) > 0:
+            return wait
         now = _Pass()
         try:
             self._run(now)
         except ControllerFailure as error:
             self._pause = next_pause(self._pause, is_news=False, shortest=self._shortest)
+            self._retry_at = monotonic() + self._pause
             for slug in self.slugs:
                 self._live.record_problem(slug, f"The controller does not work: {error.message}.")
             _log.warning("the controller of %s: %s; trying again in %.0f s", some(self.slugs), error, self._pause)

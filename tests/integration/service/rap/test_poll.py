@@ -262,6 +262,7 @@ def test_an_answer_that_is_none_is_said_and_nothing_is_lost(
         assert site.commits() == commits, name
         del site.controller.fault[path]
         for _ in range(3):
+            site.poll._retry_at = 0.0
             site.poll.step()
         assert (site.problem, site.jobs(asked).keys()) == ("", {"generate"}), name
         assert len(site.controller.raps) == 2 * number + 2, name
@@ -270,6 +271,17 @@ def test_an_answer_that_is_none_is_said_and_nothing_is_lost(
             site.controller.move(identifier, "failed", "nonzero_exit")
         site.poll.step()
     assert "Traceback" not in caplog.text
+
+
+def test_a_controller_that_is_down_is_not_called_more_often_for_what_is_asked_meanwhile(site: Site) -> None:
+    """Found with the real controller: each request woke the caller, and made the next pause longer."""
+    site.controller.fault["backend/status/"] = (500, {})
+    pauses = []
+    for _ in range(5):
+        site.ask()
+        pauses.append(site.poll.step())
+    assert len(site.controller.calls) == 1
+    assert max(pauses) == pauses[0] < 5
 
 
 def test_a_faulty_job_costs_its_own_request_only(site: Site) -> None:
