@@ -40,6 +40,8 @@ class ReleasedFiles:
         with service.open(release, path) as content:
             shown = shown_file(path, file.size, content.read(MAX_SHOWN))
         previous = self._previous(service, release, file)
+        if previous is not None:  # what changed shows its contents, too
+            self._services.views.record(context.actor, name, previous[0].backend, previous[0].identifier, "web")
         reply = self._site.page(
             context,
             "releases/file.html",
