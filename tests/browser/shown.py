@@ -51,7 +51,10 @@ SHOWN = {
     "/backends/<slug>/history/": ("backend-history",),
     "/<name>/audit/": ("workspace-audit",),
     "/<name>/releases/": ("releases", "releases-none"),
-    "/<name>/releases/<identifier>": ("release",),
+    "/<name>/releases/<identifier>": ("release", "release-approved"),
+    "/<name>/releases/files/": ("released-files",),
+    "/<name>/releases/<identifier>/<backend>/<path:path>": ("released-table",),
+    "/<name>/published/<identifier>/": ("published",),
 }
 
 # What shows people nothing of its own: machines' addresses, forms that are sent, redirects, parts of pages.
@@ -81,6 +84,7 @@ NOTHING_TO_SEE = (
     ),
     *("/job-requests/<identifier>/follow/", "/<name>/follow/"),
     *("/job-requests/<identifier>/cancel/", "/job-requests/<identifier>/rerun/", "/job-requests/<identifier>/retry/"),
-    *("/orgs/<org>/<project>/<workspace>/", "/<name>/releases/<identifier>/<backend>/<path:path>"),
+    "/orgs/<org>/<project>/<workspace>/",
+    *("/<name>/releases/<identifier>/zip", "/<name>/published/<identifier>/<path:path>"),
     *("/workspaces/new/branches/", "/workspaces/new/repositories/", "/jobs/<identifier>/", "/jobs/<identifier>/audit/"),
 )

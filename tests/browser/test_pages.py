@@ -160,6 +160,14 @@ def test_a_release_that_people_approve_and_a_file_of_it(site: Site, root: Page) 
     expect(root.frame_locator("iframe").get_by_role("heading", name="Report")).to_be_visible()
     root.goto(f"{site.url}/grouped/releases/files/")
     inspect(root, "released-files")
+    root.goto(f"{site.url}/grouped/releases/{identifier}")
+    root.get_by_role("button", name="Ask to publish").click()
+    site.run("user", "add", "paula", "--role", "OutputPublisher")
+    name = f"grouped/tpp/{identifier}"
+    site.run("release", "publish", name, "--as", "paula")
+    root.goto(f"{site.url}/grouped/published/{identifier}/")
+    expect(root.get_by_role("link", name="output/table.csv")).to_be_visible()
+    inspect(root, "published")
 
 
 @only_whole

@@ -149,7 +149,7 @@ def test_lists_are_the_same_on_both_machines(site: Site, run: Run) -> None:
     )
     shown = json.loads(run("project", "show", "datalab/trends", "--json").stdout)
     assert shown["workspaces"] == ["grouped"]
-    assert "only SuperUsers" in run("user", "list", code=1).stderr.replace("Only", "only")
+    assert "Only people who manage accounts" in run("user", "list", code=1).stderr
 
 
 def test_changes_go_to_the_server(site: Site, tpp: Client, run: Run) -> None:
