@@ -1,17 +1,22 @@
-"""What the endpoints of the API share: whose token a call needs, its fields, and idempotency keys."""
+"""What the endpoints of the API share: whose token a call needs, what it may read, and idempotency keys."""
 
 import contextlib
+from typing import TypeVar
 
 from bottle import request
 
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.releases import may_view
 from jobserver.domain.users import User
-from jobserver.errors import forbidden, invalid
+from jobserver.domain.workspaces import Workspace
+from jobserver.errors import forbidden, invalid, not_found
 from jobserver.index.directory import Directory
 from jobserver.service.writes.idempotency import Key, Ledger
 from jobserver.web import http
 from jobserver.web.api.fields import Fields
 from jobserver.web.server.stream import UNREADABLE
+
+S = TypeVar("S")
 
 
 def require_person(actor: Actor) -> None:
@@ -74,3 +79,17 @@ class Keys:
         body = http.read_body()
         key = self.of(actor, body)
         return Fields(http.read_json(body) if body else {}), key
+
+
+def viewed_releases(directory: Directory, actor: Actor, name: str, service: S | None) -> tuple[Workspace, S]:
+    """The workspace, whose releases the person may view, and the ``service`` that has them.
+
+    Raises `Error` (forbidden, not_found)."""
+    user, workspace = person_of(directory, actor), directory.workspace(name)
+    if workspace is None:
+        raise not_found(f"Workspace {name[:100]} does not exist")
+    if not may_view(directory, user, workspace):
+        raise forbidden(f"{user.username} can't view the releases of {name}: that needs a role that checks output")
+    if service is None:
+        raise not_found("This server does not store releases: RELEASE_STORAGE is not set")
+    return workspace, service

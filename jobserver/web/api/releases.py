@@ -9,15 +9,14 @@ from typing import Any
 from bottle import HTTPResponse
 
 from jobserver.domain.base.permissions import Actor
-from jobserver.domain.releases import is_release_id, is_user, may_release, may_view, no_releaser
-from jobserver.domain.workspaces import Workspace
+from jobserver.domain.releases import is_release_id, is_user, may_release, no_releaser
 from jobserver.errors import forbidden, invalid, not_found, unavailable
 from jobserver.index.items import time_text
 from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.store.release_record import StoredRelease
 from jobserver.web import http
 from jobserver.web.api import lists
-from jobserver.web.api.common import named_person, person_of, require_backend
+from jobserver.web.api.common import named_person, require_backend, viewed_releases
 from jobserver.web.downloads import download
 from jobserver.web.services import Services
 
@@ -51,14 +50,14 @@ class ReleasesApi:
         return HTTPResponse(b"", 201 if is_new else 303, headers)
 
     def index(self, actor: Actor, name: str) -> HTTPResponse:
-        workspace, service = self._viewed(actor, name)
+        workspace, service = viewed_releases(self._index.directory(), actor, name, self._service)
         releases = service.store.of_workspace(workspace.name, self._visible.slugs())
         named = [(f"{stored.backend}.{stored.release.identifier}", stored) for stored in releases]
         return lists.page_in_order(self._base_url, named, _item)
 
     def show(self, actor: Actor, name: str, identifier: str) -> HTTPResponse:
         """The release of each backend that has this identifier: the same files are the same identifier."""
-        workspace, service = self._viewed(actor, name)
+        workspace, service = viewed_releases(self._index.directory(), actor, name, self._service)
         slugs = self._visible.slugs()
         releases = [
             release for slug in slugs if (release := _find(service, workspace.name, slug, identifier)) is not None
@@ -68,25 +67,13 @@ class ReleasesApi:
         return http.answer({"results": [_item(stored) for stored in releases]})
 
     def download(self, actor: Actor, name: str, identifier: str, backend: str, path: str) -> HTTPResponse:
-        workspace, service = self._viewed(actor, name)
+        workspace, service = viewed_releases(self._index.directory(), actor, name, self._service)
         is_visible = backend in self._visible.slugs()
         release = _find(service, workspace.name, backend, identifier) if is_visible else None
         if release is None:
             raise not_found(f"Release {identifier[:100]} does not exist")
         self._views.record(actor, name, backend, identifier, "http")
         return download(service.store, release, path, {"Cache-Control": "no-store"})
-
-    def _viewed(self, actor: Actor, name: str) -> tuple[Workspace, ReleaseService]:
-        """Raises `Error` (forbidden, not_found)."""
-        directory = self._index.directory()
-        user, workspace = person_of(directory, actor), directory.workspace(name)
-        if workspace is None:
-            raise not_found(f"Workspace {name[:100]} does not exist")
-        if not may_view(directory, user, workspace):
-            raise forbidden(f"{user.username} can't view the releases of {name}: that needs a role that checks output")
-        if self._service is None:
-            raise not_found("This server does not store releases: RELEASE_STORAGE is not set")
-        return workspace, self._service
 
 
 def _find(service: ReleaseService, workspace: str, backend: str, identifier: str) -> StoredRelease | None:

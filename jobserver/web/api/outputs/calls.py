@@ -9,16 +9,14 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.validation import checked
 from jobserver.domain.outputs.approvals import ReleaseState
 from jobserver.domain.outputs.documents import MAX_FILES, CheckedFile, CheckedRelease, Decision
-from jobserver.domain.releases import may_view
-from jobserver.domain.workspaces import Workspace
-from jobserver.errors import Error, Fault, forbidden, invalid, not_found
+from jobserver.errors import Error, Fault, invalid, not_found
 from jobserver.index.queries.releases import newest_files, releases_of
 from jobserver.service.releases.checked import CheckedReleaseService, ReleaseName
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.write.submission import WriteResult
 from jobserver.web import http
 from jobserver.web.api import lists
-from jobserver.web.api.common import Keys, person_of
+from jobserver.web.api.common import Keys, viewed_releases
 from jobserver.web.api.fields import Fields
 from jobserver.web.api.outputs.items import file_item, release_item, summary_item
 from jobserver.web.downloads import attachment
@@ -51,7 +49,7 @@ class OutputsApi:
     # Reading
 
     def index(self, actor: Actor, name: str) -> HTTPResponse:
-        workspace, _ = self._viewed(actor, name)
+        workspace, _ = viewed_releases(self._index.directory(), actor, name, self._service)
         wanted = lists.named("state", list(ReleaseState))
         directory = self._index.directory()
         with self._index.view() as sql:
@@ -65,7 +63,7 @@ class OutputsApi:
 
     def files(self, actor: Actor, name: str) -> HTTPResponse:
         """The newest version of each file."""
-        workspace, _ = self._viewed(actor, name)
+        workspace, _ = viewed_releases(self._index.directory(), actor, name, self._service)
         published = lists.flag("published")
         with self._index.view() as sql:
             files = newest_files(sql, workspace.name, self._visible.slugs(), is_public=published is True)
@@ -88,7 +86,7 @@ class OutputsApi:
 
     def request(self, actor: Actor, name: str) -> HTTPResponse:
         fields, key = self._keys.fields(actor)
-        _, service = self._viewed(actor, name)
+        _, service = viewed_releases(self._index.directory(), actor, name, self._service)
         backend, files, comment = fields.text("backend"), fields.take("files"), fields.text("comment", None)
         if files is None:
             fields.refuse("files", "required")
@@ -168,24 +166,12 @@ class OutputsApi:
         self, actor: Actor, name: str, backend: str, identifier: str
     ) -> tuple[CheckedReleaseService, CheckedRelease]:
         """Raises `Error` (forbidden, not_found)."""
-        workspace, service = self._viewed(actor, name)
+        workspace, service = viewed_releases(self._index.directory(), actor, name, self._service)
         is_visible = backend in self._visible.slugs()
         release = service.find(ReleaseName(backend, workspace.name, identifier)) if is_visible else None
         if release is None:
             raise not_found(f"Release {identifier[:100]} does not exist")
         return service, release
-
-    def _viewed(self, actor: Actor, name: str) -> tuple[Workspace, CheckedReleaseService]:
-        """Raises `Error` (forbidden, not_found)."""
-        directory = self._index.directory()
-        user, workspace = person_of(directory, actor), directory.workspace(name)
-        if workspace is None:
-            raise not_found(f"Workspace {name[:100]} does not exist")
-        if not may_view(directory, user, workspace):
-            raise forbidden(f"{user.username} can't view the releases of {name}: that needs a role that checks output")
-        if self._service is None:
-            raise not_found("This server does not store releases: RELEASE_STORAGE is not set")
-        return workspace, self._service
 
 
 def _files(values: Any) -> list[CheckedFile]:
