@@ -14,7 +14,7 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.rules import Problem
-from jobserver.domain.base.state import Changes, State
+from jobserver.domain.base.state import Changes, Main, State
 from jobserver.domain.outputs.approvals import may_approve
 from jobserver.domain.outputs.commands import decides
 from jobserver.domain.outputs.documents import AirlockEvent, AirlockStep, CheckedRelease, Decision, Review, Tombstone
@@ -23,6 +23,7 @@ from jobserver.errors import conflict
 
 STEPS: tuple[AirlockStep, ...] = get_args(AirlockStep)
 _DECISIONS: dict[str, Decision] = {"rejected": "rejected", "returned": "returned"}
+_REPEATABLE: frozenset[AirlockStep] = frozenset({"partially-reviewed", "reviewed", "released"})
 _TICK = timedelta(microseconds=1)
 
 
@@ -53,8 +54,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         before, now = standing_release(state, command.workspace, command.identifier, now)
         if before.author != command.author:
             raise conflict(f"release {before.identifier} is {before.author}'s, not {command.author}'s")
-        last = before.airlock[-1] if before.airlock else None
-        if last is not None and (last.step, last.by) == (command.step, command.person):
+        if _is_repeated(before, command):
             return write_release(state, before, before, verb, "")
     release = before or CheckedRelease(
         identifier=command.identifier,
@@ -80,13 +80,34 @@ def _with_consequence(state: State, release: CheckedRelease, command: Command, n
     if decision := _DECISIONS.get(command.step):
         return with_reviews(release, [command.person], decision, now)
     if command.step == "approved" and release.files:
-        checkers = [name for name in release.airlock_reviewers() if may_approve(state, name, release.workspace)]
-        return with_reviews(release, [name for name in checkers if name != release.author], "approved", now)
+        return with_reviews(release, inferred_approvers(state, release), "approved", now)
     if command.step == "withdrawn" and release.withdrawn is None:
         reason = "The author withdrew the request in Airlock"
         stone = Tombstone(by=command.person, at=now, reason=reason, vouched_by=release.backend)
         return release.model_copy(update={"withdrawn": stone})
     return release
+
+
+def _is_repeated(release: CheckedRelease, command: RecordAirlockEvent) -> bool:
+    """Whether Airlock has told this already. A review counts once in each turn, however late it is told again."""
+    same = [event for event in release.airlock if (event.step, event.by) == (command.step, command.person)]
+    if not same or same[-1] is release.airlock[-1]:
+        return bool(same)
+    return command.step in _REPEATABLE and same[-1] in (release.airlock_turn() or ())
+
+
+def inferred_approvers(main: Main, release: CheckedRelease, releaser: str | None = None) -> list[str]:
+    """Whose approval of all files follows from what Airlock says: those who reviewed in this turn, and ``releaser`` who
+    lets the files out now. Not who has decided on the server, whose own word counts, or who may not approve."""
+    if release.airlock_turn() is None:
+        return []
+    own = release.own_deciders()
+    people = dict.fromkeys([*release.airlock_reviewers(), *([releaser] if releaser is not None else [])])
+    return [
+        name
+        for name in people
+        if name != release.author and name not in own and may_approve(main, name, release.workspace)
+    ]
 
 
 def with_reviews(release: CheckedRelease, people: list[str], decision: Decision, now: datetime) -> CheckedRelease:

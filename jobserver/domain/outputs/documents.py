@@ -189,15 +189,28 @@ class CheckedRelease(Document):
             return frozenset()
         return frozenset(file.path for file in self.live_files()).intersection(publication.files)
 
+    def airlock_turn(self) -> Sequence[AirlockEvent] | None:
+        """The events of Airlock since the request was last submitted or returned there; None if somebody has returned
+        the release since then on the server, of which Airlock does not know."""
+        start = max((number for number, event in enumerate(self.airlock) if event.step in _NEW_TURN), default=-1)
+        returned = max((review.at for review in self.reviews if review.decision == "returned"), default=None)
+        if returned is not None and (start < 0 or self.airlock[start].at < returned):
+            return None
+        return self.airlock[start + 1 :]
+
     def airlock_reviewers(self) -> list[str]:
-        """Those who reviewed the request in Airlock since it was last submitted, by the time of their first reviews."""
-        people: dict[str, None] = {}
-        for event in self.airlock:
-            if event.step in _NEW_TURN:
+        """Those who reviewed the request in Airlock in this turn, by the time of their first reviews."""
+        return list(dict.fromkeys(event.by for event in self.airlock_turn() or () if event.step in _REVIEWS))
+
+    def own_deciders(self) -> frozenset[str]:
+        """Who has decided on the server themselves since the release was last returned."""
+        people: set[str] = set()
+        for review in self.reviews:
+            if review.decision == "returned":
                 people.clear()
-            elif event.step in _REVIEWS:
-                people[event.by] = None
-        return list(people)
+            elif review.vouched_by is None:
+                people.add(review.by)
+        return frozenset(people)
 
 
 def unknown_paths(release: CheckedRelease, paths: Iterable[str]) -> Sequence[str]:

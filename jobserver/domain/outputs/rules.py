@@ -92,6 +92,8 @@ def _added_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[P
             yield "reviews", "the release has no files yet that could be reviewed"
         elif unknown := unknown_paths(after, review.files):
             yield "reviews", f"the release has no file {some(unknown)}"
+        elif review.vouched_by is not None and review.decision == "approved" and review.by in before.own_deciders():
+            yield "reviews", f"{review.by} has decided on the server: {review.vouched_by} can't approve in their name"
         elif not decides(before, review):
             yield "reviews", f"{review.by} has decided this already: a decision counts once"
     yield from _publication_problems(before, after)

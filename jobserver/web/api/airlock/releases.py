@@ -11,7 +11,8 @@ from bottle import HTTPResponse, request
 
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.governance.refusals import check_backend
-from jobserver.domain.outputs.approvals import Decisions, may_approve
+from jobserver.domain.outputs.airlock import inferred_approvers
+from jobserver.domain.outputs.approvals import Decisions
 from jobserver.domain.outputs.documents import MAX_FILE_BYTES, CheckedFile, CheckedRelease
 from jobserver.domain.releases import may_release
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
@@ -57,15 +58,13 @@ class AirlockReleasesApi:
 
     def _review(self, actor: Actor, name: ReleaseName, person: str, sent: SentRelease) -> None:
         """Records that those approve all files who reviewed in Airlock since the last submission, and who lets them out
-        now; or what the call says about single files. Those who may not approve are left out: they do not count."""
+        now; or what the call says about single files."""
         service, release = self._finder.service, self._finder.service.find(name)
         assert release is not None
         for review in sent.reviews:
             service.review(actor, name, person, review.decision, "http", review.comment, (review.path,))
-        people = dict.fromkeys([*release.airlock_reviewers(), *([] if sent.reviews else [person])])
-        for checker in people:
-            if checker != release.author and may_approve(self._index.directory(), checker, name.workspace):
-                service.review(actor, name, checker, "approved", "http")
+        for checker in inferred_approvers(self._index.directory(), release, None if sent.reviews else person):
+            service.review(actor, name, checker, "approved", "http")
 
     @detailed
     def upload(self, actor: Actor, identifier: str) -> HTTPResponse:

@@ -8,6 +8,7 @@ import pytest
 
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.outputs.airlock import RecordAirlockEvent
+from jobserver.domain.outputs.commands import ReviewRelease
 from jobserver.domain.projects import SetProjectMember
 from jobserver.domain.users import ChangeUser, SetUserRoles
 from jobserver.web.server.stream import UNREADABLE
@@ -390,3 +391,15 @@ def test_another_backend_does_not_get_the_address_of_a_release(place: Place) -> 
     assert {file["backend"] for file in files} == {"tpp"}
     got = place.call("GET", f"/releases/file/{release}-0", "token of carol")
     assert (got.status_code, got.content) == (200, CONTENTS[TABLE])
+
+
+def test_what_a_person_decides_on_the_server_outlasts_a_repeated_call(place: Place) -> None:
+    release = reviewed(place)
+    ask(place, release)
+    name = ("tpp", "trends", release)
+    place.do(ReviewRelease(*name, "carol", "rejected", "a small number"), Actor(ActorKind.USER, "carol"))
+    assert ask(place, release).status_code == 201
+    assert "is rejected by carol" in upload(place, release).json()["detail"]
+    place.do(ReviewRelease(*name, "erin", "returned"), Actor(ActorKind.USER, "erin"))
+    assert ask(place, release).status_code == 201
+    assert "has 0 of 2 approvals" in upload(place, release).json()["detail"]

@@ -5,13 +5,24 @@ import pytest
 from jobserver.domain.admit import admit
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Change, Changes
-from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent
+from jobserver.domain.outputs.airlock import STEPS, RecordAirlockEvent, inferred_approvers
 from jobserver.domain.outputs.approvals import Standing, file_groups, file_states, release_state
 from jobserver.domain.outputs.commands import RequestRelease, WithdrawRelease
 from jobserver.domain.outputs.documents import AirlockStep, CheckedRelease
 from jobserver.errors import Code, Error
 from tests.memory import LATER, Memory
-from tests.unit.domain.outputs.releasing import EMIS, PATH, RELEASE, TABLE, TPP, prepared, stored, upload, user
+from tests.unit.domain.outputs.releasing import (
+    EMIS,
+    PATH,
+    RELEASE,
+    TABLE,
+    TPP,
+    prepared,
+    reviewed,
+    stored,
+    upload,
+    user,
+)
 
 
 def tell(
@@ -215,3 +226,46 @@ def test_reviews_in_airlock_make_it_under_review_before_there_are_decisions() ->
     assert state_of(state) == ("approved", ["approved"])
     tell(state, "withdrawn", "alice")
     assert state_of(state) == ("withdrawn", ["withdrawn"])
+
+
+def asked_and_approved() -> Memory:
+    state = told(*REVIEWED)
+    state.do(TPP, RequestRelease("tpp", "trends", RELEASE, "alice", (TABLE,)))
+    return state
+
+
+def test_airlock_does_not_approve_for_who_decided_on_the_server() -> None:
+    state = asked_and_approved()
+    reviewed(state, "carol", "rejected")
+    assert "carol" not in inferred_approvers(state, stored(state), "carol")
+    tell(state, "approved", "carol")
+    assert decisions(stored(state)) == [("carol", "rejected"), ("dave", "approved")]
+    with pytest.raises(Error, match="carol has decided on the server: tpp can't approve in their name"):
+        reviewed(state, "carol", actor=TPP)
+    with pytest.raises(Error, match="is rejected by carol"):
+        state.do(TPP, upload(TABLE))
+
+
+def test_what_was_reviewed_in_airlock_before_a_return_on_the_server_is_over() -> None:
+    state = asked_and_approved()
+    tell(state, "approved", "dave")
+    reviewed(state, "erin", "returned")
+    tell(state, "reviewed", "dave")
+    tell(state, "approved", "dave")
+    assert inferred_approvers(state, stored(state), "dave") == []
+    assert decisions(stored(state))[2:] == [("erin", "returned")]
+    with pytest.raises(Error, match="0 of 2 approvals"):
+        state.do(TPP, upload(TABLE))
+    for step, person in (("resubmitted", "alice"), *REVIEWED[1:], ("approved", "dave")):
+        tell(state, step, person)  # type: ignore[arg-type]
+    state.do(TPP, upload(TABLE))
+
+
+def test_a_review_that_is_told_again_later_changes_nothing() -> None:
+    state = told(*REVIEWED)
+    before = stored(state)
+    assert not tell(state, "partially-reviewed", "carol")
+    assert stored(state) == before
+    for step, person in (("returned", "erin"), ("resubmitted", "alice"), ("partially-reviewed", "carol")):
+        assert tell(state, step, person)  # type: ignore[arg-type]
+    assert stored(state).airlock_reviewers() == ["carol"]
