@@ -78,7 +78,7 @@ def _follow(request: ActiveRap, jobs: list[dict[str, Any]], sent: Collection[str
         steps.wrong[request.identifier] = f"its jobs are of backend {', '.join(sorted(others))[:100]}"
         return
     steps.report[request.identifier] = jobs
-    running = {str(job.get("action")) for job in jobs if job.get("status") not in FINISHED}
+    running = {str(job.get("action")) for job in jobs if str(job.get("status")) not in FINISHED}
     if actions := sorted((running & request.cancelled) - set(sent)):
         steps.cancel[request.identifier] = tuple(actions)
 

@@ -77,7 +77,7 @@ class RapRecord:
     def report(self, request: ActiveRap, jobs: Sequence[Mapping[str, Any]]) -> bool:
         """Takes all jobs of a request, in the form of a runner's report or of a controller's answer. Returns whether
         something changed. Raises `Error`: invalid for jobs that are not as expected."""
-        elements = [{"job_request_id": request.identifier, **job} for job in jobs]
+        elements = [{**job, "job_request_id": request.identifier} for job in jobs]
         read, problems, _ = read_jobs(elements)
         for number, faults in enumerate(problems):
             for name, reasons in faults.items():

@@ -42,6 +42,12 @@ def test_a_cancellation_is_sent_until_the_controller_has_it_and_names_what_is_no
     assert reconcile([request], status(job(A, "x"), job(A, "y", "pending")), {A: {"x"}}).cancel == {A: ("y",)}
 
 
+@pytest.mark.parametrize("value", [["running"], {}, None, 1])
+def test_a_status_that_is_no_text_is_left_to_the_report(value: Any) -> None:
+    odd = job(A, "x") | {"status": value}
+    assert reconcile([active(A, "x", has_jobs=True)], status(odd)).report == {A: [odd]}
+
+
 def test_what_was_cancelled_before_it_was_created_never_is() -> None:
     whole = active(A, "x", "y", actions=("x", "y"))
     part = active(B, "x", actions=("x", "y"))
