@@ -32,16 +32,19 @@ M = TypeVar("M", ControllerBackends, RapStatus, RapResult, RapRefusal)
 MAX_BYTES = 64 * 1024 * 1024
 _SECONDS = 20.0
 _CREATE_SECONDS = 60.0  # the controller reads the study meanwhile
-_UNKNOWN_SECONDS = 30  # after a call without an answer, until it is made again if the controller does not know of it
-_OK, _CREATED, _BAD, _NO_TOKEN, _MISSING = 200, 201, 400, 401, 404
+UNKNOWN_SECONDS = 30  # after a call without an answer, until it is made again if the controller does not know of it
+_OK, _CREATED, _BAD, _NO_TOKEN, _MISSING, _TIMEOUT, _SERVER_ERROR = 200, 201, 400, 401, 404, 408, 500
 
 
 class ControllerFailure(Error):
     """The controller can't be reached, or its answer can't be used. ``seconds`` is set if it may have done what it was
-    asked to."""
+    asked to. ``is_general``: any other call would fail as well. ``is_late``: it took all the time that it had."""
 
-    def __init__(self, message: str, seconds: int | None = None) -> None:
+    def __init__(
+        self, message: str, seconds: int | None = None, is_general: bool = False, is_late: bool = False
+    ) -> None:
         super().__init__(Code.UNAVAILABLE, message, seconds=seconds)
+        self.is_general, self.is_late = is_general, is_late
 
 
 class ControllerClient:
@@ -87,13 +90,15 @@ class ControllerClient:
 
     def _read(self, model: type[M], status: int, body: bytes, *expected: int) -> M:
         if status == _NO_TOKEN:
-            raise ControllerFailure("it refuses the token (401): see RAP_TOKENS")
+            raise ControllerFailure("it refuses the token (401): see RAP_TOKENS", is_general=True)
+        is_refused = _BAD <= status < _SERVER_ERROR and status != _TIMEOUT  # anything else may be said half-way
+        seconds = None if is_refused else UNKNOWN_SECONDS
         if status not in expected:
-            raise ControllerFailure(f"it answered {status}, expected {' or '.join(map(str, expected))}")
+            raise ControllerFailure(f"it answered {status}, expected {' or '.join(map(str, expected))}", seconds)
         try:
             return read_answer(model, body)
         except Error as error:
-            raise ControllerFailure(error.message) from None
+            raise ControllerFailure(error.message, seconds) from None
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, seconds: float = _SECONDS
@@ -106,11 +111,13 @@ class ControllerClient:
         try:
             return self._run_until(monotonic() + limit, lambda: self._exchange(method, path, body))
         except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout):
-            raise ControllerFailure(late, _UNKNOWN_SECONDS) from None
-        except httpx.ConnectTimeout:
-            raise ControllerFailure(late) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ControllerFailure(f"it can't be reached ({type(error).__name__})") from None
+            raise ControllerFailure(late, UNKNOWN_SECONDS, is_late=True) from None
+        except (httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise ControllerFailure(late, is_general=True) from None
+        except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise ControllerFailure(f"it can't be reached ({type(error).__name__})", is_general=True) from None
+        except httpx.HTTPError as error:  # it may have the whole call
+            raise ControllerFailure(f"there was no whole answer ({type(error).__name__})", UNKNOWN_SECONDS) from None
 
     def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
         content = None if body is None else orjson.dumps(body)
@@ -120,11 +127,13 @@ class ControllerClient:
             for chunk in answer.iter_bytes():
                 kept += chunk
                 if len(kept) > MAX_BYTES:
-                    raise ControllerFailure(f"its answer is larger than {MAX_BYTES // 1024 // 1024} MiB")
+                    message = f"its answer is larger than {MAX_BYTES // 1024 // 1024} MiB"
+                    raise ControllerFailure(message, UNKNOWN_SECONDS)
             return answer.status_code, bytes(kept)
 
 
 def _known(result: RapResult, *results: str) -> RapResult:
     if result.result not in results:
-        raise ControllerFailure(f"it answered {result.result[:100]!r}, which the server does not know")
+        message = f"it answered {result.result[:100]!r}, which the server does not know"
+        raise ControllerFailure(message, UNKNOWN_SECONDS)
     return result

@@ -16,14 +16,34 @@ from jobserver.domain.rap.answers import NOTHING_TO_DO, RapRefusal
 from jobserver.domain.rap.reconcile import RapSteps, next_pause, reconcile
 from jobserver.errors import Code, Error, some
 from jobserver.service.presence import Presence
-from jobserver.service.rap.client import ControllerClient, ControllerFailure
+from jobserver.service.rap.client import UNKNOWN_SECONDS, ControllerClient, ControllerFailure
 from jobserver.service.rap.lease import Lease
 from jobserver.service.rap.record import RapRecord, RequestedRap
 
 _log = logging.getLogger(__name__)
 _BACKENDS_SECONDS = 15.0  # between two questions about the backends themselves
 _CANCEL_AGAIN_SECONDS = 600.0  # a controller may have been restored from a backup
+_AGAIN_SECONDS = 2.0  # before a call about one request is made again; then longer
+_LONGEST_SECONDS = 600.0
 _WAIT_FOR_LEASE = 2.0
+
+
+@dataclass(slots=True)
+class _Wait:
+    """Before a call is made again. ``problem``: why the last one failed."""
+
+    until: float = 0.0
+    seconds: float = 0.0
+    problem: str = ""
+
+    def begin(self, shortest: float, problem: str = "") -> None:
+        """Longer each time."""
+        self.seconds = max(shortest, min(2 * self.seconds, _LONGEST_SECONDS))
+        self.until, self.problem = monotonic() + self.seconds, problem
+
+    @property
+    def is_over(self) -> bool:
+        return monotonic() >= self.until
 
 
 @dataclass(slots=True)
@@ -31,15 +51,15 @@ class _Memory:
     """What this process knows of an active request. ``reported``: digest of the jobs that the record has taken.
 
     ``sent``: actions whose cancellation the controller has, until ``sent_until``. ``refusal``: the controller's answer
-    to its creation, until a status confirms that it does not know the request. ``wait_until``: no creation before,
-    because it is unknown what came of the last one."""
+    to its creation, until a status confirms that it does not know the request. ``creation``: meanwhile the controller
+    may be at work on the last one, so the request is neither created nor ended. ``cancellation``: the same for it."""
 
     reported: bytes = b""
     sent: frozenset[str] = frozenset()
     sent_until: float = 0.0
     refusal: str = ""
-    wait_until: float = 0.0
-    waited: float = 0.0
+    creation: _Wait = field(default_factory=_Wait)
+    cancellation: _Wait = field(default_factory=_Wait)
 
 
 @dataclass(slots=True)
@@ -75,29 +95,42 @@ class ControllerPoll:
         self._known: frozenset[str] = frozenset()  # backends that the controller has named
         self._backends_at = -_BACKENDS_SECONDS
         self._retry_at = 0.0  # after a failure, whatever changes in the record meanwhile
+        self._settled_at = 0.0  # what another process sent before this one had the lease has come about by then
 
     def step(self) -> float:
         """One pass. Returns the seconds until the next one."""
         if not self._lease.is_held():
+            self._settled_at = 0.0
             return _WAIT_FOR_LEASE
+        self._settled_at = self._settled_at or monotonic() + UNKNOWN_SECONDS
         if (wait := self._retry_at - monotonic()) > 0:
             return wait
         now = _Pass()
         try:
             self._run(now)
         except ControllerFailure as error:
-            self._pause = next_pause(self._pause, is_news=False, shortest=self._shortest)
-            self._retry_at = monotonic() + self._pause
-            for slug in self.slugs:
-                self._live.record_problem(slug, f"The controller does not work: {error.message}.")
-            _log.warning("the controller of %s: %s; trying again in %.0f s", some(self.slugs), error, self._pause)
-            return self._pause
+            _log.warning("the controller of %s: %s", some(self.slugs), error)
+            return self._fail(f"The controller does not work: {error.message}.")
+        except (Error, OSError) as error:
+            _log.warning("the controller of %s: %s", some(self.slugs), error)
+            return self._fail(f"The server can't record what the controller says: {error}.")
+        except Exception as error:  # noqa: BLE001 - a bug, or an answer that nobody thought of: people must see it
+            _log.exception("the controller of %s", some(self.slugs))
+            return self._fail(f"The server can't use what the controller says ({type(error).__name__}): see its log.")
         for slug in self.slugs:
             self._live.record_problem(slug, " ".join(now.problems.get(slug, ())))
         if now.has_news and not now.is_incomplete:
             self._pause = self._shortest
             return 0.05  # what was created has jobs now, and what was refused is to be confirmed
         self._pause = next_pause(self._pause, now.has_news, self._shortest)
+        return self._pause
+
+    def _fail(self, problem: str) -> float:
+        """Seconds until the next pass."""
+        self._pause = next_pause(self._pause, is_news=False, shortest=self._shortest)
+        self._retry_at = monotonic() + self._pause
+        for slug in self.slugs:
+            self._live.record_problem(slug, problem)
         return self._pause
 
     def _run(self, now: _Pass) -> None:
@@ -135,9 +168,9 @@ class ControllerPoll:
     def _report(self, now: _Pass, steps: RapSteps) -> None:
         for identifier, jobs in steps.report.items():
             memory = self._memory[identifier]
-            memory.refusal, memory.wait_until = "", 0.0
+            memory.refusal, memory.creation = "", _Wait()
             digest = _digest(jobs)
-            if digest == memory.reported:
+            if digest == memory.reported and now.asked[identifier].active.has_jobs:  # `rap retry` removes them
                 continue
             try:
                 if self._record.report(now.asked[identifier].active, jobs):
@@ -150,20 +183,34 @@ class ControllerPoll:
             memory.reported = digest
 
     def _cancel(self, now: _Pass, steps: RapSteps) -> None:
-        for requested in (now.asked[identifier] for identifier in steps.end):
-            self._record.cancel(requested, self._clock())
-            now.has_news = True
+        for identifier in steps.end:
+            if monotonic() >= self._settled_at and self._memory[identifier].creation.is_over:
+                self._record.cancel(now.asked[identifier], self._clock())
+                now.has_news = True
         for identifier, actions in steps.cancel.items():
             if not self._lease.is_held():
                 return
+            if self._memory[identifier].cancellation.is_over and not self._cancel_one(now, steps, identifier, actions):
+                return
+
+    def _cancel_one(self, now: _Pass, steps: RapSteps, identifier: str, actions: Sequence[str]) -> bool:
+        """Whether others can be cancelled in this pass too."""
+        memory = self._memory[identifier]
+        try:
             answer = self._client.cancel(identifier, actions)
-            if isinstance(answer, RapRefusal):
-                steps.wrong[identifier] = f"it does not cancel {some(actions)}: {answer.text}"
-                continue
-            memory = self._memory[identifier]
-            memory.sent |= frozenset(actions)
-            memory.sent_until = monotonic() + _CANCEL_AGAIN_SECONDS
-            now.has_news = True
+        except ControllerFailure as failure:
+            goes_on = _goes_on(now, failure)
+            problem = f"The controller has not cancelled jobs of {identifier}: {failure.message}."
+            memory.cancellation.begin(_AGAIN_SECONDS, problem)
+            return goes_on
+        memory.cancellation = _Wait()
+        if isinstance(answer, RapRefusal):
+            steps.wrong[identifier] = f"it does not cancel {some(actions)}: {answer.text}"
+            return True
+        memory.sent |= frozenset(actions)
+        memory.sent_until = monotonic() + _CANCEL_AGAIN_SECONDS
+        now.has_news = True
+        return True
 
     def _create(self, now: _Pass, steps: RapSteps) -> None:
         for identifier in steps.create:
@@ -172,7 +219,7 @@ class ControllerPoll:
                 self._record.refuse(requested, memory.refusal, self._clock())
                 now.has_news = True
                 continue
-            is_due = monotonic() >= memory.wait_until and self._lease.is_held()
+            is_due = memory.creation.is_over and self._lease.is_held()
             if is_due and not self._create_one(now, requested, memory):
                 return
 
@@ -184,19 +231,18 @@ class ControllerPoll:
         try:
             answer = self._client.create(body)
         except ControllerFailure as failure:
-            if failure.seconds is None:
-                raise
-            memory.waited = max(failure.seconds, min(2 * memory.waited, _CANCEL_AGAIN_SECONDS))
-            memory.wait_until = monotonic() + memory.waited
-            identifier = requested.active.identifier
-            now.add(requested.active.backend, f"The controller has not said whether it created {identifier}.")
-            now.is_incomplete = True
-            return False
+            goes_on = _goes_on(now, failure)
+            fault = "does not create" if failure.seconds is None else "has not said whether it created"
+            problem = f"The controller {fault} {requested.active.identifier}: {failure.message}."
+            memory.creation.begin(_AGAIN_SECONDS if failure.seconds is None else failure.seconds, problem)
+            return goes_on
         now.has_news = True
         if isinstance(answer, RapRefusal):
             memory.refusal = f"The controller refused it: {answer.text}"
         elif answer.result == NOTHING_TO_DO:
             self._record.nothing_to_do(requested, answer.details, self._clock())
+        else:
+            memory.creation.begin(_AGAIN_SECONDS)  # the next status has the jobs
         return True
 
     def _name_problems(self, now: _Pass, steps: RapSteps) -> None:
@@ -207,9 +253,23 @@ class ControllerPoll:
             now.add(slug, f"The controller no longer knows {some(identifiers)}: see `jobserver rap retry`.")
         for identifier, why in steps.wrong.items():
             now.add(now.asked[identifier].active.backend, f"What the controller says of {identifier} is wrong: {why}.")
+        waits = [(identifier, self._memory[identifier].creation) for identifier in (*steps.create, *steps.end)]
+        waits += [(identifier, self._memory[identifier].cancellation) for identifier in steps.cancel]
+        for identifier, wait in waits:
+            if wait.problem:
+                now.add(now.asked[identifier].active.backend, wait.problem)
         for slug, texts in now.problems.items():
             if len(texts) > 5:
                 now.problems[slug] = [*texts[:5], f"And {len(texts) - 5} more problems."]
+
+
+def _goes_on(now: _Pass, failure: ControllerFailure) -> bool:
+    """Whether this pass makes the same call for other requests: what fails for one may work for them. Raises
+    ``failure`` if it can't."""
+    if failure.is_general:
+        raise failure
+    now.is_incomplete = True
+    return not failure.is_late
 
 
 def _digest(jobs: Sequence[Mapping[str, Any]]) -> bytes:

@@ -11,6 +11,7 @@ from jobserver import bootstrap, serving
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend, ConnectController
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.job_requests.jobs import RetryRequest
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.domain.workspaces import AddWorkspace
@@ -219,6 +220,146 @@ def test_a_creation_that_never_came_about_is_made_again_later(site: Site, monkey
     assert site.jobs(asked).keys() == {"generate"}
 
 
+NO_WHOLE_ANSWER = {
+    "reset": b"",
+    "half": b"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{",
+    "502": (502, b"<html>Bad Gateway</html>"),
+    "another result": (200, {"result": "Perhaps", "details": ""}),
+}
+
+
+@pytest.mark.parametrize("fault", NO_WHOLE_ANSWER.values(), ids=NO_WHOLE_ANSWER)
+def test_while_a_controller_may_work_on_a_creation_there_is_no_second_and_no_end(site: Site, fault: Any) -> None:
+    """It was cancelled meanwhile, and the jobs that come of the creation are cancelled there."""
+    asked, kept = site.ask(), site.ask()
+    site.poll._settled_at = 1.0  # no other process
+    site.controller.fault["rap/create/"] = fault
+    site.poll.step()
+    del site.controller.fault["rap/create/"]
+    site.cancel(asked)
+    site.poll.step()
+    assert len(site.controller.sent("rap/create/")) == 2
+    assert (site.jobs(asked), "has not said whether it created" in site.problem) == ({}, True)
+    for identifier in (asked, kept):
+        site.controller.create({"rap_id": identifier, "backend": "tpp", "requested_actions": ["generate"]})
+    site.poll.step()
+    assert site.controller.sent("rap/cancel/") == [{"rap_id": asked, "actions": ["generate"]}]
+    assert (site.jobs(kept).keys(), site.problem) == ({"generate"}, "")
+
+
+def test_a_server_killed_in_a_creation_does_not_call_it_cancelled_at_once(site: Site) -> None:
+    asked = site.ask()
+    site.cancel(asked)
+    site.poll.step()
+    site.poll.step()
+    assert site.jobs(asked) == {}
+    site.controller.create({"rap_id": asked, "backend": "tpp", "requested_actions": ["generate"]})
+    site.poll.step()
+    assert site.controller.sent("rap/cancel/") == [{"rap_id": asked, "actions": ["generate"]}]
+
+
+def test_who_gets_the_lease_later_waits_again_for_what_its_holder_sent(site: Site) -> None:
+    site.poll.step()
+    site.poll._settled_at = 1.0
+    site.lease.is_ours = False
+    site.poll.step()
+    site.lease.is_ours = True
+    asked = site.ask()
+    site.cancel(asked)
+    site.poll.step()
+    assert site.jobs(asked) == {}
+
+
+@pytest.mark.parametrize("status", [500, 404])
+def test_a_request_that_can_not_be_created_holds_up_no_other(
+    site: Site, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = site.ask()
+
+    def create(body: dict[str, Any]) -> tuple[int, Any]:
+        return (status, {"error": "oh"}) if body["rap_id"] == bad else site.controller.create(body)
+
+    site.controller.on_create = create
+    good = site.ask()
+    for _ in range(3):
+        site.poll.step()
+    assert (site.jobs(bad), site.jobs(good).keys()) == ({}, {"generate"})
+    assert bad in site.problem
+    assert f"it answered {status}" in site.problem
+    assert [body["rap_id"] for body in site.controller.sent("rap/create/")] == [bad, good]  # it waits
+    monkeypatch.setattr(poll, "monotonic", lambda: 1e12)
+    site.controller.on_create = None
+    site.poll.step()
+    site.poll.step()
+    assert (site.jobs(bad).keys(), site.problem) == ({"generate"}, "")
+
+
+def test_a_cancellation_that_fails_holds_up_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = site.ask(), site.ask()
+    site.poll.step()
+    site.poll.step()
+    for identifier in (first, second):
+        site.cancel(identifier)
+    new = site.ask()
+    site.controller.fault["rap/cancel/"] = (500, {})
+    site.poll.step()
+    site.poll.step()
+    assert [body["rap_id"] for body in site.controller.sent("rap/cancel/")] == [first, second]
+    assert site.jobs(new).keys() == {"generate"}
+    assert f"has not cancelled jobs of {second}: it answered 500" in site.problem
+    del site.controller.fault["rap/cancel/"]
+    monkeypatch.setattr(poll, "monotonic", lambda: 1e12)
+    site.poll.step()
+    assert [body["rap_id"] for body in site.controller.sent("rap/cancel/")] == [first, second] * 2
+    assert site.problem == ""
+
+
+def test_what_was_accepted_and_is_still_not_recognised_is_asked_for_less_and_less(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.controller.on_create = lambda body: (200, {"result": "No change", "details": ""})
+    asked, now = site.ask(), 1000.0
+    monkeypatch.setattr(poll, "monotonic", lambda: now)
+    for _ in range(60):
+        site.poll.step()
+        now += 1.0
+    assert 3 <= len(site.controller.sent("rap/create/")) <= 6
+    site.controller.on_create = None
+    now += 600
+    site.poll.step()
+    site.poll.step()
+    assert site.jobs(asked).keys() == {"generate"}
+
+
+def test_what_nobody_thought_of_is_a_problem_that_people_see(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def report(request: Any, jobs: Any) -> bool:
+        raise TypeError("oh")
+
+    site.ask()
+    site.poll.step()
+    monkeypatch.setattr(site.poll._record, "report", report)
+    assert site.poll.step() > 1
+    assert site.problem == "The server can't use what the controller says (TypeError): see its log."
+
+
+def test_jobs_that_a_retry_removed_are_reported_again(site: Site) -> None:
+    asked = site.ask()
+    site.poll.step()
+    site.poll.step()
+    site.gate.submit(ROOT, RetryRequest(asked, "tpp"), "x")
+    assert site.jobs(asked) == {}
+    site.poll.step()
+    assert site.jobs(asked).keys() == {"generate"}
+
+
+def test_a_job_belongs_to_the_request_that_the_controller_was_asked_about(site: Site) -> None:
+    asked, other = site.ask(), site.ask()
+    site.poll.step()
+    site.controller.jobs[asked][0]["job_request_id"] = other
+    site.poll.step()
+    assert site.jobs(asked).keys() == {"generate"}
+
+
 LARGE = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 3_000_000
 FAULTS = {
     "html": (200, b"<html>Welcome</html>"),
@@ -246,7 +387,8 @@ def test_an_answer_that_is_none_is_said_and_nothing_is_lost(
 ) -> None:
     monkeypatch.setattr(client, "MAX_BYTES", 2_000_000)
     monkeypatch.setattr(client, "_CREATE_SECONDS", 20.0)
-    monkeypatch.setattr(client, "_UNKNOWN_SECONDS", 0)
+    monkeypatch.setattr(client, "UNKNOWN_SECONDS", 0)
+    monkeypatch.setattr(poll, "_AGAIN_SECONDS", 0)
     for number, (name, fault) in enumerate(FAULTS.items()):
         running = site.ask("generate")
         site.poll.step()
@@ -329,6 +471,9 @@ def test_what_was_cancelled_before_it_was_created_is_never_created(site: Site) -
     site.cancel(part, "analyse")
     for _ in range(3):
         site.poll.step()
+    assert site.jobs(whole) == {}  # another process may have sent it just before
+    site.poll._settled_at = 1.0  # half a minute later
+    site.poll.step()
     assert [body["rap_id"] for body in site.controller.sent("rap/create/")] == [part]
     assert site.controller.sent("rap/cancel/") == [{"rap_id": part, "actions": ["analyse"]}]
     assert {action: code for action, (_, code, _) in site.jobs(whole).items()} == {
