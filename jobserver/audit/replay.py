@@ -6,6 +6,7 @@ Each commit is judged on its parent's tree, so ranges can be judged in parallel.
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +16,7 @@ from jobserver.audit.trailer_check import WITHOUT_DOCUMENTS, disagreements, with
 from jobserver.domain.admit import POLICY, admit, newer_policy
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
+from jobserver.domain.base.state import PUSHED
 from jobserver.domain.record import KEY_EVENTS, TRAILER, check_key_change, is_import
 from jobserver.errors import Error, printable
 from jobserver.store.git.cat_file import PipedObjects
@@ -116,7 +118,7 @@ class _Replay:
 
     def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
         branch = self._range.branch
-        changes = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or "pushed")
+        changes = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or PUSHED)
         self._changes = with_release(commit, changes.changes)
         yield from map(str, changes.faults)
         problem = self._signature(commit)
@@ -127,9 +129,8 @@ class _Replay:
                 yield "changes allowed_signers, which only the server may write"
             if cover.policy not in _WITHOUT_CLAIMS:
                 yield from forged_claims(commit, head.time)
-            yield from self._admit(
-                cover.actor, cover.policy, commit, self._main_at(int(cover.received_at.timestamp())), head
-            )
+            now = cover.received_at
+            yield from self._admit(cover.actor, cover.policy, now, self._main_at(int(now.timestamp())), head)
         else:
             yield f"{problem}, and no receipt of a push covers it"
 
@@ -164,7 +165,8 @@ class _Replay:
         if named and named not in self._mains:
             yield f"says Main: {named[:10]}, which is not in the history of main"
             return
-        yield from self._admit(actor, commit.trailer("Policy"), commit, named or self._main_at(commit.time), head)
+        main = named or self._main_at(commit.time)
+        yield from self._admit(actor, commit.trailer("Policy"), commit.committed_at, main, head)
 
     def _check_actor(self, event: str, actor: Actor, head: Head) -> Iterator[str]:
         try:
@@ -175,7 +177,7 @@ class _Replay:
         except Error as error:
             yield str(error)
 
-    def _admit(self, actor: Actor, policy: str, commit: Commit, main: str | None, head: Head) -> Iterator[str]:
+    def _admit(self, actor: Actor, policy: str, now: datetime, main: str | None, head: Head) -> Iterator[str]:
         rules = POLICIES.get(policy)
         if rules is None:
             yield (
@@ -187,7 +189,7 @@ class _Replay:
             yield f"is by {actor}: only the server writes {layout.AUDIT}"
         state = Snapshot(self._objects, head, head if head.branch == layout.MAIN else self._main(main))
         try:
-            rules(state, self._changes, actor, commit.committed_at)
+            rules(state, self._changes, actor, now)
         except Error as error:
             yield from (str(fault) for fault in error.faults) if error.faults else [str(error)]
 

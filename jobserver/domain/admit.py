@@ -82,7 +82,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
         views.check_right(rights, changes.view)
     proposal = Proposal(state, changes, policy, now)
     if policy >= 4 and not record.is_import(changes.event):
-        limits.check_limits(proposal)
+        limits.check_limits(proposal, actor)
     if faults := _faults(proposal):
         raise invalid(str(faults[0]), faults=faults)
     return Admitted(state.tip, changes, actor, now)

@@ -134,7 +134,11 @@ def _connected(state: State, before: Workspace, project: str | None) -> tuple[Wo
 
 def _problems(proposal: Proposal, change: Change) -> list[Problem]:
     _, after = change.of(Workspace)
-    if after is None or after.project is None or proposal.project(after.project) is not None:
+    if after is None:
+        # Made anew, it could be in a project whose outputs need fewer approvals.
+        message = "a workspace cannot be deleted: set `archived: true`"
+        return [("", message)] if proposal.policy >= 4 else []
+    if after.project is None or proposal.project(after.project) is not None:
         return []
     return [("project", f"project {after.project!r} does not exist")]
 

@@ -145,6 +145,9 @@ class Origin:
     time: datetime
 
 
+PUSHED = "pushed"  # the event of a commit that was pushed
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """The changes of one commit on one branch.
@@ -170,3 +173,8 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.moves or self.release or self.view)
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether somebody else than this server wrote them, so that their times are what that person says."""
+        return self.event == PUSHED

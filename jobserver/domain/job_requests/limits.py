@@ -1,17 +1,23 @@
 """What new job requests must keep to, whoever makes them: the limits of their projects and persons. Pure."""
 
+from datetime import timedelta
+
 from jobserver.domain.base.layout import Area, Place, parse_path
+from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.base.rules import Proposal
 from jobserver.domain.governance.refusals import refusals, runner_refusals
 from jobserver.domain.job_requests.pipelines import StoredPipeline, runs_of
 from jobserver.domain.job_requests.requests import JobRequest, scope_of
 from jobserver.errors import Fault, forbidden
 
+_CLOCKS_AGREE = timedelta(days=1)
 
-def check_limits(proposal: Proposal) -> None:
+
+def check_limits(proposal: Proposal, actor: Actor) -> None:
     """Raises `Error` (forbidden) with every reason why the new job requests are refused, whoever makes them.
 
-    The day that counts is that of the request's `created_at`, so that an audit comes to the same answer.
+    The day that counts is that of the request's `created_at`, so that an audit comes to the same answer; a pushed
+    request is of today. The limits of whoever makes a request count as well as those of the person that it names.
     """
     state = proposal.state
     faults: dict[Fault, None] = {}
@@ -20,16 +26,25 @@ def check_limits(proposal: Proposal) -> None:
         workspace = state.workspace(request.workspace.name)
         projects = dict.fromkeys([workspace.project if workspace is not None else None, request.project])
         for project in projects:
-            reasons = refusals(state, request.created_by, project, request.backend, request.created_at.date())
+            people = dict.fromkeys([request.created_by, *([actor.name] if actor.kind is ActorKind.USER else [])])
+            day = request.created_at.date()
+            reasons = [why for name in people for why in refusals(state, name, project, request.backend, day)]
             runs = _runs(request, pipelines.get(request.identifier))
             reasons += [reason for _, reason in runner_refusals(state, project, runs)]
             faults |= dict.fromkeys(reason.fault(state) for reason in reasons)
         if request.analysis_scope != scope_of(state, next(iter(projects))):
             message = f"is not that of the project of workspace {request.workspace.name}"
-            place = Place(Area.ACTIVE, request.created_at.date(), request.identifier)
-            faults[Fault(message, place.request, key="analysis_scope")] = None
+            faults[_fault(request, "analysis_scope", message)] = None
+        now = proposal.now if proposal.changes.is_pushed else None
+        if now is not None and abs(request.created_at - now) > _CLOCKS_AGREE:
+            faults[_fault(request, "created_at", "is not the day of the push: set the clock")] = None
     if faults:
         raise forbidden("; ".join(map(str, faults)), faults=list(faults))
+
+
+def _fault(request: JobRequest, key: str, message: str) -> Fault:
+    place = Place(Area.ACTIVE, request.created_at.date(), request.identifier)
+    return Fault(message, place.request, key=key)
 
 
 def _new_pipelines(proposal: Proposal) -> dict[str, StoredPipeline]:

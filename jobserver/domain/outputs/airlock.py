@@ -129,7 +129,8 @@ def event_problems(before: CheckedRelease | None, after: CheckedRelease) -> Iter
     known = before.airlock if before is not None else ()
     if after.airlock[: len(known)] != known:
         yield "airlock", "events of Airlock can only be added, at the end"
-    start = newest_time(before) if before is not None else after.created_at - _TICK
-    times = [start, *(event.at for event in after.airlock[len(known) :])]
-    if any(later <= earlier for earlier, later in pairwise(times)):
+    start = newest_time(before) if before is not None else after.created_at
+    times = [event.at for event in after.airlock[len(known) :]]
+    is_early = bool(times) and (times[0] < start or (times[0] == start and before is not None))
+    if is_early or any(later <= earlier for earlier, later in pairwise(times)):
         yield "airlock", f"an event needs a later time than what happened before it ({start.isoformat()})"

@@ -6,6 +6,7 @@ a backend vouches for its people. People who may administer everything are bound
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from itertools import pairwise
 
 from jobserver.domain import releases
@@ -34,6 +35,7 @@ from jobserver.errors import some
 
 _FIXED = frozenset({"project", "author", "created_at", "vouched_by", "comment"})
 _MOST_SHOWN = 20
+_CLOCKS_AGREE = timedelta(minutes=1)
 
 
 def _problems(proposal: Proposal, change: Change) -> list[Problem]:
@@ -59,6 +61,7 @@ def _problems(proposal: Proposal, change: Change) -> list[Problem]:
         (key, f"at most {most} are allowed") for key, most in limits.items() if len(getattr(after, key)) > most
     ]
     problems += event_problems(before, after)
+    problems += _time_problems(proposal, before, after)
     known = before.files if before is not None else ()
     problems += _file_problems(known, after.files)
     problems += _job_problems(proposal.state, after.files[len(known) :])
@@ -73,6 +76,19 @@ def _new_problems(release: CheckedRelease) -> Iterator[Problem]:
     for key in ("reviews", "publications", "withdrawn"):
         if getattr(release, key):
             yield key, "must be left out of a new release"
+
+
+def _time_problems(proposal: Proposal, before: CheckedRelease | None, after: CheckedRelease) -> Iterator[Problem]:
+    """What a push says about times: an early `created_at` would take the address of another backend's release, and
+    nothing could follow a late step."""
+    now = proposal.now
+    if now is None or not proposal.changes.is_pushed:
+        return
+    if before is None and abs(after.created_at - now) > _CLOCKS_AGREE:
+        yield "created_at", f"must be the time of the push ({now.isoformat()})"
+    start, newest = max(now, newest_time(before)) if before is not None else now, newest_time(after)
+    if newest - start > _CLOCKS_AGREE:
+        yield "", f"says that something happened at {newest.isoformat()}, which is in the future"
 
 
 def _added_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Helpers for the plans of releases: the release that stands, the time of a step, and the change of its document."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobserver.domain.base import layout
@@ -8,9 +8,10 @@ from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.state import Change, Changes, State
 from jobserver.domain.outputs.documents import AirlockEvent, CheckedRelease, Deed, Review, Tombstone, unknown_paths
-from jobserver.errors import invalid, some
+from jobserver.errors import conflict, invalid, some
 
 _TICK = timedelta(microseconds=1)
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def newest_time(release: CheckedRelease) -> datetime:
@@ -36,7 +37,10 @@ def standing_release(state: State, workspace: str, identifier: str, now: datetim
     What happens later has a later time, whatever clocks say.
     """
     release = require(stored_release(state, workspace, identifier), Kind.RELEASE, identifier)
-    return release, max(now, newest_time(release) + _TICK)
+    newest = newest_time(release)
+    if newest > _LAST:
+        raise conflict(f"release {identifier} says that something happened at {newest.isoformat()}: nothing is later")
+    return release, max(now, newest + _TICK)
 
 
 def write_release(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Area, Kind
-from jobserver.domain.base.state import Change, Changes, Move
+from jobserver.domain.base.state import PUSHED, Change, Changes, Move
 from jobserver.domain.documents import MODELS, AnyDocument
 from jobserver.errors import Error, Fault, invalid
 from jobserver.store.git import trees
@@ -51,7 +51,7 @@ def read_changes(
     branch: str,
     before: bytes | None,
     after: bytes,
-    event: str = "pushed",
+    event: str = PUSHED,
     unread: Kind | None = None,
 ) -> TreeChanges:
     """The changes and moves between two trees of ``branch``, and every fault of the files.

@@ -22,7 +22,8 @@ def pushed(site: Site, actor: Actor, branch: str, *files: tuple[str, str | None]
 def test_pushes_are_covered_by_their_receipts(site: Site) -> None:
     identifier = site.ask("generate")
     path = f"{folder_of(site, identifier)}/jobs/j.yaml"
-    one = pushed(site, ADMIN, "main", ("users/eve.yaml", EVE), ("workspaces/trends.yaml", None), ("README.md", "x"))
+    archived = site.git("show", "main:workspaces/trends.yaml").replace("archived: false", "archived: true")
+    one = pushed(site, ADMIN, "main", ("users/eve.yaml", EVE), ("workspaces/trends.yaml", archived), ("README.md", "x"))
     two = pushed(site, TPP, "backends/tpp", (path, text(job("j", "running", 1))))
     assert problems(site) == ""
     entries = {entry.commit: entry for entry in log(site.path, LogFilter(event="pushed"))}

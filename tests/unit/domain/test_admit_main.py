@@ -21,6 +21,7 @@ def state() -> Memory:
 
 
 W, ORG, PP, B = "workspaces/trends.yaml", "orgs/lab.yaml", "projects/lab/p.yaml", "backends/tpp.yaml"
+KEPT = f"{W}: a workspace cannot be deleted: set `archived: true`"
 U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
 
 
@@ -90,13 +91,13 @@ U, AL = "users/al.yaml", Member(username="al", roles=(Role.ORG_COORDINATOR,))
         ),
         (main(("users/new.yaml", None, User(username="new", roles=(Role.AUDITOR,)))), []),
         # what is still named is not deleted
-        (main((W, TRENDS, None)), []),
+        (main((W, TRENDS, None)), [KEPT]),
         (main((PP, P, None)), [f"{PP}: {W} refers to it"]),
-        (main((PP, P, None), (W, TRENDS, None)), []),
+        (main((PP, P, None), (W, TRENDS, None)), [KEPT]),
         (main((PP, P, None), (W, TRENDS, edited(TRENDS, project=None))), []),
         (main((ORG, LAB, None)), [f"{ORG}: {PP} refers to it"]),
         (main((ORG, LAB, None), (PP, P, None)), [f"{PP}: {W} refers to it"]),
-        (main((ORG, LAB, None), (PP, P, None), (W, TRENDS, None)), []),
+        (main((ORG, LAB, None), (PP, P, None), (W, TRENDS, edited(TRENDS, project=None))), []),
         (
             main((B, Backend(slug="tpp", name="TPP", created_at=NOW), None)),
             [f"{B}: a backend cannot be deleted, because it has a branch: set `active: false`"],

@@ -360,3 +360,15 @@ def test_what_ends_within_30_days_is_said() -> None:
     assert endings(state, project, today - timedelta(days=1)) == [Ending(day(-1), False, "alice")]
     state.put(User(username="alice", trained_until=day(0), active=False))
     assert endings(state, project, today) == [Ending(day(30), False)]
+
+
+@pytest.mark.parametrize("days", [-400, -2, 2])
+def test_a_pushed_request_is_of_the_day_of_its_push(days: int) -> None:
+    state = lab(end_date=YESTERDAY)
+    assert "created_at" in str(push(state, pushed(state, created_at=NOW + timedelta(days=days))))
+
+
+def test_whoever_pushes_a_request_in_anothers_name_is_within_their_own_limits() -> None:
+    state = lab()
+    state.put(User(username="root", roles=(Role.SUPER_USER,), trained_until=YESTERDAY))
+    assert push(state, pushed(state, created_by="alice")) == ["users/root.yaml trained_until"]

@@ -153,7 +153,6 @@ def who(state: Memory, branch: str, *changes: Change, moves: tuple[Move, ...] = 
         ("workspaces/owned.yaml", OWNED, edited(OWNED, should_notify=True), {"root", "core", "dev"}),
         ("workspaces/free.yaml", FREE, edited(FREE, archived=True), {"root", "core"}),
         ("workspaces/owned.yaml", OWNED, edited(OWNED, archived=True, branch="b"), {"root", "core"}),
-        ("workspaces/owned.yaml", OWNED, None, {"root"}),
         # backends
         ("backends/new.yaml", None, edited(TPP, slug="new"), {"root"}),
         ("backends/tpp.yaml", TPP, edited(TPP, active=False), {"root"}),

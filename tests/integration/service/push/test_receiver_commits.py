@@ -44,7 +44,10 @@ def refused(push: Push, actor: Actor) -> list[str]:
                 "allowed_signers: only the server may write this file",
             ],
         ),
-        ([("workspaces/trends.yaml", None)], []),
+        (
+            [("workspaces/trends.yaml", None)],
+            ["workspaces/trends.yaml: a workspace cannot be deleted: set `archived: true`"],
+        ),
         (
             [("backends/tpp.yaml", None)],
             ["backends/tpp.yaml: a backend cannot be deleted, because it has a branch: set `active: false`"],

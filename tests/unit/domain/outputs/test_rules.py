@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -52,6 +52,7 @@ from tests.unit.domain.outputs.releasing import (
 RELEASE_OF = ("tpp", "trends", RELEASE)
 ROOT, ALICE, CAROL = user("root"), user("alice"), user("carol")
 DEED = Deed(by="root", at=LATER)
+MINUTE = timedelta(minutes=1)
 
 
 def refused(state: Memory, actor: Actor, command: Command, code: Code, text: str) -> None:
@@ -405,3 +406,25 @@ def test_a_release_has_at_most_ten_thousand_files() -> None:
     refused(state, TPP, RequestRelease(*RELEASE_OF, "alice", files), Code.INVALID, "10000")
     state.do(TPP, RequestRelease(*RELEASE_OF, "alice", files[:-1]))
     refused(state, TPP, RequestRelease(*RELEASE_OF, "alice", files[-1:]), Code.INVALID, "at most 10000")
+
+
+def test_a_push_says_the_time_as_it_is() -> None:
+    state = approved()
+    uploaded(state)
+    release = stored(state)
+    late = Tombstone(by="root", at=datetime.max.replace(tzinfo=UTC), reason="x")
+    push_refused(state, ROOT, "which is in the future", withdrawn=late)
+    push_refused(state, ROOT, "which is in the future", withdrawn=late.model_copy(update={"at": LATER + 2 * MINUTE}))
+    state.files["backends/tpp"].clear()
+    new = CheckedRelease(**{**dict(release), "author": "alice", "vouched_by": None, "files": (TABLE,), "reviews": ()})
+    for wrong in (datetime.min.replace(tzinfo=UTC), LATER - 2 * MINUTE, LATER + 2 * MINUTE):
+        with pytest.raises(Error, match="created_at: must be the time of the push"):
+            push(state, ALICE, new.model_copy(update={"created_at": wrong}))
+    push(state, ALICE, new.model_copy(update={"created_at": LATER}))
+
+
+def test_a_release_whose_time_is_the_last_there_is_takes_no_more_steps() -> None:
+    state = prepared()
+    late = asked(state).model_copy(update={"created_at": datetime.max.replace(tzinfo=UTC)})
+    state.files["backends/tpp"][PATH] = late
+    refused(state, CAROL, ReviewRelease(*RELEASE_OF, "carol", "approved"), Code.CONFLICT, "nothing is later")
