@@ -12,7 +12,7 @@ from tests.samples import only_whole
 def test_a_form_is_kept_through_the_login(site: Site, page: Page) -> None:
     log_in(page, site, "alice")
     page.goto(f"{site.url}/slashed/")
-    page.locator("input[value=analyse]").check()
+    page.locator("input[type=checkbox][value=analyse]").check()
     other = page.context.new_page()  # logs out, in the same browser
     other.goto(f"{site.url}/settings/")
     other.get_by_role("button", name="Log out").click()
@@ -20,7 +20,7 @@ def test_a_form_is_kept_through_the_login(site: Site, page: Page) -> None:
     other.close()
     site.ask("generate", backend="emis", workspace="slashed")  # an event: the open page wants to load itself again
     expect(page.get_by_text("Your session has ended. What you have typed is kept")).to_be_visible()
-    expect(page.locator("input[value=analyse]")).to_be_checked()
+    expect(page.locator("input[type=checkbox][value=analyse]")).to_be_checked()
     before = site.count("backends/emis")
     page.get_by_role("button", name="Run selected actions").click()
     expect(page.get_by_text("The form that you sent is kept for an hour")).to_be_visible()
@@ -28,7 +28,7 @@ def test_a_form_is_kept_through_the_login(site: Site, page: Page) -> None:
     page.goto(site.run("user", "login-link", "alice"))
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("so this form was not sent")).to_be_visible()
-    expect(page.locator("input[value=analyse]")).to_be_checked()
+    expect(page.locator("input[type=checkbox][value=analyse]")).to_be_checked()
     inspect(page, "workspace-kept")
     assert site.count("backends/emis") == before
     page.get_by_role("button", name="Run selected actions").click()

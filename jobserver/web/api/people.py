@@ -124,14 +124,17 @@ class PeopleApi:
         fields.done()
         if when is not None and when not in set(EmailChoice):
             raise invalid(f"expected one of: {', '.join(EmailChoice)}", "email_when")
+        if unknown := [name for name in pinned if self._index.directory().workspace(name) is None]:
+            raise invalid(f"Workspace {unknown[0][:100]} does not exist", "pinned")
+        address = check_email(address) if address else ""
+        if views is not None:  # first, because it refuses what is no query
+            self._preferences.replace_views(actor.name, views)
         if is_given:
-            self._private.set_email(actor.name, check_email(address) if address else "")
+            self._private.set_email(actor.name, address)
         if when is not None:
             self._subscriptions.choose(actor.name, EmailChoice(when))
         if has_pins:
-            self._preferences.replace_pins(actor.name, [self._workspace(workspace) for workspace in pinned])
-        if views is not None:
-            self._preferences.replace_views(actor.name, views)
+            self._preferences.replace_pins(actor.name, list(pinned))
         return http.answer(self._own(actor))
 
     def revoke_token(self, actor: Actor, label: str) -> HTTPResponse:

@@ -102,6 +102,8 @@ def test_everybody_has_settings(site: Site, tpp: Client) -> None:
         assert "sha256" not in own["tokens"][0]
         assert dev.patch("/api/v2/settings/", json={"email": "dev@example.org"}).json()["email"] == "dev@example.org"
         assert dev.patch("/api/v2/settings/", json={"email": "nonsense"}).status_code == 400
+        for wrong in ({"pinned": ["nowhere"]}, {"views": {"Mine": "colour:red"}}):  # then nothing is changed
+            assert dev.patch("/api/v2/settings/", json={"email": "other@example.org", **wrong}).status_code == 400
         assert dev.patch("/api/v2/settings/", json={}).json()["email"] == "dev@example.org"
         assert dev.patch("/api/v2/settings/", json={"email": None}).json()["email"] is None
         site.run("user", "token", "dev", "--label", "my laptop")
