@@ -8,6 +8,7 @@ and another takes it once it has not moved for long enough. No clock is compared
 import contextlib
 import fcntl
 import logging
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 REF = "refs/jobserver/controllers"
 RENEW_SECONDS = 20.0
 HOLD_SECONDS = 60.0  # a holder that could not renew for this long has lost it; the others wait for as long again
-_VALUES = 64  # so that others see each move, and the host keeps no more than these small objects of a server
+_VALUES = 64  # so that others see each move, and the host keeps no more than these small objects of a process
 
 
 class LeaseRef(Protocol):
@@ -47,7 +48,8 @@ class Lease:
         shared: LeaseRef | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._path, self._server, self._shared, self._clock = file, server, shared, clock
+        self._path, self._shared, self._clock = file, shared, clock
+        self._holder = f"{server} {secrets.token_hex(8)}"  # copies of a machine have the same server id
         self._file: TextIO | None = None
         self._value, self._number = "", 0
         self._own: set[str] = set()
@@ -100,7 +102,11 @@ class Lease:
 
     def _try_to_take(self, now: float) -> None:
         assert self._shared is not None
-        value = self._shared.read()
+        try:
+            value = self._shared.read()
+        except Error:
+            self._seen = ""  # it may move meanwhile, even to the same value again
+            raise
         if value and value != self._seen:
             self._seen, self._seen_at = value, now
         elif not value or now - self._seen_at >= 2 * HOLD_SECONDS:
@@ -109,7 +115,7 @@ class Lease:
     def _move(self, old: str, began: float) -> None:
         assert self._shared is not None
         self._number = (self._number + 1) % _VALUES
-        new = self._shared.object_of(f"{self._server} {self._number}")
+        new = self._shared.object_of(f"{self._holder} {self._number}")
         self._own.add(new)
         self._shared.move(old, new)
         value = self._shared.read()

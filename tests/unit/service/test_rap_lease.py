@@ -123,6 +123,64 @@ def test_a_move_whose_answer_was_lost_is_still_ours(servers: list[Server], host:
     assert play(servers, 600) == {0}
 
 
+class Link(Host):
+    """One server's own way to the host. ``first``: who is faster with the next move."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+        self.first: Lease | None = None
+
+    def read(self) -> str:
+        if self.is_down:
+            raise unavailable("no answer")
+        return self.host.read()
+
+    def move(self, old: str, new: str) -> None:
+        if self.first is not None:
+            self.first.step()
+            self.first = None
+        if not self.is_down:
+            self.host.move(old, new)
+
+
+@pytest.fixture
+def link(host: Host) -> Link:
+    return Link(host)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, host: Host, link: Link) -> Iterator[list[Server]]:
+    """Copies of a machine: the same server id."""
+    clock, folders = Clock(), [tmp_path / "1", tmp_path / "2"]
+    for folder in folders:
+        folder.mkdir()
+    servers = [Server(folder, "same", way, clock) for folder, way in zip(folders, (host, link), strict=True)]
+    yield servers
+    for server in servers:
+        server.lease.close()
+
+
+def test_copies_of_a_machine_are_two_servers(pair: list[Server], link: Link) -> None:
+    link.first = pair[0].lease
+    pair[1].run()
+    assert holders(pair) == [0]
+    assert play(pair, 600) == {0}
+
+
+def test_a_value_that_comes_again_after_a_server_could_not_look_has_moved(
+    pair: list[Server], host: Host, link: Link
+) -> None:
+    play(pair, 100)
+    link.is_down, value = True, host.value
+    play(pair, RENEW_SECONDS * 2)
+    while host.value != value:
+        play(pair, 1)
+    link.is_down = False
+    pair[1].due = pair[1].clock.now
+    assert play(pair, 600) == {0}
+
+
 def test_one_process_of_a_machine_has_the_lock(tmp_path: Path) -> None:
     first, second = Lease(tmp_path / "lock"), Lease(tmp_path / "lock")
     first.step()
