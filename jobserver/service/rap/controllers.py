@@ -1,7 +1,7 @@
 """Which controllers there are, by the backends' documents and RAP_TOKENS, and a thread that asks each of them."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS = 30.0  # changes of the documents wake it
+_WAIT_SECONDS = 0.5  # for the last call to a controller that is asked no more
 _NO_TOKEN = "The server has no token for the controller of this backend: set RAP_TOKENS."
 
 
@@ -46,6 +47,7 @@ class Controllers:
     ) -> None:
         self._record, self._live, self._lease, self._tokens, self._clock = record, live, lease, tokens, clock
         self._asked: dict[tuple[str, str], _Asked] = {}
+        self._ending: list[_Asked] = []
         self._slugs: frozenset[str] = frozenset()
         self._worker = Worker("controllers", self._follow)
 
@@ -55,7 +57,7 @@ class Controllers:
     def close(self, patience: float = 2.0) -> None:
         """Gives the lease back, unless a call is still being answered."""
         self._worker.close()
-        ended = [asked.close(patience) for asked in self._asked.values()]
+        ended = [asked.close(patience) for asked in (*self._asked.values(), *self._ending)]
         self._lease.close(gives_back=all(ended))
 
     def wake(self) -> None:
@@ -78,16 +80,23 @@ class Controllers:
         for slug in self._slugs - backends.keys():
             self._live.record_problem(slug, "")
         self._slugs = frozenset(backends)
-        for key in self._asked.keys() - wanted.keys():
-            self._asked.pop(key).close(patience=0.0)
+        self._ending += [self._asked.pop(key) for key in self._asked.keys() - wanted.keys()]
+        self._ending = [asked for asked in self._ending if not asked.close(patience=0.0)]
         if wanted:
             self._lease.start()
         for key, slugs in wanted.items():
-            if key not in self._asked:
-                self._asked[key] = self._begin(*key)
-            self._asked[key].poll.slugs = tuple(slugs)
+            self._ask(key, slugs)
+        return _WAIT_SECONDS if self._ending else _EVERY_SECONDS
+
+    def _ask(self, key: tuple[str, str], slugs: Sequence[str]) -> None:
+        """About backends for which no other controller is still being called."""
+        busy = {slug for ending in self._ending for slug in ending.poll.slugs}
+        free = tuple(slug for slug in slugs if slug not in busy)
+        if key not in self._asked and free:
+            self._asked[key] = self._begin(*key)
+        if key in self._asked:
+            self._asked[key].poll.slugs = free
             self._asked[key].worker.start()
-        return _EVERY_SECONDS
 
     def _begin(self, url: str, token: str) -> _Asked:
         _log.info("calling the controller at %s", url)
