@@ -48,8 +48,7 @@ class OneTimeTokens:
         Raises `Error` (forbidden).
         """
         directory = self._index.directory()
-        usernames = [person] if person in directory.users else self._private.usernames(person)
-        for username in usernames:  # several people may share an address
+        for username in self.usernames(person):
             user = directory.user(username)
             digest = self._digest(username, words)
             token = user.one_time_token if user is not None else None
@@ -59,6 +58,10 @@ class OneTimeTokens:
                 written = self._gate.submit(actor, UseOneTimeToken(username, digest, backend), "http")
                 return username, written.commit
         raise wrong_words()
+
+    def usernames(self, person: str) -> list[str]:
+        """Whom this name or email address may mean: several people may share an address."""
+        return [person] if person in self._index.directory().users else self._private.usernames(person)
 
     def _digest(self, username: str, words: str) -> str:
         """Spaces, hyphens and upper case do not matter: people type the words from a phone or another screen."""

@@ -34,15 +34,18 @@ class LoginApi:
         """Uses the token up."""
         require_backend(actor)
         fields = sent_fields("user", "token")
-        person, words = fields.text("user"), fields.text("token")
+        person, words = fields.text("user").strip(), fields.text("token")
         fields.done()
-        if seconds := self._limit.wait(person.lower()):
+        # However a person is written, by name or address: the tries are for their one token.
+        people = self._tokens.usernames(person) or [person.lower()]
+        if seconds := max(map(self._limit.wait, people)):
             raise forbidden(f"Too many wrong one-time tokens for {person[:100]}: try again in {seconds} s")
         try:
-            username, commit = self._tokens.use(person.strip(), words, actor.name)
+            username, commit = self._tokens.use(person, words, actor.name)
         except Error as error:
             if error.code is Code.FORBIDDEN:
-                self._limit.failed(person.lower())
+                for username in people:
+                    self._limit.failed(username)
             raise
         return http.written(self._level_4_user(username, actor.name), commit)
 

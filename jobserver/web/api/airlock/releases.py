@@ -12,7 +12,7 @@ from bottle import HTTPResponse, request
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.governance.refusals import check_backend
 from jobserver.domain.outputs.airlock import inferred_approvers
-from jobserver.domain.outputs.approvals import Decisions
+from jobserver.domain.outputs.approvals import Decisions, may_approve
 from jobserver.domain.outputs.documents import MAX_FILE_BYTES, CheckedFile, CheckedRelease
 from jobserver.domain.releases import may_release
 from jobserver.errors import Code, Error, forbidden, invalid, not_found
@@ -94,7 +94,10 @@ class AirlockReleasesApi:
     def review(self, actor: Actor, identifier: str) -> HTTPResponse:
         """A person's own reviews of single files. A repeated call changes nothing."""
         require_person(actor)
-        release, sent = self._finder.release(identifier), sent_release()
+        release = self._finder.release(identifier)
+        if not may_approve(self._index.directory(), actor.name, release.workspace):
+            raise forbidden(f"{actor.name} may not approve outputs of {release.workspace}")
+        sent = sent_release()
         versions = dict(_versions(release.files))
         if unknown := [review.path for review in sent.reviews if review.path not in versions]:
             raise invalid(f"Unknown file {unknown[0]}")
@@ -130,9 +133,12 @@ class AirlockReleasesApi:
         message["Content-Disposition"] = header = http.header("Content-Disposition") or ""
         if header == UNREADABLE:
             return _path_by_contents(release, body)
-        path = message.get_filename()
+        try:
+            path = message.get_filename()
+        except ValueError:  # of an encoding that does not exist, or that is not for text
+            path = None
         if not path:
-            raise invalid('Content-Disposition is missing: expected attachment; filename="path/of/the/file"')
+            raise invalid('Content-Disposition is missing or has no name that can be read: expected attachment; filename="path/of/the/file"')
         if release.file(path) is None:
             with contextlib.suppress(UnicodeError):  # many clients send UTF-8, though HTTP's headers are Latin-1
                 return path.encode("latin-1").decode("utf-8")

@@ -15,3 +15,18 @@ def test_a_release_of_another_project_does_not_exist(place: Place) -> None:
         assert "trends" not in reply.text.replace("Workspace trends does not exist", "")
     body = {"file_ids": [f"{release}-0"]}
     assert place.call("POST", "/workspaces/trends/snapshots", "token of bob", json=body).status_code == 404
+
+
+def test_a_known_and_an_unknown_id_have_the_same_answer(place: Place) -> None:
+    release, unknown = released(place), place.new_id()
+    for method, path in (
+        ("GET", "/releases/release/{}"),
+        ("GET", "/releases/file/{}-0"),
+        ("GET", "/releases/file/{}-7"),
+        ("POST", "/releases/release/{}/reviews"),
+    ):
+        known, other = (
+            place.call(method, path.format(name), "token of bob", json={"files": [], "metadata": {}, "review": None})
+            for name in (release, unknown)
+        )
+        assert (known.status_code, known.text.replace(release, unknown)) == (404, other.text), path

@@ -95,6 +95,15 @@ def test_guessing_ends_after_ten_tries(place: Place) -> None:
     assert enter(place, "alice", place.words()).status_code == 200
 
 
+@pytest.mark.parametrize("names", [["erin", " erin", "erin  "], ["dave", "dave@example.org", "DAVE@example.org "]])
+def test_ten_tries_are_for_a_person_however_they_are_written(place: Place, names: list[str]) -> None:
+    place.private.set_email("dave", "dave@example.org")
+    for number in range(10):
+        assert "is wrong" in enter(place, names[number % len(names)], "acorn acorn acorn").json()["detail"]
+    for name in names:
+        assert "Too many wrong one-time tokens" in enter(place, name, "acorn acorn acorn").json()["detail"]
+
+
 def test_authorise_says_what_a_person_may_see(place: Place) -> None:
     checker = authorise(place, "carol").json()
     assert (checker["output_checker"], checker["fullname"]) == (True, "carol")

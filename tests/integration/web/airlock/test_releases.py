@@ -191,10 +191,12 @@ def test_a_wrong_upload_is_400_with_job_servers_words(place: Place, change: dict
     assert "uploaded:" not in place.document(release)
 
 
-def test_the_name_of_an_upload_is_needed(place: Place) -> None:
+@pytest.mark.parametrize("header", ["", "attachment; filename*=idna''a"])
+def test_the_name_of_an_upload_is_needed(place: Place, header: str) -> None:
     release = reviewed(place)
     ask(place, release)
-    reply = place.call("POST", f"/releases/release/{release}", content=b"x", headers={"OS-User": "dave"})
+    headers = {"OS-User": "dave", **({"Content-Disposition": header} if header else {})}
+    reply = place.call("POST", f"/releases/release/{release}", content=b"x", headers=headers)
     assert (reply.status_code, "Content-Disposition is missing" in reply.json()["detail"]) == (400, True)
 
 
@@ -321,6 +323,19 @@ def test_a_person_reviews_by_the_call_of_job_server(place: Place) -> None:
         assert (reply.status_code, detail in reply.json()["detail"]) == (400, True)
     assert place.call("POST", path, "token of alice", json=data).status_code == 403
     assert place.call("POST", path, "token of tpp", json=data).status_code == 403
+
+
+def test_who_may_not_review_learns_nothing_of_the_files(place: Place) -> None:
+    release = reviewed(place)
+    ask(place, release)
+    wrong = file(TABLE, sha256="0" * 64, review={"status": "APPROVED", "comments": {}})
+    for data in ({"files": [wrong], "metadata": {}, "review": None}, {}, {"files": [file("other")]}):
+        for person in ("alice", "bob"):
+            reply = place.call("POST", f"/releases/release/{release}/reviews", f"token of {person}", json=data)
+            assert (reply.status_code, reply.json()) == (
+                403,
+                {"detail": f"{person} may not approve outputs of trends"},
+            )
 
 
 def test_a_snapshot_asks_for_publication_once(place: Place) -> None:
