@@ -97,7 +97,9 @@ class Refs:
         The caller holds the writer's turn.
         """
         path = self._heads / branch
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():  # git removes it when it packs all the branches in it
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sync_folder(self._heads)
         lock = path.with_name(path.name + ".lock")
         self._lock(lock, new)
         is_locked = True

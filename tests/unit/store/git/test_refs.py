@@ -84,6 +84,16 @@ def test_a_move_to_a_prepared_tip_does_not_wait_for_its_bytes(root: Path, monkey
     assert [path for path in root.rglob("*") if path.suffix == ".lock" or path.parent == packs] == []
 
 
+def test_the_folder_of_packed_branches_is_durable_once_it_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads, synced = root / "refs" / "heads", list[Path]()
+    (heads / "backends").rmdir()  # as `git pack-refs --all` leaves it
+    monkeypatch.setattr(module, "sync_folder", synced.append)
+    assert Refs(root).move("backends/tpp", ONE, TWO)
+    assert synced == [heads, heads / "backends"]
+
+
 def test_a_lock_of_another_process_is_in_the_way_of_a_prepared_tip(root: Path) -> None:
     (root / "objects" / "pack").mkdir(parents=True)
     lock = root / "refs" / "heads" / "main.lock"
