@@ -186,6 +186,10 @@ class PrivateStore:
         rows = self.run("SELECT number FROM firsts WHERE name=?", name)
         return int(str(rows[0][0])) if rows else 0
 
+    def forget_first(self, name: str, number: int) -> None:
+        """What has this number is there no longer. A number that another server gave since stays."""
+        self.run("DELETE FROM firsts WHERE name=? AND number=?", name, number)
+
     def notices(self) -> dict[str, str]:
         """What SuperUsers are to look at, until one says that they did: username -> what was said."""
         return {str(about): str(text) for about, text in self.run("SELECT about, said FROM notices ORDER BY about")}

@@ -11,7 +11,7 @@ from datetime import datetime
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Area, Kind
 from jobserver.domain.job_requests import lifecycle
-from jobserver.errors import Error
+from jobserver.errors import Code, Error
 from jobserver.service.accounts.private_store import PrivateStore, Statement
 from jobserver.service.notify.email import first_login, invitation
 from jobserver.service.notify.news import MessageWriter, News
@@ -66,6 +66,8 @@ class Notifier:
                 continue
             # Of a branch that is new to this server, another server sent the messages.
             news = self._news(branch, known, tip) if known is not None else News(branch, tip)
+            if news is None:
+                continue
             messages = [message for writer in writers for message in writer.about(news)]
             self._outbox.queue(messages, self._private.set_notified(branch, tip))
         for writer in writers:
@@ -75,18 +77,32 @@ class Notifier:
         if messages or statements:
             self._outbox.queue(messages, *statements)
 
-    def _news(self, branch: str, old: str, new: str) -> News:
-        """What happened on the branch between these commits."""
-        try:
-            before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
-            if branch == layout.MAIN:
-                invitations = list(invitation.new_invitations(self._objects, before, after))
-                users = list(first_login.first_logins(self._objects, before, after))
-                return News(branch, new, invitations=invitations, first_logins=users)
-            paths = [change.path for change in diff(self._objects, before, after) if change.new is not None]
-        except (Error, KeyError, ValueError) as error:
-            _log.warning("no messages are sent about %s, because the branch can't be read: %s", branch, error)
-            return News(branch, new)
+    def _news(self, branch: str, old: str, new: str) -> News | None:
+        """What happened on the branch between these commits; None if it can't be read now, but perhaps later."""
+        for is_last in (False, True):
+            try:
+                return self._read_news(branch, old, new)
+            except KeyError as error:  # git joins packs meanwhile; or history was replaced, which stays so
+                problem: Exception = error
+                if is_last:
+                    break
+                self._objects.forget()
+            except (Error, ValueError) as error:
+                problem = error
+                break
+        if isinstance(problem, Error) and problem.code is Code.UNAVAILABLE:
+            _log.warning("messages about %s wait, because the branch can't be read now: %s", branch, problem)
+            return None
+        _log.warning("no messages are sent about %s, because the branch can't be read: %s", branch, problem)
+        return News(branch, new)
+
+    def _read_news(self, branch: str, old: str, new: str) -> News:
+        before, after = (Head.read(branch, tip, self._objects).root for tip in (old, new))
+        if branch == layout.MAIN:
+            invitations = list(invitation.new_invitations(self._objects, before, after))
+            users = list(first_login.first_logins(self._objects, before, after))
+            return News(branch, new, invitations=invitations, first_logins=users)
+        paths = [change.path for change in diff(self._objects, before, after) if change.new is not None]
         releases = new_events(self._repo, branch, old, new, paths)
         return News(branch, new, finished=self._finished(branch, new, paths), releases=releases)
 

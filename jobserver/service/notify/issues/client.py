@@ -25,6 +25,7 @@ _SECONDS = CLAIM_SECONDS - 5.0
 _SEARCHED = 300  # issues, the newest first
 _GONE = (404, 410)
 _WRONG = 422  # GitHub can't take this text
+_LOCKED = 403
 
 
 class Issues:
@@ -49,23 +50,27 @@ class Issues:
     def _apply(self, change: IssueChange) -> None:
         with self._client() as client:
             repository = client.get_repo(change.repository)
-            issue = self._issue(repository, change)
+            issue, is_locked = self._issue(repository, change), False
             if change.comment:
                 mark = _mark(f"event {change.event}")
                 if not any(mark in (comment.body or "") for comment in issue.get_comments()):
-                    issue.create_comment(f"{change.comment}\n\n{mark}")
+                    is_locked = not _is_taken(issue, f"{change.comment}\n\n{mark}")
             names = [label.name for label in issue.labels]
             labels = [name for name in names if name not in STATUS_LABELS]
             labels += [change.label] if change.label else []
             state = "closed" if change.is_closed else "open"
             if sorted(names) != sorted(labels) or issue.state != state:
                 issue.edit(state=state, labels=labels)
+            if is_locked:  # later would not help, and the next messages wait for this one
+                raise invalid(f"issue {issue.number} of {change.repository} is locked, and takes no comments")
 
     def _issue(self, repository: "Repository", change: IssueChange) -> "Issue":
         """The issue of the release, which is made if it is missing."""
         key, mark = f"issue/{change.repository}/{change.release}", _mark(f"release {change.release}")
         if number := self._private.known_first(key):
-            return _complete(repository.get_issue(number))
+            if (known := _known(repository, number)) is not None:
+                return known
+            self._private.forget_first(key, number)
         newest = repository.get_issues(state="all", sort="created", direction="desc")
         for issue in islice(newest, _SEARCHED):
             if mark in (issue.body or ""):
@@ -91,9 +96,31 @@ class Issues:
         )
 
 
-def _complete(issue: "Issue") -> "Issue":
-    issue.complete()  # a lazy one has no labels yet
+def _known(repository: "Repository", number: int) -> "Issue | None":
+    """The issue with this number; None if somebody has deleted it."""
+    from github import GithubException
+
+    try:
+        issue = repository.get_issue(number)
+        issue.complete()  # a lazy one has no labels yet
+    except GithubException as error:
+        if error.status in _GONE:
+            return None
+        raise
     return issue
+
+
+def _is_taken(issue: "Issue", comment: str) -> bool:
+    """Makes the comment; False if the conversation is locked."""
+    from github import GithubException
+
+    try:
+        issue.create_comment(comment)
+    except GithubException as error:
+        if error.status == _LOCKED and issue.locked:
+            return False
+        raise
+    return True
 
 
 def _mark(text: str) -> str:

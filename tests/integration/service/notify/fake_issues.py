@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 class FakeIssues(ThreadingHTTPServer):
     """``trouble``: a status for every answer. ``dies_after``: closes the connection after it did the next such calls,
-    before it answers them."""
+    before it answers them. ``deleted``: numbers of issues."""
 
     daemon_threads = True
 
@@ -25,6 +25,7 @@ class FakeIssues(ThreadingHTTPServer):
         self.issues: dict[str, list[dict[str, Any]]] = {"org/outputs": []}
         self.comments: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self.trouble = 0
+        self.deleted: set[int] = set()
         self.dies_after = ""
         self.calls: list[str] = []
 
@@ -91,10 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{server.url}/repos/{repository}/issues"
         if number and number > len(issues):
             return 404, {"message": "Not Found"}
+        if number in server.deleted:
+            return 410, {"message": "This issue was deleted"}
         if is_comment:
             comments = server.comments.setdefault((repository, number), [])
             if self.command == "GET":
                 return 200, comments
+            if issues[number - 1].get("locked"):
+                return 403, {"message": "Unable to create comment because issue is locked."}
             comments.append({"id": len(comments) + 1, "body": sent["body"], "url": f"{url}/comments/{len(comments)}"})
             return 201, comments[-1]
         if self.command == "POST":
@@ -111,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 201, issues[-1]
         if not number:
             assert query["state"] == ["all"]
-            return 200, list(reversed(issues))
+            return 200, [issue for issue in reversed(issues) if issue["number"] not in server.deleted]
         if self.command == "PATCH":
             assert set(sent) == {"state", "labels"}
             issues[number - 1] |= {"state": sent["state"], "labels": [{"name": name} for name in sent["labels"]]}

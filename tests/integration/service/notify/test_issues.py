@@ -97,6 +97,30 @@ def test_a_comment_makes_the_issue_that_is_missing(place: Place) -> None:
     assert (place.github.texts(), place.labels) == (["reviewed by bob"], [UNDER_REVIEW])
 
 
+def test_an_issue_that_somebody_deleted_is_made_again(place: Place) -> None:
+    other = replace(NEW, release="01K", event="9", title="trends 01K")
+    place.send(NEW)
+    place.github.deleted.add(1)
+    place.outbox.queue([COMMENTED.queued(), other.queued(), CLOSED.queued()])
+    place.send_due()
+    assert place.outbox.messages() == []
+    issues = place.github.issues["org/outputs"]
+    assert [issue["title"] for issue in issues] == ["trends 01J", "trends 01J", "trends 01K"]
+    assert (place.github.texts(2), issues[1]["state"]) == (["reviewed by bob", "closed: released by bob"], "closed")
+
+
+def test_a_locked_issue_holds_up_no_other_and_is_still_closed(place: Place) -> None:
+    other = replace(NEW, release="01K", event="9", title="trends 01K")
+    place.send(NEW)
+    place.github.issues["org/outputs"][0]["locked"] = True
+    place.outbox.queue([CLOSED.queued(), other.queued()])
+    place.send_due()
+    place.send_due()
+    (message,) = place.outbox.messages()
+    assert (message.is_given_up, message.problem) == (True, "issue 1 of org/outputs is locked, and takes no comments")
+    assert [issue["state"] for issue in place.github.issues["org/outputs"]] == ["closed", "open"]
+
+
 def test_each_release_has_an_issue_of_its_own(place: Place) -> None:
     place.send(NEW, replace(NEW, release="01K", event="9", title="trends 01K"))
     assert [issue["title"] for issue in place.github.issues["org/outputs"]] == ["trends 01J", "trends 01K"]

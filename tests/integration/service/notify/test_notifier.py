@@ -25,6 +25,8 @@ from jobserver.service.notify.email.writer import EmailWriter
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.notify.outbox import Outbox
 from jobserver.service.notify.sender import Sender
+from jobserver.store.git.objects import Objects
+from jobserver.store.read.snapshot import Head
 from tests.e2e.harness import until
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site, job
 
@@ -190,6 +192,31 @@ def test_requests_that_finished_meanwhile_are_told_at_the_next_start(site: Site,
     notifier.notifier.wake()
     while not sent.mails:
         pass
+    notifier.close()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "rounds"), [(unavailable("the disk is slow"), 2), (KeyError("a pack that git joined"), 1)]
+)
+def test_a_branch_that_cannot_be_read_for_a_moment_loses_no_message(
+    site: Site, private: PrivateStore, monkeypatch: pytest.MonkeyPatch, trouble: Exception, rounds: int
+) -> None:
+    sent = Sent()
+    notifier = Notifications(site, private, sent)
+    identifier = ask(site)
+    notifier.send_due()
+    site.report((identifier, job("j1", "succeeded", 1)))
+    real, troubles = Head.read, [trouble]
+
+    def read(branch: str, tip: str | None, objects: Objects) -> Head:
+        if branch == "backends/tpp" and troubles:
+            raise troubles.pop()
+        return real(branch, tip, objects)
+
+    monkeypatch.setattr(Head, "read", read)
+    for number in range(1, rounds + 1):
+        notifier.send_due()
+        assert len(sent.mails) == int(number == rounds)
     notifier.close()
 
 
