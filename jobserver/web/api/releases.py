@@ -72,6 +72,8 @@ class ReleasesApi:
         release = _find(service, workspace.name, backend, identifier) if is_visible else None
         if release is None:
             raise not_found(f"Release {identifier[:100]} does not exist")
+        if not release.has_file(path):  # before the record names who looks at it
+            raise not_found(f"this release has no file {path!r}")
         self._views.record(actor, name, backend, identifier, "http")
         return download(service.store, release, path, {"Cache-Control": "no-store"})
 

@@ -77,6 +77,11 @@ def test_technical_support_is_named_before_it_sees_a_file_once_a_day(site: Site)
         assert looks() == named
         assert support.get(f"/plain/{PAGES[2]}").status_code == 200
         assert len(looks()) == 2
+        for invented in ("x" * 70 + "/tpp/f", "0" * 32 + "/tpp/f", f"{ID}/emis/output/page.html", f"{ID}/tpp/none"):
+            assert support.get(f"/trends/releases/{invented}").status_code == 404
+            assert support.get(f"/plain/releases/{invented}").status_code == 404
+            assert caller.get(f"/api/v2/workspaces/plain/releases/{invented}").status_code == 404
+        assert len(looks()) == 2
     with Browser(site, "checker") as checker:
         checker.get(f"/grouped/{PAGES[2]}")
     assert len(looks()) == 2

@@ -138,7 +138,7 @@ class AirlockReleasesApi:
         except ValueError:  # of an encoding that does not exist, or that is not for text
             path = None
         if not path:
-            raise invalid('Content-Disposition is missing or has no name that can be read: expected attachment; filename="path/of/the/file"')
+            raise invalid('Content-Disposition is missing: expected attachment; filename="path/of/the/file"')
         if release.file(path) is None:
             with contextlib.suppress(UnicodeError):  # many clients send UTF-8, though HTTP's headers are Latin-1
                 return path.encode("latin-1").decode("utf-8")

@@ -76,9 +76,10 @@ class OutputsApi:
 
     def download(self, actor: Actor, name: str, backend: str, identifier: str, path: str) -> HTTPResponse:
         service, release = self._release(actor, name, backend, identifier)
-        self._views.record(actor, name, backend, identifier, "http")
-        opened = service.open(release, path)
         file = release.file(path)
+        if file is not None and file in release.live_files():  # or else nothing is opened, and nobody looked
+            self._views.record(actor, name, backend, identifier, "http")
+        opened = service.open(release, path)
         assert file is not None
         return HTTPResponse(opened, 200, {"Cache-Control": "no-store", **attachment(path, file.size)})
 

@@ -28,10 +28,11 @@ class ReleasedFiles:
         workspace = viewed_workspace(self._services, context, name)
         release, service = find_release(self._services, name, identifier), self._services.checked_releases
         if release is None or service is None:
+            vouched = self._vouched.release_with(name, identifier, backend, path)
             self._services.views.record(context.actor, name, backend, identifier, "web")
-            return self._vouched.download(name, identifier, backend, path)
+            return self._vouched.download(vouched, path)
         file = release.file(path) if release.backend == backend else None
-        if file is None:
+        if file is None or file not in release.live_files():  # before the record names who looks at it
             raise not_found(f"release {identifier} has no file {path!r}")
         self._services.views.record(context.actor, name, backend, identifier, "web")
         if "view" not in request.query:
@@ -59,8 +60,8 @@ class ReleasedFiles:
     def zip(self, context: PageContext, name: str, identifier: str) -> HTTPResponse:
         viewed_workspace(self._services, context, name)
         release, service = find_release(self._services, name, identifier), self._services.checked_releases
-        if release is None or service is None:
-            raise not_found(f"workspace {name} has no release {identifier!r}")
+        if release is None or service is None or not release.live_files():
+            raise not_found(f"workspace {name} has no release {identifier!r} with files")
         self._services.views.record(context.actor, name, release.backend, identifier, "web")
         return zip_answer(service, release, f"{name}-{identifier}.zip", self._headers())
 

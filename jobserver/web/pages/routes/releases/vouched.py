@@ -32,10 +32,18 @@ class VouchedReleases:
             releases=releases,
         )
 
-    def download(self, name: str, identifier: str, backend: str, path: str) -> HTTPResponse:
-        release, service = self._find(name, backend, identifier), self._services.releases
-        if release is None or service is None:
+    def release_with(self, name: str, identifier: str, backend: str, path: str) -> StoredRelease:
+        """The release that has this file. Raises `Error` (not_found)."""
+        release = self._find(name, backend, identifier)
+        if release is None:
             raise not_found(f"workspace {name} has no release {identifier!r} from backend {backend!r}")
+        if not release.has_file(path):
+            raise not_found(f"this release has no file {path!r}")
+        return release
+
+    def download(self, release: StoredRelease, path: str) -> HTTPResponse:
+        service = self._services.releases
+        assert service is not None
         return download(service.store, release, path, self._site.render.headers() | {"Vary": "Cookie"})
 
     def _find(self, name: str, backend: str, identifier: str) -> StoredRelease | None:
