@@ -110,10 +110,12 @@ def test_a_release_is_returned_and_decided_again(site: Site, backend: Backend) -
     backend.ask("01J9ZQ4V8N6T3W5X7Y9A1B2C31", {"a.txt": b"a"})
     address = "/grouped/releases/01J9ZQ4V8N6T3W5X7Y9A1B2C31"
     with Browser(site, "jane") as jane, Browser(site, "dave") as dave:
-        jane.lead(address, what="approve")
+        assert 'value="return"' not in jane.get(address).text  # nothing was decided yet
+        assert 'value="return"' in jane.lead(address, what="approve").text
         shown = dave.lead(address, what="return", comment="Round the counts").text
         assert "dave returned the request to its author" in shown
         assert "Nobody has reviewed this release yet" in shown
+        assert 'value="return"' not in shown
         assert "Your approval is recorded." in jane.lead(address, what="approve").text
 
 
@@ -197,3 +199,25 @@ def test_files_are_published_for_anybody_and_that_ends(site: Site, released: str
         assert page.status_code == 410
         assert "An error in the table" in page.text
         assert anybody.get(f"{public}output/table.csv").status_code == 404
+
+
+def test_a_published_release_that_was_withdrawn_is_not_said_to_be_public(site: Site, backend: Backend) -> None:
+    files = {"a.txt": b"a", "b.txt": b"b"}
+    name = backend.ask("01J9ZQ4V8N6T3W5X7Y9A1B2C32", files)
+    address = f"/grouped/releases/{name.identifier}"
+    with Browser(site, "bob") as bob, Browser(site, "jane") as jane, Browser(site, "dave") as dave:
+        for checker in (jane, dave):
+            checker.lead(address, what="approve")
+        backend.let_out(name, files)
+        assert "wants to publish 2 files" in bob.lead(address, what="request-publication").text
+        with Browser(site, "pub") as publisher:
+            assert "Anybody can read on its public page why it ended" in publisher.get(address).text
+            assert "Anybody can read 2 of its files" in publisher.lead(address, what="publish").text
+        assert (
+            "Anybody can read 1 of its files"
+            in jane.lead(address, what="withdraw", files="a.txt", comment="Small numbers").text
+        )
+        shown = jane.lead(address, what="withdraw", comment="Small numbers").text
+        assert "contents are erased" in shown
+        assert "Anybody can read" not in shown
+        assert "wants to publish" not in shown

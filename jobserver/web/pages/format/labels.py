@@ -219,6 +219,8 @@ def release_sentence(release: CheckedRelease, state: ReleaseState, standing: Sta
     """The answer of a release's page."""
     needs = f"Each file needs {standing.required} approval{'s' if standing.required != 1 else ''}."
     live = len(release.live_files())
+    if state is ReleaseState.WITHDRAWN and not any(file.uploaded for file in release.files):
+        return "This release was withdrawn before any of its files left the backend."
     return {
         ReleaseState.REQUESTED: f"Nobody has reviewed this release yet. {needs}",
         ReleaseState.UNDER_REVIEW: f"Output checkers are reviewing this release. {needs}",

@@ -1,6 +1,7 @@
 """What happened to a release, in order, in words: who asked, decided, let files out, published and withdrew. Pure."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -32,9 +33,10 @@ def timeline(release: CheckedRelease) -> list[Step]:
         release.comment or "",
         vouched_by=release.vouched_by or "",
     )
-    steps = [asked, *_reviews(release), *_airlock(release), *_uploads(release), *_withdrawals(release)]
+    steps = [asked, *_reviews(release), *_airlock(release), *_withdrawals(release)]
     for publication in release.publications:
         steps += _publication(publication)
+    steps += _uploads(release, sorted(step.time for step in steps))
     return sorted(steps, key=lambda step: step.time)
 
 
@@ -66,10 +68,10 @@ def _airlock(release: CheckedRelease) -> Iterator[Step]:
             yield Step(event.at, event.by, f"{in_words(event.step)} the request in Airlock", comment)
 
 
-def _uploads(release: CheckedRelease) -> Iterator[Step]:
-    """One step for files that one person let out one after the other."""
+def _uploads(release: CheckedRelease, others: Sequence[datetime]) -> Iterator[Step]:
+    """One step for files that one person let out one after the other. ``others``: the times of the other steps."""
     uploads = sorted((file.uploaded.at, file.uploaded.by, file.path) for file in release.files if file.uploaded)
-    for by, group in groupby(uploads, key=lambda upload: upload[1]):
+    for (by, _), group in groupby(uploads, key=lambda upload: (upload[1], bisect_right(others, upload[0]))):
         files = list(group)
         subject = files[0][2] if len(files) == 1 else count_of(len(files))
         yield Step(files[-1][0], by, f"released {subject}", style="good")

@@ -11,7 +11,8 @@ from jobserver.domain.outputs.approvals import (
     may_approve,
     release_state,
 )
-from jobserver.domain.outputs.documents import CheckedRelease, Decision
+from jobserver.domain.outputs.commands import decides
+from jobserver.domain.outputs.documents import CheckedRelease, Decision, Review
 from jobserver.domain.workspaces import Workspace
 from jobserver.errors import invalid, not_found
 from jobserver.index.queries.releases import releases_named
@@ -77,8 +78,10 @@ class ReleasePages:
         is_checker = may_approve(context.directory, username, workspace.name)
         is_publisher = context.may(Permission.PUBLISH_OUTPUT, workspace.project)
         is_developer = context.may(Permission.RUN_JOB, workspace.project)
+        is_reviewer = is_checker and username != release.author and not states.isdisjoint(_UNDECIDED)
         offered = {
-            "review": is_checker and username != release.author and not states.isdisjoint(_UNDECIDED),
+            "review": is_reviewer,
+            "return": is_reviewer and decides(release, Review(by=username, at=context.now, decision="returned")),
             "withdraw": is_checker or username == release.author or context.is_admin,
             "request-publication": is_developer and publication is None and bool(release.live_files()),
             "publish": is_publisher

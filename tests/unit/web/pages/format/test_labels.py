@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobserver.domain.base.permissions import GRANTS, Permission, Role
+from jobserver.domain.outputs.approvals import ReleaseState, Standing
+from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease, Deed, Tombstone
 from jobserver.web.pages import render
 from jobserver.web.pages.format import labels, tabs, times
 
@@ -111,3 +113,20 @@ def test_a_time_outside_all_years_is_the_first_or_last_of_them(micros: int) -> N
 )
 def test_who_changed_something_and_how_has_words(actor: str, trailer: str, words: str) -> None:
     assert f"{labels.actor(actor)} {labels.via(trailer)}" == words
+
+
+@pytest.mark.parametrize("is_uploaded", [False, True])
+def test_only_contents_that_left_their_backend_are_erased(is_uploaded: bool) -> None:
+    file = CheckedFile(path="a", size=1, sha256="0" * 64, uploaded=Deed(by="jane", at=NOW) if is_uploaded else None)
+    release = CheckedRelease(
+        identifier="01J9ZQ4V8N6T3W5X7Y9A1B2C3D",
+        workspace="trends",
+        backend="tpp",
+        author="bob",
+        created_at=NOW,
+        files=(file,),
+        withdrawn=Tombstone(by="bob", at=NOW, reason="An error"),
+    )
+    sentence = labels.release_sentence(release, ReleaseState.WITHDRAWN, Standing(2, frozenset()))
+    assert ("erased" in sentence) is is_uploaded
+    assert "withdrawn" in sentence

@@ -69,6 +69,25 @@ def test_every_step_is_told_once_in_the_order_of_time() -> None:
     assert timeline(release)[-1].comment == "An error"
 
 
+def test_what_happened_between_uploads_is_between_them() -> None:
+    release = CheckedRelease(
+        identifier="01J9ZQ4V8N6T3W5X7Y9A1B2C3D",
+        workspace="trends",
+        backend="tpp",
+        author="bob",
+        created_at=at(0),
+        files=(file("a.csv", 10), file("b.csv", 11, 20), file("c.csv", 30)),
+        reviews=(Review(by="dave", at=at(12), decision="rejected", files=("c.csv",)),),
+    )
+    assert [step.action for step in timeline(release)] == [
+        "asked to release 3 files",
+        "released 2 files",
+        "rejected c.csv",
+        "withdrew b.csv",
+        "released c.csv",
+    ]
+
+
 def test_a_publication_that_was_declined_was_never_ended() -> None:
     declined = Publication(files=("a",), requested=Deed(by="bob", at=at(1)), ended=Deed(by="pub", at=at(2)))
     release = CheckedRelease(
