@@ -53,10 +53,17 @@ class Readings:
         with self._guard:
             held = self._unrecorded.setdefault(backend, {})
             is_new = any(request not in held or held[request].jobs != jobs for request, jobs in readings.items())
-            for request in recorded:
-                held.pop(request, None)
+            for request in recorded & held.keys():
+                left = _left(held[request].jobs, report, request)
+                if left:
+                    held[request] = _Unrecorded(held[request].since, now, left)
+                else:
+                    del held[request]
             for request, jobs in readings.items():
-                held[request] = _Unrecorded(held[request].since if request in held else now, now, jobs)
+                before = held.get(request)
+                if before is not None:
+                    jobs = {**before.jobs, **{name: _later(before.jobs.get(name), job) for name, job in jobs.items()}}
+                held[request] = _Unrecorded(before.since if before is not None else now, now, jobs)
             self._unkept |= dict.fromkeys(((backend, request) for request in (*recorded, *readings)), now)
         if is_new:
             self._report_change()
@@ -125,6 +132,29 @@ class Readings:
     def _report_change(self) -> None:
         for callback in self._on_change:
             callback()
+
+
+def _left(held: Mapping[str, Job], report: Changes, request: str) -> dict[str, Job]:
+    """The readings of a request that are newer than what this report of events recorded of it."""
+    if any(move.place.identifier == request for move in report.moves):
+        return {}  # it has finished, or began again
+    taken = {job.identifier: after for before, after in _of_jobs(report) if (job := after or before) is not None}
+    return {
+        name: job
+        for name, job in held.items()
+        if name not in taken or ((after := taken[name]) is not None and _later(job, after) is not after)
+    }
+
+
+def _of_jobs(report: Changes) -> list[tuple[Job | None, Job | None]]:
+    return [change.of(Job) for change in report.changes]
+
+
+def _later(held: Job | None, job: Job) -> Job:
+    """The one that is newer; ``job`` if both are as new."""
+    if held is None or held.updated_at is None or job.updated_at is None or held.updated_at <= job.updated_at:
+        return job
+    return held
 
 
 def _micros(moment: datetime) -> int:

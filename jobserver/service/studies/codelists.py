@@ -90,10 +90,7 @@ class Codelists:
             if error.code is not Code.UNAVAILABLE:
                 return CodelistCheck(False, f"{error.message}: {_HELP}")
             _log.warning("codelists of %s at %s were not checked: %s", repo, sha, error)
-            check = CodelistCheck(problem=f"codelists were not checked: {error.message}")
-            with self._guard:
-                self._failure = (self._clock(), check)
-            return check
+            return _unchecked(error)
         self._known.put((repo, sha), (now, check))
         return check
 
@@ -106,10 +103,18 @@ class Codelists:
             raise invalid(f"{FOLDER}/ has no {' and no '.join(missing)}")
         fields = {"codelists": _text(LIST, files[LIST]), "manifest": _manifest(files[MANIFEST])}
         try:
-            answer = self._within(time.monotonic() + SECONDS, lambda: self._post(fields))
+            return _read(self._answer(fields))
+        except Error as error:
+            with self._guard:  # not for a study that can't be read: that says nothing about others
+                self._failure = (self._clock(), _unchecked(error))
+            raise
+
+    def _answer(self, fields: Mapping[str, str]) -> Any:
+        """As `_post`, within the time limit."""
+        try:
+            return self._within(time.monotonic() + SECONDS, lambda: self._post(fields))
         except TimeoutError:
             raise unavailable(f"OpenCodelists did not answer within {SECONDS:g} s") from None
-        return _read(answer)
 
     def _post(self, fields: Mapping[str, str]) -> Any:
         """The JSON of the answer. Raises `Error` (unavailable)."""
@@ -130,6 +135,10 @@ class Codelists:
             return json.loads(content)
         except (ValueError, RecursionError):
             raise unavailable("OpenCodelists sent an answer that can't be read") from None
+
+
+def _unchecked(error: Error) -> CodelistCheck:
+    return CodelistCheck(problem=f"codelists were not checked: {error.message}")
 
 
 def _text(name: str, data: bytes) -> str:

@@ -43,7 +43,9 @@ class LocalRefs:
 
     def branch_with(self, sha: str, own: str) -> str | None:
         tips = {
-            name.decode("utf-8", "replace"): tip for name, tip in self._opened.refs.as_dict(Ref(HEADS.encode())).items()
+            name.decode("utf-8", "replace"): tip
+            for name, tip in self._opened.refs.as_dict(Ref(HEADS.encode())).items()
+            if check_sha(tip.decode("latin-1"))  # a file of a branch may have anything in it
         }
         seen: set[bytes] = set()
         for branch in sorted(tips, key=lambda name: (name != own, name)):

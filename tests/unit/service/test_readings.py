@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.domain.base.state import Changes
+from jobserver.domain.base.layout import Area, Place
+from jobserver.domain.base.state import Change, Changes, Move
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.readings import RecordReadings
 from jobserver.errors import Error, unavailable
@@ -41,8 +42,16 @@ def private(tmp_path: Path) -> Iterator[PrivateStore]:
 
 
 def brings(readings: Mapping[str, Mapping[str, Job]], *recorded: str) -> Changes:
+    """``recorded``: requests that finish."""
+    moves = tuple(Move(Place(Area.ACTIVE, NOW.date(), identifier), Area.ARCHIVE) for identifier in recorded)
     trailers = tuple(("Job-Request", identifier) for identifier in recorded)
-    return Changes("backends/tpp", "jobs.updated", "", trailers=trailers, result={"readings": readings})
+    return Changes("backends/tpp", "jobs.updated", "", moves=moves, trailers=trailers, result={"readings": readings})
+
+
+def records(*changes: tuple[Job | None, Job | None]) -> Changes:
+    """Events of jobs of one request."""
+    made = tuple(Change("", before, after) for before, after in changes)
+    return Changes("backends/tpp", "jobs.updated", "", made, trailers=(("Job-Request", ID),))
 
 
 def row(recorded: Job, request: str = ID) -> JobRow:
@@ -83,6 +92,21 @@ def test_an_event_of_the_request_ends_its_readings(clock: Clock) -> None:
     live.hear("tpp", brings({ID: {"a": HEARD}, OTHER: {"a": HEARD}}))
     live.hear("tpp", brings({}, ID))
     assert live.newest("tpp", [row(RECORDED), row(RECORDED, OTHER)]) == [row(RECORDED), row(HEARD, OTHER)]
+
+
+def test_an_event_ends_the_readings_of_the_jobs_that_it_took_only(clock: Clock) -> None:
+    """A report may leave out a job, or have an older time for it than a report that was quicker."""
+    live, newer = Readings(clock), job("b", "running", 5, metrics={"cpu": 3})
+    b = job("b", "running", 1)
+    live.hear("tpp", brings({ID: {"a": HEARD, "b": newer}}))
+    live.hear("tpp", records((None, job("c", "pending", 6))))
+    live.hear("tpp", records((RECORDED, job("a", "running", 3)), (None, job("c", "pending", 6))))
+    assert live.newest("tpp", [row(RECORDED), row(b)]) == [row(HEARD), row(newer)]
+    live.hear("tpp", brings({ID: {"a": job("a", "running", 4)}}))
+    assert live.newest("tpp", [row(RECORDED), row(b)]) == [row(HEARD), row(newer)]
+    live.hear("tpp", records((RECORDED, job("a", "running", 6)), (b, None)))
+    assert live.newest("tpp", [row(RECORDED), row(b)]) == [row(RECORDED), row(b)]
+    assert live.due(timedelta()) == []
 
 
 def test_who_waits_is_called_for_what_is_new_only(clock: Clock) -> None:

@@ -140,6 +140,18 @@ def test_a_study_without_codelists_is_sound_and_one_with_half_of_them_is_not(
     assert opencodelists.attempts == 0
 
 
+def test_a_study_that_cannot_be_read_silences_no_other(opencodelists: Receiver) -> None:
+    def read(repo: str, sha: str) -> Mapping[str, bytes]:
+        if repo == "away":
+            raise unavailable("the study can't be read")
+        return FILES
+
+    checked = Codelists(f"http://127.0.0.1:{opencodelists.port}/", read, Clock())
+    expected = CodelistCheck(problem="codelists were not checked: the study can't be read")
+    assert [checked.check(repo, "a") for repo in ("away", "study")] == [expected, CodelistCheck()]
+    assert opencodelists.attempts == 1
+
+
 def test_only_actions_that_use_the_database_need_codelists(opencodelists: Receiver) -> None:
     opencodelists.body = STALE.encode()
     checked = lists(opencodelists)

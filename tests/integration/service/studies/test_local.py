@@ -344,6 +344,18 @@ def test_a_commit_counts_only_on_a_branch(studies: StudyRegistry, repo: Path) ->
         assert "has no branch, tag or commit" in refused_ref(studies, ref)
 
 
+def test_a_branch_whose_file_has_garbage_is_passed_over(studies: StudyRegistry, repo: Path) -> None:
+    wanted = commit(repo)
+    for name, data in (("a", "garbage"), ("b", "x" * 40), ("c", "")):
+        (repo / ".git" / "refs" / "heads" / name).write_text(data)
+    assert studies.project("team/study", "other", wanted).sha == wanted
+    commit(repo, branch="side")
+    lost = commit(repo, branch="gone")
+    git(repo, "checkout", "-q", "main")
+    (repo / ".git" / "refs" / "heads" / "gone").write_text("garbage")
+    assert refused_ref(studies, lost).startswith(f"commit {lost[:10]} is not on any branch")
+
+
 def test_the_branch_of_an_old_commit_is_searched_within_limits(
     studies: StudyRegistry, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
