@@ -1,7 +1,7 @@
 """Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
 
 Facts: job-server's roles (May 2021), its later rights to upload and view releases, its later ServiceAdministrator and
-TechSupport, and Auditor. SuperUser may do everything but govern outputs; the others what the table says.
+TechSupport, and Auditor. SuperUser may do everything but govern and publish outputs; the others what the table says.
 """
 
 import re
@@ -54,7 +54,7 @@ class Role(StrEnum):
 
 _P = Permission
 # What lets outputs out, and the rule that says how many people it takes, are not for whoever runs the server.
-NOT_FOR_SUPER_USERS = frozenset({_P.APPROVE_OUTPUT, _P.GOVERN})
+NOT_FOR_SUPER_USERS = frozenset({_P.APPROVE_OUTPUT, _P.PUBLISH_OUTPUT, _P.GOVERN})
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.PROJECT_COORDINATOR: frozenset(
         {_P.INVITE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_MEMBERS, _P.MANAGE_PROJECT_WORKSPACES}

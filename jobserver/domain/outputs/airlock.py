@@ -15,7 +15,7 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.rules import Problem
 from jobserver.domain.base.state import Changes, Main, State
-from jobserver.domain.outputs.approvals import may_approve
+from jobserver.domain.outputs.approvals import may_check
 from jobserver.domain.outputs.commands import decides
 from jobserver.domain.outputs.documents import AirlockEvent, AirlockStep, CheckedRelease, Decision, Review, Tombstone
 from jobserver.domain.outputs.steps import newest_time, standing_release, stored_release, write_release
@@ -106,7 +106,7 @@ def inferred_approvers(main: Main, release: CheckedRelease, releaser: str | None
     return [
         name
         for name in people
-        if name != release.author and name not in own and may_approve(main, name, release.workspace)
+        if name != release.author and name not in own and may_check(main, name, release.workspace, release.backend)
     ]
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from jobserver.domain.base.permissions import Permission
 from jobserver.domain.base.rights import permissions_of
 from jobserver.domain.base.state import Main
+from jobserver.domain.governance.refusals import backend_refusals
 from jobserver.domain.outputs.documents import CheckedFile, CheckedRelease, Review
 from jobserver.errors import some
 
@@ -47,6 +48,10 @@ class Decisions:
                 for decisions in self._of_file.values():
                     decisions.pop(review.by, None)
 
+    def has_approval(self) -> bool:
+        """Whether anybody approves any file."""
+        return any("approved" in decisions.values() for decisions in (self._all, *self._of_file.values()))
+
     def on(self, path: str) -> Mapping[str, str]:
         """Username -> approved or rejected."""
         own = self._of_file.get(path)
@@ -64,11 +69,13 @@ class Standing:
     @classmethod
     def of(cls, main: Main, release: CheckedRelease) -> "Standing":
         people = {review.by for review in release.reviews}
-        return cls.among(main, release.workspace, release.project, release.author, people)
+        return cls.among(main, release.workspace, release.project, release.author, release.backend, people)
 
     @classmethod
-    def among(cls, main: Main, workspace: str, project: str | None, author: str, people: Iterable[str]) -> "Standing":
-        checkers = {name for name in people if name != author and may_approve(main, name, workspace)}
+    def among(
+        cls, main: Main, workspace: str, project: str | None, author: str, backend: str, people: Iterable[str]
+    ) -> "Standing":
+        checkers = {name for name in people if name != author and may_check(main, name, workspace, backend)}
         return cls(required_approvals(main, workspace, project), frozenset(checkers))
 
     def state(self, decisions: Mapping[str, str]) -> ReleaseState:
@@ -105,6 +112,11 @@ def may_approve(main: Main, username: str, workspace: str) -> bool:
     if user is None or document is None:
         return False
     return Permission.APPROVE_OUTPUT in permissions_of(main, user, document.project)
+
+
+def may_check(main: Main, username: str, workspace: str, backend: str) -> bool:
+    """Whether this person's decision on outputs of ``workspace`` that are in ``backend`` counts."""
+    return may_approve(main, username, workspace) and not any(backend_refusals(main, username, None, backend))
 
 
 def required_approvals(main: Main, workspace: str, project: str | None = None) -> int:

@@ -64,7 +64,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
         if last is not None:
             raise conflict(f"the publication of {release} was asked for by {last.requested.by} already")
         require_paths(before, command.files)
-        paths = command.files or tuple(file.path for file in before.live_files())
+        paths = tuple(dict.fromkeys(command.files)) or tuple(file.path for file in before.live_files())
         if not paths:
             raise conflict(f"{release} has no files that could be published")
         deed = Deed(by=actor.name, at=now, comment=command.comment or None)

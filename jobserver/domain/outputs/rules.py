@@ -101,10 +101,13 @@ def _added_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[P
         yield "reviews", f"a review needs a later time than what happened before it ({newest.isoformat()})"
     if before.withdrawn is not None and after != before:
         yield "withdrawn", "nothing can change in a release that was withdrawn"
-    if len(after.files) > len(before.files) and any(review.vouched_by is None for review in before.reviews):
-        yield "files", "files can't be added after a person has reviewed the release"
+    if len(after.files) > len(before.files):
+        if any(review.vouched_by is None for review in before.reviews):
+            yield "files", "files can't be added after a person has reviewed the release"
+        elif Decisions(before.reviews).has_approval():
+            yield "files", "files can't be added while an approval counts: nobody has approved them"
     for review in after.reviews[len(before.reviews) :]:
-        if review.vouched_by is None and not before.files:
+        if not before.files and (review.vouched_by is None or review.decision == "approved"):
             yield "reviews", "the release has no files yet that could be reviewed"
         elif unknown := unknown_paths(after, review.files):
             yield "reviews", f"the release has no file {some(unknown)}"
@@ -248,6 +251,7 @@ def _may_review(rights: Rights, release: CheckedRelease, review: Review) -> None
     rights.need(review.by != release.author, f"let {review.by} review their own release: that takes another person")
     may = may_approve(rights.state, review.by, release.workspace)
     rights.need(may, f"let {review.by} review outputs of {release.workspace}: that needs the role OutputChecker")
+    check_backend(rights.state, review.by, release.backend)
 
 
 def _new_stones(before: CheckedRelease | None, after: CheckedRelease) -> set[Tombstone]:

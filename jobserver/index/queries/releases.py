@@ -35,7 +35,7 @@ class ReleaseSummary:
     def state(self, main: Main) -> ReleaseState:
         """As it is now: people may have got or lost the right to approve."""
         people = {name for group in self.groups for name, _ in group.decisions}
-        standing = Standing.among(main, self.workspace, self.project, self.author, people)
+        standing = Standing.among(main, self.workspace, self.project, self.author, self.backend, people)
         return release_state(self.groups, standing)
 
 

@@ -1,6 +1,7 @@
 """Releases that people approve, by HTTP, by command and by push: what works, and ten attempts to break the rules."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,7 @@ def test_bytes_leave_only_with_approvals_and_are_erased_after_a_push(site: Site,
     root = Clone(site, tmp_path / "root", "root", "backends/tpp")
     document = f"releases/grouped/{identifier}.yaml"
     text = (root.folder / document).read_text()
-    stone = "withdrawn:\n  by: root\n  at: 2099-01-01T00:00:00.000000Z\n  reason: A number is below 7\n"
+    stone = f"withdrawn:\n  by: root\n  at: {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}\n  reason: A number is below 7\n"
     root.commit(**{document: text + stone})
     done = root.push()
     assert done.returncode == 0, done.stderr

@@ -325,7 +325,7 @@ def test_each_role_grants_what_job_server_granted() -> None:
         "TechSupport": {"read_all", "release_file_view"},
         "Auditor": {"read_all"},
         "GovernanceReviewer": {"govern"},
-        "SuperUser": {permission.value for permission in Permission} - {"approve_output", "govern"},
+        "SuperUser": {permission.value for permission in Permission} - {"approve_output", "govern", "publish_output"},
     }
     assert set(GRANTS) == set(Role)
 

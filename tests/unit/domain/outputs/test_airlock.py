@@ -199,6 +199,11 @@ def test_who_may_not_use_the_backend_lets_nothing_out_of_it() -> None:
     carol = state.user("carol")
     assert carol is not None
     state.put(carol.model_copy(update={"backends": ("emis",)}))
+    with pytest.raises(Error, match=r"1 of 2 approvals \(dave\); carol may not approve outputs here now"):
+        state.do(TPP, upload(TABLE, "dave"))
+    with pytest.raises(Error, match="carol may not use backend tpp"):
+        reviewed(state, "carol", "rejected")
+    reviewed(state, "erin")
     with pytest.raises(Error, match="carol may not use backend tpp") as caught:
         state.do(TPP, upload(TABLE, "carol"))
     assert caught.value.code is Code.FORBIDDEN

@@ -294,13 +294,21 @@ def test_a_workspace_does_not_move_to_where_its_outputs_need_fewer_approvals() -
     state.do(ROOT, ConnectWorkspace("trends", "lab/p"))
 
 
+ADDED = CheckedFile(path="output/added.csv", size=1, sha256="c" * 64)
+
+
 def test_files_are_added_by_the_backend_until_a_person_reviews() -> None:
     state = prepared()
     state.do(TPP, RequestRelease(*RELEASE_OF, "alice"))
-    refused(state, CAROL, ReviewRelease(*RELEASE_OF, "carol", "approved"), Code.INVALID, "no files yet")
+    for actor in (CAROL, TPP):
+        refused(state, actor, ReviewRelease(*RELEASE_OF, "carol", "approved"), Code.INVALID, "no files yet")
+    state.do(TPP, RequestRelease(*RELEASE_OF, "carol", (TABLE,)))
+    reviewed(state, "carol", "rejected", actor=TPP)
+    state.do(TPP, RequestRelease(*RELEASE_OF, "carol", (TABLE, ADDED)))
     for name in ("carol", "dave"):
         reviewed(state, name, actor=TPP)
-    state.do(TPP, RequestRelease(*RELEASE_OF, "carol", (TABLE,)))
+    more = RequestRelease(*RELEASE_OF, "carol", (CHART,))
+    refused(state, TPP, more, Code.INVALID, "can't be added while an approval counts")
     assert stored(state).author == "alice"
     assert not state.do(TPP, RequestRelease(*RELEASE_OF, "carol", (TABLE,))), "the same call again changes nothing"
     uploaded(state, TABLE)
@@ -363,8 +371,8 @@ def test_a_publication_is_asked_for_and_approved_and_ends_the_same_way() -> None
     assert stored(state).public_paths() == {TABLE.path}
     state.do(user("pam"), EndPublication(*RELEASE_OF, "a mistake"))
     assert stored(state).public_paths() == frozenset()
-    state.do(ALICE, RequestPublication(*RELEASE_OF, (TABLE.path,)))
-    assert len(stored(state).publications) == 2
+    state.do(ALICE, RequestPublication(*RELEASE_OF, (TABLE.path, TABLE.path)))
+    assert [publication.files for publication in stored(state).publications] == [(TABLE.path,)] * 2
 
 
 def test_what_is_withdrawn_is_public_no_longer() -> None:
@@ -381,6 +389,8 @@ def test_nobody_publishes_alone_or_for_somebody_else() -> None:
     refused(state, ALICE, RequestPublication(*RELEASE_OF, (CHART.path,)), Code.INVALID, "was not released")
     refused(state, user("pam"), RequestPublication(*RELEASE_OF), Code.FORBIDDEN, "pam cannot ask to publish")
     state.do(ROOT, RequestPublication(*RELEASE_OF))
+    refused(state, ROOT, ApprovePublication(*RELEASE_OF), Code.FORBIDDEN, "root cannot publish")
+    with_roles(state, "root", Role.SUPER_USER, Role.OUTPUT_PUBLISHER)
     refused(state, ROOT, ApprovePublication(*RELEASE_OF), Code.INVALID, "somebody else than root")
     refused(state, ALICE, ApprovePublication(*RELEASE_OF), Code.FORBIDDEN, "alice cannot publish")
     release = stored(state)
