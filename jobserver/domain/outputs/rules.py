@@ -135,6 +135,8 @@ def _publication_problems(before: CheckedRelease, after: CheckedRelease) -> Iter
         live = {file.path for file in after.live_files()}
         if missing := [path for path in new.files if path not in live]:
             yield "publications", f"{missing[0]!r} was not released, so it can't be published"
+        if len(set(new.files)) < len(new.files):
+            yield "publications", "names a file twice"
         if new.approved or new.ended or new.end_requested:
             yield "publications", "must be asked for before it is approved"
     elif {key for key in changed_keys(old, new) if getattr(old, key)}:

@@ -373,6 +373,10 @@ def test_a_publication_is_asked_for_and_approved_and_ends_the_same_way() -> None
     assert stored(state).public_paths() == frozenset()
     state.do(ALICE, RequestPublication(*RELEASE_OF, (TABLE.path, TABLE.path)))
     assert [publication.files for publication in stored(state).publications] == [(TABLE.path,)] * 2
+    release = stored(state)
+    state.files["backends/tpp"][PATH] = release.model_copy(update={"publications": ()})
+    twice = Publication(files=(TABLE.path, TABLE.path), requested=DEED)
+    push_refused(state, ROOT, "names a file twice", publications=(twice,))
 
 
 def test_what_is_withdrawn_is_public_no_longer() -> None:
