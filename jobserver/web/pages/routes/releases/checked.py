@@ -8,7 +8,7 @@ from jobserver.domain.outputs.approvals import (
     Standing,
     file_groups,
     file_states,
-    may_approve,
+    may_check,
     release_state,
 )
 from jobserver.domain.outputs.commands import decides
@@ -75,7 +75,7 @@ class ReleasePages:
         if context.user is None or release.withdrawn is not None:
             return frozenset()
         username, publication = context.user.username, release.open_publication
-        is_checker = may_approve(context.directory, username, workspace.name)
+        is_checker = may_check(context.directory, username, workspace.name, release.backend)
         is_publisher = context.may(Permission.PUBLISH_OUTPUT, workspace.project)
         is_developer = context.may(Permission.RUN_JOB, workspace.project)
         is_reviewer = is_checker and username != release.author and not states.isdisjoint(_UNDECIDED)
