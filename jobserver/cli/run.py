@@ -18,6 +18,13 @@ from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
 
+_study_repos = click.option(
+    "--study-repos",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="STUDY_REPOS",
+    help="Folder of the study repositories that are not URLs.",
+)
+
 
 @click.command()
 @click.option("--backend", required=True, metavar="SLUG", help="The backend whose jobs to run.")
@@ -41,12 +48,7 @@ from jobserver.store.fs import home
 )
 @click.option("--once", is_flag=True, help="Run the current requests, report them, then stop.")
 @click.option("--root", type=click.Path(path_type=Path), help="The runner's folder. [default: ./runner-SLUG]")
-@click.option(
-    "--study-repos",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="STUDY_REPOS",
-    help="Folder of the study repositories that are not URLs.",
-)
+@_study_repos
 @click.option(
     "--max-jobs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Jobs to run at the same time."
 )
@@ -98,12 +100,7 @@ def runner(
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 @click.option("--root", type=click.Path(path_type=Path), default=Path("controller"), show_default=True)
-@click.option(
-    "--study-repos",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="STUDY_REPOS",
-    help="Folder of the study repositories that are not URLs.",
-)
+@_study_repos
 @click.option(
     "--max-jobs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Jobs of a backend at the same time."
 )

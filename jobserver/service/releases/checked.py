@@ -263,8 +263,10 @@ class CheckedReleaseService:
     def _settle_erasures(self, name: ReleaseName) -> None:
         """Erases what the release has no longer."""
         release = self.find(name)
-        for file in release.files if release is not None else ():
-            if release is not None and file.uploaded is not None and release.is_gone(file):
+        if release is None:
+            return
+        for file in release.files:
+            if file.uploaded is not None and release.is_gone(file):
                 try:
                     self.store.erase(release, file.path)
                 except Error as error:
