@@ -23,7 +23,18 @@ from jobserver.audit.verify import verify
 from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from jobserver.index.index import Index
-from tests.faults.operations import OPERATIONS, Operation, Place, init, releases_of, template
+from tests.faults.operations import (
+    CHECKED,
+    CHECKED_BYTES,
+    OPERATIONS,
+    TABLE,
+    Operation,
+    Place,
+    checked_releases_of,
+    init,
+    releases_of,
+    template,
+)
 from tests.faults.points import STOPPED, Fault, Points
 from tests.site import ADMIN
 
@@ -122,6 +133,8 @@ def _recovered(place: Place, promised: Sequence[str], operation: Operation) -> l
         wrong += _indexed(place)
     if operation.name == "release":
         wrong += _released(place, promised)
+    if operation.name in ("checked_upload", "withdrawal"):
+        wrong += _checked(place, bool(promised), operation.name == "withdrawal")
     return wrong
 
 
@@ -171,6 +184,33 @@ def _released(place: Place, promised: Sequence[str]) -> list[str]:
     wrong = [f"{commit} was acknowledged, and its files are gone" for commit in promised if commit not in kept]
     wrong += [f"audit verify: {one}" for one in verify(place.path, releases=place.folder / "releases").problems]
     return wrong + [f"left over: {one.name}" for one in incoming.iterdir()]
+
+
+def _checked(place: Place, is_promised: bool, is_withdrawal: bool) -> list[str]:
+    """The files at their places are those that the record lets out, whole; and a promise is in the record."""
+    root = place.folder / "releases" / ".checked"
+    with place.open() as (repo, gate):
+        service, began = checked_releases_of(place, repo, gate), time.monotonic()
+        service.settle_interrupted()
+        while any((root / ".incoming").iterdir()) and time.monotonic() - began < HEALED_SECONDS:
+            time.sleep(0.1)
+            service.settle_interrupted()
+        service.settle_withdrawn()
+        release = service.find(CHECKED)
+    if release is None:
+        return ["the release is gone"]
+    out = {file.path for file in release.files if file.uploaded is not None and not release.is_gone(file)}
+    wrong = []
+    if is_promised and out != (set() if is_withdrawal else set(CHECKED_BYTES)):
+        wrong.append(f"acknowledged, and these files are out: {sorted(out)}")
+    if not is_withdrawal and TABLE not in out:
+        wrong.append("a file that had left is withdrawn")
+    folder = root / CHECKED.workspace / CHECKED.backend / CHECKED.identifier
+    stored = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    if stored != {path: CHECKED_BYTES[path] for path in out}:
+        wrong.append(f"the record lets out {sorted(out)}, and stored are {sorted(stored)}")
+    wrong += [f"audit verify: {one}" for one in verify(place.path, releases=place.folder / "releases").problems]
+    return wrong + [f"left over: {one.name}" for one in (root / ".incoming").iterdir()]
 
 
 def points_of(calls: Sequence[str], operation: Operation) -> list[tuple[Operation, int, Fault]]:

@@ -6,23 +6,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 
 from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend
-from jobserver.domain.base.permissions import SERVER, Actor, Role
+from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.domain.job_requests.requests import RequestJobs
+from jobserver.domain.outputs.documents import CheckedFile
 from jobserver.domain.plan import Command
 from jobserver.domain.record import RecordCheckpoint
 from jobserver.domain.users import AddUser, EnsureAdmin
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error
 from jobserver.index.index import Index
+from jobserver.service.releases.checked import CheckedReleaseService, ReleaseName
 from jobserver.service.releases.upload import ReleaseService, Upload
 from jobserver.service.writes.gate import Gate
+from jobserver.store.checked_files import CheckedFileStore
 from jobserver.store.fs import disk_errors
 from jobserver.store.keys.rotation import rotate, settle
 from jobserver.store.release_files import ReleaseStore
@@ -34,6 +38,9 @@ from tests.zips import GOOD, md5_of, zipped
 Promise = Callable[[str], None]
 """Told the ``Request-Id`` or the commit of each write once it was acknowledged."""
 HOST = "jobs.example"
+CHECKED = ReleaseName("tpp", "trends", "01J9ZQ4V8N6T3W5X7Y9A1B2C3D")
+TABLE, CHART = "output/table.csv", "output/plots/chart.svg"
+CHECKED_BYTES = {TABLE: b"a,b\n", CHART: b"<svg/>"}
 
 
 def now() -> datetime:
@@ -75,8 +82,22 @@ def template(folder: Path) -> None:
     gate.submit(ALICE, AddWorkspace("trends", "study", "main"), "test")
     for number in range(3):
         gate.submit(ALICE, ask(number), "test")
+    _approved_release(place, repo, gate)
     gate.close()
     repo.close()
+
+
+def _approved_release(place: Place, repo: StateRepo, gate: Gate) -> None:
+    """Two checkers let two files out; one has left."""
+    gate.submit(ADMIN, AddUser("carol", roles=(Role.OUTPUT_CHECKER,)), "test")
+    service = checked_releases_of(place, repo, gate)
+    files = [
+        CheckedFile(path=path, size=len(data), sha256=sha256(data).hexdigest()) for path, data in CHECKED_BYTES.items()
+    ]
+    service.request(TPP, CHECKED, "alice", files, "test")
+    for name in ("carol", "jane"):
+        service.review(Actor(ActorKind.USER, name), CHECKED, name, "approved", "test")
+    service.upload_file(TPP, CHECKED, TABLE, CHECKED_BYTES[TABLE], "carol", "test")
 
 
 # Operations
@@ -190,6 +211,29 @@ def release(place: Place, promise: Promise) -> None:
         promise(kept.commit)
 
 
+def checked_upload(place: Place, promise: Promise) -> None:
+    """The second file of an approved release leaves its backend."""
+    with place.open() as (repo, gate):
+        service = checked_releases_of(place, repo, gate)
+        service.upload_file(TPP, CHECKED, CHART, CHECKED_BYTES[CHART], "carol", "test")
+        promise(repo.writer.refs.tip("backends/tpp") or "")
+
+
+def withdrawal(place: Place, promise: Promise) -> None:
+    """The file that has left is withdrawn, and erased."""
+    with place.open() as (repo, gate):
+        service = checked_releases_of(place, repo, gate)
+        promise(
+            service.withdraw(Actor(ActorKind.USER, "carol"), CHECKED, "carol", "small numbers", "test", [TABLE]).commit
+        )
+
+
+def checked_releases_of(place: Place, repo: StateRepo, gate: Gate) -> CheckedReleaseService:
+    storage = place.folder / "releases"
+    storage.mkdir(exist_ok=True)
+    return CheckedReleaseService(CheckedFileStore(storage), repo, gate, now)
+
+
 def releases_of(place: Place, repo: StateRepo, gate: Gate) -> ReleaseService:
     return ReleaseService(ReleaseStore(place.folder / "releases"), repo, gate, now)
 
@@ -218,4 +262,6 @@ OPERATIONS = [
     Operation(init, is_new=True),
     Operation(index),
     Operation(release),
+    Operation(checked_upload),
+    Operation(withdrawal),
 ]

@@ -22,7 +22,18 @@ from tests.faults.crash import recovered
 from tests.faults.operations import OPERATIONS, Operation, Place, template
 from tests.faults.points import replace_calls, sync_in_turn
 
-_NAMES = ("commit", "batch", "report", "new_backend", "checkpoint", "join", "rotation", "release")
+_NAMES = (
+    "commit",
+    "batch",
+    "report",
+    "new_backend",
+    "checkpoint",
+    "join",
+    "rotation",
+    "release",
+    "checked_upload",
+    "withdrawal",
+)
 RECORDED = [one for one in OPERATIONS if one.name in _NAMES]
 
 
