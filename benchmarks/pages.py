@@ -1,5 +1,6 @@
 """Server time of each page, the size of a first visit, and what an open page costs while nothing happens."""
 
+import argparse
 import re
 import socket
 import statistics
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.common import PORT, Site, cpu, family, quick, server, site, table
+from benchmarks.common import PORT, Site, cpu, family, options, server, site, table
 from benchmarks.wide import ACTIONS, WORKSPACE, add_study, ask_twice
 from jobserver.cli.login_link import login_path
 
@@ -18,8 +19,9 @@ TRIVIAL = "/static/nothing.css"
 
 
 def main() -> None:
-    is_quick = quick()
-    sizes = (1_000, 10_000) if is_quick else (1_000, 100_000)
+    chosen = options(_add_options)
+    is_quick = chosen.quick
+    sizes = chosen.history or ((1_000, 10_000) if is_quick else (1_000, 100_000))
     with ExitStack() as stack:
         made = [stack.enter_context(site(size, PORT + at)) for at, size in enumerate(sizes)]
         for one in made:
@@ -39,6 +41,10 @@ def main() -> None:
     columns = ("page", *(f"{size:,}" for size in sizes), "ratio", f"CPU at {sizes[1]:,}", "limit")
     table("pages: p50 ms, and mean ms of CPU", columns, rows)
     table("pages: the rest", ("", "measured", "limit"), extra)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", type=int, nargs=2, help="numbers of job requests")
 
 
 def log_in(made: Site) -> httpx.Client:
