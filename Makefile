@@ -62,6 +62,7 @@ bench: $(VENV)/.installed
 	$(PY) -m benchmarks.growth $(ARGS)
 	$(PY) -m benchmarks.git $(ARGS)
 	$(PY) -m benchmarks.pages $(ARGS)
+	$(PY) -m benchmarks.pipeline $(ARGS)
 	$(PY) -m benchmarks.hosted $(ARGS)
 	$(PY) -m benchmarks.maintain $(ARGS)
 

@@ -64,8 +64,8 @@ def _polls(seconds: int) -> list[object]:
     return [unchanged["50%"], whole["50%"], wrk(LIST, 8, seconds, condition)["rate"]]
 
 
-def etag_of(url: str) -> str:
-    return httpx.get(url, headers={"Authorization": TOKEN.format("tpp")}).headers["ETag"]
+def etag_of(url: str, backend: str = "tpp") -> str:
+    return httpx.get(url, headers={"Authorization": TOKEN.format(backend)}).headers["ETag"]
 
 
 def held(etag: str, identifier: str, count: int = 200) -> float:
@@ -99,7 +99,13 @@ def held(etag: str, identifier: str, count: int = 200) -> float:
 
 
 def wrk(
-    url: str, clients: int, seconds: int, header: str = "", script: Path | None = None, **variables: str
+    url: str,
+    clients: int,
+    seconds: int,
+    header: str = "",
+    script: Path | None = None,
+    who: str = "tpp",
+    **variables: str,
 ) -> dict[str, float]:
     """Rate (1/s), percentiles (ms) and answers that were no 2xx or 3xx."""
     command = [
@@ -109,7 +115,7 @@ def wrk(
         f"-d{seconds}s",
         "--latency",
         "-H",
-        f"Authorization: {TOKEN.format('tpp')}",
+        f"Authorization: {TOKEN.format(who)}",
     ]
     command += ["-H", header] if header else []
     command += ["-s", str(script)] if script else []
