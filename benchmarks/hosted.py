@@ -11,10 +11,11 @@ from pathlib import Path
 from benchmarks.common import ADMIN, ALICE, quick, table
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
+from jobserver.domain.accounts import EnsureAdmin
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.job_requests.requests import RequestJobs
-from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error
 from jobserver.service.accounts.tokens import token_digest

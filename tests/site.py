@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from jobserver.domain.accounts import EnsureAdmin
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.domain.plan import Command
-from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo

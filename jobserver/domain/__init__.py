@@ -5,7 +5,7 @@ admit            whether changes are sound, and whether the actor may make them
 documents        every kind of document, with its model
 backends         the secure environments that run jobs
 users            people with an account
-accounts         which account belongs to a person who logs in
+accounts         which account belongs to a person who logs in, and the first accounts
 tokens           how users and backends prove who they are
 orgs             organisations
 site_messages    the message that every page shows

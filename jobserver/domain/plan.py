@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 
 from pydantic import ValidationError
 
-from jobserver.domain import backends, orgs, projects, record, releases, site_messages, users, workspaces
+from jobserver.domain import accounts, backends, orgs, projects, record, releases, site_messages, users, workspaces
 from jobserver.domain.base.layout import AUDIT, MAIN, backend_branch
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.state import Changes, State
@@ -18,7 +18,13 @@ from jobserver.domain.outputs import airlock, views
 from jobserver.domain.outputs import commands as outputs
 
 _OnMain: TypeAlias = (
-    users.Command | workspaces.Command | projects.Command | backends.Command | orgs.Command | site_messages.Command
+    users.Command
+    | accounts.Command
+    | workspaces.Command
+    | projects.Command
+    | backends.Command
+    | orgs.Command
+    | site_messages.Command
 )
 _OnBackend: TypeAlias = (
     jobs.Command
@@ -77,6 +83,8 @@ def _plan(state: State, command: Command, actor: Actor, now: datetime, new_id: s
 def _plan_on_main(state: State, command: _OnMain, actor: Actor, now: datetime) -> Changes:
     if isinstance(command, users.Command):
         return users.plan(state, command, actor, now)
+    if isinstance(command, accounts.Command):
+        return accounts.plan(state, command, now)
     if isinstance(command, workspaces.Command):
         return workspaces.plan(state, command, actor, now)
     if isinstance(command, projects.Command):

@@ -1,13 +1,12 @@
 """Users: people with an account. The roles in their document count everywhere; projects and orgs give further ones."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field
 
-from jobserver.domain.accounts import github_account, oidc_account
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import DocPath, Kind, main_path
 from jobserver.domain.base.permissions import ADMIN_ROLES, GLOBAL_ROLES, Actor, Permission, Role
@@ -78,41 +77,6 @@ class AddUser:
     roles: tuple[Role, ...] = ()
     github_id: int | None = None
     oidc_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EnsureAdmin:
-    """Makes this person a SuperUser, unless they are one or are disabled.
-
-    ``recovers``: if there is no other active SuperUser, a disabled person becomes one again, without their old tokens.
-    """
-
-    username: str
-    recovers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WelcomeUser:
-    """Somebody logged in from GitHub: makes an account for them, or binds the account with their name to them.
-
-    Changes nothing for an account that is bound or disabled. The result's ``username`` is the account's.
-    """
-
-    username: str
-    github_id: int
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WelcomeOidcUser:
-    """Somebody logged in with OpenID Connect: makes an account for them, unless one is bound to them.
-
-    The result's ``username`` is the account's.
-    """
-
-    username: str
-    oidc_id: str
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +152,7 @@ class EnableUser:
 
 _Token: TypeAlias = AddUserToken | RevokeUserToken | CreateOneTimeToken | UseOneTimeToken
 _Update: TypeAlias = SetUserRoles | BindOidcUser | DisableUser | EnableUser | _Token
-Command: TypeAlias = AddUser | EnsureAdmin | WelcomeUser | WelcomeOidcUser | ChangeUser | _Update
+Command: TypeAlias = AddUser | ChangeUser | _Update
 
 
 def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes:
@@ -196,7 +160,7 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
     match command:
         case AddUser():
             require_absent(state.user(name), Kind.USER, name)
-            after = _new_user(
+            after = new_user(
                 now,
                 username=name,
                 github_id=command.github_id,
@@ -205,12 +169,6 @@ def plan(state: State, command: Command, actor: Actor, now: datetime) -> Changes
                 roles=command.roles,
             )
             return write_document(Kind.USER, name, None, after, "user.created", f"{actor.name} added user {name}")
-        case WelcomeUser():
-            return _welcome(state, command, now)
-        case WelcomeOidcUser():
-            return _welcome_oidc(state, command, now)
-        case EnsureAdmin():
-            return _ensure_admin(state, command, now)
         case ChangeUser():
             return _change(require(state.user(name), Kind.USER, name), command, actor)
         case _:
@@ -287,59 +245,9 @@ def _update_tokens(user: User, command: _Token, actor: Actor, now: datetime) -> 
     return write_document(Kind.USER, name, user, after, event, f"{actor.name} {action}")
 
 
-def _new_user(now: datetime, **values: object) -> User:
+def new_user(now: datetime, **values: object) -> User:
     """Sessions of a deleted account with the same name do not count for the new one."""
     return User.model_validate({**values, "sessions_since": now})
-
-
-def _welcome(state: State, command: WelcomeUser, now: datetime) -> Changes:
-    login, github_id = command.username, command.github_id
-    before = github_account(state.users(), github_id, login)
-    event, subject = "user.created", f"{login} logged in for the first time"
-    if before is None:
-        require_absent(state.user(login), Kind.USER, login)  # one that cannot be read
-        after = _new_user(now, username=login, github_id=github_id, name=command.name)
-    elif before.active:
-        after = before.model_copy(update={"github_id": github_id})
-        event = "user.bound"
-        subject = f"{before.username} logged in from GitHub and is now bound to account {github_id} there"
-    else:
-        after = before
-    changes = write_document(Kind.USER, after.username, before, after, event, subject)
-    return replace(changes, result={"username": after.username})
-
-
-def _welcome_oidc(state: State, command: WelcomeOidcUser, now: datetime) -> Changes:
-    before = oidc_account(state.users(), command.oidc_id, command.username)
-    if before is None:
-        require_absent(state.user(command.username), Kind.USER, command.username)  # one that cannot be read
-    after = before or _new_user(now, username=command.username, oidc_id=command.oidc_id, name=command.name)
-    subject = f"{after.username} logged in for the first time"
-    changes = write_document(Kind.USER, after.username, before, after, "user.created", subject)
-    return replace(changes, result={"username": after.username})
-
-
-def _ensure_admin(state: State, command: EnsureAdmin, now: datetime) -> Changes:
-    name, subject = command.username, f"ADMIN_USERS makes {command.username} a SuperUser"
-    before = state.user(name)
-    if before is None:
-        for other in state.users():
-            if other.username.lower() == name.lower():
-                raise invalid(
-                    f"the user {other.username!r} exists: write {name!r} with the same upper and lower case",
-                    "ADMIN_USERS",
-                )
-    user = before or _new_user(now, username=name)
-    if not user.active:
-        # Somebody disabled them on purpose. The settings undo that only if no SuperUser is left who could.
-        others = any(other.active and Role.SUPER_USER in other.roles for other in state.users())
-        if others or not command.recovers:
-            return write_document(Kind.USER, name, user, user, "user.updated", subject)
-        user = user.model_copy(update={"active": True, "tokens": (), "sessions_since": now})
-        subject = f"{subject} again, because there was no other"
-    roles = user.roles if Role.SUPER_USER in user.roles else (*user.roles, Role.SUPER_USER)
-    after = user.model_copy(update={"roles": roles})
-    return write_document(Kind.USER, name, before, after, "user.updated" if before else "user.created", subject)
 
 
 def _problems(proposal: Proposal, change: Change) -> list[Problem]:

@@ -12,6 +12,7 @@ from time import monotonic
 
 from jobserver import bootstrap
 from jobserver.config.settings import Settings
+from jobserver.domain.accounts import EnsureAdmin
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.job_requests.jobs import UpdateJobs
@@ -19,7 +20,7 @@ from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.domain.outputs.documents import CheckedFile
 from jobserver.domain.plan import Command
 from jobserver.domain.record import RecordCheckpoint
-from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Error
 from jobserver.index.index import Index

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 
+from jobserver.domain.accounts import EnsureAdmin
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER
-from jobserver.domain.users import EnsureAdmin
 from jobserver.service.writes.gate import Gate
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from jobserver.domain.accounts import EnsureAdmin, WelcomeUser
 from jobserver.domain.backends import (
     ActivateBackend,
     AddBackend,
@@ -20,17 +21,7 @@ from jobserver.domain.orgs import AddOrg, Org
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AddProject, Project, SetProjectMember
 from jobserver.domain.tokens import PersonalToken
-from jobserver.domain.users import (
-    AddUser,
-    AddUserToken,
-    DisableUser,
-    EnableUser,
-    EnsureAdmin,
-    RevokeUserToken,
-    SetUserRoles,
-    User,
-    WelcomeUser,
-)
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser, EnableUser, RevokeUserToken, SetUserRoles, User
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace, Workspace
 from tests.memory import NOW, Memory
 from tests.unit.domain.planning import ALICE, DEV, GONE, LAPTOP, LEAD, NEW, OLD, ROOT, TPP, TRENDS, P, planned, prepared

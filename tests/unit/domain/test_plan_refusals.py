@@ -4,21 +4,13 @@ from typing import Any
 
 import pytest
 
+from jobserver.domain.accounts import EnsureAdmin, WelcomeUser
 from jobserver.domain.backends import AddBackend, DeactivateBackend, RevokeBackendToken, RotateBackendToken
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.plan import Command
 from jobserver.domain.projects import AddProject, SetProjectMember
-from jobserver.domain.users import (
-    AddUser,
-    AddUserToken,
-    DisableUser,
-    EnsureAdmin,
-    RevokeUserToken,
-    SetUserRoles,
-    User,
-    WelcomeUser,
-)
+from jobserver.domain.users import AddUser, AddUserToken, DisableUser, RevokeUserToken, SetUserRoles, User
 from jobserver.domain.workspaces import AddWorkspace, ChangeWorkspace
 from jobserver.errors import Code, Error
 from tests.memory import NOW, Memory

@@ -5,22 +5,12 @@ from typing import Any
 
 import pytest
 
-from jobserver.domain.accounts import oidc_id
+from jobserver.domain.accounts import EnsureAdmin, WelcomeOidcUser, WelcomeUser, oidc_id
 from jobserver.domain.admit import admit, review
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.plan import Command
-from jobserver.domain.users import (
-    AddUser,
-    BindOidcUser,
-    DisableUser,
-    EnableUser,
-    EnsureAdmin,
-    SetUserRoles,
-    User,
-    WelcomeOidcUser,
-    WelcomeUser,
-)
+from jobserver.domain.users import AddUser, BindOidcUser, DisableUser, EnableUser, SetUserRoles, User
 from jobserver.errors import Code, Error
 from jobserver.store.yaml import codec
 from tests.memory import NOW, Memory

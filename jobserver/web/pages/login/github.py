@@ -5,10 +5,10 @@ import secrets
 
 from bottle import HTTPResponse
 
-from jobserver.domain.accounts import github_account
+from jobserver.domain.accounts import WelcomeUser, github_account
 from jobserver.domain.base.names import is_username
 from jobserver.domain.base.permissions import SERVER
-from jobserver.domain.users import User, WelcomeUser
+from jobserver.domain.users import User
 from jobserver.errors import forbidden, invalid, not_found
 from jobserver.service.accounts.github import Person
 from jobserver.web.pages.context import PageContext

@@ -6,9 +6,9 @@ from hmac import compare_digest
 import orjson
 from bottle import HTTPResponse, request
 
-from jobserver.domain.accounts import oidc_account
+from jobserver.domain.accounts import WelcomeOidcUser, oidc_account
 from jobserver.domain.base.permissions import SERVER
-from jobserver.domain.users import BindOidcUser, User, WelcomeOidcUser
+from jobserver.domain.users import BindOidcUser, User
 from jobserver.errors import forbidden, not_found
 from jobserver.service.accounts.oidc import LoginAttempt, OidcLogin, OidcPerson
 from jobserver.web.pages.context import PageContext

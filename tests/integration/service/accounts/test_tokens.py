@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.domain.accounts import WelcomeUser
 from jobserver.domain.backends import DeactivateBackend, RotateBackendToken
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind
 from jobserver.domain.tokens import Scope
-from jobserver.domain.users import AddUserToken, DisableUser, EnableUser, RevokeUserToken, WelcomeUser
+from jobserver.domain.users import AddUserToken, DisableUser, EnableUser, RevokeUserToken
 from jobserver.errors import Code, Error
 from jobserver.index.index import Index
 from jobserver.service.accounts.tokens import Auth, epoch, new_token, parse_expiry, token_digest

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from jobserver.domain.accounts import WelcomeUser
 from jobserver.domain.base.permissions import SERVER, Role
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.domain.members import Invitation
 from jobserver.domain.orgs import AddOrg
 from jobserver.domain.projects import AddProject, CancelInvitation, InviteToProject, RenameProject
-from jobserver.domain.users import AddUser, AddUserToken, WelcomeUser
+from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.errors import Code, Error, invalid, unavailable
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.email.mail import Console, Mail, Mailgun, send_queued

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from jobserver.audit.verify import verify
+from jobserver.domain.accounts import EnsureAdmin
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import SERVER, Role
-from jobserver.domain.users import AddUser, EnsureAdmin
+from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine, copy
