@@ -39,6 +39,7 @@ from jobserver.web.pages.site import Site
 from jobserver.web.pages.workspace_settings import WorkspaceSettings
 from jobserver.web.pages.workspace_webhooks import WebhookPages
 from jobserver.web.server.bodies import Bodies
+from jobserver.web.server.routes import compiled_at_the_end
 from jobserver.web.services import Services
 from jobserver.web.state_metrics import StateMetrics
 from jobserver.web.webhooks import Hooks
@@ -50,10 +51,11 @@ def make_app(services: Services) -> Bottle:
     app.add_hook("before_request", Bodies(budgets.bodies, budgets.strangers, services.options.proxies).offer)
     callers = Callers(services)
     endpoints = Endpoints(app, services, callers, metrics)
-    for endpoint in (*api_endpoints(services, callers, metrics), *_operations(services, callers, metrics)):
-        endpoints.add(endpoint)
-    app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers, metrics).call)
-    endpoints.page = _add_pages(app, services, metrics).not_found
+    with compiled_at_the_end(app):
+        for endpoint in (*api_endpoints(services, callers, metrics), *_operations(services, callers, metrics)):
+            endpoints.add(endpoint)
+        app.route("/state.git/<rest:path>", "ANY", StateGit(services, callers, metrics).call)
+        endpoints.page = _add_pages(app, services, metrics).not_found
     return app
 
 

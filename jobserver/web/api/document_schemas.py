@@ -6,6 +6,7 @@ read best: https://json-schema.org/draft-07
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -137,10 +138,14 @@ def _complete(schema: Any) -> None:
 
 
 class DocumentSchemas:
-    """Makes all schemas at the start: they change with the version of the server only."""
+    """Makes all schemas when the first is asked for: they change with the version of the server only."""
 
     def __init__(self, base_url: str) -> None:
-        self._bodies = {kind.value: orjson.dumps(schema_of(kind, base_url)) for kind in Kind}
+        self._base_url = base_url
+
+    @cached_property
+    def _bodies(self) -> dict[str, bytes]:
+        return {kind.value: orjson.dumps(schema_of(kind, self._base_url)) for kind in Kind}
 
     def show(self, _: object, kind: str) -> HTTPResponse:
         if kind not in self._bodies:
