@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Host:
         self.dies: Callable[[], bool] = lambda: False  # whether git is killed while it takes a push
         self.pushes = 0
         self.looks = 0
+        self._pushing, self._under_way = threading.Condition(), 0
         self._servers = [_Server(self, number) for number in range(clients)]
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -51,12 +52,21 @@ class Host:
             server.shutdown()
             server.server_close()
 
-    def sweep(self) -> None:
-        """Away with the locks of a git that was killed, as hosts do: none is held for a second."""
-        for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - lock.stat().st_mtime > 1:
-                    lock.unlink()
+    @contextlib.contextmanager
+    def taking_a_push(self, dies: bool) -> Iterator[None]:
+        """A git that is killed leaves locks. The host removes them before it answers, and hurts no other push by it."""
+        with self._pushing:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._pushing:
+                self._under_way -= 1
+                self._pushing.notify_all()
+                if dies:
+                    self._pushing.wait_for(lambda: not self._under_way)
+                    for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
+                        lock.unlink(missing_ok=True)
 
     def tip(self, branch: str) -> str:
         return git(self.path, "rev-parse", branch)
@@ -100,10 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         is_push = self.command == "POST" and self.path.endswith("/git-receive-pack")
         host.pushes += is_push
-        if is_push:
-            host.sweep()
         host.looks += self.command == "GET"
-        answer = self._run(body, is_push and host.dies())
+        dies = is_push and host.dies()
+        with host.taking_a_push(dies) if is_push else contextlib.nullcontext():
+            answer = self._run(body, dies)
         if is_push and host.drops():
             self.connection.close()
             return
