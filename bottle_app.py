@@ -5,6 +5,6 @@ than there are waiting polls (`web.api.job_requests.MAX_HELD`).
 """
 
 from jobserver.config.settings import Settings
-from jobserver.serving import serve
+from jobserver.serving.server import serve
 
 app = serve(Settings.from_env()).wsgi

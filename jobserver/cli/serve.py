@@ -39,8 +39,9 @@ _CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and pod
 
 def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     """The serving process: serves until the other end of ``lifeline`` is closed, also by a kill -9."""
-    from jobserver import logs, serving
+    from jobserver import logs
     from jobserver.cli.terminal.progress import reading
+    from jobserver.serving.server import serve as open_server
     from jobserver.web.server.gateway import Gateway
     from jobserver.web.server.http_server import BACKLOG, HttpServer
 
@@ -52,7 +53,7 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
     _raise_file_limit()
     gc.set_threshold(20_000, 20, 50)  # there are few cycles, and each search for them stops every thread
     with reading() as progress:
-        server = serving.serve(settings, progress=progress)
+        server = open_server(settings, progress=progress)
     address = bound.getsockname()[:2]
     try:
         bound.listen(BACKLOG)  # only now, so that a proxy sends no calls before

@@ -175,6 +175,6 @@ def _run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for name in ("jobserver.serving", *(f"jobserver.cli.{name}" for name in COMMANDS)):
+    for name in ("jobserver.serving.server", *(f"jobserver.cli.{name}" for name in COMMANDS)):
         importlib.import_module(name)  # what takes long, before there are forks
     _run(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -117,6 +117,6 @@ def test_fetches_have_the_processes_of_git(site: Site, collector: Collector, tmp
 
 
 def test_the_library_is_not_imported_without_the_setting() -> None:
-    code = "import sys, jobserver.serving, jobserver.cli.serve; print('opentelemetry' in sys.modules)"
+    code = "import sys, jobserver.serving.server, jobserver.cli.serve; print('opentelemetry' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -7,37 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from jobserver import __version__
 from jobserver.bootstrap import App, Clock, connect, install_hooks, local_actor, make_mailer, now, release_store
 from jobserver.config.settings import Settings
-from jobserver.domain.job_requests.requests import JobRequest
-from jobserver.errors import invalid
 from jobserver.index.index import Index
-from jobserver.index.queries.requests import earlier_outcome, has_unarchived
+from jobserver.index.queries.requests import has_unarchived
 from jobserver.index.sqlite.build import Progress
 from jobserver.service.accounts.admins import ensure_admins
-from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.membership import Membership
-from jobserver.service.accounts.oidc import OidcLogin, OidcProvider
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.background.archiver import Archiver
 from jobserver.service.background.checkpointer import Checkpointer
 from jobserver.service.background.maintenance import Maintenance
 from jobserver.service.background.recorder import Recorder
 from jobserver.service.budgets import Budgets, WriteBudget
-from jobserver.service.notify.email import mail
 from jobserver.service.notify.email.mail import Mailer
-from jobserver.service.notify.email.writer import EmailWriter
-from jobserver.service.notify.issues.client import Issues
-from jobserver.service.notify.issues.writer import IssueWriter
-from jobserver.service.notify.news import MessageWriter
 from jobserver.service.notify.notifier import Notifier
 from jobserver.service.notify.outbox import Outbox
-from jobserver.service.notify.sender import Sender, Transport
-from jobserver.service.notify.webhooks import store
-from jobserver.service.notify.webhooks.client import WebhookClient
-from jobserver.service.notify.webhooks.events import WebhookWriter
-from jobserver.service.notify.webhooks.store import Webhooks
+from jobserver.service.notify.sender import Sender
 from jobserver.service.presence import Presence
 from jobserver.service.push.hook_server import PushSocket
 from jobserver.service.push.receiver import Receiver
@@ -50,14 +36,15 @@ from jobserver.service.releases.upload import ReleaseService
 from jobserver.service.reports.reports import Reports
 from jobserver.service.upstream.relay import relay
 from jobserver.service.writes.branch_guard import guard_branches
+from jobserver.serving.from_settings import github_login, oidc_login, report_errors, send_traces, web_options
+from jobserver.serving.messages import make_notifier
 from jobserver.store.checked_files import CheckedFileStore
 from jobserver.store.git.command import check_git
 from jobserver.store.git.remote import RemoteRef
 from jobserver.store.watch import Watch
 from jobserver.web.app import make_app
-from jobserver.web.pages.routes.invitations import InvitationLinks
 from jobserver.web.server.mount import mounted
-from jobserver.web.services import Options, Services
+from jobserver.web.services import Services
 from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -103,8 +90,8 @@ def serve(settings: Settings, clock: Clock = now, progress: Progress = lambda br
     Raises as `connect`.
     """
     check_git()
-    _report_errors(settings)
-    _send_traces(settings)
+    report_errors(settings)
+    send_traces(settings)
     mailer = make_mailer(settings)
     with ExitStack() as stack:
         app = connect(settings, clock)
@@ -143,10 +130,10 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
     if app.hosted is not None:
         app.hosted.follower.start(settings.state_remote_poll_seconds)
     outbox = Outbox(private, clock)
-    notifier, sender = _notifier(app, index, private, clock, outbox, mailer)
-    identity = _github_login(settings, private)
+    notifier, sender = make_notifier(app, index, private, clock, outbox, mailer)
+    identity = github_login(settings, private)
     services = Services(
-        options=_options(settings, sends_email=mailer is not None),
+        options=web_options(settings, sends_email=mailer is not None),
         clock=clock,
         repo=app.repo,
         index=index,
@@ -162,7 +149,7 @@ def _start(app: App, index: Index, clock: Clock, mailer: Mailer | None) -> Serve
         checked_releases=checked,
         identity=identity,
         membership=Membership(identity.is_member, private) if identity is not None else None,
-        oidc=_oidc_login(settings),
+        oidc=oidc_login(settings),
         strayed=lambda: [*checkpointer.strayed, *guard_branches(app.repo).idle],
         unsent=outbox.problems,
     )
@@ -253,105 +240,6 @@ def _checked_releases(
     return checked, eraser
 
 
-def _earlier_outcome(index: Index, request: JobRequest) -> str:
-    with index.view() as sql:
-        return earlier_outcome(sql, request)
-
-
-def _notifier(
-    app: App, index: Index, private: PrivateStore, clock: Clock, outbox: Outbox, mailer: Mailer | None
-) -> tuple[Notifier, Sender]:
-    """With its sender. Both do nothing until there is a mailer, a webhook or a repository for issues."""
-    settings, webhooks = app.settings, Webhooks(private)
-    client = WebhookClient(settings.webhook_networks)
-    transports: dict[str, Transport] = {"webhook": partial(store.send_queued, webhooks, client, clock)}
-    writers: list[MessageWriter] = [WebhookWriter(app.repo, private, webhooks, settings.base_url, clock)]
-    if mailer is not None:
-        transports["mail"] = partial(mail.send_queued, private, mailer)
-        links = InvitationLinks(settings.secret_key, settings.base_url)
-        earlier = partial(_earlier_outcome, index)
-        writers.append(
-            EmailWriter(app.repo, private, settings.base_url, clock, links.url, earlier, settings.limit_reading)
-        )
-    if settings.output_checking_repos:
-        token = settings.output_checking_token or settings.github_token
-        transports["github"] = Issues(token, private).send
-        writers.append(IssueWriter(app.repo, settings.output_checking_repos, settings.base_url))
-    sender = Sender(outbox, transports)
-    sender.start()
-    notifier = Notifier(app.repo, private, outbox, writers)
-    index.on_change(notifier.wake)
-    notifier.start()
-    return notifier, sender
-
-
-def _github_login(settings: Settings, private: PrivateStore) -> GitHubLogin | None:
-    if not settings.social_auth_github_key:
-        return None
-
-    def is_ours(number: int) -> bool:
-        """Whether GITHUB_ORG has this number: that of GITHUB_ORG_ID, or else the one it had at first."""
-        key = f"github-org/{settings.github_org.lower()}"
-        return number == (settings.github_org_id or private.first(key, number))
-
-    return GitHubLogin(
-        settings.social_auth_github_key,
-        settings.social_auth_github_secret,
-        settings.github_org,
-        settings.github_token,
-        is_ours=is_ours,
-    )
-
-
-def _oidc_login(settings: Settings) -> OidcLogin | None:
-    """None if OIDC_ISSUER is not set."""
-    if not settings.oidc_issuer:
-        return None
-    config = OidcProvider(
-        issuer=settings.oidc_issuer,
-        client_id=settings.oidc_client_id,
-        client_secret=settings.oidc_client_secret,
-        name=settings.oidc_name,
-        scopes=settings.oidc_scopes,
-        claim=settings.oidc_claim,
-        group=settings.oidc_group,
-    )
-    return OidcLogin(config, f"{settings.base_url}/login/oidc/callback/")
-
-
-def _options(settings: Settings, *, sends_email: bool) -> Options:
-    return Options(
-        base_url=settings.base_url,
-        secret_key=settings.secret_key,
-        backends=settings.backends,
-        proxies=settings.trusted_proxies,
-        public_read=settings.public_read,
-        limit_reading=settings.limit_reading,
-        webhook_secret=settings.state_remote_webhook_secret,
-        sends_email=sends_email,
-        webhook_networks=settings.webhook_networks,
-    )
-
-
 def _has_unarchived(index: Index, branch: str) -> bool:
     with index.view() as sql:
         return has_unarchived(sql, branch)
-
-
-def _report_errors(settings: Settings) -> None:
-    """Reports errors to Sentry if SENTRY_DSN is set; otherwise does not load its library. Raises `Error` (invalid)."""
-    if settings.sentry_dsn:
-        from jobserver.service import sentry
-
-        sentry.start(settings.sentry_dsn, settings.sentry_environment, f"jobserver@{__version__}")
-
-
-def _send_traces(settings: Settings) -> None:
-    """If OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise does not load the library. Raises `Error` (invalid)."""
-    if settings.otel_exporter_otlp_endpoint:
-        try:
-            from jobserver.service import traces
-        except ImportError:
-            reason = "needs OpenTelemetry, which is not installed: pip install 'jobserver[otel]'"
-            raise invalid(reason, "OTEL_EXPORTER_OTLP_ENDPOINT") from None
-        traces.start(settings.otel_exporter_otlp_endpoint, __version__)
