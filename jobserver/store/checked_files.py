@@ -98,6 +98,7 @@ class CheckedFileStore:
                     write_durably(folder / _BYTES, [body])
                     write_durably(folder / _RECORD, [upload.model_dump_json().encode()])
                     sync_folder(folder)
+                    sync_folder(folder.parent)
                 except BaseException:
                     discard_folder(folder, _RECORD)
                     raise

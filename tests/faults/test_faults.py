@@ -15,6 +15,8 @@ from jobserver.errors import Code, Error
 from jobserver.store.git import locks, packs
 from tests import samples
 from tests.faults.crash import sound
+from tests.faults.operations import OPERATIONS, template
+from tests.faults.power import replay
 from tests.site import ADMIN, ALICE, PIPELINE, Site
 
 
@@ -125,6 +127,16 @@ def test_half_a_key_is_never_left(tmp_path: Path) -> None:
     assert SigningKey.load(path, "jobserver").fingerprint
     with pytest.raises(FileExistsError):
         SigningKey.create(path, "jobserver")
+
+
+def test_a_file_that_may_leave_outlives_a_power_loss_before_it_has_its_name(tmp_path: Path) -> None:
+    """Found: the folder that it waited in was not durable, so a commit let a file out that was lost."""
+    template(tmp_path / "made")
+    operation = next(one for one in OPERATIONS if one.name == "checked_upload")
+    _, calls = replay(operation, tmp_path / "made", tmp_path / "counted", -1, 0)
+    for at in range(calls - 18, calls - 8, samples.size(3, 1)):  # after the commit, and before the rename
+        wrong, _ = replay(operation, tmp_path / "made", tmp_path / str(at), at, seed=at)
+        assert wrong == [], at
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
