@@ -19,17 +19,21 @@ from benchmarks.history import PIPELINE
 from jobserver import bootstrap
 from jobserver.audit.verify import verify
 from jobserver.domain.backends import AddBackend
+from jobserver.domain.base.layout import ACTIVE_ONLY
 from jobserver.domain.base.permissions import Role
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.domain.users import AddUser
 from jobserver.domain.workspaces import AddWorkspace
+from jobserver.runner.transport.git import GitTransport
 from jobserver.service.accounts.tokens import token_digest
 
-BARE_PORT = 8766
+BARE_PORT = PORT + 1
 OURS = f"http://x:{TOKEN.format('tpp')}@127.0.0.1:{PORT}/state.git"
 BARE = f"http://127.0.0.1:{BARE_PORT}/repo.git"
 BRANCH = "backends/tpp"
+CLONE = ("clone", "-q", "--bare", "--depth=1", "--branch", BRANCH)
+ACTIVE = (f"--filter={ACTIVE_ONLY}",)
 ENV = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
 
 
@@ -123,18 +127,29 @@ def over_http(made: Site, times: int) -> list[tuple[object, ...]]:
         app.repo.maintain()
         app.close()
         rows: list[tuple[object, ...]] = []
-        last, first = (git(place, "rev-parse", BRANCH) for place in (repository, folder / "with-1"))
-        git(repository, "update-ref", f"refs/heads/{BRANCH}", first)  # no server has seen that it was further
+        last, first, before = (
+            git(place, "rev-parse", BRANCH) for place in (repository, folder / "with-1", folder / "before")
+        )
+        git(repository, "update-ref", f"refs/heads/{BRANCH}", before)  # no server has seen that it was further
         with bare(repository) as other, server(made):
-            rows.append(row("fetch of 1 commit", 1.3, [fetched(folder, "before", url, times) for url in (OURS, BARE)]))
-            for place in (other, repository):
-                git(place, "update-ref", f"refs/heads/{BRANCH}", last)
-            rows.append(
-                row("fetch of 100 commits", 1.3, [fetched(folder, "with-1", url, times) for url in (OURS, BARE)])
-            )
-            rows.append(row("clone, depth 1", 1.3, [cloned(folder, url, times) for url in (OURS, BARE)]))
+            for count, start, tip in ((1, "before", first), (100, "with-1", last)):
+                git(folder, *CLONE, *ACTIVE, OURS, f"active-{start}")
+                for place in (other, repository):
+                    git(place, "update-ref", f"refs/heads/{BRANCH}", tip)
+                found = [fetched(folder, start, url, times) for url in (OURS, BARE)]
+                rows.append(row(f"fetch of {_commits(count)}", 1.3, found))
+                found = [fetched(folder, f"active-{start}", OURS, times, *ACTIVE), found[1]]
+                rows.append(row(f"fetch of {_commits(count)}, active only", 1.3, found))
+            found = [cloned(folder, url, times) for url in (OURS, BARE)]
+            rows.append(row("clone, depth 1", 1.3, found))
+            rows.append(row("clone, depth 1, active only", 0.2, [cloned(folder, OURS, times, *ACTIVE), found[1]]))
+            rows.append(row("first fetch of a runner", 0.2, [began(folder, times), found[1]]))
             rows.append(row("push of 1 status", 2.0, [pushed(folder, url, times) for url in (OURS, BARE)]))
     return rows
+
+
+def _commits(count: int) -> str:
+    return "1 commit" if count == 1 else f"{count} commits"
 
 
 def copied(folder: Path, repository: Path, name: str) -> None:
@@ -146,21 +161,34 @@ def row(name: str, limit: float, found: list[float]) -> tuple[object, ...]:
     return name, ours, others, ours / others, f"{limit} x"
 
 
-def fetched(folder: Path, start: str, url: str, times: int) -> float:
+def fetched(folder: Path, start: str, url: str, times: int, *options: str) -> float:
     found = []
     for _ in range(times):
         copy = folder / "copy"
-        git(folder, "clone", "-q", "--bare", "--local", start, str(copy))
-        found.append(timed(copy, "fetch", "-q", url, f"+{BRANCH}:{BRANCH}"))
+        shutil.copytree(folder / start, copy, copy_function=os.link)
+        found.append(timed(copy, "fetch", "-q", *options, url, f"+{BRANCH}:{BRANCH}"))
         shutil.rmtree(copy)
     return statistics.median(found)
 
 
-def cloned(folder: Path, url: str, times: int) -> float:
+def cloned(folder: Path, url: str, times: int, *options: str) -> float:
     found = []
     for _ in range(times):
-        found.append(timed(folder, "clone", "-q", "--bare", "--depth=1", "--branch", BRANCH, url, "shallow"))
+        found.append(timed(folder, *CLONE, *options, url, "shallow"))
         shutil.rmtree(folder / "shallow")
+    return statistics.median(found)
+
+
+def began(folder: Path, times: int) -> float:
+    """A new runner with the git transport, until it has the list of active requests."""
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        runner = GitTransport(f"http://127.0.0.1:{PORT}", TOKEN.format("tpp"), "tpp", folder / "runner", bootstrap.now)
+        if not runner.fetch(0):
+            raise SystemExit("the runner sees no request")
+        found.append((time.perf_counter() - start) * 1000)
+        shutil.rmtree(folder / "runner")
     return statistics.median(found)
 
 

@@ -17,6 +17,8 @@ SITE_MESSAGE = "site"
 """The name of the one document of its kind."""
 _BACKENDS = "backends/"
 PIPELINE_FILE = "/pipeline.yaml"
+ACTIVE_ONLY = "sparse:oid=active"
+"""The filter (as of `git fetch --filter`) with which a backend fetches its branch without the finished work."""
 
 
 class Kind(StrEnum):

@@ -1,4 +1,7 @@
-"""The runner's own bare repository, with its backend's branch, and the git commands that work on it."""
+"""The runner's own bare repository, with its backend's branch, and the git commands that work on it.
+
+From a server, it fetches active requests only (`layout.ACTIVE_ONLY`), so no command here may read the archive.
+"""
 
 import base64
 import subprocess
@@ -16,6 +19,8 @@ WITNESS = "refs/jobserver/witness"
 """The newest commit that must stay part of the branch."""
 _INCOMING = "refs/jobserver/incoming"
 _SECONDS = 300
+_SERVER = "server"  # the remote's name: git notes with it who promised what is not here
+_MAX_PACKS, _JOINED_BYTES = 50, 20 * 1024 * 1024
 _UNKNOWN = "the server does not know this token, or no longer"
 _NOT_ALLOWED = "this token cannot read or write this branch"
 _DENIED = {
@@ -47,6 +52,10 @@ class RunnerClone:
             folder.mkdir(parents=True, exist_ok=True)
             self.git("init", "--quiet", "--bare", "--template=", ".")
             self.git("config", "gc.auto", "0")
+        self._from: Sequence[str] = (self._url,)
+        if self.is_http:
+            self.git("config", f"remote.{_SERVER}.url", self._url)
+            self._from = (f"--filter={layout.ACTIVE_ONLY}", _SERVER)
 
     def git(self, *arguments: str) -> str:
         """git's stdout. Raises `Error` (unauthenticated, unavailable)."""
@@ -87,16 +96,33 @@ class RunnerClone:
     def fetch(self, *, is_first: bool) -> str:
         """The tip of the branch on the server. The first fetch brings only that commit."""
         depth = ("--depth=1",) if is_first else ()
-        self.git(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *depth,
-            self._url, f"+refs/heads/{self.branch}:{_INCOMING}",
-        )  # fmt: skip
+        self._fetch(f"+refs/heads/{self.branch}:{_INCOMING}", *depth)
         return self._incoming()
 
     def deepen(self, commits: int) -> None:
         """Fetches this many more commits before the oldest."""
-        self.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--deepen={commits}", self._url,
-                 f"refs/heads/{self.branch}")  # fmt: skip
+        self._fetch(f"refs/heads/{self.branch}", f"--deepen={commits}")
+
+    def _fetch(self, refspec: str, *options: str) -> None:
+        self.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, *self._from, refspec)
+        self._join_packs()
+
+    def _join_packs(self) -> None:
+        """Joins small packs: git keeps each fetch with a filter as a pack, and searches all packs for an object."""
+        folder = self.folder / "objects" / "pack"
+        small = [pack for pack in folder.glob("*.pack") if pack.stat().st_size < _JOINED_BYTES]
+        small = [pack for pack in small if pack.with_suffix(".promisor").exists()]
+        if len(small) <= _MAX_PACKS:
+            return
+        shas = [self.run("show-index", stdin=pack.with_suffix(".idx").read_bytes()) for pack in small]
+        listing = b"".join(b"%s\n" % line.split(b" ")[1] for line in b"".join(shas).splitlines())
+        name = self.run("pack-objects", "--quiet", str(folder / "pack"), stdin=listing).decode().strip()
+        joined = folder / f"pack-{name}.pack"
+        joined.with_suffix(".promisor").touch()
+        for pack in small:
+            if pack != joined:
+                for suffix in (".idx", ".pack", ".rev", ".promisor"):
+                    pack.with_suffix(suffix).unlink(missing_ok=True)
 
     def send_flags(self) -> None:
         """Makes a call that does nothing but carry the flags."""

@@ -1,6 +1,6 @@
 """What a backend's fetch wants and has, read before git sees the request.
 
-A v0 request: lines of ``want``, ``shallow`` and ``deepen``, a flush, then lines of ``have`` and ``done``
+A v0 request: lines of ``want``, ``shallow``, ``deepen`` and ``filter``, a flush, then lines of ``have`` and ``done``
 (gitprotocol-pack(5), "Packfile Negotiation").
 """
 
@@ -12,15 +12,21 @@ from jobserver.web.git.pkt_line import FLUSH, lines, packet, read_line
 _MAX_WANTS = 16  # each may cost a process, and a backend is shown one ref
 _WANT = re.compile(rb"want ([0-9a-f]{40})(?:[ \n].*)?", re.DOTALL)
 _COMMIT = re.compile(rb"(?:have|shallow) ([0-9a-f]{40})\n?")
+_FILTER = re.compile(rb"filter ([^\n]{1,200})\n?")
 _DEEPEN = re.compile(rb"deepen(?:-since)? \d{1,19}\n?")
 
 
 class Fetch:
-    """``wants``: the commits to fetch, each once. ``commits``: these, and those that the client says it has. In hex."""
+    """``wants``: the commits to fetch, each once. ``commits``: these, and those that the client says it has. In hex.
+
+    ``filters``: what the client wants to be left out.
+    """
 
     def __init__(self, data: bytes) -> None:
         """Raises `Error` (invalid) for a request that git's client does not send."""
-        self._wanted, end = lines(data)
+        request, end = lines(data)
+        self.filters = {match[1].decode(errors="replace") for line in request if (match := _FILTER.fullmatch(line))}
+        self._wanted = [line for line in request if not _FILTER.fullmatch(line)]
         self._had = _had(data[end:])
         wants = [match[1].decode() for line in self._wanted if (match := _WANT.fullmatch(line))]
         self.wants = list(dict.fromkeys(wants))
@@ -33,7 +39,7 @@ class Fetch:
                 raise invalid("expected `want`, `shallow`, `deepen` or `deepen-since`, as git's fetch sends them")
 
     def without(self, commits: set[str]) -> bytes:
-        """The request without the lines that say that the client has these."""
+        """The request without the lines that say that the client has these, and without its filters."""
 
         def encoded(request: list[bytes]) -> bytes:
             kept = [line for line in request if not _is_one_of(line, commits)]

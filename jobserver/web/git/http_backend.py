@@ -1,7 +1,9 @@
 """Runs `git http-backend`, with git's settings for what the caller may see and push."""
 
 import contextlib
+import shlex
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import unavailable
 from jobserver.store.git.command import environment, start
 from jobserver.web import http
+from jobserver.web.git import active_pack
 from jobserver.web.git.access import Access
 from jobserver.web.git.cgi import Exchange
 from jobserver.web.git.push_guard import MAX_PUSH as MAX_BACKEND_PUSH
@@ -20,6 +23,7 @@ from jobserver.web.git.push_guard import MAX_PUSH as MAX_BACKEND_PUSH
 UPLOAD_PACK, RECEIVE_PACK = "git-upload-pack", "git-receive-pack"
 """The services: a fetch, and a push."""
 MAX_PUSH = 64 * 1024 * 1024
+_PACK_ACTIVE_ONLY = shlex.join([sys.executable, "-I", "-S", active_pack.__file__])
 _PROCESSES = 32
 _PER_CALLER = {ActorKind.BACKEND: 4, ActorKind.USER: 8}  # a backend has one runner
 
@@ -46,8 +50,13 @@ class HttpBackend:
         finally:
             turns.release()
 
-    def respond(self, access: Access, path: str, service: str, body: bytes = b"") -> HTTPResponse:
-        """git's answer to the request at ``path`` below the repository, streamed. Raises `Error` (unavailable)."""
+    def respond(
+        self, access: Access, path: str, service: str, body: bytes = b"", *, is_active_only: bool = False
+    ) -> HTTPResponse:
+        """git's answer to the request at ``path`` below the repository, streamed. Raises `Error` (unavailable).
+
+        ``is_active_only``: a fetch leaves out what `active_pack` omits.
+        """
         with ExitStack() as held:
             held.enter_context(self.turn(access.actor, "process"))
             if not self._slots.acquire(timeout=10):
@@ -55,7 +64,7 @@ class HttpBackend:
             held.callback(self._slots.release)
             process = start(
                 ["http-backend"],
-                self._variables(access, path, service),
+                self._variables(access, path, service, is_active_only),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -70,12 +79,12 @@ class HttpBackend:
             raise
         return HTTPResponse(exchange, status, headers)
 
-    def _variables(self, access: Access, path: str, service: str) -> dict[str, str]:
+    def _variables(self, access: Access, path: str, service: str, is_active_only: bool) -> dict[str, str]:
         """The environment of CGI (RFC 3875, git-http-backend(1)).
 
         Without CONTENT_LENGTH: with it, git would wait busily for bytes that a client who went never sends.
         """
-        variables = git_environment(access, service) | {
+        variables = git_environment(access, service, is_active_only=is_active_only) | {
             "GIT_PROJECT_ROOT": str(self._repository),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": f"/{path}",
@@ -92,7 +101,7 @@ class HttpBackend:
         return variables
 
 
-def git_environment(access: Access, service: str) -> dict[str, str]:
+def git_environment(access: Access, service: str, *, is_active_only: bool = False) -> dict[str, str]:
     """git's environment: settings that hide other refs, limit the push, and pass the caller on to the hook."""
     config = {
         "http.receivepack": str(access.may_push).lower(),
@@ -103,6 +112,8 @@ def git_environment(access: Access, service: str) -> dict[str, str]:
         "receive.maxInputSize": str(MAX_BACKEND_PUSH if access.ref else MAX_PUSH),
         "uploadpack.allowFilter": str(not access.ref).lower(),
     }
+    if is_active_only:
+        config["uploadpack.packObjectsHook"] = _PACK_ACTIVE_ONLY
     pairs = list(config.items())
     if access.ref:
         # The last match counts. HEAD is not below refs/, and names main: if it were visible, git would serve all of

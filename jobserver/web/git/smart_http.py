@@ -3,6 +3,7 @@
 git hides from a caller the refs that the caller may not see (`transfer.hideRefs`), but still serves and completes
 objects by ID. So the server reads a backend's requests before git does: in protocol v0, because v2 serves any object by
 its ID (docs/decisions/0009). The server lists refs to backends itself, because runners ask for that list all day.
+Backends may leave the archive out of what they fetch, and nothing else (docs/decisions/0029).
 Formats: gitprotocol-http(5), gitprotocol-pack(5).
 """
 
@@ -10,6 +11,7 @@ from time import perf_counter
 
 from bottle import HTTPResponse, request
 
+from jobserver.domain.base import layout
 from jobserver.domain.tokens import Scope
 from jobserver.errors import Code, Error, forbidden, unavailable
 from jobserver.store.git.command import run
@@ -101,7 +103,7 @@ class StateGit:
             raise unavailable(f"git can't read the state repository: {done.stderr.decode(errors='replace').strip()}")
         words = done.stdout.partition(b"\0")[2].partition(b"\n")[0].split(b" ")
         # `deepen-not` takes the names of refs, and so would reveal hidden ones.
-        return b" ".join(word for word in words if not word.startswith((b"symref=", b"deepen-not")))
+        return b" ".join([*(word for word in words if not word.startswith((b"symref=", b"deepen-not"))), b"filter"])
 
     def _fetch(self, access: Access) -> HTTPResponse:
         """A backend may want only commits of its own branch; git would serve any folder or file by its ID.
@@ -109,13 +111,15 @@ class StateGit:
         Of the commits that the backend says it has, git sees only these: the answer would reveal which others exist.
         """
         fetch = Fetch(_decoded_body())
+        if other := fetch.filters - {layout.ACTIVE_ONLY}:
+            return _no_pack(f"a backend's only filter is {layout.ACTIVE_ONLY}, and not {min(other)}")
         tip = self._repo.writer.refs.tip(access.ref.removeprefix("refs/heads/"))
         own = commits_in(self._repo.path, tip, fetch.commits) if tip else set()
         for sha in fetch.wants:
             if sha not in own:
-                answer = packet(f"ERR upload-pack: not our ref {sha}".encode())
-                return HTTPResponse(answer, 200, {"Content-Type": "application/x-git-upload-pack-result"})
-        return self._git.respond(access, UPLOAD_PACK, UPLOAD_PACK, fetch.without(fetch.commits - own))
+                return _no_pack(f"not our ref {sha}")
+        request = fetch.without(fetch.commits - own)
+        return self._git.respond(access, UPLOAD_PACK, UPLOAD_PACK, request, is_active_only=bool(fetch.filters))
 
     def _push(self, access: Access) -> HTTPResponse:
         body = _decoded_body()
@@ -127,6 +131,12 @@ class StateGit:
 
 def _decoded_body() -> bytes:
     return decoded(http.read_body(), http.header("Content-Encoding") or "")
+
+
+def _no_pack(reason: str) -> HTTPResponse:
+    """The refusal of a fetch, as git itself refuses one."""
+    answer = packet(f"ERR upload-pack: {reason}".encode())
+    return HTTPResponse(answer, 200, {"Content-Type": "application/x-git-upload-pack-result"})
 
 
 def _refused(error: Error, status: int) -> HTTPResponse:

@@ -122,7 +122,7 @@ def test_shallow_single_and_sparse(site: Site, tmp_path: Path) -> None:
         tmp_path, "clone", "-q", "--filter=blob:none", "--branch", "backends/tpp",
         f"http://x:{site.tokens['tpp']}@127.0.0.1:{site.port}/state.git", "filtered",
     )  # fmt: skip
-    assert "filtering not recognized by server" in refused.stderr
+    assert "a backend's only filter is sparse:oid=active, and not blob:none" in refused.stderr
 
 
 def test_the_dumb_protocol_and_strange_urls(site: Site) -> None:

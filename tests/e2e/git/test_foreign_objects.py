@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from jobserver.domain.base.layout import ACTIVE_ONLY
 from jobserver.store.git.packs import splice_delta
 from jobserver.store.git.received_pack import ReceivedPack
 from tests.e2e.git.by_hand import fetch_by_hand, line, pack, post, raw
@@ -98,13 +99,16 @@ def test_a_delta_of_what_is_of_another_backend(site: Site, tpp: Clone, secret: s
     assert f"{sha[:10]} has a receipt" in said, said
 
 
-def test_a_backends_own_objects_are_not_looked_up_elsewhere(site: Site, tpp: Clone, secret: str) -> None:
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_backends_own_objects_are_not_looked_up_elsewhere(
+    site: Site, tpp: Clone, secret: str, filtered: bool
+) -> None:
     """git acknowledged every object that is here, and left out of the pack what others' folders have."""
     tip, old = site.git("rev-parse", "backends/tpp"), site.git("rev-list", "--max-parents=0", "backends/tpp")
 
     def fetched(*have: str, first: str = "") -> tuple[list[bytes], set[bytes]]:
         said = line(f"want {tip} multi_ack_detailed side-band-64k thin-pack ofs-delta no-progress agent=test\n")
-        said += (line(first) if first else b"") + b"0000"
+        said += (line(first) if first else b"") + (line(f"filter {ACTIVE_ONLY}") if filtered else b"") + b"0000"
         said += b"".join(line(f"have {sha}\n") for sha in have) + line("done\n")
         answer, at, told, data = fetch_by_hand(site, said).content, 0, [], b""
         while (size := int(answer[at : at + 4] or b"0", 16)) > 4:

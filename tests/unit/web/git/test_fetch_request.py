@@ -34,6 +34,13 @@ def test_ids_that_the_repository_lacks_are_left_out_of_a_fetch_request() -> None
     assert Fetch(whole).without({TWO, "3" * 40}) == said(FIRST, f"shallow {ONE}", then=b"00000009done\n")
 
 
+def test_filters_are_read_and_not_passed_on() -> None:
+    fetch = Fetch(said(FIRST, "deepen 1", "filter sparse:oid=active\n", "filter blob:none"))
+    assert fetch.filters == {"sparse:oid=active", "blob:none"}
+    assert fetch.without(set()) == said(FIRST, "deepen 1")
+    assert Fetch(said(FIRST)).filters == set()
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -50,7 +57,7 @@ def test_ids_that_the_repository_lacks_are_left_out_of_a_fetch_request() -> None
         said(f"want {ONE.replace('1', 'A')}\n"),
         said(*(f"want {at:040x}" for at in range(17))),
         said(FIRST, "deepen-not refs/heads/backends/emis"),
-        said(FIRST, "filter blob:none"),
+        said(FIRST, "filter "),
         said(FIRST, "deepen x"),
         said(FIRST, f"shallow {ONE[1:]}"),
         said(FIRST, then=b"000bgarbage"),
