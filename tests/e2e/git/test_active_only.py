@@ -95,6 +95,20 @@ def test_a_runner_reports_and_goes_on_without_the_archive(site: Site, tmp_path: 
         assert one.report([report(first, "running", 6)]) == []
 
 
+def test_a_runner_that_fetched_the_archive_goes_on_without_it(site: Site, tmp_path: Path) -> None:
+    """Its folder is of an older version."""
+    before = archived(site)
+    older = transport(site, tmp_path)
+    older._clone._from = (f"{site.url}/state.git",)
+    older.fetch(0)
+    runner = transport(site, tmp_path)
+    asked = site.ask("generate")
+    later = archived(site)
+    listed = ids(runner.fetch(0))
+    assert (asked in listed, before in listed, later in listed) == (True, False, False)
+    assert runner.report([report(asked)]) == []
+
+
 def test_packs_of_a_runner_are_joined(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_clone, "_MAX_PACKS", 3)
     runner = transport(site, tmp_path)
