@@ -84,20 +84,19 @@ def settle(
     ``jobs`` are in an order where each follows the jobs it needs. A need without a job had succeeded before.
     """
     settled: dict[str, RunnerJob] = {}
+    cancelled = _cancelled(jobs, request)
     for job in jobs:
         state = None
         if job.status == "pending":
             needed = [settled[need] for need in needs.get(job.action, ()) if need in settled]
-            state = _pending_state(job, needed, request)
+            state = CANCELLED if job.action in cancelled else _pending_state(job, needed)
         if state is not None and state[1] != job.status_code:
             job = job.moved(*state, now)
         settled[job.action] = job
     return tuple(settled.values())
 
 
-def _pending_state(job: RunnerJob, needed: Sequence[RunnerJob], request: RunnerRequest) -> tuple[str, str, str] | None:
-    if is_cancelled(job, request):
-        return CANCELLED
+def _pending_state(job: RunnerJob, needed: Sequence[RunnerJob]) -> tuple[str, str, str] | None:
     failed = [need.action for need in needed if need.status == "failed"]
     if failed:
         return ("failed", "dependency_failed", f"Not run because {', '.join(failed)} failed")
@@ -106,9 +105,12 @@ def _pending_state(job: RunnerJob, needed: Sequence[RunnerJob], request: RunnerR
     return None if job.status_code == REBOOTED[1] else WAITING_FOR_WORKER
 
 
-def is_cancelled(job: RunnerJob, request: RunnerRequest) -> bool:
-    is_whole = RUN_ALL in request.cancelled_actions and RUN_ALL in request.requested_actions
-    return is_whole or job.action in request.cancelled_actions
+def _cancelled(jobs: Sequence[RunnerJob], request: RunnerRequest) -> Collection[str]:
+    """The cancelled actions, as a set: there may be thousands of them, and of jobs to look up."""
+    cancelled = frozenset(request.cancelled_actions)
+    if RUN_ALL in cancelled and RUN_ALL in request.requested_actions:
+        return {job.action for job in jobs}
+    return cancelled
 
 
 def ready(jobs: Sequence[RunnerJob]) -> tuple[RunnerJob, ...]:
@@ -117,7 +119,8 @@ def ready(jobs: Sequence[RunnerJob]) -> tuple[RunnerJob, ...]:
 
 
 def to_kill(jobs: Sequence[RunnerJob], request: RunnerRequest) -> tuple[RunnerJob, ...]:
-    return tuple(job for job in jobs if job.status == "running" and is_cancelled(job, request))
+    cancelled = _cancelled(jobs, request)
+    return tuple(job for job in jobs if job.status == "running" and job.action in cancelled)
 
 
 def finished(jobs: Sequence[RunnerJob]) -> bool:

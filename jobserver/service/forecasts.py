@@ -92,8 +92,8 @@ def forecast_of(
         no_end = "" if needs or jobs else _no_end(backend.name, jobs, needs)
         return RequestForecast(needs, waiting, of_jobs, no_start=no_start, no_end=no_end)
     past = durations(sql, row.backend, row.workspace, needs)
-    by_action = {job.action: job for job in jobs}
-    left = {action: by_action.get(action) for action in needs if action not in row.cancelled}
+    by_action, cancelled = {job.action: job for job in jobs}, frozenset(row.cancelled)
+    left = {action: by_action.get(action) for action in needs if action not in cancelled}
     ends, after_others = forecast.ends(left, needs, past, starts, moment)
     no_end = "" if ends is not None else _no_end(backend.name, jobs, needs)
     expected = {

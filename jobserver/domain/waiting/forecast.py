@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
 from typing import Protocol
@@ -78,7 +79,8 @@ def ends(
     usual, quick, slow = chain(first[0], median), chain(first[1], min), chain(first[2], max)
     evidence = _evidence(order, waits_for, past)
 
-    def last_of(some: Sequence[str]) -> Moment | None:
+    @cache  # of thousands of actions, many wait for the same
+    def last_of(some: tuple[str, ...]) -> Moment | None:
         known = _joined(evidence[action] for action in some)
         if not some or not known.runs:
             return None
@@ -86,7 +88,7 @@ def ends(
         return Moment(expected, earliest, latest, known.basis())
 
     moments = {action: last_of(waits_for[action]) for action in order}
-    return last_of(order), {action: moment for action, moment in moments.items() if moment is not None}
+    return last_of(tuple(order)), {action: moment for action, moment in moments.items() if moment is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +127,5 @@ def _joined(parts: Iterable[_PastRuns]) -> _PastRuns:
     return _PastRuns(actions, known, runs)
 
 
-def _among(left: Collection[str], needs: Sequence[str]) -> list[str]:
-    return [need for need in needs if need in left]
+def _among(left: Collection[str], needs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(need for need in needs if need in left)

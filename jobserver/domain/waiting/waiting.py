@@ -1,6 +1,6 @@
 """Why a request or a job waits: one reason and one sentence, the same on pages, in the API and in the command line."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -120,15 +120,26 @@ class WaitingRequest:
         if self.jobs and (not left or any(job.status != "pending" for job in left)):
             return None
         first = next((job for job in left if not self._unfinished_needs(job)), None)
-        waiting = self._of(first, all(job.action in self.cancelled for job in left) if left else self._is_cancelled())
+        actions = [job.action for job in left] if left else self.needs
+        waiting = self._of(first, bool(actions) and self._cancelled.issuperset(actions))
         return replace(waiting, position=self.ahead + 1, behind=self.behind)
 
     def explain_jobs(self) -> list[Waiting | None]:
-        """Of each of the jobs; None if it does not wait."""
-        return [self._of(job, job.action in self.cancelled) if job.status == "pending" else None for job in self.jobs]
+        """Of each of the jobs; None if it does not wait. There may be thousands, and many wait for the same."""
+        known: dict[Hashable, Waiting] = {}
 
-    def _is_cancelled(self) -> bool:
-        return bool(self.needs) and all(action in self.cancelled for action in self.needs)
+        def answer(job: PendingJob) -> Waiting:
+            is_cancelled = job.action in self._cancelled
+            same = tuple(self._unfinished_needs(job)), is_cancelled, job.status_code, _needs_database(job)
+            if same not in known:
+                known[same] = self._of(job, is_cancelled)
+            return known[same]
+
+        return [answer(job) if job.status == "pending" else None for job in self.jobs]
+
+    @cached_property
+    def _cancelled(self) -> frozenset[str]:
+        return frozenset(self.cancelled)
 
     def _unfinished_needs(self, job: PendingJob) -> list[str]:
         return [need for need in self.needs.get(job.action, ()) if need in self._unfinished]
@@ -179,7 +190,7 @@ class WaitingRequest:
         if (flag := self.backend.flag(PAUSED)) is not None or code == "paused":
             return self._since(Reason.PAUSED, "paused", flag.since if flag else None, "No new jobs will start.")
         flag = self.backend.flag(*MAINTENANCE)
-        needs_database = job is None or job.more.get("requires_db") is True or code == "waiting_db_maintenance"
+        needs_database = job is None or _needs_database(job) or code == "waiting_db_maintenance"
         if needs_database and (flag is not None or code == "waiting_db_maintenance"):
             rest = "Jobs that need the database wait until it is over."
             since = flag.since if flag else None
@@ -218,6 +229,10 @@ class WaitingRequest:
 
     def _length(self, moment: datetime) -> Phrase:
         return Phrase(words.length(max((self.now - moment).total_seconds(), 0)), moment=moment)
+
+
+def _needs_database(job: PendingJob) -> bool:
+    return job.more.get("requires_db") is True
 
 
 def _waits_for(needs: Sequence[str]) -> Waiting:

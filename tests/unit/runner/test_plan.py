@@ -161,3 +161,21 @@ def test_a_long_message_is_cut_between_characters() -> None:
     assert len(message.encode()) <= 8192
     assert message.endswith("[cut by the runner at 8 KiB]")
     assert cut_message("short", "the runner") == "short"
+
+
+class Counted(tuple[str, ...]):
+    looks = 0
+
+    def __contains__(self, action: object) -> bool:
+        Counted.looks += 1
+        return super().__contains__(action)
+
+
+def test_thousands_of_jobs_are_not_looked_up_in_thousands_of_cancelled_actions() -> None:
+    names = Counted(f"a{number}" for number in range(3000))
+    cancelled = request("run_all", cancelled=names)
+    jobs = [plan.new_job(cancelled, name, NOW) for name in names]
+    assert {job.status_code for job in plan.settle(jobs, {}, cancelled, NOW)} == {"cancelled_by_user"}
+    running = [job.moved("running", "executing", "", NOW) for job in jobs]
+    assert len(plan.to_kill(running, cancelled)) == 3000
+    assert Counted.looks == 0

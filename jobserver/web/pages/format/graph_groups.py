@@ -11,7 +11,7 @@ from jobserver.web.pages.layout.layers import Needs, layers_of
 
 _ORDER = ("failed", "running", "pending", "unknown", "cancelled", "skipped", "succeeded")  # then all others
 GROUPINGS = ("stage", "status", "none")
-_SHOWN = ("failed", "running")  # never in a group: they are what people look for
+SHOWN = ("failed", "running")  # never in a group of a picture, nor folded: they are what people look for
 _MOST_STATES = 2  # named on a group
 
 
@@ -54,7 +54,7 @@ def groups(needs: Needs, statuses: Mapping[str, str], view: View) -> dict[str, G
         status = statuses.get(action, "unknown")
         word = status if view.grouping == "status" else re.split(r"[_.-]", action)[0]
         key = f"{word}@{layers[action]}"
-        is_alone = view.grouping == "none" or status in _SHOWN or action in view.chosen or key in view.opened
+        is_alone = view.grouping == "none" or status in SHOWN or action in view.chosen or key in view.opened
         members.setdefault(action if is_alone else key, []).append(action)
     return dict(_group(key, actions, statuses, view) for key, actions in members.items())
 

@@ -7,10 +7,11 @@ from itertools import groupby
 from jobserver.domain.job_requests.outcomes import OUTCOMES
 from jobserver.errors import invalid
 from jobserver.index.queries.jobs import JobRow
-from jobserver.web.pages.format.graph_groups import place_of
+from jobserver.web.pages.format.graph_groups import SHOWN, place_of
 from jobserver.web.pages.views.timeline import Bar, Timeline
 
 _MOST_JOBS = 100  # shown one by one
+_MOST_NAMES = 100  # beyond those, in a group that is open
 _LEAST_FILTERED = 5
 _OPEN = 20  # of a request in which everything succeeded
 
@@ -80,9 +81,9 @@ def job_list(jobs: Sequence[JobRow], chosen: JobFilter, timeline: Timeline | Non
     room, groups = _MOST_JOBS, []
     for outcome, members in groupby(ordered, key=lambda job: job.outcome):
         some = list(members)
-        is_all = len(some) == len(jobs)
-        is_open = outcome != "succeeded" or bool(chosen) or (is_all and len(some) <= _OPEN)
+        is_all, is_long = len(some) == len(jobs), len(some) > room + _MOST_NAMES
+        folds = (not is_all or len(some) > _OPEN) if outcome == "succeeded" else is_long and outcome not in SHOWN
         listed = [(job, timeline.bar(job, now) if timeline is not None else None) for job in some[:room]]
-        groups.append(JobGroup(outcome, listed, some[room:], is_open, sum(map(chosen.matches, some))))
+        groups.append(JobGroup(outcome, listed, some[room:], bool(chosen) or not folds, sum(map(chosen.matches, some))))
         room -= len(listed)
     return JobList(groups, chosen, sum(group.matching for group in groups))

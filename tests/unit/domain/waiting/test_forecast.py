@@ -82,3 +82,11 @@ def test_a_chain_of_thousands_is_added_up() -> None:
     moment = _end(dict.fromkeys(names), needs, {name: [2 * S] for name in names}, None, NOW)
     assert moment is not None
     assert moment.expected == NOW + 40_000 * S
+
+
+def test_thousands_that_wait_for_the_same_share_their_moment() -> None:
+    names = [f"a{n}" for n in range(3_000)]
+    needs = {"first": [], **{name: ["first"] for name in names}}
+    starts = forecast.ends(dict.fromkeys(needs), needs, {"first": [2 * S]}, None, NOW)[1]
+    assert starts.keys() == set(names)
+    assert len({id(moment) for moment in starts.values()}) == 1

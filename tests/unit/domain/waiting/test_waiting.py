@@ -179,3 +179,21 @@ def test_thousands_of_jobs_that_need_thousands_are_explained_at_once() -> None:
     needs = {job.action: [first[0].action] for job in last}
     waiting = replace(request(seen(), *first, *last), needs=needs).explain_jobs()
     assert [why.reason for why in waiting if why is not None][2999:3001] == [Reason.QUEUE, Reason.ACTIONS]
+
+
+def test_thousands_of_jobs_that_wait_for_the_same_have_one_answer() -> None:
+    first, *last = jobs = [Job(f"a{number}") for number in range(3000)]
+    whole = replace(request(seen(), *jobs), needs={job.action: [first.action] for job in last})
+    waiting = whole.explain_jobs()
+    assert len({id(why) for why in waiting}) == 2
+    cancelled = replace(whole, cancelled=Counted(job.action for job in jobs)).explain_jobs()
+    assert {why.reason for why in cancelled if why is not None} == {Reason.CANCELLING}
+    assert Counted.looks == 0  # in each of thousands, for thousands of jobs
+
+
+class Counted(list[str]):
+    looks = 0
+
+    def __contains__(self, action: object) -> bool:
+        Counted.looks += 1
+        return super().__contains__(action)

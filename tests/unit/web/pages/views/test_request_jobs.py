@@ -69,6 +69,19 @@ def test_of_many_jobs_the_failures_are_among_those_that_are_shown_whole() -> Non
     assert (len(succeeded.listed), len(succeeded.short), succeeded.count) == (99, 2400, 2499)
 
 
+def test_thousands_that_wait_are_folded_and_what_fails_or_runs_is_not() -> None:
+    """Of their names alone, the page would be forty windows high."""
+    jobs = [job(f"{outcome}_{n}", outcome) for outcome in ("failed", "running", "pending") for n in range(300)]
+    assert {group.outcome: group.is_open for group in listed(jobs).groups} == {
+        "failed": True,
+        "running": True,
+        "pending": False,
+    }
+    assert all(group.is_open for group in listed(jobs, JobFilter("_1")).groups)
+    assert listed([job(str(n), "pending") for n in range(200)]).groups[0].is_open
+    assert not listed([job(str(n), "pending") for n in range(201)]).groups[0].is_open
+
+
 @pytest.mark.parametrize(
     ("name", "outcome", "expected"),
     [
