@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 from tests.e2e import zygote
@@ -33,7 +32,7 @@ def run(site: Site) -> Run:
 def watching(site: Site, identifier: str, answers: int) -> None:
     """Waits until `watch` has had so many answers about the request, and waits for the next one."""
     until(lambda: site.log().count(f"GET /api/v2/job-requests/{identifier}/ 200") >= answers)
-    until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{site.url}/metrics").text)
+    until(lambda: "jobserver_held_polls 1.0" in site.get("/metrics").text)
 
 
 def test_watch_follows_a_request_to_its_end(site: Site, tpp: Client, run: Run) -> None:

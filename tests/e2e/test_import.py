@@ -71,7 +71,7 @@ def test_every_page_counts_what_the_old_one_counted(site: Site) -> None:
     site.start()
     counts = old_rules.counts(ROWS_2021)
     for number, name in {1: "trends", 2: "my-study"}.items():
-        page = httpx.get(f"{site.url}/jobs/", params={"workspace": name})
+        page = site.get("/jobs/", params={"workspace": name})
         assert f"{counts[number]} request" in page.text, name
 
 

@@ -42,7 +42,7 @@ def test_acknowledged_writes_survive_a_killed_server(site: Site) -> None:
 def is_down(site: Site) -> bool:
     """The serving process ends by itself once the one that started it is gone."""
     try:
-        httpx.get(f"{site.url}/health-check/")
+        site.get("/health-check/")
     except httpx.TransportError:
         return True
     return False
@@ -121,7 +121,7 @@ def test_unreadable_documents_are_named_and_served_around(site: Site) -> None:
     git(clone, "push", "-q", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack")
     with site.client("tpp") as tpp:
         assert tpp.listed() == [good]
-        health = httpx.get(f"{site.url}/health-check/")
+        health = site.get("/health-check/")
         assert f"{bad}/request.yaml:" in health.json()["unreadable"][0]["fault"]
         assert health.status_code == 503  # nobody judged it, so nothing is written on top of it
         assert "which no server made or judged" in health.json()["problems"][0]
@@ -170,13 +170,13 @@ def test_a_full_disk_refuses_writes_and_heals(small_disk: Path) -> None:
         assert tpp.report(job(identifier, "a")).status_code == 503
         assert tpp.listed() == [identifier]
         assert alice.get(f"/api/v2/job-requests/{identifier}/").json()["jobs"] == []
-        assert httpx.get(f"{site.url}/health-check/").status_code == 503
-        assert httpx.get(f"{site.url}/health-check/write/").status_code == 503
+        assert site.get("/health-check/").status_code == 503
+        assert site.get("/health-check/write/").status_code == 503
         filler.unlink()
         assert alice.post("/api/v2/workspaces/plain/job-requests/", json=body).status_code == 201
         assert tpp.report(job(identifier, "a")).status_code == 200
         assert len(tpp.listed()) == 2
-        assert httpx.get(f"{site.url}/health-check/").status_code == 200
+        assert site.get("/health-check/").status_code == 200
     site.stop()
     assert site.git("fsck", "--full", "--strict") == ""
 

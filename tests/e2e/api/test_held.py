@@ -41,7 +41,7 @@ def test_a_held_poll_does_not_outlive_its_token(own: Site, who: str, end: list[s
 
     thread = threading.Thread(target=poll)
     thread.start()
-    until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{own.url}/metrics").text)
+    until(lambda: "jobserver_held_polls 1.0" in own.get("/metrics").text)
     own.run(*end)
     identifier = own.ask()
     thread.join()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.harness import Client, Site, job, only, until
+from tests.e2e.harness import TLS, Client, Site, job, only, until
 
 LIST = "/api/v2/job-requests/"
 PRIVATE = [
@@ -32,14 +32,14 @@ PRIVATE = [
 )
 def test_without_a_good_token_it_is_403(site: Site, method: str, path: str, header: str | None, detail: str) -> None:
     headers = {} if header is None else {"Authorization": header}
-    answer = httpx.request(method, site.url + path, headers=headers)
+    answer = httpx.request(method, site.url + path, headers=headers, verify=TLS)
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE)
 def test_a_wrong_method_is_405_but_only_with_a_token(site: Site, tpp: Client, method: str, path: str) -> None:
     wrong = "PUT" if method == "GET" else "DELETE"
-    assert httpx.request(wrong, site.url + path).status_code == 403
+    assert httpx.request(wrong, site.url + path, verify=TLS).status_code == 403
     answer = tpp.request(wrong, path)
     assert (answer.status_code, method in answer.headers["Allow"].split(", ")) == (405, True)
 
@@ -129,7 +129,7 @@ def test_a_filter_that_is_unknown_or_names_nothing_is_refused(alice: Client, pat
 
 
 def test_a_bad_token_is_told_before_bad_filters(site: Site, tpp: Client) -> None:
-    assert httpx.get(f"{site.url}{LIST}?project=nope").status_code == 403
+    assert site.get(f"{LIST}?project=nope").status_code == 403
     assert tpp.get(f"{LIST}?backend=nope").status_code == 403
     assert tpp.get(f"{LIST}?backend=&project=nope").status_code == 400
 
@@ -160,7 +160,7 @@ def test_a_waiting_poll_is_answered_by_a_change(site: Site, tpp: Client) -> None
     threads = [threading.Thread(target=poll) for _ in range(5)]
     for thread in threads:
         thread.start()
-    until(lambda: f"jobserver_held_polls {len(threads)}.0" in httpx.get(f"{site.url}/metrics").text)
+    until(lambda: f"jobserver_held_polls {len(threads)}.0" in site.get("/metrics").text)
     identifier = site.ask()
     for thread in threads:
         thread.join()
@@ -185,7 +185,7 @@ def test_a_part_of_the_list_can_be_waited_for_too(site: Site, tpp: Client) -> No
 
     thread = threading.Thread(target=poll)
     thread.start()
-    until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{site.url}/metrics").text)
+    until(lambda: "jobserver_held_polls 1.0" in site.get("/metrics").text)
     second = site.ask()
     thread.join()
     assert [item["identifier"] for item in answers[0].json()["results"]] == [second]
@@ -214,7 +214,7 @@ def test_a_poll_of_more_than_50_seconds_counts_as_50(tpp: Client) -> None:
 @pytest.mark.parametrize("scheme", ["", "Bearer ", "bearer "])
 def test_a_token_may_stand_alone_or_after_bearer(site: Site, scheme: str) -> None:
     headers = {"Authorization": scheme + site.tokens["alice"]}
-    assert httpx.get(site.url + LIST, headers=headers).status_code == 200
+    assert site.get(LIST, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -233,14 +233,14 @@ def test_flags_never_stop_a_call(tpp: Client, flags: str) -> None:
 
 def test_an_unknown_url_is_404_in_json(site: Site) -> None:
     for path in ("/api/v2/nowhere/", "/a/b/c/d/e"):
-        answer: Any = httpx.get(site.url + path)
+        answer: Any = site.get(path)
         assert answer.status_code == 404
         assert answer.json() == {"detail": "Not found"}
 
 
 def test_an_id_that_is_no_utf_8_is_nobody_s(site: Site, alice: Client) -> None:
     path = "/api/v2/job-requests/%ff/"
-    assert httpx.get(site.url + path).status_code == 403  # strangers learn nothing of ids
+    assert site.get(path).status_code == 403  # strangers learn nothing of ids
     answer = alice.get(path)
     assert answer.status_code == 404
     assert "does not exist" in answer.json()["detail"]
@@ -260,7 +260,7 @@ def test_one_request_can_be_waited_for(site: Site, tpp: Client, alice: Client) -
 
     thread = threading.Thread(target=poll)
     thread.start()
-    until(lambda: "jobserver_held_polls 1.0" in httpx.get(f"{site.url}/metrics").text)
+    until(lambda: "jobserver_held_polls 1.0" in site.get("/metrics").text)
     other = site.ask()  # another request's change does not end the wait
     tpp.report(job(other, f"{other}a"))
     assert thread.is_alive()

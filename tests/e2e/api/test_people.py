@@ -220,20 +220,20 @@ def test_access_that_the_command_line_ends_ends_at_once(site: Site) -> None:
         assert carol.get("/api/v2/job-requests/").json() == {"detail": "Invalid token"}
     token = site.run("user", "token", "bob", "--label", "short")
     headers = {"Authorization": token}
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers=headers).status_code == 200
+    assert site.get("/api/v2/job-requests/", headers=headers).status_code == 200
     site.run("user", "revoke-token", "bob", "short")
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers=headers).status_code == 403
+    assert site.get("/api/v2/job-requests/", headers=headers).status_code == 403
     old = site.run("backend", "add", "third")
     new = site.run("backend", "rotate-token", "third", "--keep-old")
     for token, status in ((old, 200), (new, 200)):
-        answer = httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": token})
+        answer = site.get("/api/v2/job-requests/", headers={"Authorization": token})
         assert answer.status_code == status
     site.run("backend", "revoke-token", "third")
     for token, status in ((old, 403), (new, 200)):
-        answer = httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": token})
+        answer = site.get("/api/v2/job-requests/", headers={"Authorization": token})
         assert answer.status_code == status
     site.run("backend", "deactivate", "third")
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": new}).status_code == 403
+    assert site.get("/api/v2/job-requests/", headers={"Authorization": new}).status_code == 403
 
 
 def test_the_command_line_and_the_server_see_each_other_at_once(site: Site, alice: Client) -> None:
@@ -244,7 +244,7 @@ def test_the_command_line_and_the_server_see_each_other_at_once(site: Site, alic
 
 
 def test_openapi_lists_the_answers_of_every_operation(site: Site) -> None:
-    described = httpx.get(f"{site.url}/api/v2/openapi.json").json()
+    described = site.get("/api/v2/openapi.json").json()
     assert described["openapi"].startswith("3.1")
     named = {"identifier": "2" * 16, "username": "root", "name": "plain", "hash": "0" * 32, "org": "o", "project": "p"}
     named |= {"workspace": "plain", "backend": "tpp", "path": "x", "number": "9"}
@@ -257,7 +257,7 @@ def test_openapi_lists_the_answers_of_every_operation(site: Site) -> None:
 
 
 def test_metrics_are_for_this_machine_and_for_superusers(site: Site) -> None:
-    assert "jobserver_requests_total" in httpx.get(f"{site.url}/metrics").text
+    assert "jobserver_requests_total" in site.get("/metrics").text
     for who, status in ((None, 403), ("alice", 403), ("tpp", 403), ("root", 200)):
         with site.client(who) as client:
             assert client.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == status

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.harness import Client, Site, until
+from tests.e2e.harness import TLS, Client, Site, until
 from tests.zips import GOOD, MANIFEST, md5_of, zipped
 
 HASH = md5_of(GOOD)
@@ -54,7 +54,7 @@ def test_strangers_do_not_learn_which_workspaces_there_are(site: Site) -> None:
     ],
 )
 def test_a_release_needs_a_backends_token(site: Site, headers: dict[str, str], detail: str) -> None:
-    answer = httpx.put(f"{site.url}{URL}", headers=headers)
+    answer = httpx.put(f"{site.url}{URL}", headers=headers, verify=TLS)
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
 

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.harness import Site, git, job
@@ -32,8 +31,8 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> str:
         assert tpp.report(job(identifier, "a")).status_code == 200
     url = f"http://x:{site.tokens['root']}@127.0.0.1:{site.port}/state.git"
     git(site.folder, "clone", "-q", "--bare", url, "copy.git")
-    httpx.get(f"{site.url}/metrics")
-    text = httpx.get(f"{site.url}/metrics").text
+    site.get("/metrics")
+    text = site.get("/metrics").text
     site.stop()
     return text
 

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 import httpx
 
-from tests.e2e.harness import Site
+from tests.e2e.harness import TLS, Site
 
 
 def fetch_by_hand(site: Site, body: bytes, **headers: str) -> httpx.Response:
     token = base64.b64encode(f"x:{site.tokens['tpp']}".encode()).decode()
     kind = {"Authorization": f"Basic {token}", "Content-Type": "application/x-git-upload-pack-request"}
-    return httpx.post(f"{site.url}/state.git/git-upload-pack", content=body, headers=kind | headers, timeout=30)
+    return httpx.post(
+        f"{site.url}/state.git/git-upload-pack", content=body, headers=kind | headers, timeout=30, verify=TLS
+    )
 
 
 def line(text: str) -> bytes:
@@ -51,4 +53,4 @@ def post(site: Site, old: str, new: str, data: bytes) -> str:
 def raw(site: Site, body: bytes) -> httpx.Response:
     token = base64.b64encode(f"x:{site.tokens['tpp']}".encode()).decode()
     headers = {"Authorization": f"Basic {token}", "Content-Type": "application/x-git-receive-pack-request"}
-    return httpx.post(f"{site.url}/state.git/git-receive-pack", content=body, headers=headers, timeout=30)
+    return httpx.post(f"{site.url}/state.git/git-receive-pack", content=body, headers=headers, timeout=30, verify=TLS)

@@ -26,7 +26,7 @@ def test_a_backend_sees_its_own_branch_and_auditors_see_all(site: Site, tmp_path
         done = run(tmp_path, "ls-remote", f"http://x:{site.tokens[who]}@127.0.0.1:{site.port}/state.git")
         assert done.returncode != 0
         assert words in done.stderr
-    answer = httpx.get(f"{site.url}/state.git/info/refs?service=git-upload-pack")
+    answer = site.get("/state.git/info/refs?service=git-upload-pack")
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
     done = run(tmp_path, "ls-remote", f"http://x:wrong@127.0.0.1:{site.port}/state.git")

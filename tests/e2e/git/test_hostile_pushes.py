@@ -3,8 +3,6 @@
 import base64
 import socket
 
-import httpx
-
 from tests.e2e.git.by_hand import fetch_by_hand, line, pack, post, raw
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site, git
@@ -18,7 +16,7 @@ def refused(site: Site, clone: Clone, words: str) -> str:
     assert words in done.stderr, done.stderr
     assert site.git("for-each-ref") == before
     assert site.git("fsck", "--full", "--strict") == ""
-    assert httpx.get(f"{site.url}/health-check/").status_code == 200
+    assert site.get("/health-check/").status_code == 200
     return done.stderr
 
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.git.clone import Clone, active, document, run
@@ -205,7 +204,7 @@ def test_git_hears_nothing_of_half_a_push(site: Site) -> None:
     """Found: git's http-backend waited for the rest for ever, busily, in a child of what was killed."""
 
     def waiting(count: int) -> bool:
-        return f"\njobserver_bodies {count}.0\n" in httpx.get(f"{site.url}/metrics").text
+        return f"\njobserver_bodies {count}.0\n" in site.get("/metrics").text
 
     password = base64.b64encode(f"x:{site.tokens['root']}".encode()).decode()
     head = (

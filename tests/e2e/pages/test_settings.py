@@ -50,12 +50,12 @@ def test_a_person_sets_an_email_address_and_makes_a_token(site: Site, alice: Bro
     secret = re.search(r"<pre><code>([0-9a-f]{40})</code></pre>", page.text)
     assert secret
     assert HOSTILE not in page.text
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert site.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
     before = site.count("main")
     assert secret[1] not in alice.get("/settings/").text  # shown once, and loading the page again creates none
     assert site.count("main") == before
     assert alice.submit("/settings/", what="revoke", label=HOSTILE).status_code == 303
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
+    assert site.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 403
 
 
 def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browser, alice: Browser) -> None:
@@ -94,25 +94,25 @@ def test_an_admin_adds_backends_and_archives_workspaces(site: Site, root: Browse
 
 
 def test_a_monitor_reads_a_backends_status(site: Site, root: Browser) -> None:
-    assert httpx.get(f"{site.url}/status/emis/").status_code in (200, 503)
+    assert site.get("/status/emis/").status_code in (200, 503)
     site.run("backend", "add", "brief", "--database", "full")
-    page = httpx.get(f"{site.url}/status/brief/")
+    page = site.get("/status/brief/")
     assert (page.status_code, page.text) == (503, "brief: never connected\n")
     assert "<strong>brief</strong>" not in root.get("/settings/").text, "no banner: it has some minutes first"
     assert "Not connected yet" in root.get("/").text
     root.submit("/backends/brief/", what="deactivate")
-    page = httpx.get(f"{site.url}/status/brief/")
+    page = site.get("/status/brief/")
     assert (page.status_code, page.text) == (503, "brief: deactivated\n")
     assert "Create a new token" not in root.get("/backends/brief/").text
     assert root.submit("/backends/brief/", page="/settings/", what="rotate").status_code == 409
     root.submit("/backends/brief/", what="activate")
-    assert httpx.get(f"{site.url}/status/brief/").text == "brief: never connected\n"
+    assert site.get("/status/brief/").text == "brief: never connected\n"
     assert "Create a new token" in root.get("/backends/brief/").text
     root.submit("/backends/brief/", what="deactivate")
     with site.client("emis") as emis:
         emis.get("/api/v2/job-requests/")
-    assert httpx.get(f"{site.url}/status/emis/").status_code == 200
-    assert httpx.get(f"{site.url}/status/nowhere/").status_code == 404
+    assert site.get("/status/emis/").status_code == 200
+    assert site.get("/status/nowhere/").status_code == 404
 
 
 def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None:
@@ -121,7 +121,7 @@ def test_when_a_token_was_last_used_is_shown(site: Site, alice: Browser) -> None
     assert secret
     row = r"laptop\s+<small>created .*?</time>,\s+(.*?)</small>"
     assert re.findall(row, alice.get("/settings/").text) == ["never used"]
-    assert httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
+    assert site.get("/api/v2/job-requests/", headers={"Authorization": secret[1]}).status_code == 200
     assert "now" in re.findall(row, alice.get("/settings/").text)[0]
 
 
@@ -203,7 +203,7 @@ def test_every_page_shows_the_site_message(site: Site, root: Browser, alice: Bro
     shown = re.compile(
         r'<div class="banner danger" role="status"><div class="container">\s+No &lt;jobs&gt; run on Friday'
     )
-    for page in (root.get("/").text, alice.get("/settings/").text, httpx.get(f"{site.url}/login/").text):
+    for page in (root.get("/").text, alice.get("/settings/").text, site.get("/login/").text):
         assert shown.search(page)
     assert alice.get("/settings/message/").status_code == 403
     assert site.run("message", "show") == "danger: No <jobs> run on Friday"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.e2e import zygote
-from tests.e2e.harness import Site, bare, free_port
+from tests.e2e.harness import TLS, Site, bare, free_port
 
 TOKEN = "a-token-of-the-controller"
 STUDY = """\
@@ -44,7 +44,7 @@ class ControllerProcess:
         ends = time.monotonic() + 60
         while time.monotonic() < ends:
             try:
-                httpx.get(f"{self.url}/spec.json", timeout=5)
+                httpx.get(f"{self.url}/spec.json", timeout=5, verify=TLS)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -60,7 +60,7 @@ class ControllerProcess:
     def call(self, path: str, body: Any = None, token: str = TOKEN) -> httpx.Response:
         headers = {"Authorization": token} if token else {}
         method = "GET" if body is None else "POST"
-        return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=60)
+        return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=60, verify=TLS)
 
 
 def controlled(site: Site, *slugs: str) -> ControllerProcess:

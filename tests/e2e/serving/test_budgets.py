@@ -41,7 +41,7 @@ def slow(stack: ExitStack, site: Site, path: str, more: str, size: int = 200_000
 
 
 def gauge(site: Site, name: str) -> float:
-    found = re.search(rf"^jobserver_{name} (\S+)", httpx.get(f"{site.url}/metrics").text, re.MULTILINE)
+    found = re.search(rf"^jobserver_{name} (\S+)", site.get("/metrics").text, re.MULTILINE)
     assert found
     return float(found[1])
 

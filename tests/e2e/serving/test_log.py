@@ -65,7 +65,7 @@ def test_a_request_has_one_line_and_its_commit_has_the_same_id(site: Site) -> No
     ("path", "status"), [("/a/b/c/d/e/", 404), ("/api/v2/jobs/", 403), ("/health-check/", 200), ("/login", 301)]
 )
 def test_every_answer_has_a_line(site: Site, path: str, status: int) -> None:
-    answer = httpx.get(f"{site.url}{path}")
+    answer = site.get(f"{path}")
     line = line_of(site, answer)
     assert (line["path"], line["status"], line["actor"]) == (path, status, "")
 
@@ -88,8 +88,8 @@ def test_no_secret_is_logged(site: Site, tmp_path: Path) -> None:
             client.report(job(identifier, "a"), Flags=json.dumps({"x": {"v": SECRET}}))
             client.post(f"/api/v2/job-requests/{identifier}/cancel/", json={"actions": ["generate"]})
             client.put("/api/v2/workspaces/plain/releases/x", content=SECRET.encode())
-    httpx.get(f"{site.url}/api/v2/job-requests/", headers={"Authorization": "wrong-token"})
-    httpx.get(f"{site.url}/login/github/callback/", params={"code": SECRET, "state": SECRET})
+    site.get("/api/v2/job-requests/", headers={"Authorization": "wrong-token"})
+    site.get("/login/github/callback/", params={"code": SECRET, "state": SECRET})
     httpx.post(f"{site.url}/hooks/state/", headers={"X-Hub-Signature-256": SECRET}, content=SECRET)
     Clone(site, tmp_path / "clone", "tpp", "backends/tpp")
     link = site.run("user", "login-link", "alice")
@@ -100,7 +100,7 @@ def test_no_secret_is_logged(site: Site, tmp_path: Path) -> None:
         alice.get("/settings/")
         alice.get(f"/invitations/{SECRET}/")
         alice.post("/settings/", data={"form": SECRET, "email": "a.lice@example.org"})
-    last = httpx.get(f"{site.url}/health-check/")
+    last = site.get("/health-check/")
     line_of(site, last)
     log = site.log()
     assert "a.lice" not in log

@@ -122,5 +122,5 @@ def test_a_server_that_is_not_meant_leaves_the_socket_alone(manager: Manager, tm
     site = Site(tmp_path / "other")
     site.env |= {"LISTEN_PID": "1", "LISTEN_FDS": "1"}
     site.start()
-    until(lambda: httpx.get(f"{site.url}/health-check/").status_code == 200)
+    until(lambda: site.get("/health-check/").status_code == 200)
     site.stop()
