@@ -5,7 +5,7 @@ It counts when jobs are requested. Nothing that was requested before is stopped 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,13 +68,16 @@ def check_backend(main: Main, username: str, backend: str) -> None:
         raise forbidden(refusal.message)
 
 
-def runner_refusals(main: Main, project: str | None, runs: Mapping[str, str]) -> Iterator[tuple[list[str], Refusal]]:
-    """(actions, why they can't run) for each image that the project may not use. ``runs``: action -> its command."""
+def runner_refusals(
+    main: Main, project: str | None, runs: Callable[[], Mapping[str, str]]
+) -> Iterator[tuple[list[str], Refusal]]:
+    """(actions, why they can't run) for each image that the project may not use. ``runs``: action -> its command; few
+    projects need them."""
     document = main.project(project) if project is not None else None
     if document is None or document.runner_types is None:
         return
     actions: dict[str, list[str]] = {}
-    for action, run in runs.items():
+    for action, run in runs().items():
         actions.setdefault(runner_type(run), []).append(action)
     for image, names in actions.items():
         if image not in document.runner_types:
@@ -83,7 +86,9 @@ def runner_refusals(main: Main, project: str | None, runs: Mapping[str, str]) ->
             yield names, _of_project(document, "runner_types", message)
 
 
-def check_runner_types(main: Main, project: str | None, runs: Mapping[str, str], lines: Mapping[str, int]) -> None:
+def check_runner_types(
+    main: Main, project: str | None, runs: Callable[[], Mapping[str, str]], lines: Mapping[str, int]
+) -> None:
     """Raises `Error` (forbidden) that names the lines of project.yaml, which the record does not have."""
     faults = [
         Fault(reason.message, "project.yaml", lines.get(action, 0), f"actions.{action}.run")

@@ -1,6 +1,7 @@
 """What new job requests must keep to, whoever makes them: the limits of their projects and persons. Pure."""
 
 from datetime import timedelta
+from functools import partial
 
 from jobserver.domain.base.layout import Area, Place, parse_path
 from jobserver.domain.base.permissions import Actor, ActorKind
@@ -29,7 +30,7 @@ def check_limits(proposal: Proposal, actor: Actor) -> None:
             people = dict.fromkeys([request.created_by, *([actor.name] if actor.kind is ActorKind.USER else [])])
             day = request.created_at.date()
             reasons = [why for name in people for why in refusals(state, name, project, request.backend, day)]
-            runs = _runs(request, pipelines.get(request.identifier))
+            runs = partial(_runs, request, pipelines.get(request.identifier))
             reasons += [reason for _, reason in runner_refusals(state, project, runs)]
             faults |= dict.fromkeys(reason.fault(state) for reason in reasons)
         if request.analysis_scope != scope_of(state, next(iter(projects))):

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated, ClassVar, TypeAlias, assert_never
 
 from pydantic import Field, StringConstraints, model_validator
@@ -189,7 +190,8 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
     database = _database(command, workspace, backend)
     if backend.rap is not None and (problems := backend.rap.problems(backend.slug, database, workspace.repo)):
         raise invalid(problems[0][1], problems[0][0])
-    check_runner_types(state, workspace.project, runs_of(command.requested_actions, command.pipeline), command.lines)
+    runs = partial(runs_of, command.requested_actions, command.pipeline)
+    check_runner_types(state, workspace.project, runs, command.lines)
     document = JobRequest(
         identifier=new_id,
         backend=backend.slug,

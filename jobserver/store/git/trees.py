@@ -77,6 +77,15 @@ def _bisect(raw: bytes, name: bytes) -> Spot | None:
     return Spot(low * size, low * size, None)
 
 
+def ends(raw: bytes) -> tuple[bytes, bytes] | None:
+    """The first and the last name in a tree of folders whose names have the same length; None for any other tree."""
+    size = raw.find(b"\0") + 21
+    last = raw[-size:]
+    if size <= 27 or len(raw) % size or raw[:6] != b"40000 " or last[:6] != b"40000 " or last.find(b"\0") + 21 != size:
+        return None
+    return raw[6 : size - 21], last[6 : size - 21]
+
+
 def find(raw: bytes, name: bytes, mode: bytes) -> Spot:
     """The entry called ``name``, of any mode; or the place to insert one of this ``mode``."""
     if mode == FOLDER and (spot := _bisect(raw, name)) is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from jobserver.domain.backends import Backend
 from jobserver.domain.base import identifiers, layout, yaml_positions
 from jobserver.domain.base.layout import Area, Kind, Place
-from jobserver.domain.base.state import Stored
+from jobserver.domain.base.state import Changes, Stored
 from jobserver.domain.base.values import Document
 from jobserver.domain.job_requests.jobs import Job
 from jobserver.domain.job_requests.pipelines import StoredPipeline
@@ -24,6 +24,7 @@ from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.owners import JobOwners
+from jobserver.store.read.strays import Strays
 from jobserver.store.yaml.nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
@@ -35,6 +36,7 @@ class Head:
     def __init__(self, branch: str, tip: str | None, root: bytes | None, time: int) -> None:
         self.branch, self.tip, self.root, self.time = branch, tip, root, time
         self.owners: JobOwners | None = None  # once they were needed
+        self.strays: Strays | None = None  # likewise
 
     @classmethod
     def read(cls, branch: str, tip: str | None, objects: Objects) -> "Head":
@@ -43,6 +45,13 @@ class Head:
         raw = objects.raw(bytes.fromhex(tip))
         committer = raw[raw.index(b"\ncommitter ") :].split(b"\n", 2)[1]
         return cls(branch, tip, bytes.fromhex(raw[5:45].decode()), int(committer.rsplit(b" ", 2)[1]))
+
+    def follow(self, changes: Changes) -> None:
+        """Keeps what is known of the branch right when its next commit makes these changes."""
+        if self.owners is not None and not self.owners.follow(changes):
+            self.owners = None
+        if self.strays is not None and not self.strays.follow(changes):
+            self.strays = None
 
 
 class Snapshot:
@@ -176,7 +185,7 @@ class Snapshot:
                         yield Stored(place, request)
 
     def _places(self, identifier: str) -> Iterator[Place]:
-        """Where the request may be: first where its id says; then every day, for ids that jobserver did not make."""
+        """Where the request may be: first where its id says; then anywhere, for ids that jobserver did not make."""
         if identifier in self._known:
             if (place := self._known[identifier]) is not None:
                 yield place
@@ -184,30 +193,25 @@ class Snapshot:
         guess = identifiers.request_day(identifier)
         yield Place(Area.ACTIVE, guess, identifier)
         yield Place(Area.ARCHIVE, guess, identifier)
-        name = identifier.encode()
-        for day in self._list(self._head, "active"):
-            if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
-                yield Place(Area.ACTIVE, date.fromisoformat(day.name.decode()), identifier)
-        for year in self._list(self._head, "archive"):
-            for month in trees.entries(self._objects.tree(year.sha)):
-                for day in trees.entries(self._objects.tree(month.sha)):
-                    if trees.find(self._objects.tree(day.sha), name, trees.FOLDER).entry:
-                        parts = (int(part.name) for part in (year, month, day))
-                        yield Place(Area.ARCHIVE, date(*parts), identifier)
+        if self._head.strays is None:
+            self._head.strays = Strays((area, day, self._objects.tree(sha)) for area, day, sha in self._days())
+        yield from self._head.strays.get(identifier)
 
-    def places(self) -> dict[str, Place]:
-        """Every job request of this branch, by its identifier, and where its folder is."""
-        days = [
-            (Area.ACTIVE, date.fromisoformat(day.name.decode()), day.sha) for day in self._list(self._head, "active")
-        ]
+    def _days(self) -> Iterator[tuple[Area, date, bytes]]:
+        """(area, day, id of its tree) of each day's folder."""
+        for day in self._list(self._head, "active"):
+            yield Area.ACTIVE, date.fromisoformat(day.name.decode()), day.sha
         for year in self._list(self._head, "archive"):
             for month in trees.entries(self._objects.tree(year.sha)):
                 for day in trees.entries(self._objects.tree(month.sha)):
                     parts = (int(part.name) for part in (year, month, day))
-                    days.append((Area.ARCHIVE, date(*parts), day.sha))
+                    yield Area.ARCHIVE, date(*parts), day.sha
+
+    def places(self) -> dict[str, Place]:
+        """Every job request of this branch, by its identifier, and where its folder is."""
         return {
             entry.name.decode(): Place(area, day, entry.name.decode())
-            for area, day, sha in days
+            for area, day, sha in self._days()
             for entry in trees.entries(self._objects.tree(sha))
         }
 

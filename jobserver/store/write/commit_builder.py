@@ -149,8 +149,7 @@ class CommitBuilder:
                 blob = self._blob(head, change.path, change.before, change.after)
                 self._objects.remember_document(blob, change.after)
                 _put(edits, change.path, trees.TreeEntry(trees.FILE, b"", blob))
-        if head.owners is not None and not head.owners.follow(admitted.changes):
-            head.owners = None
+        head.follow(admitted.changes)
         return edits
 
     def _blob(self, head: Head, path: str, before: AnyDocument | None, after: AnyDocument) -> bytes:
