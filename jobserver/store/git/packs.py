@@ -7,10 +7,13 @@ import hashlib
 import os
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 from jobserver.store.fs import create, sync_folder, sync_together
 
@@ -18,6 +21,7 @@ COMMIT, TREE, BLOB, OFS_DELTA = 1, 2, 3, 6
 _KINDS = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
 _MAX_CHAIN = 40
 _WINDOW_BITS = 12
+_STORED, _ADLER = struct.Struct("<HBHH"), struct.Struct(">I")  # zlib's head with one stored block, and zlib's checksum
 SHARED_KEEP = "jobserver-keep"
 
 
@@ -26,6 +30,7 @@ def object_id(kind: int, data: bytes) -> bytes:
     return hashlib.sha1(b"%s %d\0%s" % (_KINDS[kind], len(data), data), usedforsecurity=False).digest()
 
 
+@lru_cache(4096)  # trees and documents of one kind have the same few sizes
 def _head(kind: int, size: int) -> bytes:
     byte = kind << 4 | size & 15
     size >>= 4
@@ -77,12 +82,20 @@ def _copy(start: int, size: int) -> bytes:
     return bytes(out)
 
 
-def _deflated(data: bytes, level: int) -> bytes:
+def _deflated(data: bytes) -> bytes:
     if len(data) > 1 << _WINDOW_BITS:
-        return zlib.compress(data, level)
+        return zlib.compress(data, 1)
     # `zlib.compress` takes 268 KB from the kernel each time, and that takes longer than to compress a document.
-    small = zlib.compressobj(level, zlib.DEFLATED, _WINDOW_BITS, 5)
+    small = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5)
     return small.compress(data) + small.flush()
+
+
+def _stored(data: bytes) -> bytes:
+    """As ``zlib.compress(data, 0)``, which fills tables that it does not need."""
+    size = len(data)
+    if size > 0xFFFF:
+        return zlib.compress(data, 0)
+    return b"%s%s%s" % (_STORED.pack(0x0178, 1, size, size ^ 0xFFFF), data, _ADLER.pack(zlib.adler32(data)))
 
 
 def splice_delta(base: int, start: int, end: int, insert: bytes) -> bytes:
@@ -92,30 +105,22 @@ def splice_delta(base: int, start: int, end: int, insert: bytes) -> bytes:
     return head + _copy(0, start) + middle + _copy(end, base - end)
 
 
-class _IndexEntry(NamedTuple):
-    sha: bytes
-    crc: int
-    offset: int
+_IndexEntry: TypeAlias = tuple[bytes, int, int]  # id, CRC of the packed bytes, offset
 
 
 def _index(entries: list[_IndexEntry], checksum: bytes) -> bytes:
     entries = sorted(entries)
-    counts = [0] * 256
-    for entry in entries:
-        counts[entry.sha[0]] += 1
-    total, fanout = 0, []
-    for count in counts:
-        total += count
-        fanout.append(total)
-    large = [entry.offset for entry in entries if entry.offset >= 1 << 31]
+    total = len(entries)
+    counts = Counter(sha[0] for sha, _, _ in entries)
+    large = [offset for _, _, offset in entries if offset >= 1 << 31]
     places = {offset: place for place, offset in enumerate(large)}
-    offsets = [entry.offset if entry.offset < 1 << 31 else 1 << 31 | places[entry.offset] for entry in entries]
+    offsets = [offset if offset < 1 << 31 else 1 << 31 | places[offset] for _, _, offset in entries]
     body = b"".join(
         (
             b"\377tOc\0\0\0\2",
-            struct.pack(">256I", *fanout),
-            b"".join(entry.sha for entry in entries),
-            struct.pack(f">{total}I", *(entry.crc for entry in entries)),
+            struct.pack(">256I", *accumulate(counts[first] for first in range(256))),
+            b"".join(sha for sha, _, _ in entries),
+            struct.pack(f">{total}I", *(crc for _, crc, _ in entries)),
             struct.pack(f">{total}I", *offsets),
             struct.pack(f">{len(large)}Q", *large),
             checksum,
@@ -134,11 +139,10 @@ class Pack:
     chains: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tree -> (offset, depth)
     seen: set[bytes] = field(default_factory=set)
 
-    def _append(self, sha: bytes, head: bytes, data: bytes, level: int) -> int:
-        packed = head + _deflated(data, level)
+    def _append(self, sha: bytes, packed: bytes) -> int:
         offset = self.size
         self.parts.append(packed)
-        self.entries.append(_IndexEntry(sha, zlib.crc32(packed), offset))
+        self.entries.append((sha, zlib.crc32(packed), offset))
         self.seen.add(sha)
         self.size += len(packed)
         return offset
@@ -148,7 +152,7 @@ class Pack:
         sha = object_id(kind, data)
         if sha not in self.seen:
             # Only blobs are worth compressing now; maintenance repacks the rest, as deltas.
-            offset = self._append(sha, _head(kind, len(data)), data, 1 if kind == BLOB else 0)
+            offset = self._append(sha, _head(kind, len(data)) + (_deflated if kind == BLOB else _stored)(data))
             if kind == TREE:
                 self.chains[sha] = (offset, 0)
         return sha
@@ -161,7 +165,8 @@ class Pack:
         sha = object_id(TREE, data)
         if sha not in self.seen:
             delta = splice_delta(size, start, end, insert)
-            offset = self._append(sha, _head(OFS_DELTA, len(delta)) + _offset(self.size - chain[0]), delta, 0)
+            head = _head(OFS_DELTA, len(delta)) + _offset(self.size - chain[0])
+            offset = self._append(sha, head + _stored(delta))
             self.chains[sha] = (offset, chain[1] + 1)
         return sha
 
@@ -228,10 +233,10 @@ def join(stems: list[Path], folder: Path) -> Path | None:
     size = 12
     for stem in stems:
         body = stem.with_suffix(".pack").read_bytes()[12:-20]
-        entries += [_IndexEntry(sha, crc, offset + size - 12) for sha, crc, offset in _read_index(stem)]
+        entries += [(sha, crc, offset + size - 12) for sha, crc, offset in _read_index(stem)]
         parts.append(body)
         size += len(body)
-    if len({entry.sha for entry in entries}) != len(entries):
+    if len({sha for sha, _, _ in entries}) != len(entries):
         return None
     return Pack(parts, entries, size).save(folder, keep=False)
 
@@ -245,7 +250,7 @@ def _read_index(stem: Path) -> list[_IndexEntry]:
     if any(offset >> 31 for offset in struct.unpack_from(f">{count}I", data, offsets)):
         raise ValueError(f"{stem.name}: too large to join")
     return [
-        _IndexEntry(data[shas + 20 * number : shas + 20 * number + 20], crc, offset)
+        (data[shas + 20 * number : shas + 20 * number + 20], crc, offset)
         for number, (crc, offset) in enumerate(
             zip(
                 struct.unpack_from(f">{count}I", data, crcs),

@@ -25,6 +25,10 @@ def _string(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
+_TERMS = _string(_NAMESPACE) + _string(b"") + _string(b"sha512")  # the last one names the hash of the message
+_SIGNED = b"SSHSIG" + _TERMS + struct.pack(">I", 64)  # what is signed, up to that hash
+
+
 def fingerprint(public: bytes) -> str:
     """``SHA256:...`` as `ssh-keygen -l` prints it; ``public`` is the key in SSH's wire format."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(public).digest()).decode().rstrip("=")
@@ -105,6 +109,8 @@ class SigningKey:
         raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self._key = key
         self._public = _string(b"ssh-ed25519") + _string(raw)
+        self._before_signature = b"SSHSIG\0\0\0\1" + _string(self._public) + _TERMS
+        self._before_signature += struct.pack(">I", 83) + _string(b"ssh-ed25519") + struct.pack(">I", 64)
         self.principal = principal
 
     @classmethod
@@ -162,19 +168,8 @@ class SigningKey:
 
     def sign(self, message: bytes) -> bytes:
         """The armoured signature of ``message``."""
-        digest = hashlib.sha512(message).digest()
-        signed = b"SSHSIG" + _string(_NAMESPACE) + _string(b"") + _string(b"sha512") + _string(digest)
-        signature = _string(b"ssh-ed25519") + _string(self._key.sign(signed))
-        blob = (
-            b"SSHSIG"
-            + struct.pack(">I", 1)
-            + _string(self._public)
-            + _string(_NAMESPACE)
-            + _string(b"")
-            + _string(b"sha512")
-            + _string(signature)
-        )
-        text = base64.b64encode(blob)
+        signature = self._key.sign(_SIGNED + hashlib.sha512(message).digest())
+        text = binascii.b2a_base64(self._before_signature + signature, newline=False)
         lines = [text[start : start + 70] for start in range(0, len(text), 70)]
         return b"\n".join([b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----"])
 

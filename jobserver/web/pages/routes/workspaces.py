@@ -209,7 +209,8 @@ def _within_limits(
 def _barred(context: PageContext, workspace: Workspace, study: Study | None) -> list[str]:
     """Why some actions would be refused, whatever the backend."""
     runs = {name: action.run for name, action in study.pipeline.actions.items()} if study else {}
-    return [sentence(reason.message) for _, reason in runner_refusals(context.directory, workspace.project, lambda: runs)]
+    refusals = runner_refusals(context.directory, workspace.project, lambda: runs)
+    return [sentence(reason.message) for _, reason in refusals]
 
 
 def _pipeline(study: Study | None, latest: Mapping[str, JobRow]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,18 @@ def test_git_reads_chains_of_deltas_also_long_ones(repository: Path) -> None:
 
 
 def test_an_index_of_a_pack_beyond_two_gigabytes() -> None:
-    entries = [packs._IndexEntry(bytes([at]) * 20, at, offset) for at, offset in enumerate((12, 1 << 31, 1 << 33))]
+    entries = [(bytes([at]) * 20, at, offset) for at, offset in enumerate((12, 1 << 31, 1 << 33))]
     data = packs._index(entries, bytes(20))
     offsets = struct.unpack_from(">3I", data, 8 + 1024 + 3 * 24)
     assert offsets == (12, 1 << 31, 1 << 31 | 1)
     assert struct.unpack_from(">2Q", data, 8 + 1024 + 3 * 28) == (1 << 31, 1 << 33)
+
+
+@pytest.mark.parametrize("size", [0, 1, 0xFFFF, 0x10000])
+def test_an_object_that_is_not_compressed(tmp_path: Path, size: int) -> None:
+    data = BASE[:size]
+    assert zlib.decompress(packs._stored(data)) == data
+    assert len(packs._stored(data)) <= size + 11 + size // 4096
 
 
 def saved(folder: Path, *texts: bytes) -> Path:
@@ -144,7 +152,7 @@ def test_packs_that_are_too_large_stay(repository: Path) -> None:
     stem = saved(repository, b"one")
     sha = packs.object_id(BLOB, b"one")
     stem.with_suffix(".idx").chmod(0o600)
-    stem.with_suffix(".idx").write_bytes(packs._index([packs._IndexEntry(sha, 1, 1 << 32)], bytes(20)))
+    stem.with_suffix(".idx").write_bytes(packs._index([(sha, 1, 1 << 32)], bytes(20)))
     with pytest.raises(ValueError, match="too large to join"):
         compactor.join([stem], repository)
     assert stem.with_suffix(".pack").exists()
