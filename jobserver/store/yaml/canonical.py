@@ -9,7 +9,7 @@ read it as something else, and otherwise a JSON string, which is YAML too.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
@@ -112,22 +112,24 @@ def _sequence(value: list[Value] | tuple[Value, ...], indent: str, lines: list[s
             lines.append(f"{indent}- {_scalar(item)}")
 
 
-_SIMPLE: dict[type, Callable[[Any], str]] = {
-    str: _text,
-    datetime: timestamp,
-    type(None): lambda _: "null",
-    bool: lambda value: "true" if value else "false",
-    int: str,
-}
+_SIMPLE = frozenset({str, bool, type(None), int})
+
+
+@lru_cache(8192, typed=True)  # True is 1, and is not written as 1
+def _line(key: str, value: Value) -> str:
+    return f"{_head(key)} {_scalar(value)}"
 
 
 def emit(entries: Iterable[tuple[str, Value]]) -> bytes:
     """The canonical bytes of a mapping with these entries, in their order, with one final newline."""
     lines: list[str] = []
     for key, item in entries:
-        # As _mapping, with fewer type checks: most of the writer's time went there.
-        if (simple := _SIMPLE.get(type(item))) is not None:
-            lines.append(f"{_head(key)} {simple(item)}")
+        # As _mapping, with fewer type checks: most of the writer's time went there. Documents repeat their lines, too.
+        kind = type(item)
+        if kind is datetime:
+            lines.append(f"{_head(key)} {timestamp(item)}")
+        elif kind in _SIMPLE and (kind is not str or len(item) <= _SHORT):
+            lines.append(_line(key, item))
         else:
             _mapping({key: item}, "", lines)
     lines.append("")

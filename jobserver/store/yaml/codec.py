@@ -2,7 +2,6 @@
 
 import re
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -42,9 +41,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def values(document: Document) -> Iterator[tuple[str, Any]]:
+def values(document: Document) -> list[tuple[str, Any]]:
     """The keys and values of the document's YAML, as `canonical.emit` takes them."""
-    return ((key, item if type(item) in _AS_IT_IS else _plain(item)) for key, item in document.written_items())
+    return [(key, item if type(item) in _AS_IT_IS else _plain(item)) for key, item in document.written_items()]
 
 
 def write(document: Document) -> bytes:
