@@ -22,6 +22,8 @@ ACTIVE_ONLY = "sparse:oid=active"
 
 
 class Kind(StrEnum):
+    __hash__ = str.__hash__  # Enum's own runs in Python, and every document is looked up by its kind
+
     BACKEND = "backend"
     USER = "user"
     ORG = "org"
@@ -38,6 +40,8 @@ class Kind(StrEnum):
 
 
 class Area(StrEnum):
+    __hash__ = str.__hash__
+
     ACTIVE = "active"
     ARCHIVE = "archive"
 
@@ -85,6 +89,7 @@ def backend_branch(slug: str) -> str:
     return _BACKENDS + slug
 
 
+@lru_cache(1024)
 def branch_backend(branch: str) -> str | None:
     """The backend whose branch this is, or None."""
     slug = branch.removeprefix(_BACKENDS)

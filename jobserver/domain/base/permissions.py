@@ -11,6 +11,8 @@ from enum import StrEnum
 
 
 class Permission(StrEnum):
+    __hash__ = str.__hash__  # Enum's own runs in Python, and each decision looks permissions up
+
     CANCEL_JOB = "cancel_job"
     CHECK_OUTPUT = "check_output"
     INVITE_PROJECT_MEMBERS = "invite_project_members"
@@ -30,6 +32,8 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
+    __hash__ = str.__hash__
+
     PROJECT_COORDINATOR = "ProjectCoordinator"
     PROJECT_DEVELOPER = "ProjectDeveloper"
     PROJECT_COLLABORATOR = "ProjectCollaborator"
@@ -108,7 +112,7 @@ class Actor:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind.value}/{self.name}"
+        return f"{self.kind}/{self.name}"
 
     @classmethod
     def parse(cls, text: str) -> "Actor":

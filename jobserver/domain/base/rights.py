@@ -18,6 +18,7 @@ class Rights:
 
     def __init__(self, state: State, actor: Actor, changes: Changes) -> None:
         self.state, self.actor, self.changes = state, actor, changes
+        self._permissions: dict[str | None, frozenset[Permission]] = {}  # within a project
         self.user = state.user(actor.name) if actor.kind is ActorKind.USER else None
         if actor.kind is ActorKind.USER and (self.user is None or not self.user.active):
             raise forbidden(f"{actor.name} is not an active user")
@@ -41,7 +42,11 @@ class Rights:
 
     def may(self, permission: Permission, project: str | None = None) -> bool:
         """Whether the actor is a person with this permission, everywhere or within ``project`` (``org/slug``)."""
-        return self.user is not None and permission in permissions_of(self.state, self.user, project)
+        if self.user is None:
+            return False
+        if project not in self._permissions:
+            self._permissions[project] = permissions_of(self.state, self.user, project)
+        return permission in self._permissions[project]
 
     def need(self, allowed: bool, action: str) -> None:
         """Raises `Error` (forbidden) unless the action is allowed."""

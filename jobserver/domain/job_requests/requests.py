@@ -64,6 +64,9 @@ class RequestedWorkspace(Document):
     created_at: Time
 
 
+_REQUESTED = tuple(RequestedWorkspace.model_fields)
+
+
 class JobRequest(Document):
     """In version 1 the request holds its ``pipeline``; in version 2 a `StoredPipeline` is in a file beside it."""
 
@@ -228,7 +231,7 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
 
 
 def _requested_workspace(workspace: Workspace, branch: str | None) -> RequestedWorkspace:
-    fields = {key: getattr(workspace, key) for key in RequestedWorkspace.model_fields}
+    fields = {key: getattr(workspace, key) for key in _REQUESTED}
     return RequestedWorkspace(**{**fields, "branch": branch or workspace.branch})
 
 
