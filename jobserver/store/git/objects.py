@@ -109,10 +109,18 @@ class Objects:
         spot = self._spots.get((sha, name, mode))
         if spot is None:
             spot = trees.find(self.tree(sha), name, mode)
-            if len(self._spots) >= _SPOTS:
-                self._spots.clear()
-            self._spots[sha, name, mode] = spot
+            self._put_spot((sha, name, mode), spot)
         return spot
+
+    def remember_spot(self, sha: bytes, spot: trees.Spot) -> None:
+        """Where the tree ``sha`` has an entry."""
+        assert spot.entry is not None
+        self._put_spot((sha, spot.entry.name, spot.entry.mode), spot)
+
+    def _put_spot(self, key: tuple[bytes, bytes, bytes], spot: trees.Spot) -> None:
+        if len(self._spots) >= _SPOTS:
+            self._spots.clear()
+        self._spots[key] = spot
 
     def entry_set(self, sha: bytes | None) -> frozenset[tuple[bytes, bytes, bytes]]:
         """The tree's entries; none for None. The last trees are cached: the next commit changes what this one made."""

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from jobserver.domain.backends import Backend
 from jobserver.domain.base import identifiers, layout, yaml_positions
@@ -37,6 +37,7 @@ class Head:
         self.branch, self.tip, self.root, self.time = branch, tip, root, time
         self.owners: JobOwners | None = None  # once they were needed
         self.strays: Strays | None = None  # likewise
+        self.documents: dict[tuple[Kind, str], Document] = {}  # that were looked for, in the tree ``root``
 
     @classmethod
     def read(cls, branch: str, tip: str | None, objects: Objects) -> "Head":
@@ -45,6 +46,11 @@ class Head:
         raw = objects.raw(bytes.fromhex(tip))
         committer = raw[raw.index(b"\ncommitter ") :].split(b"\n", 2)[1]
         return cls(branch, tip, bytes.fromhex(raw[5:45].decode()), int(committer.rsplit(b" ", 2)[1]))
+
+    def advance(self, tip: str, root: bytes, time: int) -> None:
+        """Moves on to a new commit."""
+        self.tip, self.root, self.time = tip, root, time
+        self.documents.clear()
 
     def follow(self, changes: Changes) -> None:
         """Keeps what is known of the branch right when its next commit makes these changes."""
@@ -63,6 +69,7 @@ class Snapshot:
         self._objects, self._head, self._main = objects, head, main
         self._known = known or {}
         self._stored: dict[str, Stored | None] = {}  # requests that were looked for, by identifier
+        self._jobs: dict[Place, Mapping[str, Job]] = {}  # likewise, by folder
 
     def with_places(self, known: Mapping[str, Place | None]) -> "Snapshot":
         """The same state for a caller who knows where these job requests are, or that they don't exist (None).
@@ -110,6 +117,14 @@ class Snapshot:
         entry = self._entry(head, path)
         return None if entry is None else self._objects.document(entry.sha, model, path)
 
+    def _on_main(self, kind: Kind, name: str, model: type[D]) -> D | None:
+        known = self._main.documents.get((kind, name))
+        if known is None:
+            known = self._document(self._main, layout.main_path(kind, name), model)
+            if known is not None:
+                self._main.documents[kind, name] = known
+        return cast("D | None", known)  # the kind says the model
+
     def read_file(self, path: str) -> bytes | None:
         """The bytes of a file of this branch; None if there is no such file."""
         entry = self._entry(self._head, path)
@@ -121,23 +136,23 @@ class Snapshot:
         return None if entry is None else entry.sha
 
     def backend(self, slug: str) -> Backend | None:
-        return self._document(self._main, layout.main_path(Kind.BACKEND, slug), Backend)
+        return self._on_main(Kind.BACKEND, slug, Backend)
 
     def backends(self) -> Iterator[Backend]:
         """By slug."""
         return (backend for _, backend in self._all("backends", Backend))
 
     def user(self, username: str) -> User | None:
-        return self._document(self._main, layout.main_path(Kind.USER, username), User)
+        return self._on_main(Kind.USER, username, User)
 
     def org(self, slug: str) -> Org | None:
-        return self._document(self._main, layout.main_path(Kind.ORG, slug), Org)
+        return self._on_main(Kind.ORG, slug, Org)
 
     def site_message(self) -> SiteMessage | None:
         return self._document(self._main, layout.main_path(Kind.MESSAGE, layout.SITE_MESSAGE), SiteMessage)
 
     def project(self, name: str) -> Project | None:
-        return self._document(self._main, layout.main_path(Kind.PROJECT, name), Project)
+        return self._on_main(Kind.PROJECT, name, Project)
 
     def line_of(self, kind: Kind, name: str, key: str) -> int:
         entry = self._entry(self._main, layout.main_path(kind, name))
@@ -158,7 +173,7 @@ class Snapshot:
         return (user for _, user in self._all("users", User))
 
     def workspace(self, name: str) -> Workspace | None:
-        return self._document(self._main, layout.main_path(Kind.WORKSPACE, name), Workspace)
+        return self._on_main(Kind.WORKSPACE, name, Workspace)
 
     def own_workspace(self, name: str) -> Workspace | None:
         """The workspace on this branch, which is main at some commit."""
@@ -218,7 +233,12 @@ class Snapshot:
     def pipeline(self, place: Place) -> StoredPipeline | None:
         return self._document(self._head, place.pipeline, StoredPipeline)
 
-    def jobs(self, place: Place) -> dict[str, Job]:
+    def jobs(self, place: Place) -> Mapping[str, Job]:
+        if place not in self._jobs:  # the plan asks for them, and so do the rules
+            self._jobs[place] = self._read_jobs(place)
+        return self._jobs[place]
+
+    def _read_jobs(self, place: Place) -> dict[str, Job]:
         jobs = {}
         for entry in self._list(self._head, f"{place.folder}/jobs"):
             name = entry.name.decode(errors="replace")

@@ -56,7 +56,7 @@ class CommitBuilder:
 
     def __init__(self, objects: Objects, identity: CommitIdentity) -> None:
         self.pack = Pack()
-        self._objects, self._identity = objects, identity
+        self._objects, self._identity, self._committer = objects, identity, identity.committer
         self._texts: dict[bytes, bytes] = {}  # documents of main in the pack, by blob
 
     def commit(self, head: Head, admitted: Admitted, trailers: Mapping[str, str]) -> str:
@@ -67,7 +67,10 @@ class CommitBuilder:
         if admitted.tip != head.tip:
             raise conflict("the branch has moved since the decision")
         root = self._edit(head.root, self._edits(head, admitted))
-        lines = [f"{key}: {_line(value)}" for key, value in self._trailers(admitted, trailers)]
+        lines = [
+            f"{key}: {value if value.isprintable() else _line(value)}"
+            for key, value in self._trailers(admitted, trailers)
+        ]
         message = "\n".join([_line(admitted.changes.subject), "", *lines, ""])
         empty = self.pack.add(packs.TREE, b"") if root is None else b""
         origin = admitted.changes.origin
@@ -127,14 +130,14 @@ class CommitBuilder:
             parent,
             author,
             max(int(authored_at.timestamp()), 0) if authored_at else time,
-            self._identity.committer,
+            self._committer,
             time,
         )
         body = b"\n" + message.encode()
         with steps.timed("sign"):
             signature = self._identity.key.sign(top + body).replace(b"\n", b"\n ")
         sha = self.pack.add(packs.COMMIT, b"%sgpgsig %s\n%s" % (top, signature, body))
-        head.tip, head.root, head.time = sha.hex(), root, time
+        head.advance(sha.hex(), root, time)
 
     def _edits(self, head: Head, admitted: Admitted) -> Edits:
         edits: Edits = {}
@@ -192,27 +195,33 @@ class CommitBuilder:
     def _edit(self, sha: bytes | None, edits: Edits) -> bytes | None:
         """The id of the tree after ``edits``; None if the tree is empty then. Adds no tree that nothing points at."""
         old = raw = self._objects.tree(sha) if sha else b""
-        spot = trees.Spot(0, 0, None)
-        insert = b""
+        start = end = 0
+        name = insert = b""
+        below: bytes | None = None
         if len(edits) > _MIN_EDITS_TO_REBUILD and len(edits) * _ENTRIES_PER_SPLICE > len(raw) // _ENTRY_BYTES:
             raw, edits = self._rebuilt(raw, edits), {}
         for name, edit in edits.items():
             mode = edit.mode if isinstance(edit, trees.TreeEntry) else trees.FOLDER
             spot = self._objects.find(sha, name, mode) if sha and raw is old else trees.find(raw, name, mode)
+            start, end, entry = spot
             insert = b""
+            below = None
             if isinstance(edit, dict):
-                below = self._edit(spot.entry.sha if spot.entry else None, edit)
+                below = self._edit(entry.sha if entry else None, edit)
                 if below is not None:
-                    insert = trees.encode(trees.TreeEntry(trees.FOLDER, name, below))
+                    insert = b"40000 %s\0%s" % (name, below)
             elif edit is not None:
-                insert = trees.encode(trees.TreeEntry(edit.mode, name, edit.sha))
-            raw = raw[: spot.start] + insert + raw[spot.end :]
+                insert = b"%s %s\0%s" % (edit.mode, name, edit.sha)
+            raw = b"%s%s%s" % (raw[:start], insert, raw[end:])
         if not raw:
             return None
         if sha is None or raw == old:
             return sha or self._remember(self.pack.add(packs.TREE, raw), raw, None)
         if len(edits) == 1:
-            new = self.pack.add_spliced(sha, len(old), raw, spot.start, spot.end, insert)
+            new = self.pack.add_spliced(sha, len(old), raw, start, end, insert)
+            if below is not None:  # the next event probably changes something in the same folder
+                entry = trees.TreeEntry(trees.FOLDER, name, below)
+                self._objects.remember_spot(new, trees.Spot(start, start + len(insert), entry))
         else:
             new = self.pack.add(packs.TREE, raw)
         return self._remember(new, raw, sha)
