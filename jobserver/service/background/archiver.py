@@ -31,11 +31,13 @@ class Archiver:
 
         Most of these moves are reports to another server, which archive too, so the writer is asked only if needed.
         """
-        for branch, tip in self._repo.writer.refs.branches().items():
+        writer = self._repo.writer
+        for branch in writer.refs.branches():
             slug = layout.branch_backend(branch)
-            if slug is None or self._tips.get(branch) == tip:
+            tip = writer.refs.tip(branch)  # now: reports may have moved it since
+            if slug is None or tip is None or self._tips.get(branch) == tip:
                 continue
-            if self._repo.writer.last_written(branch) != tip and self._has_unarchived(branch):
+            if writer.last_written(branch) != tip and self._has_unarchived(branch):
                 tip = self._gate.submit(SERVER, ArchiveFinished(slug), "server").commit
             self._tips[branch] = tip
         return _BACKSTOP_SECONDS

@@ -95,7 +95,7 @@ class Writer:
             self.tip_check.mark_good(branch, tip)
 
     def last_written(self, branch: str) -> str | None:
-        """The tip that a batch of this process last moved the branch to."""
+        """The tip that a batch of this process last moved the branch to, or is about to."""
         return self._last.get(branch)
 
     def listen(self, announce: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
@@ -252,6 +252,7 @@ class Writer:
         moves = batch.moves
         if not moves:
             return {}
+        self._last |= {branch: new for branch, (_, new) in moves.items()}  # before anybody can see these tips
         try:
             landing = self._lander.land_batch(batch.builder.pack, moves, self.authority, batch.changes)
         except OSError as error:
@@ -261,8 +262,6 @@ class Writer:
             _log.warning("%s is at %s upstream, and not here yet: %s", branch, moves[branch][1], problem)
         if landing.failures or landing.behind:
             self._forget()
-        for branch in moves.keys() - landing.failures.keys() - landing.behind.keys():
-            self._last[branch] = moves[branch][1]
         return landing.failures
 
     def _head(self, branch: str) -> Head:

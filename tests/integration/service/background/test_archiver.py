@@ -1,5 +1,6 @@
 """What a server looks at after others moved a branch: the writer is asked only where there is something to move."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,26 @@ def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_un
     assert any(path.startswith("archive/") for path in site.files())
     for one in (gate, site.gate, repo, site.repo):
         one.close()
+
+
+def test_the_servers_own_reports_are_nothing_to_look_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: while reports came, a tip was an older one by the time it was compared, and the index wrote its rows."""
+    identifier = site.ask()
+    seen = site.repo.writer.refs.branches()
+    looked: list[str] = []
+
+    def branches() -> dict[str, str]:
+        site.report((identifier, job("j1", "running", 1)))
+        reported.set()
+        return seen
+
+    reported = threading.Event()
+    monkeypatch.setattr(site.repo.writer.refs, "branches", branches)
+    archiver = Archiver(site.repo, site.gate, lambda branch: bool(looked.append(branch)))
+    archiver.start()
+    reported.wait()
+    archiver.close()
+    assert looked == []
 
 
 def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> None:
