@@ -12,7 +12,7 @@ from typing import TypeVar
 from jobserver.index.sqlite import days, releases
 
 C = TypeVar("C", bound=sqlite3.Connection)
-VERSION = 9
+VERSION = 10
 APPLICATION = 0x6A6F6273  # "jobs"
 
 WAIT_SECONDS = 30.0  # for another process that writes
@@ -128,7 +128,9 @@ INSERT INTO actions SELECT branch, workspace, action FROM jobs WHERE workspace I
 UNION SELECT branch, workspace, first_action FROM requests;
 INSERT INTO tallies {TALLIES.format("")};
 CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs BEGIN {_ADD_ACTION.format("action")} END;
-CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs BEGIN {_ADD_ACTION.format("action")} END;
+CREATE TRIGGER jobs_updated AFTER UPDATE OF workspace, action ON jobs
+WHEN old.workspace IS NOT new.workspace OR old.action IS NOT new.action
+BEGIN {_ADD_ACTION.format("action")} END;
 CREATE TRIGGER requests_inserted AFTER INSERT ON requests BEGIN {_ADD_ACTION.format("first_action")} {_ONE_MORE} END;
 CREATE TRIGGER requests_deleted AFTER DELETE ON requests BEGIN {_ONE_LESS} END;
 CREATE TRIGGER requests_updated AFTER UPDATE OF {_COUNTED} ON requests
