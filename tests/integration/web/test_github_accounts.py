@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
@@ -19,6 +19,8 @@ from jobserver.service.accounts import membership
 from jobserver.service.accounts.github import GitHubLogin
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import new_token
+from jobserver.serving import from_settings
+from jobserver.serving.server import Server, serve
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
 from tests.integration.service.accounts.fake_github import IDS, GitHub
@@ -30,7 +32,7 @@ ROOT = Actor(ActorKind.USER, "root")
 class Place:
     """A server with GitHub's login, in this process."""
 
-    def __init__(self, server: serving.Server, github: GitHub) -> None:
+    def __init__(self, server: Server, github: GitHub) -> None:
         self.server, self.github = server, github
         self.state = server.app.settings.state_repo
 
@@ -62,7 +64,7 @@ class Place:
 @contextmanager
 def placed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     with fake() as github:
-        monkeypatch.setattr(serving, "GitHubLogin", functools.partial(GitHubLogin, url=github.url))
+        monkeypatch.setattr(from_settings, "GitHubLogin", functools.partial(GitHubLogin, url=github.url))
         settings = Settings.from_env(
             _env_file=None,
             secret_key="0123456789abcdef",
@@ -75,7 +77,7 @@ def placed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             github_token="token-of-server",
         )
         bootstrap.create(settings).close()
-        server = serving.serve(settings)
+        server = serve(settings)
         try:
             yield Place(server, github)
         finally:

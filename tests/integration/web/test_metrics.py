@@ -8,17 +8,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.service.accounts.tokens import new_token
+from jobserver.serving.server import Server, serve
 
 ROOT = Actor(ActorKind.USER, "root")
 
 
 @contextmanager
-def site(folder: Path, base_url: str, proxies: str = "") -> Iterator[tuple[serving.Server, str]]:
+def site(folder: Path, base_url: str, proxies: str = "") -> Iterator[tuple[Server, str]]:
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -28,7 +29,7 @@ def site(folder: Path, base_url: str, proxies: str = "") -> Iterator[tuple[servi
         trusted_proxies=(ipaddress.ip_network(proxies),) if proxies else (),
     )
     bootstrap.create(settings).close()
-    server = serving.serve(settings)
+    server = serve(settings)
     secret, digest = new_token()
     try:
         server.app.gate.submit(ROOT, AddUser("ann", roles=(Role.AUDITOR,)), "test")
@@ -38,7 +39,7 @@ def site(folder: Path, base_url: str, proxies: str = "") -> Iterator[tuple[servi
         server.close()
 
 
-def ask(server: serving.Server, **headers: str) -> int:
+def ask(server: Server, **headers: str) -> int:
     transport = httpx.WSGITransport(app=server.wsgi, remote_addr="127.0.0.1")
     with httpx.Client(transport=transport, base_url="http://127.0.0.1:8000", headers=headers) as client:
         return client.get("/metrics").status_code

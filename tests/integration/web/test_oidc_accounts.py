@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.domain.accounts import oidc_id
@@ -16,6 +16,7 @@ from jobserver.domain.base.permissions import Actor, ActorKind, Role
 from jobserver.domain.plan import Command
 from jobserver.domain.users import AddUser, DisableUser, SetUserRoles
 from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.serving.server import Server, serve
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
 from tests.integration.service.accounts.fake_oidc import CLIENT, SECRET, Provider, provider
@@ -26,7 +27,7 @@ ROOT = Actor(ActorKind.USER, "root")
 class Place:
     """A server in this process, with an OpenID Connect provider."""
 
-    def __init__(self, server: serving.Server, provider: Provider) -> None:
+    def __init__(self, server: Server, provider: Provider) -> None:
         self.server, self.provider = server, provider
 
     def browser(self) -> httpx.Client:
@@ -77,7 +78,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
             oidc_name="the university",
         )
         bootstrap.create(settings).close()
-        server = serving.serve(settings)
+        server = serve(settings)
         yield Place(server, made)
         server.close()
 

@@ -13,9 +13,10 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.accounts import oidc_id
+from jobserver.serving.server import Server, serve
 from tests.e2e.harness import free_port, git
 from tests.e2e.pages.browser import Browser
 from tests.integration.service.accounts.fake_oidc import CLIENT, SECRET
@@ -42,7 +43,7 @@ def provider() -> Iterator[str]:
             process.kill()
 
 
-def server_with(folder: Path, issuer: str, **values: str) -> serving.Server:
+def server_with(folder: Path, issuer: str, **values: str) -> Server:
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -52,10 +53,10 @@ def server_with(folder: Path, issuer: str, **values: str) -> serving.Server:
         **{"oidc_issuer": issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, **values},
     )
     bootstrap.create(settings).close()
-    return serving.serve(settings)
+    return serve(settings)
 
 
-def logged_in(server: serving.Server, provider: str, login: str) -> tuple[httpx.Client, httpx.Response]:
+def logged_in(server: Server, provider: str, login: str) -> tuple[httpx.Client, httpx.Response]:
     """A browser that went to the provider, logged in and agreed there, and came back; and the answer to that."""
     browser = httpx.Client(transport=httpx.WSGITransport(app=server.wsgi), base_url=HERE)
     url = browser.get("/login/oidc/").headers["Location"]

@@ -8,18 +8,19 @@ import httpx
 import jsonschema
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.users import AddUserToken
 from jobserver.service.accounts.tokens import new_token
+from jobserver.serving.server import Server, serve
 from jobserver.web.api.openapi import reference
 
 NOT_OURS = {"/health-check/", "/metrics"}  # described too, for monitors
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -28,13 +29,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Server]
         admin_users="root",
     )
     bootstrap.create(settings).close()
-    made = serving.serve(settings)
+    made = serve(settings)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def root(server: serving.Server) -> httpx.Client:
+def root(server: Server) -> httpx.Client:
     secret, digest = new_token()
     server.app.gate.submit(Actor(ActorKind.USER, "root"), AddUserToken("root", "x", digest), "test")
     transport = httpx.WSGITransport(app=server.wsgi)
@@ -46,7 +47,7 @@ def parts(path: str) -> str:
     return re.sub(r"<[^>]*>|\{[^}]*\}", "*", path)
 
 
-def test_every_url_and_method_of_the_api_is_described(server: serving.Server, root: httpx.Client) -> None:
+def test_every_url_and_method_of_the_api_is_described(server: Server, root: httpx.Client) -> None:
     described = {
         parts(path): {method.upper() for method in operations if method != "parameters"}
         for path, operations in root.get("/api/v2/openapi.json").json()["paths"].items()
@@ -60,7 +61,7 @@ def test_every_url_and_method_of_the_api_is_described(server: serving.Server, ro
     assert {rule: set(methods.split(", ")) for rule, methods in allowed.items()} == described
 
 
-def test_the_page_for_people_shows_every_operation_with_an_example(server: serving.Server, root: httpx.Client) -> None:
+def test_the_page_for_people_shows_every_operation_with_an_example(server: Server, root: httpx.Client) -> None:
     document = root.get("/api/v2/openapi.json").json()
     with httpx.Client(transport=httpx.WSGITransport(app=server.wsgi), base_url="http://jobs.example") as stranger:
         page = stranger.get("/api/")

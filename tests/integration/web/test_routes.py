@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.base import reserved
+from jobserver.serving.server import serve
 from tests.browser.shown import NOTHING_TO_SEE, SHOWN
 
 
@@ -22,7 +23,7 @@ def rules(tmp_path: Path) -> Iterator[list[str]]:
         admin_users=("root",),
     )
     bootstrap.create(settings).close()
-    server = serving.serve(settings)
+    server = serve(settings)
     try:
         yield [route.rule for route in server.wsgi.routes]  # type: ignore[attr-defined]
     finally:

@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.tokens import Scope
 from jobserver.domain.users import AddUserToken
 from jobserver.service.accounts.tokens import new_token
+from jobserver.serving.server import Server, serve
 from tests.e2e.pages.browser import Browser
 
 ROOT = Actor(ActorKind.USER, "root")
@@ -33,7 +34,7 @@ NEEDS = {
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[serving.Server]:
+def server(tmp_path: Path) -> Iterator[Server]:
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -42,24 +43,24 @@ def server(tmp_path: Path) -> Iterator[serving.Server]:
         admin_users="root",
     )
     bootstrap.create(settings).close()
-    made = serving.serve(settings)
+    made = serve(settings)
     yield made
     made.close()
 
 
-def client(server: serving.Server, token: str = "") -> httpx.Client:
+def client(server: Server, token: str = "") -> httpx.Client:
     headers = {"Authorization": token} if token else {}
     return httpx.Client(transport=httpx.WSGITransport(app=server.wsgi), base_url="http://jobs.example", headers=headers)
 
 
-def added(server: serving.Server, expires_at: datetime | None = None, scope: Scope | None = None) -> str:
+def added(server: Server, expires_at: datetime | None = None, scope: Scope | None = None) -> str:
     secret, digest = new_token()
     server.app.gate.submit(ROOT, AddUserToken("root", digest, digest, expires_at, scope), "test")
     return secret
 
 
 @pytest.mark.parametrize("scope", [*Scope, None])
-def test_a_scope_limits_what_its_owner_may_do(server: serving.Server, scope: Scope | None) -> None:
+def test_a_scope_limits_what_its_owner_may_do(server: Server, scope: Scope | None) -> None:
     with client(server, added(server, scope=scope)) as http:
         for (method, path), needed in NEEDS.items():
             answer = http.request(method, path, content=b"{" if method == "POST" else None)
@@ -68,7 +69,7 @@ def test_a_scope_limits_what_its_owner_may_do(server: serving.Server, scope: Sco
         assert http.get("/api/v2/job-requests/").headers.get("Token-Expires") is None
 
 
-def test_an_answer_says_when_the_token_expires_and_then_that_it_has(server: serving.Server) -> None:
+def test_an_answer_says_when_the_token_expires_and_then_that_it_has(server: Server) -> None:
     now = datetime.now(UTC)
     with client(server, added(server, now + timedelta(days=3))) as http:
         for path in ("/api/v2/job-requests/", "/api/v2/job-requests/nowhere/", f"{GIT}upload-pack"):
@@ -81,7 +82,7 @@ def test_an_answer_says_when_the_token_expires_and_then_that_it_has(server: serv
         assert http.get(f"{GIT}upload-pack").status_code == 401  # git asks its user for another one
 
 
-def test_the_settings_page_adds_and_shows_them(server: serving.Server) -> None:
+def test_the_settings_page_adds_and_shows_them(server: Server) -> None:
     with client(server) as http:
         link = login_path(server.app.settings, "root")
         http.post(link, data={"form": Browser.token(http.get(link))})

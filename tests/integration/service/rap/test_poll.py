@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend, ConnectController
 from jobserver.domain.base.permissions import Actor, ActorKind
@@ -21,6 +21,7 @@ from jobserver.service.rap.client import ControllerClient
 from jobserver.service.rap.poll import ControllerPoll
 from jobserver.service.rap.record import RapRecord
 from jobserver.service.reports.reports import Reports
+from jobserver.serving.server import serve
 from jobserver.store.git.command import git
 from tests.integration.service.rap.fake import TOKEN, FakeController, job
 
@@ -55,7 +56,7 @@ class Site:
         )
         bootstrap.create(settings).close()
         self.now = datetime(2026, 11, 24, 10, tzinfo=UTC)
-        self.server = serving.serve(settings, lambda: self.now)
+        self.server = serve(settings, lambda: self.now)
         self.gate = self.server.app.gate
         for digit, slug in enumerate(("tpp", "emis")):
             self.gate.submit(ROOT, AddBackend(slug, str(digit) * 64, databases=("full",)), "x")

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.service.studies.local import LocalSource
 from jobserver.service.studies.registry import StudyRegistry
+from jobserver.serving.server import serve
 
 from .fake_github import FakeGitHub, FakeRepo, fake_github
 from .test_local import create, git
@@ -112,7 +113,7 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
     )
     bootstrap.create(settings).close()
     link = login_path(settings, "root")
-    running = serving.serve(settings)
+    running = serve(settings)
     try:
         transport = httpx.WSGITransport(app=running.wsgi)
         with httpx.Client(transport=transport, base_url="http://jobs.example") as browser:

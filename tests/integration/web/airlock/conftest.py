@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend
@@ -21,6 +21,7 @@ from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.accounts.tokens import token_digest
+from jobserver.serving.server import Server, serve
 from tests.e2e.harness import git
 from tests.e2e.pages.browser import Browser
 
@@ -38,7 +39,7 @@ class Clock:
 class Place:
     """Alice develops in the project of the workspace `trends`; carol, dave and erin check outputs."""
 
-    def __init__(self, server: serving.Server, clock: Clock) -> None:
+    def __init__(self, server: Server, clock: Clock) -> None:
         self.server, self.clock, self._count = server, clock, 0
         for command in (
             AddBackend("tpp", token_digest("token of tpp")),
@@ -126,7 +127,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     )
     clock = Clock()
     bootstrap.create(settings).close()
-    made = serving.serve(settings, clock)
+    made = serve(settings, clock)
     yield Place(made, clock)
     made.close()
 

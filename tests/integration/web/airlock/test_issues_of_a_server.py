@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.config.settings import Settings
 from jobserver.service.notify.issues.client import Issues
+from jobserver.serving import messages
+from jobserver.serving.server import serve
 from tests.e2e.harness import until
 from tests.integration.service.notify.fake_issues import FakeIssues, fake_issues
 from tests.integration.web.airlock.conftest import Clock, Place
@@ -22,7 +24,7 @@ def github() -> Iterator[FakeIssues]:
 
 @pytest.fixture
 def place(tmp_path: Path, github: FakeIssues, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setattr(serving, "Issues", partial(Issues, url=github.url))
+    monkeypatch.setattr(messages, "Issues", partial(Issues, url=github.url))
     settings = Settings.from_env(
         _env_file=None,
         secret_key="0123456789abcdef",
@@ -34,7 +36,7 @@ def place(tmp_path: Path, github: FakeIssues, monkeypatch: pytest.MonkeyPatch) -
     )
     clock = Clock()
     bootstrap.create(settings).close()
-    made = serving.serve(settings, clock)
+    made = serve(settings, clock)
     yield Place(made, clock)
     made.close()
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobserver import bootstrap, serving
+from jobserver import bootstrap
 from jobserver.cli.login_link import login_path
 from jobserver.config.settings import Settings
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.private_store import PrivateStore
+from jobserver.serving.server import Server, serve
 from tests.e2e.harness import STUDY, git
 from tests.e2e.pages.browser import Browser
 
@@ -22,7 +23,7 @@ ROOT = Actor(ActorKind.USER, "root")
 class Place:
     """A server in this process, and root's browser."""
 
-    def __init__(self, server: serving.Server) -> None:
+    def __init__(self, server: Server) -> None:
         self.server, self.app = server, server.app
         self.private = PrivateStore(server.app.settings.private_store)
         self.browser = self.visitor()
@@ -60,7 +61,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         email_backend="console",
     )
     bootstrap.create(settings).close()
-    server = serving.serve(settings)
+    server = serve(settings)
     try:
         server.app.gate.submit(ROOT, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
         server.app.gate.submit(ROOT, AddWorkspace("trends", "study", "main"), "test")
