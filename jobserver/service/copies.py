@@ -17,10 +17,11 @@ from jobserver.audit.release_check import recorded_folders
 from jobserver.audit.verify import AuditResult, Progress, verify
 from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
-from jobserver.store.fs import disk_errors, move_durably, sync_file, sync_tree
+from jobserver.store.fs import disk_errors, move_durably, sync_file, sync_folder, sync_tree
 from jobserver.store.git.command import commit_of, git, is_ancestor
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.remote import Remote
+from jobserver.store.incoming import make_folders
 from jobserver.store.init import check_place
 
 _PATIENCE = 120.0  # a factor: an hour for a first copy over a slow line
@@ -124,12 +125,14 @@ def copy_private(store: Path, target: Path) -> None:
 def copy_releases(root: Path, target: Path, copy: Path) -> int:
     """Copies the recorded releases and files that ``target`` does not have yet; returns how many. They never change."""
     count = 0
+    with disk_errors():
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in recorded_folders(copy, Refs(copy).branches()):
         source, here = root / folder, target / folder
         if here.exists() or not source.is_dir():  # `verify_copy` reports missing files
             continue
         with disk_errors():
-            here.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target, here.parent)
             beside = here.with_name(f".{here.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
             shutil.copytree(source, beside)
@@ -148,9 +151,11 @@ def _copy_checked(root: Path, target: Path, copy: Path) -> int:
             source, here = root / place, target / place
             with disk_errors():
                 if release.is_gone(file):
-                    here.unlink(missing_ok=True)
+                    if here.exists():
+                        here.unlink()
+                        sync_folder(here.parent)
                 elif not here.exists() and source.is_file():
-                    here.parent.mkdir(parents=True, exist_ok=True)
+                    make_folders(target, here.parent)
                     beside = here.with_name(f".{here.name[:200]}.partial")
                     shutil.copyfile(source, beside)
                     sync_file(beside)

@@ -19,7 +19,15 @@ from jobserver.domain.outputs.documents import CheckedRelease, FilePath
 from jobserver.domain.releases import path_fault
 from jobserver.errors import not_found
 from jobserver.store.fs import file_digest, move_durably, sync_folder, write_durably
-from jobserver.store.incoming import abandoned, claim, discard_folder, make_folder, open_regular, storage_errors
+from jobserver.store.incoming import (
+    abandoned,
+    claim,
+    discard_folder,
+    make_folder,
+    make_folders,
+    open_regular,
+    storage_errors,
+)
 
 ROOT = ".checked"
 _INCOMING, _BYTES, _RECORD = ".incoming", "bytes", "upload.json"
@@ -54,10 +62,7 @@ class StagedFile:
     def publish(self) -> None:
         """Puts the file at its place, durably. Raises `Error` (unavailable)."""
         with storage_errors():
-            above = self._root
-            for part in self._target.parent.relative_to(self._root).parts:
-                above /= part
-                make_folder(above)
+            make_folders(self._root, self._target.parent)
             move_durably(self._folder / _BYTES, self._target)
         self.discard()
 

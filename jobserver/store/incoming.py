@@ -87,6 +87,13 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+def make_folders(root: Path, folder: Path) -> None:
+    """Makes ``folder`` durable, with each folder between it and ``root``, which exists."""
+    for part in folder.relative_to(root).parts:
+        root /= part
+        make_folder(root)
+
+
 def discard_folder(folder: Path, record: str) -> None:
     """Deletes the record first: without it the folder is incomplete, even if the rest can't be deleted now."""
     with contextlib.suppress(OSError):
