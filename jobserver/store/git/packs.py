@@ -159,8 +159,8 @@ class Pack:
 
     def add_spliced(self, base: bytes, size: int, data: bytes, start: int, end: int, insert: bytes) -> bytes:
         """Adds tree ``data``: tree ``base`` (of ``size`` bytes) with ``start``..``end`` replaced by ``insert``."""
-        chain = self.chains.get(base)
-        if chain is None or chain[1] >= _MAX_CHAIN or len(insert) > 127 or size < 512:
+        chain = self.chains.get(base) if size >= 512 else None
+        if chain is None or chain[1] >= _MAX_CHAIN or len(insert) > 127:
             return self.add(TREE, data)
         sha = object_id(TREE, data)
         if sha not in self.seen:

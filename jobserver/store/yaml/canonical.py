@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from jobserver.domain.base.values import timestamp
@@ -77,13 +77,27 @@ def _scalar(value: Value) -> str:
     raise TypeError(f"no canonical form for {type(value).__name__}")
 
 
-def _mapping(value: Mapping[str, Value], indent: str, lines: list[str]) -> None:
-    for key, item in value.items():
+_SIMPLE = frozenset({str, bool, type(None), int})
+
+
+@lru_cache(8192, typed=True)  # True is 1, and is not written as 1
+def _line(key: str, value: Value) -> str:
+    return f"{_text(key)}: {_scalar(value)}"
+
+
+def _mapping(entries: Iterable[tuple[str, Value]], indent: str, lines: list[str]) -> None:
+    for key, item in entries:
+        kind = type(item)  # documents repeat their lines: most of the writer's time went here
+        if kind in _SIMPLE and (kind is not str or len(item) <= _SHORT):
+            lines.append(indent + _line(key, item))
+            continue
         head = f"{indent}{_text(key)}:"
-        if isinstance(item, Mapping):
+        if kind is datetime:
+            lines.append(f"{head} {timestamp(item)}")
+        elif isinstance(item, Mapping):
             if item:
                 lines.append(head)
-                _mapping(item, indent + "  ", lines)
+                _mapping(item.items(), indent + "  ", lines)
             else:
                 lines.append(head + " {}")
         elif isinstance(item, list | tuple):
@@ -104,7 +118,7 @@ def _sequence(value: list[Value] | tuple[Value, ...], indent: str, lines: list[s
                 continue
             start = len(lines)
             if isinstance(item, Mapping):
-                _mapping(item, indent + "  ", lines)
+                _mapping(item.items(), indent + "  ", lines)
             else:
                 _sequence(item, indent + "  ", lines)
             lines[start] = f"{indent}- {lines[start][len(indent) + 2 :]}"
@@ -112,33 +126,12 @@ def _sequence(value: list[Value] | tuple[Value, ...], indent: str, lines: list[s
             lines.append(f"{indent}- {_scalar(item)}")
 
 
-_SIMPLE = frozenset({str, bool, type(None), int})
-
-
-@lru_cache(8192, typed=True)  # True is 1, and is not written as 1
-def _line(key: str, value: Value) -> str:
-    return f"{_head(key)} {_scalar(value)}"
-
-
 def emit(entries: Iterable[tuple[str, Value]]) -> bytes:
     """The canonical bytes of a mapping with these entries, in their order, with one final newline."""
     lines: list[str] = []
-    for key, item in entries:
-        # As _mapping, with fewer type checks: most of the writer's time went there. Documents repeat their lines, too.
-        kind = type(item)
-        if kind is datetime:
-            lines.append(f"{_head(key)} {timestamp(item)}")
-        elif kind in _SIMPLE and (kind is not str or len(item) <= _SHORT):
-            lines.append(_line(key, item))
-        else:
-            _mapping({key: item}, "", lines)
+    _mapping(entries, "", lines)
     lines.append("")
     return "\n".join(lines).encode()
-
-
-@cache
-def _head(key: str) -> str:
-    return f"{_text(key)}:"
 
 
 def _plain_value(text: str) -> Value:

@@ -103,3 +103,9 @@ def test_reads_every_form_that_it_writes() -> None:
 def test_gives_up_on_what_it_would_not_have_written(source: str) -> None:
     with pytest.raises(canonical.Unusual):
         canonical.parse(source.encode("latin-1"))
+
+
+def test_equal_values_of_different_types_are_written_as_what_they_are() -> None:
+    for value, text in ((True, "true"), (1, "1"), (False, "false"), (0, "0"), (True, "true"), (1.0, "1.0"), (1, "1")):
+        assert canonical.emit([("key", value)]) == f"key: {text}\n".encode()
+        assert canonical.emit([("in", {"key": value})]) == f"in:\n  key: {text}\n".encode()
