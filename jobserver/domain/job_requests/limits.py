@@ -20,10 +20,13 @@ def check_limits(proposal: Proposal, actor: Actor) -> None:
     The day that counts is that of the request's `created_at`, so that an audit comes to the same answer; a pushed
     request is of today. The limits of whoever makes a request count as well as those of the person that it names.
     """
+    created = proposal.created(JobRequest)
+    if not created:
+        return
     state = proposal.state
     faults: dict[Fault, None] = {}
     pipelines = _new_pipelines(proposal)
-    for request in proposal.created(JobRequest):
+    for request in created:
         workspace = state.workspace(request.workspace.name)
         projects = dict.fromkeys([workspace.project if workspace is not None else None, request.project])
         for project in projects:

@@ -108,7 +108,8 @@ class Gate:
             now = self._clock()
             if key is not None and (done := self.ledger.find(key)) is not None:
                 raise _AlreadyDone(done, _result(state, command, actor, now))
-            return admit(state, plan(state, command, actor, now, self._new_id(now)), actor, now), trailers
+            new_id = "" if isinstance(command, UpdateJobs) else self._new_id(now)  # a report creates nothing
+            return admit(state, plan(state, command, actor, now, new_id), actor, now), trailers
 
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
