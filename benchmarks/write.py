@@ -1,6 +1,7 @@
 """Events a second through the gate, beside `git fast-import` fed the same documents in batches of the same size."""
 
 import argparse
+import gc
 import itertools
 import subprocess
 import threading
@@ -72,6 +73,7 @@ def _ours(made: Site, clients: int, events: int, slow_disk_ms: float) -> Run:
     numbers = itertools.count()
     problems: list[BaseException] = []
     slow_down(slow_disk_ms)
+    gc.set_threshold(20_000, 20, 50)  # as a server does (cli/serve.py)
 
     def submit(actor: Actor, command: Command) -> WriteResult:
         began = time.perf_counter()
