@@ -18,16 +18,17 @@ demo: $(VENV)/.installed
 # Tests start many processes: each would compile all of our code if nothing may keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Files of the tests are in memory where there is room. Three processes keep two cores busy: some tests wait for time-outs.
-PYTEST = $(PY) -m pytest -n 3 --dist worksteal
+# Files of the tests are in memory where there is room. Five processes keep two cores busy: tests wait for servers, and
+# some for time-outs.
+PYTEST = $(PY) -m pytest --dist worksteal
 test: $(VENV)/.installed
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n 5 $(ARGS)
 
-# The same on the disk, with large samples of the faults and of odd input, and with the tests that take long: for CI.
+# The same by three processes and on the disk, with large samples of the faults and of odd input, and with the tests that take long: for CI.
 test-whole: export WHOLE_SAMPLES = 1
 test-whole: export TMPDIR ?= /tmp
 test-whole: $(VENV)/.installed
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n 3 $(ARGS)
 
 # The suite again, slower, with every process of it measured; fails where a package falls short of its goal.
 # Processes with another working directory would leave their data there.

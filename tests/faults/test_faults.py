@@ -38,6 +38,7 @@ def test_a_sample_of_power_losses() -> None:
     assert f"| **all** | **{replays}** | **0 violations** |" in done.stdout
 
 
+@samples.only_whole
 def test_the_replays_notice_a_disk_that_lies() -> None:
     """Or else their silence would say nothing."""
     done = run("tests.faults.power", "--replays", "10", "--seed", "7", "--lies")

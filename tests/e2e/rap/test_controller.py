@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.harness import Site
 from tests.e2e.rap.controlled import ControllerProcess, controlled, eventually, jobs, outcome, problem
+from tests.samples import only_whole
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,7 @@ def test_a_cancellation_reaches_jobs_that_run_and_those_that_wait(site: Site, co
     assert jobs(site, asked)["slow"] == "cancelled_by_user"
 
 
+@only_whole
 def test_what_is_asked_and_cancelled_while_the_controller_is_down_reaches_it_once(
     site: Site, controller: ControllerProcess
 ) -> None:
