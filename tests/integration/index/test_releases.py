@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic
+from time import thread_time
 
 import pytest
 
@@ -98,8 +98,8 @@ def test_ten_thousand_files_are_listed_fast(site: Site, index: Index) -> None:
     files = tuple(file(f"output/{number}.csv") for number in range(10_000))
     site.do(TPP, RequestRelease("tpp", "trends", FIRST, "alice", files))
     index.refresh()
-    started = monotonic()
+    started = thread_time()  # not what others do meanwhile
     with index.view() as sql:
         (summary,) = releases_of(sql, "trends", ["tpp"])
         assert (summary.files, [group.count for group in summary.groups]) == (10_000, [10_000])
-    assert monotonic() - started < 1
+    assert thread_time() - started < 1

@@ -94,7 +94,7 @@ def test_a_receiver_that_does_not_answer_is_left_in_time(monkeypatch: pytest.Mon
     with receiving(Receiver(status=0)) as receiver, pytest.raises(Error, match=r"did not answer|ReadTimeout") as error:
         post(receiver.url)
     assert error.value.code is Code.UNAVAILABLE
-    assert monotonic() - began < 5
+    assert monotonic() - began < 25  # the receiver hangs for 30
 
 
 def test_a_receiver_that_is_down() -> None:
