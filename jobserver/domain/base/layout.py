@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from jobserver.domain.base import names
 
@@ -46,7 +46,7 @@ class Area(StrEnum):
     ARCHIVE = "archive"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a job request's folder is on its backend's branch."""
 
@@ -54,7 +54,7 @@ class Place:
     day: date
     identifier: str
 
-    @cached_property
+    @property
     def folder(self) -> str:
         if self.area is Area.ACTIVE:
             return f"active/{self.day.isoformat()}/{self.identifier}"
