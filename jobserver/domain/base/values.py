@@ -123,25 +123,23 @@ def _known_request(version: int) -> int:
 
 def _json(value: Any, depth: int = MAX_DEPTH) -> Any:
     """JSON that every YAML reader reads back as it is: finite, of 64 bits, neither deep nor with giant keys."""
-    match value:
-        case str():
-            clean(value)
-        case float() if not isfinite(value):
-            raise ValueError("a number must be finite")
-        case bool() | None | float():
-            pass
-        case int() if not -(2**63) <= value < 2**63:
+    kind = type(value)
+    if kind is str:
+        clean(value)
+    elif kind is int:
+        if not -(2**63) <= value < 2**63:
             raise ValueError("a whole number must fit in 64 bits")
-        case list() | dict() if depth == 0:
+    elif kind is float:
+        if not isfinite(value):
+            raise ValueError("a number must be finite")
+    elif kind is list or kind is dict:
+        if depth == 0:
             raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-        case list():
-            for item in value:
-                _json(item, depth - 1)
-        case dict():
-            for key, item in value.items():
-                if len(clean(key)) > MAX_KEY:
-                    raise ValueError(f"a key must be at most {MAX_KEY} characters")
-                _json(item, depth - 1)
+        for key in value if kind is dict else ():
+            if len(clean(key)) > MAX_KEY:
+                raise ValueError(f"a key must be at most {MAX_KEY} characters")
+        for item in value.values() if kind is dict else value:
+            _json(item, depth - 1)
     return value
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from jobserver.domain.base.validation import kind
@@ -67,10 +68,13 @@ def _problems(element: Any) -> Faulty:
 
 def _time(value: Any) -> datetime | None:
     """ISO 8601. UTC if it has no time zone, as in job-server."""
-    if not isinstance(value, str) or not 16 <= len(value) <= 40:
-        return None
+    return _moment(value) if isinstance(value, str) and 16 <= len(value) <= 40 else None
+
+
+@lru_cache(1024)  # the jobs of a report share most of their times
+def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
         if moment.tzinfo is UTC:
             return moment
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

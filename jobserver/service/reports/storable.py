@@ -140,7 +140,7 @@ def job_of(values: dict[str, Any]) -> tuple[Job, Done]:
             if change:
                 done[name] = change
     for name in _MAPS:
-        if isinstance(value := values.get(name), dict):
+        if isinstance(value := values.get(name), dict) and value:
             values[name], change, sizes[name] = mapping(value)
             if change:
                 done[name] = change
