@@ -136,8 +136,9 @@ class Index:
         return listing if seen is everything else listing.within(seen.workspaces)
 
     def peek(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The rows as last written, which can be older than the tips. For callers that check again where it matters."""
-        return self._rows.view()
+        """The rows as last written, which can be older than the tips. For one query of callers that check again where
+        it matters."""
+        return self._rows.peek()
 
     @contextmanager
     def view(self) -> Iterator[sqlite3.Connection]:

@@ -34,6 +34,10 @@ class LiveRows:
         """The rows as last written. A reader sees the state of one moment."""
         return self._database.view()
 
+    def peek(self) -> AbstractContextManager[sqlite3.Connection]:
+        """As `view`, for one query."""
+        return self._database.peek()
+
     def limited_view(self, workspaces: Collection[str]) -> AbstractContextManager[sqlite3.Connection]:
         """As `view`, of these workspaces only."""
         return self._database.limited_view(workspaces)

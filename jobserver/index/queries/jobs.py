@@ -1,7 +1,7 @@
 """Queries for jobs."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,15 +101,23 @@ def first_pending_job(sql: sqlite3.Connection, branch: int, request: str, cancel
     return None if row is None else _job(row)
 
 
-def job_owners(sql: sqlite3.Connection, branch: str, jobs: Collection[str]) -> dict[str, str]:
-    """The job request of each of these jobs on the branch, also in its archive."""
-    return dict(
-        sql.execute(
-            "SELECT identifier, request FROM jobs WHERE branch = (SELECT id FROM branches WHERE name=?)"
-            f" AND identifier IN ({marks(jobs)})",
-            (branch, *jobs),
-        )
-    )
+# No rows in most cases: a row more is a call of SQLite more, and each lets another thread in.
+_CLAIMED = """
+SELECT jobs.identifier, jobs.request FROM json_each(?1) AS claim
+CROSS JOIN branches ON branches.name = ?2
+CROSS JOIN jobs ON jobs.identifier = claim.key AND jobs.branch = branches.id AND jobs.request != claim.value
+WHERE EXISTS (SELECT 1 FROM requests WHERE identifier = claim.value AND branch = branches.id)
+    AND NOT EXISTS (SELECT 1 FROM jobs AS own
+        WHERE own.branch = branches.id AND own.request = claim.value AND own.identifier = claim.key)
+LIMIT 1
+"""
+
+
+def other_owner(sql: sqlite3.Connection, branch: str, claims: Mapping[str, str]) -> tuple[str, str] | None:
+    """A job that belongs to another job request than the one that ``claims`` says, and that request, also in the
+    archive. Claims for job requests that do not exist do not count. ``claims``: by job."""
+    row = sql.execute(_CLAIMED, (orjson.dumps(claims).decode(), branch)).fetchone()
+    return None if row is None else (row[0], row[1])
 
 
 def requests_with_job(sql: sqlite3.Connection, job: str, backends: Collection[str]) -> list[str]:

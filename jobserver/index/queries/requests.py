@@ -211,14 +211,6 @@ def items_of(
     return {identifier: orjson.loads(item) for identifier, item in rows}
 
 
-def has_request(sql: sqlite3.Connection, branch: str, identifier: str) -> bool:
-    row = sql.execute(
-        "SELECT 1 FROM requests WHERE identifier=? AND branch = (SELECT id FROM branches WHERE name=?)",
-        (identifier, branch),
-    )
-    return row.fetchone() is not None
-
-
 def has_unarchived(sql: sqlite3.Connection, branch: str) -> bool:
     """Whether a push finished a job request that is still in ``active/``."""
     row = sql.execute(

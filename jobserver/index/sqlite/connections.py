@@ -56,11 +56,17 @@ class Database:
                     self._writer.execute("ROLLBACK")
 
     @contextmanager
-    def view(self) -> Iterator[sqlite3.Connection]:
-        """A connection that reads the state of one moment."""
+    def peek(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one query, which reads the state of one moment without a transaction around it."""
         with self._guard:
             connection = self._idle.pop() if self._idle else None
         with self._lent(connection or self._open(), self._idle) as lent:
+            yield lent
+
+    @contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """A connection that reads the state of one moment."""
+        with self.peek() as lent, _transaction(lent):
             yield lent
 
     @contextmanager
@@ -70,17 +76,15 @@ class Database:
             connection = self._limited.pop() if self._limited else None
         connection = connection or limited.connect(self._path)
         connection.limit(workspaces)
-        with self._lent(connection, self._limited):
+        with self._lent(connection, self._limited), _transaction(connection):
             yield connection
 
     @contextmanager
     def _lent(self, connection: C, idle: list[C]) -> Iterator[C]:
-        """Reads the state of one moment, and keeps the connection for the next reader unless something failed."""
+        """Keeps the connection for the next reader unless something failed."""
         kept = False
         try:
-            connection.execute("BEGIN")
             yield connection
-            connection.execute("COMMIT")
             with self._guard:
                 if len(idle) < _KEPT and not self._closed:
                     idle.append(connection)
@@ -88,3 +92,11 @@ class Database:
         finally:
             if not kept:
                 connection.close()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One that reads. After a failure the connection is closed, which ends it."""
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")

@@ -13,14 +13,12 @@ from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
 from jobserver.errors import invalid
 from jobserver.index.index import Index
-from jobserver.index.queries.jobs import job_owners
-from jobserver.index.queries.requests import has_request
+from jobserver.index.queries.jobs import other_owner
 from jobserver.service.presence import Presence
 from jobserver.service.writes.gate import Gate
 from jobserver.service.writes.idempotency import Key
 from jobserver.store.write.submission import WriteResult
 
-_PER_QUERY = 500  # ids in one query
 _log = logging.getLogger(__name__)
 
 
@@ -57,16 +55,11 @@ class Reports:
 
         Raises `Error` (invalid).
         """
-        branch = backend_branch(slug)
-        claimed = {job.identifier: request for request, job in jobs}
-        names = list(claimed)
+        claims = {job.identifier: request for request, job in jobs}
         with self._index.peek() as sql:
-            known: dict[str, str] = {}
-            for start in range(0, len(names), _PER_QUERY):
-                known |= job_owners(sql, branch, names[start : start + _PER_QUERY])
-            for job, owner in known.items():
-                if owner != claimed[job] and has_request(sql, branch, claimed[job]):
-                    raise invalid(f"job {job} belongs to job request {owner}", "identifier")
+            taken = other_owner(sql, backend_branch(slug), claims)
+        if taken is not None:
+            raise invalid(f"job {taken[0]} belongs to job request {taken[1]}", "identifier")
 
 
 def _traces(jobs: Iterable[Job]) -> set[str]:
