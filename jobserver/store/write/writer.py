@@ -67,6 +67,7 @@ class Writer:
         self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
         self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.mark_good)
         self._last: dict[str, str] = {}
+        self.listen(self._note_move, lambda: None)
         self._reader = Objects(repository)
         self._reading = threading.Lock()
 
@@ -97,6 +98,9 @@ class Writer:
     def last_written(self, branch: str) -> str | None:
         """The tip that a batch of this process last moved the branch to, or is about to."""
         return self._last.get(branch)
+
+    def _note_move(self, update: RefUpdate) -> None:
+        self._last[update.branch] = update.new
 
     def listen(self, announce: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
         """Calls ``announce`` before a batch moves a branch, so that whoever sees the new tip can know what it brought.
@@ -252,7 +256,6 @@ class Writer:
         moves = batch.moves
         if not moves:
             return {}
-        self._last |= {branch: new for branch, (_, new) in moves.items()}  # before anybody can see these tips
         try:
             landing = self._lander.land_batch(batch.builder.pack, moves, self.authority, batch.changes)
         except OSError as error:
