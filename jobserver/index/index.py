@@ -32,7 +32,7 @@ from jobserver.worker import Worker
 
 _log = logging.getLogger(__name__)
 _BACKSTOP_SECONDS = 2.0  # for moves that nobody reported
-_ROWS_SECONDS = 0.25  # between writes of rows that nobody reads, so that the writer gets the time
+_ROWS_SECONDS = 1.0  # between writes of rows that nobody reads: a job that runs changes several times meanwhile
 
 
 class Index:
