@@ -41,8 +41,9 @@ def is_nested(parsed: Any, inside: bool = False) -> bool:
 
 
 def calls(path: Path) -> Iterator[ast.expr]:
-    """The patterns, as they are written, of all calls of the module `re`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """The patterns, as they are written, of all calls of the module `re`. Most files have none: they are not parsed."""
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text)) if re.search(r"\bre\.\w+\(", text) else ():
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=name), args=[pattern, *_]) if (
                 name != "escape"
