@@ -98,9 +98,11 @@ def cut_message(text: str, cut_by: str = "the server") -> str:
 
 @dataclass(slots=True)
 class _Report:
-    """The changes of a report, and the result that its answer uses: see `_update`."""
+    """The changes of a report, and the result that its answer uses: see `_update`. ``events``: those of the changes
+    that are no readings."""
 
     changes: list[Change] = field(default_factory=list)
+    events: list[Change] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     requests: list[Stored] = field(default_factory=list)
     readings: dict[str, dict[str, Job]] = field(default_factory=dict)
@@ -126,9 +128,8 @@ def _update(state: State, command: UpdateJobs, actor: Actor, now: datetime) -> C
             report.ignored.append(identifier)
         else:
             _update_request(state, stored, jobs, now, report)
-    news = [change for change in report.changes if not _is_reading(change)]
-    jobs_said = [_summary(change) for change in news]
-    summary = ", ".join(jobs_said) if 0 < len(jobs_said) <= 3 else f"{len(jobs_said)} jobs"
+    count = len(report.events)
+    summary = ", ".join(map(_summary, report.events)) if 0 < count <= 3 else f"{count} jobs"
     trailers = [("Job-Request", stored.request.identifier) for stored in report.requests]
     workspaces = dict.fromkeys(stored.request.workspace.name for stored in report.requests)
     trailers += [("Workspace", name) for name in workspaces]
@@ -141,11 +142,6 @@ def _update(state: State, command: UpdateJobs, actor: Actor, now: datetime) -> C
         tuple(trailers),
         report.result(),
     )
-
-
-def _is_reading(change: Change) -> bool:
-    before, after = change.of(Job)
-    return before is not None and after is not None and lifecycle.is_reading(before, after)
 
 
 def _by_request(reported: Iterable[tuple[str, Job]]) -> dict[str, dict[str, Job]]:
@@ -186,29 +182,32 @@ def _update_request(state: State, stored: Stored, sent: Mapping[str, Job], now: 
     newest, known = lifecycle.newest(reported.values()), lifecycle.newest(before.values(), now)
     if newest is None or known is None or newest >= known:
         after = {identifier: job for identifier, job in after.items() if identifier in reported}
+    _note_changes(stored, before, after, report)
+
+
+def _note_changes(stored: Stored, before: Mapping[str, Job], after: Mapping[str, Job], report: _Report) -> None:
+    """If nothing but readings is new of the request, the record does not take them yet."""
     area = Area.ARCHIVE if lifecycle.finished(after.values()) else Area.ACTIVE
-    if area is stored.place.area and (held := _held(before, after)):
-        report.readings[stored.request.identifier] = held
-        return
-    place = stored.place.moved(area)
+    place, is_moved = stored.place.moved(area), area is not stored.place.area
     changes = [
         Change(place.job(identifier), before.get(identifier), after.get(identifier))
         for identifier in sorted(before.keys() | after.keys())
         if not same(before.get(identifier), after.get(identifier))
     ]
-    is_moved = area is not stored.place.area
-    if changes or is_moved:
+    events = [change for change in changes if not _is_reading(change)]
+    if changes and not events and not is_moved:
+        readings = [job for change in changes if (job := change.of(Job)[1]) is not None]
+        report.readings[stored.request.identifier] = {job.identifier: job for job in readings}
+    elif changes or is_moved:
         report.requests.append(stored)
         report.changes += changes
+        report.events += events
         report.moves += [Move(stored.place, area)] if is_moved else []
 
 
-def _held(before: Mapping[str, Job], after: Mapping[str, Job]) -> dict[str, Job]:
-    """The jobs with new readings, if nothing else is new of the request. Then the record does not take them yet."""
-    if before.keys() != after.keys():
-        return {}
-    changed = {identifier: job for identifier, job in after.items() if not same(before[identifier], job)}
-    return changed if all(lifecycle.is_reading(before[name], job) for name, job in changed.items()) else {}
+def _is_reading(change: Change) -> bool:
+    before, after = change.of(Job)
+    return before is not None and after is not None and lifecycle.is_reading(before, after)
 
 
 def _are_run_twice(before: Mapping[str, Job], reported: Mapping[str, Job]) -> bool:

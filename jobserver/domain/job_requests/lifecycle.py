@@ -47,9 +47,9 @@ def on_time(reported: Job, stored: Job | None, now: datetime) -> Job:
     """
     times = (reported.created_at, reported.updated_at, reported.started_at, reported.completed_at)
     limit = now + CLOCKS_AGREE
-    ahead = [name for name, moment in zip(TIMES, times, strict=True) if moment is not None and moment > limit]
-    if not ahead:
+    if max(filter(None, times)) <= limit:
         return reported
+    ahead = [name for name, moment in zip(TIMES, times, strict=True) if moment is not None and moment > limit]
     kept: dict[str, datetime] = {}
     if stored is not None:
         is_rerun = stored.status in FINISHED and reported.status not in FINISHED
