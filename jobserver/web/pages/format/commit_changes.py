@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from jobserver.domain.base import layout
 
 MOST_BYTES = 100_000  # of one commit
+MOST_FILE_BYTES = 500_000  # of a file: of a larger one, only the name is shown
 MOST_FILES = 1000  # of one commit: git takes long to compare more
 _FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _NOISE = ("diff ", "index ", "new file", "deleted file", "similarity ")
+_LARGE = re.compile(r"^Binary files (?:/dev/null|a/(?P<old>\S+)) and (?:/dev/null|b/(?P<new>\S+)) differ$")
 _JOB = re.compile(r"^(?:---|\+\+\+) [ab]/\S+/jobs/([A-Za-z0-9_-]+)\.yaml$", re.MULTILINE)
 _STATUS = re.compile(r"^\+status: (\w+)$", re.MULTILINE)
 _AREA_MOVE = re.compile(r"^rename from (active|archive)/.*\nrename to (active|archive)/", re.MULTILINE)
@@ -53,8 +55,13 @@ def commit_changes(diff: str | int) -> CommitChanges:
 def _shown(part: str) -> list[str]:
     noise = (*_NOISE, "rename ") if _AREA_MOVE.search(part) else _NOISE
     head, hunks, body = part.partition("\n@@ ")
-    lines = [line for line in head.splitlines() if not line.startswith(noise)]
+    lines = [_without_contents(line) for line in head.splitlines() if not line.startswith(noise)]
     return [*lines, *f"@@ {body}".splitlines()] if hunks else lines
+
+
+def _without_contents(line: str) -> str:
+    match = _LARGE.fullmatch(line)
+    return f"{match['new'] or match['old']} is too large to show" if match else line
 
 
 def _jobs(parts: Sequence[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from jobserver.store.keys import signers as keys
 from jobserver.store.keys.rotation import followed
 from jobserver.store.read.commits import Commit
 from jobserver.store.repo import StateRepo
-from jobserver.web.pages.format.commit_changes import MOST_FILES, CommitChanges, commit_changes
+from jobserver.web.pages.format.commit_changes import MOST_FILE_BYTES, MOST_FILES, CommitChanges, commit_changes
 from jobserver.web.pages.views.history import branch_ref, is_in_history
 
 MOST = 50  # entries of a page
@@ -162,7 +162,8 @@ def _diffs(repo: StateRepo, tip: str, paths: Sequence[str], *limits: str) -> dic
     """commit -> its diff, newest first; of a commit with more files than pages show, their number."""
     # One process for all of them, separated by NUL: git treats a file with a NUL as binary.
     # Newer versions of git would apply a .gitattributes file of the repository to diffs (`attr.tree`).
-    log = ("-c", "attr.tree=none", "log", "--format=%x00%H")
+    # A larger file counts as binary, and git does not even read it: each request of a study has its whole pipeline.
+    log = ("-c", "attr.tree=none", "-c", f"core.bigFileThreshold={MOST_FILE_BYTES}", "log", "--format=%x00%H")
     listed = git(repo.path, *log, "--name-only", "--no-renames", *limits, "--end-of-options", tip, "--", *paths)
     counts = {part[:40]: part.count("\n") - 2 for part in listed.split("\0")[1:]}
     diffs: dict[str, str | int] = {**counts}

@@ -5,11 +5,13 @@ import subprocess
 import pytest
 
 from jobserver.domain.backends import PauseBackend, ResumeBackend
+from jobserver.domain.job_requests.pipelines import PipelineAction
+from jobserver.domain.job_requests.requests import RequestJobs
 from jobserver.errors import Error
 from jobserver.web.pages.format.commit_changes import MOST_BYTES, commit_changes
 from jobserver.web.pages.views import audit_tab
 from jobserver.web.pages.views.audit_tab import Entry, audit_page
-from tests.site import ADMIN, Site, job
+from tests.site import ADMIN, ALICE, Site, job
 
 PATHS = {"main": ["backends/tpp.yaml"], "backends/tpp": ["active", "archive"]}
 
@@ -107,6 +109,19 @@ def test_long_changes_are_cut_with_the_number_of_lines(site: Site) -> None:
     assert changes.more > 0
     assert len(changes.lines) + changes.more == len(lines)
     assert sum(len(line) + 1 for line in changes.lines) <= MOST_BYTES
+
+
+def test_of_a_large_file_only_the_name_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request of a study has its whole pipeline: a page of 50 once read more than 100 MB."""
+    monkeypatch.setattr(audit_tab, "MOST_FILE_BYTES", 2000)
+    pipeline = {"generate": PipelineAction(run="python:v2 " + "x" * 2000)}
+    site.do(ALICE, RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
+    lines = audit_page(site.repo, {"backends/tpp": ["active"]}).entries[0].changes.lines
+    assert "+requested_actions:" in lines
+    assert lines[-1].endswith("/pipeline.yaml is too large to show")
+    assert "xxx" not in "".join(lines)
+    removed = "diff --git a/x.yaml b/x.yaml\ndeleted file mode 100644\nBinary files a/x.yaml and /dev/null differ\n"
+    assert commit_changes(removed).lines == ["x.yaml is too large to show"]
 
 
 def test_a_rename_that_is_no_archive_move_is_shown() -> None:
