@@ -24,7 +24,8 @@ PYTEST = $(PY) -m pytest --dist worksteal
 test: $(VENV)/.installed
 	$(PYTEST) -n 5 $(ARGS)
 
-# The same by three processes and on the disk, with large samples of the faults and of odd input, and with the tests that take long: for CI.
+# The same by three processes and on the disk, with large samples of the faults and of odd input, and with the tests that
+# take long: for CI.
 test-whole: export WHOLE_SAMPLES = 1
 test-whole: export TMPDIR ?= /tmp
 test-whole: $(VENV)/.installed
