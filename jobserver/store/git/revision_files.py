@@ -1,17 +1,23 @@
-"""Streams every file of a revision from `git cat-file --batch`, for readers of a whole branch.
+"""Streams every file of a revision from `git ls-tree` through `git cat-file --batch`, for readers of a whole branch.
 
-Faster than reading object by object in process, and holds only a part in memory at a time.
+Faster than reading object by object in process, and holds only a part in memory at a time, also of the list of files:
+that of a million job requests has seven million.
 """
 
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO
 
 from jobserver.errors import unavailable
-from jobserver.store.git.command import git, start
+from jobserver.store.git.command import start
 from jobserver.store.git.objects import check_id
 from jobserver.worker import start_task
+
+_PIPE = subprocess.PIPE
+_BYTES = 1 << 20
 
 
 def tree_files(
@@ -24,17 +30,23 @@ def tree_files(
     """
     if folders is not None and not folders:
         return
-    files = _list(repository, revision, folders, once)
-    pipe = subprocess.PIPE
-    command = ["cat-file", "--batch", "--buffer"]
-    with start(command, repository=repository, stdin=pipe, stdout=pipe, bufsize=1 << 20) as process:
-        requests, answers = process.stdin, process.stdout
+    limits = ["--", *folders] if folders is not None else []
+    list_files = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *limits]
+    read_files = ["cat-file", "--batch", "--buffer"]
+    with (
+        start(list_files, repository=repository, stdout=_PIPE, stderr=_PIPE) as listing,
+        start(read_files, repository=repository, stdin=_PIPE, stdout=_PIPE, bufsize=_BYTES) as reading,
+    ):
+        rows, requests, answers = listing.stdout, reading.stdin, reading.stdout
+        assert rows is not None
         assert requests is not None
         assert answers is not None
+        paths = SimpleQueue[tuple[str, str] | None]()  # that git was asked for; None at the end
         # Requests come from a thread of their own, because both pipes fill up.
-        thread = start_task("objects", lambda: _request(requests, [sha for _, sha in files]))
+        thread = start_task("objects", lambda: _request(rows, requests, paths, once))
         try:
-            for path, sha in files:
+            while (asked := paths.get()) is not None:
+                path, sha = asked
                 head = answers.readline().split()
                 if len(head) != 3:
                     raise unavailable("git cat-file ended early; run `git fsck` to find missing objects", path)
@@ -42,32 +54,37 @@ def tree_files(
                 answers.read(1)
                 check_id(bytes.fromhex(sha), head[1], data, path)
                 yield path, data
+            if listing.wait():
+                assert listing.stderr is not None
+                raise unavailable(f"git ls-tree: {listing.stderr.read().decode(errors='replace').strip()}")
         finally:
-            process.kill()
+            listing.kill()
+            reading.kill()
             thread.join()
 
 
-def _list(repository: Path, revision: str, folders: Sequence[str] | None, once: str) -> list[tuple[str, str]]:
-    """(path, blob) of each file."""
-    limits = ["--", *folders] if folders is not None else []
-    listing = git(repository, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", revision, *limits)
-    files: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    for row in listing.split("\0"):
-        columns, _, path = row.partition("\t")
-        sha = columns.rpartition(" ")[2]
-        if not row or sha in seen:
-            continue
-        if once and path.endswith(once):
-            seen.add(sha)
-        files.append((path, sha))
-    return files
-
-
-def _request(pipe: IO[bytes], shas: Sequence[str]) -> None:
+def _request(rows: IO[bytes], pipe: IO[bytes], paths: "SimpleQueue[tuple[str, str] | None]", once: str) -> None:
+    """Asks for each file of the listing ``rows``. git's pipes bound how many paths wait for their answers."""
     try:
-        for first in range(0, len(shas), 1000):
-            pipe.write(("\n".join(shas[first : first + 1000]) + "\n").encode())
-        pipe.close()
-    except BrokenPipeError:
-        pass
+        with suppress(BrokenPipeError), pipe:
+            for path, sha in _files(rows, once):
+                paths.put((path, sha))
+                pipe.write(sha.encode() + b"\n")
+    finally:
+        paths.put(None)
+
+
+def _files(rows: IO[bytes], once: str) -> Iterator[tuple[str, str]]:
+    """(path, blob) of each row of `git ls-tree -z`."""
+    seen: set[str] = set()
+    rest = b""
+    while part := rows.read(_BYTES):
+        *whole, rest = (rest + part).split(b"\0")
+        for row in whole:
+            columns, _, name = row.partition(b"\t")
+            path, sha = name.decode(errors="surrogateescape"), columns[-40:].decode()
+            if sha in seen:
+                continue
+            if once and path.endswith(once):
+                seen.add(sha)
+            yield path, sha

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -112,6 +113,29 @@ def test_every_file_of_a_revision(repository: Repository) -> None:
     assert len(found) == 1501
     assert found["users/a12.yaml"] == b"12" * 12
     assert found["x"] == b""
+
+
+def test_the_list_of_files_is_not_held_whole(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million job requests have seven million files."""
+    sizes = []
+
+    class Watched(SimpleQueue[object]):
+        def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+            super().put(item)
+            sizes.append(self.qsize())
+
+    monkeypatch.setattr(revision_files, "_BYTES", 4096)
+    monkeypatch.setattr(revision_files, "SimpleQueue", Watched)
+    blob = subprocess.check_output(["git", "-C", repository.path, "hash-object", "-w", "--stdin"], input=b"x").decode()
+    rows = "".join(f"100644 blob {blob.strip()}\ta{number}\n" for number in range(20_000))
+    tree = subprocess.check_output(["git", "-C", repository.path, "mktree"], input=rows.encode()).decode().strip()
+    assert sum(1 for _ in revision_files.tree_files(repository.path, tree)) == 20_000
+    assert max(sizes) < 10_000
+
+
+def test_a_revision_that_does_not_exist_is_named(repository: Repository) -> None:
+    with pytest.raises(Error, match=r"git ls-tree: .*nothing"):
+        list(revision_files.tree_files(repository.path, "nothing"))
 
 
 def test_a_reader_may_stop_early(repository: Repository) -> None:
