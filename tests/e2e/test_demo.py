@@ -33,8 +33,7 @@ def test_the_demo_computes_something_and_leaves_a_sound_record(tmp_path: Path) -
         assert "Traceback" not in (tmp_path / "demo" / log).read_text()
 
 
-@only_whole
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=only_whole)])
 def test_a_demo_shows_a_failure_and_a_queue_and_leaves_no_process_behind(
     tmp_path: Path, number: signal.Signals
 ) -> None:

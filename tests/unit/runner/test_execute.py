@@ -86,7 +86,7 @@ def test_a_command_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pa
     started = time.monotonic()
     ended = run(tmp_path, "sh", "-c", script, timeout=0.5)
     assert ended.reason == "timeout"  # type: ignore[attr-defined]
-    assert time.monotonic() - started < 50  # the child sleeps for 60
+    assert time.monotonic() - started < 10
     child = int((tmp_path / "child").read_text())
     for _ in range(100):
         try:
