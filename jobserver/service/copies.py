@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 from jobserver.audit.checked_check import checked_releases, place_of
@@ -125,24 +126,23 @@ def copy_private(store: Path, target: Path) -> None:
 def copy_releases(root: Path, target: Path, copy: Path) -> int:
     """Copies the recorded releases and files that ``target`` does not have yet; returns how many. They never change."""
     count = 0
-    with disk_errors():
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder = cache(partial(make_folders, target.parent, mode=0o777))  # once for each
     for folder in recorded_folders(copy, Refs(copy).branches()):
         source, here = root / folder, target / folder
         if here.exists() or not source.is_dir():  # `verify_copy` reports missing files
             continue
         with disk_errors():
-            make_folders(target, here.parent)
+            make_folder(here.parent)
             beside = here.with_name(f".{here.name}.partial")
             shutil.rmtree(beside, ignore_errors=True)
             shutil.copytree(source, beside)
             sync_tree(beside)
             move_durably(beside, here)
         count += 1
-    return count + _copy_checked(root, target, copy)
+    return count + _copy_checked(root, target, copy, make_folder)
 
 
-def _copy_checked(root: Path, target: Path, copy: Path) -> int:
+def _copy_checked(root: Path, target: Path, copy: Path, make_folder: Callable[[Path], None]) -> int:
     """Copies the files of checked releases that ``target`` does not have yet, and erases those that were withdrawn."""
     count = 0
     for _, release in checked_releases(copy, Refs(copy).branches()):
@@ -155,7 +155,7 @@ def _copy_checked(root: Path, target: Path, copy: Path) -> int:
                         here.unlink()
                         sync_folder(here.parent)
                 elif not here.exists() and source.is_file():
-                    make_folders(target, here.parent)
+                    make_folder(here.parent)
                     beside = here.with_name(f".{here.name[:200]}.partial")
                     shutil.copyfile(source, beside)
                     sync_file(beside)

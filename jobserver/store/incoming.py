@@ -80,18 +80,18 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, mode: int = 0o700) -> None:
     """Makes one folder durable. It may exist already, and not be durable yet."""
     with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=mode)
     sync_folder(folder.parent)
 
 
-def make_folders(root: Path, folder: Path) -> None:
+def make_folders(root: Path, folder: Path, mode: int = 0o700) -> None:
     """Makes ``folder`` durable, with each folder between it and ``root``, which exists."""
     for part in folder.relative_to(root).parts:
         root /= part
-        make_folder(root)
+        make_folder(root, mode)
 
 
 def discard_folder(folder: Path, record: str) -> None:

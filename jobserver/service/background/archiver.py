@@ -23,6 +23,7 @@ class Archiver:
         before it takes the writer's turn."""
         self._repo, self._gate, self._has_unarchived = repo, gate, has_unarchived
         self._tips: dict[str, str] = {}
+        self._others: dict[str, int] = {}  # tips of others below the writer's, at the last look
         self._worker = Worker("archiver", self._archive, _SETTLE_SECONDS)
         self.start, self.wake, self.close = self._worker.start, self._worker.wake, self._worker.close
 
@@ -37,7 +38,8 @@ class Archiver:
             tip = writer.refs.tip(branch)  # now: reports may have moved it since
             if slug is None or tip is None or self._tips.get(branch) == tip:
                 continue
-            if writer.last_written(branch) != tip and self._has_unarchived(branch):
+            own, others = writer.last_written(branch)
+            if (own, others) != (tip, self._others.get(branch)) and self._has_unarchived(branch):
                 tip = self._gate.submit(SERVER, ArchiveFinished(slug), "server").commit
-            self._tips[branch] = tip
+            self._tips[branch], self._others[branch] = tip, others
         return _BACKSTOP_SECONDS

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from jobserver import logs
+from jobserver.domain.base.identifiers import is_request_id
 from jobserver.domain.base.layout import backend_branch
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.job_requests.jobs import Job, UpdateJobs
@@ -55,7 +56,7 @@ class Reports:
 
         Raises `Error` (invalid).
         """
-        claims = {job.identifier: request for request, job in jobs}
+        claims = {job.identifier: request for request, job in jobs if is_request_id(request)}
         with self._index.peek() as sql:
             taken = other_owner(sql, backend_branch(slug), claims)
         if taken is not None:

@@ -54,9 +54,10 @@ def tree_files(
                 answers.read(1)
                 check_id(bytes.fromhex(sha), head[1], data, path)
                 yield path, data
-            if listing.wait():
+            if code := listing.wait():
                 assert listing.stderr is not None
-                raise unavailable(f"git ls-tree: {listing.stderr.read().decode(errors='replace').strip()}")
+                reason = listing.stderr.read().decode(errors="replace").strip() or f"ended with {code}"
+                raise unavailable(f"git ls-tree: {reason}")
         finally:
             listing.kill()
             reading.kill()
@@ -66,7 +67,7 @@ def tree_files(
 def _request(rows: IO[bytes], pipe: IO[bytes], paths: "SimpleQueue[tuple[str, str] | None]", once: str) -> None:
     """Asks for each file of the listing ``rows``. git's pipes bound how many paths wait for their answers."""
     try:
-        with suppress(BrokenPipeError), pipe:
+        with suppress(BrokenPipeError), rows, pipe:  # a git whose output nobody reads would wait for ever
             for path, sha in _files(rows, once):
                 paths.put((path, sha))
                 pipe.write(sha.encode() + b"\n")

@@ -1,5 +1,5 @@
-"""Which job requests of one branch are not in the folder of the day that their identifiers say: jobserver makes no such
-identifiers, but an import or a push may.
+"""Which job requests of one branch are not in the folder of the day that their identifiers say: those of an import or a
+push, and those that jobserver made while its clock went back over midnight.
 
 Follows the commits, so that a new request need not be looked for in every day of the history.
 """

@@ -66,7 +66,7 @@ class Writer:
         self._heads: dict[str, Head] = {}
         self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
         self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.mark_good)
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, int]] = {}
         self.listen(self._note_move, lambda: None)
         self._reader = Objects(repository)
         self._reading = threading.Lock()
@@ -95,12 +95,14 @@ class Writer:
         if self.tip_check is not None:
             self.tip_check.mark_good(branch, tip)
 
-    def last_written(self, branch: str) -> str | None:
-        """The tip that a batch of this process last moved the branch to, or is about to."""
-        return self._last.get(branch)
+    def last_written(self, branch: str) -> tuple[str, int]:
+        """The tip that a batch of this process last moved the branch to, or is about to; and on how many tips of others
+        its batches have built."""
+        return self._last.get(branch, ("", 0))
 
     def _note_move(self, update: RefUpdate) -> None:
-        self._last[update.branch] = update.new
+        tip, others = self.last_written(update.branch)
+        self._last[update.branch] = update.new, others + (update.old != tip)
 
     def listen(self, announce: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
         """Calls ``announce`` before a batch moves a branch, so that whoever sees the new tip can know what it brought.

@@ -1,6 +1,6 @@
 """What a server looks at after others moved a branch: the writer is asked only where there is something to move."""
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from jobserver.audit.checkpoint import CheckpointLineage
 from jobserver.audit.verify import verify
 from jobserver.domain.base.permissions import SERVER, Actor
+from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.domain.job_requests.requests import ArchiveFinished
 from jobserver.domain.plan import Command
 from jobserver.domain.record import RecordCheckpoint
@@ -17,7 +18,7 @@ from jobserver.service.writes.gate import Gate
 from jobserver.store.repo import StateRepo
 from jobserver.store.write.submission import WriteResult
 from tests.e2e.harness import until
-from tests.site import TEMPLATES, Seeded, Site, job
+from tests.site import TEMPLATES, TPP, Seeded, Site, job
 
 
 class Counted(Gate):
@@ -63,21 +64,47 @@ def test_the_writer_is_asked_only_for_what_a_push_finished(tmp_path: Path, is_un
 def test_the_servers_own_reports_are_nothing_to_look_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Found: while reports came, a tip was an older one by the time it was compared, and the index wrote its rows."""
     identifier = site.ask()
-    seen = site.repo.writer.refs.branches()
-    looked: list[str] = []
+    looks = looks_beside(site, monkeypatch, lambda: site.report((identifier, job("j1", "running", 1))))
+    assert looks == [1, 1]  # the first one is that of a start
 
-    def branches() -> dict[str, str]:
-        site.report((identifier, job("j1", "running", 1)))
-        reported.set()
+
+def test_a_push_is_looked_at_also_below_a_report_to_this_server(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: a report that landed between a push and the look hid the push, whose requests stayed unarchived."""
+    first, second = site.ask(), site.ask()
+    other = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)
+    pushes = Gate(other, site.clock, Seeded(2))
+
+    def both() -> None:
+        pushes.submit(TPP, UpdateJobs("tpp", ((first, job("j1", "running", 1)),)), "test")
+        site.report((second, job("j2", "running", 1)))
+
+    assert looks_beside(site, monkeypatch, both) == [1, 2]
+    pushes.close()
+    other.close()
+
+
+def looks_beside(site: Site, monkeypatch: pytest.MonkeyPatch, write: Callable[[], object]) -> list[int]:
+    """How often an archiver had looked at the backend's branch: before and after ``write`` ran at the moment when it
+    knew that something had moved, and not yet what."""
+    branches = site.repo.writer.refs.branches
+    looked: list[str] = []
+    looks: list[int] = []
+
+    def moving() -> dict[str, str]:
+        seen = branches()
+        if len(looks) == 1:
+            write()
+        looks.append(len(looked))
         return seen
 
-    reported = threading.Event()
-    monkeypatch.setattr(site.repo.writer.refs, "branches", branches)
+    monkeypatch.setattr(site.repo.writer.refs, "branches", moving)
     archiver = Archiver(site.repo, site.gate, lambda branch: bool(looked.append(branch)))
     archiver.start()
-    reported.wait()
+    until(lambda: archiver.wake() or len(looks) > 2)  # type: ignore[func-returns-value]
     archiver.close()
-    assert looked == []
+    return looks[1:3]
 
 
 def test_a_checkpoint_never_says_less_than_the_one_before(tmp_path: Path) -> None:

@@ -138,6 +138,22 @@ def test_a_revision_that_does_not_exist_is_named(repository: Repository) -> None
         list(revision_files.tree_files(repository.path, "nothing"))
 
 
+def test_a_listing_that_can_not_be_followed_ends_the_reading(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or git would wait for ever for somebody who reads the rest of its list."""
+    sha = repository.commit({f"{'a' * 200}{number}": b"" for number in range(400)})
+
+    def fails(rows: object, once: str) -> Iterator[tuple[str, str]]:
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr(revision_files, "_files", fails)
+    with pytest.raises(Error, match="git ls-tree: ended with -13"):
+        list(revision_files.tree_files(repository.path, sha))
+    assert "MemoryError" in caplog.text
+
+
 def test_a_reader_may_stop_early(repository: Repository) -> None:
     sha = repository.commit({f"a{number}": bytes(100_000) for number in range(80)})
     files = revision_files.tree_files(repository.path, sha)
