@@ -2,7 +2,7 @@
 
     snapshot      a branch as it is now: the store's side of `State`
     owners        which active request each job belongs to, from commit to commit
-    strays        which requests are not where their identifiers say, from commit to commit
+    other_days    which requests are not where their identifiers say, from commit to commit
     commits       parses commits, and finds claims that only the server may make
     cancellations who cancelled actions of job requests
     tree_changes  what a commit changes, as changes of documents

@@ -23,8 +23,8 @@ from jobserver.domain.workspaces import Workspace
 from jobserver.errors import Error
 from jobserver.store.git import trees
 from jobserver.store.git.objects import Objects
+from jobserver.store.read.other_days import OtherDays
 from jobserver.store.read.owners import JobOwners
-from jobserver.store.read.strays import Strays
 from jobserver.store.yaml.nodes import read_nodes
 
 D = TypeVar("D", bound=Document)
@@ -36,7 +36,7 @@ class Head:
     def __init__(self, branch: str, tip: str | None, root: bytes | None, time: int) -> None:
         self.branch, self.tip, self.root, self.time = branch, tip, root, time
         self.owners: JobOwners | None = None  # once they were needed
-        self.strays: Strays | None = None  # likewise
+        self.other_days: OtherDays | None = None  # likewise
         self.documents: dict[tuple[Kind, str], Document] = {}  # that were looked for, in the tree ``root``
 
     @classmethod
@@ -56,8 +56,8 @@ class Head:
         """Keeps what is known of the branch right when its next commit makes these changes."""
         if self.owners is not None and not self.owners.follow(changes):
             self.owners = None
-        if self.strays is not None and not self.strays.follow(changes):
-            self.strays = None
+        if self.other_days is not None and not self.other_days.follow(changes):
+            self.other_days = None
 
 
 class Snapshot:
@@ -208,9 +208,9 @@ class Snapshot:
         guess = identifiers.request_day(identifier)
         yield Place(Area.ACTIVE, guess, identifier)
         yield Place(Area.ARCHIVE, guess, identifier)
-        if self._head.strays is None:
-            self._head.strays = Strays((area, day, self._objects.tree(sha)) for area, day, sha in self._days())
-        yield from self._head.strays.get(identifier)
+        if self._head.other_days is None:
+            self._head.other_days = OtherDays((area, day, self._objects.tree(sha)) for area, day, sha in self._days())
+        yield from self._head.other_days.get(identifier)
 
     def _days(self) -> Iterator[tuple[Area, date, bytes]]:
         """(area, day, id of its tree) of each day's folder."""

@@ -13,7 +13,7 @@ from jobserver.domain.base.state import Changes
 from jobserver.store.git import trees
 
 
-class Strays:
+class OtherDays:
     def __init__(self, days: Iterable[tuple[Area, date, bytes]]) -> None:
         """``days``: the raw tree of each day's folder."""
         self._places: dict[str, list[Place]] = {}
