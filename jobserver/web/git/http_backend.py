@@ -23,7 +23,8 @@ from jobserver.web.git.push_guard import MAX_PUSH as MAX_BACKEND_PUSH
 UPLOAD_PACK, RECEIVE_PACK = "git-upload-pack", "git-receive-pack"
 """The services: a fetch, and a push."""
 MAX_PUSH = 64 * 1024 * 1024
-_PACK_ACTIVE_ONLY = shlex.join([sys.executable, "-I", "-S", active_pack.__file__])
+_PACK_ACTIVE_ONLY = "exec " + shlex.join([sys.executable, "-I", "-S", active_pack.__file__])
+"""git hands this to a shell, and ends only that when the client has gone: so the shell must be replaced."""
 _PROCESSES = 32
 _PER_CALLER = {ActorKind.BACKEND: 4, ActorKind.USER: 8}  # a backend has one runner
 

@@ -18,7 +18,7 @@ STARTERS = {
     "runner/process.py": "a study's commands, and git as store/git/command.py says",
     "cli/demo/processes.py": "our own commands",
     "cli/hook.py": "our own command",
-    "web/git/active_pack.py": "a hook of git, in the environment that we gave git",
+    "web/git/active_pack.py": "git log, then git pack-objects: a hook, in the environment that we gave git",
 }
 SURROUNDINGS = {
     "GIT_DIR": "/elsewhere",
