@@ -19,7 +19,8 @@ _DEEPEN = re.compile(rb"deepen(?:-since)? \d{1,19}\n?")
 class Fetch:
     """``wants``: the commits to fetch, each once. ``commits``: these, and those that the client says it has. In hex.
 
-    ``filters``: what the client wants to be left out.
+    ``filters``: what the client wants to be left out. ``is_bare``: it says neither what it has nor how deep to go. So
+    does git when it misses an object, with the filter `blob:none`; and a clone of everything.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -29,6 +30,7 @@ class Fetch:
         self._wanted = [line for line in request if not _FILTER.fullmatch(line)]
         self._had = _had(data[end:])
         wants = [match[1].decode() for line in self._wanted if (match := _WANT.fullmatch(line))]
+        self.is_bare = not any(map(_COMMIT.fullmatch, self._had)) and not any(map(_DEEPEN.fullmatch, self._wanted))
         self.wants = list(dict.fromkeys(wants))
         named = [match[1].decode() for line in (*self._wanted, *self._had) if (match := _COMMIT.fullmatch(line))]
         self.commits = {*wants, *named}

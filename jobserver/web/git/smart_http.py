@@ -111,7 +111,7 @@ class StateGit:
         Of the commits that the backend says it has, git sees only these: the answer would reveal which others exist.
         """
         fetch = Fetch(_decoded_body())
-        if other := fetch.filters - {layout.ACTIVE_ONLY}:
+        if fetch.is_bare and (other := fetch.filters - {layout.ACTIVE_ONLY}):  # the archive, for one missing object?
             return _no_pack(f"a backend's only filter is {layout.ACTIVE_ONLY}, and not {min(other)}")
         tip = self._repo.writer.refs.tip(access.ref.removeprefix("refs/heads/"))
         own = commits_in(self._repo.path, tip, fetch.commits) if tip else set()
@@ -119,7 +119,8 @@ class StateGit:
             if sha not in own:
                 return _no_pack(f"not our ref {sha}")
         request = fetch.without(fetch.commits - own)
-        return self._git.respond(access, UPLOAD_PACK, UPLOAD_PACK, request, is_active_only=bool(fetch.filters))
+        is_active_only = fetch.filters == {layout.ACTIVE_ONLY}  # a server may send more than what a filter asks for
+        return self._git.respond(access, UPLOAD_PACK, UPLOAD_PACK, request, is_active_only=is_active_only)
 
     def _push(self, access: Access) -> HTTPResponse:
         body = _decoded_body()

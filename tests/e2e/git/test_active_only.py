@@ -195,8 +195,33 @@ def test_with_the_filter_a_backend_is_given_nothing_of_others(site: Site, protoc
     for part in parts[1:]:  # nor folders and files of its own branch
         assert b"not our ref" in ask(site.git("rev-parse", f"backends/tpp{part}"))
     tip = site.git("rev-parse", "backends/tpp")
-    for other in ("blob:none", "tree:0", "sparse:oid=main:README.md", "sparse:oid=backends/emis:README.md"):
+    for other in ("blob:none", "sparse:oid=main:README.md", "sparse:oid=backends/emis:README.md", "sparse:oid=none"):
         assert f"ERR upload-pack: a backend's only filter is {ACTIVE_ONLY}" in ask(tip, other).decode()
+
+
+@pytest.mark.parametrize("other", ["blob:none", "tree:0", "blob:limit=10"])
+def test_another_filter_leaves_nothing_out(site: Site, tmp_path: Path, other: str) -> None:
+    """Working copies keep the filter of their clone, which older servers ignored."""
+    archived(site)
+    shallow = Clone(site, tmp_path / "shallow", "tpp", "backends/tpp", "--depth=1", f"--filter={other}")
+    older = Clone(site, tmp_path / "older", "tpp", "backends/tpp")
+    for key, value in (("promisor", "true"), ("partialclonefilter", other)):
+        older.git("config", f"remote.origin.{key}", value)
+    archived(site)
+    for copy in (shallow, older):
+        copy.git("pull", "-q", "--ff-only")
+    shallow.git("fetch", "-q", "--deepen=1")
+    shallow.git("fetch", "-q", "--unshallow")
+    for copy in (shallow, older):
+        offline(copy)
+        assert copy.git("rev-parse", "origin/backends/tpp") == site.git("rev-parse", "backends/tpp")
+        assert has(copy.folder) == set(site.git("rev-list", "--objects", "--no-object-names", "backends/tpp").split())
+
+
+def test_a_clone_of_everything_with_another_filter_is_refused(site: Site, tmp_path: Path) -> None:
+    """It looks like git's fetch of one missing object, which would bring the archive."""
+    with pytest.raises(AssertionError, match=f"a backend's only filter is {ACTIVE_ONLY}, and not blob:none"):
+        Clone(site, tmp_path / "made", "tpp", "backends/tpp", "--filter=blob:none")
 
 
 def test_what_is_left_out_is_not_fetched_later(site: Site, tmp_path: Path) -> None:
