@@ -4,6 +4,7 @@ From a server, it fetches active requests only (`layout.ACTIVE_ONLY`), so no com
 """
 
 import base64
+import logging
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ _INCOMING = "refs/jobserver/incoming"
 _SECONDS = 300
 _SERVER = "server"  # the remote's name: git notes with it who promised what is not here
 _MAX_PACKS, _JOINED_BYTES = 50, 20 * 1024 * 1024
+_log = logging.getLogger(__name__)
 _UNKNOWN = "the server does not know this token, or no longer"
 _NOT_ALLOWED = "this token cannot read or write this branch"
 _DENIED = {
@@ -54,7 +56,6 @@ class RunnerClone:
             self.git("config", "gc.auto", "0")
         self._from: Sequence[str] = (self._url,)
         if self.is_http:
-            self.git("config", f"remote.{_SERVER}.url", self._url)
             self._from = (f"--filter={layout.ACTIVE_ONLY}", _SERVER)
 
     def git(self, *arguments: str) -> str:
@@ -71,7 +72,7 @@ class RunnerClone:
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """As `git`, as bytes."""
         try:
-            variables = _environment(self._token, self._flags())
+            variables = _environment(self._token, self._flags(), self._url if self.is_http else "")
             done = run(arguments, variables, repository=self.folder, input=stdin, timeout=_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise unavailable(f"git {arguments[0]} can't be run: {error}") from None
@@ -105,13 +106,19 @@ class RunnerClone:
 
     def _fetch(self, refspec: str, *options: str) -> None:
         self.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, *self._from, refspec)
-        self._join_packs()
+        try:
+            self._join_packs()
+        except (OSError, Error) as error:  # what was fetched is here
+            _log.warning("packs of %s were not joined: %s", self.folder, error)
 
     def _join_packs(self) -> None:
-        """Joins small packs: git keeps each fetch with a filter as a pack, and searches all packs for an object."""
+        """Joins small packs: git keeps each fetch with a filter as a pack, and searches all packs for an object.
+
+        A pack without an index is one that git does not know, because something was killed.
+        """
         folder = self.folder / "objects" / "pack"
         small = [pack for pack in folder.glob("*.pack") if pack.stat().st_size < _JOINED_BYTES]
-        small = [pack for pack in small if pack.with_suffix(".promisor").exists()]
+        small = [pack for pack in small if pack.with_suffix(".promisor").exists() and pack.with_suffix(".idx").exists()]
         if len(small) <= _MAX_PACKS:
             return
         shas = [self.run("show-index", stdin=pack.with_suffix(".idx").read_bytes()) for pack in small]
@@ -164,12 +171,14 @@ class RunnerClone:
         return tip
 
 
-def _environment(token: str, flags: str) -> dict[str, str]:
-    """No prompts and no configuration of other people. The token is in no argument list, which others could read."""
+def _environment(token: str, flags: str, url: str) -> dict[str, str]:
+    """No prompts and no configuration of other people. The token is in no argument list, which others could read, and
+    the server's URL, which may have credentials, in no file."""
     basic = base64.b64encode(f"runner:{token}".encode()).decode()
     own = [
         ("credential.helper", ""),
         ("http.extraHeader", f"Authorization: Basic {basic}"),
         ("http.extraHeader", f"Flags: {flags}"),
     ]
-    return environment_to_others(own if token else ())
+    server = [(f"remote.{_SERVER}.url", url)] if url else []
+    return environment_to_others([*server, *(own if token else [])])

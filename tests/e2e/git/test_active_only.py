@@ -123,6 +123,45 @@ def test_packs_of_a_runner_are_joined(site: Site, tmp_path: Path, monkeypatch: p
     assert runner.report([report(asked)]) == []
 
 
+def test_a_pack_without_its_index_is_left_alone(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a kill leaves it. Whatever else keeps packs from being joined is a line of the log: the fetch has worked."""
+    monkeypatch.setattr(runner_clone, "_MAX_PACKS", 1)
+    runner = transport(site, tmp_path)
+    folder = tmp_path / "state.git" / "objects" / "pack"
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in (".pack", ".promisor"):
+        (folder / f"pack-{'1' * 40}{suffix}").write_bytes(b"")
+    for _ in range(3):
+        asked = site.ask("generate")
+        assert asked in ids(runner.fetch(0))
+    assert len(list(folder.glob("*.idx"))) <= 2
+    assert "not joined" not in caplog.text
+    for suffix in (".pack", ".promisor", ".idx"):
+        (folder / f"pack-{'2' * 40}{suffix}").write_bytes(b"")
+    asked = site.ask("generate")
+    assert asked in ids(runner.fetch(0))
+    assert "not joined" in caplog.text
+
+
+def test_no_file_of_a_runner_has_the_servers_credentials(site: Site, tmp_path: Path) -> None:
+    secret = site.tokens["tpp"]
+    runner = transport(site, tmp_path, site.url.replace("://", f"://x:{secret}@"))
+    asked = site.ask("generate")
+    assert asked in ids(runner.fetch(0))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_runner_starts_beside_a_lock_that_something_killed_left(site: Site, tmp_path: Path) -> None:
+    asked = site.ask("generate")
+    assert asked in ids(transport(site, tmp_path).fetch(0))
+    (tmp_path / "state.git" / "config.lock").touch()
+    asked = site.ask("generate")
+    assert asked in ids(transport(site, tmp_path).fetch(0))
+
+
 @pytest.mark.parametrize("options", [(), ("--depth=1",), ("--depth=3",)])
 def test_every_commit_of_a_clone_is_whole_but_for_the_archive(
     site: Site, tmp_path: Path, options: tuple[str, ...]
