@@ -14,7 +14,9 @@ def compiled_at_the_end(app: Bottle) -> Iterator[None]:
     """Of the routes that are added meanwhile. A bottle that does this itself compiles nothing here."""
     router, methods = app.router, set[str]()
     router._compile = methods.add
-    yield
-    del router._compile
+    try:
+        yield
+    finally:
+        del router._compile
     for method in methods:
         router._compile(method)

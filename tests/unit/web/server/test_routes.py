@@ -43,3 +43,11 @@ def test_each_path_finds_the_same_route(monkeypatch: pytest.MonkeyPatch) -> None
             assert matched(together, method, path) == matched(one_by_one, method, path)
     together.route("/later/<number>/", "GET", lambda **_: "")
     assert matched(together, "GET", "/later/1/") == ("/later/<number>/", {"number": "1"})
+
+
+def test_a_route_that_cannot_be_added_leaves_a_bottle_that_compiles_its_routes() -> None:
+    app = Bottle()
+    with pytest.raises(ZeroDivisionError), compiled_at_the_end(app):
+        raise ZeroDivisionError
+    app.route("/later/", "GET", lambda: "")
+    assert matched(app, "GET", "/later/") == ("/later/", {})
