@@ -11,7 +11,8 @@ MOST_FILE_BYTES = 500_000  # of a file: of a larger one, only the name is shown
 MOST_FILES = 1000  # of one commit: git takes long to compare more
 _FILES = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _NOISE = ("diff ", "index ", "new file", "deleted file", "similarity ")
-_LARGE = re.compile(r"^Binary files (?:/dev/null|a/(?P<old>\S+)) and (?:/dev/null|b/(?P<new>\S+)) differ$")
+# git says "binary" of large files too, see MOST_FILE_BYTES.
+_CONTENTS_LEFT_OUT = re.compile(r"^Binary files (?:/dev/null|a/(?P<old>\S+)) and (?:/dev/null|b/(?P<new>\S+)) differ$")
 _JOB = re.compile(r"^(?:---|\+\+\+) [ab]/\S+/jobs/([A-Za-z0-9_-]+)\.yaml$", re.MULTILINE)
 _STATUS = re.compile(r"^\+status: (\w+)$", re.MULTILINE)
 _AREA_MOVE = re.compile(r"^rename from (active|archive)/.*\nrename to (active|archive)/", re.MULTILINE)
@@ -60,8 +61,8 @@ def _shown(part: str) -> list[str]:
 
 
 def _without_contents(line: str) -> str:
-    match = _LARGE.fullmatch(line)
-    return f"{match['new'] or match['old']} is too large to show" if match else line
+    match = _CONTENTS_LEFT_OUT.fullmatch(line)
+    return f"{match['new'] or match['old']} is not shown" if match else line
 
 
 def _jobs(parts: Sequence[str]) -> dict[str, str]:

@@ -118,10 +118,10 @@ def test_of_a_large_file_only_the_name_is_shown(site: Site, monkeypatch: pytest.
     site.do(ALICE, RequestJobs("trends", "tpp", ("generate",), "0" * 40, pipeline))
     lines = audit_page(site.repo, {"backends/tpp": ["active"]}).entries[0].changes.lines
     assert "+requested_actions:" in lines
-    assert lines[-1].endswith("/pipeline.yaml is too large to show")
+    assert lines[-1].endswith("/pipeline.yaml is not shown")
     assert "xxx" not in "".join(lines)
     removed = "diff --git a/x.yaml b/x.yaml\ndeleted file mode 100644\nBinary files a/x.yaml and /dev/null differ\n"
-    assert commit_changes(removed).lines == ["x.yaml is too large to show"]
+    assert commit_changes(removed).lines == ["x.yaml is not shown"]
 
 
 def test_a_rename_that_is_no_archive_move_is_shown() -> None:
