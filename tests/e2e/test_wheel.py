@@ -175,6 +175,23 @@ def test_every_command_has_its_help(installed: Path, place: Path) -> None:
         assert run(command).startswith(f"Usage: jobserver {command}")
 
 
+def test_git_can_run_the_hook_of_an_installed_wheel(installed: Path, place: Path) -> None:
+    user = user_of(installed)
+    folder = work_folder(place, f"hook-{installed.parent.name}", user)
+    (module,) = installed.parent.glob("lib/*/site-packages/jobserver/web/git/active_pack.py")
+    options = {"cwd": folder, "env": environment(), "capture_output": True, "check": True, **user}
+
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(["git", *arguments], **options).stdout  # type: ignore[call-overload, no-any-return]
+
+    git("init", "--quiet")
+    git("-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "--allow-empty", "--message=x")
+    wanted = git("rev-parse", "HEAD") + b"--not\n\n"
+    command = [installed / "python", "-I", "-S", module, "git", "pack-objects", "--stdout"]
+    done = subprocess.run(command, input=wanted, **options)  # type: ignore[call-overload]
+    assert done.stdout[:12] == b"PACK\0\0\0\2\0\0\0\2"
+
+
 def test_the_wheel_has_the_files_that_are_no_modules(place: Path, wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     source = place / "source"
