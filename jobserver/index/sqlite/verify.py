@@ -156,7 +156,10 @@ class _Comparison:
             f" SELECT workspace, action FROM live.actions WHERE branch = ?1 LIMIT {_SHOWN}",
             (number,),
         )
-        if self._is_wrong("tallies", schema.TALLIES, number):
+        is_wrong = (
+            self._is_wrong_total(number) if wanted is not None else self._is_wrong("tallies", schema.TALLIES, number)
+        )
+        if is_wrong:
             yield f"{branch}: the numbers of job requests differ from the rows"
         if wanted is None:  # reads all jobs
             for table, counted in (("request_days", days.REQUEST_DAYS), ("job_days", days.JOB_DAYS)):
@@ -164,6 +167,15 @@ class _Comparison:
                     yield f"{branch}: the table {table} differs from the rows"
         for workspace, action in missing.fetchall():
             yield f"{branch}: {action} of {workspace} is missing in the list of actions"
+
+    def _is_wrong_total(self, number: int) -> bool:
+        """As `_is_wrong` of the tallies, for a start, which can't read a million rows: by the sum alone."""
+        counted = self._sql.execute(
+            "SELECT (SELECT count(*) FROM live.requests WHERE branch = ?1),"
+            " (SELECT ifnull(sum(requests), 0) FROM live.tallies WHERE branch = ?1)",
+            (number,),
+        ).fetchone()
+        return bool(counted[0] != counted[1])
 
     def _is_wrong(self, table: str, counted: str, number: int) -> bool:
         """Whether a table of numbers, which triggers keep, differs from the rows that it counts."""

@@ -68,6 +68,13 @@ def test_a_forged_cancellation_is_named(site: Site, path: Path) -> None:
     assert "the job request " in "\n".join(differences(site.path, path))
 
 
+def test_numbers_with_the_right_sum_are_named(site: Site, path: Path) -> None:
+    """Only all rows tell, so the quick check at the start does not look."""
+    edit(path, "UPDATE tallies SET outcome = 'failed'")
+    assert "the numbers of job requests differ from the rows" in "\n".join(differences(site.path, path))
+    assert differences(site.path, path, sampled=True) == []
+
+
 @pytest.mark.parametrize("sampled", [False, True])
 def test_changed_triggers_are_named(site: Site, path: Path, sampled: bool) -> None:
     """A trigger changes rows only later, once a job is reported."""
