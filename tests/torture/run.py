@@ -98,7 +98,7 @@ class Torture:
         wrong = []
         for site in self.sites:
             if "Traceback" in site.log():
-                wrong.append(f"a traceback in the server's log: {site.log()[-2000:]}")
+                wrong.append(f"a traceback in the server's log: {_around_traceback(site.log())}")
         self.sites[0].run("user", "token", "alice", "--label", "afterwards")
         wrong += sound(self.repo, [])
         for number, site in enumerate(self.sites):
@@ -118,6 +118,12 @@ def kept_logs(sites: Sequence[Site]) -> Path:
 def faults_table(done: Counter[str]) -> str:
     lines = ["| faults | times |", "| --- | --- |", *(f"| {what} | {times} |" for what, times in sorted(done.items()))]
     return "\n".join([*lines, f"| all | {done.total()} |"])
+
+
+def _around_traceback(log: str) -> str:
+    """The first traceback of a log, with the line before it."""
+    start = log.rfind("\n", 0, max(log.find("Traceback") - 1, 0))
+    return log[start + 1 : start + 4000]
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -154,7 +155,8 @@ class Gateway:
                 request.status = _CLOSED
             except Exception:  # noqa: BLE001 - the event loop waits for ``done``
                 _log.exception("a request failed because of a bug")
-            loop.call_soon_threadsafe(_set, done, result)
+            with suppress(RuntimeError):  # the server has stopped meanwhile, so nobody waits
+                loop.call_soon_threadsafe(_set, done, result)
             if not isinstance(result, Later):  # which runs again, with the body
                 request.end()
 
@@ -201,7 +203,8 @@ class Gateway:
         woken = asyncio.Event()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(woken.set)
+            with suppress(RuntimeError):  # as above
+                loop.call_soon_threadsafe(woken.set)
 
         try:
             transport = protocol.response_stream(answer.status, answer.headers)

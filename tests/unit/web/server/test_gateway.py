@@ -1,9 +1,11 @@
 """The threads behind the event loop: as many as a rush needs, and not for ever."""
 
+import asyncio
 import threading
 import time
+from typing import Any
 
-from jobserver.web.server.gateway import _KEPT, _Threads
+from jobserver.web.server.gateway import _KEPT, Gateway, _Threads
 
 
 def working() -> int:
@@ -48,3 +50,14 @@ def test_no_more_than_were_allowed_and_every_task_gets_its_turn() -> None:
     for _ in range(500):
         assert done.acquire(timeout=30)
     assert working() - before <= 3
+
+
+def test_a_request_that_outlives_the_server_ends_quietly(monkeypatch: Any) -> None:
+    """Found: a write that took longer than the server's end left a traceback in the log."""
+    loop = asyncio.new_event_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+    loop.close()
+    monkeypatch.setattr(Gateway, "_answer", lambda *_: None)
+    gateway = Gateway(lambda environ, start: [], 1)
+    gateway._handle(loop, {"PATH_INFO": "/", "REQUEST_METHOD": "GET"}, None, done)  # type: ignore[arg-type]
+    assert not done.done()
