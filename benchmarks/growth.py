@@ -1,7 +1,7 @@
 """What years of history cost: the same calls on little and on much of it, the start, memory, a rebuild, the disk.
 
 ``--history 1000 10000 100000 1000000 --picture docs/pictures/latency.svg`` draws the picture of docs/performance.md. A
-million job requests take an hour to make, once, and 20 GB of disk.
+million job requests take an hour to make, once, and 10 GB of disk.
 """
 
 import argparse

@@ -23,6 +23,8 @@ from jobserver.audit.verify import verify
 from jobserver.domain.users import AddUser
 from jobserver.errors import Error
 from jobserver.index.index import Index
+from jobserver.service.releases.checked import CheckedReleaseService
+from jobserver.service.releases.upload import ReleaseService
 from tests.faults.operations import (
     CHECKED,
     CHECKED_BYTES,
@@ -175,26 +177,29 @@ def _released(place: Place, promised: Sequence[str]) -> list[str]:
     """Files and record agree, nothing is left over, and what was promised is there under its name."""
     incoming = place.folder / "releases" / ".incoming"
     with place.open() as (repo, gate):
-        service, began = releases_of(place, repo, gate), time.monotonic()
-        service.settle_interrupted()
-        while any(incoming.iterdir()) and time.monotonic() - began < HEALED_SECONDS:  # a branch's lock may look held
-            time.sleep(0.1)
-            service.settle_interrupted()
+        service = releases_of(place, repo, gate)
+        _settle(service, incoming)
         kept = {one.commit for one in service.store.of_workspace("trends", ["tpp"])}
     wrong = [f"{commit} was acknowledged, and its files are gone" for commit in promised if commit not in kept]
     wrong += [f"audit verify: {one}" for one in verify(place.path, releases=place.folder / "releases").problems]
     return wrong + [f"left over: {one.name}" for one in incoming.iterdir()]
 
 
+def _settle(service: ReleaseService | CheckedReleaseService, incoming: Path) -> None:
+    """Until nothing is left in ``incoming``: a branch's lock may look held for a while."""
+    began = time.monotonic()
+    service.settle_interrupted()
+    while any(incoming.iterdir()) and time.monotonic() - began < HEALED_SECONDS:
+        time.sleep(0.1)
+        service.settle_interrupted()
+
+
 def _checked(place: Place, is_promised: bool, is_withdrawal: bool) -> list[str]:
     """The files at their places are those that the record lets out, whole; and a promise is in the record."""
     root = place.folder / "releases" / ".checked"
     with place.open() as (repo, gate):
-        service, began = checked_releases_of(place, repo, gate), time.monotonic()
-        service.settle_interrupted()
-        while any((root / ".incoming").iterdir()) and time.monotonic() - began < HEALED_SECONDS:
-            time.sleep(0.1)
-            service.settle_interrupted()
+        service = checked_releases_of(place, repo, gate)
+        _settle(service, root / ".incoming")
         service.settle_withdrawn()
         release = service.find(CHECKED)
     if release is None:
