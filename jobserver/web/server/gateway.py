@@ -21,7 +21,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 from jobserver import logs
 from jobserver.web.server.body import BODY_SECONDS, Incoming
 from jobserver.web.server.environ import File, body_size, environ_of, with_body
-from jobserver.web.server.stream import LATER, STREAM, UNSIZED, Later, Stream
+from jobserver.web.server.stream import ENDS, LATER, STREAM, UNSIZED, Later, Stream
 
 T = TypeVar("T")
 Headers = list[tuple[str, str]]
@@ -110,10 +110,10 @@ class Gateway:
                     return None
                 if len(data) > result.most:
                     await body.discard()
-                given = with_body(environ, data) | ({UNSIZED: True} if size is None else {})
+                given = with_body(environ, data) | {ENDS: result.end} | ({UNSIZED: True} if size is None else {})
                 return await self._with_body(loop, given, protocol)
             finally:
-                result.ended()
+                result.end()
         if (
             result is not None and environ.get("HTTP_EXPECT", "").lower() != "100-continue"
         ):  # else the client has not sent it
@@ -183,6 +183,8 @@ class Gateway:
             whole = body[0] if len(body) == 1 else b"".join(body)
             if LATER in environ:
                 return _Answer(status, headers, whole)
+            if (end := environ.get(ENDS)) is not None:
+                end()
             protocol.response_bytes(status, headers, whole)
             return None
         try:

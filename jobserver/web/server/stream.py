@@ -7,6 +7,8 @@ CAN_STREAM, STREAM = "jobserver.can_stream", "jobserver.stream"
 """In the environ: whether a handler may put a `Stream` there instead of returning a body, and the key for it."""
 LATER = "jobserver.later"
 """In the environ: the body was not read yet. A handler that wants it raises `Later`."""
+ENDS = "jobserver.ends"
+"""In the environ of the second run: what to call before an answer is sent."""
 UNSIZED = "jobserver.unsized"
 """In the environ: the head does not give the body's size, so a body that was cut off looks like a whole one."""
 UNREADABLE = "\xff"
@@ -16,13 +18,18 @@ UNREADABLE = "\xff"
 class Later(BaseException):
     """A handler's request for at most ``most`` bytes of the body; then the gateway runs the handler again.
 
-    The gateway calls ``ended`` once, when this is over. Not an `Exception`: code that turns those into answers lets
-    this pass.
+    The gateway calls `end` when this is over, and before the client has its answer: a client that sends one body after
+    another never sends two at once. Not an `Exception`: code that turns those into answers lets this pass.
     """
 
     def __init__(self, most: int, ended: Callable[[], None]) -> None:
         super().__init__(most)
-        self.most, self.ended = most, ended
+        self.most, self._ended = most, iter([ended])
+
+    def end(self) -> None:
+        """Calls ``ended``, the first time."""
+        for ended in self._ended:
+            ended()
 
 
 class Stream(Protocol):

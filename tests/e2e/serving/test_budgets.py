@@ -83,6 +83,8 @@ def test_slow_forms_of_strangers_close_the_log_in_for_nobody(site: Site, stack: 
     with site.client(None) as stranger:
         assert stranger.post(path, data={"form": "x"}).status_code == 403
     stack.enter_context(Browser(site, "bob"))
+    stack.close()
+    until(lambda: gauge(site, "bodies") == 0)
 
 
 def test_a_form_of_a_stranger_is_taken_in_one_piece_and_to_its_limit(site: Site, stack: ExitStack) -> None:

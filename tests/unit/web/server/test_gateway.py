@@ -1,11 +1,13 @@
-"""The threads behind the event loop: as many as a rush needs, and not for ever."""
+"""The threads behind the event loop: as many as a rush needs, and not for ever. And what is over before an answer."""
 
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from jobserver.web.server.gateway import _KEPT, Gateway, _Threads
+from jobserver.web.server.stream import LATER, Later
 
 
 def working() -> int:
@@ -61,3 +63,29 @@ def test_a_request_that_outlives_the_server_ends_quietly(monkeypatch: Any) -> No
     gateway = Gateway(lambda environ, start: [], 1)
     gateway._handle(loop, {"PATH_INFO": "/", "REQUEST_METHOD": "GET"}, None, done)  # type: ignore[arg-type]
     assert not done.done()
+
+
+def test_a_large_body_no_longer_counts_when_its_client_has_the_answer() -> None:
+    """Found: a client of MAX_BODIES=1 that sent one body after the other was refused at random."""
+    seen = []
+
+    class Protocol:
+        def response_bytes(self, *_: object) -> None:
+            seen.append("answered")
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"x" * 100_000
+
+    def handler(environ: dict[str, Any], start: Callable[..., None]) -> list[bytes]:
+        if LATER in environ:
+            raise Later(100_000, lambda: seen.append("ended"))
+        start("200 OK", [])
+        return [b"%d" % len(environ["wsgi.input"].read())]
+
+    environ = {"PATH_INFO": "/", "REQUEST_METHOD": "POST", "CONTENT_LENGTH": "100000"}
+
+    async def answered() -> None:
+        await Gateway(handler, 1)._with_late_body(asyncio.get_running_loop(), environ, Protocol(), 100_000)
+
+    asyncio.run(answered())
+    assert seen == ["ended", "answered"]
