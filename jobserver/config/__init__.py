@@ -3,5 +3,5 @@
 settings  the settings themselves, each with its default
 checks    what the value of a setting must be
 
-May import everything below the wiring: a setting is checked by the room that uses it.
+May import everything below the wiring: a setting is checked by the package that uses it.
 """

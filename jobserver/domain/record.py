@@ -1,5 +1,5 @@
-"""The record of the record: receipts of pushes, checkpoints of all branches, statements of imports, and who may change
-the signing keys.
+"""The documents on `audit`: receipts of pushes, checkpoints of all branches and statements of imports; and who may
+change the signing keys.
 
 An import reads the database of a job-server. The server makes each imported commit itself, and the commit's author is
 the person of the old database. Such a commit proves what the server read, and not who did it.

@@ -8,7 +8,7 @@ live/      what follows the branches
 sqlite/    the index file
 queries/   what is read from it
 directory  `main` in memory: people, backends, workspaces
-reading    who reads in this thread, where reading is limited
-listing    the active job requests of one backend as ready bytes
+reader     who reads in this thread, where reading is limited
+listing    the active job requests of some backends as ready bytes
 items      job requests and jobs as JSON
 """

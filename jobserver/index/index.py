@@ -15,7 +15,7 @@ from time import monotonic
 
 from jobserver.domain.base import layout
 from jobserver.errors import Fault, unavailable
-from jobserver.index import reading
+from jobserver.index import reader
 from jobserver.index.directory import Directory
 from jobserver.index.listing import Listing
 from jobserver.index.live.directory import LiveDirectory
@@ -106,7 +106,7 @@ class Index:
 
     def directory(self) -> Directory:
         """``main`` as it is now, as far as the reader may see it."""
-        return reading.seen(self._directory.current())
+        return reader.seen(self._directory.current())
 
     def backend_name(self, slug: str) -> str:
         """As people call it, in the `directory` that was last read: lists call this for each row. The slug, if its
@@ -120,7 +120,7 @@ class Index:
 
     def wait(self, slugs: Sequence[str], etag: str, seconds: float) -> Listing:
         """The listing as soon as its ETag differs from ``etag``, or after ``seconds``."""
-        if not reading.is_limited():
+        if not reader.is_limited():
             return self._listings.wait(slugs, etag, seconds)
         ends = monotonic() + seconds
         while True:
@@ -132,7 +132,7 @@ class Index:
 
     def _seen(self, listing: Listing) -> Listing:
         everything = self._directory.current()
-        seen = reading.seen(everything)
+        seen = reader.seen(everything)
         return listing if seen is everything else listing.within(seen.workspaces)
 
     def peek(self) -> AbstractContextManager[sqlite3.Connection]:
@@ -152,8 +152,8 @@ class Index:
             raise unavailable(f"the index can't be read: {reason(error)}") from None
 
     def _view(self) -> AbstractContextManager[sqlite3.Connection]:
-        everything = self._directory.current() if reading.is_limited() else None
-        seen = reading.seen(everything) if everything is not None else None
+        everything = self._directory.current() if reader.is_limited() else None
+        seen = reader.seen(everything) if everything is not None else None
         return self._rows.view() if seen is everything or seen is None else self._rows.limited_view(seen.workspaces)
 
     def faults(self) -> Iterator[tuple[str, Fault]]:

@@ -1,4 +1,4 @@
-"""The active job requests of one backend as JSON that is ready to send: the answer to every poll. Immutable.
+"""The active job requests of some backends as JSON that is ready to send: the answer to every poll. Immutable.
 
 Kept as bytes with their digest, so that a poll without news costs one comparison.
 """
@@ -60,7 +60,7 @@ class Listing:
         )
 
     def followed(self, events: Iterable[Changes]) -> "Listing | None":
-        """The listing after these events. The gate removes a request from ``active/`` in the commit that finishes it.
+        """The listing after these events. The plan moves a request out of ``active/`` in the commit that finishes it.
 
         The same object if nothing changed; None if a request came back from the archive, which the events do not
         contain.

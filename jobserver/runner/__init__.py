@@ -18,8 +18,8 @@ config     the options of a runner
 transport  HTTP or git
 controller a runner that the server calls
 
-May import errors, domain, store (to read project.yaml) and httpx. It is a floor of its own because it runs on another
-machine than the server. Needs Linux, because it uses /proc to find processes that an earlier runner left.
+May import errors, domain, store (to read project.yaml) and httpx: it runs on another machine than the server. Needs
+Linux, because it uses /proc to find processes that an earlier runner left.
 
     summary = run(RunnerConfig(backend="tpp", url="https://jobs.example.org", token="...", root=Path("runner")))
 """

@@ -13,7 +13,7 @@ errors          the one map from errors to HTTP statuses
 operations      /health-check/ and /metrics
 metrics         the numbers of /metrics: calls and their steps
 state_metrics   the numbers of /metrics: queues, runners and the repository
-webhooks        /hooks/state/, for the host of STATE_REMOTE
+host_webhook    /hooks/state/, for the host of STATE_REMOTE
 api/            the HTTP API v2
 pages/          the web pages
 git/            git over HTTP

@@ -8,6 +8,7 @@ from jobserver.web.api.urls import api_endpoints
 from jobserver.web.authentication import Callers
 from jobserver.web.endpoints import Endpoint, Endpoints
 from jobserver.web.git.smart_http import StateGit
+from jobserver.web.host_webhook import HostWebhook
 from jobserver.web.metrics import Metrics
 from jobserver.web.operations import Operations
 from jobserver.web.pages.assets import Assets
@@ -42,7 +43,6 @@ from jobserver.web.server.bodies import Bodies
 from jobserver.web.server.routes import compiled_at_the_end
 from jobserver.web.services import Services
 from jobserver.web.state_metrics import StateMetrics
-from jobserver.web.webhooks import Hooks
 
 
 def make_app(services: Services) -> Bottle:
@@ -81,7 +81,7 @@ def _operations(services: Services, callers: Callers, metrics: Metrics) -> list[
         Endpoint("/health-check/alive/", {"GET": operations.alive}, is_open=True),
         Endpoint("/health-check/read/", {"GET": operations.ready_to_read}, is_open=True),
         Endpoint("/health-check/write/", {"GET": operations.ready_to_write}, is_open=True),
-        Endpoint("/hooks/state/", {"POST": Hooks(services).pushed}, is_open=True),
+        Endpoint("/hooks/state/", {"POST": HostWebhook(services).pushed}, is_open=True),
         Endpoint("/metrics", {"GET": operations.metrics}, is_open=True),
     ]
 

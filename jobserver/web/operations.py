@@ -16,7 +16,7 @@ from jobserver.web.metrics import Metrics
 from jobserver.web.services import Services
 
 _OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
-_FORBIDDEN = "Metrics are for SuperUsers and Auditors"
+_FORBIDDEN = "Metrics are for SuperUsers, Auditors and TechSupport"
 _SHOWN = 100  # unreadable documents; `jobserver check` lists all
 
 
@@ -63,7 +63,7 @@ class Operations:
         return check_health(self._services.repo, self._services.index, self._services.hosted)
 
     def metrics(self, _: Actor | None) -> HTTPResponse:
-        """For SuperUsers and Auditors, and for this machine, unless a proxy on it may be the caller."""
+        """For SuperUsers, Auditors and TechSupport, and for this machine, unless a proxy on it may be the caller."""
         if not (self._may_be_local and _is_direct()):
             actor = self._callers.of_api()
             directory = self._services.index.directory()

@@ -8,10 +8,10 @@ from bottle import request
 
 from jobserver.cache import Cache
 from jobserver.domain.base.permissions import Actor, ActorKind
-from jobserver.domain.governance.reading import knows_project, reads_everything, reads_workspace
+from jobserver.domain.governance.readers import knows_project, reads_everything, reads_workspace
 from jobserver.domain.users import User
 from jobserver.errors import forbidden, invalid
-from jobserver.index import reading
+from jobserver.index import reader
 from jobserver.index.directory import Directory
 from jobserver.index.index import Index
 
@@ -62,7 +62,7 @@ class Readers:
         nothing of projects, or asks itself who calls.
         """
         is_limited = self._is_limited and not is_open and (actor is None or actor.kind is ActorKind.USER)
-        reading.begin(partial(self._seen, actor.name if actor is not None else "") if is_limited else None)
+        reader.begin(partial(self._seen, actor.name if actor is not None else "") if is_limited else None)
 
     def reads_everything(self, user: User | None) -> bool:
         return not self._is_limited or reads_everything(user)

@@ -1,7 +1,8 @@
-"""Who may do what: roles, permissions, and the one function that answers. Everything about rights is in this file.
+"""Roles, and the permissions that each of them grants. `rights` says what an actor may do.
 
 Facts: job-server's roles (May 2021), its later rights to upload and view releases, its later ServiceAdministrator and
-TechSupport, and Auditor. SuperUser may do everything but govern and publish outputs; the others what the table says.
+TechSupport, and Auditor. SuperUser may do everything but approve and publish outputs, and govern; the others
+what the table says.
 """
 
 import re

@@ -3,6 +3,6 @@
 analysis_scope  the data that a project may use beyond the usual
 project_limits  a project's number, status, end and limits: what they may be, and what changes them
 endings         what of this will soon end
-reading         who may read a project, where reading is limited
+readers         who may read a project, where reading is limited
 refusals        why a person cannot request jobs of a project on a backend
 """

@@ -4,7 +4,6 @@ requests  lists of job requests, one of them, the queue of a backend
 jobs      jobs of a job request, the latest job of each action
 search    job requests by a query, and their numbers
 terms     the words and filters of a query, as conditions
-counts    numbers of job requests by the values of filters
 identifiers  what an identifier means
 history   what has run before: runs of an action, weeks of a workspace, days of a backend
 forecast  durations and waits of the past, from which the service estimates the future

@@ -17,7 +17,7 @@ from jobserver.index.index import Index
 from jobserver.index.queries.requests import active_items
 from jobserver.runner import plan
 from jobserver.runner.model import RunnerJob, RunnerRequest
-from jobserver.service.reports.reading import read_jobs
+from jobserver.service.reports.parsing import read_jobs
 from jobserver.service.reports.reports import Reports
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo

@@ -11,5 +11,5 @@ status      when the host last answered
 fairness    which server writes next on a branch that several servers write
 rate_limit  how often this server may push to the host
 
-May import domain, store, index, audit and the other rooms of service.
+May import domain, store, index, audit and the other packages of service.
 """

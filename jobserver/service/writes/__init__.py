@@ -1,4 +1,4 @@
-"""The one door for writes: every front end calls `gate.submit`.
+"""The one entrance for writes: pages, the API, commands and background work all call `gate.submit`.
 
 gate          snapshot, plan, admit, commit, answer
 branch_guard  whether the writer may build on the commits of a branch

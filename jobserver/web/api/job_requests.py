@@ -15,7 +15,7 @@ from jobserver.domain.job_requests.requests import check_actions
 from jobserver.domain.pipeline.graph import preview
 from jobserver.domain.pipeline.reader import MAX_ACTIONS
 from jobserver.errors import invalid, not_found
-from jobserver.index import reading
+from jobserver.index import reader
 from jobserver.index.items import detail, job_item, request_item
 from jobserver.index.listing import Listing, etag, list_body
 from jobserver.index.queries.jobs import latest_jobs, row_of_job
@@ -34,7 +34,7 @@ REQUEST_FILTERS = ("backend", "limit", "offset", "q", "after")
 
 
 @dataclass(frozen=True, slots=True)
-class _ListReading:
+class _ListAnswer:
     listing: Listing
     body: bytes
     etag: str
@@ -79,13 +79,13 @@ class JobRequestsApi:
         slugs, _ = self._visible.chosen(actor)
         limit, offset = _number("limit"), _number("offset") or 0
 
-        def read(listing: Listing) -> _ListReading:
+        def read(listing: Listing) -> _ListAnswer:
             if limit is None and not offset:
-                return _ListReading(listing, listing.body, listing.etag)
+                return _ListAnswer(listing, listing.body, listing.etag)
             body = self._part(listing, limit, offset)
-            return _ListReading(listing, body, etag(body))
+            return _ListAnswer(listing, body, etag(body))
 
-        def again(known: _ListReading, seconds: float) -> _ListReading:
+        def again(known: _ListAnswer, seconds: float) -> _ListAnswer:
             return read(self._index.wait(slugs, known.listing.etag, seconds))
 
         now, headers = self._polls.answer(actor, read(self._index.listing(slugs)), again)
@@ -148,7 +148,7 @@ class JobRequestsApi:
             # On a full disk, the rows may lag behind git, which has everything that was acknowledged.
             seen = self._requests.with_cancellers(self._requests.find(identifier))
             is_seen = self._index.directory().workspace(seen.stored.request.workspace.name) is not None
-            if seen.stored.request.backend in slugs and (is_seen or not reading.is_limited()):
+            if seen.stored.request.backend in slugs and (is_seen or not reader.is_limited()):
                 jobs = [row_of_job(identifier, job) for job in seen.jobs]
                 item = request_item(seen.stored.request), jobs, seen.cancelled_by
         if item is None:
@@ -169,7 +169,7 @@ class JobRequestsApi:
         ref = fields.text("ref", None)
         fields.done()
         self._visible.require(backend)
-        if self._index.directory().workspace(workspace) is None and reading.is_limited():
+        if self._index.directory().workspace(workspace) is None and reader.is_limited():
             raise not_found(f"Workspace {workspace[:100]} does not exist")
         written = self._requests.request_jobs(
             actor,

@@ -10,7 +10,7 @@ from bottle import HTTPResponse
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.validation import kind
 from jobserver.service.reports import storable
-from jobserver.service.reports.reading import read_jobs
+from jobserver.service.reports.parsing import read_jobs
 from jobserver.service.reports.reports import Reports
 from jobserver.web import http
 from jobserver.web.api.common import Keys, require_backend

@@ -24,7 +24,7 @@ class Access:
 
 
 def access_of(callers: Callers, index: Index, needed: Scope) -> Access:
-    """A backend sees and pushes its own branch. Auditors fetch everything; SuperUsers push everything too.
+    """A backend fetches and pushes its own branch. People with READ_ALL fetch everything; SuperUsers push it too.
 
     ``needed``: the scope that a personal token needs.
     Raises `Error`: unauthenticated, too_many, or forbidden for other people.
@@ -39,7 +39,8 @@ def access_of(callers: Callers, index: Index, needed: Scope) -> Access:
         return Access(actor, "", True)
     if Permission.READ_ALL in permissions:
         return Access(actor, "", False)
-    raise forbidden(f"{actor.name} can't read the state repository: only SuperUsers, Auditors and backends can")
+    who = "SuperUsers, Auditors, TechSupport and backends"
+    raise forbidden(f"{actor.name} can't read the state repository: only {who} can")
 
 
 def _password() -> str:

@@ -10,7 +10,7 @@ from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.site import Site
 from jobserver.web.pages.workspace_webhooks import manages_webhooks
 
-_DONE = {"save": "Saved.", "archive": "Archived the workspace.", "restore": "Restored the workspace."}
+_DONE = {"save": "Saved.", "archive": "Archived the workspace.", "restore": "Unarchived the workspace."}
 
 
 class WorkspaceSettings:

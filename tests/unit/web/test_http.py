@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobserver.errors import MAX_FAULTS, Error, Fault, invalid, unavailable
-from jobserver.service.reports.reading import read_jobs
+from jobserver.service.reports.parsing import read_jobs
 from jobserver.web import http
 from jobserver.web.api.fields import Fields
 from jobserver.web.errors import message_of

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from jobserver.domain.base import layout
-from jobserver.domain.governance.reading import reads_everything, reads_workspace
+from jobserver.domain.governance.readers import reads_everything, reads_workspace
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.members import Invitation
 from jobserver.domain.users import User

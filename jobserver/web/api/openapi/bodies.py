@@ -101,7 +101,7 @@ WORKSPACE_CHANGE = object_of(
             "type": ["boolean", "null"],
             "description": "Whether new requests send an email when they end.",
         },
-        "archived": {"type": ["boolean", "null"], "description": "true archives the workspace, false restores it."},
+        "archived": {"type": ["boolean", "null"], "description": "true archives the workspace, false unarchives it."},
         "repo": {"type": ["string", "null"], "description": "SuperUsers only."},
         "project": {
             "type": ["string", "null"],

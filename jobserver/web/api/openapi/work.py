@@ -122,7 +122,7 @@ def workspaces() -> Schema:
             "get": read(WORKSPACES, "Get a workspace", workspace, "404"),
             "patch": write(
                 WORKSPACES,
-                "Change a workspace: its branch, database, notifications or project; archive or restore it",
+                "Change a workspace: its branch, database, notifications or project; archive or unarchive it",
                 workspace,
                 b.WORKSPACE_CHANGE,
             ),

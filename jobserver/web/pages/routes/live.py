@@ -11,7 +11,7 @@ from time import monotonic
 
 from bottle import HTTPResponse, request
 
-from jobserver.index import reading
+from jobserver.index import reader
 from jobserver.index.queries.requests import find_request
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import page_version
@@ -116,7 +116,7 @@ class Live:
         except BaseException:
             self.leave(page)
             raise
-        if not page.version and reading.is_limited():  # of a request that this person does not see
+        if not page.version and reader.is_limited():  # of a request that this person does not see
             self.leave(page)
             return HTTPResponse(b"", 204)
         if request.method == "HEAD":

@@ -84,7 +84,7 @@ def test_the_settings_of_a_workspace_have_a_tab(place: Place) -> None:
     assert 'id="save-branch-error"' in reply.text
     assert 'value="gone"' in reply.text
     assert place.submit("/trends/settings/", what="archive").status_code == 303
-    assert "Restore workspace" in place.browser.get("/trends/settings/").text
+    assert "Unarchive workspace" in place.browser.get("/trends/settings/").text
     assert place.submit("/trends/settings/", what="restore").status_code == 303
 
 

@@ -6,7 +6,7 @@ from bottle import HTTPResponse
 
 from jobserver.domain.outputs.documents import CheckedRelease
 from jobserver.errors import not_found
-from jobserver.index import reading
+from jobserver.index import reader
 from jobserver.service.releases.checked import CheckedReleaseService
 from jobserver.web.downloads import file_answer
 from jobserver.web.pages.context import PageContext
@@ -45,7 +45,7 @@ class PublishedFiles:
 
     def _find(self, name: str, identifier: str) -> tuple[CheckedRelease, CheckedReleaseService]:
         """Raises `Error` (not_found)."""
-        with reading.of_everything():  # what is published is for anybody
+        with reader.of_everything():  # what is published is for anybody
             release = find_release(self._services, name, identifier)
         service = self._services.checked_releases
         if release is None or service is None:

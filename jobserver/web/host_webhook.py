@@ -15,7 +15,7 @@ from jobserver.web import http
 from jobserver.web.services import Services
 
 
-class Hooks:
+class HostWebhook:
     """404 without STATE_REMOTE_WEBHOOK_SECRET."""
 
     def __init__(self, services: Services) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from jobserver.domain.base.permissions import GLOBAL_ROLES, Role, granted
-from jobserver.domain.governance.reading import knows_project, reads_everything, reads_project, reads_workspace
+from jobserver.domain.governance.readers import knows_project, reads_everything, reads_project, reads_workspace
 from jobserver.domain.members import Invitation, Member
 from jobserver.domain.orgs import Org
 from jobserver.domain.projects import Project
