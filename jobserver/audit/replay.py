@@ -119,7 +119,7 @@ class _Replay:
     def _judge(self, commit: Commit, head: Head, is_root: bool) -> Iterator[str]:
         branch = self._range.branch
         changes = read_changes(self._objects, branch, head.root, commit.tree, commit.trailer("Event") or PUSHED)
-        self._changes = with_release(commit, changes.changes)
+        self._changes = with_release(commit, changes.proposed)
         yield from map(str, changes.faults)
         problem = self._signature(commit)
         if problem is None:

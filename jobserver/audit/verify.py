@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from jobserver.audit.checked_check import compare_checked, release_counts
+from jobserver.audit.checked_release_check import compare_checked, release_counts
 from jobserver.audit.receipts import AuditRecord, PushRecord, pushed_commits, read_audit_record
-from jobserver.audit.release_check import compare, recorded_folders
 from jobserver.audit.replay import CommitRange, Problem, ReplayResult, replay
 from jobserver.audit.repository_check import anomalies, damaged_objects, objects_of
+from jobserver.audit.vouched_release_check import compare, recorded_folders
 from jobserver.domain.base import layout
 from jobserver.domain.record import Checkpoint
 from jobserver.errors import Error, invalid

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
-from jobserver.audit.checked_check import checked_releases, place_of
-from jobserver.audit.release_check import recorded_folders
+from jobserver.audit.checked_release_check import checked_releases, place_of
 from jobserver.audit.verify import AuditResult, Progress, verify
+from jobserver.audit.vouched_release_check import recorded_folders
 from jobserver.domain.base import layout
 from jobserver.errors import Code, Error, Fault, invalid
 from jobserver.store.fs import disk_errors, move_durably, sync_file, sync_folder, sync_tree

@@ -22,8 +22,8 @@ from jobserver.service.notify.webhooks.store import Webhooks
 from jobserver.service.presence import Presence
 from jobserver.service.readings import Readings
 from jobserver.service.releases.checked import CheckedReleaseService
+from jobserver.service.releases.looks import ReleaseViews
 from jobserver.service.releases.upload import ReleaseService
-from jobserver.service.releases.views import ReleaseViews
 from jobserver.service.studies.registry import StudyRegistry
 from jobserver.service.upstream.sync import Hosted
 from jobserver.service.writes.gate import Gate

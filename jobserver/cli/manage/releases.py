@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jobserver import bootstrap
-from jobserver.audit.checked_check import checked_releases
+from jobserver.audit.checked_release_check import checked_releases
 from jobserver.cli.admin import acting, actor_of, connected, submit, via
 from jobserver.cli.calls import changes, client, reads
 from jobserver.cli.terminal.output import list_format, say, show_rows

@@ -7,7 +7,7 @@ context    what the parts of one import share
 naming     valid names for old rows, each of them once
 people     users, organisations and projects, as documents
 limits     the number and the status of a project
-studies    backends and workspaces, as documents
+workspaces backends and workspaces, as documents
 requests   job requests with their jobs, as documents
 pipelines  the actions of job requests
 releases   released files, from the old server's folder

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from jobserver.audit.release_check import recorded_releases
+from jobserver.audit.vouched_release_check import recorded_releases
 from jobserver.domain.base import layout
 from jobserver.domain.base.layout import Kind, Place, backend_branch
 from jobserver.domain.base.permissions import SERVER
@@ -26,7 +26,7 @@ from jobserver.service.imports.notes import ImportNotes
 from jobserver.service.imports.people import ImportedPeople
 from jobserver.service.imports.releases import ImportedRelease, ImportedReleases
 from jobserver.service.imports.requests import ImportedRequest, Requests
-from jobserver.service.imports.studies import Studies
+from jobserver.service.imports.workspaces import ImportedWorkspaces
 from jobserver.service.writes.gate import Gate
 from jobserver.store.git.command import git
 from jobserver.store.read.snapshot import Snapshot
@@ -74,7 +74,7 @@ class Importer:
         self._progress = progress
         self._result = ImportResult()
         self._context = ImportContext(database, self._result.notes)
-        self._people, self._studies = ImportedPeople(self._context), Studies(self._context)
+        self._people, self._workspaces = ImportedPeople(self._context), ImportedWorkspaces(self._context)
         self._folder = releases[0] if releases is not None else None
         self._store = releases[1] if releases is not None else None
         self._statement: RecordImport | None = None  # until it is written
@@ -85,7 +85,7 @@ class Importer:
         for _ in self._documents():
             pass
         total = self._database.count(tables.REQUESTS)
-        for number, _ in enumerate(Requests(self._context, self._studies.requested).all()):
+        for number, _ in enumerate(Requests(self._context, self._workspaces.requested).all()):
             self._progress("job requests", number, total)
         for _ in ImportedReleases(self._context, self._folder).all():
             pass
@@ -129,8 +129,8 @@ class Importer:
 
     def _documents(self) -> Iterator[ImportedDocument]:
         yield from self._people.documents()
-        yield from self._studies.backends()
-        yield from self._studies.workspaces()
+        yield from self._workspaces.backends()
+        yield from self._workspaces.workspaces()
 
     def _import_documents(self, commits: ImportCommits) -> None:
         def write(imported: ImportedDocument) -> _Write:
@@ -167,7 +167,7 @@ class Importer:
             )
 
         total = self._database.count(tables.REQUESTS)
-        for done, requests in _batches(Requests(self._context, self._studies.requested).all()):
+        for done, requests in _batches(Requests(self._context, self._workspaces.requested).all()):
             self._write([write(imported) for imported in requests])
             self._progress("job requests", done, total)
 

@@ -48,7 +48,7 @@ class ImportedRequest:
 
 
 class Requests:
-    """``requested``: see `Studies`."""
+    """``requested``: see `ImportedWorkspaces`."""
 
     def __init__(self, context: ImportContext, requested: dict[object, tuple[RequestedWorkspace, str | None]]) -> None:
         self._context, self._requested = context, requested

@@ -85,13 +85,13 @@ class Judge:
             return verdict.add(commit, [*beyond, *(fault for fault in changes.faults if fault.path not in elsewhere)])
         faults = changes.faults + changes.keys
         # A document that refers to one that can't be read is judged once that one can be.
-        if not changes.unread and (not faults or changes.changes):
+        if not changes.unread and (not faults or changes.proposed):
             try:
-                admit(state, changes.changes, self.actor, self.now)
+                admit(state, changes.proposed, self.actor, self.now)
             except Error as error:
                 faults += error.faults or [Fault(error.message, error.where)]
             else:
-                verdict.run_twice += _run_twice(state, changes.changes)
+                verdict.run_twice += _run_twice(state, changes.proposed)
         return verdict.add(commit, faults)
 
 
@@ -173,9 +173,9 @@ def _run_twice(state: Snapshot, changes: Changes) -> list[str]:
 
 def _beyond_reports(changes: TreeChanges) -> list[Fault]:
     """Changes that a runner's push may not contain: it may report jobs of active requests only."""
-    paths = [*changes.others, *(move.place.folder + "/" for move in changes.changes.moves)]
-    for path in [*(change.path for change in changes.changes.changes), *changes.unread]:
-        where = layout.parse_path(changes.changes.branch, path)
+    paths = [*changes.others, *(move.place.folder + "/" for move in changes.proposed.moves)]
+    for path in [*(change.path for change in changes.proposed.changes), *changes.unread]:
+        where = layout.parse_path(changes.proposed.branch, path)
         if where is None or where.kind is not Kind.JOB or where.place is None or where.place.area is not Area.ACTIVE:
             paths.append(path)
     return [Fault("a runner can change only jobs/*.yaml of active job requests", path) for path in paths]

@@ -29,10 +29,10 @@ MERGE = "is a merge: rebase instead; a branch has a linear history"
 class TreeChanges:
     """What one commit changes. ``others``: allowed files that are not documents (README.md).
 
-    ``unread``: paths of new documents that can't be read, which ``changes`` leaves out.
+    ``unread``: paths of new documents that can't be read, which ``proposed`` leaves out.
     """
 
-    changes: Changes
+    proposed: Changes
     faults: list[Fault] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -93,7 +93,7 @@ def read_changes(
             changes.append(Change(path, stood, stands))
         elif new is None and layout.parse_path(branch, path) is None:
             continue  # a file is removed that was never allowed
-    result.changes = Changes(branch, event, "", tuple(changes), tuple(moves))
+    result.proposed = Changes(branch, event, "", tuple(changes), tuple(moves))
     return result
 
 

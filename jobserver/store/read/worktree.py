@@ -141,8 +141,8 @@ def _changed(objects: PipedObjects, head: Head, tree: str | bytes) -> tuple[int,
     faults = changes.faults + changes.keys
     # Other branches are not known here, so of a backend's branch only the files are checked.
     if not changes.unread:
-        faults += review(Snapshot(objects, head, head), changes.changes)
-    return len(changes.changes.changes) + len(changes.others) + len(changes.unread), faults
+        faults += review(Snapshot(objects, head, head), changes.proposed)
+    return len(changes.proposed.changes) + len(changes.others) + len(changes.unread), faults
 
 
 def _index_tree(top: Path) -> str:

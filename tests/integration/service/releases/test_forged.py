@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobserver.audit.release_check import recorded_releases
 from jobserver.audit.verify import verify
+from jobserver.audit.vouched_release_check import recorded_releases
 from jobserver.domain.admit import Admitted
 from jobserver.domain.backends import AddBackend
 from jobserver.domain.base.permissions import Actor

@@ -273,15 +273,17 @@ def test_each_file_of_a_commit_that_is_no_document_is_judged(repository: Reposit
         ("users/carol.yaml", "is no ordinary file: expected a file"),
         ("what", "no document is allowed here on main"),
     ]
-    by_path = {change.path: (change.before, change.after) for change in found.changes.changes}
+    by_path = {change.path: (change.before, change.after) for change in found.proposed.changes}
     assert set(by_path) == {"users/alice.yaml", "users/dora.yaml"}
     assert by_path["users/alice.yaml"][0] is None  # what can't be read counts as not there
 
 
 def test_the_same_bytes_are_read_once(repository: Repository) -> None:
     after = repository.tree({"users/alice.yaml": USER})
-    first = read_changes(repository.objects, "main", None, after).changes.changes[0].after
-    again = read_changes(repository.objects, "main", None, repository.tree({"users/bob.yaml": USER})).changes.changes[0]
+    first = read_changes(repository.objects, "main", None, after).proposed.changes[0].after
+    again = read_changes(repository.objects, "main", None, repository.tree({"users/bob.yaml": USER})).proposed.changes[
+        0
+    ]
     assert again.after is first
     assert isinstance(first, User)
 

@@ -70,7 +70,7 @@ WHOLE = {"request.yaml": REQUEST, "jobs/j.yaml": JOB}
 
 def test_a_request_that_only_moved_has_no_changes(repository: Repository) -> None:
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST, f"{ARCHIVE}/jobs/j.yaml": JOB})
-    assert (found.changes.moves, found.changes.changes, found.faults) == (MOVE, (), [])
+    assert (found.proposed.moves, found.proposed.changes, found.faults) == (MOVE, (), [])
 
 
 def test_a_request_travels_back_whole(repository: Repository) -> None:
@@ -78,13 +78,13 @@ def test_a_request_travels_back_whole(repository: Repository) -> None:
     active: dict[str, bytes | tuple[bytes, bytes]] = {f"{ACTIVE}/request.yaml": REQUEST}
     before, after = repository.tree(archived), repository.tree(active)
     found = read_changes(repository.objects, "backends/tpp", before, after)
-    assert found.changes.moves == (Move(PLACE.moved(Area.ARCHIVE), Area.ACTIVE),)
+    assert found.proposed.moves == (Move(PLACE.moved(Area.ARCHIVE), Area.ACTIVE),)
 
 
 def test_a_change_on_the_way_is_a_change_at_the_new_place(repository: Repository) -> None:
     done = JOB.replace(b"running", b"failed")
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST, f"{ARCHIVE}/jobs/j.yaml": done})
-    (change,) = found.changes.changes
+    (change,) = found.proposed.changes
     assert change.path == f"{ARCHIVE}/jobs/j.yaml"
     assert change.before is not None
     assert change.after is not None
@@ -92,7 +92,7 @@ def test_a_change_on_the_way_is_a_change_at_the_new_place(repository: Repository
 
 def test_a_job_that_is_left_out_on_the_way_is_a_deletion(repository: Repository) -> None:
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST})
-    (change,) = found.changes.changes
+    (change,) = found.proposed.changes
     assert (change.path, change.after) == (f"{ARCHIVE}/jobs/j.yaml", None)
 
 
@@ -106,21 +106,21 @@ def test_a_job_that_becomes_a_link_on_the_way_is_a_fault(repository: Repository)
 def test_a_job_that_is_changed_and_stays_behind_is_no_part_of_the_move(repository: Repository) -> None:
     done = JOB.replace(b"running", b"failed")
     found = judge(repository, WHOLE, {f"{ARCHIVE}/request.yaml": REQUEST, f"{ACTIVE}/jobs/j.yaml": done})
-    assert found.changes.moves == MOVE
-    assert [change.path for change in found.changes.changes] == [f"{ACTIVE}/jobs/j.yaml"]
+    assert found.proposed.moves == MOVE
+    assert [change.path for change in found.proposed.changes] == [f"{ACTIVE}/jobs/j.yaml"]
 
 
 def test_a_deleted_request_is_no_move(repository: Repository) -> None:
     found = judge(repository, WHOLE | {"a": b"x"}, {"a": b"x"})
-    assert found.changes.moves == ()
-    assert {change.path for change in found.changes.changes} == {f"{ACTIVE}/request.yaml", f"{ACTIVE}/jobs/j.yaml"}
+    assert found.proposed.moves == ()
+    assert {change.path for change in found.proposed.changes} == {f"{ACTIVE}/request.yaml", f"{ACTIVE}/jobs/j.yaml"}
 
 
 def test_a_request_over_another_is_no_move(repository: Repository) -> None:
     before = {**{f"{ACTIVE}/{path}": data for path, data in WHOLE.items()}, f"{ARCHIVE}/request.yaml": REQUEST}
     after = REQUEST.replace(b"generate]", b"generate, generate]")
     found = judge(repository, before, {f"{ARCHIVE}/request.yaml": after})
-    assert found.changes.moves == ()
+    assert found.proposed.moves == ()
 
 
 def test_a_blob_that_is_too_large_is_named_by_its_path(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

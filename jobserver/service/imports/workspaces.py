@@ -22,7 +22,7 @@ _DATABASE = re.compile(names.DATABASE)
 _GITHUB_SSH = re.compile(r"(?:ssh://)?git@([A-Za-z0-9.-]+)[:/](.+)")
 
 
-class Studies:
+class ImportedWorkspaces:
     """``requested``: id of a workspace's row -> what its job requests say of it, and its project."""
 
     def __init__(self, context: ImportContext) -> None:
