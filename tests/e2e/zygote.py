@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from jobserver.cli.main import COMMANDS, main
+from jobserver.web.pages.render import environment
 
 _ROOT = Path(__file__).parents[2]
 
@@ -177,4 +178,7 @@ def _run(arguments: list[str]) -> None:
 if __name__ == "__main__":
     for name in ("jobserver.serving.server", *(f"jobserver.cli.{name}" for name in COMMANDS)):
         importlib.import_module(name)  # what takes long, before there are forks
+    templates = environment()
+    for name in templates.list_templates():
+        templates.get_template(name)  # compiles it
     _run(_serve(socket.socket(fileno=int(sys.argv[1]))))
