@@ -26,13 +26,14 @@ if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_us
     os.environ["TMPDIR"], tempfile.tempdir = str(_MEMORY), None
 
 
-# Each search for cycles visits thousands of collected tests, which stay: 6% of the processor time of a run.
-gc.set_threshold(50_000, 20, 50)
+# Each search for cycles visits thousands of collected tests, which stay: a tenth of the processor time of a run.
+gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ readings     what runners report of jobs between events
 health       whether the server can read and write state
 copies       witnesses and backups
 sentry       reports errors
+tls          how HTTP clients know other servers
 traces       sends traces of requests
 
 May import errors, domain, store, index, audit and runner.

@@ -19,6 +19,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from jobserver.domain.accounts import oidc_id
 from jobserver.domain.base.names import is_username
 from jobserver.errors import Error, forbidden, invalid, unavailable
+from jobserver.service import tls
 from jobserver.service.studies.deadline import DeadlineRunner
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class OidcLogin:
 
         path = urlsplit(url).path
         try:
-            answer = httpx.request(method, url, timeout=_SECONDS, **options)
+            answer = httpx.request(method, url, timeout=_SECONDS, verify=tls.context(), **options)
             content = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _log.warning("OpenID Connect: %s: %s", url, error)

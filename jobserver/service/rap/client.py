@@ -23,6 +23,7 @@ from jobserver.domain.rap.answers import (
     read_answer,
 )
 from jobserver.errors import Code, Error
+from jobserver.service import tls
 from jobserver.service.studies.deadline import DeadlineRunner
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class ControllerClient:
         self._http = httpx.Client(
             headers={"Authorization": token, "User-Agent": f"jobserver/{__version__}", "Accept": "application/json"},
             timeout=_CREATE_SECONDS * patience,
+            verify=tls.context(),
             limits=httpx.Limits(max_keepalive_connections=0),  # an idle one may be closed while it is used again
         )
         self._url = url

@@ -17,6 +17,7 @@ from jobserver.domain.job_requests.requests import one_line
 from jobserver.domain.pipeline.commands import HasRun, database_actions
 from jobserver.domain.pipeline.graph import closure
 from jobserver.errors import Code, Error, invalid, some, unavailable
+from jobserver.service import tls
 from jobserver.service.studies.deadline import DeadlineRunner
 
 FOLDER, LIST, MANIFEST = "codelists", "codelists.txt", "codelists.json"
@@ -121,7 +122,8 @@ class Codelists:
         import httpx  # takes long to import
 
         try:
-            with httpx.stream("POST", f"{self._url}/api/v1/check/", data=fields, timeout=SECONDS) as answer:
+            url = f"{self._url}/api/v1/check/"
+            with httpx.stream("POST", url, data=fields, timeout=SECONDS, verify=tls.context()) as answer:
                 content = b""
                 for part in answer.iter_bytes():
                     content += part

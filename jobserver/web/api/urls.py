@@ -29,7 +29,6 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
     job_requests = JobRequestsApi(services, keys, Polls(services, callers, metrics), searches)
     jobs, releases = JobsApi(services, keys), ReleasesApi(services)
     workspaces, people = WorkspacesApi(services, keys), PeopleApi(services, keys)
-    description = describe(services.options.base_url)
     runs, api = Scope.REQUEST, "/api/v2"
     of_workspace = f"{api}/workspaces/<name>"
     return [
@@ -67,7 +66,7 @@ def api_endpoints(services: Services, callers: Callers, metrics: Metrics) -> lis
         *_backends(BackendsApi(services, keys)),
         *airlock_endpoints(services),
         *output_endpoints(services, keys),
-        Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(description)}, is_open=True),
+        Endpoint(f"{api}/openapi.json", {"GET": lambda _: answer(describe(services.options.base_url))}, is_open=True),
     ]
 
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from bottle import HTTPResponse, request
@@ -21,7 +22,6 @@ _FIRST, _LAST = ("base",), ("small", "print", "live")
 class _File:
     kind: str
     data: bytes
-    packed: bytes
 
 
 class Assets:
@@ -35,7 +35,7 @@ class Assets:
             digest = hashlib.sha256(data).hexdigest()[:10]
             versioned = f"{path.stem}.{digest}{path.suffix}"
             self._names[name] = f"/static/{versioned}"
-            self._files[versioned] = _File(_KINDS[path.suffix], data, gzip.compress(data, 9))
+            self._files[versioned] = _File(_KINDS[path.suffix], data)
 
     def url(self, name: str) -> str:
         return self._names[name]
@@ -51,8 +51,14 @@ class Assets:
             "Vary": "Accept-Encoding",
         }
         if "gzip" in request.get_header("Accept-Encoding", ""):
-            return HTTPResponse(file.packed, 200, {**headers, "Content-Encoding": "gzip"})
+            return HTTPResponse(_packed(file.data), 200, {**headers, "Content-Encoding": "gzip"})
         return HTTPResponse(file.data, 200, headers)
+
+
+@lru_cache(maxsize=32)
+def _packed(data: bytes) -> bytes:
+    """Made when somebody asks for it first: a server that starts is in a hurry."""
+    return gzip.compress(data, 9)
 
 
 def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -41,7 +41,7 @@ class _Compiled(BytecodeCache):
 
 def environment() -> Environment:
     """Templates with their filters; their globals are the renderer's."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -50,7 +50,7 @@ def environment() -> Environment:
         auto_reload=False,
         bytecode_cache=_Compiled(),
     )
-    made.filters.update(
+    templates.filters.update(
         when=when,
         span=span,
         left=left,
@@ -64,7 +64,7 @@ def environment() -> Environment:
         marked=marked,
         breakable=breakable,
     )
-    return made
+    return templates
 
 
 class Renderer:

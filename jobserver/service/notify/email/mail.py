@@ -10,6 +10,7 @@ from typing import Protocol, TextIO
 import orjson
 
 from jobserver.errors import invalid, unavailable
+from jobserver.service import tls
 from jobserver.service.accounts.private_store import PrivateStore
 from jobserver.service.notify.outbox import Message
 
@@ -70,7 +71,7 @@ class Mailgun:
         if mail.id:
             fields["h:Message-Id"] = mail.message_id(self._sender)
         try:
-            answer = httpx.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS)
+            answer = httpx.post(self._url, auth=("api", self._key), data=fields, timeout=_SECONDS, verify=tls.context())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unavailable(f"the email could not be sent: {type(error).__name__}", "EMAIL_BACKEND") from None
         if answer.is_success:

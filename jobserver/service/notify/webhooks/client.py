@@ -15,12 +15,11 @@ from urllib.parse import SplitResult
 from jobserver import __version__
 from jobserver.domain.base import urls
 from jobserver.errors import Error, invalid, unavailable
+from jobserver.service import tls
 from jobserver.service.studies.deadline import DeadlineRunner
 from jobserver.store import proxies
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 SECONDS = 10.0
@@ -36,7 +35,6 @@ class WebhookClient:
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._networks = networks
         self._run_until = DeadlineRunner()
-        self._context: ssl.SSLContext | None = None
 
     def check(self, url: str) -> None:
         """Raises `Error` (invalid, or unavailable without an address) for a URL that would not be called."""
@@ -48,11 +46,9 @@ class WebhookClient:
         import httpx
 
         parts = _parts(url)
-        if self._context is None:
-            self._context = httpx.create_ssl_context()
         sent = {**headers, "Content-Type": "application/json", "User-Agent": f"jobserver/{__version__}"}
         proxy = _proxy_of(url)
-        with httpx.Client(timeout=SECONDS, verify=self._context, proxy=proxy, trust_env=False) as client:
+        with httpx.Client(timeout=SECONDS, verify=tls.context(), proxy=proxy, trust_env=False) as client:
             try:
                 status = self._run_until(monotonic() + SECONDS, lambda: self._status(client, parts, body, sent))
             except TimeoutError:

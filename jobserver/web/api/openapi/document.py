@@ -1,12 +1,16 @@
 """The whole of openapi.json."""
 
+from functools import lru_cache
+
 from jobserver import __version__
 from jobserver.web.api.openapi import airlock, outputs, people, webhooks, work
 from jobserver.web.api.openapi.schemas import SCHEMAS, Schema
 
 
+@lru_cache(maxsize=1)
 def describe(base_url: str) -> Schema:
-    """The document, as JSON data."""
+    """The document, as JSON data that callers must not change. Made when somebody asks for it first: a server that
+    starts is in a hurry."""
     return {
         "openapi": "3.1.0",
         "info": {
