@@ -26,6 +26,7 @@ from jobserver.domain.users import AddUser, AddUserToken
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.service.accounts.tokens import token_digest
 from jobserver.service.background.checkpointer import Checkpointer
+from jobserver.store.fs import sync_tree
 
 CACHE = Path(__file__).parent / ".cache"
 ADMIN, ALICE, TPP = Actor(ActorKind.USER, "admin"), Actor(ActorKind.USER, "alice"), Actor(ActorKind.BACKEND, "tpp")
@@ -120,6 +121,7 @@ def site(requests: int, port: int = PORT) -> Iterator[Site]:
     else:
         shutil.copytree(kept, folder)
         made = Made(tuple((kept / "active").read_text().split()))
+    sync_tree(folder)  # or the first write waits until the disk has all of the copy
     try:
         yield Site(settings, env, made, port)
     finally:

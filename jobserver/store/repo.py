@@ -12,6 +12,7 @@ from jobserver.store.fs import check_owner, disk_errors, sync_folder, sync_tree
 from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.refs import Refs
+from jobserver.store.git.repack import repack
 from jobserver.store.init import check_place
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.write.compactor import maintaining
@@ -131,7 +132,7 @@ class StateRepo:
         return known if known is not None else self.writer.keys.current().allowed_signer.encode()
 
     def maintain(self) -> None:
-        """Repacks, packs refs and writes the commit-graph, while writes go on.
+        """Joins packs, packs refs and writes the commit-graph, while writes go on.
 
         Packs whose commits no ref has yet have a ``.keep`` file, and a repack moves all objects of a pack before it
         deletes the pack. So only removing leftovers and packing refs need the writer's turn.
@@ -141,7 +142,7 @@ class StateRepo:
             with self.writer.locked():
                 locks.clear_all(self.path)
                 locks.sweep(self.path / "objects" / "pack")
-            git(self.path, "repack", "--quiet", "--geometric=2", "-d", "--write-midx", gently=True)
+            repack(self.path)
             with self.writer.locked():
                 git(self.path, "pack-refs", "--all")
             git(self.path, "commit-graph", "write", "--reachable", "--split", gently=True)

@@ -7,6 +7,7 @@
     objects, trees  objects by id with caches; raw trees, spliced without parsing them
     diff            what differs between two trees
     packs, refs     writes packs; moves branches by compare-and-swap
+    repack          joins packs, whatever the length of the history
     locks           removes lock files that killed processes left behind
     remote          a hosted repository
     received_pack   reads a pack that a client sends, before git does

@@ -20,7 +20,7 @@ from jobserver.errors import unavailable
 from jobserver.store import proxies
 
 _NICE = "5"  # about a third of the processor time of others; with less, maintenance would not keep up with writes
-OLDEST_GIT = (2, 34)  # the first one with SSH signatures and with geometric repacks that we rely on
+OLDEST_GIT = (2, 34)  # the first one with SSH signatures that we rely on; it also joins packs by `--stdin-packs`
 
 # Where to find programs, the user's keys and temporary files.
 _KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "GIT_EXEC_PATH")
@@ -145,13 +145,20 @@ def check_git() -> None:
         raise unavailable(f"{output.strip() or 'git'} is too old: install git 2.34 or later")
 
 
-def git(repository: Path, *arguments: str, gently: bool = False, variables: Mapping[str, str] | None = None) -> str:
+def git(
+    repository: Path,
+    *arguments: str,
+    gently: bool = False,
+    variables: Mapping[str, str] | None = None,
+    text: str = "",
+) -> str:
     """Runs git in the repository; returns its stdout. Raises `Error` (unavailable) with git's message.
 
-    ``gently``: with a low priority.
+    ``gently``: with a low priority. ``text``: its stdin.
     """
     nice = shutil.which("nice") if gently else None
-    done = run(arguments, variables, repository=repository, before=[nice, "-n", _NICE] if nice else [])
+    before = [nice, "-n", _NICE] if nice else []
+    done = run(arguments, variables, repository=repository, before=before, input=text.encode())
     if done.returncode:
         raise unavailable(f"git {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout.decode(errors="surrogateescape")
