@@ -5,6 +5,7 @@ Each commit is judged on its parent's tree, so ranges can be judged in parallel.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -75,12 +76,12 @@ class ReplayResult:
     imported: dict[str, str] = field(default_factory=dict)
 
 
-def replay(commit_range: CommitRange) -> ReplayResult:
-    objects = PipedObjects(commit_range.repository)
-    try:
+def replay(commit_range: CommitRange, objects: PipedObjects | None = None) -> ReplayResult:
+    """``objects``: of the repository, to read from; else a git process of its own is started."""
+    if objects is not None:
         return _Replay(commit_range, objects).run()
-    finally:
-        objects.close()
+    with closing(PipedObjects(commit_range.repository)) as own:
+        return _Replay(commit_range, own).run()
 
 
 class _Replay:

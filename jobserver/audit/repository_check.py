@@ -30,7 +30,7 @@ _HARMLESS = ("warning", "notice", "dangling", "Checking")
 @contextmanager
 def objects_of(repository: Path) -> Iterator[Path]:
     """A temporary bare repository with the objects of ``repository``, and no refs. Raises `Error`."""
-    objects = _git_path(repository, "objects")
+    objects = _git_folder(repository) / "objects"
     with disk_errors():
         temporary = tempfile.TemporaryDirectory(prefix="jobserver-objects-")
     with temporary as name:
@@ -43,9 +43,8 @@ def objects_of(repository: Path) -> Iterator[Path]:
         yield folder
 
 
-def _git_path(repository: Path, name: str) -> Path:
-    folder = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
-    return Path(folder) / name
+def _git_folder(repository: Path) -> Path:
+    return Path(git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n"))
 
 
 def anomalies(repository: Path) -> Iterator[tuple[str, str, str]]:
@@ -72,8 +71,9 @@ def anomalies(repository: Path) -> Iterator[tuple[str, str, str]]:
         yield "HEAD", text, "names a commit: it has to name a branch"
     if (repository / "commondir").exists():
         yield "commondir", "", "makes git read another repository in place of this one"
+    folder = _git_folder(repository)
     for name, problem in _SUBSTITUTES.items():
-        path = _git_path(repository, name)
+        path = folder / name
         if path.is_file() and path.stat().st_size:
             yield name, "", problem
 

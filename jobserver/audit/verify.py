@@ -7,6 +7,7 @@ has the key and can rewrite the whole repository can rewrite `audit` too.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -107,12 +108,13 @@ def _verify(
     ours = {branch: tip for branch, tip in tips.items() if layout.is_branch(branch)}
     lines = {branch: _line(repository, tip) for branch, tip in ours.items()}
     problems += _unfounded(repository, tips[layout.MAIN], ours)
-    record, faults = _record(repository, lines)
-    problems += faults
-    if since is not None:
-        lines = _shortened(repository, lines, record, since)
-    problems += _keys(walk, lines[layout.MAIN])
-    judged, covered = _judge(repository, lines, record, walk, progress)
+    with closing(PipedObjects(repository)) as objects:
+        record, faults = _record(objects, lines)
+        problems += faults
+        if since is not None:
+            lines = _shortened(objects, lines, since)
+        problems += _keys(walk, lines[layout.MAIN])
+        judged, covered = _judge(repository, objects, lines, record, walk, progress)
     for branch, result in judged.items():
         problems += result.problems
         problems += _retired(branch, lines[branch], result)
@@ -151,24 +153,19 @@ def _line(repository: Path, tip: str) -> BranchHistory:
     return BranchHistory(commits, {sha: position for position, (sha, _) in enumerate(commits)})
 
 
-def _record(repository: Path, lines: Mapping[str, BranchHistory]) -> tuple[AuditRecord, list[Problem]]:
+def _record(objects: PipedObjects, lines: Mapping[str, BranchHistory]) -> tuple[AuditRecord, list[Problem]]:
     line = lines.get(layout.AUDIT)
     if line is None:
         return AuditRecord([], []), [
             Problem(layout.AUDIT, "", "the branch is gone: pushes and rollbacks can't be judged")
         ]
-    objects = PipedObjects(repository)
     try:
         return read_audit_record(objects, map(objects.commit, line.shas)), []
     except (Error, KeyError, ValueError) as error:
         return AuditRecord([], []), [Problem(layout.AUDIT, "", f"can't be read: {error}")]
-    finally:
-        objects.close()
 
 
-def _shortened(
-    repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, since: str
-) -> dict[str, BranchHistory]:
+def _shortened(objects: PipedObjects, lines: Mapping[str, BranchHistory], since: str) -> dict[str, BranchHistory]:
     """The commits after ``since``: a commit of a branch, or one of `audit`, which then counts for all branches."""
     starts: dict[str, int] = {}
     for branch, line in lines.items():
@@ -177,11 +174,7 @@ def _shortened(
     if not starts:
         raise invalid(f"expected a commit of a branch of the record, found {since!r}", "--since")
     if layout.AUDIT in starts:
-        objects = PipedObjects(repository)
-        try:
-            before = read_audit_record(objects, map(objects.commit, lines[layout.AUDIT].shas[: starts[layout.AUDIT]]))
-        finally:
-            objects.close()
+        before = read_audit_record(objects, map(objects.commit, lines[layout.AUDIT].shas[: starts[layout.AUDIT]]))
         for branch, tip in before.checkpoints[-1].tips.items() if before.checkpoints else ():
             if branch in lines and tip in lines[branch].positions:
                 starts[branch] = lines[branch].positions[tip] + 1
@@ -189,9 +182,14 @@ def _shortened(
 
 
 def _judge(
-    repository: Path, lines: Mapping[str, BranchHistory], record: AuditRecord, walk: KeyWalk, progress: Progress
+    repository: Path,
+    objects: PipedObjects,
+    lines: Mapping[str, BranchHistory],
+    record: AuditRecord,
+    walk: KeyWalk,
+    progress: Progress,
 ) -> tuple[dict[str, ReplayResult], dict[str, dict[str, PushRecord]]]:
-    mains = _times(repository, lines[layout.MAIN])
+    mains = [(sha, objects.commit(sha).time) for sha in lines[layout.MAIN].shas]
     covered = {branch: pushed_commits(record, branch, line.positions, line.shas) for branch, line in lines.items()}
     ranges = []
     for branch, line in lines.items():
@@ -202,7 +200,7 @@ def _judge(
     total = sum(len(commit_range.commits) for commit_range in ranges)
     results = {branch: ReplayResult() for branch in lines}
     done = 0
-    for commit_range, replayed in zip(ranges, _replayed(ranges), strict=True):
+    for commit_range, replayed in zip(ranges, _replayed(ranges, objects), strict=True):
         result = results[commit_range.branch]
         result.problems += replayed.problems
         result.signed_by |= replayed.signed_by
@@ -213,20 +211,12 @@ def _judge(
     return results, covered
 
 
-def _replayed(ranges: Sequence[CommitRange]) -> Iterator[ReplayResult]:
+def _replayed(ranges: Sequence[CommitRange], objects: PipedObjects) -> Iterator[ReplayResult]:
     if len([commit_range for commit_range in ranges if len(commit_range.commits) > _RANGE // 4]) < 2:
-        yield from map(replay, ranges)
+        yield from (replay(commit_range, objects) for commit_range in ranges)
         return
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as pool:
         yield from pool.map(replay, ranges)
-
-
-def _times(repository: Path, line: BranchHistory) -> list[tuple[str, int]]:
-    objects = PipedObjects(repository)
-    try:
-        return [(sha, objects.commit(sha).time) for sha in line.shas]
-    finally:
-        objects.close()
 
 
 def _retired(branch: str, line: BranchHistory, judged: ReplayResult) -> Iterator[Problem]:

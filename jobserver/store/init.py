@@ -1,9 +1,11 @@
-"""Checks that a folder may become a state repository: it is empty, missing, or left by an interrupted `init`.
+"""The first step of a state repository: an empty git repository, in a folder that may become one.
 
-Changes nothing. An interrupted `init` leaves files of `git init`, and branches that begin as ours do.
+Such a folder is empty, missing, or left by an interrupted `init`, with files of `git init`, and with branches that
+begin as ours do.
 """
 
 import re
+import tempfile
 from pathlib import Path
 
 from jobserver.domain.base import layout
@@ -13,15 +15,48 @@ from jobserver.store.git.command import git
 
 _HEAD = re.compile(rb"(?:ref: refs/\S+|[0-9a-f]{40})\n?")
 _BY_GIT = frozenset({"HEAD", "branches", "config", "description", "hooks", "info", "objects", "refs"})
+# Other git processes must be as durable as we are, must not collect garbage, and must not rewrite history.
+_CONFIG = {
+    "core.fsync": "all",
+    "core.hooksPath": "hooks",
+    "core.logAllRefUpdates": "false",
+    "gc.auto": "0",
+    "gc.pruneExpire": "never",
+    "maintenance.auto": "false",
+    "receive.autogc": "false",
+    "receive.denyDeletes": "true",
+    "receive.denyNonFastForwards": "true",
+    "receive.fsckObjects": "true",
+    "transfer.unpackLimit": "1",
+}
 _FIRST = "%h%x09%(trailers:key=Event,valueonly,separator=%x2C)%x09%(trailers:key=Branch,valueonly,separator=%x2C)%x09%s"
 
 
 def check_place(path: Path) -> None:
-    """Raises `Error` (invalid) if something else is there."""
+    """Raises `Error` (invalid) if something else is there. Changes nothing."""
     with disk_errors():
         problem = _problem(path)
     if problem:
         raise invalid(f"{problem}; name a folder that is empty or does not exist", str(path))
+
+
+def init_repository(path: Path) -> None:
+    """Creates an empty repository with our settings, or completes one. git brings no sample hooks.
+
+    Raises `Error` (unavailable) with git's message.
+    """
+    with tempfile.TemporaryDirectory(prefix="jobserver-init-") as template:
+        names = (name.split(".") for name in _CONFIG)
+        lines = (
+            f"[{section}]\n\t{key} = {value}\n" for (section, key), value in zip(names, _CONFIG.values(), strict=True)
+        )
+        (Path(template) / "config").write_text("".join(lines))
+        git(path, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", f"--template={template}", ".")
+    rows = _ask(path, "config", "--local", "--list", "-z").split("\0")
+    known = {name: value for name, _, value in (row.partition("\n") for row in rows)}
+    for name, value in _CONFIG.items():
+        if known.get(name.lower()) != value:  # a repository that was there keeps its file
+            _ask(path, "config", name, value)
 
 
 def _problem(path: Path) -> str:

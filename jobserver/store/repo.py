@@ -13,25 +13,11 @@ from jobserver.store.git import locks
 from jobserver.store.git.command import commit_of, git
 from jobserver.store.git.refs import Refs
 from jobserver.store.git.repack import repack
-from jobserver.store.init import check_place
+from jobserver.store.init import check_place, init_repository
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.write.compactor import maintaining
 from jobserver.store.write.writer import Writer
 
-# Other git processes must be as durable as we are, must not collect garbage, and must not rewrite history.
-_CONFIG = {
-    "core.fsync": "all",
-    "core.hooksPath": "hooks",
-    "core.logAllRefUpdates": "false",
-    "gc.auto": "0",
-    "gc.pruneExpire": "never",
-    "maintenance.auto": "false",
-    "receive.autogc": "false",
-    "receive.denyDeletes": "true",
-    "receive.denyNonFastForwards": "true",
-    "receive.fsckObjects": "true",
-    "transfer.unpackLimit": "1",
-}
 _MAINTENANCE = "jobserver.maintenance"  # the lock of maintenance; its mtime is when maintenance last ended
 PRINCIPAL = "jobserver"
 SIGNERS = "allowed_signers"
@@ -78,10 +64,8 @@ class StateRepo:
             path.mkdir(parents=True, exist_ok=True)
             if not locks.clear_all(path):
                 raise unavailable("another git process is running there; try again", str(path))
-            git(path, "init", "--quiet", "--bare", f"--initial-branch={layout.MAIN}", ".")
-            for name, value in _CONFIG.items():
-                git(path, "config", name, value)
-            sync_tree(path)  # `git init` and `git config` sync nothing
+            init_repository(path)
+            sync_tree(path)  # git's commands sync nothing
             sync_folder(path.parent)
             with contextlib.suppress(FileExistsError):
                 SigningKey.create(key_path, PRINCIPAL)

@@ -140,6 +140,15 @@ def test_creating_an_existing_repository_keeps_it(tmp_path: Path) -> None:
     again.close()
 
 
+def test_creating_an_existing_repository_gives_it_its_settings_again(site: Site) -> None:
+    settings = site.git("config", "--local", "--list")
+    assert list((site.path / "hooks").glob("*.sample")) == []
+    site.git("config", "receive.denyNonFastForwards", "false")
+    site.git("config", "--unset", "core.fsync")
+    StateRepo.create(site.path, site.key, "jobs.example", TEMPLATES, START).close()
+    assert sorted(site.git("config", "--local", "--list").split()) == sorted(settings.split())
+
+
 def test_a_first_backend_hears_of_the_keys_that_main_knows(site: Site) -> None:
     (site.path / "refs" / "heads" / "main").unlink()
     assert site.repo._signers() == site.repo.writer.keys.current().allowed_signer.encode()
