@@ -39,16 +39,20 @@ def has(folder: Path) -> set[str]:
 
 def needed(site: Site, commit: str) -> set[str]:
     """The commit, and everything that it names outside of the archive."""
-    listing = site.git("ls-tree", "-r", "-t", "--format=%(objectname)", commit, *KEPT)
-    return {commit, site.git("rev-parse", f"{commit}^{{tree}}"), *listing.split()}
+    return {commit, site.git("rev-parse", f"{commit}^{{tree}}"), *listed(site, commit, *KEPT).values()}
+
+
+def listed(site: Site, commit: str, *paths: str) -> dict[str, str]:
+    """The ids of all files and folders below these paths."""
+    rows = site.git("ls-tree", "-r", "-t", commit, *paths).splitlines()
+    return {path: head.split()[2] for head, _, path in (row.partition("\t") for row in rows)}
 
 
 def archive_of(site: Site, commits: "list[str]") -> set[str]:
     """What only folders of the archive name."""
     archive, others = set[str](), set[str]()
     for commit in commits:
-        listing = site.git("ls-tree", "-r", "-t", "--format=%(objectname) %(path)", commit, "archive/").splitlines()
-        archive |= {sha for sha, path in (row.split(" ") for row in listing) if path != "archive"}
+        archive |= {sha for path, sha in listed(site, commit, "archive/").items() if path != "archive"}
         others |= needed(site, commit)
     return archive - others
 

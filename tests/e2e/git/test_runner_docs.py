@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.git.clone import active, document
 from tests.e2e.harness import Site, serving, until
 from tests.samples import only_whole
@@ -20,6 +22,9 @@ def steps_of(title: str) -> list[str]:
 
 
 def test_a_backend_works_without_the_archive_by_hand(tmp_path: Path) -> None:
+    version = re.findall(r"\d+", subprocess.check_output(["git", "version"], text=True))
+    if (int(version[0]), int(version[1])) < (2, 38):
+        pytest.skip("the page says that this needs git 2.38")
     site = Site(tmp_path)
     with serving(site):
         _work_without_the_archive(site, tmp_path, steps_of("Without the archive, by hand"))
