@@ -1,6 +1,7 @@
 """A workspace by week and a backend by day: how much ran, how it ended, how long it took or waited."""
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
@@ -15,6 +16,7 @@ from jobserver.index.queries.history import (
 from jobserver.index.queries.requests import queue
 from jobserver.web.pages.context import PageContext
 from jobserver.web.pages.format import times
+from jobserver.web.pages.forms import page_number, text
 from jobserver.web.pages.history import figures
 from jobserver.web.pages.routes.releases.access import has_tab
 from jobserver.web.pages.site import Site
@@ -22,12 +24,13 @@ from jobserver.web.pages.site import Site
 _WEEKS = 26
 _DAYS = 30
 _RUNS = 10  # of each action
+_PAGE = 50
 
 
 class Trends:
     def __init__(self, site: Site) -> None:
         self._site, self._services = site, site.services
-        site.add("/<name>/trends/", self.workspace, filters=())
+        site.add("/<name>/trends/", self.workspace, filters=("q", "page"))
         site.add("/backends/<slug>/history/", self.backend, filters=())
 
     def workspace(self, context: PageContext, name: str) -> HTTPResponse:
@@ -36,6 +39,8 @@ class Trends:
         with self._services.index.view() as sql:
             rows = workspace_days(sql, name, slugs, figures.day_of(first))
             actions = action_summaries(sql, name, slugs, _RUNS)
+        query, number = text("q", 200), page_number("page")
+        matches = [row for row in actions if query.lower() in row.action.lower()]
         weeks = figures.weeks(rows, first, context.now)
         return self._site.page(
             context,
@@ -45,8 +50,16 @@ class Trends:
             has_releases=has_tab(self._services, context, workspace),
             weeks=weeks,
             chart=figures.weeks_chart(weeks),
-            actions=[(row, figures.success_rate(row.succeeded, row.ended - row.succeeded)) for row in actions],
+            actions=[
+                (row, figures.success_rate(row.succeeded, row.ended - row.succeeded))
+                for row in matches[(number - 1) * _PAGE : number * _PAGE]
+            ],
+            total=len(matches),
             runs=_RUNS,
+            query=query,
+            this_url=f"/{name}/trends/" + (f"?{urlencode({'q': query})}" if query else ""),
+            page_number=number,
+            has_more=len(matches) > number * _PAGE,
         )
 
     def backend(self, context: PageContext, slug: str) -> HTTPResponse:
