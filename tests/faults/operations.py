@@ -110,8 +110,9 @@ def commit(place: Place, promise: Promise) -> None:
 
 
 def batch(place: Place, promise: Promise) -> None:
-    """Nine commands on three branches, in two batches."""
+    """Nine commands on three branches, in two batches: the second one is decided while the first one lands."""
     with place.open() as (repo, gate):
+        repo.writer.enough_to_go_ahead = 2
         commands: list[tuple[Actor, Command]] = [
             (ALICE, ask(number, ("tpp", "emis")[number % 2])) for number in range(200, 206)
         ]

@@ -8,7 +8,6 @@ from jobserver.domain.base.state import Changes
 from jobserver.errors import Error
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.upstream import Moves
 from jobserver.store.write.commit_builder import CommitBuilder, CommitIdentity
 from jobserver.store.write.submission import Refused, Submission, WriteResult, failure
 
@@ -16,13 +15,17 @@ from jobserver.store.write.submission import Refused, Submission, WriteResult, f
 class Batch:
     """``has_bug``: a submission raised something else than an `Error`, so the caches may be wrong."""
 
-    def __init__(self, objects: Objects, identity: CommitIdentity, head: Callable[[str], Head]) -> None:
-        """``head`` reads where a branch is; it raises `Error` if nothing may be built on that."""
+    def __init__(
+        self, objects: Objects, identity: CommitIdentity, head: Callable[[str], Head], made_on: int = 0
+    ) -> None:
+        """``head`` reads where a branch is; it raises `Error` if nothing may be built on that. ``made_on``: tells
+        batches apart that were built on other caches."""
+        self.made_on = made_on
         self.builder = CommitBuilder(objects, identity)
         self.has_bug = False
         self._objects, self._head = objects, head
         self._heads = {layout.MAIN: head(layout.MAIN)}
-        self._old_tips: dict[str, str | None] = {}
+        self.moves: dict[str, tuple[str | None, str]] = {}  # of the branches that the batch changes
         self._built: list[tuple[Submission, WriteResult]] = []
 
     def add(self, submission: Submission) -> None:
@@ -45,17 +48,13 @@ class Batch:
             admitted, trailers = submission.decide(Snapshot(self._objects, head, main))
         changed = bool(admitted.changes)
         if changed:
-            self._old_tips.setdefault(branch, tip)
             # Whoever replays the decision needs to know which main it was made on.
             read = {"Main": main.tip} if branch != layout.MAIN and main.tip else {}
-            self.builder.commit(head, admitted, {**trailers, **read})
+            new = self.builder.commit(head, admitted, {**trailers, **read})
+            old, _ = self.moves.get(branch, (tip, new))
+            self.moves[branch] = old, new
         assert head.tip is not None
         return WriteResult(branch, head.tip, changed, admitted.changes, self.builder.pack.size - size)
-
-    @property
-    def moves(self) -> Moves:
-        """The branches that the batch changes."""
-        return {branch: (old, str(self._heads[branch].tip)) for branch, old in self._old_tips.items()}
 
     def changes(self, branch: str) -> tuple[Changes, ...]:
         """What the batch changes on one branch, in order."""

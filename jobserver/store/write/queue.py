@@ -1,11 +1,13 @@
 """Collects submissions into batches; one of the waiting threads serves each batch.
 
 The first thread to come leads. The others sleep until they are served, or lead the next batch. There is no timer: a
-lone submission is served at once, and the next ones gather while it is synced to the disk.
+lone submission is served at once, and the next ones gather while it is synced to the disk. If many have gathered
+already, the next leader begins then.
 """
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from jobserver.store.write.submission import Submission
 
@@ -13,10 +15,13 @@ from jobserver.store.write.submission import Submission
 class SubmissionQueue:
     """Thread-safe. ``before_batch`` runs in the leading thread, before it takes the batch; it must not raise.
 
-    ``serve`` gives each submission of a batch its outcome.
+    ``serve`` gives each submission of a batch its outcome. It may call its second argument once, to let the next leader
+    begin before that.
     """
 
-    def __init__(self, before_batch: Callable[[], None], serve: Callable[[list[Submission]], None]) -> None:
+    def __init__(
+        self, before_batch: Callable[[], None], serve: Callable[[list[Submission], Callable[[], None]], None]
+    ) -> None:
         self.before_batch, self._serve = before_batch, serve
         self._guard = threading.Lock()
         self._waiting: list[Submission] = []
@@ -49,14 +54,19 @@ class SubmissionQueue:
         self.before_batch()
         with self._guard:
             batch, self._waiting = self._waiting, []
-        try:
-            self._serve(batch)
-        finally:
-            with self._guard:
-                if self._waiting:
-                    self._waiting[0].is_leader = True
-                    self._waiting[0].wake.release()
-                else:
-                    self._is_led = False
-            for submission in batch[1:]:  # the first one is the leader's own
-                submission.wake.release()
+        with ExitStack() as leading:
+            leading.callback(self._hand_over)
+            try:
+                self._serve(batch, leading.close)
+            finally:
+                leading.close()
+                for submission in batch[1:]:  # the first one is the leader's own
+                    submission.wake.release()
+
+    def _hand_over(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting[0].is_leader = True
+                self._waiting[0].wake.release()
+            else:
+                self._is_led = False

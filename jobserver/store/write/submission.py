@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from jobserver.domain.admit import Admitted
 from jobserver.domain.base.state import Changes
-from jobserver.errors import unavailable
+from jobserver.errors import Code, Error, unavailable
 from jobserver.store.fs import disk_error
 from jobserver.store.git.objects import Objects
 from jobserver.store.read.snapshot import Snapshot
@@ -83,6 +83,23 @@ class Submission:
     wake: threading.Lock = field(default_factory=threading.Lock)
     outcome: Outcome | None = None
     is_leader: bool = False
+
+    @property
+    def has_written(self) -> bool:
+        return isinstance(self.outcome, WriteResult) and self.outcome.changed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether another attempt makes sense."""
+        return isinstance(self.outcome, Conflict | DiskFailure)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the outcome depends on a state that nothing was pushed on: a refusal, or a result without a
+        change."""
+        if isinstance(self.outcome, Refused):
+            return isinstance(self.outcome.error, Error) and self.outcome.error.code is not Code.UNAVAILABLE
+        return isinstance(self.outcome, WriteResult) and not self.has_written and bool(self.outcome.changes.result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
 """The one writer of a repository: submissions become one batch, one pack and one move of each branch; then all get
 their answers.
 
-Processes take turns by a lock file that is held for each batch.
+Processes take turns by a lock file. If many submissions wait, the next batch is decided while one lands.
 """
 
 import contextlib
-import fcntl
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +16,13 @@ from typing import TypeVar
 from jobserver import steps
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import SERVER, Actor
-from jobserver.errors import Code, Error
+from jobserver.errors import Error
 from jobserver.store.fs import disk_errors
 from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.upstream import Authority
+from jobserver.store.upstream import Authority, Moves
 from jobserver.store.write.batch import Batch
 from jobserver.store.write.commit_builder import CommitBuilder, CommitIdentity
 from jobserver.store.write.compactor import Compactor
@@ -43,6 +41,7 @@ from jobserver.store.write.submission import (
     failure,
     result,
 )
+from jobserver.store.write.turn import Turn
 
 T = TypeVar("T")
 _MAX_RETRIES = 5  # after conflicts
@@ -50,7 +49,11 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Thread-safe. ``authority`` and ``tip_check`` are set before the first write, if there are any."""
+    """Thread-safe. ``authority`` and ``tip_check`` are set before the first write, if there are any.
+
+    ``_staging`` guards the caches, ``_landing`` the branches; who has the latter may take the former, and not the other
+    way round.
+    """
 
     def __init__(self, repository: Path, host: str, keys: KeyFile) -> None:
         self.refs = Refs(repository)
@@ -60,10 +63,14 @@ class Writer:
         self.tip_check: TipCheck | None = None
         self.tries: Counter[int] = Counter()  # number of retries after conflicts -> batches that wrote something
         self.batch_sizes: Counter[int] = Counter()  # number of submissions -> batches
+        self.enough_to_go_ahead = 16  # submissions that wait
         self._host = host
-        self._lock_path = repository / "jobserver.lock"
+        self._turn = Turn(repository / "jobserver.lock")
+        self._staging, self._landing = threading.RLock(), threading.Lock()
         self._objects = Objects(repository)
         self._heads: dict[str, Head] = {}
+        self._ahead: Moves = {}  # that are landing while the next batch is decided on them
+        self._forgot = 0  # how often the caches were emptied
         self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
         self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.mark_good)
         self._last: dict[str, tuple[str, int]] = {}
@@ -186,12 +193,8 @@ class Writer:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds this process's turn; maintenance takes a turn too."""
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._turn.alone():
             yield
-        finally:
-            os.close(descriptor)
 
     # Batches
 
@@ -202,32 +205,61 @@ class Writer:
             except Exception:  # noqa: BLE001 - pacing is only about fairness, and other threads wait for this one
                 _log.exception("pacing failed; the next batch goes at once")
 
-    def _serve(self, batch: list[Submission]) -> None:
-        """Gives each submission of the batch its outcome."""
-        self.batch_sizes[len(batch)] += 1
+    def _serve(self, submissions: list[Submission], hand_over: Callable[[], None]) -> None:
+        """Gives each submission its outcome."""
+        self.batch_sizes[len(submissions)] += 1
         try:
-            with steps.timed("batch"), self.locked():
+            with steps.timed("batch"), self._turn.shared():
                 if self.authority is not None:
                     self.authority.permit()
-                self._attempt(batch)
-                for submission in _with_outcome(batch, DiskFailure):  # one by one, so that one bad command fails alone
-                    self._attempt([submission])
-                if self.authority is not None:
-                    self._retry_doubtful(batch, self.authority)
-                retries = self._retry_conflicts(batch)
-                self.tries[retries] += any(_has_written(submission.outcome) for submission in batch)
+                batch = self._stage(submissions)
+                with self._landing:
+                    self._land_staged(batch, submissions, hand_over)
         except BaseException as error:
             self._forget()
-            for submission in batch:
+            for submission in submissions:
                 if submission.outcome is None or isinstance(submission.outcome, Conflict):
                     submission.outcome = failure(error) if isinstance(error, Exception) else Refused(error)
             if not isinstance(error, Exception):
                 raise
 
+    def _land_staged(self, batch: Batch, submissions: list[Submission], hand_over: Callable[[], None]) -> None:
+        """Lands a batch after the one before it, and repeats it where that makes sense."""
+        if batch.made_on != self._forgot:  # the one before it failed, so it was decided on what never came
+            batch = self._stage(submissions)
+        try:
+            if self._may_go_ahead(batch):
+                self._ahead = batch.moves
+                hand_over()
+            self._finish(batch)
+        except BaseException:
+            self._forget()
+            raise
+        finally:
+            self._ahead = {}
+        is_repeated = self.authority is not None or any(submission.has_failed for submission in submissions)
+        retries = self._repeat(submissions) if is_repeated else 0
+        self.tries[retries] += any(submission.has_written for submission in submissions)
+
+    def _may_go_ahead(self, batch: Batch) -> bool:
+        """Whether the next batch may be decided while this one lands. With few submissions it would only become
+        smaller. Documents on main are rewritten from what is on the disk."""
+        is_free = self.authority is None and layout.MAIN not in batch.moves and self._turn.takes_more
+        return is_free and bool(batch.moves) and len(self.queue) >= self.enough_to_go_ahead
+
+    def _repeat(self, submissions: list[Submission]) -> int:
+        """Decides again what failed, where that makes sense. Returns how often other processes moved a branch."""
+        with self._staging:
+            for submission in _with_outcome(submissions, DiskFailure):  # one by one: one bad command fails alone
+                self._attempt([submission])
+            if self.authority is not None:
+                self._retry_doubtful(submissions, self.authority)
+            return self._retry_conflicts(submissions)
+
     def _retry_doubtful(self, batch: list[Submission], authority: Authority) -> None:
         """Decides again what was not pushed, if the branches upstream have moved: nothing has shown yet whether those
         decisions were made on the current state."""
-        doubtful = [submission for submission in batch if _is_doubtful(submission.outcome)]
+        doubtful = [submission for submission in batch if submission.is_doubtful]
         with contextlib.suppress(Error):  # if upstream can't be reached, the outcomes stay
             if doubtful and authority.refresh():
                 self._attempt(doubtful)
@@ -244,11 +276,19 @@ class Writer:
 
     def _attempt(self, submissions: list[Submission]) -> None:
         """Decides the submissions, lands what they change, and gives each its outcome."""
-        for submission in submissions:
-            submission.outcome = None
-        batch = Batch(self._objects, self._identity(), self._head)
-        for submission in submissions:
-            batch.add(submission)
+        self._finish(self._stage(submissions))
+
+    def _stage(self, submissions: list[Submission]) -> Batch:
+        """Decides the submissions, and builds what they change in memory."""
+        with self._staging:
+            for submission in submissions:
+                submission.outcome = None
+            batch = Batch(self._objects, self._identity(), self._head, self._forgot)
+            for submission in submissions:
+                batch.add(submission)
+            return batch
+
+    def _finish(self, batch: Batch) -> None:
         batch.finish(self._land(batch))
         if batch.has_bug:
             self._forget()
@@ -270,8 +310,10 @@ class Writer:
         return landing.failures
 
     def _head(self, branch: str) -> Head:
+        is_ahead, head = branch in self._ahead, self._heads.get(branch)
+        if is_ahead and head is not None:
+            return head
         tip = self.refs.tip(branch)
-        head = self._heads.get(branch)
         if head is None or head.tip != tip:
             if tip is not None or branch == layout.MAIN:
                 self._check(branch, tip)
@@ -284,20 +326,11 @@ class Writer:
 
     def _forget(self) -> None:
         """Empties the caches after any surprise: a wrong cache once committed trees without their documents."""
-        self._objects.forget()
-        self._heads.clear()
+        with self._staging:
+            self._objects.forget()
+            self._heads.clear()
+            self._forgot += 1
 
 
 def _with_outcome(batch: list[Submission], kind: type[Conflict | DiskFailure]) -> list[Submission]:
     return [submission for submission in batch if isinstance(submission.outcome, kind)]
-
-
-def _has_written(outcome: Outcome | None) -> bool:
-    return isinstance(outcome, WriteResult) and outcome.changed
-
-
-def _is_doubtful(outcome: Outcome | None) -> bool:
-    """Whether it depends on a state that nothing was pushed on: a refusal, or a result without a change."""
-    if isinstance(outcome, Refused):
-        return isinstance(outcome.error, Error) and outcome.error.code is not Code.UNAVAILABLE
-    return isinstance(outcome, WriteResult) and not outcome.changed and bool(outcome.changes.result)

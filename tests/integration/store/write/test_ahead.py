@@ -1,0 +1,161 @@
+"""A batch that is decided while the one before it lands."""
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobserver.domain.admit import Admitted
+from jobserver.domain.base.permissions import SERVER
+from jobserver.domain.base.state import Change, Changes
+from jobserver.domain.users import User
+from jobserver.errors import conflict
+from jobserver.store.read.snapshot import Snapshot
+from jobserver.store.write.submission import WriteResult
+from tests.site import START, Site
+
+BRANCH = "backends/tpp"
+PATIENCE = 20  # seconds until a test gives up
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.repo.writer.enough_to_go_ahead = 1
+    yield made
+    made.git("fsck", "--full", "--strict")
+    made.close()
+
+
+def added(state: Snapshot, username: str, branch: str = BRANCH) -> Admitted:
+    path = f"users/{username}.yaml"
+    if state.blob(path) is not None:
+        raise conflict(f"{username} exists")
+    change = Change(path, None, User(username=username))
+    return Admitted(state.tip, Changes(branch, "user.added", username, (change,)), SERVER, START)
+
+
+class TwoBatches:
+    """The second submission waits when the first one is decided.
+
+    ``seen``: the tips that the second one was decided on. ``is_seen``: it was decided once.
+    """
+
+    def __init__(self, site: Site, branch: str = BRANCH, second: str = "emil") -> None:
+        self._writer, self._branch, self._second = site.repo.writer, branch, second
+        self.seen: list[str | None] = []
+        self.is_seen = threading.Event()
+        self._outcomes: dict[str, WriteResult | Exception] = {}
+        self._threads = [
+            threading.Thread(target=self._submit, args=("first", branch, self._lead)),
+            threading.Thread(target=self._submit, args=("second", BRANCH, self._follow)),
+        ]
+
+    def run(self) -> tuple[WriteResult | Exception, WriteResult | Exception]:
+        self._threads[0].start()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        return self._outcomes["first"], self._outcomes["second"]
+
+    def _submit(self, name: str, branch: str, decide: Callable[[Snapshot], Admitted]) -> None:
+        try:
+            self._outcomes[name] = self._writer.submit(branch, lambda state: (decide(state), {}))
+        except Exception as error:  # noqa: BLE001 - it is the outcome
+            self._outcomes[name] = error
+
+    def _lead(self, state: Snapshot) -> Admitted:
+        ends = time.monotonic() + PATIENCE
+        if self._threads[1].ident is None:
+            self._threads[1].start()
+            while not len(self._writer.queue) and time.monotonic() < ends:
+                time.sleep(0.001)
+        return added(state, "dora", self._branch)
+
+    def _follow(self, state: Snapshot) -> Admitted:
+        self.seen.append(state.tip)
+        try:
+            return added(state, self._second)
+        finally:
+            self.is_seen.set()
+
+
+Move = Callable[[str, str | None, str], bool]
+
+
+def lost(move: Move, *args: str) -> bool:
+    return False
+
+
+def refused(move: Move, *args: str) -> bool:
+    raise OSError(errno.ENOSPC, "the disk is full")
+
+
+def broken(move: Move, *args: str) -> bool:
+    raise ZeroDivisionError
+
+
+def moves_first(site: Site, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., bool], batches: TwoBatches) -> None:
+    """The first move of a branch ends so, once the second submission was decided."""
+    move, is_first = site.repo.writer.refs.move, [True]
+
+    def watched(branch: str, old: str | None, new: str) -> bool:
+        if is_first.pop() if is_first else False:
+            assert batches.is_seen.wait(PATIENCE)
+            return fault(move, branch, old, new)
+        return move(branch, old, new)
+
+    monkeypatch.setattr(site.repo.writer.refs, "move", watched)
+
+
+def test_a_batch_is_decided_on_the_one_that_lands(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = TwoBatches(site)
+    moves_first(site, monkeypatch, lambda move, *args: move(*args), batches)
+    first, second = batches.run()
+    assert isinstance(first, WriteResult)
+    assert isinstance(second, WriteResult)
+    assert batches.seen == [first.commit]
+    assert site.git("rev-list", "-2", BRANCH).split() == [second.commit, first.commit]
+
+
+@pytest.mark.parametrize("fault", [lost, refused])
+def test_a_batch_that_lands_at_the_second_try_is_followed_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., bool]
+) -> None:
+    batches = TwoBatches(site)
+    moves_first(site, monkeypatch, fault, batches)
+    first, second = batches.run()
+    assert isinstance(first, WriteResult)
+    assert isinstance(second, WriteResult)
+    assert batches.seen[-1] == first.commit
+    assert len(batches.seen) == 2
+    assert site.git("rev-list", "-2", BRANCH).split() == [second.commit, first.commit]
+
+
+def test_nobody_is_refused_because_of_what_never_came(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = TwoBatches(site, second="dora")  # as the first one
+    moves_first(site, monkeypatch, broken, batches)
+    first, second = batches.run()
+    assert isinstance(first, ZeroDivisionError)
+    assert isinstance(second, WriteResult)
+    assert site.git("rev-list", "-1", BRANCH).split() == [second.commit]
+    assert len(batches.seen) == 2
+
+
+@pytest.mark.parametrize(("branch", "enough"), [("main", 1), (BRANCH, 2)])
+def test_no_batch_is_decided_on_a_main_that_lands_or_with_few_submissions(
+    site: Site, monkeypatch: pytest.MonkeyPatch, branch: str, enough: int
+) -> None:
+    site.repo.writer.enough_to_go_ahead = enough
+    batches = TwoBatches(site, branch)
+    move, early = site.repo.writer.refs.move, []
+
+    def watched(branch: str, old: str | None, new: str) -> bool:
+        early.append(batches.is_seen.wait(0.1))
+        return move(branch, old, new)
+
+    monkeypatch.setattr(site.repo.writer.refs, "move", watched)
+    assert all(isinstance(outcome, WriteResult) for outcome in batches.run())
+    assert early == [False, True]
