@@ -1,5 +1,6 @@
 """A server in this process with a study, a backend and a workspace, and browsers without JavaScript."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,28 +44,41 @@ class Place:
         return self.browser.post(path, data={"form": form, **fields})
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    study = tmp_path / "studies" / "study"
+def settings_in(folder: Path) -> Settings:
+    return Settings.from_env(
+        _env_file=None,
+        secret_key="0123456789abcdef",
+        base_url="http://jobs.example",
+        state_repo=folder / "state.git",
+        study_repos=folder / "studies",
+        admin_users="root",
+        email_backend="console",
+    )
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repositories with which each test begins, to copy."""
+    folder = tmp_path_factory.mktemp("founded")
+    study = folder / "studies" / "study"
     study.mkdir(parents=True)
     (study / "project.yaml").write_text(STUDY)
     git(study, "init", "-q", "-b", "main")
     git(study, "add", ".")
     git(study, "commit", "-qm", "a study")
-    settings = Settings.from_env(
-        _env_file=None,
-        secret_key="0123456789abcdef",
-        base_url="http://jobs.example",
-        state_repo=tmp_path / "state.git",
-        study_repos=tmp_path / "studies",
-        admin_users="root",
-        email_backend="console",
-    )
-    bootstrap.create(settings).close()
-    server = serve(settings)
+    app = bootstrap.create(settings_in(folder))
+    app.gate.submit(ROOT, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
+    app.gate.submit(ROOT, AddWorkspace("trends", "study", "main"), "test")
+    app.close()
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, founded: Path) -> Iterator[Place]:
+    """Backend tpp, and the workspace trends of the study."""
+    shutil.copytree(founded, tmp_path, dirs_exist_ok=True)
+    server = serve(settings_in(tmp_path))
     try:
-        server.app.gate.submit(ROOT, AddBackend("tpp", "a" * 64, databases=("full",)), "test")
-        server.app.gate.submit(ROOT, AddWorkspace("trends", "study", "main"), "test")
         place = Place(server)
         yield place
         place.private.close()
