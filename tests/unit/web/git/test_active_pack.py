@@ -14,7 +14,6 @@ import pytest
 from jobserver.web.git import active_pack, http_backend
 from tests.e2e.harness import until
 
-WHO = ("-c", "user.name=x", "-c", "user.email=x@x")
 OBJECTS = 1 + 2 + 3000  # the commit, its folders, and the files
 GIT = shutil.which("git")
 assert GIT is not None
@@ -23,12 +22,10 @@ assert GIT is not None
 @pytest.fixture
 def tip(tmp_path: Path) -> str:
     """Of a repository in ``tmp_path``, with enough files that their list does not fit into a pipe or a buffer."""
-    subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    (tmp_path / "active").mkdir()
-    for number in range(3000):
-        (tmp_path / "active" / f"{number}").write_text(f"{number}")
-    subprocess.run(["git", "-C", tmp_path, "add", "active"], check=True)
-    subprocess.run(["git", "-C", tmp_path, *WHO, "commit", "-q", "-mx"], check=True)
+    subprocess.run(["git", "init", "-q", "-b", "main", tmp_path], check=True)
+    files = (f"M 100644 inline active/{number}\ndata {len(str(number))}\n{number}\n" for number in range(3000))
+    commit = f"commit refs/heads/main\ncommitter x <x@x> 1800000000 +0000\ndata 1\nx\n{''.join(files)}"
+    subprocess.run(["git", "-C", tmp_path, "fast-import", "--quiet"], input=commit.encode(), check=True)
     done = subprocess.run(["git", "-C", tmp_path, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
