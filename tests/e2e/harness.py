@@ -20,6 +20,8 @@ from typing import Any
 
 import httpx
 
+from jobserver.cli.login_link import login_path
+from jobserver.config.settings import Settings
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
 
@@ -160,6 +162,11 @@ class Site:
         done = self.command(*arguments, **env)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+    def login_link(self, who: str) -> str:
+        """What `jobserver user login-link` prints, without a process: each browser begins with one."""
+        settings = Settings.from_env(**{key.lower(): value for key, value in self.env.items()})
+        return settings.base_url + login_path(settings, who)
 
     def start(self, log: str = "server.log", healthy: int = 200) -> None:
         with (self.folder / log).open("ab") as file:

@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from jobserver.store.keys.signing import SigningKey
+from tests.e2e import zygote
 from tests.e2e.harness import Site, git, job
 
 DOC = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -17,7 +17,7 @@ DOC = Path(__file__).parents[2] / "docs" / "operations.md"
 def commands(kind: str, site: Site, without: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     text = "\n".join(re.findall(rf"```{kind}\n(.*?)```", DOC.read_text(), re.DOTALL))
     assert text
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{zygote.programs()}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-euc", text.replace(without, "") if without else text],
         cwd=site.folder,

@@ -3,7 +3,6 @@
 import json
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +136,7 @@ def test_refusals_are_one_clear_line(run: Run, arguments: list[str], code: int, 
 
 def test_no_umask_lets_others_write_the_record(settings: dict[str, str], tmp_path: Path) -> None:
     for arguments in (["init"], ["user", "add", "alice"], ["maintain"]):
-        command = [sys.executable, "-m", "jobserver", *arguments]
+        command = [f"{zygote.programs()}/jobserver", *arguments]
         subprocess.run(command, env=settings, cwd=tmp_path, umask=0, capture_output=True, check=True)
     paths = [tmp_path / "state.git", *(tmp_path / "state.git").rglob("*")]
     assert [path for path in paths if path.stat().st_mode & stat.S_IWOTH] == []

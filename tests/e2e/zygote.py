@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from typing import IO, TypeAlias
 
 from jobserver.cli.main import COMMANDS, main
 from jobserver.web.pages.render import environment
+from tests.e2e import asking
 
 _ROOT = Path(__file__).parents[2]
 
@@ -35,11 +37,20 @@ def command(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> "sub
 
 def start(arguments: Sequence[str], env: Mapping[str, str], cwd: Path, out: IO[bytes], err: IO[bytes]) -> "Process":
     """As `command`, under way; its output goes to these files."""
-    if any(name.startswith("COVERAGE_") for name in os.environ):
+    if _is_measured():
         environment = {**env, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests' / 'measured'}"}
         whole = [sys.executable, "-m", "jobserver", *arguments]
         return subprocess.Popen(whole, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
     return _zygote().start({"arguments": list(arguments), "env": dict(env), "cwd": str(cwd)}, out, err)
+
+
+def programs() -> str:
+    """The folder with the `jobserver` for the PATH of shells and hooks."""
+    return str(Path(sys.executable).parent if _is_measured() else _zygote().folder)
+
+
+def _is_measured() -> bool:
+    return any(name.startswith("COVERAGE_") for name in os.environ)
 
 
 class Started:
@@ -93,8 +104,9 @@ class _Zygote:
     """The process to fork, as the one that asks sees it. It ends with whoever holds the other end of its input."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="jobserver-zygote-")
-        self._path = str(Path(self._folder.name) / "socket")
+        self._temporary = tempfile.TemporaryDirectory(prefix="jobserver-zygote-")
+        self.folder = Path(self._temporary.name)
+        self._path = str(self.folder / "socket")
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self._path)
         listener.listen(64)
@@ -106,19 +118,18 @@ class _Zygote:
             cwd=_ROOT,
         )
         listener.close()
+        program = self.folder / "jobserver"
+        asks = [sys.executable, "-I", "-S", asking.__file__, self._path]
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(asks)} "$@"\n')
+        program.chmod(0o755)
         atexit.register(self._close)
 
     def _close(self) -> None:
         self._process.communicate()
-        self._folder.cleanup()
+        self._temporary.cleanup()
 
     def start(self, task: Mapping[str, object], out: IO[bytes], err: IO[bytes]) -> Started:
-        asking = socket.socket(socket.AF_UNIX)
-        asking.connect(self._path)
-        socket.send_fds(asking, [b"."], [out.fileno(), err.fileno()])
-        asking.sendall(json.dumps(task).encode())
-        asking.shutdown(socket.SHUT_WR)
-        return Started(asking)
+        return Started(asking.ask(self._path, task, [out.fileno(), err.fileno()]))
 
 
 def _serve(listener: socket.socket) -> list[str]:
@@ -128,24 +139,24 @@ def _serve(listener: socket.socket) -> list[str]:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
         if listener not in ready:
             raise SystemExit
-        asking, _ = listener.accept()
+        caller, _ = listener.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listener.close()
-            _, files, _, _ = socket.recv_fds(asking, 1, 2)
-            task = json.loads(asking.makefile().read())
+            _, files, _, _ = socket.recv_fds(caller, 1, 2)
+            task = json.loads(caller.makefile().read())
             child = os.fork()
             if child == 0:
-                asking.close()
+                caller.close()
                 return _become(task, files)
             for file in files:
                 os.close(file)
-            asking.sendall(f"{child}\n".encode())
+            caller.sendall(f"{child}\n".encode())
             _, status = os.waitpid(child, 0)
             with contextlib.suppress(BrokenPipeError):  # nobody waits for a server that outlives its test
-                asking.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+                caller.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
             os._exit(0)
-        asking.close()
+        caller.close()
 
 
 def _become(task: dict[str, object], files: list[int]) -> list[str]:
@@ -159,6 +170,8 @@ def _become(task: dict[str, object], files: list[int]) -> list[str]:
     os.environ.clear()
     os.environ.update(env)
     os.chdir(str(task["cwd"]))
+    if "umask" in task:
+        os.umask(int(str(task["umask"])))
     return arguments
 
 

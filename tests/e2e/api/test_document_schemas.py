@@ -5,13 +5,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from jobserver.domain.base.layout import MAIN, Kind, main_path, parse_path
+from tests.e2e import zygote
 from tests.e2e.harness import Site
 from tests.site import TEMPLATES
 
@@ -64,7 +64,7 @@ def git(folder: Path, *arguments: str, code: int = 0) -> str:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return {**os.environ, "PATH": f"{zygote.programs()}:{os.environ['PATH']}"}
 
 
 def break_document(clone: Path) -> None:

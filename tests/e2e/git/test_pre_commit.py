@@ -2,12 +2,12 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git
 from tests.samples import only_whole
 
@@ -26,12 +26,8 @@ class Copy:
     """A working copy with the hook, on a topic branch."""
 
     def __init__(self, site: Site, folder: Path) -> None:
-        program = folder / "bin" / "jobserver"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m jobserver "$@"\n')
-        program.chmod(0o755)
         self.env = bare(HOME=str(folder))
-        self.env["PATH"] = f"{program.parent}:{self.env['PATH']}"
+        self.env["PATH"] = f"{zygote.programs()}:{self.env['PATH']}"
         self.top = folder / "clone"
         git(folder, "clone", "-q", str(site.repo), "clone")
         git(self.top, "checkout", "-q", "-b", "topic")

@@ -4,11 +4,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.git.clone import active, document
 from tests.e2e.harness import Site, serving, until
 from tests.samples import only_whole
@@ -71,12 +71,8 @@ def test_the_four_steps_of_a_backend_without_a_network(tmp_path: Path) -> None:
     site.start()
     steps = steps_of("Without any network")
     assert len(steps) == 4
-    command = tmp_path / "bin" / "jobserver"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m jobserver "$@"\n')
-    command.chmod(0o755)
     env = {
-        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PATH": f"{zygote.programs()}:{os.environ['PATH']}",
         "PYTHONPATH": str(DOC.parents[1]),
         "HOME": str(tmp_path),
         "SERVER": site.url.replace("http://", f"http://x:{site.tokens['tpp']}@"),

@@ -1,7 +1,6 @@
 """What the runner's git transport refuses to believe, and how it works with no network at all."""
 
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from jobserver.errors import Code, Error
 from jobserver.runner.transport.git import GitTransport
 from jobserver.store.keys.signing import SigningKey
+from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git
 from tests.e2e.harness import job as payload
 from tests.e2e.pages.browser import Browser
@@ -237,11 +237,9 @@ def test_requests_that_a_runner_ignores_are_shown_to_their_people(site: Site, tm
     """Found: only its own log said so, and it ended with 0."""
     identifier = site.ask("generate")
     stranger = "SHA256:" + "A" * 43
-    command = [sys.executable, "-m", "jobserver", "runner", "--backend", "tpp", "--url", site.url, "--once"]
+    command = ["runner", "--backend", "tpp", "--url", site.url, "--once"]
     command += ["--transport", "git", "--root", str(tmp_path / "runner"), "--signer", stranger]
-    done = subprocess.run(
-        command, env=bare(JOB_SERVER_TOKEN=site.tokens["tpp"]), capture_output=True, text=True, check=False
-    )
+    done = zygote.command(command, bare(JOB_SERVER_TOKEN=site.tokens["tpp"]), tmp_path)
     assert done.returncode == 1, done.stderr
     assert "not run: no key that --signer leads to" in done.stderr
     with Browser(site, "alice") as alice:

@@ -15,7 +15,7 @@ class Browser(httpx.Client):
     def __init__(self, site: Site, who: str | None) -> None:
         super().__init__(base_url=site.url, timeout=30, verify=site.verify)
         if who is not None:
-            link = site.run("user", "login-link", who)
+            link = site.login_link(who)
             page = self.get(link)
             assert page.status_code == 200, page.text
             answer = self.post(link, data={"form": self.token(page)})
