@@ -153,7 +153,7 @@ def _signed(settings: Settings, branch: str) -> str:
     try:
         tip = app.repo.writer.refs.tip(branch)
         assert tip is not None
-        app.repo.writer.mark_good(branch, tip)
+        app.repo.writer.tips.mark_good(branch, tip)
         ask = RequestJobs("trends", "tpp", ACTIONS, "0123456789" * 4, PIPELINE)
         asked = app.gate.submit(Actor(ActorKind.USER, "alice"), ask, "benchmark")
         Checkpointer(app.repo, app.gate).checkpoint()

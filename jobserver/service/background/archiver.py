@@ -38,7 +38,7 @@ class Archiver:
             tip = writer.refs.tip(branch)  # now: reports may have moved it since
             if slug is None or tip is None or self._tips.get(branch) == tip:
                 continue
-            own, others = writer.last_written(branch)
+            own, others = writer.tips.last_written(branch)
             if (own, others) != (tip, self._others.get(branch)) and self._has_unarchived(branch):
                 tip = self._gate.submit(SERVER, ArchiveFinished(slug), "server").commit
             self._tips[branch], self._others[branch] = tip, others

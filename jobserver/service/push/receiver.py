@@ -116,7 +116,7 @@ class Receiver:
             raise invalid("the branch is already at this commit", update.ref)
         if self._repo.writer.refs.tip(branch) != update.old:
             raise conflict("the branch has moved", update.ref)
-        self._repo.writer.check(branch, update.old)
+        self._repo.writer.tips.check(branch, update.old)
         return branch
 
     def _judged(self, objects: Objects, actor: Actor, updates: Sequence[tuple[str, PushedRef]]) -> Verdict:

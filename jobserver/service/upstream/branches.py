@@ -110,7 +110,7 @@ class HostedBranches:
         try:
             if not self._refs.move(branch, old, new):
                 return False
-            self._repo.writer.mark_good(branch, new)
+            self._repo.writer.tips.mark_good(branch, new)
         except (Error, OSError) as error:
             _log.warning("%s can't be moved here: %s", branch, error)
             return False

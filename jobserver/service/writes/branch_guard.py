@@ -220,10 +220,10 @@ class BranchGuard:
 
 def guard_branches(repo: StateRepo) -> BranchGuard:
     """Makes the repository's writer refuse to build on commits that no server made or judged."""
-    if not isinstance(repo.writer.tip_check, BranchGuard):
-        repo.writer.tip_check = BranchGuard(repo)
-    return repo.writer.tip_check
+    if not isinstance(repo.writer.tips.guard, BranchGuard):
+        repo.writer.tips.guard = BranchGuard(repo)
+    return repo.writer.tips.guard
 
 
 def branch_problems(repo: StateRepo) -> Mapping[str, str]:
-    return repo.writer.tip_check.problems() if isinstance(repo.writer.tip_check, BranchGuard) else {}
+    return repo.writer.tips.guard.problems() if isinstance(repo.writer.tips.guard, BranchGuard) else {}

@@ -36,11 +36,11 @@ from jobserver.store.write.submission import (
     RefUpdate,
     Refused,
     Submission,
-    TipCheck,
     WriteResult,
     failure,
     result,
 )
+from jobserver.store.write.tips import Tips
 from jobserver.store.write.turn import Turn
 
 T = TypeVar("T")
@@ -49,21 +49,22 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Thread-safe. ``authority`` and ``tip_check`` are set before the first write, if there are any.
+    """Thread-safe. ``authority`` is set before the first write, if there is one.
 
     ``_staging`` guards the caches, ``_landing`` the branches; who has the latter may take the former, and not the other
     way round.
     """
 
+    enough_to_go_ahead = 16  # submissions that wait
+
     def __init__(self, repository: Path, host: str, keys: KeyFile) -> None:
         self.refs = Refs(repository)
+        self.tips = Tips()
         self.keys = keys
         self.queue = SubmissionQueue(self._pace, self._serve)
         self.authority: Authority | None = None  # who has the last word on branches, if not this repository
-        self.tip_check: TipCheck | None = None
         self.tries: Counter[int] = Counter()  # number of retries after conflicts -> batches that wrote something
         self.batch_sizes: Counter[int] = Counter()  # number of submissions -> batches
-        self.enough_to_go_ahead = 16  # submissions that wait
         self._host = host
         self._turn = Turn(repository / "jobserver.lock")
         self._staging, self._landing = threading.RLock(), threading.Lock()
@@ -72,44 +73,16 @@ class Writer:
         self._ahead: Moves = {}  # that are landing while the next batch is decided on them
         self._forgot = 0  # how often the caches were emptied
         self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
-        self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.mark_good)
-        self._last: dict[str, tuple[str, int]] = {}
-        self.listen(self._note_move, lambda: None)
+        self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.tips.mark_good)
+        self.listen(self.tips.note_move, lambda: None)
         self._reader = Objects(repository)
         self._reading = threading.Lock()
 
     def close(self) -> None:
         self._compactor.close()
-        if self.tip_check is not None:
-            self.tip_check.close()
+        self.tips.close()
         self._forget()
         self._reader.close()
-
-    # Tips
-
-    def check(self, branch: str, tip: str | None) -> None:
-        """Raises `Error` (unavailable) if nothing may be built on ``tip``; see `TipCheck`. For any thread."""
-        if self.tip_check is not None:
-            self.tip_check.check(branch, tip)
-
-    def _check(self, branch: str, tip: str | None, is_told: bool = True) -> None:
-        """As `check`, in the writer's turn."""
-        if self.tip_check is not None:
-            self.tip_check.check(branch, tip, is_told, self._objects)
-
-    def mark_good(self, branch: str, tip: str) -> None:
-        """Records that this process moved the branch to ``tip``, or checked ``tip`` itself."""
-        if self.tip_check is not None:
-            self.tip_check.mark_good(branch, tip)
-
-    def last_written(self, branch: str) -> tuple[str, int]:
-        """The tip that a batch of this process last moved the branch to, or is about to; and on how many tips of others
-        its batches have built."""
-        return self._last.get(branch, ("", 0))
-
-    def _note_move(self, update: RefUpdate) -> None:
-        tip, others = self.last_written(update.branch)
-        self._last[update.branch] = update.new, others + (update.old != tip)
 
     def listen(self, announce: Callable[[RefUpdate], None], landed: Callable[[], None]) -> None:
         """Calls ``announce`` before a batch moves a branch, so that whoever sees the new tip can know what it brought.
@@ -157,7 +130,7 @@ class Writer:
                 self.authority.refresh()
             if self.refs.tip(branch) is not None:
                 return False
-            self._check(branch, None)
+            self.tips.check(branch, None, objects=self._objects)
             self.commit_files(branch, files, subject, event, now)
             return True
 
@@ -177,7 +150,7 @@ class Writer:
         self._forget()
         old = self.refs.tip(branch)
         if old is not None:
-            self._check(branch, old, is_told=branch == layout.MAIN)
+            self.tips.check(branch, old, branch == layout.MAIN, self._objects)
         head = Head.read(branch, old, self._objects)
         builder = CommitBuilder(self._objects, self._identity(key))
         try:
@@ -225,7 +198,9 @@ class Writer:
 
     def _land_staged(self, batch: Batch, submissions: list[Submission], hand_over: Callable[[], None]) -> None:
         """Lands a batch after the one before it, and repeats it where that makes sense."""
-        if batch.made_on != self._forgot:  # the one before it failed, so it was decided on what never came
+        if batch.has_bug:  # the caches may be wrong, or too small for the documents of two batches
+            self._forget()
+        if batch.made_on != self._forgot:  # also if the one before it failed: it was decided on what never came
             batch = self._stage(submissions)
         try:
             if self._may_go_ahead(batch):
@@ -316,7 +291,7 @@ class Writer:
         tip = self.refs.tip(branch)
         if head is None or head.tip != tip:
             if tip is not None or branch == layout.MAIN:
-                self._check(branch, tip)
+                self.tips.check(branch, tip, objects=self._objects)
             head = self._heads[branch] = Head.read(branch, tip, self._objects)
         return head
 

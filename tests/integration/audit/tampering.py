@@ -32,7 +32,7 @@ def move(site: Site, branch: str, to: str) -> None:
     """And the server builds on it, as those did that took what stood there for theirs."""
     tip = site.git("rev-parse", to).strip()
     site.git("update-ref", f"refs/heads/{branch}", tip)
-    site.repo.writer.mark_good(branch, tip)
+    site.repo.writer.tips.mark_good(branch, tip)
 
 
 def commit(site: Site, branch: str, *parents: str, message: str = "x", tree: str = "") -> str:

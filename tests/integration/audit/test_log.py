@@ -47,7 +47,7 @@ def test_a_commit_that_claims_to_be_old_ends_nothing(site: Site) -> None:
     unknown = Push(site, "backends/tpp")
     unknown.commit(at="1975-01-02T00:00:00Z")
     unknown.land()
-    site.repo.writer.mark_good("backends/tpp", unknown.tip)  # as servers of before did, which took it for theirs
+    site.repo.writer.tips.mark_good("backends/tpp", unknown.tip)  # as servers of before did, which took it for theirs
     site.report((identifier, job("a", "running", 1)))
     found = [entry for entry in log(site.path, LogFilter(since=start)) if entry.branch == "backends/tpp"]
     assert [entry.event for entry in found] == ["jobs.updated", "pushed", "job-request.created"]

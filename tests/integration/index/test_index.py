@@ -263,7 +263,9 @@ def test_unreadable_documents_are_named_and_left_out(site: Site, opened: Open, t
         ("backends/tpp", request.relative_to(clone).as_posix(), "database_name"),
         ("backends/tpp", "stray.txt", ""),
     ]
-    site.repo.writer.mark_good("backends/tpp", site.git("rev-parse", "backends/tpp").strip())  # judged by older rules
+    site.repo.writer.tips.mark_good(
+        "backends/tpp", site.git("rev-parse", "backends/tpp").strip()
+    )  # judged by older rules
     written = site.report((bad, job("j1", "running", 1)), (good, job("j2", "running", 1)))
     assert written.changes.result["ignored"] == [bad]
     subprocess.run([*commit, "pull", "-q", "--rebase"], check=True)

@@ -25,6 +25,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 fs.write_all = write_all  # before anybody else takes it from there
 
 from jobserver import bootstrap  # noqa: E402
+from jobserver.store.write.writer import Writer  # noqa: E402
+
+Writer.enough_to_go_ahead = 1  # as if many clients wrote at once
 
 _now = bootstrap.now
 

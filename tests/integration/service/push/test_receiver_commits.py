@@ -324,7 +324,7 @@ def test_a_request_that_can_not_be_read_is_mended_by_a_push(site: Site) -> None:
     push = Push(site, "backends/tpp")
     push.commit((f"{folder}/request.yaml", good.replace("cancelled_actions: []", "cancelled_actions: ['']")))
     push.land()
-    site.repo.writer.mark_good("backends/tpp", push.tip)  # judged by rules of another time
+    site.repo.writer.tips.mark_good("backends/tpp", push.tip)  # judged by rules of another time
     push = Push(site, "backends/tpp")
     push.commit((f"{folder}/request.yaml", good))
     assert push.send(ADMIN)

@@ -211,7 +211,7 @@ def test_a_start_looks_at_all_since_the_last_checkpoint(site: Site) -> None:
     standing = guard_branches(site.repo)
     assert standing.inspect() == {}
     put(site, "backends/tpp", bad := commit(site, "backends/tpp", "backends/tpp"))
-    site.repo.writer.mark_good("backends/tpp", bad)
+    site.repo.writer.tips.mark_good("backends/tpp", bad)
     ask(site.gate)
     site.git("update-ref", replaced := "refs/replace/" + "1" * 40, "main")
     site.git("update-ref", "refs/tags/v1", "main")

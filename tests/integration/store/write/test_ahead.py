@@ -48,6 +48,7 @@ class TwoBatches:
         self._writer, self._branch, self._second = site.repo.writer, branch, second
         self.seen: list[str | None] = []
         self.is_seen = threading.Event()
+        self.problems: list[Exception] = []  # of the second one, one for each time that it is decided
         self._outcomes: dict[str, WriteResult | Exception] = {}
         self._threads = [
             threading.Thread(target=self._submit, args=("first", branch, self._lead)),
@@ -77,6 +78,8 @@ class TwoBatches:
     def _follow(self, state: Snapshot) -> Admitted:
         self.seen.append(state.tip)
         try:
+            if self.problems:
+                raise self.problems.pop()
             return added(state, self._second)
         finally:
             self.is_seen.set()
@@ -132,6 +135,17 @@ def test_a_batch_that_lands_at_the_second_try_is_followed_anew(
     assert batches.seen[-1] == first.commit
     assert len(batches.seen) == 2
     assert site.git("rev-list", "-2", BRANCH).split() == [second.commit, first.commit]
+
+
+def test_what_was_not_found_ahead_is_looked_for_on_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caches may drop an object that has not landed, and then nobody can read it."""
+    batches = TwoBatches(site)
+    batches.problems.append(KeyError("an object"))
+    moves_first(site, monkeypatch, lambda move, *args: move(*args), batches)
+    first, second = batches.run()
+    assert isinstance(first, WriteResult)
+    assert isinstance(second, WriteResult)
+    assert batches.seen == [first.commit, first.commit]
 
 
 def test_nobody_is_refused_because_of_what_never_came(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

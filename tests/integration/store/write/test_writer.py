@@ -88,7 +88,7 @@ def test_a_bug_in_one_command_fails_it_alone(site: Site) -> None:
     bad, good = together(site, ("main", broken), ("main", adds("dora")))
     assert isinstance(bad, ZeroDivisionError)
     assert isinstance(good, WriteResult)
-    assert site.repo.writer.last_written("main")[0] == good.commit == site.repo.writer.refs.tip("main")
+    assert site.repo.writer.tips.last_written("main")[0] == good.commit == site.repo.writer.refs.tip("main")
 
 
 def test_a_change_judged_on_another_tip_is_not_committed(site: Site) -> None:
