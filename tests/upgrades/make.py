@@ -53,16 +53,22 @@ class Installation:
 
     def run(self, *arguments: str) -> str:
         """Runs a command of jobserver. Returns the last line that it prints."""
-        command = [sys.executable, "-m", "jobserver", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        done = self.command(*arguments)
         if done.returncode:
             raise SystemExit(f"{arguments}: {done.stderr}")
         return (done.stdout.splitlines() or [""])[-1]
 
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "jobserver", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
+    def start(self) -> Any:
+        """The server's process."""
+        return subprocess.Popen([sys.executable, "-m", "jobserver", "serve"], cwd=self.folder, env=self.environment)
+
     @contextlib.contextmanager
     def serving(self) -> Any:
-        command = [sys.executable, "-m", "jobserver", "serve"]
-        process = subprocess.Popen(command, cwd=self.folder, env=self.environment)
+        process = self.start()
         try:
             while True:
                 with contextlib.suppress(OSError):
