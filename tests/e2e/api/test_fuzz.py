@@ -38,7 +38,7 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
     for operation in operations:
 
         @settings(
-            max_examples=samples.size(4, 50),
+            max_examples=samples.size(2, 50),
             derandomize=True,
             deadline=None,
             database=None,
