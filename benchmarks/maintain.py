@@ -1,10 +1,14 @@
-"""Writes a second while maintenance runs, beside writes a second without it, in turns."""
+"""Writes a second while maintenance runs, beside writes a second without it, in turns.
 
+``--history 1000 1000000``: by numbers of job requests. A million take an hour to make, once (see growth.py).
+"""
+
+import argparse
 import itertools
 import threading
 import time
 
-from benchmarks.common import ALICE, quick, site, table
+from benchmarks.common import ALICE, options, site, table
 from benchmarks.history import PIPELINE
 from jobserver import bootstrap
 from jobserver.domain.job_requests.requests import RequestJobs
@@ -58,9 +62,10 @@ def measure(requests: int, turns: int, rest: float) -> tuple[float, float, float
 
 
 def main() -> None:
-    short = quick()
+    chosen = options(_add_options)
+    short = chosen.quick
     rows = []
-    for requests in (1_000,) if short else (1_000, 10_000):
+    for requests in chosen.history or ((1_000,) if short else (1_000, 10_000)):
         rate, busy, seconds, longest = measure(requests, 4 if short else 10, 2 if short else 5)
         rows.append((f"{requests:,}", rate, busy, busy / rate, "0.80", seconds, longest * 1000))
     table(
@@ -68,6 +73,10 @@ def main() -> None:
         ("history", "writes/s", "while it runs", "ratio", "goal", "seconds of it", "longest write ms"),
         rows,
     )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", type=int, nargs="+", help="numbers of job requests")
 
 
 if __name__ == "__main__":
