@@ -7,6 +7,7 @@ packs that it joins, and the walk ends where their objects end. Objects that a l
 """
 
 import contextlib
+import hashlib
 import shutil
 import struct
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,19 @@ from jobserver.store.git.command import environment, git
 
 _OPTIONS = ("--quiet", "--stdin-packs", "--unpacked", "--delta-base-offset", "--non-empty")
 _COUNT_AT = 8 + 255 * 4  # in an index of version 2: the last entry of its fan-out table
+_MANY = 1024 * 1024  # bytes to read at once
 
 
 def repack(repository: Path) -> None:
-    """The caller holds the lock of all who delete packs. Packs with a ``.keep`` and unknown index formats stay."""
+    """The caller holds the lock of all who delete packs.
+
+    Packs with a ``.keep`` stay, and those whose index is not whole: git would leave their objects out. Raises `Error`
+    (unavailable) if git fails; then all packs stay.
+    """
     objects = repository / "objects"
     folder = objects / "pack"
     counts = sorted((count, path) for path in folder.glob("pack-*.idx") if (count := _count(path)) is not None)
-    indexes = [path for _, path in counts[: packs_to_join([count for count, _ in counts])]]
+    indexes = [path for _, path in counts[: packs_to_join([count for count, _ in counts])] if _is_whole(path)]
     loose = [path for path in objects.iterdir() if len(path.name) == 2]
     if not indexes and not loose:
         return
@@ -59,11 +65,22 @@ def packs_to_join(counts: Sequence[int]) -> int:
 
 def _count(index: Path) -> int | None:
     """The number of objects, or None if the pack is to stay as it is."""
-    if index.with_suffix(".keep").exists():
+    if index.with_suffix(".keep").exists() or not index.with_suffix(".pack").exists():
         return None
     with index.open("rb") as file:
         head = file.read(_COUNT_AT + 4)
-    return int(struct.unpack_from(">I", head, _COUNT_AT)[0]) if head.startswith(b"\377tOc") else None
+    is_known = head.startswith(b"\377tOc\0\0\0\2") and len(head) == _COUNT_AT + 4
+    return int(struct.unpack_from(">I", head, _COUNT_AT)[0]) if is_known else None
+
+
+def _is_whole(index: Path) -> bool:
+    """Whether the index has the checksum that it ends with."""
+    digest, end = hashlib.sha1(usedforsecurity=False), b""
+    with index.open("rb") as file:
+        while part := file.read(_MANY):
+            digest.update((end + part)[:-20])
+            end = (end + part)[-20:]
+    return digest.digest() == end
 
 
 @contextlib.contextmanager

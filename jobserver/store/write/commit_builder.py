@@ -141,6 +141,7 @@ class CommitBuilder:
 
     def _edits(self, head: Head, admitted: Admitted) -> Edits:
         edits: Edits = {}
+        documents: list[tuple[bytes, AnyDocument]] = []
         for move in admitted.changes.moves:
             source, target = move.place.folder, move.place.moved(move.to).folder
             _put(edits, source, None)
@@ -150,8 +151,10 @@ class CommitBuilder:
                 _put(edits, change.path, None)
             else:
                 blob = self._blob(head, change.path, change.before, change.after)
-                self._objects.remember_document(blob, change.after)
+                documents.append((blob, change.after))
                 _put(edits, change.path, trees.TreeEntry(trees.FILE, b"", blob))
+        for blob, document in documents:  # once all of them are, so that a refused commit leaves none in the caches
+            self._objects.remember_document(blob, document)
         head.follow(admitted.changes)
         return edits
 

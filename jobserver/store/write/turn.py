@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_MOST_IN_ONE = 8  # batches; then others get their turn
+MOST_IN_ONE = 8  # batches; then others get their turn
 
 
 class Turn:
@@ -53,7 +53,7 @@ class Turn:
     @property
     def takes_more(self) -> bool:
         """Whether another batch may join."""
-        return self._in_a_row < _MOST_IN_ONE
+        return self._in_a_row < MOST_IN_ONE
 
     def _open(self) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

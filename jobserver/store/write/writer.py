@@ -186,10 +186,9 @@ class Writer:
                 if self.authority is not None:
                     self.authority.permit()
                 batch = self._stage(submissions)
-                with self._landing:
+                with self._landing, self._forgetting_if_broken():
                     self._land_staged(batch, submissions, hand_over)
         except BaseException as error:
-            self._forget()
             for submission in submissions:
                 if submission.outcome is None or isinstance(submission.outcome, Conflict):
                     submission.outcome = failure(error) if isinstance(error, Exception) else Refused(error)
@@ -207,9 +206,6 @@ class Writer:
                 self._ahead = batch.moves
                 hand_over()
             self._finish(batch)
-        except BaseException:
-            self._forget()
-            raise
         finally:
             self._ahead = {}
         is_repeated = self.authority is not None or any(submission.has_failed for submission in submissions)
@@ -225,6 +221,7 @@ class Writer:
     def _repeat(self, submissions: list[Submission]) -> int:
         """Decides again what failed, where that makes sense. Returns how often other processes moved a branch."""
         with self._staging:
+            self._forget()  # the next batch may have been decided meanwhile: what it made is not on the disk
             for submission in _with_outcome(submissions, DiskFailure):  # one by one: one bad command fails alone
                 self._attempt([submission])
             if self.authority is not None:
@@ -255,7 +252,7 @@ class Writer:
 
     def _stage(self, submissions: list[Submission]) -> Batch:
         """Decides the submissions, and builds what they change in memory."""
-        with self._staging:
+        with self._staging, self._forgetting_if_broken():
             for submission in submissions:
                 submission.outcome = None
             batch = Batch(self._objects, self._identity(), self._head, self._forgot)
@@ -298,6 +295,14 @@ class Writer:
     def _identity(self, key: SigningKey | None = None) -> CommitIdentity:
         server = self.authority.server if self.authority is not None else ""
         return CommitIdentity(self._host, key or self.keys.current(), server)
+
+    @contextlib.contextmanager
+    def _forgetting_if_broken(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
 
     def _forget(self) -> None:
         """Empties the caches after any surprise: a wrong cache once committed trees without their documents."""

@@ -1,6 +1,7 @@
 """Packs joined by git: which ones, what stays readable, and what is not read."""
 
 import subprocess
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,6 +78,32 @@ def test_packs_that_are_kept_stay(repository: Path) -> None:
     repack(repository)
     assert {kept.with_suffix(suffix).name for suffix in (".pack", ".idx", ".keep")} <= packs(repository)
     assert len([name for name in packs(repository) if name.endswith(".pack")]) == 2
+
+
+def damaged(index: bytes) -> bytes:
+    return index[:1100] + bytes([index[1100] ^ 1]) + index[1101:]
+
+
+@pytest.mark.parametrize("change", [damaged, lambda index: index[:-30], lambda index: index[:500]])
+def test_a_pack_whose_index_is_not_whole_stays(repository: Path, change: Callable[[bytes], bytes]) -> None:
+    """git 2.34 leaves its objects out of the joined pack, and says nothing."""
+    index = save(repository, "a", "d").with_suffix(".idx")
+    whole = index.read_bytes()
+    for text in "bc":
+        save(repository, text)
+    index.chmod(0o600)
+    index.write_bytes(change(whole))
+    repack(repository)
+    index.write_bytes(whole)
+    assert len(objects(repository)) == 2 * 4
+
+
+def test_an_index_whose_pack_is_gone_stops_nothing(repository: Path) -> None:
+    save(repository, "a").with_suffix(".pack").unlink()
+    for text in "bc":
+        save(repository, text)
+    repack(repository)
+    assert len([name for name in packs(repository) if name.endswith(".pack")]) == 1
 
 
 def test_loose_objects_are_packed(repository: Path) -> None:
