@@ -124,9 +124,11 @@ def list_requests(
     if chosen.before is not None:
         where.append("(requests.created_at, requests.identifier) < (?, ?)")
         values += chosen.before
-    order = "" if chosen.workspace or chosen.username else "INDEXED BY requests_created"
+    # SQLite would take the index of the branches, and read all of a backend's requests for a person who has made none.
+    index = "person" if chosen.username else "workspace" if chosen.workspace else "created"
     rows = sql.execute(
-        f"SELECT {COLUMNS} FROM requests {order} JOIN branches ON id = branch WHERE {' AND '.join(where)}"
+        f"SELECT {COLUMNS} FROM requests INDEXED BY requests_{index} JOIN branches ON id = branch"
+        f" WHERE {' AND '.join(where)}"
         " ORDER BY requests.created_at DESC, requests.identifier DESC LIMIT ?",
         (*values, limit + 1),
     )
