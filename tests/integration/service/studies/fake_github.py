@@ -124,9 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.server
+        trouble = server.trouble if server.after <= 0 else None
         server.seen.append(self.path)
         server.tokens.add(self.headers.get("Authorization"))
-        trouble = server.trouble if server.after <= 0 else None
         server.after -= 1
         if trouble == "hang":
             server.over.wait()

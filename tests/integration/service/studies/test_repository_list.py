@@ -1,5 +1,6 @@
 """What a new workspace's page offers: an organisation's repositories, those in a folder, what is in use."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,9 @@ def test_the_page_never_waits_for_github_and_says_what_it_offers(
             page = browser.get("/workspaces/new/").text
             assert "Loading the repositories of org from GitHub" in page
             assert 'data-more="/workspaces/new/repositories/"' in page
+            ends = time.monotonic() + 20
+            while not server.seen and time.monotonic() < ends:  # until the call that the page began has come
+                time.sleep(0.01)
             server.trouble = None
             server.over.set()  # who hangs is let go: an answer that nobody understands
             told = browser.get("/workspaces/new/repositories/").json()
