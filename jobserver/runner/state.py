@@ -141,9 +141,8 @@ class StateFolder:
     def _save_whole(self, record: RequestRecord) -> None:
         identifier = record.request.identifier
         path = self.requests / f"{identifier}.json"
-        log = (
-            self.requests / f"{identifier}.{secrets.token_hex(8)}.log"
-        )  # no name of a file that a power cut brings back
+        # By chance, so that it is not the name of a file that a power cut brings back.
+        log = self.requests / f"{identifier}.{secrets.token_hex(8)}.log"
         data = {
             "version": _REQUEST_VERSION,
             "request": record.request.as_item(),

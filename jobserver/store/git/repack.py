@@ -18,6 +18,8 @@ from jobserver.store.git.command import environment, git
 
 _OPTIONS = ("--quiet", "--stdin-packs", "--unpacked", "--delta-base-offset", "--non-empty")
 _COUNT_AT = 8 + 255 * 4  # in an index of version 2: the last entry of its fan-out table
+# The index goes first: git must not look for a pack that is gone.
+_SUFFIXES = (".idx", ".pack", ".rev", ".bitmap", ".mtimes", ".keep")
 _MANY = 1024 * 1024  # bytes to read at once
 
 
@@ -47,7 +49,7 @@ def repack(repository: Path) -> None:
     (folder / "multi-pack-index").unlink(missing_ok=True)
     for index in indexes:
         if index.stem.removeprefix("pack-") not in joined:
-            _delete(index)
+            delete(index.with_suffix(""))
     if loose:
         git(repository, "prune-packed", "--quiet")
 
@@ -100,7 +102,7 @@ def _objects_of(indexes: Sequence[Path], loose: Sequence[Path], objects: Path) -
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _delete(index: Path) -> None:
-    index.unlink()  # first: git must not look for a pack that is gone
-    for path in index.parent.glob(f"{index.stem}.*"):
-        path.unlink(missing_ok=True)
+def delete(stem: Path) -> None:
+    """Deletes a pack whose objects are elsewhere, durably."""
+    for suffix in _SUFFIXES:
+        stem.with_suffix(suffix).unlink(missing_ok=True)

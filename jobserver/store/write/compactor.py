@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobserver.store.git import packs
+from jobserver.store.git.repack import delete
 from jobserver.worker import Worker
 
 _PACKS_TO_JOIN = 100
@@ -62,6 +63,4 @@ def join(stems: list[Path], folder: Path) -> None:
     if joined is not None:
         for stem in stems:
             if stem != joined:
-                # The index goes first: git must not look for a pack that is gone.
-                for suffix in (".idx", ".pack"):
-                    stem.with_suffix(suffix).unlink(missing_ok=True)
+                delete(stem)
