@@ -1,9 +1,12 @@
-"""Threads for what nobody waits for: a `Worker` repeats one step, and `start_task` runs a task once.
+"""Threads for what nobody waits for: a `Worker` repeats one step, `start_task` runs a task once, and `on_stop_signal`
+when somebody tells the process to stop.
 
 Both log what goes wrong, so that no work ends unseen.
 """
 
 import logging
+import queue
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from jobserver.errors import Error
 
 _log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
+STOP_SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Worker:
@@ -75,6 +79,18 @@ def start_task(name: str, task: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def on_stop_signal(task: Callable[[], object]) -> None:
+    """Runs ``task`` at the first of the `STOP_SIGNALS`, and ignores the others. Call it in the main thread.
+
+    A handler interrupts the main thread, or another handler, between any two steps: it would wait for ever for a lock
+    that they hold, such as that of an Event. So it only writes to a queue that allows that, and a thread does the task.
+    """
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: signals.put(number))
+    start_task("signals", lambda: (signals.get(), task()))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ It runs on another machine and does not read the server's settings.
 """
 
 import logging
-import signal
 import threading
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from jobserver.runner.controller.server import client_tokens_of, run_controller
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home
+from jobserver.worker import on_stop_signal
 
 _study_repos = click.option(
     "--study-repos",
@@ -131,8 +131,7 @@ def _until_stopped() -> threading.Event:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop_signal(stop.set)
     return stop
 
 

@@ -16,7 +16,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -26,14 +25,13 @@ from jobserver.cli import service_manager
 from jobserver.config.checks import check_host
 from jobserver.config.settings import Settings
 from jobserver.errors import Error, invalid, unavailable
-from jobserver.worker import start_task
+from jobserver.worker import STOP_SIGNALS, on_stop_signal, start_task
 
 _THREADS = 512  # 256 may hold polls (web.polls.MAX_HELD); started on demand
 _ANSWER_SECONDS = 10.0
 _STOP_SECONDS = 15
 _ORPHAN_SECONDS = 0.5  # for calls in progress, when the supervisor was killed
 _PORT_SECONDS = 5.0  # for the serving process of a killed server to end
-_SIGNALS = signal.SIGINT, signal.SIGTERM
 _CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker and podman create these
 
 
@@ -47,7 +45,9 @@ def _run(settings: Settings, bound: socket.socket, lifeline: int) -> None:
 
     # A terminal, `docker stop` and service managers signal every process at once. This one ignores that and stops in
     # order, when the supervisor closes the lifeline.
-    _handle_signals(lambda *_: None)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     parent = os.getppid()
     logs.configure(settings.log_format, settings.log_level)
     _raise_file_limit()
@@ -106,26 +106,19 @@ def _supervise(process: BaseProcess, ours: int, theirs: int) -> int:
     """Runs the serving process until it ends or this one is told to stop. Returns the exit code."""
     is_stopping = threading.Event()
 
-    def stop(*_: object) -> None:
-        if not is_stopping.is_set():
-            is_stopping.set()
-            os.close(theirs)
-            killer = threading.Timer(_STOP_SECONDS, process.kill)
-            killer.daemon = True
-            killer.start()
+    def stop() -> None:
+        is_stopping.set()
+        os.close(theirs)
+        time.sleep(_STOP_SECONDS)
+        process.kill()
 
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until each process has its own handlers
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until each process has its own handlers
     process.start()
     os.close(ours)
-    _handle_signals(stop)
+    on_stop_signal(stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     process.join()
     return 0 if is_stopping.is_set() else 1
-
-
-def _handle_signals(handler: Callable[..., None]) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,13 +1,14 @@
 """Background work: what makes a step run, and that no error ends it or passes unseen."""
 
 import logging
+import signal
 import threading
 
 import pytest
 
 from jobserver import worker
 from jobserver.errors import unavailable
-from jobserver.worker import Worker, start_task
+from jobserver.worker import STOP_SIGNALS, Worker, on_stop_signal, start_task
 
 PATIENCE = 30
 
@@ -98,3 +99,23 @@ def test_a_task_runs_once_and_an_error_is_logged(task: Steps, caplog: pytest.Log
     errors = len(task.errors)
     start_task("test", task).join(PATIENCE)
     assert (task.count, len(caplog.records)) == (1, errors)
+
+
+def test_the_task_of_a_stop_signal_runs_once_and_may_need_what_the_interrupted_code_holds() -> None:
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    held, ended, taken = threading.Lock(), threading.Event(), []
+
+    def task() -> None:
+        taken.append(held.acquire(timeout=PATIENCE))
+        ended.set()
+
+    try:
+        on_stop_signal(task)
+        with held:
+            for number in (*STOP_SIGNALS, *STOP_SIGNALS):
+                signal.raise_signal(number)
+        assert ended.wait(PATIENCE)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert taken == [True]
