@@ -38,7 +38,7 @@ def _fan_out(index: FilePackIndex, start: int) -> list[int]:
 
 
 # dulwich takes 256 slices: three quarters of the time to open a pack's index, and each batch leaves a pack.
-FilePackIndex._read_fan_out_table = _fan_out  # type: ignore[method-assign]
+FilePackIndex._read_fan_out_table = _fan_out  # type: ignore[assignment, method-assign]
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
