@@ -42,17 +42,17 @@ class Seeded(random.Random):
 class Site:
     """A repository with a backend, two people and a workspace; its clock moves a second a call.
 
-    Each is a copy of the first, with its key: to create one takes six times as long.
+    Each is a copy of the first, or of another closed one, with its key: to create one takes six times as long.
     """
 
-    def __init__(self, folder: Path, is_template: bool = False) -> None:
+    def __init__(self, folder: Path, is_template: bool = False, copy_of: "Site | None" = None) -> None:
         self.now, self.chance = START, Seeded(1)
         self.path = folder / "state.git"
         self.key = folder / "state.key"
         if is_template:
             self.repo = StateRepo.create(self.path, self.key, "jobs.example", TEMPLATES, self.now)
         else:
-            template = _template()
+            template = copy_of or _template()
             shutil.copytree(template.path.parent, folder, dirs_exist_ok=True)
             self.now = template.now
             self.chance.setstate(template.chance.getstate())

@@ -23,9 +23,9 @@ from tests.integration.audit.tampering import checkpoint, commit, illegal, move,
 from tests.site import ADMIN, ALICE, START, Site, job
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
+@pytest.fixture(scope="session")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    made = Site(tmp_path_factory.mktemp("eventful"))
     made.do(ADMIN, AddBackend("emis", "b" * 64))
     made.do(ADMIN, AddOrg("lab"))
     made.do(ADMIN, AddProject("lab/p"))
@@ -39,6 +39,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.report((first, job("a", "running", 3)))  # a rerun brings it back
     made.report((first, job("a", "succeeded", 4)))
     checkpoint(made)
+    made.close()
+    return made
+
+
+@pytest.fixture
+def site(tmp_path: Path, eventful: Site) -> Iterator[Site]:
+    made = Site(tmp_path, copy_of=eventful)
     yield made
     made.close()
 

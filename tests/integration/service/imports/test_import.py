@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from jobserver import bootstrap
 from jobserver.audit.log import LogFilter, log
 from jobserver.audit.verify import verify
 from jobserver.domain.base import layout
@@ -203,7 +204,7 @@ def test_an_interrupted_import_goes_on(
     server: NewServer, old: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch by batch: whatever was written before the end, the next run adds the rest, and nothing twice."""
-    whole = NewServer(tmp_path_factory.mktemp("whole"))
+    whole = NewServer(tmp_path_factory.mktemp("whole"), bootstrap.create)
     whole.load(old)
     expected = {branch: whole.git("ls-tree", "-r", branch).splitlines() for branch in whole.tips() if branch != "audit"}
     whole.app.close()
