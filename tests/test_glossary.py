@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -34,11 +35,13 @@ def trees(*folders: str) -> Iterator[ast.Module]:
         yield from (ast.parse(path.read_text()) for path in (ROOT / "jobserver" / folder).rglob("*.py"))
 
 
+@cache
 def public_types(*folders: str) -> set[str]:
     nodes = (node for tree in trees(*folders) for node in tree.body)
     return {node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")}
 
 
+@cache
 def commands() -> set[str]:
     """The classes in each noun's `Command`, and in the private unions that it is made of."""
     aliases = (node for tree in trees("domain") for node in tree.body if isinstance(node, ast.AnnAssign) and node.value)

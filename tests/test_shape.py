@@ -14,14 +14,18 @@ FOLDERS = sorted({path.parent for path in FILES})
 MAX_LINES, MAX_ARGUMENTS, MAX_MODULES = 50, 7, 14
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(path.read_text()))
+Nodes = dict[Path, list[ast.AST]]
 
 
-def long_functions(path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def nodes() -> Nodes:
+    return {path: list(ast.walk(ast.parse(path.read_text()))) for path in FILES}
+
+
+def long_functions(path: Path, nodes: Nodes) -> list[str]:
     """Lines are counted as they are written, without the docstring."""
     result = []
-    for node in nodes(path):
+    for node in nodes[path]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[1 if ast.get_docstring(node) is not None and len(node.body) > 1 else 0]
             lines = (node.end_lineno or 0) - first.lineno + 1
@@ -30,9 +34,9 @@ def long_functions(path: Path) -> list[str]:
     return result
 
 
-def large_constructors(path: Path) -> list[str]:
+def large_constructors(path: Path, nodes: Nodes) -> list[str]:
     result = []
-    for node in nodes(path):
+    for node in nodes[path]:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             count = len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) - 1
             if count > MAX_ARGUMENTS:
@@ -45,12 +49,12 @@ def modules(folder: Path) -> list[str]:
     return sorted([*names, *(child.name for child in folder.iterdir() if (child / "__init__.py").exists())])
 
 
-def test_functions_are_short() -> None:
-    assert [fault for path in FILES for fault in long_functions(path)] == []
+def test_functions_are_short(nodes: Nodes) -> None:
+    assert [fault for path in FILES for fault in long_functions(path, nodes)] == []
 
 
-def test_constructors_take_few_arguments() -> None:
-    assert [fault for path in FILES for fault in large_constructors(path)] == []
+def test_constructors_take_few_arguments(nodes: Nodes) -> None:
+    assert [fault for path in FILES for fault in large_constructors(path, nodes)] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.relative_to(PACKAGE).as_posix())
@@ -60,10 +64,10 @@ def test_a_folder_is_small_and_lists_its_modules(folder: Path) -> None:
     assert len([name for name in modules(folder) if not (folder / name).is_dir()]) <= MAX_MODULES
 
 
-def test_one_name_is_one_class() -> None:
+def test_one_name_is_one_class(nodes: Nodes) -> None:
     places = defaultdict(list)
     for path in FILES:
-        for node in nodes(path):
+        for node in nodes[path]:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
@@ -80,9 +84,9 @@ NO_NAMES = {"found", "one", "at", "what", "look", "said", "told", "made"}
 NAMED_SO = {"audit/log.py: at", "domain/outputs/documents.py: at"}
 
 
-def names(path: Path) -> Iterator[str]:
+def names(path: Path, nodes: Nodes) -> Iterator[str]:
     """What a file gives a name to: variables, arguments, functions and classes."""
-    for node in nodes(path):
+    for node in nodes[path]:
         match node:
             case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
                 yield name
@@ -90,10 +94,13 @@ def names(path: Path) -> Iterator[str]:
                 yield name
 
 
-def test_names_say_what_they_name() -> None:
+def test_names_say_what_they_name(nodes: Nodes) -> None:
     """`found`, `one` and the like could be anything."""
     empty = {
-        f"{path.relative_to(PACKAGE)}: {name}" for path in FILES for name in names(path) if name.strip("_") in NO_NAMES
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in FILES
+        for name in names(path, nodes)
+        if name.strip("_") in NO_NAMES
     }
     assert empty - NAMED_SO == set()
 
