@@ -43,7 +43,8 @@ TLS = ssl.create_default_context()  # one for all clients: to read the system's 
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", "-C", folder, *identity, *arguments], capture_output=True, text=True, check=True)
+    options = (*identity, "-c", "maintenance.auto=false")  # which starts two more processes for many a command
+    done = subprocess.run(["git", "-C", folder, *options, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

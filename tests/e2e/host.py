@@ -26,8 +26,10 @@ class Host:
     def __init__(self, folder: Path, clients: int = 1, credentials: str = "") -> None:
         self.path = folder / "hosted.git"
         folder.mkdir(parents=True, exist_ok=True)
-        git(folder, "init", "-q", "--bare", "-b", "main", str(self.path))
-        git(self.path, "config", "http.receivepack", "true")
+        if not self.path.exists():
+            git(folder, "init", "-q", "--bare", "-b", "main", str(self.path))
+            with (self.path / "config").open("a") as config:
+                config.write("[http]\n\treceivepack = true\n[receive]\n\tautogc = false\n")
         self.is_down = False
         self.cut_off: set[int] = set()
         self.delay = 0.0  # seconds before each answer

@@ -20,6 +20,8 @@ from tests.site import ADMIN, ALICE
 @pytest.fixture
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     """Over HTTP; just a folder for a module that says ``HOST_IS_A_FOLDER``."""
+    if "unverified" in request.fixturenames:
+        shutil.copytree(request.getfixturevalue("founded"), tmp_path, dirs_exist_ok=True)
     clients = 0 if getattr(request.module, "HOST_IS_A_FOLDER", False) else 3
     host = Host(tmp_path / "host", clients, "servers:a-secret")
     yield host
@@ -43,9 +45,8 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def unverified(tmp_path: Path, founded: Path, host: Host) -> Iterator[list[Machine]]:
+def unverified(tmp_path: Path, host: Host) -> Iterator[list[Machine]]:
     """Two servers, for tests that leave something for `audit verify` to name."""
-    shutil.copytree(founded, tmp_path, dirs_exist_ok=True)
     machines = [Machine(tmp_path / "servers", host, number) for number in (0, 1)]
     yield machines
     for machine in machines:
