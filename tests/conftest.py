@@ -9,11 +9,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.site import Site
+if TYPE_CHECKING:
+    from tests.site import Site
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3  # a run leaves some 200 MB
@@ -37,7 +39,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator["Site"]:
+    from tests.site import Site  # the process that hands out the tests starts sooner without our code
+
     made = Site(tmp_path)
     yield made
     made.close()

@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis.generation import GenerationMode
 
 from tests import samples
 from tests.e2e.harness import Site
@@ -26,9 +24,12 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.check_record()
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("who", ["tpp", "alice"])
-def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str) -> None:
+def test_no_call_breaks_the_server(fuzzed: Site, mode: str, who: str) -> None:
+    import schemathesis  # takes as long as to collect a thousand tests
+    from schemathesis.generation import GenerationMode
+
     described = schemathesis.openapi.from_url(f"{fuzzed.url}/api/v2/openapi.json")
     operations = [found.ok() for found in described.get_all_operations()]
     if who == "tpp":  # it is refused everything else, before anybody reads what it sent
@@ -44,7 +45,7 @@ def test_no_call_breaks_the_server(fuzzed: Site, mode: GenerationMode, who: str)
             database=None,
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
         def calls(case: schemathesis.Case) -> None:
             nonlocal tried
             tried += 1

@@ -6,10 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis.generation import GenerationMode
 
 from tests import samples
 from tests.e2e.harness import Site
@@ -132,8 +130,11 @@ def test_a_cancellation_names_the_actions_that_are_not_there(controller: Control
     assert said(controller.call("rap/cancel/", {"rap_id": "z" * 16, "actions": ["first"]}))[0] == 404
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
-def test_no_call_breaks_the_controller(controller: ControllerProcess, mode: GenerationMode) -> None:
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_no_call_breaks_the_controller(controller: ControllerProcess, mode: str) -> None:
+    import schemathesis  # takes as long as to collect a thousand tests
+    from schemathesis.generation import GenerationMode
+
     described = schemathesis.openapi.from_url(f"{controller.url}/spec.json")
     for operation in (found.ok() for found in described.get_all_operations()):
 
@@ -144,7 +145,7 @@ def test_no_call_breaks_the_controller(controller: ControllerProcess, mode: Gene
             database=None,
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
         def calls(case: schemathesis.Case) -> None:
             answer = case.call(headers={"Authorization": TOKEN}, timeout=30)
             assert answer.status_code < 500, (case.as_curl_command(), answer.text)
