@@ -142,6 +142,7 @@ class Site:
         self.run("workspace", "add", "plain", "--repo", "study", "--branch", "main")
         self.run("workspace", "add", "slashed", "--repo", "study", "--branch", "feature/slashes")
         self.run("workspace", "add", "grouped", "--repo", "study", "--branch", "main", "--project", "datalab/trends")
+        self.git("repack", "-adq")  # every process that reads a copy would open fifty packs
 
     def study(self, name: str, files: dict[str, str]) -> Path:
         """A new study repository with these files on its branch main."""

@@ -7,6 +7,7 @@ exit code. `make coverage` measures processes from their start, so there a comma
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -134,29 +135,45 @@ class _Zygote:
 
 def _serve(listener: socket.socket) -> list[str]:
     """Returns in a fork that has become a command: its arguments. The process itself ends here."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for a command
+    callers: dict[int, socket.socket] = {}  # who waits for which command, by the command's pidfd
     while True:
-        ready, _, _ = select.select([listener, sys.stdin], [], [])
-        if listener not in ready:
+        ready, _, _ = select.select([listener, sys.stdin, *callers], [], [])
+        if sys.stdin in ready:
             raise SystemExit
-        caller, _ = listener.accept()
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
+        for ended in callers.keys() & set(ready):
+            _tell(callers.pop(ended), ended)
+        if listener in ready:
+            caller, _ = listener.accept()
             _, files, _, _ = socket.recv_fds(caller, 1, 2)
-            task = json.loads(caller.makefile().read())
+            asked = caller.makefile().read()
+            if not asked:  # a shell that was killed meanwhile
+                continue
             child = os.fork()
             if child == 0:
-                caller.close()
-                return _become(task, files)
+                for open_here in (listener, caller, *callers.values()):
+                    open_here.close()
+                for pidfd in callers:
+                    os.close(pidfd)
+                return _become(json.loads(asked), files)
             for file in files:
                 os.close(file)
-            caller.sendall(f"{child}\n".encode())
-            _, status = os.waitpid(child, 0)
-            with contextlib.suppress(BrokenPipeError):  # nobody waits for a server that outlives its test
-                caller.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-            os._exit(0)
-        caller.close()
+            callers[os.pidfd_open(child)] = caller
+            _answer(caller, child)
+
+
+def _tell(caller: socket.socket, ended: int) -> None:
+    """Sends the exit code of a command."""
+    status = os.waitid(os.P_PIDFD, ended, os.WEXITED)
+    os.close(ended)
+    assert status is not None
+    code = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
+    with caller:
+        _answer(caller, code)
+
+
+def _answer(caller: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody waits for a server that outlives its test
+        caller.sendall(f"{number}\n".encode())
 
 
 def _become(task: dict[str, object], files: list[int]) -> list[str]:
@@ -194,4 +211,6 @@ if __name__ == "__main__":
     templates = environment()
     for name in templates.list_templates():
         templates.get_template(name)  # compiles it
+    gc.collect()
+    gc.freeze()  # a search for cycles in a fork would copy all of it
     _run(_serve(socket.socket(fileno=int(sys.argv[1]))))
