@@ -88,7 +88,7 @@ def admit(state: State, changes: Changes, actor: Actor, now: datetime, policy: i
     return Admitted(state.tip, changes, actor, now)
 
 
-def review(state: State, changes: Changes) -> list[Fault]:
+def find_faults(state: State, changes: Changes) -> list[Fault]:
     """Every fault that `admit` would find, whoever makes the changes: for people who edit documents by hand."""
     return list(_path_faults(changes)) or _faults(Proposal(state, changes, POLICY, None))
 
@@ -101,7 +101,7 @@ def _path_faults(changes: Changes) -> Iterator[Fault]:
             continue
         document = change.after or change.before
         assert document is not None
-        for key, message in document.path_problems(path):
+        for key, message in document.path_faults(path):
             yield Fault(message, change.path, key=key)
 
 
@@ -153,7 +153,7 @@ def _document_faults(proposal: Proposal, change: Change) -> Iterator[Fault]:
         key = "name" if path.kind is Kind.WORKSPACE else "slug"
         message = f"{path.name.rpartition('/')[2]!r} is reserved for a page of the server: choose another name"
         yield Fault(message, change.path, key=key)
-    for key, message in _RULES[path.kind].problems(proposal, change):
+    for key, message in _RULES[path.kind].faults(proposal, change):
         yield Fault(message, change.path, key=key)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from jobserver.domain.base.permissions import Role
-from jobserver.domain.base.rules import Problem, Proposal
+from jobserver.domain.base.rules import KeyFault, Proposal
 from jobserver.domain.base.values import Document, RoleName, Time, Username
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ class Invitation(Document):
     created_at: Time
 
 
-def member_problems(members: Iterable[Member], allowed: frozenset[Role], proposal: Proposal) -> list[Problem]:
+def member_faults(members: Iterable[Member], allowed: frozenset[Role], proposal: Proposal) -> list[KeyFault]:
     """Roles that members cannot have here, and members who are not users."""
     members = tuple(members)
-    problems = role_problems(((member.username, member.roles) for member in members), allowed)
+    faults = role_faults(((member.username, member.roles) for member in members), allowed)
     unknown = [member.username for member in members if proposal.user(member.username) is None]
-    return problems + [("members", f"user {username!r} does not exist") for username in unknown]
+    return faults + [("members", f"user {username!r} does not exist") for username in unknown]
 
 
-def role_problems(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[Problem]:
+def role_faults(given: Iterable[tuple[str, tuple[Role, ...]]], allowed: frozenset[Role]) -> list[KeyFault]:
     """The roles of these people, as (username, roles), that are not allowed here."""
     return [
         ("roles", f"{username} cannot have the role {role} here: expected one of {', '.join(sorted(allowed))}")
@@ -87,17 +87,17 @@ def with_accepted(project: "Project", username: str) -> "Project | None":
     return with_member(without_invitation(project, username), username, invitation.roles)
 
 
-def invitation_problems(before: "Project | None", after: "Project", proposal: Proposal) -> list[Problem]:
-    problems = []
+def invitation_faults(before: "Project | None", after: "Project", proposal: Proposal) -> list[KeyFault]:
+    faults = []
     usernames = [invitation.username for invitation in after.invitations]
     members = {member.username for member in after.members}
     for username in sorted(set(usernames)):
         if usernames.count(username) > 1:
-            problems.append(("invitations", f"{username} is invited twice"))
+            faults.append(("invitations", f"{username} is invited twice"))
         if username in members:
-            problems.append(("invitations", f"{username} is already a member"))
+            faults.append(("invitations", f"{username} is already a member"))
     for invitation in added_invitations(before, after):
         user = proposal.user(invitation.username)
         if user is None or not user.active:
-            problems.append(("invitations", f"{invitation.username!r} is not an active user"))
-    return problems
+            faults.append(("invitations", f"{invitation.username!r} is not an active user"))
+    return faults

@@ -11,10 +11,10 @@ from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import ORG_ROLES, Actor, Permission
 from jobserver.domain.base.planning import require_absent, require_free_url, write_document
 from jobserver.domain.base.rights import Rights
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, State
 from jobserver.domain.base.values import Document, Line, Slug, Version
-from jobserver.domain.members import Member, gains, member_problems
+from jobserver.domain.members import Member, gains, member_faults
 
 
 class Org(Document):
@@ -46,9 +46,9 @@ def plan(state: State, command: Command, actor: Actor) -> Changes:
     return write_document(Kind.ORG, command.slug, None, after, "org.created", f"{actor.name} added org {command.slug}")
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     _, after = change.of(Org)
-    return member_problems(after.members, ORG_ROLES, proposal) if after is not None else []
+    return member_faults(after.members, ORG_ROLES, proposal) if after is not None else []
 
 
 def _may_write(rights: Rights, change: Change) -> bool:
@@ -57,4 +57,4 @@ def _may_write(rights: Rights, change: Change) -> bool:
     return after is not None and rights.may(Permission.MANAGE_PROJECTS) and not gains(before, after, rights.actor.name)
 
 
-RULES = Rules(problems=_problems, create=_may_write, update=_may_write)
+RULES = Rules(faults=_faults, create=_may_write, update=_may_write)

@@ -12,7 +12,7 @@ from jobserver.domain.base.permissions import PROJECT_ROLES, Actor, Permission, 
 from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
 from jobserver.domain.base.registration import Registration
 from jobserver.domain.base.rights import Rights, permissions_of
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import Day, Document, Line, Slug, Version
 from jobserver.domain.governance.analysis_scope import AnalysisScope
@@ -23,7 +23,7 @@ from jobserver.domain.governance.project_limits import (
     ProjectNumber,
     RunnerTypes,
     StatusName,
-    limit_problems,
+    limit_faults,
     limited,
 )
 from jobserver.domain.members import (
@@ -31,10 +31,10 @@ from jobserver.domain.members import (
     Member,
     added_invitations,
     gains,
+    invitation_faults,
     invitation_of,
-    invitation_problems,
-    member_problems,
-    role_problems,
+    member_faults,
+    role_faults,
     with_accepted,
     with_member,
     without_invitation,
@@ -262,16 +262,16 @@ def _require_invitation(project: Project, username: str) -> Invitation:
     return invitation
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(Project)
     if after is None:
         return []
-    problems = [] if proposal.org(after.org) is not None else [("org", f"org {after.org!r} does not exist")]
-    problems += member_problems(after.members, PROJECT_ROLES, proposal)
+    faults = [] if proposal.org(after.org) is not None else [("org", f"org {after.org!r} does not exist")]
+    faults += member_faults(after.members, PROJECT_ROLES, proposal)
     invited = ((invitation.username, invitation.roles) for invitation in after.invitations)
-    problems += role_problems(invited, PROJECT_ROLES)
-    problems += invitation_problems(before, after, proposal)
-    return problems + limit_problems(before, after, proposal)
+    faults += role_faults(invited, PROJECT_ROLES)
+    faults += invitation_faults(before, after, proposal)
+    return faults + limit_faults(before, after, proposal)
 
 
 def _may_create(rights: Rights, change: Change) -> bool:
@@ -315,4 +315,4 @@ def _limits(rights: Rights, change: Change) -> None:
         rights.need(inviter == rights.actor.name, f"invite {username} as {inviter}")
 
 
-RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits)
+RULES = Rules(faults=_faults, create=_may_create, update=_may_update, limits=_limits)

@@ -98,7 +98,7 @@ def wrong_words() -> Error:
     return forbidden("The user or the one-time token is wrong: each token works once")
 
 
-def expiry_problems(tokens: Iterable[PersonalToken]) -> Iterator[tuple[str, str]]:
+def expiry_faults(tokens: Iterable[PersonalToken]) -> Iterator[tuple[str, str]]:
     """(key, message) for each token that would never work.
 
     Not a new `POLICY`: documents of before have no ``expires_at``, so the rule makes no old commit illegal.

@@ -12,12 +12,12 @@ from jobserver.domain.base.layout import DocPath, Kind, main_path
 from jobserver.domain.base.permissions import ADMIN_ROLES, GLOBAL_ROLES, Actor, Permission, Role
 from jobserver.domain.base.planning import require, require_absent, write_document
 from jobserver.domain.base.rights import Rights, permissions_of
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import Day, Document, Line, RoleName, Time, Username, Version, named
-from jobserver.domain.governance.project_limits import Backends, backend_problems
-from jobserver.domain.members import role_problems
-from jobserver.domain.tokens import ONE_TIME, OneTimeToken, PersonalToken, Scope, expiry_problems, wrong_words
+from jobserver.domain.governance.project_limits import Backends, backend_faults
+from jobserver.domain.members import role_faults
+from jobserver.domain.tokens import ONE_TIME, OneTimeToken, PersonalToken, Scope, expiry_faults, wrong_words
 from jobserver.errors import Fault, conflict, invalid, not_found
 
 _OWN = {"tokens", "one_time_token", "name", "oidc_id"}  # what people change of their own
@@ -250,28 +250,28 @@ def new_user(now: datetime, **values: object) -> User:
     return User.model_validate({**values, "sessions_since": now})
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(User)
     if after is None:
         return []
-    problems = role_problems([(after.username, after.roles)], GLOBAL_ROLES)
+    faults = role_faults([(after.username, after.roles)], GLOBAL_ROLES)
     for key in ("github_id", "oidc_id"):
         value = getattr(after, key)
         if value is not None and value != getattr(before, key, None):
             users = [*proposal.unchanged_users(), *proposal.changed(User)]
             others = [user for user in users if getattr(user, key) == value and user.username != after.username]
-            problems += [(key, f"{value} already belongs to user {user.username}") for user in others]
+            faults += [(key, f"{value} already belongs to user {user.username}") for user in others]
     if proposal.policy >= 2:
-        problems += _session_problems(before, after, proposal.now)
-    problems += backend_problems(before, after, proposal)
-    problems += expiry_problems(after.tokens)
+        faults += _session_faults(before, after, proposal.now)
+    faults += backend_faults(before, after, proposal)
+    faults += expiry_faults(after.tokens)
     one_time = after.one_time_token
     if one_time is not None and not one_time.created_at < one_time.expires_at <= one_time.created_at + ONE_TIME:
-        problems.append(("one_time_token", "must expire within an hour of its creation"))
-    return problems
+        faults.append(("one_time_token", "must expire within an hour of its creation"))
+    return faults
 
 
-def _session_problems(before: User | None, after: User, now: datetime | None) -> list[Problem]:
+def _session_faults(before: User | None, after: User, now: datetime | None) -> list[KeyFault]:
     """Old sessions must not work for a user who is enabled again, or deleted and added again."""
     if before is None:
         if after.sessions_since is None or now is None or now - after.sessions_since <= _NEW:
@@ -324,4 +324,4 @@ def _limits(rights: Rights, change: Change) -> None:
     rights.need(not resigns, "remove their own SuperUser role: ask another SuperUser")
 
 
-RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits, by_server=True)
+RULES = Rules(faults=_faults, create=_may_create, update=_may_update, limits=_limits, by_server=True)

@@ -8,7 +8,7 @@ from jobserver.domain.base.layout import DocPath, Kind
 from jobserver.domain.base.permissions import Actor, Permission
 from jobserver.domain.base.planning import require, require_absent, require_free_url, write_document
 from jobserver.domain.base.rights import Rights, permissions_of
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, State, changed_keys
 from jobserver.domain.base.values import (
     Database,
@@ -132,7 +132,7 @@ def _connected(state: State, before: Workspace, project: str | None) -> tuple[Wo
     return before.model_copy(update={"project": project}), action
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     _, after = change.of(Workspace)
     if after is None:
         # Made anew, it could be in a project whose outputs need fewer approvals.
@@ -186,4 +186,4 @@ def _limits(rights: Rights, change: Change) -> None:
     rights.need(allowed, f"move {before.name} {place}: {why}")
 
 
-RULES = Rules(problems=_problems, create=_may_create, update=_may_update, limits=_limits)
+RULES = Rules(faults=_faults, create=_may_create, update=_may_update, limits=_limits)

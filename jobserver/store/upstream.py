@@ -5,8 +5,8 @@ from typing import Protocol
 
 from jobserver.errors import Code, Error
 
-Moves = Mapping[str, tuple[str | None, str]]
-"""Branch -> (its tip before, None if the branch must not exist; its tip after)."""
+NewTips = Mapping[str, tuple[str | None, str]]
+"""Branch -> (its tip before, None if the branch must not exist; its new tip)."""
 
 
 class RefConflict(Exception):
@@ -37,7 +37,7 @@ class Authority(Protocol):
     def permit(self) -> None:
         """Raises `Error` (unavailable) if nothing may be written now."""
 
-    def publish(self, moves: Moves) -> Mapping[str, Exception]:
+    def publish(self, new_tips: NewTips) -> Mapping[str, Exception]:
         """Makes these moves. Returns those that failed: `RefConflict`, or `Error` if the result is not known."""
 
     def await_turn(self, branches: Collection[str]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobserver.domain.users import User
 
 D = TypeVar("D")
-Problem: TypeAlias = tuple[str, str]
+KeyFault: TypeAlias = tuple[str, str]
 """A key of a document, and what is wrong with its value."""
 
 
@@ -66,7 +66,7 @@ class Proposal:
         return stored(name)
 
 
-def _no_problems(proposal: Proposal, change: Change) -> Sequence[Problem]:
+def _no_faults(proposal: Proposal, change: Change) -> Sequence[KeyFault]:
     return ()
 
 
@@ -85,12 +85,12 @@ Right: TypeAlias = "Callable[[Rights, Change], bool]"
 class Rules:
     """The rules for one kind of document.
 
-    ``problems`` finds what is wrong with a change. ``create``, ``update`` and ``delete`` say who may make it, beside
+    ``faults`` finds what is wrong with a change. ``create``, ``update`` and ``delete`` say who may make it, beside
     people with the permission `administer`, who may make every change of `main` and of a backend's branch. ``limits``
     raises `Error` (forbidden) for what not even they may do. ``by_server``: the server itself may write this kind.
     """
 
-    problems: Callable[[Proposal, Change], Sequence[Problem]] = _no_problems
+    faults: Callable[[Proposal, Change], Sequence[KeyFault]] = _no_faults
     create: Right = _nobody
     update: Right = _nobody
     delete: Right = _nobody

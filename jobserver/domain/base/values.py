@@ -208,7 +208,7 @@ class Document(BaseModel):
         """The keys that the path of a document repeats, with the values that it gives them."""
         return {}
 
-    def path_problems(self, path: DocPath) -> list[tuple[str, str]]:
+    def path_faults(self, path: DocPath) -> list[tuple[str, str]]:
         """(key, message) for each key that disagrees with the path of the document."""
         return [
             (key, f"is {getattr(self, key)!r}, but the path says {value!r}")

@@ -61,12 +61,12 @@ def scope_json(scope: AnalysisScope | None) -> dict[str, list[str]]:
 
 def unknown_names(before: AnalysisScope | None, after: AnalysisScope | None) -> list[tuple[str, str]]:
     """(key, message) for each name that is new in ``after`` and that nobody knows."""
-    problems = []
+    faults = []
     for key, known in KNOWN.items():
         old: Sequence[str] = getattr(before, key, ())
         for name in getattr(after, key, ()):
             if name not in known and name not in old:
                 near = get_close_matches(name, known, 1)
                 meant = f"did you mean {near[0]}?" if near else f"expected one of: {', '.join(known)}"
-                problems.append((f"analysis_scope.{key}", f"{name!r:.80} is not known: {meant}"))
-    return problems
+                faults.append((f"analysis_scope.{key}", f"{name!r:.80} is not known: {meant}"))
+    return faults

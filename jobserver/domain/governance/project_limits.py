@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from jobserver.domain.base import names
 from jobserver.domain.base.layout import Kind, main_path
-from jobserver.domain.base.rules import Problem, Proposal
+from jobserver.domain.base.rules import KeyFault, Proposal
 from jobserver.domain.base.state import changed_keys
 from jobserver.domain.base.values import Slug, named
 from jobserver.domain.governance.analysis_scope import AnalysisScope, scope_json, unknown_names
@@ -75,19 +75,19 @@ def limited(before: Project, values: Mapping[str, Any]) -> Project:
     return after if after.analysis_scope != AnalysisScope() else after.model_copy(update={"analysis_scope": None})
 
 
-def limit_problems(before: Project | None, after: Project, proposal: Proposal) -> list[Problem]:
+def limit_faults(before: Project | None, after: Project, proposal: Proposal) -> list[KeyFault]:
     changed = changed_keys(before, after) if before is not None else LIMITS
-    problems = unknown_names(before.analysis_scope if before is not None else None, after.analysis_scope)
+    faults = unknown_names(before.analysis_scope if before is not None else None, after.analysis_scope)
     if "backends" in changed:
-        problems += backend_problems(before, after, proposal)
+        faults += backend_faults(before, after, proposal)
     if "number" in changed and after.number is not None:
         for other in _others(after, proposal):
             if other.number is not None and other.number.casefold() == after.number.casefold():
-                problems.append(("number", f"{after.number} already belongs to project {_name(other)}"))
-    return problems
+                faults.append(("number", f"{after.number} already belongs to project {_name(other)}"))
+    return faults
 
 
-def backend_problems(before: Project | User | None, after: Project | User, proposal: Proposal) -> list[Problem]:
+def backend_faults(before: Project | User | None, after: Project | User, proposal: Proposal) -> list[KeyFault]:
     """Backends that the change adds and that do not exist."""
     known = (before.backends if before is not None else None) or ()
     added = [slug for slug in after.backends or () if slug not in known]

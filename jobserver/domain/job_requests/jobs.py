@@ -10,7 +10,7 @@ from jobserver.domain.base.identifiers import is_request_id
 from jobserver.domain.base.layout import Area, DocPath
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.rights import Rights
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Move, State, Stored
 from jobserver.domain.base.values import Document, JsonMap, Text, Time, Version, named, same
 from jobserver.domain.job_requests import lifecycle
@@ -291,7 +291,7 @@ def _retry(state: State, command: RetryRequest, actor: Actor) -> Changes:
     )
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(Job)
     if before is None or after is None or lifecycle.takes(before, after, proposal.now):
         return []
@@ -302,4 +302,4 @@ def _is_own_backend(rights: Rights, change: Change) -> bool:
     return rights.is_own_backend
 
 
-RULES = Rules(problems=_problems, create=_is_own_backend, update=_is_own_backend, delete=_is_own_backend)
+RULES = Rules(faults=_faults, create=_is_own_backend, update=_is_own_backend, delete=_is_own_backend)

@@ -46,7 +46,7 @@ def runs_of(requested: Iterable[str], actions: Mapping[str, PipelineAction]) -> 
     return {name: actions[name].run for name in closure(requested, actions) if name in actions}
 
 
-def pipeline_problems(pipeline: StoredPipeline) -> Iterator[str]:
+def pipeline_faults(pipeline: StoredPipeline) -> Iterator[str]:
     """Problems that no pipeline of a project.yaml can have."""
     if len(pipeline.actions) > MAX_ACTIONS:
         yield f"more than {MAX_ACTIONS} actions"

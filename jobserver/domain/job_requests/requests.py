@@ -14,7 +14,7 @@ from jobserver.domain.base.layout import Area, DocPath, Kind, Place, branch_back
 from jobserver.domain.base.permissions import Actor, Permission
 from jobserver.domain.base.planning import require
 from jobserver.domain.base.rights import Rights
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, Changes, Main, Move, State, Stored
 from jobserver.domain.base.values import (
     ActionName,
@@ -35,8 +35,8 @@ from jobserver.domain.job_requests import lifecycle, refs
 from jobserver.domain.job_requests.pipelines import (
     PipelineAction,
     StoredPipeline,
+    pipeline_faults,
     pipeline_of,
-    pipeline_problems,
     runs_of,
 )
 from jobserver.domain.pipeline.graph import RUN_ALL, closure
@@ -111,12 +111,12 @@ class JobRequest(Document):
     def path_keys(self, path: DocPath) -> dict[str, object]:
         return {"identifier": path.name}
 
-    def path_problems(self, path: DocPath) -> list[Problem]:
-        problems = super().path_problems(path)
+    def path_faults(self, path: DocPath) -> list[KeyFault]:
+        faults = super().path_faults(path)
         day = self.created_at.date()
         if path.place is not None and day != path.place.day:
-            problems.append(("created_at", f"is of {day}, but the path says {path.place.day}"))
-        return problems
+            faults.append(("created_at", f"is of {day}, but the path says {path.place.day}"))
+        return faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +191,8 @@ def _request(state: State, command: RequestJobs, actor: Actor, now: datetime, ne
             f"backend {backend.slug} is paused and takes no new requests: choose another or try again later", "backend"
         )
     database = _database(command, workspace, backend)
-    if backend.rap is not None and (problems := backend.rap.problems(backend.slug, database, workspace.repo)):
-        raise invalid(problems[0][1], problems[0][0])
+    if backend.rap is not None and (faults := backend.rap.faults(backend.slug, database, workspace.repo)):
+        raise invalid(faults[0][1], faults[0][0])
     runs = partial(runs_of, command.requested_actions, command.pipeline)
     check_runner_types(state, workspace.project, runs, command.lines)
     document = JobRequest(
@@ -336,31 +336,31 @@ def _archive(state: State) -> Changes:
     )
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(JobRequest)
     if after is None:
         return []
-    problems = []
+    faults = []
     branch = proposal.changes.branch
     if after.backend != branch_backend(branch):
-        problems.append(("backend", f"is {after.backend!r}, but the branch is {branch}"))
+        faults.append(("backend", f"is {after.backend!r}, but the branch is {branch}"))
     if before is None and after.rerun_of is not None:
         original = proposal.state.find(after.rerun_of)
         if original is None or original.request.workspace.name != after.workspace.name:
-            problems.append(("rerun_of", f"is not a job request of {after.workspace.name} on {after.backend}"))
+            faults.append(("rerun_of", f"is not a job request of {after.workspace.name} on {after.backend}"))
     if before is None and proposal.policy >= 4:
         backend = proposal.state.backend(after.backend)
         if backend is not None and backend.rap is not None:
-            problems += backend.rap.problems(backend.slug, after.database_name, after.workspace.repo)
+            faults += backend.rap.faults(backend.slug, after.database_name, after.workspace.repo)
     if before is not None:
-        problems += [
+        faults += [
             (key, "a job request cannot be changed, only cancelled")
             for key in JobRequest.model_fields
             if key != "cancelled_actions" and getattr(before, key) != getattr(after, key)
         ]
         if after.cancelled_actions[: len(before.cancelled_actions)] != before.cancelled_actions:
-            problems.append(("cancelled_actions", "a cancelled action stays cancelled"))
-    return problems
+            faults.append(("cancelled_actions", "a cancelled action stays cancelled"))
+    return faults
 
 
 def _may_create(rights: Rights, change: Change) -> bool:
@@ -369,21 +369,21 @@ def _may_create(rights: Rights, change: Change) -> bool:
 
 
 def _may_update(rights: Rights, change: Change) -> bool:
-    """An update can only cancel (`_problems`). People cancel their own requests without any permission."""
+    """An update can only cancel (`_faults`). People cancel their own requests without any permission."""
     before, _ = change.updated(JobRequest)
     return rights.is_user(before.created_by) or rights.may(Permission.CANCEL_JOB, before.project)
 
 
-RULES = Rules(problems=_problems, create=_may_create, update=_may_update)
+RULES = Rules(faults=_faults, create=_may_create, update=_may_update)
 
 
-def _pipeline_problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _pipeline_faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(StoredPipeline)
     if after is None:
         return []
     if before is not None:
         return [("", "a job request cannot be changed, only cancelled")]
-    return [("actions", message) for message in pipeline_problems(after)]
+    return [("actions", message) for message in pipeline_faults(after)]
 
 
 def _may_create_pipeline(rights: Rights, change: Change) -> bool:
@@ -395,4 +395,4 @@ def _may_create_pipeline(rights: Rights, change: Change) -> bool:
     return request is not None and request.before is None and request.after is not None and _may_create(rights, request)
 
 
-PIPELINE_RULES = Rules(problems=_pipeline_problems, create=_may_create_pipeline)
+PIPELINE_RULES = Rules(faults=_pipeline_faults, create=_may_create_pipeline)

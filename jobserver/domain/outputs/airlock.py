@@ -13,7 +13,7 @@ from typing import TypeAlias, get_args
 from jobserver.domain.base.layout import Kind
 from jobserver.domain.base.permissions import Actor
 from jobserver.domain.base.planning import require
-from jobserver.domain.base.rules import Problem
+from jobserver.domain.base.rules import KeyFault
 from jobserver.domain.base.state import Changes, Main, State
 from jobserver.domain.outputs.approvals import may_check
 from jobserver.domain.outputs.commands import decides
@@ -124,7 +124,7 @@ def in_words(step: AirlockStep) -> str:
     return "reviewed" if step == "partially-reviewed" else step
 
 
-def event_problems(before: CheckedRelease | None, after: CheckedRelease) -> Iterator[Problem]:
+def event_faults(before: CheckedRelease | None, after: CheckedRelease) -> Iterator[KeyFault]:
     """Events are only added, at the end, each with a later time."""
     known = before.airlock if before is not None else ()
     if after.airlock[: len(known)] != known:

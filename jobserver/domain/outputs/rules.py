@@ -13,10 +13,10 @@ from jobserver.domain import releases
 from jobserver.domain.base.layout import branch_backend
 from jobserver.domain.base.permissions import ActorKind, Permission
 from jobserver.domain.base.rights import Rights
-from jobserver.domain.base.rules import Problem, Proposal, Rules
+from jobserver.domain.base.rules import KeyFault, Proposal, Rules
 from jobserver.domain.base.state import Change, State, changed_keys
 from jobserver.domain.governance.refusals import check_backend
-from jobserver.domain.outputs.airlock import event_problems
+from jobserver.domain.outputs.airlock import event_faults
 from jobserver.domain.outputs.approvals import Decisions, Standing, may_approve
 from jobserver.domain.outputs.commands import decides
 from jobserver.domain.outputs.documents import (
@@ -38,38 +38,36 @@ _MOST_SHOWN = 20
 _CLOCKS_AGREE = timedelta(minutes=1)
 
 
-def _problems(proposal: Proposal, change: Change) -> list[Problem]:
+def _faults(proposal: Proposal, change: Change) -> list[KeyFault]:
     before, after = change.of(CheckedRelease)
     if after is None:
         return [("", "a release can't be deleted: withdraw it")]
-    problems: list[Problem] = []
+    faults: list[KeyFault] = []
     if after.backend != branch_backend(proposal.changes.branch):
-        problems.append(("backend", f"is {after.backend!r}, but the branch is {proposal.changes.branch}"))
+        faults.append(("backend", f"is {after.backend!r}, but the branch is {proposal.changes.branch}"))
     workspace = proposal.state.workspace(after.workspace)
     if before is None:
-        problems += _new_problems(after)
+        faults += _new_faults(after)
         if workspace is None:
-            problems.append(("workspace", f"workspace {after.workspace!r} does not exist"))
+            faults.append(("workspace", f"workspace {after.workspace!r} does not exist"))
         elif after.project != workspace.project:
-            problems.append(("project", f"is {after.project}, but the workspace's is {workspace.project}"))
+            faults.append(("project", f"is {after.project}, but the workspace's is {workspace.project}"))
     else:
         keys = sorted(_FIXED & changed_keys(before, after))
-        problems += [(key, "can't change after the release was asked for") for key in keys]
-        problems += _added_problems(before, after)
+        faults += [(key, "can't change after the release was asked for") for key in keys]
+        faults += _added_faults(before, after)
     limits = {"files": MAX_FILES, "reviews": MAX_STEPS, "publications": MAX_STEPS, "airlock": MAX_STEPS}
-    problems += [
-        (key, f"at most {most} are allowed") for key, most in limits.items() if len(getattr(after, key)) > most
-    ]
-    problems += event_problems(before, after)
-    problems += _time_problems(proposal, before, after)
+    faults += [(key, f"at most {most} are allowed") for key, most in limits.items() if len(getattr(after, key)) > most]
+    faults += event_faults(before, after)
+    faults += _time_faults(proposal, before, after)
     known = before.files if before is not None else ()
-    problems += _file_problems(known, after.files)
-    problems += _job_problems(proposal.state, after.files[len(known) :])
-    problems += _unapproved(proposal, known, after)
-    return problems[:_MOST_SHOWN]
+    faults += _file_faults(known, after.files)
+    faults += _job_faults(proposal.state, after.files[len(known) :])
+    faults += _unapproved(proposal, known, after)
+    return faults[:_MOST_SHOWN]
 
 
-def _new_problems(release: CheckedRelease) -> Iterator[Problem]:
+def _new_faults(release: CheckedRelease) -> Iterator[KeyFault]:
     """A release begins with nothing but what was asked for."""
     if any(file.uploaded is not None or file.withdrawn is not None for file in release.files):
         yield "files", "no file of a new release can be uploaded or withdrawn already"
@@ -78,7 +76,7 @@ def _new_problems(release: CheckedRelease) -> Iterator[Problem]:
             yield key, "must be left out of a new release"
 
 
-def _time_problems(proposal: Proposal, before: CheckedRelease | None, after: CheckedRelease) -> Iterator[Problem]:
+def _time_faults(proposal: Proposal, before: CheckedRelease | None, after: CheckedRelease) -> Iterator[KeyFault]:
     """What a push says about times: an early `created_at` would take the address of another backend's release, and
     nothing could follow a late step."""
     now = proposal.now
@@ -91,7 +89,7 @@ def _time_problems(proposal: Proposal, before: CheckedRelease | None, after: Che
         yield "", f"says that something happened at {newest.isoformat()}, which is in the future"
 
 
-def _added_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[Problem]:
+def _added_faults(before: CheckedRelease, after: CheckedRelease) -> Iterator[KeyFault]:
     """What is changed that may only be added to, or was added in another order than it happened."""
     newest = newest_time(before)
     if after.reviews[: len(before.reviews)] != before.reviews:
@@ -115,10 +113,10 @@ def _added_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[P
             yield "reviews", f"{review.by} has decided on the server: {review.vouched_by} can't approve in their name"
         elif not decides(before, review):
             yield "reviews", f"{review.by} has decided this already: a decision counts once"
-    yield from _publication_problems(before, after)
+    yield from _publication_faults(before, after)
 
 
-def _publication_problems(before: CheckedRelease, after: CheckedRelease) -> Iterator[Problem]:
+def _publication_faults(before: CheckedRelease, after: CheckedRelease) -> Iterator[KeyFault]:
     if after.publications == before.publications:
         return
     kept = len(before.publications) - (before.open_publication is not None)
@@ -145,7 +143,7 @@ def _publication_problems(before: CheckedRelease, after: CheckedRelease) -> Iter
         yield "publications", f"must be approved by somebody else than {new.requested.by}, who asked for it"
 
 
-def _file_problems(before: tuple[CheckedFile, ...], after: tuple[CheckedFile, ...]) -> Iterator[Problem]:
+def _file_faults(before: tuple[CheckedFile, ...], after: tuple[CheckedFile, ...]) -> Iterator[KeyFault]:
     """Files are only added, at the end; a file gets its upload and its tombstone once, and keeps both."""
     if len(after) < len(before):
         yield "files", "no file can be removed from a release: withdraw it"
@@ -168,7 +166,7 @@ def _file_problems(before: tuple[CheckedFile, ...], after: tuple[CheckedFile, ..
         yield from (("files", fault) for fault in [*faults, *releases.clashes(dict.fromkeys(paths))][:_MOST_SHOWN])
 
 
-def _job_problems(state: State, added: Sequence[CheckedFile]) -> Iterator[Problem]:
+def _job_faults(state: State, added: Sequence[CheckedFile]) -> Iterator[KeyFault]:
     """Jobs that are not in the record as the files say."""
     for job in dict.fromkeys(file.job for file in added if file.job is not None):
         stored = state.find(job.request)
@@ -186,7 +184,7 @@ def _new_uploads(before: tuple[CheckedFile, ...], after: CheckedRelease) -> list
     ]
 
 
-def _unapproved(proposal: Proposal, before: tuple[CheckedFile, ...], after: CheckedRelease) -> Iterator[Problem]:
+def _unapproved(proposal: Proposal, before: tuple[CheckedFile, ...], after: CheckedRelease) -> Iterator[KeyFault]:
     """The rule that all this is for: nothing leaves without its approvals."""
     if uploads := _new_uploads(before, after):
         standing, decisions = Standing.of(proposal.state, after), Decisions(after.reviews)
@@ -294,4 +292,4 @@ def _everybody(rights: Rights, change: Change) -> bool:
     return True
 
 
-RULES = Rules(problems=_problems, create=_everybody, update=_everybody, limits=_limits)
+RULES = Rules(faults=_faults, create=_everybody, update=_everybody, limits=_limits)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from jobserver.domain.base.rules import Problem
+from jobserver.domain.base.rules import KeyFault
 from jobserver.domain.base.urls import is_host, url_parts
 from jobserver.domain.base.values import Database, Document, Line
 from jobserver.errors import some
@@ -35,17 +35,17 @@ class RapController(Document):
     databases: dict[Database, Line] = Field(min_length=1)
     repositories: Line = GITHUB
 
-    def problems(self, backend: str, database: str, repo: str) -> list[Problem]:
+    def faults(self, backend: str, database: str, repo: str) -> list[KeyFault]:
         """Why it can't run a request with this database and repository: (key of the request, message)."""
-        problems = []
+        faults = []
         if database not in self.databases:
             known = some(sorted(self.databases))
             message = f"the controller of backend {backend} has no database {database!r}: expected one of {known}"
-            problems.append(("database_name", message))
+            faults.append(("database_name", message))
         if not repo.startswith(self.repositories):
             message = (
                 f"the controller of backend {backend} takes repositories whose address begins with"
                 f" {self.repositories}, and this workspace's is {repo}: choose another backend"
             )
-            problems.append(("backend", message))
-        return problems
+            faults.append(("backend", message))
+        return faults

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from jobserver.domain.base import names
 from jobserver.domain.job_requests.jobs import Job
-from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_problems
+from jobserver.domain.job_requests.pipelines import PipelineAction, StoredPipeline, pipeline_faults
 from jobserver.domain.job_requests.requests import JobRequest
 from jobserver.domain.pipeline.graph import RUN_ALL
 from jobserver.errors import Error
@@ -40,4 +40,4 @@ def _read(definition: str) -> StoredPipeline:
         name: PipelineAction(needs=action.needs, run=action.run) for name, action in study.pipeline.actions.items()
     }
     pipeline = StoredPipeline(actions=actions)
-    return empty if any(pipeline_problems(pipeline)) else pipeline
+    return empty if any(pipeline_faults(pipeline)) else pipeline

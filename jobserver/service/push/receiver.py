@@ -21,7 +21,7 @@ from jobserver.store.git.objects import Objects
 from jobserver.store.read.quarantine import QuarantinedObjects
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import StateRepo
-from jobserver.store.upstream import Moves
+from jobserver.store.upstream import NewTips
 
 _HEADS = "refs/heads/"
 _SHA = re.compile(names.SHA)
@@ -47,12 +47,12 @@ class Receiver:
         gate: Gate,
         clock: Callable[[], datetime],
         accepted: Callable[[Sequence[str]], None] = lambda branches: None,
-        relay: Callable[[Moves, Path | None], None] | None = None,
+        relay: Callable[[NewTips, Path | None], None] | None = None,
         record_report: Callable[[str, timedelta, Sequence[str]], None] = lambda backend, ahead, twice: None,
     ) -> None:
         """``accepted`` gets the branches of a push that git is about to take.
 
-        ``relay`` sends an accepted push (moves, quarantine) to the hosted repository first: see `upstream.relay`.
+        ``relay`` sends an accepted push (new_tips, quarantine) to the hosted repository first: see `upstream.relay`.
         ``record_report`` is `Presence.record_report`, for pushes of backends.
         """
         self._repo, self._gate, self._clock, self._accepted = repo, gate, clock, accepted
@@ -81,8 +81,10 @@ class Receiver:
         for branch, update in updates:
             self._gate.submit(SERVER, RecordPush(branch, update.old, update.new, str(push.actor)), "push")
         if self._relay is not None:
-            moves: dict[str, tuple[str | None, str]] = {branch: (update.old, update.new) for branch, update in updates}
-            self._relay(moves, push.quarantine)
+            new_tips: dict[str, tuple[str | None, str]] = {
+                branch: (update.old, update.new) for branch, update in updates
+            }
+            self._relay(new_tips, push.quarantine)
         self._accepted(branches)
         return [f"{update.ref}: {update.new[:10]} has a receipt" for update in push.updates]
 

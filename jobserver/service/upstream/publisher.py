@@ -14,7 +14,7 @@ from jobserver.service.upstream.fairness import Turns
 from jobserver.service.upstream.rate_limit import PushRate
 from jobserver.store.git.command import is_ancestor
 from jobserver.store.git.remote import Remote
-from jobserver.store.upstream import Moves, RefConflict, Unconfirmed
+from jobserver.store.upstream import NewTips, RefConflict, Unconfirmed
 
 _log = logging.getLogger(__name__)
 _TRIES = 3
@@ -30,13 +30,13 @@ class Publisher:
         self._path, self._remote, self._branches = repository, remote, branches
         self._turns, self._limit, self._server = turns, limit, server
 
-    def push(self, moves: Moves, quarantine: Path | None = None) -> dict[str, Exception]:
-        """Makes these moves on the host. Returns those that were not made, each with the reason.
+    def push(self, new_tips: NewTips, quarantine: Path | None = None) -> dict[str, Exception]:
+        """Moves the branches to these tips on the host. Returns those that it did not move, each with the reason.
 
         The reason is `RefConflict` if the branch is elsewhere, `Unconfirmed` if nobody can tell.
         """
         failed: dict[str, Exception] = {}
-        pending = dict(moves)
+        pending = dict(new_tips)
         reason: Error | None = None
         message = ""
         for _ in range(_TRIES):
@@ -61,17 +61,17 @@ class Publisher:
             )
         return failed
 
-    def _push(self, moves: Moves, quarantine: Path | None) -> str:
+    def _push(self, new_tips: NewTips, quarantine: Path | None) -> str:
         """Empty if the host accepted everything, else git's message."""
         began = monotonic()
-        message = self._remote.push(moves, quarantine)
+        message = self._remote.push(new_tips, quarantine)
         now = monotonic()
         self._limit.pushed(now)
         self._turns.pushed(now - began)
         return message
 
     def _settle(self, pending: dict[str, tuple[str | None, str]], tips: dict[str, str]) -> dict[str, Exception]:
-        """Removes from ``pending`` what is decided. Returns the moves that lost.
+        """Removes from ``pending`` what is decided. Returns the branches that lost.
 
         A branch that did not move stays pending: the push may still be on its way. Pushing the same commit again does
         no harm, because whichever of the two pushes comes second finds the branch moved.

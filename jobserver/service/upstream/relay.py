@@ -7,13 +7,13 @@ from time import monotonic, sleep
 from jobserver.errors import conflict
 from jobserver.service.upstream.sync import Hosted
 from jobserver.store.git.refs import Refs
-from jobserver.store.upstream import Moves, RefConflict
+from jobserver.store.upstream import NewTips, RefConflict
 from jobserver.worker import start_task
 
 _HOOK_SECONDS = 2.0  # for git to move its refs after the hook has accepted the push
 
 
-def relay(hosted: Hosted, moves: Moves, quarantine: Path | None) -> None:
+def relay(hosted: Hosted, new_tips: NewTips, quarantine: Path | None) -> None:
     """Makes an accepted push on the host. Its receipts must be there already.
 
     Keeps the writer's turn until git has moved its refs here too: no other write may come between.
@@ -25,10 +25,10 @@ def relay(hosted: Hosted, moves: Moves, quarantine: Path | None) -> None:
     try:
         turn.enter_context(writer.locked())
         hosted.permit()
-        for branch in moves:
+        for branch in new_tips:
             if branch in hosted.frozen:
                 raise hosted.frozen_error(branch)
-        for branch, error in hosted.publisher.push(moves, quarantine).items():
+        for branch, error in hosted.publisher.push(new_tips, quarantine).items():
             if isinstance(error, RefConflict):
                 hosted.follower.hint()
                 raise conflict("the branch has moved: fetch first", branch)
@@ -36,11 +36,11 @@ def relay(hosted: Hosted, moves: Moves, quarantine: Path | None) -> None:
     except BaseException:
         turn.close()
         raise
-    start_task("pushed", lambda: _await_git(turn, writer.refs, moves))
+    start_task("pushed", lambda: _await_git(turn, writer.refs, new_tips))
 
 
-def _await_git(turn: ExitStack, refs: Refs, moves: Moves) -> None:
+def _await_git(turn: ExitStack, refs: Refs, new_tips: NewTips) -> None:
     with turn:
         ends = monotonic() + _HOOK_SECONDS
-        while monotonic() < ends and any(refs.tip(branch) != new for branch, (_, new) in moves.items()):
+        while monotonic() < ends and any(refs.tip(branch) != new for branch, (_, new) in new_tips.items()):
             sleep(0.005)

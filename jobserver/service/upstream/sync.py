@@ -24,7 +24,7 @@ from jobserver.service.upstream.status import HostStatus
 from jobserver.store.git.remote import Remote
 from jobserver.store.keys import signers as keys
 from jobserver.store.repo import StateRepo
-from jobserver.store.upstream import Moves, RefConflict
+from jobserver.store.upstream import NewTips, RefConflict
 
 _MIN_WAIT = 0.03  # seconds between two refreshes while other servers have their turns
 _MAX_WAIT = 15.0  # seconds for all turns of other servers together
@@ -117,16 +117,16 @@ class Hosted:
 
     # Writing and reading
 
-    def publish(self, moves: Moves) -> dict[str, Exception]:
+    def publish(self, new_tips: NewTips) -> dict[str, Exception]:
         """See `Authority`. Pushes main first, and the others only if it landed: their commits refer to it."""
         failed: dict[str, Exception] = {}
-        main = {branch: move for branch, move in moves.items() if branch == layout.MAIN}
-        others = {branch: move for branch, move in moves.items() if branch not in main}
+        main = {branch: tips for branch, tips in new_tips.items() if branch == layout.MAIN}
+        others = {branch: tips for branch, tips in new_tips.items() if branch not in main}
         for part in (main, others):
             if layout.MAIN in failed:
                 return failed | {branch: RefConflict() for branch in others}
             failed |= {branch: self.frozen_error(branch) for branch in part if branch in self.frozen}
-            if writable := {branch: move for branch, move in part.items() if branch not in self.frozen}:
+            if writable := {branch: tips for branch, tips in part.items() if branch not in self.frozen}:
                 failed |= self.publisher.push(writable)
         return failed
 

@@ -18,7 +18,7 @@ from jobserver import steps
 from jobserver.domain.base import urls
 from jobserver.errors import invalid, unavailable
 from jobserver.store.git.command import environment_to_others, run, start
-from jobserver.store.upstream import Moves
+from jobserver.store.upstream import NewTips
 
 _HEADS = "refs/heads/"
 _READ_SECONDS = 15.0
@@ -98,14 +98,14 @@ class Remote:
         refs = [f"{_HEADS}{branch}" for branch in branches]
         self._git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.url, *refs], _MOVE_SECONDS)
 
-    def push(self, moves: Moves, quarantine: Path | None = None) -> str:
-        """Pushes these moves. Returns an empty text if the host says that it made all of them, else a text for the log.
+    def push(self, new_tips: NewTips, quarantine: Path | None = None) -> str:
+        """Pushes these tips. Returns an empty text if the host says that it took all of them, else a text for the log.
 
         ``quarantine``: the folder of objects that the repository itself does not have yet.
         """
-        leases = [f"--force-with-lease={_HEADS}{branch}:{old or ''}" for branch, (old, _) in moves.items()]
-        refs = [f"{new}:{_HEADS}{branch}" for branch, (_, new) in moves.items()]
-        atomic = ["--atomic"] if quarantine is not None and len(moves) > 1 else []
+        leases = [f"--force-with-lease={_HEADS}{branch}:{old or ''}" for branch, (old, _) in new_tips.items()]
+        refs = [f"{new}:{_HEADS}{branch}" for branch, (_, new) in new_tips.items()]
+        atomic = ["--atomic"] if quarantine is not None and len(new_tips) > 1 else []
         objects = self._repository / "objects"
         more = (
             {"GIT_OBJECT_DIRECTORY": str(quarantine), "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects)}

@@ -33,7 +33,7 @@ def read_document(branch: str, path: str, data: bytes) -> tuple[AnyDocument | No
         document: AnyDocument = codec.read(MODELS[where.kind], data, path)
     except Error as error:
         return None, list(error.faults)
-    faults = [Fault(message, path, key=key) for key, message in document.path_problems(where)]
+    faults = [Fault(message, path, key=key) for key, message in document.path_faults(where)]
     return (None if faults else document), faults
 
 

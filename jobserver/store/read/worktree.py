@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from jobserver.domain.admit import review
+from jobserver.domain.admit import find_faults
 from jobserver.domain.base import layout
 from jobserver.domain.base.state import Change, Changes
 from jobserver.errors import Error, Fault, invalid
@@ -81,7 +81,7 @@ def check_worktree(top: Path, branch: str) -> tuple[int, list[Fault]]:
     try:
         empty = Head(branch, None, None, 0)
         if not faults:  # other documents may refer to those that can't be read
-            faults += review(Snapshot(objects, empty, empty), Changes(branch, "", "", tuple(changes)))
+            faults += find_faults(Snapshot(objects, empty, empty), Changes(branch, "", "", tuple(changes)))
         commit_faults, reported = _since(objects, top, branch)
     finally:
         objects.close()
@@ -141,7 +141,7 @@ def _changed(objects: PipedObjects, head: Head, tree: str | bytes) -> tuple[int,
     faults = changes.faults + changes.keys
     # Other branches are not known here, so of a backend's branch only the files are checked.
     if not changes.unread:
-        faults += review(Snapshot(objects, head, head), changes.proposed)
+        faults += find_faults(Snapshot(objects, head, head), changes.proposed)
     return len(changes.proposed.changes) + len(changes.others) + len(changes.unread), faults
 
 

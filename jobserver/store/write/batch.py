@@ -25,7 +25,7 @@ class Batch:
         self.has_bug = False
         self._objects, self._head = objects, head
         self._heads = {layout.MAIN: head(layout.MAIN)}
-        self.moves: dict[str, tuple[str | None, str]] = {}  # of the branches that the batch changes
+        self.new_tips: dict[str, tuple[str | None, str]] = {}  # of the branches that the batch changes
         self._built: list[tuple[Submission, WriteResult]] = []
 
     def add(self, submission: Submission) -> None:
@@ -51,8 +51,8 @@ class Batch:
             # Whoever replays the decision needs to know which main it was made on.
             read = {"Main": main.tip} if branch != layout.MAIN and main.tip else {}
             new = self.builder.commit(head, admitted, {**trailers, **read})
-            old, _ = self.moves.get(branch, (tip, new))
-            self.moves[branch] = old, new
+            old, _ = self.new_tips.get(branch, (tip, new))
+            self.new_tips[branch] = old, new
         assert head.tip is not None
         return WriteResult(branch, head.tip, changed, admitted.changes, self.builder.pack.size - size)
 

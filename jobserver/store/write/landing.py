@@ -13,7 +13,7 @@ from jobserver.domain.base.state import Changes
 from jobserver.errors import Error
 from jobserver.store.git.packs import Pack
 from jobserver.store.git.refs import Refs
-from jobserver.store.upstream import Authority, Moves, RefConflict
+from jobserver.store.upstream import Authority, NewTips, RefConflict
 from jobserver.store.write.compactor import Compactor
 from jobserver.store.write.submission import RefUpdate
 
@@ -42,12 +42,12 @@ class Lander:
         """See `Writer.listen`."""
         self._listeners.append((announce, landed))
 
-    def land(self, pack: Pack, moves: Moves, authority: Authority | None) -> Landing:
+    def land(self, pack: Pack, new_tips: NewTips, authority: Authority | None) -> Landing:
         """Makes the pack durable and moves the branches. Raises OSError with no branch moved if the disk refuses."""
-        return self._land(pack, moves, authority, lambda branch, old, new: None)
+        return self._land(pack, new_tips, authority, lambda branch, old, new: None)
 
     def land_batch(
-        self, pack: Pack, moves: Moves, authority: Authority | None, changes: Callable[[str], tuple[Changes, ...]]
+        self, pack: Pack, new_tips: NewTips, authority: Authority | None, changes: Callable[[str], tuple[Changes, ...]]
     ) -> Landing:
         """As `land`, and tells the listeners. ``changes``: what the batch changes on a branch."""
 
@@ -58,7 +58,7 @@ class Lander:
                     listener(update)
 
         try:
-            return self._land(pack, moves, authority, announce)
+            return self._land(pack, new_tips, authority, announce)
         finally:
             for _, landed in self._listeners:
                 landed()
@@ -66,20 +66,20 @@ class Lander:
     def _land(
         self,
         pack: Pack,
-        moves: Moves,
+        new_tips: NewTips,
         authority: Authority | None,
         announce: Callable[[str, str | None, str], None],
     ) -> Landing:
-        with self._refs.prepared([new for _, new in moves.values()]) as descriptors:
+        with self._refs.prepared([new for _, new in new_tips.values()]) as descriptors:
             with steps.timed("sync"):
                 stem = pack.save(self._packs, beside=descriptors)
-            return self._publish(pack, stem, moves, authority, announce)
+            return self._publish(pack, stem, new_tips, authority, announce)
 
     def _publish(
         self,
         pack: Pack,
         stem: Path,
-        moves: Moves,
+        new_tips: NewTips,
         authority: Authority | None,
         announce: Callable[[str, str | None, str], None],
     ) -> Landing:
@@ -88,12 +88,12 @@ class Lander:
         try:
             if authority is not None:
                 with steps.timed("publish"):
-                    landing.failures.update(authority.publish(moves))
+                    landing.failures.update(authority.publish(new_tips))
             # What was decided on a main of this batch may not land without it, so main moves first.
-            for branch in sorted(moves, key=lambda branch: branch != layout.MAIN):
+            for branch in sorted(new_tips, key=lambda branch: branch != layout.MAIN):
                 if layout.MAIN in landing.failures:
                     landing.failures.setdefault(branch, RefConflict())
-                if branch not in landing.failures and (problem := self._move(branch, moves[branch], announce)):
+                if branch not in landing.failures and (problem := self._move(branch, new_tips[branch], announce)):
                     (landing.failures if authority is None else landing.behind)[branch] = problem
         finally:
             with contextlib.suppress(OSError):

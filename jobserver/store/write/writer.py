@@ -22,7 +22,7 @@ from jobserver.store.git.objects import Objects
 from jobserver.store.git.refs import Refs
 from jobserver.store.keys.signing import KeyFile, SigningKey
 from jobserver.store.read.snapshot import Head, Snapshot
-from jobserver.store.upstream import Authority, Moves
+from jobserver.store.upstream import Authority, NewTips
 from jobserver.store.write.batch import Batch
 from jobserver.store.write.commit_builder import CommitBuilder, CommitIdentity
 from jobserver.store.write.compactor import Compactor
@@ -70,7 +70,7 @@ class Writer:
         self._staging, self._landing = threading.RLock(), threading.Lock()
         self._objects = Objects(repository)
         self._heads: dict[str, Head] = {}
-        self._ahead: Moves = {}  # that are landing while the next batch is decided on them
+        self._ahead: NewTips = {}  # that are landing while the next batch is decided on them
         self._forgot = 0  # how often the caches were emptied
         self._compactor = Compactor(repository / "objects" / "pack", repository / "jobserver.maintenance")
         self._lander = Lander(self.refs, repository / "objects" / "pack", self._compactor, self.tips.mark_good)
@@ -203,7 +203,7 @@ class Writer:
             batch = self._stage(submissions)
         try:
             if self._may_go_ahead(batch):
-                self._ahead = batch.moves
+                self._ahead = batch.new_tips
                 hand_over()
             self._finish(batch)
         finally:
@@ -215,8 +215,8 @@ class Writer:
     def _may_go_ahead(self, batch: Batch) -> bool:
         """Whether the next batch may be decided while this one lands. With few submissions it would only become
         smaller. Documents on main are rewritten from what is on the disk."""
-        is_free = self.authority is None and layout.MAIN not in batch.moves and self._turn.takes_more
-        return is_free and bool(batch.moves) and len(self.queue) >= self.enough_to_go_ahead
+        is_free = self.authority is None and layout.MAIN not in batch.new_tips and self._turn.takes_more
+        return is_free and bool(batch.new_tips) and len(self.queue) >= self.enough_to_go_ahead
 
     def _repeat(self, submissions: list[Submission]) -> int:
         """Decides again what failed, where that makes sense. Returns how often other processes moved a branch."""
@@ -267,16 +267,16 @@ class Writer:
 
     def _land(self, batch: Batch) -> dict[str, Exception]:
         """Why branches of the batch did not move."""
-        moves = batch.moves
-        if not moves:
+        new_tips = batch.new_tips
+        if not new_tips:
             return {}
         try:
-            landing = self._lander.land_batch(batch.builder.pack, moves, self.authority, batch.changes)
+            landing = self._lander.land_batch(batch.builder.pack, new_tips, self.authority, batch.changes)
         except OSError as error:
             self._forget()
-            return dict.fromkeys(moves, error)
+            return dict.fromkeys(new_tips, error)
         for branch, problem in landing.behind.items():
-            _log.warning("%s is at %s upstream, and not here yet: %s", branch, moves[branch][1], problem)
+            _log.warning("%s is at %s upstream, and not here yet: %s", branch, new_tips[branch][1], problem)
         if landing.failures or landing.behind:
             self._forget()
         return landing.failures

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobserver.domain.admit import admit, review
+from jobserver.domain.admit import admit, find_faults
 from jobserver.domain.backends import Backend
 from jobserver.domain.base.layout import Area, Place
 from jobserver.domain.base.permissions import Actor, ActorKind, Role
@@ -69,7 +69,7 @@ def tpp(*changes: tuple[str, AnyDocument | None, AnyDocument | None], moves: tup
 def faults(state: Memory, changes: Changes, actor: Actor = ROOT) -> list[str]:
     """As `admit` tells them; `review` tells the same, whoever asks."""
     seen = state.on(changes.branch)
-    told = list(dict.fromkeys(str(fault) for fault in review(seen, changes)))
+    told = list(dict.fromkeys(str(fault) for fault in find_faults(seen, changes)))
     try:
         admitted = admit(seen, changes, actor, LATER)
     except Error as error:

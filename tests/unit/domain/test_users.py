@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobserver.domain.accounts import EnsureAdmin, WelcomeOidcUser, WelcomeUser, oidc_id
-from jobserver.domain.admit import admit, review
+from jobserver.domain.admit import admit, find_faults
 from jobserver.domain.base.permissions import SERVER, Actor, ActorKind, Role
 from jobserver.domain.base.state import Change, Changes
 from jobserver.domain.plan import Command
@@ -81,7 +81,7 @@ def test_a_number_is_one_accounts(state: Memory) -> None:
     both = [
         Change(f"users/{name}.yaml", None, User(username=name, github_id=9)) for name in ("eve", "mallory")
     ]  # in one push
-    found = review(state, Changes("main", "pushed", "", tuple(both)))
+    found = find_faults(state, Changes("main", "pushed", "", tuple(both)))
     assert [str(one) for one in found] == [
         "users/eve.yaml: github_id: 9 already belongs to user mallory",
         "users/mallory.yaml: github_id: 9 already belongs to user eve",

@@ -14,7 +14,7 @@ from jobserver.errors import Code, Error, Fault, conflict, invalid, unavailable
 from jobserver.service.budgets import WriteBudget
 from jobserver.service.push.judge import PushedRef
 from jobserver.service.push.receiver import GitPush, Receiver, refusal_lines
-from jobserver.store.upstream import Moves
+from jobserver.store.upstream import NewTips
 from tests.integration.service.push.pushing import BAD, EVE, ZERO, Push, folder_of, text
 from tests.site import ADMIN, ALICE, START, TPP, Site, job
 
@@ -144,7 +144,7 @@ def test_an_update_that_nobody_may_push_is_refused(
 
 
 def test_a_hosted_repository_has_it_before_git_takes_it(site: Site) -> None:
-    relayed: list[tuple[Moves, Path | None]] = []
+    relayed: list[tuple[NewTips, Path | None]] = []
     push = Push(site, "main")
     push.commit(("users/eve.yaml", EVE))
     push.send(ADMIN, receiver=Receiver(site.repo, site.gate, site.clock, relay=lambda *push: relayed.append(push)))

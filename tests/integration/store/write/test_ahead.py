@@ -18,7 +18,7 @@ from jobserver.domain.users import User
 from jobserver.errors import Error, conflict
 from jobserver.store.git.packs import Pack
 from jobserver.store.read.snapshot import Snapshot
-from jobserver.store.upstream import Moves
+from jobserver.store.upstream import NewTips
 from jobserver.store.write import turn
 from jobserver.store.write.batch import Batch
 from jobserver.store.write.submission import Submission, WriteResult
@@ -242,7 +242,7 @@ class AlwaysAgrees:
 
     def permit(self) -> None: ...
 
-    def publish(self, moves: Moves) -> Mapping[str, Exception]:
+    def publish(self, new_tips: NewTips) -> Mapping[str, Exception]:
         return {}
 
     def await_turn(self, branches: Collection[str]) -> None: ...

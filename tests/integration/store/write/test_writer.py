@@ -20,7 +20,7 @@ from jobserver.domain.users import User
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error, unavailable
 from jobserver.store.read.snapshot import Snapshot
-from jobserver.store.upstream import Moves, RefConflict
+from jobserver.store.upstream import NewTips, RefConflict
 from jobserver.store.write.submission import RefUpdate, WriteResult
 from tests.site import ADMIN, ALICE, PIPELINE, START, Site
 
@@ -197,7 +197,7 @@ class Distant:
     def permit(self) -> None:
         pass
 
-    def publish(self, moves: Moves) -> Mapping[str, Exception]:
+    def publish(self, new_tips: NewTips) -> Mapping[str, Exception]:
         return self.answers.pop(0) if self.answers else {}
 
     def refresh(self) -> bool:
