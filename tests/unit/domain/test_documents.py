@@ -170,7 +170,7 @@ PLACE = Place(Area.ACTIVE, NOW.date(), ID)
 def test_names_inside_agree_with_the_path(branch: str, path: str, keys: dict[str, str]) -> None:
     where = parse_path(branch, path)
     assert isinstance(where, DocPath)
-    assert dict(made(where.kind).path_problems(where)) == keys
+    assert dict(made(where.kind).path_faults(where)) == keys
 
 
 @pytest.mark.parametrize("repo", GOOD_REPOS)
