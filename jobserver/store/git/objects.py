@@ -5,14 +5,12 @@ miss opens the repository again.
 """
 
 import hashlib
-import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from dulwich.errors import FileFormatException
-from dulwich.pack import FilePackIndex
 from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
 
 from jobserver.cache import Cache
@@ -31,14 +29,6 @@ _SET_ENTRIES, _SET = 500_000, 8_000  # of all cached sets together; and what eac
 _DOCUMENTS = 10_000  # each is a few more objects for the garbage collector to visit
 _ACTIONS = 50_000  # of all cached pipelines together
 _SPOTS = 5_000
-
-
-def _fan_out(index: FilePackIndex, start: int) -> list[int]:
-    return list(struct.unpack_from(">256I", index._contents, start))
-
-
-# dulwich takes 256 slices: three quarters of the time to open a pack's index, and each batch leaves a pack.
-FilePackIndex._read_fan_out_table = _fan_out  # type: ignore[assignment, method-assign]
 
 
 def check_id(sha: bytes, kind: bytes, data: bytes, where: str = "") -> None:
