@@ -104,6 +104,7 @@ def test_a_receiver_that_was_down_gets_everything_in_order_over_a_kill(site: Sit
     site.stop()
 
 
+@only_whole
 def test_a_kill_between_the_receivers_answer_and_ours_repeats_the_call_with_its_id(site: Site) -> None:
     """The receiver hangs with the call; the server is killed; the same call comes again."""
     with receiving(Receiver(status=0)) as receiver:

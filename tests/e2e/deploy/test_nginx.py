@@ -173,6 +173,7 @@ def test_no_link_that_logs_in_is_in_the_log(site: Proxied) -> None:
     assert "/login/link/" not in log
 
 
+@only_whole
 def test_a_base_url_with_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/deploy/nginx.md: `location /data/jobs/`, and no path after the name of the upstream."""
     with behind_nginx(Proxied(tmp_path / "site", "/data/jobs")) as site:

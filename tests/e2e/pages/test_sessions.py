@@ -5,6 +5,7 @@ import pytest
 
 from tests.e2e.harness import Site, until
 from tests.e2e.pages.browser import Browser
+from tests.samples import only_whole
 
 
 def test_forms_of_others_and_old_ones_are_refused(site: Site, alice: Browser) -> None:
@@ -70,6 +71,7 @@ def test_guessing_is_slowed_down(tmp_path_factory: pytest.TempPathFactory) -> No
         own.stop()
 
 
+@only_whole
 def test_wrong_tokens_are_slowed_down_and_nobody_else_is(tmp_path_factory: pytest.TempPathFactory) -> None:
     own = Site(tmp_path_factory.mktemp("tokens"))
     own.start()

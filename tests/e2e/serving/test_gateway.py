@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.harness import Client, Site, connect, job, serving, until
 from tests.e2e.pages.browser import Browser
+from tests.samples import only_whole
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,7 @@ def test_a_header_with_underscores_is_no_header(site: Site, stack: ExitStack) ->
     assert answer(connect(stack, site, ask % b"X_Forwarded_For: 127.0.0.1"))[0] == 200
 
 
+@only_whole
 def test_a_thousand_open_pages_are_told_and_leave(site: Site, stack: ExitStack) -> None:
     browser = stack.enter_context(Browser(site, "alice"))
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items()).encode()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import Site, until
+from tests.samples import only_whole
 
 
 @pytest.fixture
@@ -36,8 +37,17 @@ def all_of_them_twice(pids: list[int], number: int) -> None:
     all_of_them(pids, number)
 
 
-@pytest.mark.parametrize("tell", [the_server, all_of_them, all_of_them_twice])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("tell", "number"),
+    [
+        (the_server, signal.SIGTERM),
+        (all_of_them_twice, signal.SIGINT),
+        pytest.param(the_server, signal.SIGINT, marks=only_whole),
+        pytest.param(all_of_them, signal.SIGTERM, marks=only_whole),
+        pytest.param(all_of_them, signal.SIGINT, marks=only_whole),
+        pytest.param(all_of_them_twice, signal.SIGTERM, marks=only_whole),
+    ],
+)
 def test_a_write_that_is_under_way_is_answered(
     site: Site, tell: Callable[[list[int], int], None], number: signal.Signals
 ) -> None:

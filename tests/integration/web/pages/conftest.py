@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -76,8 +77,21 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(tmp_path: Path, founded: Path) -> Iterator[Place]:
     """Backend tpp, and the workspace trends of the study."""
-    shutil.copytree(founded, tmp_path, dirs_exist_ok=True)
-    server = serve(settings_in(tmp_path))
+    with opened(tmp_path, founded) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, founded: Path) -> Iterator[Place]:
+    """One for all tests of a module that change nothing for each other."""
+    with opened(tmp_path_factory.mktemp("shared"), founded) as place:
+        yield place
+
+
+@contextmanager
+def opened(folder: Path, founded: Path) -> Iterator[Place]:
+    shutil.copytree(founded, folder, dirs_exist_ok=True)
+    server = serve(settings_in(folder))
     try:
         place = Place(server)
         yield place

@@ -49,16 +49,16 @@ def test_a_page_as_it_was_names_the_commit_its_time_and_its_actor(place: Place) 
         ("yesterday", "expected a commit id, or a time"),
     ],
 )
-def test_a_time_without_a_state_is_refused(place: Place, at: str, reason: str) -> None:
-    own = place.submit("/trends/", requested_actions="generate", backend="tpp").headers["Location"]
+def test_a_time_without_a_state_is_refused(shared: Place, at: str, reason: str) -> None:
+    own = shared.submit("/trends/", requested_actions="generate", backend="tpp").headers["Location"]
     for path in (own, "/trends/"):
-        reply = place.browser.get(path, params={"at": at})
+        reply = shared.browser.get(path, params={"at": at})
         assert (reply.status_code, reason in reply.text) == (400, True)
 
 
-def test_a_page_without_earlier_versions_does_not_show_today_instead(place: Place) -> None:
+def test_a_page_without_earlier_versions_does_not_show_today_instead(shared: Place) -> None:
     for path in ("/", "/trends/audit/", "/backends/tpp/", "/jobs/", "/status/", "/settings/"):
-        assert place.browser.get(path, params={"at": "2026-01-01"}).status_code == 400, path
+        assert shared.browser.get(path, params={"at": "2026-01-01"}).status_code == 400, path
 
 
 def test_a_workspace_as_it_was_shows_only_what_the_commit_has(place: Place) -> None:
@@ -112,10 +112,10 @@ def test_a_new_workspace_is_kept_while_github_is_away(place: Place, monkeypatch:
         assert f'value="{value}"' in reply.text
 
 
-def test_the_login_page_names_an_organisation_only_if_there_is_one(place: Place) -> None:
+def test_the_login_page_names_an_organisation_only_if_there_is_one(shared: Place) -> None:
     assert (
         "organisation"
-        not in httpx.Client(transport=httpx.WSGITransport(app=place.server.wsgi), base_url="http://jobs.example")
+        not in httpx.Client(transport=httpx.WSGITransport(app=shared.server.wsgi), base_url="http://jobs.example")
         .get("/login/")
         .text
     )

@@ -38,12 +38,12 @@ def title(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", TITLES)
-def test_a_title_names_the_page_and_then_the_thing(place: Place, path: str) -> None:
-    assert title(place.browser.get(path).text) == TITLES[path]
+def test_a_title_names_the_page_and_then_the_thing(shared: Place, path: str) -> None:
+    assert title(shared.browser.get(path).text) == TITLES[path]
 
 
-def test_the_title_of_a_refused_form_says_so(place: Place) -> None:
-    assert title(place.submit("/workspaces/new/", name="no good").text) == "Error: New workspace"
+def test_the_title_of_a_refused_form_says_so(shared: Place) -> None:
+    assert title(shared.submit("/workspaces/new/", name="no good").text) == "Error: New workspace"
 
 
 def late(text: str) -> list[str]:
