@@ -11,7 +11,7 @@ from tests.e2e.harness import Client, Site, until
 from tests.receiver import Receiver, receiving
 from tests.samples import only_whole
 
-RELEASE = "01J9ZQ4V8N6T3W5X7Y9A1B2C3D"
+RELEASE, OTHER = "01J9ZQ4V8N6T3W5X7Y9A1B2C3D", "01J9ZQ4V8N6T3W5X7Y9A1B2C3E"
 NAME = "output/größe.csv"
 LARGE = bytes(range(256)) * 4096 * 12  # 12 MiB: more than other calls may send
 
@@ -36,13 +36,23 @@ def tell(tpp: Client, event: str, user: str) -> None:
     assert (reply.status_code, reply.json()) == (201, {"status": "ok"})
 
 
-def upload(tpp: Client, name: bytes, data: bytes) -> httpx.Response:
+def ask(tpp: Client, files: dict[str, bytes], release: str = RELEASE) -> None:
+    listed: list[dict[str, Any]] = [
+        {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "review": None}
+        for name, data in files.items()
+    ]
+    body = {"files": listed, "metadata": {"tool": "airlock", "airlock_id": release}, "review": None}
+    asked = tpp.post("/api/v2/releases/workspace/grouped", json=body, headers={"OS-User": "jane"})
+    assert (asked.status_code, asked.headers["Release-Id"]) == (201, release)
+
+
+def upload(tpp: Client, name: bytes, data: bytes, release: str = RELEASE) -> httpx.Response:
     headers = [
         (b"OS-User", b"jane"),
         (b"Content-Disposition", b'attachment; filename="' + name + b'"'),
         (b"Content-Type", b"application/octet-stream"),
     ]
-    return tpp.post(f"/api/v2/releases/release/{RELEASE}", content=data, headers=headers)
+    return tpp.post(f"/api/v2/releases/release/{release}", content=data, headers=headers)
 
 
 @only_whole
@@ -55,14 +65,8 @@ def test_a_release_survives_kills(site: Site) -> None:
         site.kill()
         site.start()
         small = b"a,b\n"
-        files: list[dict[str, Any]] = [
-            {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "review": None}
-            for name, data in ((NAME, small), ("large.csv", LARGE))
-        ]
-        body = {"files": files, "metadata": {"tool": "airlock", "airlock_id": RELEASE}, "review": None}
         with site.client("tpp") as tpp:
-            asked = tpp.post("/api/v2/releases/workspace/grouped", json=body, headers={"OS-User": "jane"})
-            assert (asked.status_code, asked.headers["Release-Id"]) == (201, RELEASE)
+            ask(tpp, {NAME: small, "large.csv": LARGE})
             tell(tpp, "approved", "jane")
             first = upload(tpp, NAME.encode(), small)  # UTF-8, as many clients send it
             assert first.status_code == 201, first.text
@@ -83,5 +87,6 @@ def test_a_release_survives_kills(site: Site) -> None:
 
 def test_an_upload_that_is_too_large_is_refused_before_it_is_read(site: Site) -> None:
     with site.client("tpp") as tpp:
-        reply = upload(tpp, b"large.csv", b"x" * (16 * 1024 * 1024 + 1))
+        ask(tpp, {"large.csv": LARGE}, OTHER)
+        reply = upload(tpp, b"large.csv", b"x" * (16 * 1024 * 1024 + 1), OTHER)
     assert (reply.status_code, reply.json()) == (400, {"detail": "File is too large, it must be below 16.0Mb"})

@@ -130,6 +130,7 @@ def test_a_copy_judged_by_other_keys_is_judged_again(tmp_path: Path) -> None:
     assert site.command("audit", "witness", str(folder)).returncode == 0
 
 
+@only_whole
 def test_a_copy_verifies_what_is_new(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
     site.start()

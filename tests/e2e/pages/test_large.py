@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.harness import Client, Site, git, job
 from tests.e2e.pages.browser import Browser
-from tests.samples import size
+from tests.samples import only_whole, size
 
 COUNT = size(1100, 4125)
 
@@ -82,6 +82,7 @@ def test_many_jobs_of_a_request_are_grouped_by_status(big: Site, alice: Browser)
     assert len(page) < 2_000_000
 
 
+@only_whole
 def test_dense_needs_make_no_large_page(site: Site, alice: Browser) -> None:
     """22 KiB once made a page of 30 MB."""
     names = [f"a{n}" for n in range(1000)]
@@ -95,12 +96,12 @@ def test_dense_needs_make_no_large_page(site: Site, alice: Browser) -> None:
     assert len(page) < 500_000
 
 
+@only_whole
 def test_merges_end_and_their_fault_is_kept(site: Site, alice: Browser) -> None:
     """978 KiB once took 32 seconds at every look."""
-    count = size(1100, 4000)
-    parts = "".join(f"p{n}: &p{n} {{k{n}: 1}}\n" for n in range(count))
-    merged = f"all: &all {{<<: [{', '.join(f'*p{n}' for n in range(count))}]}}\n"
-    actions = "".join(f"  a{n}: {{run: x, <<: *all}}\n" for n in range(count))
+    parts = "".join(f"p{n}: &p{n} {{k{n}: 1}}\n" for n in range(4000))
+    merged = f"all: &all {{<<: [{', '.join(f'*p{n}' for n in range(4000))}]}}\n"
+    actions = "".join(f"  a{n}: {{run: x, <<: *all}}\n" for n in range(4000))
     site.study("merged-study", {"project.yaml": f"{parts}{merged}actions:\n{actions}"})
     site.run("workspace", "add", "merged", "--repo", "merged-study", "--branch", "main", "--as", "alice")
     page = alice.get("/merged/").text

@@ -122,13 +122,13 @@ def test_malformed_utf_8_is_refused_in_a_form_and_ignored_in_a_query(site: Site)
     """Found by 45 minutes of fuzzing: one such byte in the query of a workspace's page was a 500."""
     identifier = site.ask("generate")
     with Browser(site, "root") as root:
-        for path in READ:
+        for path in READ[:: samples.size(4, 1)]:
             for query in ("%C5S=1", "actions=%C5S&actions=generate", "q=%ff&at=%ff&status=%ff&backend=%ff"):
                 answer = root.get(f"{path.replace('ID', identifier)}?{query}")
                 assert answer.status_code < 500, (path, query)
         assert 'value="generate" data-action checked' in root.get("/plain/?actions=%C5S&actions=generate").text
         form = root.token(root.get("/settings/"))
-        for path in WRITE:
+        for path in WRITE[:: samples.size(4, 1)]:
             for field in (b"label=%C5S", b"%C5S=1"):
                 body = b"what=new-token&label=odd&form=" + form.encode() + b"&" + field
                 head = {"Content-Type": "application/x-www-form-urlencoded"}
