@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.samples import size
+
 if TYPE_CHECKING:
     from tests.site import Site
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3  # a run leaves some 200 MB
 
-settings.register_profile("no-hurry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "no-hurry", deadline=None, max_examples=size(30, 100), suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("no-hurry")
 
 # A test that waits for a disk proves nothing more: what is durable after a power loss, tests/faults shows.

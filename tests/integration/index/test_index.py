@@ -22,6 +22,7 @@ from jobserver.index.sqlite import schema
 from jobserver.index.sqlite.build import build, rebuild
 from jobserver.store.git.objects import Objects
 from jobserver.store.repo import StateRepo
+from tests.samples import first
 from tests.site import ADMIN, ALICE, TEMPLATES, TPP, Site, job
 
 Open = Callable[..., Index]
@@ -100,7 +101,7 @@ def anything(site: Site, chance: random.Random, known: list[str]) -> None:
         pass
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_following_by_any_way_equals_a_rebuild(site: Site, opened: Open, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     told, comparing, seldom = opened("told"), opened("comparing"), opened("seldom")

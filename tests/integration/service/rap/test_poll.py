@@ -17,13 +17,13 @@ from jobserver.domain.job_requests.jobs import RetryRequest
 from jobserver.domain.job_requests.pipelines import PipelineAction
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.domain.workspaces import AddWorkspace
+from jobserver.index.index import Index
 from jobserver.service.presence import Presence
 from jobserver.service.rap import client, poll
 from jobserver.service.rap.client import ControllerClient
 from jobserver.service.rap.poll import ControllerPoll
 from jobserver.service.rap.record import RapRecord
 from jobserver.service.reports.reports import Reports
-from jobserver.serving.server import serve
 from jobserver.store.git.command import git
 from tests.integration.service.rap.fake import TOKEN, FakeController, job
 from tests.samples import size
@@ -61,8 +61,11 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.controller = FakeController("tpp", "emis")
         self.now = datetime(2026, 11, 24, 10, tzinfo=UTC)
-        self.server = serve(settings_in(folder), lambda: self.now)
-        self.gate = self.server.app.gate
+        settings = settings_in(folder)
+        self.app = bootstrap.connect(settings, lambda: self.now)
+        self.gate, writer = self.app.gate, self.app.repo.writer
+        self.index = Index(settings.state_repo, writer.refs, settings.index)
+        writer.listen(self.index.announce, self.index.refs_moved)
         for slug in ("tpp", "emis"):
             self.gate.submit(ROOT, ConnectController(slug, self.controller.url), "x")
         self.lease = Held()
@@ -71,9 +74,9 @@ class Site:
     def restart(self) -> None:
         """What a process knows beyond the record is gone."""
         self.live = Presence(lambda: self.now)
-        reports = Reports(self.gate, self.server.index, self.live)
+        reports = Reports(self.gate, self.index, self.live)
         self.client = ControllerClient(self.controller.url, TOKEN, PATIENCE)
-        record = RapRecord(self.server.app.repo, self.server.index, reports)
+        record = RapRecord(self.app.repo, self.index, reports)
         self.poll = ControllerPoll(self.client, record, self.live, self.lease, lambda: self.now)  # type: ignore[arg-type]
         self.poll.slugs = ("emis", "tpp")
 
@@ -86,12 +89,12 @@ class Site:
         self.gate.submit(ROOT, CancelJobs(identifier, "tpp", actions), "x")
 
     def jobs(self, identifier: str) -> dict[str, tuple[str, str, str]]:
-        seen = self.server.app.requests.find(identifier)
+        seen = self.app.requests.find(identifier)
         return {job.action: (job.status, job.status_code, job.status_message) for job in seen.jobs}
 
     def commits(self) -> int:
         """On the branch of tpp."""
-        return int(git(self.server.app.repo.path, "rev-list", "--count", "backends/tpp"))
+        return int(git(self.app.repo.path, "rev-list", "--count", "backends/tpp"))
 
     @property
     def problem(self) -> str:
@@ -115,7 +118,8 @@ def site(tmp_path: Path, template: Path) -> Iterator[Site]:
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     made = Site(tmp_path)
     yield made
-    made.server.close()
+    made.index.close()
+    made.app.close()
     made.client.close()
     made.controller.close()
 

@@ -13,7 +13,7 @@ from jobserver.store.keys.rotation import check_key, rotate, settle
 from tests.e2e.harness import git
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine, copy
-from tests.samples import only_whole
+from tests.samples import first, only_whole
 from tests.site import ADMIN
 
 HOST_IS_A_FOLDER = True  # who signed what does not depend on the way there
@@ -71,6 +71,7 @@ def test_a_stolen_key_is_followed_to_the_next_one_and_writes_nothing_more(
     assert host.tip("main") == apart.tip("main")
 
 
+@only_whole
 def test_our_own_key_counts_no_longer_than_main_says(
     tmp_path: Path, machines: list[Machine], apart: Machine, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,13 +93,7 @@ def test_our_own_key_counts_no_longer_than_main_says(
 
 @pytest.mark.parametrize(
     "history",
-    [
-        pytest.param("stolen", marks=only_whole),
-        pytest.param("stolen long ago", marks=only_whole),
-        pytest.param("stolen twice", marks=only_whole),
-        "stolen, then rotated",
-        pytest.param("rotated", marks=only_whole),
-    ],
+    first(1, ["stolen, then rotated", "stolen", "stolen long ago", "stolen twice", "rotated"]),
 )
 def test_a_further_machine_joins_whatever_became_of_earlier_keys(
     tmp_path: Path, unverified: list[Machine], host: Host, history: str
@@ -161,6 +156,7 @@ def test_receipts_of_before_a_rotation_count_for_who_learns_of_both_at_once(
     assert apart.tip("main") == first.tip("main")
 
 
+@only_whole
 def test_receipts_count_where_their_key_was_revoked_as_of_before_them(
     unverified: list[Machine], apart: Machine, host: Host, tmp_path: Path
 ) -> None:
@@ -179,7 +175,7 @@ def test_receipts_count_where_their_key_was_revoked_as_of_before_them(
     assert apart.tip("main") == first.tip("main")
 
 
-@pytest.mark.parametrize("ends", [pytest.param("rotated", marks=only_whole), "revoked"])
+@pytest.mark.parametrize("ends", first(1, ["revoked", "rotated"]))
 def test_a_branch_that_is_frozen_meanwhile_stops_no_change_of_keys(
     machines: list[Machine], host: Host, tmp_path: Path, ends: str
 ) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Generator
 import pytest
 
 from jobserver.service.upstream.fairness import Turns
+from tests.samples import first
 
 LOOK, DECIDE, PUSH = 0.05, 0.02, 0.1  # seconds, in the middle
 SPREAD = 0.6  # of their logarithm: one push in a hundred takes four times as long
@@ -125,7 +126,7 @@ class Server:
 
 @pytest.mark.parametrize("away", [0, 0.15], ids=["near", "far"])
 @pytest.mark.parametrize("rest", [0, 4, 40], ids=["flat out", "a write a second each", "now and then"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", first(1, [1, 2]))
 def test_batches_land_within_two_tries_and_everybody_gets_their_turn(seed: int, rest: float, away: float) -> None:
     """With a window of two pushes, 99.1% to 99.4% did where servers write a write a second: a push that lost, the look
     after it and the second push did not fit into one."""
