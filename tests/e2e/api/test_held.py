@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.harness import Site, until
 from tests.e2e.pages.browser import Browser
+from tests.samples import only_whole
 
 LIST = "/api/v2/job-requests/"
 
@@ -27,7 +28,7 @@ def own(tmp_path: Path) -> Iterator[Site]:
     [
         ("tpp", ["backend", "rotate-token", "tpp"]),
         ("carol", ["user", "disable", "carol"]),
-        ("carol", ["user", "revoke-token", "carol", "command line"]),
+        pytest.param("carol", ["user", "revoke-token", "carol", "command line"], marks=only_whole),
     ],
 )
 def test_a_held_poll_does_not_outlive_its_token(own: Site, who: str, end: list[str]) -> None:

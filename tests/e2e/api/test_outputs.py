@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.git.clone import Clone
 from tests.e2e.harness import Client, Site, until
+from tests.samples import only_whole
 
 URL = "/api/v2/workspaces/grouped/outputs/"
 TABLE = {"path": "output/table.csv", "size": 3, "sha256": sha256(b"a,b").hexdigest()}
@@ -152,7 +153,7 @@ def test_governance_says_how_many_approvals_it_takes(site: Site, bob: Client) ->
     assert bob.get(f"{URL}tpp/{identifier}/").json()["state"] == "under review"
 
 
-@pytest.mark.parametrize("is_remote", [False, True])
+@pytest.mark.parametrize("is_remote", [pytest.param(False, marks=only_whole), True])
 def test_attempts_by_command(site: Site, bob: Client, is_remote: bool) -> None:
     identifier = asked(bob)
     name = f"grouped/tpp/{identifier}"

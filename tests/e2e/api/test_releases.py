@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import TLS, Client, Site, until
+from tests.samples import size
 from tests.zips import GOOD, MANIFEST, md5_of, zipped
 
 HASH = md5_of(GOOD)
@@ -255,7 +256,7 @@ def test_a_release_storage_that_can_not_be_used_stops_the_start(own: Site, where
 def test_an_upload_that_was_answered_outlives_a_killed_server(own: Site) -> None:
     """Whatever got an answer is there; what did not is there whole, or not at all; then it can be sent again."""
     acknowledged: dict[int, str] = {}
-    for number in range(4):
+    for number in range(size(2, 4)):
         own.start()
         killed = threading.Event()
 

@@ -10,6 +10,7 @@ from tests.e2e.git.by_hand import fetch_by_hand, line
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.git.test_runner_trust import ids, report, transport
 from tests.e2e.harness import Site, until
+from tests.samples import only_whole
 
 FILTER = f"--filter={ACTIVE_ONLY}"
 KEPT = ("README.md", "active", "allowed_signers")
@@ -66,7 +67,7 @@ def offline(made: Clone) -> None:
     made.git("remote", "set-url", "origin", str(made.folder / "nowhere"))
 
 
-@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("signed", [True, pytest.param(False, marks=only_whole)])
 def test_a_runners_first_fetch_brings_no_object_of_the_archive(site: Site, tmp_path: Path, signed: bool) -> None:
     before, here = archived(site), site.ask("generate")
     runner = transport(site, tmp_path, signer=None if signed else "")
@@ -113,6 +114,7 @@ def test_a_runner_that_fetched_the_archive_goes_on_without_it(site: Site, tmp_pa
     assert runner.report([report(asked)]) == []
 
 
+@only_whole
 def test_packs_of_a_runner_are_joined(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_clone, "_MAX_PACKS", 3)
     runner = transport(site, tmp_path)
@@ -166,7 +168,9 @@ def test_a_runner_starts_beside_a_lock_that_something_killed_left(site: Site, tm
     assert asked in ids(transport(site, tmp_path).fetch(0))
 
 
-@pytest.mark.parametrize("options", [(), ("--depth=1",), ("--depth=3",)])
+@pytest.mark.parametrize(
+    "options", [*(pytest.param(each, marks=only_whole) for each in ((), ("--depth=3",))), ("--depth=1",)]
+)
 def test_every_commit_of_a_clone_is_whole_but_for_the_archive(
     site: Site, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
@@ -219,7 +223,9 @@ def test_a_working_copy_without_the_archive_commits_pulls_and_pushes(site: Site,
     assert has(made.folder) & archive_of(site, made.git("rev-list", "HEAD").split()) == set()
 
 
-@pytest.mark.parametrize("protocol", ["", "version=1", "version=2"])
+@pytest.mark.parametrize(
+    "protocol", [*(pytest.param(protocol, marks=only_whole) for protocol in ("", "version=1")), "version=2"]
+)
 def test_with_the_filter_a_backend_is_given_nothing_of_others(site: Site, protocol: str) -> None:
     def ask(sha: str, wanted: str = ACTIVE_ONLY) -> bytes:
         said = line(f"want {sha} side-band-64k ofs-delta filter\n") + line(f"filter {wanted}") + b"0000"
@@ -242,7 +248,9 @@ def test_with_the_filter_a_backend_is_given_nothing_of_others(site: Site, protoc
         assert f"ERR upload-pack: a backend's only filter is {ACTIVE_ONLY}" in ask(tip, other).decode()
 
 
-@pytest.mark.parametrize("other", ["blob:none", "tree:0", "blob:limit=10"])
+@pytest.mark.parametrize(
+    "other", ["blob:none", *(pytest.param(name, marks=only_whole) for name in ("tree:0", "blob:limit=10"))]
+)
 def test_another_filter_leaves_nothing_out(site: Site, tmp_path: Path, other: str) -> None:
     """Working copies keep the filter of their clone, which older servers ignored."""
     archived(site)

@@ -1,20 +1,12 @@
 """`jobserver check` in a working copy says what a push of it would say."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import zygote
 from tests.e2e.harness import Site, bare, git
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"))
-    yield made
-    made.check_record()
 
 
 @pytest.fixture

@@ -9,9 +9,13 @@ import pytest
 from tests.e2e.git.by_hand import pack, post
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site
+from tests.samples import only_whole
 
 
-@pytest.mark.parametrize("options", [(), ("-c", "pack.window=0"), ("-c", "pack.allowPackReuse=false")])
+@pytest.mark.parametrize(
+    "options",
+    [(), *(pytest.param(("-c", f"pack.{one}"), marks=only_whole) for one in ("window=0", "allowPackReuse=false"))],
+)
 def test_packs_of_git_clients_are_accepted(site: Site, tpp: Clone, options: tuple[str, ...]) -> None:
     """Thin and whole, with deltas by distance and by id, of new commits and of what was there before."""
     folder = active(site, site.ask("generate"))
@@ -82,7 +86,13 @@ def test_an_older_state_of_its_own_may_come_back(site: Site, tpp: Clone) -> None
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "expected a pack of version 2", "lying count"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("cut", "flipped"),
+        *(pytest.param(name, marks=only_whole) for name in ("empty", "expected a pack of version 2", "lying count")),
+    ],
+)
 def test_packs_that_are_cut_off_or_damaged(site: Site, tpp: Clone, damage: str) -> None:
     tip = tpp.git("rev-parse", "HEAD")
     commit = f"tree {tpp.git('rev-parse', 'HEAD^{tree}')}\nparent {tip}".encode()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.git.clone import Clone, active, document, run
 from tests.e2e.harness import Site, until
+from tests.samples import only_whole
 
 
 def test_a_runner_pushes_a_status_and_it_counts(site: Site, tpp: Clone) -> None:
@@ -68,9 +69,10 @@ REFUSED = {
     "not UTF-8": (lambda folder: {f"{folder}/jobs/x7.yaml": "\udcff"}, "x7.yaml"),
     "an alias": (lambda folder: {f"{folder}/jobs/x8.yaml": "a: &a [*a]\n"}, "x8.yaml:1"),
 }
+FIRST = ("a request by a runner", "an unknown key", "a huge file", "not UTF-8")  # of each kind of refusal one
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", [name if name in FIRST else pytest.param(name, marks=only_whole) for name in REFUSED])
 def test_pushes_that_are_refused_leave_nothing(site: Site, tpp: Clone, name: str) -> None:
     make, words = REFUSED[name]
     folder = active(site, site.ask("generate"))
