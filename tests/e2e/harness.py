@@ -1,6 +1,7 @@
 """A real site: a state repository, study repositories, and a server process on a loopback port."""
 
 import atexit
+import fcntl
 import functools
 import json
 import os
@@ -38,6 +39,7 @@ actions:
     run: python:latest python report.py
 """
 START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+shared: Path | None = None  # the folder of all workers of a run; conftest.py sets it
 TLS = ssl.create_default_context()  # one for all clients: to read the system's authorities takes 20 ms
 
 
@@ -254,10 +256,20 @@ class Site:
 
 @functools.cache
 def _template() -> Site:
-    folder = Path(tempfile.mkdtemp(prefix="jobserver-site-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = Site(folder, is_template=True)
-    made.make()
+    """Of all workers of a run, the first makes it."""
+    folder = shared or Path(tempfile.mkdtemp(prefix="jobserver-site-"))
+    if shared is None:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made, known = Site(folder / "site", is_template=True), folder / "known.json"
+    with (folder / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if known.exists():
+            made.tokens, made.sha = json.loads(known.read_text())
+        else:
+            shutil.rmtree(made.folder, ignore_errors=True)  # of a worker that was killed
+            made.folder.mkdir()
+            made.make()
+            known.write_text(json.dumps([made.tokens, made.sha]))
     return made
 
 
