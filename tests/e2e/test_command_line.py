@@ -16,6 +16,7 @@ from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.store.keys.signing import SigningKey
 from tests.e2e import zygote
 from tests.e2e.harness import bare, git
+from tests.samples import only_whole
 from tests.site import TPP, job
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -266,6 +267,7 @@ def listed(run: Run, *command: str) -> list[dict[str, Any]]:
     return rows
 
 
+@only_whole
 def test_an_operator_lists_and_changes_people_and_their_work(run: Run, settings: dict[str, str]) -> None:
     run("init")
     run("backend", "add", "tpp", "--database", "full")

@@ -1,6 +1,7 @@
 """`jobserver demo --once`: the whole main job, as a newcomer meets it."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import zygote
 from tests.e2e.harness import free_port, git, until
 from tests.samples import only_whole
 
@@ -38,9 +40,8 @@ def test_a_demo_shows_a_failure_and_a_queue_and_leaves_no_process_behind(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "jobserver", "demo", "--folder", "demo", "--port", str(port)]
     with (tmp_path / "out").open("wb") as out:
-        demo = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
+        demo = zygote.start(["demo", "--folder", "demo", "--port", str(port)], os.environ, tmp_path, out, out)
     output = tmp_path / "out"
     until(lambda: "Open this to log in" in output.read_text(), 60)
     record = tmp_path / "demo" / "state.git"

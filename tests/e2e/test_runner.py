@@ -111,6 +111,7 @@ def test_each_job_ends_with_its_status_code(runner: RunnerProcess) -> None:
     assert codes(runner.site, again) == {"first": "succeeded"}
 
 
+@http_and_then_git
 def test_a_request_is_cancelled_before_it_was_seen_and_while_it_runs(runner: RunnerProcess) -> None:
     before = ask(runner, "first")
     runner.site.run("cancel", before)
@@ -123,6 +124,7 @@ def test_a_request_is_cancelled_before_it_was_seen_and_while_it_runs(runner: Run
     assert runner.end() == 0
 
 
+@http_and_then_git
 def test_a_killed_runner_goes_on_where_it_was(runner: RunnerProcess) -> None:
     identifier = ask(runner, "slow")
     runner.start()

@@ -18,6 +18,7 @@ from tests.e2e.git.clone import Clone
 from tests.e2e.harness import Client, Site
 from tests.e2e.pages.browser import Browser
 from tests.e2e.rap.controlled import controlled, eventually, outcome
+from tests.samples import only_whole
 
 PROJECT, WORKSPACE = "datalab/trends", "grouped"
 FILES = {
@@ -44,10 +45,8 @@ def day(after: int) -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made = Site(tmp_path_factory.mktemp("week") / "site")
     for name, role in PEOPLE.items():
-        if name != "jane":
-            made.run("user", "add", name)
-        made.run("user", "role", name, "--role", role)
-        made.tokens[name] = made.run("user", "token", name)
+        made.run("user", "role" if name == "jane" else "add", name, "--role", role)
+    made.tokens["dave"] = made.run("user", "token", "dave")
     controller = controlled(made, "emis")
     controller.start()
     made.start()
@@ -100,6 +99,7 @@ def let_out(tpp: Client, release: str, name: str) -> httpx.Response:
     return tpp.post(f"/api/v2/releases/release/{release}", content=FILES[name], headers=headers)
 
 
+@only_whole
 def test_a_week(site: Site, bob: Client, tpp: Client, tmp_path: Path) -> None:
     # Monday: the project is approved, and its people are trained.
     as_sam = ("--as", "sam")

@@ -25,14 +25,14 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_sample_of_crash_points() -> None:
-    points = samples.size(12, 500)
+    points = samples.size(6, 500)
     done = run("tests.faults.crash", "--points", str(points), "--seed", "7")
     assert done.returncode == 0, done.stderr
     assert f"| **all** | **{points}** | **0 violations** |" in done.stdout
 
 
 def test_a_sample_of_power_losses() -> None:
-    replays = samples.size(8, 300)
+    replays = samples.size(4, 300)
     done = run("tests.faults.power", "--replays", str(replays), "--seed", "7")
     assert done.returncode == 0, done.stderr
     assert f"| **all** | **{replays}** | **0 violations** |" in done.stdout

@@ -51,6 +51,7 @@ def test_people_see_no_difference_from_a_runner_that_polls(site: Site, controlle
         assert alice.get("/status/tpp/").text == "tpp: online\n"
 
 
+@only_whole
 def test_what_a_study_has_wrong_ends_the_request_with_the_controllers_words(
     site: Site, controller: ControllerProcess
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_server_killed_between_the_record_and_the_call_creates_each_request_on
         assert sum(f"job request {one}:" in line for line in created) == 1
 
 
+@only_whole
 def test_a_token_that_the_controller_does_not_know_is_said_and_nothing_is_lost(
     site: Site, controller: ControllerProcess
 ) -> None:
