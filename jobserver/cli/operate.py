@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import httpx
 
 from jobserver import bootstrap
 from jobserver.cli.admin import connected
@@ -28,6 +27,8 @@ _HEALTH_SECONDS = 5.0
 @click.command()
 def health() -> None:
     """Ask the server on this machine whether it can read state. Prints its problems; ends with 1 if it can't read."""
+    import httpx  # here, because a push to the repository waits for `judge-push`, which is in this module too
+
     settings = Settings.from_env()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     origin = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"

@@ -11,8 +11,9 @@ from typing import Literal
 import click
 
 from jobserver.errors import invalid
-from jobserver.runner import RunnerConfig, RunSummary, run
+from jobserver.runner.config import RunnerConfig
 from jobserver.runner.controller.server import client_tokens_of, run_controller
+from jobserver.runner.loop import RunSummary, run
 from jobserver.runner.process import take_secret
 from jobserver.store import proxies
 from jobserver.store.fs import home

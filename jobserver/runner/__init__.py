@@ -21,10 +21,10 @@ controller a runner that the server calls
 May import errors, domain, store (to read project.yaml) and httpx: it runs on another machine than the server. Needs
 Linux, because it uses /proc to find processes that an earlier runner left.
 
+Imports nothing itself: the server uses `plan`, and needs neither the loop nor httpx.
+
+    from jobserver.runner.config import RunnerConfig
+    from jobserver.runner.loop import run
+
     summary = run(RunnerConfig(backend="tpp", url="https://jobs.example.org", token="...", root=Path("runner")))
 """
-
-from jobserver.runner.config import RunnerConfig
-from jobserver.runner.loop import Runner, RunSummary, run
-
-__all__ = ["RunSummary", "Runner", "RunnerConfig", "run"]
