@@ -1,6 +1,6 @@
 """What is tried each time, and what by `make test-whole` only: large samples, and tests that take long.
 
-A test is of the second kind if it takes over five seconds, and shorter ones show most of what it shows.
+A test is of the second kind if it takes over a second, and shorter ones show most of what it shows.
 """
 
 import os

@@ -96,7 +96,6 @@ def test_dense_needs_make_no_large_page(site: Site, alice: Browser) -> None:
     assert len(page) < 500_000
 
 
-@only_whole
 def test_merges_end_and_their_fault_is_kept(site: Site, alice: Browser) -> None:
     """978 KiB once took 32 seconds at every look."""
     parts = "".join(f"p{n}: &p{n} {{k{n}: 1}}\n" for n in range(4000))

@@ -302,7 +302,6 @@ def test_the_settings_of_a_project(site: Site, people: dict[str, Browser]) -> No
     assert left.headers["Location"] == PROJECT
 
 
-@only_whole
 def test_pushed_invitations_are_judged_like_others(site: Site, people: dict[str, Browser]) -> None:
     clone = site.folder / "clone"
     url = site.url.replace("http://", f"http://x:{site.tokens['root']}@")

@@ -102,7 +102,6 @@ def test_a_restart_refuses_no_connection_and_loses_no_poll(manager: Manager) -> 
     assert set(answers) == {304}
 
 
-@only_whole
 def test_the_watchdog_hears_of_a_server_that_answers_and_not_of_one_that_hangs(manager: Manager) -> None:
     server = manager.start(WATCHDOG_USEC="1000000")
     assert [manager.message() for _ in range(3)] == ["WATCHDOG=1"] * 3
