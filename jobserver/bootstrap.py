@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobserver.config.settings import Settings
 from jobserver.domain.base import layout
 from jobserver.domain.base.permissions import Actor, ActorKind
 from jobserver.errors import Error, invalid, unavailable
@@ -39,6 +38,9 @@ from jobserver.store.keys.rotation import check_key, settle
 from jobserver.store.release_files import ReleaseStore
 from jobserver.store.repo import StateRepo
 
+if TYPE_CHECKING:  # a push is judged without them
+    from jobserver.config.settings import Settings
+
 Clock = Callable[[], datetime]
 
 
@@ -58,7 +60,7 @@ def templates() -> Path:
 class App:
     """The parts that a command works with."""
 
-    settings: Settings
+    settings: "Settings"
     repo: StateRepo
     gate: Gate
     studies: StudyRegistry
@@ -72,7 +74,7 @@ class App:
         self.repo.close()
 
 
-def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) -> App:
+def connect(settings: "Settings", clock: Clock = now, *, checks_key: bool = True) -> App:
     """Opens STATE_REPO, and reads STATE_REMOTE. Raises `Error` (invalid) if there is no repository or no usable key.
 
     A host that can't be reached is not an error: the branches here can still be read (see `Hosted.status`).
@@ -95,7 +97,7 @@ def connect(settings: Settings, clock: Clock = now, *, checks_key: bool = True) 
     return _assemble(settings, repo, clock, hosted)
 
 
-def create(settings: Settings, clock: Clock = now) -> App:
+def create(settings: "Settings", clock: Clock = now) -> App:
     """Creates STATE_REPO, with ADMIN_USERS as SuperUsers. Completes a creation that was interrupted."""
     check_git()
     hosted: Hosted | None = None
@@ -130,7 +132,7 @@ def _hosted(url: str, repo: StateRepo, clock: Clock, pushes_per_minute: float = 
     return hosted
 
 
-def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
+def _assemble(settings: "Settings", repo: StateRepo, clock: Clock, hosted: Hosted | None) -> App:
     gate = Gate(repo, clock)
     studies = StudyRegistry(
         settings.study_repos,
@@ -143,7 +145,7 @@ def _assemble(settings: Settings, repo: StateRepo, clock: Clock, hosted: Hosted 
     return App(settings, repo, gate, studies, JobRequestService(repo, gate, studies, codelists), hosted)
 
 
-def release_store(settings: Settings) -> ReleaseStore | None:
+def release_store(settings: "Settings") -> ReleaseStore | None:
     """None if RELEASE_STORAGE is not set. Raises `Error` (invalid) if files can't be kept there."""
     folder = settings.release_storage
     if folder is None:
@@ -154,7 +156,7 @@ def release_store(settings: Settings) -> ReleaseStore | None:
     return ReleaseStore(folder)
 
 
-def make_mailer(settings: Settings) -> Mailer | None:
+def make_mailer(settings: "Settings") -> Mailer | None:
     """None if EMAIL_BACKEND is not set."""
     match mail.kind(settings.email_backend):
         case mail.CONSOLE:
@@ -168,7 +170,7 @@ def make_mailer(settings: Settings) -> Mailer | None:
     return None
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: "Settings") -> None:
     """What `init` and `serve` ask of settings that need more than a look at their text. Raises `Error`."""
     proxies.check()
     certificates = os.environ.get("SSL_CERT_FILE", "")
@@ -185,19 +187,19 @@ def check_settings(settings: Settings) -> None:
     release_store(settings)
 
 
-def check_private_store(settings: Settings) -> None:
+def check_private_store(settings: "Settings") -> None:
     """Creates the private store if it is missing. Raises `Error` if it can't be used."""
     from jobserver.service.accounts.private_store import PrivateStore
 
     PrivateStore(settings.private_store).close()
 
 
-def local_actor(settings: Settings) -> Actor:
+def local_actor(settings: "Settings") -> Actor:
     """The first of ADMIN_USERS: commands and local pushes on this machine act as them unless they name somebody."""
     return Actor(ActorKind.USER, settings.admin_users[0])
 
 
-def install_hooks(settings: Settings) -> None:
+def install_hooks(settings: "Settings") -> None:
     """Has git ask about every push, also a local one, and also while no server runs."""
     command = [sys.executable, "-I", "-S", str(Path(__file__).parent / "cli" / "hook.py")]
     known = {

@@ -17,6 +17,7 @@ login_link  login links
 calls/      watch, log: they call a server by HTTP
 demo/       everything in one folder
 notify/     outbox, webhook
+push/       judge-push, which the hook starts while no server runs
 manage/     user, workspace, org, project, release
 terminal/   text, tables, errors and progress bars
 

@@ -1,7 +1,6 @@
 """The commands of operators: health, index, maintain, backup and sendtestemail. None of them changes the record."""
 
 import json
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +26,7 @@ _HEALTH_SECONDS = 5.0
 @click.command()
 def health() -> None:
     """Ask the server on this machine whether it can read state. Prints its problems; ends with 1 if it can't read."""
-    import httpx  # here, because a push to the repository waits for `judge-push`, which is in this module too
+    import httpx  # takes long to import, and the other commands here do without
 
     settings = Settings.from_env()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
@@ -90,13 +89,6 @@ def verify_() -> None:
         click.echo("run `jobserver index rebuild`, then restart the server", err=True)
         raise click.exceptions.Exit(1)
     click.echo("the index matches the branches", err=True)
-
-
-@click.command("judge-push", hidden=True)
-def judge_push() -> None:
-    """Answer the pre-receive hook of the repository while no server runs."""
-    answer = bootstrap.judge_push(Path.cwd(), sys.stdin.buffer.read())
-    click.echo(json.dumps(answer))
 
 
 @click.command()

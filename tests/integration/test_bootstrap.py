@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,3 +178,11 @@ def test_the_first_files_of_a_repository_are_a_part_of_the_package(
     monkeypatch.setattr(bootstrap, "__file__", str(tmp_path / "bootstrap.py"))
     with pytest.raises(Error, match="this installation is incomplete"):
         bootstrap.templates()
+
+
+def test_a_push_is_judged_without_the_imports_of_other_commands() -> None:
+    code = (
+        "import sys, jobserver.cli.push.judge; print(sorted({'httpx', 'rich', 'pydantic_settings'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
