@@ -139,7 +139,7 @@ def test_no_call_breaks_the_controller(controller: ControllerProcess, mode: str)
     for operation in (found.ok() for found in described.get_all_operations()):
 
         @settings(
-            max_examples=samples.size(6, 200),
+            max_examples=samples.size(3, 200),
             derandomize=True,
             deadline=None,
             database=None,

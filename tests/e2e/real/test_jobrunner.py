@@ -81,6 +81,7 @@ def test_failures_come_with_their_codes_and_skip_what_depends_on_them(real: Real
     assert outcomes == {"generate": "failed", "analyse": "skipped", "report": "skipped"}
 
 
+@only_whole
 def test_what_the_runner_refuses_is_a_job_that_says_why(real: Real) -> None:
     elsewhere = real.ask(real.workspace("study"), "generate")
     until(lambda: real.item(elsewhere)["status"] == "failed")
@@ -156,6 +157,7 @@ def test_maintenance_of_the_database_is_shown_and_makes_no_commit(real: Real) ->
     real.wait(identifier, extract="succeeded")
 
 
+@only_whole
 def test_a_paused_runner_starts_nothing_and_goes_on_later(real: Real) -> None:
     workspace = real.workspace()
     real.end(workspace, "generate")
