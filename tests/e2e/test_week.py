@@ -18,7 +18,6 @@ from tests.e2e.git.clone import Clone
 from tests.e2e.harness import Client, Site
 from tests.e2e.pages.browser import Browser
 from tests.e2e.rap.controlled import controlled, eventually, outcome
-from tests.samples import only_whole
 
 PROJECT, WORKSPACE = "datalab/trends", "grouped"
 FILES = {
@@ -99,7 +98,6 @@ def let_out(tpp: Client, release: str, name: str) -> httpx.Response:
     return tpp.post(f"/api/v2/releases/release/{release}", content=FILES[name], headers=headers)
 
 
-@only_whole
 def test_a_week(site: Site, bob: Client, tpp: Client, tmp_path: Path) -> None:
     # Monday: the project is approved, and its people are trained.
     as_sam = ("--as", "sam")

@@ -128,7 +128,6 @@ def test_a_server_killed_between_the_record_and_the_call_creates_each_request_on
         assert sum(f"job request {one}:" in line for line in created) == 1
 
 
-@only_whole
 def test_a_token_that_the_controller_does_not_know_is_said_and_nothing_is_lost(
     site: Site, controller: ControllerProcess
 ) -> None:

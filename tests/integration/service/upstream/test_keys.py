@@ -156,7 +156,6 @@ def test_receipts_of_before_a_rotation_count_for_who_learns_of_both_at_once(
     assert apart.tip("main") == first.tip("main")
 
 
-@only_whole
 def test_receipts_count_where_their_key_was_revoked_as_of_before_them(
     unverified: list[Machine], apart: Machine, host: Host, tmp_path: Path
 ) -> None:

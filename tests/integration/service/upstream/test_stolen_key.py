@@ -15,7 +15,7 @@ from jobserver.store.keys.rotation import rotate
 from tests.e2e.harness import git, until
 from tests.e2e.host import Host
 from tests.integration.service.upstream.machine import Machine
-from tests.samples import first, only_whole
+from tests.samples import first
 from tests.site import ADMIN
 
 HOST_IS_A_FOLDER = True  # who signed what does not depend on the way there
@@ -179,7 +179,6 @@ def test_an_ended_key_signs_nothing_where_other_keys_ended_before_it(
     assert apart.tip(branch) == kept
 
 
-@only_whole
 def test_a_key_that_has_ended_begins_no_branch(unverified: list[Machine], thief: Thief, host: Host) -> None:
     """Found: a branch that is new had heard of no key's end."""
     first = unverified[0]
