@@ -29,7 +29,7 @@ def large(count: int = COUNT) -> str:
 @pytest.fixture(scope="module")
 def big(site: Site) -> Site:
     study = large()
-    assert len(study) > 480 * COUNT
+    assert len(study) > 485 * COUNT
     site.study("big-study", {"project.yaml": study})
     site.run("workspace", "add", "big", "--repo", "big-study", "--branch", "main", "--as", "alice")
     return site
