@@ -43,6 +43,13 @@ class _AlreadyDone(Error):
         self.done, self.result = done, result
 
 
+class _NoBranch(Error):
+    """Leaves the writer's turn because the branch is missing."""
+
+    def __init__(self, branch: str) -> None:
+        super().__init__(Code.UNAVAILABLE, "the branch is gone again; try again", branch)
+
+
 def repeated_answer(done: CompletedWrite, result: Mapping[str, Any]) -> WriteResult:
     """The answer to a repeated call: the commit and the new id of the first call, with ``result``."""
     identifier = {"identifier": done.request} if done.request else {}
@@ -99,12 +106,15 @@ class Gate:
 
     def _submit(self, actor: Actor, command: Command, via: str, key: Key | None) -> WriteResult:
         branch = branch_of(command)
-        self._open(branch)
+        if not layout.is_branch(branch):  # it is also a path
+            raise _unknown(branch)
         trailers = {"Via": via, "Request-Id": logs.take_request_id() or f"{self._random.randbits(96):024x}"}
         if key is not None:
             trailers[TRAILER] = key.trailer
 
         def decide(state: Snapshot) -> tuple[Admitted, Mapping[str, str]]:
+            if state.tip is None:
+                raise _NoBranch(branch)
             now = self._clock()
             if key is not None and (done := self.ledger.find(key)) is not None:
                 raise _AlreadyDone(done, _result(state, command, actor, now))
@@ -113,7 +123,12 @@ class Gate:
 
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
-                written = self._repo.writer.submit(branch, decide, isinstance(command, CancelJobs))
+                is_urgent = isinstance(command, CancelJobs)
+                try:
+                    written = self._repo.writer.submit(branch, decide, is_urgent)
+                except _NoBranch:
+                    self._open(branch)
+                    written = self._repo.writer.submit(branch, decide, is_urgent)
                 if key is not None and not written.changed:
                     self.ledger.remember(key, written)
                 if isinstance(command, AddBackend):
@@ -132,15 +147,13 @@ class Gate:
         before it creates the branch.
         """
         slug = branch_backend(branch)
-        if not layout.is_branch(branch):  # it is also a path
-            raise not_found(
-                f"backend {branch.removeprefix(layout.backend_branch(''))!r} does not exist", field="backend"
-            )
-        writer = self._repo.writer
-        if branch == layout.AUDIT and writer.refs.tip(branch) is None:
+        if slug is None:
             raise unavailable(GONE, branch)
-        if slug is None or writer.refs.tip(branch) is not None:
-            return
-        if not writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
-            raise not_found(f"backend {slug!r} does not exist", field="backend")
+        if not self._repo.writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
+            raise _unknown(branch)
         self._repo.create_branch(branch, "backend", self._clock())
+
+
+def _unknown(branch: str) -> Error:
+    slug = branch.removeprefix(layout.backend_branch(""))
+    return not_found(f"backend {slug!r} does not exist", field="backend")

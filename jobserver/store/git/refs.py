@@ -27,14 +27,20 @@ class Refs:
         self._heads = repository / "refs" / "heads"
         self._folder = str(self._heads)
         self._synced: dict[str, str] = {}
+        self._files: dict[str, _TipFile] = {}
 
     def tip(self, branch: str) -> str | None:
         """The commit id (40 hex) of the branch, or None if there is no such branch."""
         for _ in range(2):  # pack-refs may move it from loose to packed between the two reads
             try:
-                data = _read(f"{self._folder}/{branch}")
-                if _HEX(data):
-                    return data[:40].decode()
+                path = f"{self._folder}/{branch}"
+                file = self._files.get(branch)
+                if file is None or not file.is_at(path):
+                    file = _TipFile(path)
+                    if file.tip and layout.is_branch(branch):  # of others there may be very many
+                        self._files[branch] = file
+                if file.tip:
+                    return file.tip
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 pass
             if packed := self._packed().get(branch):
@@ -105,6 +111,7 @@ class Refs:
         self._lock(lock, new)
         is_locked = True
         try:
+            self._files.pop(branch, None)  # so that what counts is what the file says
             if self.tip(branch) != old:
                 return False
             # Not fs.replace_durably: the lock is git's, and what fails after the rename must be told apart.
@@ -152,13 +159,33 @@ class Refs:
             raise
 
 
-def _read(path: str) -> bytes:
-    """The file of a tip, by three calls of the system: ``read_bytes`` makes eight, and each lets another thread in."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 64)
-    finally:
-        os.close(descriptor)
+class _TipFile:
+    """The file of a tip, kept open. While it is, no other file gets its number, so one call of the system shows that it
+    is still in its place. Opening, reading and closing it again are three, and each lets another thread in.
+
+    git and jobserver replace such a file and never write into it.
+    """
+
+    __slots__ = ("_descriptor", "_known", "tip")
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        data = os.read(self._descriptor, 64)
+        self._known = _identity(os.fstat(self._descriptor))
+        self.tip = data[:40].decode() if _HEX(data) else ""
+
+    def __del__(self) -> None:  # no thread uses it any more
+        with contextlib.suppress(AttributeError):  # there was no such file
+            os.close(self._descriptor)
+
+    def is_at(self, path: str) -> bool:
+        """Raises OSError if nothing is there."""
+        return _identity(os.stat(path)) == self._known  # noqa: PTH116 - a Path takes three times as long
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Also shows most of what an editor did to the file."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _line(tip: str) -> bytes:

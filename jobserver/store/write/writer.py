@@ -289,7 +289,9 @@ class Writer:
         if head is None or head.tip != tip:
             if tip is not None or branch == layout.MAIN:
                 self.tips.check(branch, tip, objects=self._objects)
-            head = self._heads[branch] = Head.read(branch, tip, self._objects)
+            head = Head.read(branch, tip, self._objects)
+            if tip is not None:  # callers may name many branches that don't exist
+                self._heads[branch] = head
         return head
 
     def _identity(self, key: SigningKey | None = None) -> CommitIdentity:

@@ -233,6 +233,18 @@ def test_a_backend_whose_branch_a_crash_forgot_gets_it_when_it_is_needed(site: S
     assert "Event: branch.opened" in site.git("log", "-1", "--format=%B", first)
 
 
+def test_a_branch_that_is_gone_is_not_made_again(site: Site) -> None:
+    """Neither does a decision on nothing become its first commit."""
+    site.ask()
+    site.git("update-ref", "refs/kept/tpp", "refs/heads/backends/tpp")
+    site.git("update-ref", "-d", "refs/heads/backends/tpp")
+    for _ in range(2):
+        with pytest.raises(Error, match="gone") as refused:
+            site.ask()
+        assert refused.value.code is Code.UNAVAILABLE
+    assert "heads/backends/tpp" not in site.git("for-each-ref")
+
+
 def test_ids_are_later_even_if_the_clock_stands_still_or_goes_back(site: Site) -> None:
     made = [site.ask()]
     for hours in (0, 1, 2):

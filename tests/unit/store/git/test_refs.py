@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -37,6 +38,57 @@ def test_tips_are_loose_or_packed(root: Path) -> None:
     assert refs.tip("main/below") is None
     (root / "packed-refs").unlink()
     assert refs.branches() == {"main": TWO}
+
+
+def test_a_tip_is_what_its_file_says_now_however_it_changed(root: Path) -> None:
+    """It keeps the file open, to see by one call whether another one is in its place."""
+    refs, path = Refs(root), root / "refs" / "heads" / "main"
+    for tip in (ONE, TWO) * 20:  # as git does it; a file system gives the number of a deleted file to the next one
+        (other := path.with_suffix(".lock")).write_text(tip + "\n")
+        other.rename(path)
+        assert [refs.tip("main"), refs.tip("main")] == [tip, tip]
+    path.write_text(THREE + "\n")  # as an editor does it
+    assert refs.tip("main") == THREE
+    path.write_text("half")
+    assert refs.tip("main") == ONE  # that of packed-refs
+    path.unlink()
+    assert refs.tip("main") == ONE
+    path.write_text(TWO)
+    root.rename(root.with_name("old"))
+    shutil.copytree(root.with_name("old"), root)  # a backup that somebody brings back
+    path.write_text(THREE)
+    assert refs.tip("main") == THREE
+
+
+def test_only_files_of_a_state_repositorys_branches_stay_open(root: Path) -> None:
+    refs, heads = Refs(root), root / "refs" / "heads"
+    for name in ("main", "backends/tpp", *(f"stray-{number}" for number in range(20))):
+        (heads / name).write_text(TWO)
+    before = _open_files()
+    assert refs.branches() == {"backends/tpp": TWO, "main": TWO}
+    assert _open_files() == before + 2
+    for _ in range(3):
+        assert refs.move("main", refs.tip("main"), THREE)
+        assert refs.tip("main") == THREE
+    assert _open_files() == before + 2
+    del refs
+    assert _open_files() == before
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
+
+
+def test_a_move_compares_what_the_file_says(root: Path) -> None:
+    """Even if somebody wrote into it within one tick of the disk's clock, which nothing but its bytes shows."""
+    refs, path = Refs(root), root / "refs" / "heads" / "main"
+    path.write_text(TWO)
+    assert refs.tip("main") == TWO
+    status = path.stat()
+    path.write_text(THREE)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not refs.move("main", TWO, ONE)
+    assert refs.tip("main") == THREE
 
 
 def test_a_tip_that_is_packed_between_two_looks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
