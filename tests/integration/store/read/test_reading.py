@@ -119,7 +119,7 @@ def test_every_file_of_a_revision(repository: Repository) -> None:
 
 def test_the_list_of_files_is_not_held_whole(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million job requests have seven million files."""
-    sizes, count = [], size(5_000, 20_000)
+    sizes, count = [], size(10_000, 20_000)  # two pipes of 64 KB hold up to 3,000 paths and answers
 
     class Watched(SimpleQueue[object]):
         def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
