@@ -7,7 +7,6 @@ import hashlib
 import os
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -111,14 +110,16 @@ _IndexEntry: TypeAlias = tuple[bytes, int, int]  # id, CRC of the packed bytes, 
 def _index(entries: list[_IndexEntry], checksum: bytes) -> bytes:
     entries = sorted(entries)
     total = len(entries)
-    counts = Counter(sha[0] for sha, _, _ in entries)
+    counts = [0] * 256  # of ids that begin with each byte
+    for sha, _, _ in entries:
+        counts[sha[0]] += 1
     large = [offset for _, _, offset in entries if offset >= 1 << 31]
     places = {offset: place for place, offset in enumerate(large)}
     offsets = [offset if offset < 1 << 31 else 1 << 31 | places[offset] for _, _, offset in entries]
     body = b"".join(
         (
             b"\377tOc\0\0\0\2",
-            struct.pack(">256I", *accumulate(counts[first] for first in range(256))),
+            struct.pack(">256I", *accumulate(counts)),
             b"".join(sha for sha, _, _ in entries),
             struct.pack(f">{total}I", *(crc for _, crc, _ in entries)),
             struct.pack(f">{total}I", *offsets),
@@ -187,8 +188,7 @@ class Pack:
                 _keep(stem.with_suffix(".keep"))
             if not is_saved:
                 for path, data in ((pack, body + checksum), (partial, _index(self.entries, checksum))):
-                    path.unlink(missing_ok=True)  # left by an interrupted batch
-                    descriptors.append(create(path, [data], mode=0o444))
+                    descriptors.append(_create(path, data))
             sync_together([*descriptors, *beside])
             if not is_saved:
                 # git ignores a pack without its index. So the index gets its name when all bytes of both are durable:
@@ -204,6 +204,14 @@ class Pack:
             for descriptor in descriptors:
                 os.close(descriptor)
         return stem
+
+
+def _create(path: Path, data: bytes) -> int:
+    try:
+        return create(path, [data], mode=0o444)
+    except FileExistsError:  # left by an interrupted batch
+        path.unlink()
+        return create(path, [data], mode=0o444)
 
 
 def _keep(path: Path) -> None:

@@ -24,7 +24,7 @@ _RETRY_SECONDS = 0.1  # what git waits for a lock (core.filesRefLockTimeout)
 class Refs:
     def __init__(self, repository: Path) -> None:
         self._root = repository
-        self._heads = repository / "refs" / "heads"
+        self._heads, self._packs = repository / "refs" / "heads", repository / "objects" / "pack"
         self._folder = str(self._heads)
         self._synced: dict[str, str] = {}
         self._files: dict[str, _TipFile] = {}
@@ -78,21 +78,22 @@ class Refs:
     def prepared(self, tips: Iterable[str]) -> Iterator[list[int]]:
         """Writes what `move` will need for these new tips; yields descriptors for the caller to sync in one wait with
         other files, so that `move` need not wait for it. Raises OSError."""
+        paths = {tip: self._prepared(tip) for tip in tips}
         descriptors: list[int] = []
         try:
-            for tip in tips:
-                descriptors.append(create(self._prepared(tip), [_line(tip)], mode=0o644, flags=os.O_TRUNC))
+            for tip, path in paths.items():
+                descriptors.append(create(path, [_line(tip)], mode=0o644, flags=os.O_TRUNC))
             yield descriptors
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-            for tip in tips:
+            for path in paths.values():
                 with contextlib.suppress(OSError):
-                    self._prepared(tip).unlink()
+                    path.unlink()
 
     def _prepared(self, tip: str) -> Path:
         """Maintenance removes such files if a killed process left them."""
-        return self._root / "objects" / "pack" / f"tmp_ref_{tip}"
+        return self._packs / f"tmp_ref_{tip}"
 
     def move(self, branch: str, old: str | None, new: str) -> bool:
         """Moves the tip from ``old`` (None: there must be no such branch) to ``new``; True once that is durable.
