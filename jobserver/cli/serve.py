@@ -115,7 +115,11 @@ def _supervise(process: BaseProcess, ours: int, theirs: int) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until each process has its own handlers
     process.start()
     os.close(ours)
-    on_stop_signal(stop)
+    try:
+        on_stop_signal(stop)
+    except BaseException:  # no thread to be had; Python waits for the serving process, which would go on
+        process.kill()
+        raise
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     process.join()
     return 0 if is_stopping.is_set() else 1

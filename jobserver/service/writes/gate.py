@@ -24,7 +24,7 @@ from jobserver.service.writes.idempotency import TRAILER, CompletedWrite, Key, L
 from jobserver.store.read.snapshot import Snapshot
 from jobserver.store.repo import GONE, StateRepo
 from jobserver.store.upstream import Unconfirmed
-from jobserver.store.write.submission import WriteResult
+from jobserver.store.write.submission import Decide, WriteResult
 
 
 class Random(Protocol):
@@ -114,7 +114,8 @@ class Gate:
 
         def decide(state: Snapshot) -> tuple[Admitted, Mapping[str, str]]:
             if state.tip is None:
-                raise _NoBranch(branch)
+                slug = branch_backend(branch)
+                raise _unknown(branch) if slug and state.backend(slug) is None else _NoBranch(branch)
             now = self._clock()
             if key is not None and (done := self.ledger.find(key)) is not None:
                 raise _AlreadyDone(done, _result(state, command, actor, now))
@@ -123,34 +124,35 @@ class Gate:
 
         with self.ledger.holding(key) if key is not None else nullcontext():
             try:
-                is_urgent = isinstance(command, CancelJobs)
-                try:
-                    written = self._repo.writer.submit(branch, decide, is_urgent)
-                except _NoBranch:
-                    self._open(branch)
-                    written = self._repo.writer.submit(branch, decide, is_urgent)
+                written = self._write(branch, decide, isinstance(command, CancelJobs))
                 if key is not None and not written.changed:
                     self.ledger.remember(key, written)
-                if isinstance(command, AddBackend):
-                    self._open(backend_branch(command.slug))
                 if isinstance(command, UpdateJobs):
                     self.hear(command.backend, written.changes)
-                return written
             except _AlreadyDone as repeated:
-                return repeated_answer(repeated.done, repeated.result)
+                written = repeated_answer(repeated.done, repeated.result)
             except Unconfirmed as error:
                 advice = f"look for Request-Id {trailers['Request-Id']} before you ask again, or use an {TRAILER}"
                 raise Unconfirmed(f"{error.message}: {advice}") from None
+            if isinstance(command, AddBackend):
+                self._open(backend_branch(command.slug))
+            return written
+
+    def _write(self, branch: str, decide: Decide, is_urgent: bool) -> WriteResult:
+        try:
+            return self._repo.writer.submit(branch, decide, is_urgent)
+        except _NoBranch:
+            self._open(branch)
+            return self._repo.writer.submit(branch, decide, is_urgent)
 
     def _open(self, branch: str) -> None:
         """Creates the branch of a backend if it is missing. Adding a backend writes main only, and the process may stop
         before it creates the branch.
         """
-        slug = branch_backend(branch)
-        if slug is None:
+        if self._repo.writer.refs.tip(branch) is not None:
+            return
+        if branch_backend(branch) is None:
             raise unavailable(GONE, branch)
-        if not self._repo.writer.read(layout.MAIN, lambda state: state.backend(slug) is not None):
-            raise _unknown(branch)
         self._repo.create_branch(branch, "backend", self._clock())
 
 

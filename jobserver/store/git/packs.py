@@ -210,7 +210,7 @@ def _create(path: Path, data: bytes) -> int:
     try:
         return create(path, [data], mode=0o444)
     except FileExistsError:  # left by an interrupted batch
-        path.unlink()
+        path.unlink(missing_ok=True)
         return create(path, [data], mode=0o444)
 
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jobserver.domain.base import layout
@@ -36,7 +36,7 @@ class Refs:
                 path = f"{self._folder}/{branch}"
                 file = self._files.get(branch)
                 if file is None or not file.is_at(path):
-                    file = _TipFile(path)
+                    file = _TipFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
                     if file.tip and layout.is_branch(branch):  # of others there may be very many
                         self._files[branch] = file
                 if file.tip:
@@ -169,15 +169,15 @@ class _TipFile:
 
     __slots__ = ("_descriptor", "_known", "tip")
 
-    def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        data = os.read(self._descriptor, 64)
-        self._known = _identity(os.fstat(self._descriptor))
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._known = _identity(os.fstat(descriptor))  # before its bytes, in case somebody writes into it now
+        data = os.read(descriptor, 64)
         self.tip = data[:40].decode() if _HEX(data) else ""
 
-    def __del__(self) -> None:  # no thread uses it any more
-        with contextlib.suppress(AttributeError):  # there was no such file
-            os.close(self._descriptor)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        """No thread uses it any more. ``close``: modules may be gone when the interpreter ends."""
+        close(self._descriptor)
 
     def is_at(self, path: str) -> bool:
         """Raises OSError if nothing is there."""

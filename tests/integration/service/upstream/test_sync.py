@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.job_requests.requests import CancelJobs
 from jobserver.domain.workspaces import AddWorkspace
 from jobserver.errors import Code, Error
@@ -63,6 +64,15 @@ def test_a_refusal_is_of_what_is_there_now(machines: list[Machine]) -> None:
     with pytest.raises(Error) as refused:
         second.add("dave")
     assert refused.value.code is Code.CONFLICT
+
+
+def test_a_backend_that_another_server_added_can_be_asked_at_once(machines: list[Machine]) -> None:
+    first, second = machines
+    first.gate.submit(ADMIN, AddBackend("emis", "0" * 64, "EMIS", ("full",)), "test")
+    assert second.ask("emis").changed  # it knew neither of the backend nor of its branch
+    with pytest.raises(Error) as refused:
+        second.ask("nowhere")
+    assert refused.value.code is Code.NOT_FOUND
 
 
 def test_a_lost_answer_does_nothing_twice(machines: list[Machine], host: Host) -> None:

@@ -239,7 +239,7 @@ def test_a_branch_that_is_gone_is_not_made_again(site: Site) -> None:
     site.git("update-ref", "refs/kept/tpp", "refs/heads/backends/tpp")
     site.git("update-ref", "-d", "refs/heads/backends/tpp")
     for _ in range(2):
-        with pytest.raises(Error, match="gone") as refused:
+        with pytest.raises(Error, match="restore it from a copy") as refused:
             site.ask()
         assert refused.value.code is Code.UNAVAILABLE
     assert "heads/backends/tpp" not in site.git("for-each-ref")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobserver.cache import Cache
+from jobserver.domain.backends import AddBackend
 from jobserver.domain.job_requests.jobs import UpdateJobs
 from jobserver.domain.job_requests.requests import CancelJobs, RequestJobs
 from jobserver.errors import Code, Error
@@ -49,6 +50,19 @@ def test_the_same_again_is_answered_as_it_was(site: Site) -> None:
     with pytest.raises(Error, match="was used with another body") as caught:
         site.gate.submit(ALICE, ASK, "http", key(body=b"[]"))
     assert (caught.value.code, caught.value.where) == (Code.CONFLICT, "Idempotency-Key")
+
+
+def test_a_repeated_call_ends_what_a_crash_left_of_the_first(site: Site) -> None:
+    add = AddBackend("emis", "b" * 64)
+    first = site.gate.submit(ADMIN, add, "http", key())
+    site.git("update-ref", "refs/kept/emis", "refs/heads/backends/emis")
+    site.git("update-ref", "-d", "refs/heads/backends/emis")
+    repo = StateRepo(site.path, site.key, "jobs.example", TEMPLATES)  # the next process
+    gate = Gate(repo, site.clock, Seeded(2))
+    assert gate.submit(ADMIN, add, "http", key()).commit == first.commit
+    gate.close()
+    repo.close()
+    assert "Event: branch.opened" in site.git("log", "-1", "--format=%B", "backends/emis")
 
 
 def test_a_key_of_what_changed_nothing_is_a_key_too(site: Site) -> None:
